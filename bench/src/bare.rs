@@ -1,0 +1,198 @@
+//! What the API server and Kafka take without an operator: the floor under what an operator can reach.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use eventcenter::api::{DELETE_FINALIZER, EventTopic};
+use eventcenter_kafka_admin::{AdminClient, BrokerError, NewTopic, RequestError, TopicConfigAlteration};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use kube::Resource;
+use kube::api::{Patch, PostParams};
+use kube::core::Request;
+use serde::de::IgnoredAny;
+use serde_json::json;
+
+use crate::load::{Load, Writer};
+use crate::protocol::Report;
+
+/// Longer than any request takes.
+const REQUEST: Duration = Duration::from_secs(120);
+
+/// What is done with topics directly in Kafka.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Action {
+    /// Make them, and wait until the broker shows the last one.
+    Create,
+    /// Set a configuration key.
+    Alter,
+    /// Delete them.
+    Delete,
+}
+
+/// What an operator has to write for a topic that is created: the finalizer, the status, an Event.
+pub(crate) async fn operator_writes(writer: Writer, number: u32) -> Result<()> {
+    let finalizer = json!([{"op": "add", "path": "/metadata/finalizers", "value": [DELETE_FINALIZER]}]);
+    writer.patch(number, None, &Patch::Json(serde_json::from_value(finalizer)?)).await?;
+    writer.patch(number, Some("status"), &Patch::Merge(status(number))).await?;
+    event(&writer, number).await
+}
+
+/// Of the same size as the operator's.
+fn status(number: u32) -> serde_json::Value {
+    let condition = |type_: &str| {
+        json!({
+            "type": type_,
+            "status": "True",
+            "reason": "Available",
+            "message": "Kafka has what is declared",
+            "observedGeneration": 1,
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        })
+    };
+    json!({"status": {
+        "conditions": [condition("Ready"), condition("InSync")],
+        "observedGeneration": 1,
+        "cluster": "main",
+        "topicName": format!("bench.t-{number:05}"),
+        "topicId": "AAAAAAAAAAAAAAAAAAAAAA",
+        "partitions": 1,
+        "replicas": 1,
+        "config": {"retention.ms": "604800000"},
+    }})
+}
+
+async fn event(writer: &Writer, number: u32) -> Result<()> {
+    let (name, namespace) = (writer.load.name(number), writer.load.namespace.clone());
+    let event = Event {
+        metadata: ObjectMeta {
+            name: Some(format!("{name}.bench")),
+            namespace: Some(namespace.clone()),
+            ..ObjectMeta::default()
+        },
+        action: Some("Reconcile".into()),
+        event_time: Some(MicroTime(Timestamp::now())),
+        note: Some("Kafka has what is declared".into()),
+        reason: Some("Available".into()),
+        regarding: Some(ObjectReference {
+            api_version: Some(EventTopic::api_version(&()).into()),
+            kind: Some(EventTopic::kind(&()).into()),
+            name: Some(name),
+            namespace: Some(namespace.clone()),
+            ..ObjectReference::default()
+        }),
+        reporting_controller: Some("eventcenter.io/bench".into()),
+        reporting_instance: Some("bench".into()),
+        type_: Some("Normal".into()),
+        ..Event::default()
+    };
+    let request = Request::new(Event::url_path(&(), Some(&namespace)));
+    let request = request.create(&PostParams::default(), serde_json::to_vec(&event)?)?;
+    writer.client.request::<IgnoredAny>(request).await.context("creating an Event")?;
+    Ok(())
+}
+
+impl Load {
+    /// The name of the topic in Kafka, with the prefix of the tenant.
+    fn topic(&self, number: u32) -> String {
+        format!("{}.{}", self.namespace, self.name(number))
+    }
+
+    fn topics(&self) -> Vec<String> {
+        (0..self.count).map(|number| self.topic(number)).collect()
+    }
+}
+
+fn connect(bootstrap: &str) -> Result<AdminClient> {
+    let properties = [("bootstrap.servers".to_owned(), bootstrap.to_owned())];
+    AdminClient::new(&properties, |_| {}).context("connecting to Kafka")
+}
+
+/// Does it to all topics at once, in as few requests as Kafka takes.
+pub(crate) async fn kafka(load: &Load, action: Action, bootstrap: &str) -> Result<Report> {
+    let kafka = connect(bootstrap)?;
+    kafka.describe_cluster(REQUEST).await?;
+    let topics = load.topics();
+    let begun = crate::ready().await?;
+    // KRaft refuses a request of more than 10,000 records.
+    for some in topics.chunks(2_000) {
+        all(send(&kafka, action, some).await?)?;
+    }
+    let written_seconds = begun.elapsed().as_secs_f64();
+    if action == Action::Create {
+        visible(&kafka, topics.last().context("there is one")?).await?;
+    }
+    let wall_seconds = begun.elapsed().as_secs_f64();
+    Ok(Report { wall_seconds, written_seconds, count: load.count, done: load.count, ..Report::default() })
+}
+
+async fn send(
+    kafka: &AdminClient,
+    action: Action,
+    topics: &[String],
+) -> Result<Vec<Result<(), BrokerError>>, RequestError> {
+    match action {
+        Action::Create => {
+            let config = vec![("retention.ms".to_owned(), "604800000".to_owned())];
+            let new = |name: &String| NewTopic {
+                name: name.clone(),
+                partitions: Some(1),
+                replicas: None,
+                config: config.clone(),
+            };
+            kafka.create_topics(&topics.iter().map(new).collect::<Vec<_>>(), REQUEST).await
+        }
+        Action::Alter => {
+            let alteration = |topic: &String| TopicConfigAlteration {
+                topic: topic.clone(),
+                set: vec![("retention.ms".to_owned(), "3600000".to_owned())],
+                reset: Vec::new(),
+            };
+            let all: Vec<_> = topics.iter().map(alteration).collect();
+            kafka.incremental_alter_configs(&all, REQUEST).await
+        }
+        Action::Delete => kafka.delete_topics(topics, REQUEST).await,
+    }
+}
+
+fn all(answers: Vec<Result<(), BrokerError>>) -> Result<()> {
+    answers.into_iter().collect::<Result<Vec<()>, _>>().map(drop).context("Kafka refused a topic")
+}
+
+async fn visible(kafka: &AdminClient, topic: &str) -> Result<()> {
+    let names = [topic.to_owned()];
+    let begun = Instant::now();
+    while begun.elapsed() < REQUEST {
+        if kafka.describe_topics(&names, REQUEST).await?.iter().all(Result::is_ok) {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    bail!("Kafka does not show {topic}")
+}
+
+/// Counts what is in Kafka.
+pub(crate) async fn count(load: &Load, bootstrap: &str) -> Result<Report> {
+    let kafka = connect(bootstrap)?;
+    crate::ready().await?;
+    let beginning = format!("{}.{}-", load.namespace, load.prefix);
+    let there = kafka.list_topics(REQUEST).await?;
+    let done = there.iter().filter(|name| name.starts_with(&beginning)).count();
+    Ok(Report { count: load.count, done: u32::try_from(done)?, ..Report::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_is_one() {
+        let status: eventcenter::api::EventTopicStatus =
+            serde_json::from_value(status(1)["status"].clone()).expect("it is one");
+        assert_eq!(status.observed_generation, Some(1));
+        assert_eq!(status.conditions.len(), 2);
+    }
+}

@@ -1,0 +1,51 @@
+//! The whole benchmark with few topics, on the programs of this build: so that it cannot rot.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// A program of the workspace. `cargo test --workspace` builds all of them into one folder.
+fn program(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_BIN_EXE_eventcenter-bench")).parent().expect("it is in a folder");
+    let program = folder.join(name);
+    assert!(program.is_file(), "run `cargo build --workspace` first: {name} is not there");
+    program
+}
+
+#[test]
+fn every_step_is_measured_and_nothing_is_lost() {
+    let output = Command::new(program("xtask"))
+        .args(["bench", "topics", "--quick", "--json", "--operator"])
+        .arg(program("eventcenter"))
+        .arg("--generator")
+        .arg(env!("CARGO_BIN_EXE_eventcenter-bench"))
+        .output()
+        .expect("it can be started");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}\n{said}", output.status);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("it prints JSON");
+
+    let rows = |part: &str| report[part].as_array().expect("a list of steps").clone();
+    let names: Vec<String> = rows("steps").iter().map(|row| row["step"].to_string()).collect();
+    assert_eq!(
+        names.join(" "),
+        r#""create" "change a config" "idle" "restart" "delete" "create at once""#,
+        "{report:#}"
+    );
+    for row in rows("steps").iter().chain(&rows("withoutOperator")) {
+        assert_eq!(row["outcome"]["done"], row["outcome"]["count"], "{row:#}");
+        assert!(row["processes"]["apiserver"]["peakRssMib"].as_f64().is_some_and(|mib| mib > 0.0), "{row:#}");
+    }
+    // How fast it is depends on the machine and the build; what it sends does not.
+    let goals =
+        rows("steps").into_iter().flat_map(|row| row["goals"].as_array().cloned().unwrap_or_default());
+    for goal in goals.filter(|goal| goal["what"] == "not done" || goal["what"] == "writes") {
+        assert_eq!(goal["reached"], true, "{report:#}");
+    }
+    let create = &rows("steps")[0];
+    let writes = &create["operatorWrites"];
+    for what in ["patch eventtopics", "patch eventtopics/status", "create events"] {
+        assert_eq!(writes[what], create["outcome"]["count"], "one {what} a topic: {create:#}");
+    }
+}

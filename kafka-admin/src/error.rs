@@ -1,0 +1,372 @@
+//! What can go wrong, on three levels: making the client, a whole request, one item of a request.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::sys;
+
+/// An error code: positive ones are the Kafka protocol's, negative ones are librdkafka's own.
+///
+/// Any code is representable, also one that is newer than this crate.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ErrorCode(pub i16);
+
+impl ErrorCode {
+    /// librdkafka: the answer could not be understood or lacks something.
+    pub const BAD_MESSAGE: Self = Self(-199);
+    /// librdkafka: the client was closed.
+    pub const DESTROYED: Self = Self(-197);
+    /// librdkafka: the connection failed.
+    pub const TRANSPORT: Self = Self(-195);
+    /// librdkafka: the system has no thread or memory left.
+    pub const SYSTEM_RESOURCE: Self = Self(-194);
+    /// librdkafka: the host name could not be resolved.
+    pub const RESOLVE: Self = Self(-193);
+    /// librdkafka: no broker can be reached at the moment.
+    pub const ALL_BROKERS_DOWN: Self = Self(-187);
+    /// librdkafka: a value that cannot be sent.
+    pub const INVALID_ARGUMENT: Self = Self(-186);
+    /// librdkafka: no answer in time.
+    pub const TIMED_OUT: Self = Self(-185);
+    /// librdkafka: TLS failed.
+    pub const SSL: Self = Self(-181);
+    /// librdkafka: SASL authentication failed.
+    pub const AUTHENTICATION: Self = Self(-169);
+    /// librdkafka: the request waited too long in the client's own queue.
+    pub const TIMED_OUT_QUEUE: Self = Self(-166);
+    /// The topic does not exist, or the caller may not know that it does.
+    pub const UNKNOWN_TOPIC_OR_PARTITION: Self = Self(3);
+    /// There is no leader, usually during an election.
+    pub const LEADER_NOT_AVAILABLE: Self = Self(5);
+    /// The broker asked is not the leader.
+    pub const NOT_LEADER_OR_FOLLOWER: Self = Self(6);
+    /// The broker did not finish within the operation timeout; the change may still happen.
+    pub const REQUEST_TIMED_OUT: Self = Self(7);
+    /// The connection ended before an answer came.
+    pub const NETWORK_EXCEPTION: Self = Self(13);
+    /// The topic's name is not allowed.
+    pub const INVALID_TOPIC: Self = Self(17);
+    /// The caller may not do this to the topic.
+    pub const TOPIC_AUTHORIZATION_FAILED: Self = Self(29);
+    /// The caller may not do this to the group.
+    pub const GROUP_AUTHORIZATION_FAILED: Self = Self(30);
+    /// The caller may not do this to the cluster.
+    pub const CLUSTER_AUTHORIZATION_FAILED: Self = Self(31);
+    /// There is a topic of that name, or of a name that collides with it.
+    pub const TOPIC_ALREADY_EXISTS: Self = Self(36);
+    /// The number of partitions is not allowed.
+    pub const INVALID_PARTITIONS: Self = Self(37);
+    /// The number of replicas is not allowed, or there are not enough brokers.
+    pub const INVALID_REPLICATION_FACTOR: Self = Self(38);
+    /// A configuration name or value is not allowed.
+    pub const INVALID_CONFIG: Self = Self(40);
+    /// The broker asked is not the controller.
+    pub const NOT_CONTROLLER: Self = Self(41);
+    /// The request makes no sense to the broker.
+    pub const INVALID_REQUEST: Self = Self(42);
+    /// A policy of the cluster (`create.topic.policy.class.name`, …) refused.
+    pub const POLICY_VIOLATION: Self = Self(44);
+    /// The caller may not use the transactional id.
+    pub const TRANSACTIONAL_ID_AUTHORIZATION_FAILED: Self = Self(53);
+    /// The broker's disk failed.
+    pub const KAFKA_STORAGE_ERROR: Self = Self(56);
+    /// The caller may not use the delegation token.
+    pub const DELEGATION_TOKEN_AUTHORIZATION_FAILED: Self = Self(65);
+    /// `delete.topic.enable` is false.
+    pub const TOPIC_DELETION_DISABLED: Self = Self(73);
+    /// A partition reassignment of the topic is in progress.
+    pub const REASSIGNMENT_IN_PROGRESS: Self = Self(60);
+    /// The controller mutation quota is used up (KIP-599).
+    pub const THROTTLING_QUOTA_EXCEEDED: Self = Self(89);
+
+    pub(crate) fn from_c(code: std::ffi::c_int) -> Self {
+        // Kafka's codes are 16 bits on the wire and librdkafka's own are above -200.
+        Self(i16::try_from(code).unwrap_or(Self::BAD_MESSAGE.0))
+    }
+
+    /// The code's name, for example `TOPIC_ALREADY_EXISTS` or `_TIMED_OUT`; `ERR_133?` for one that this librdkafka
+    /// does not know.
+    pub fn name(self) -> String {
+        // SAFETY: takes any number; the result is static or belongs to this thread until the next call.
+        let name = unsafe { sys::rd_kafka_err2name(self.0.into()) };
+        // SAFETY: NUL-terminated, and copied before this thread calls again.
+        let name = unsafe { sys::text(name) };
+        name.unwrap_or_default().into_owned()
+    }
+
+    /// librdkafka's general description of the code, for example `Broker: Topic already exists`.
+    pub fn description(self) -> String {
+        // SAFETY: takes any number; the result is static or belongs to this thread until the next call.
+        let description = unsafe { sys::rd_kafka_err2str(self.0.into()) };
+        // SAFETY: NUL-terminated, and copied before this thread calls again.
+        let description = unsafe { sys::text(description) };
+        description.unwrap_or_default().into_owned()
+    }
+
+    /// Whether the same request can succeed later although nobody changes it or the cluster's configuration: elections,
+    /// a lost connection, timeouts, quotas. "Unknown topic" is not among them, although Kafka's own clients retry it.
+    pub fn is_retriable(self) -> bool {
+        matches!(
+            self,
+            Self::TRANSPORT
+                | Self::RESOLVE
+                | Self::ALL_BROKERS_DOWN
+                | Self::TIMED_OUT
+                | Self::TIMED_OUT_QUEUE
+                | Self::LEADER_NOT_AVAILABLE
+                | Self::NOT_LEADER_OR_FOLLOWER
+                | Self::REQUEST_TIMED_OUT
+                | Self::NETWORK_EXCEPTION
+                | Self::NOT_CONTROLLER
+                | Self::KAFKA_STORAGE_ERROR
+                | Self::REASSIGNMENT_IN_PROGRESS
+                | Self::THROTTLING_QUOTA_EXCEEDED
+        )
+    }
+
+    /// Whether the caller lacks a right (an ACL), on whatever kind of resource.
+    pub fn is_authorization(self) -> bool {
+        matches!(
+            self,
+            Self::TOPIC_AUTHORIZATION_FAILED
+                | Self::GROUP_AUTHORIZATION_FAILED
+                | Self::CLUSTER_AUTHORIZATION_FAILED
+                | Self::TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+                | Self::DELEGATION_TOKEN_AUTHORIZATION_FAILED
+        )
+    }
+}
+
+impl fmt::Debug for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}({})", self.name(), self.0)
+    }
+}
+
+/// What the broker answered about one item of a request: one topic, one resource.
+///
+/// `Display` is Kafka's own text, such as `Topic 'orders' already exists.`; where the protocol carries none
+/// (DeleteTopics and Metadata in the versions librdkafka speaks) it is the code's description.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct BrokerError {
+    code: ErrorCode,
+    message: String,
+}
+
+impl BrokerError {
+    pub(crate) fn new(code: ErrorCode, message: Option<&str>) -> Self {
+        let message = match message {
+            Some(message) if !message.is_empty() => message.to_owned(),
+            _ => code.description(),
+        };
+        Self { code, message }
+    }
+
+    /// The broker's answer did not mention the item at all.
+    pub(crate) fn unanswered() -> Self {
+        Self::new(ErrorCode::BAD_MESSAGE, Some("the broker's answer does not mention this item"))
+    }
+
+    /// The error code.
+    pub fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// The code's name, for example `INVALID_CONFIG`.
+    pub fn name(&self) -> String {
+        self.code.name()
+    }
+
+    /// Kafka's text, the same as `Display`.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The topic does not exist (or the caller may not know that it does).
+    pub fn is_unknown_topic(&self) -> bool {
+        self.code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+    }
+
+    /// The topic exists already.
+    pub fn is_topic_exists(&self) -> bool {
+        self.code == ErrorCode::TOPIC_ALREADY_EXISTS
+    }
+
+    /// See [`ErrorCode::is_retriable`].
+    pub fn is_retriable(&self) -> bool {
+        self.code.is_retriable()
+    }
+
+    /// See [`ErrorCode::is_authorization`].
+    pub fn is_authorization(&self) -> bool {
+        self.code.is_authorization()
+    }
+}
+
+impl fmt::Debug for BrokerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BrokerError({:?}: {:?})", self.code, self.message)
+    }
+}
+
+/// Why a whole request has no answer, so that nothing is known about its items.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// No answer within the timeout. A change may have been made, or may still be made, by the cluster.
+    #[error("{operation}: no answer within {timeout:?} ({message}){}", because(.cause))]
+    Timeout {
+        /// The Kafka operation, for example `CreateTopics`.
+        operation: &'static str,
+        /// The timeout that was asked for.
+        timeout: Duration,
+        /// What the request was waiting for, in librdkafka's words.
+        message: String,
+        /// The last connection or authentication error since a request was last answered, if there was one: with a wrong
+        /// password a request ends with `Timeout`, and this says why. It can be missing when the error was reported only
+        /// after the request had failed.
+        cause: Option<String>,
+    },
+    /// The request failed as a whole: connection lost, an unsupported feature, an answer that makes no sense.
+    #[error("{operation}: {message}{}", because(.cause))]
+    Failed {
+        /// The Kafka operation.
+        operation: &'static str,
+        /// The code of the failure.
+        code: ErrorCode,
+        /// librdkafka's text.
+        message: String,
+        /// As in [`RequestError::Timeout`].
+        cause: Option<String>,
+    },
+    /// The input cannot be sent; nothing was. One such item refuses the whole batch.
+    #[error("{operation}: {item:?}: {reason}")]
+    InvalidInput {
+        /// The Kafka operation.
+        operation: &'static str,
+        /// The item at fault, usually the topic's name.
+        item: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The client was closed before an answer came. A change may have been made.
+    #[error("{operation}: the Kafka client was closed")]
+    Closed {
+        /// The Kafka operation.
+        operation: &'static str,
+    },
+}
+
+fn because(cause: &Option<String>) -> String {
+    cause.as_ref().map(|cause| format!("; last connection error: {cause}")).unwrap_or_default()
+}
+
+impl RequestError {
+    /// Whether the same request can succeed later, unchanged.
+    pub fn is_retriable(&self) -> bool {
+        match self {
+            Self::Timeout { .. } => true,
+            Self::Failed { code, .. } => code.is_retriable(),
+            Self::InvalidInput { .. } | Self::Closed { .. } => false,
+        }
+    }
+}
+
+/// Why a client could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NewClientError {
+    /// librdkafka does not know the property or refuses its value. The value of a property is never part of the text
+    /// by this crate's doing; librdkafka quotes it for properties of a fixed set of values, which no secret has.
+    #[error("property {name:?}: {message}")]
+    Property {
+        /// The property's name.
+        name: String,
+        /// librdkafka's text.
+        message: String,
+    },
+    /// The properties are not a valid whole: a certificate that cannot be read, a missing partner.
+    #[error("librdkafka refused the configuration: {0}")]
+    Create(String),
+    /// The polling thread could not be started.
+    #[error("starting the polling thread")]
+    Thread(#[source] std::io::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_named_and_described_also_unknown_ones() {
+        assert_eq!(ErrorCode::TOPIC_ALREADY_EXISTS.name(), "TOPIC_ALREADY_EXISTS");
+        assert_eq!(ErrorCode::TIMED_OUT.name(), "_TIMED_OUT");
+        assert_eq!(ErrorCode(9_999).name(), "ERR_9999?");
+        assert_eq!(ErrorCode::from_c(70_000), ErrorCode::BAD_MESSAGE);
+        assert_eq!(format!("{:?}", ErrorCode::INVALID_CONFIG), "INVALID_CONFIG(40)");
+    }
+
+    /// The constants are written by hand: librdkafka's own names must agree.
+    #[test]
+    fn constants_agree_with_librdkafka() {
+        for (code, name) in [
+            (ErrorCode::BAD_MESSAGE, "_BAD_MSG"),
+            (ErrorCode::DESTROYED, "_DESTROY"),
+            (ErrorCode::TRANSPORT, "_TRANSPORT"),
+            (ErrorCode::SYSTEM_RESOURCE, "_CRIT_SYS_RESOURCE"),
+            (ErrorCode::RESOLVE, "_RESOLVE"),
+            (ErrorCode::ALL_BROKERS_DOWN, "_ALL_BROKERS_DOWN"),
+            (ErrorCode::INVALID_ARGUMENT, "_INVALID_ARG"),
+            (ErrorCode::SSL, "_SSL"),
+            (ErrorCode::AUTHENTICATION, "_AUTHENTICATION"),
+            (ErrorCode::TIMED_OUT_QUEUE, "_TIMED_OUT_QUEUE"),
+            (ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, "UNKNOWN_TOPIC_OR_PART"),
+            (ErrorCode::LEADER_NOT_AVAILABLE, "LEADER_NOT_AVAILABLE"),
+            (ErrorCode::NOT_LEADER_OR_FOLLOWER, "NOT_LEADER_FOR_PARTITION"),
+            (ErrorCode::REQUEST_TIMED_OUT, "REQUEST_TIMED_OUT"),
+            (ErrorCode::NETWORK_EXCEPTION, "NETWORK_EXCEPTION"),
+            (ErrorCode::INVALID_TOPIC, "TOPIC_EXCEPTION"),
+            (ErrorCode::TOPIC_AUTHORIZATION_FAILED, "TOPIC_AUTHORIZATION_FAILED"),
+            (ErrorCode::GROUP_AUTHORIZATION_FAILED, "GROUP_AUTHORIZATION_FAILED"),
+            (ErrorCode::CLUSTER_AUTHORIZATION_FAILED, "CLUSTER_AUTHORIZATION_FAILED"),
+            (ErrorCode::INVALID_PARTITIONS, "INVALID_PARTITIONS"),
+            (ErrorCode::INVALID_REPLICATION_FACTOR, "INVALID_REPLICATION_FACTOR"),
+            (ErrorCode::NOT_CONTROLLER, "NOT_CONTROLLER"),
+            (ErrorCode::INVALID_REQUEST, "INVALID_REQUEST"),
+            (ErrorCode::POLICY_VIOLATION, "POLICY_VIOLATION"),
+            (ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "TRANSACTIONAL_ID_AUTHORIZATION_FAILED"),
+            (ErrorCode::KAFKA_STORAGE_ERROR, "KAFKA_STORAGE_ERROR"),
+            (ErrorCode::DELEGATION_TOKEN_AUTHORIZATION_FAILED, "DELEGATION_TOKEN_AUTHORIZATION_FAILED"),
+            (ErrorCode::TOPIC_DELETION_DISABLED, "TOPIC_DELETION_DISABLED"),
+            (ErrorCode::REASSIGNMENT_IN_PROGRESS, "REASSIGNMENT_IN_PROGRESS"),
+            (ErrorCode::THROTTLING_QUOTA_EXCEEDED, "THROTTLING_QUOTA_EXCEEDED"),
+        ] {
+            assert_eq!(code.name(), name);
+        }
+    }
+
+    #[test]
+    fn an_empty_broker_text_falls_back_to_the_description() {
+        let error = BrokerError::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, Some(""));
+        assert_eq!(error.to_string(), "Broker: Unknown topic or partition");
+        assert!(error.is_unknown_topic() && !error.is_retriable());
+        let error = BrokerError::new(ErrorCode::TOPIC_ALREADY_EXISTS, Some("Topic 'a' already exists."));
+        assert_eq!(error.to_string(), "Topic 'a' already exists.");
+    }
+
+    #[test]
+    fn a_cause_is_told() {
+        let error = RequestError::Timeout {
+            operation: "CreateTopics",
+            timeout: Duration::from_secs(3),
+            message: "Failed while waiting for controller: Local: Timed out".into(),
+            cause: Some("SASL authentication error".into()),
+        };
+        assert_eq!(
+            error.to_string(),
+            "CreateTopics: no answer within 3s (Failed while waiting for controller: Local: Timed out); \
+             last connection error: SASL authentication error"
+        );
+    }
+}

@@ -1,0 +1,80 @@
+//! The custom resources: types, defaults, validation rules, printer columns. No behaviour.
+//!
+//! Everything that can be said in an OpenAPI schema or in CEL is said here, so that the API
+//! server itself refuses what is wrong and `kubectl explain` documents each field with its unit
+//! and default. What needs more than one object to decide lives in [`crate::domain`].
+//!
+//! Deliberately absent: clients, clocks, and any function with an opinion. Every room may read
+//! these types; this room reads nothing but the SDK.
+
+#![allow(clippy::duplicated_attributes, reason = "each printer column repeats the names of its attributes")]
+#![allow(unreachable_pub, reason = "kube's KubeSchema derive repeats the public struct inside a function")]
+
+pub mod event_topic;
+pub mod kafka_cluster;
+pub mod tenant;
+
+pub use event_topic::*;
+pub use kafka_cluster::*;
+pub use tenant::*;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::CustomResourceExt;
+use schemars::{Schema, SchemaGenerator};
+
+/// API group of every resource of the product.
+pub const GROUP: &str = "eventcenter.io";
+
+/// Set to `"true"`, the operator leaves the resource and what it stands for as they are.
+pub const PAUSED: &str = "eventcenter.io/paused";
+
+/// Set to `"false"`, the operator never touches what the resource stands for.
+pub const MANAGED: &str = "eventcenter.io/managed";
+
+/// Finalizer on topics whose Kafka topic has to be deleted with them. Others carry none.
+pub const DELETE_FINALIZER: &str = "eventcenter.io/delete-kafka-topic";
+
+/// The custom resource definitions in the order in which they are installed.
+#[must_use]
+pub fn definitions() -> Vec<CustomResourceDefinition> {
+    vec![Tenant::crd(), KafkaCluster::crd(), EventTopic::crd()]
+}
+
+/// A status that has conditions, as each of ours does.
+pub trait Conditioned {
+    /// Its conditions.
+    fn conditions(&self) -> &[Condition];
+}
+
+impl Conditioned for TenantStatus {
+    fn conditions(&self) -> &[Condition] {
+        &self.conditions
+    }
+}
+
+impl Conditioned for KafkaClusterStatus {
+    fn conditions(&self) -> &[Condition] {
+        &self.conditions
+    }
+}
+
+impl Conditioned for EventTopicStatus {
+    fn conditions(&self) -> &[Condition] {
+        &self.conditions
+    }
+}
+
+/// Conditions are a map keyed by type, so that server-side apply merges them one by one.
+fn conditions(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = generator.subschema_for::<Vec<Condition>>();
+    schema.insert("x-kubernetes-list-type".into(), "map".into());
+    schema.insert("x-kubernetes-list-map-keys".into(), serde_json::json!(["type"]));
+    schema.insert(
+        "description".into(),
+        "State of the resource as standard conditions. `Ready`, `Reconciling` and `Stalled` follow kstatus, \
+         so that `kubectl wait`, Flux and Argo CD compute its health."
+            .into(),
+    );
+    schema
+}

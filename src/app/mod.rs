@@ -1,0 +1,22 @@
+//! The program: its command line, and the wiring of all rooms.
+//!
+//! Only this room reads the clock for the others, prints, and decides how the process ends.
+
+mod config;
+mod crds;
+mod http;
+mod run;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Runs the program with the arguments of the process.
+#[must_use]
+pub fn main() -> ExitCode {
+    match config::Cli::parse().command {
+        config::Command::Run(config) => run::run(&config),
+        config::Command::Crds(arguments) => crds::crds(&arguments),
+    }
+}

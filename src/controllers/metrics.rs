@@ -1,0 +1,230 @@
+//! What the controllers count and show.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector::Store;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+use tokio::time::Instant;
+
+use crate::api::{EventTopic, KafkaCluster, Tenant};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Kind {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindAndOutcome {
+    kind: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindAndCondition {
+    kind: &'static str,
+    condition: String,
+    status: String,
+    reason: String,
+}
+
+/// The controllers' metrics.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    reconciles: Family<KindAndOutcome, Counter>,
+    duration: Family<Kind, Histogram>,
+    depth: Family<Kind, Gauge>,
+    in_force: Family<Kind, Histogram>,
+    drift: Family<KindAndOutcome, Counter>,
+    running: Arc<Running>,
+    shown: Arc<OnceLock<Shown>>,
+}
+
+/// The resources whose state is shown.
+#[derive(Clone)]
+pub(super) struct Shown {
+    pub(super) tenants: Store<DeserializeGuard<Tenant>>,
+    pub(super) clusters: Store<DeserializeGuard<KafkaCluster>>,
+    pub(super) topics: Store<DeserializeGuard<EventTopic>>,
+}
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shown").finish_non_exhaustive()
+    }
+}
+
+/// When each reconcile that is under way has begun, by a number of its own.
+#[derive(Debug, Default)]
+struct Running {
+    begun: Mutex<HashMap<u64, Instant>>,
+    next: AtomicU64,
+}
+
+/// A reconcile that is under way; ends when it is dropped.
+#[derive(Debug)]
+pub(super) struct Visit {
+    kind: &'static str,
+    number: u64,
+    begun: Instant,
+    metrics: Metrics,
+}
+
+impl Metrics {
+    /// Makes the metrics and registers them.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            reconciles: Family::default(),
+            duration: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 2.0, 16))),
+            depth: Family::default(),
+            in_force: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.005, 2.0, 16))),
+            drift: Family::default(),
+            running: Arc::default(),
+            shown: Arc::default(),
+        };
+        registry.register(
+            "reconciles",
+            "Reconciles that have ended, by kind and outcome (the reason of Ready, or the failure)",
+            metrics.reconciles.clone(),
+        );
+        registry.register_with_unit(
+            "reconcile_duration",
+            "Time a reconcile took",
+            Unit::Seconds,
+            metrics.duration.clone(),
+        );
+        registry.register("queue_depth", "Resources that wait for a reconcile", metrics.depth.clone());
+        registry.register_with_unit(
+            "change_in_force",
+            "Time from seeing a changed declaration until it was Ready",
+            Unit::Seconds,
+            metrics.in_force.clone(),
+        );
+        registry.register(
+            "drift",
+            "Kafka topics found different from what is declared, by what was done about it",
+            metrics.drift.clone(),
+        );
+        registry.register_collector(Box::new(Snapshot {
+            running: metrics.running.clone(),
+            shown: metrics.shown.clone(),
+        }));
+        metrics
+    }
+
+    /// Says which resources' state is shown from now on.
+    pub(super) fn show(&self, shown: Shown) {
+        // Set once a process: the controllers run once.
+        drop(self.shown.set(shown));
+    }
+
+    pub(super) fn depth(&self, kind: &'static str, depth: usize) {
+        self.depth.get_or_create(&Kind { kind }).set(i64::try_from(depth).unwrap_or(i64::MAX));
+    }
+
+    pub(super) fn in_force(&self, kind: &'static str, took: Duration) {
+        self.in_force.get_or_create(&Kind { kind }).observe(took.as_secs_f64());
+    }
+
+    pub(super) fn drift(&self, kind: &'static str, outcome: &'static str) {
+        self.drift.get_or_create(&KindAndOutcome { kind, outcome }).inc();
+    }
+
+    /// A reconcile begins.
+    pub(super) fn begin(&self, kind: &'static str) -> Visit {
+        let begun = Instant::now();
+        let number = self.running.next.fetch_add(1, Ordering::Relaxed);
+        self.running.begun.lock().unwrap_or_else(PoisonError::into_inner).insert(number, begun);
+        Visit { kind, number, begun, metrics: self.clone() }
+    }
+}
+
+impl Visit {
+    /// The reconcile has ended like this.
+    pub(super) fn end(self, outcome: &'static str) {
+        let Self { kind, metrics, begun, .. } = &self;
+        metrics.duration.get_or_create(&Kind { kind }).observe(begun.elapsed().as_secs_f64());
+        metrics.reconciles.get_or_create(&KindAndOutcome { kind, outcome }).inc();
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.metrics.running.begun.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.number);
+    }
+}
+
+/// What is worked out only when somebody asks.
+#[derive(Debug)]
+struct Snapshot {
+    running: Arc<Running>,
+    shown: Arc<OnceLock<Shown>>,
+}
+
+impl Collector for Snapshot {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let oldest = {
+            let running = self.running.begun.lock().unwrap_or_else(PoisonError::into_inner);
+            running.values().min().map_or(Duration::ZERO, Instant::elapsed)
+        };
+        let gauge = ConstGauge::new(oldest.as_secs_f64());
+        gauge.encode(encoder.encode_descriptor(
+            "longest_running_reconcile_age",
+            "Age of the reconcile that has been under way longest, 0 if there is none",
+            Some(&Unit::Seconds),
+            gauge.metric_type(),
+        )?)?;
+
+        let Some(shown) = self.shown.get() else { return Ok(()) };
+        let mut counts: HashMap<KindAndCondition, i64> = HashMap::new();
+        count(&mut counts, "Tenant", &shown.tenants, |tenant| Some(&tenant.status.as_ref()?.conditions));
+        count(&mut counts, "KafkaCluster", &shown.clusters, |cluster| {
+            Some(&cluster.status.as_ref()?.conditions)
+        });
+        count(&mut counts, "EventTopic", &shown.topics, |topic| Some(&topic.status.as_ref()?.conditions));
+        let resources: Family<KindAndCondition, Gauge> = Family::default();
+        for (labels, number) in counts {
+            resources.get_or_create(&labels).set(number);
+        }
+        resources.encode(encoder.encode_descriptor(
+            "resources",
+            "Resources by kind, condition, its status and reason",
+            None,
+            prometheus_client::metrics::MetricType::Gauge,
+        )?)
+    }
+}
+
+fn count<K>(
+    counts: &mut HashMap<KindAndCondition, i64>,
+    kind: &'static str,
+    store: &Store<DeserializeGuard<K>>,
+    conditions: impl Fn(&K) -> Option<&Vec<Condition>>,
+) where
+    K: kube::Resource<DynamicType = ()> + Clone + 'static,
+{
+    for resource in store.state() {
+        let read = resource.0.as_ref().ok();
+        let conditions = read.and_then(&conditions).map(Vec::as_slice).unwrap_or_default();
+        for condition in conditions {
+            let labels = KindAndCondition {
+                kind,
+                condition: condition.type_.clone(),
+                status: condition.status.clone(),
+                reason: condition.reason.clone(),
+            };
+            *counts.entry(labels).or_default() += 1;
+        }
+    }
+}

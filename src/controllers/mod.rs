@@ -1,0 +1,196 @@
+//! The controllers: they make Kafka, and later Kubernetes' own Jobs, what the resources declare.
+//!
+//! A reconcile reads as four verbs: observe (reads), plan (pure, in [`crate::domain`]), apply
+//! (writes), report (status, Event, metrics, next visit). Each may be killed between any two
+//! effects and comes to the same end when it is run again.
+//!
+//! `world` holds what all declarations together say: tenants, clusters, and who owns which
+//! Kafka topic. Watches keep it true; reconciles read it. `connections` holds the connections to
+//! Kafka. `resync` looks at all Kafka topics at once, from time to time, and wakes the
+//! reconciles of those that have changed.
+//!
+//! Deliberately absent: decisions (they are in the domain), and acting on why a reconcile was
+//! woken: what is observed decides.
+
+mod connections;
+mod declared;
+mod kafka_cluster;
+mod metrics;
+mod report;
+mod resync;
+mod tenant;
+mod topic;
+mod trigger;
+mod world;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use jiff::Timestamp;
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector::{self, Store};
+use kube::runtime::{Controller, WatchStreamExt, controller};
+use prometheus_client::registry::Registry;
+use tokio_util::sync::CancellationToken;
+
+pub use metrics::Metrics;
+
+use crate::api::{EventTopic, KafkaCluster, Tenant};
+use crate::cluster::Cluster;
+use connections::Connections;
+use trigger::Triggers;
+use world::World;
+
+/// How the controllers run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How often all Kafka topics are compared with what is declared.
+    pub resync: Duration,
+    /// How often each Kafka cluster is asked how it is.
+    pub heartbeat: Duration,
+    /// How many topics are reconciled at once: what bounds memory, and how large batches can get.
+    pub concurrency: u16,
+}
+
+/// A resource as it was watched: read, or not readable.
+type Watched<K> = DeserializeGuard<K>;
+
+/// What all reconciles share.
+struct Context {
+    cluster: Cluster,
+    world: World,
+    connections: Connections,
+    tenants: Store<Watched<Tenant>>,
+    clusters: Store<Watched<KafkaCluster>>,
+    topics: Store<Watched<EventTopic>>,
+    wake_tenants: Triggers<Watched<Tenant>>,
+    wake_clusters: Triggers<Watched<KafkaCluster>>,
+    wake_topics: Triggers<Watched<EventTopic>>,
+    metrics: Metrics,
+    options: Options,
+    clock: fn() -> Timestamp,
+}
+
+/// Everything the controllers count and show. Made once a process, before they run.
+#[derive(Clone, Debug)]
+pub struct AllMetrics {
+    controllers: Metrics,
+    kafka: crate::kafka::Metrics,
+}
+
+impl AllMetrics {
+    /// Makes the metrics and registers them.
+    pub fn register(registry: &mut Registry) -> Self {
+        Self { controllers: Metrics::register(registry), kafka: crate::kafka::Metrics::register(registry) }
+    }
+}
+
+/// Runs all controllers until they are told to stop and what is under way has ended.
+///
+/// `ready` is called once all resources have been read.
+pub async fn run(
+    cluster: Cluster,
+    options: Options,
+    metrics: AllMetrics,
+    clock: fn() -> Timestamp,
+    stop: CancellationToken,
+    ready: impl FnOnce(),
+) {
+    let (tenants, tenant_writer) = reflector::store();
+    let (clusters, cluster_writer) = reflector::store();
+    let (topics, topic_writer) = reflector::store();
+    let (wake_tenants, tenants_woken) = Triggers::new("Tenant", &metrics.controllers);
+    let (wake_clusters, clusters_woken) = Triggers::new("KafkaCluster", &metrics.controllers);
+    let (wake_topics, topics_woken) = Triggers::new("EventTopic", &metrics.controllers);
+    metrics.controllers.show(metrics::Shown {
+        tenants: tenants.clone(),
+        clusters: clusters.clone(),
+        topics: topics.clone(),
+    });
+    let context = Arc::new(Context {
+        connections: Connections::new(metrics.kafka),
+        world: World::default(),
+        tenants,
+        clusters,
+        topics,
+        wake_tenants,
+        wake_clusters,
+        wake_topics,
+        metrics: metrics.controllers,
+        options,
+        clock,
+        cluster,
+    });
+
+    // Tenants and clusters are known before the first topic is seen: who owns a topic, and which
+    // one it is, depends on them.
+    let tenant_events = context.cluster.watch::<Tenant>().reflect(tenant_writer);
+    let tenant_stream =
+        declared::watched(&context, tenant_events, |context| &context.wake_tenants, tenant::learn);
+    let cluster_events = context.cluster.watch::<KafkaCluster>().reflect(cluster_writer);
+    let cluster_stream =
+        declared::watched(&context, cluster_events, |context| &context.wake_clusters, kafka_cluster::learn);
+    let topic_stream = topic::watched(&context, context.cluster.watch::<EventTopic>().reflect(topic_writer));
+
+    let config = |concurrency| controller::Config::default().concurrency(concurrency);
+    let tenants_run = Controller::for_stream(tenant_stream, context.tenants.clone())
+        .with_config(config(4))
+        .reconcile_on(tenants_woken)
+        .graceful_shutdown_on(stop.clone().cancelled_owned())
+        .run(tenant::reconcile, |_, never, _| match *never {}, Arc::clone(&context));
+    let clusters_run = Controller::for_stream(cluster_stream, context.clusters.clone())
+        .with_config(config(16))
+        .reconcile_on(clusters_woken)
+        .graceful_shutdown_on(stop.clone().cancelled_owned())
+        .run(kafka_cluster::reconcile, |_, never, _| match *never {}, Arc::clone(&context));
+    let topics_run = Controller::for_stream(topic_stream, context.topics.clone())
+        .with_config(config(context.options.concurrency))
+        .reconcile_on(topics_woken)
+        .graceful_shutdown_on(stop.clone().cancelled_owned())
+        .run(topic::reconcile, |_, never, _| match *never {}, Arc::clone(&context));
+
+    let known = async {
+        let (tenants, clusters) = (context.tenants.wait_until_ready(), context.clusters.wait_until_ready());
+        drop(tokio::join!(tenants, clusters));
+    };
+    let topics_after = async {
+        tokio::select! {
+            () = known => drain("EventTopic", topics_run).await,
+            () = stop.cancelled() => {}
+        }
+    };
+    let announce = async {
+        if context.topics.wait_until_ready().await.is_ok() {
+            ready();
+        }
+    };
+    let background = async {
+        tokio::join!(
+            announce,
+            kafka_cluster::follow_secrets(&context),
+            resync::run(&context),
+            tenant::count(&context)
+        );
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        ((), (), ()) = async {
+            tokio::join!(drain("Tenant", tenants_run), drain("KafkaCluster", clusters_run), topics_after)
+        } => {}
+        () = background => {}
+    }
+}
+
+/// Runs a controller to its end. What a reconcile did is noted where it happened.
+fn drain<T, E: std::fmt::Display>(
+    kind: &'static str,
+    run: impl futures::Stream<Item = Result<T, E>>,
+) -> impl Future<Output = ()> {
+    run.for_each(move |result| async move {
+        if let Err(error) = result {
+            tracing::warn!(kind, %error, "watching");
+        }
+    })
+}

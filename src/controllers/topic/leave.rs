@@ -1,0 +1,75 @@
+//! What is done when a resource goes.
+
+use eventcenter_sdk::Reason;
+use kube::runtime::controller::Action;
+
+use super::super::connections::Reach;
+use super::super::{Context, Watched};
+use super::{Ended, has_finalizer, report, visit};
+use crate::api::{DELETE_FINALIZER, EventTopic};
+use crate::cluster::{Note, NoteKind, WriteError};
+use crate::domain::topic::Identity;
+use crate::domain::topic::farewell::Farewell;
+use crate::domain::topic::status::Outcome;
+use crate::domain::{Refusal, backoff};
+
+/// Deletes the Kafka topic if that is wanted, then lets the resource go.
+pub(super) async fn leave(topic: &EventTopic, context: &Context) -> Ended {
+    if !has_finalizer(topic) {
+        return Ok((Reason::Deleting, Action::await_change()));
+    }
+    match context.world.farewell(topic) {
+        Farewell::DeleteKafkaTopic(identity) => match delete(&identity, context).await {
+            Ok(()) => {
+                let message =
+                    format!("deleted Kafka topic {} in cluster {}", identity.topic, identity.cluster);
+                context.cluster.note(topic, Note { kind: NoteKind::Normal, reason: "Deleted", message });
+                context.connections.visited(&identity.cluster, &identity.topic, None);
+            }
+            Err((refusal, stalled)) => {
+                let message = format!(
+                    "deleting Kafka topic {}: {}. Set spec.deletionPolicy: Retain to let the resource go and keep the topic",
+                    identity.topic, refusal.message
+                );
+                let refusal = Refusal { message, ..refusal };
+                return report::report(topic, &Outcome::Failed { refusal, stalled }, context).await;
+            }
+        },
+        Farewell::Release(why) => {
+            let message = format!("the Kafka topic, if there is one, stays: {why}");
+            tracing::info!("{message}");
+            context.cluster.note(topic, Note { kind: NoteKind::Normal, reason: "Retained", message });
+        }
+        Farewell::Wait(refusal) => return report::report(topic, &Outcome::Refused(refusal), context).await,
+    }
+    release(topic, context).await?;
+    Ok((Reason::Deleting, Action::await_change()))
+}
+
+/// Lets a resource go that cannot be read. Which Kafka topic it stood for is not known, so none is
+/// deleted.
+pub(super) async fn leave_unreadable(topic: &Watched<EventTopic>, context: &Context) -> Ended {
+    match context.cluster.remove_finalizer(topic, DELETE_FINALIZER).await {
+        // The API server may refuse any change of what it cannot check.
+        Err(WriteError::Conflict { .. }) => Ok((Reason::InvalidResource, Action::requeue(backoff::SHORTEST))),
+        result => {
+            result?;
+            Ok((Reason::Deleting, Action::await_change()))
+        }
+    }
+}
+
+async fn delete(identity: &Identity, context: &Context) -> Result<(), (Refusal, bool)> {
+    let kafka = match context.connections.reach(&identity.cluster) {
+        Reach::Answers(kafka) => kafka,
+        Reach::Away(reason) => return Err((visit::away(identity, reason), false)),
+        Reach::Unknown => return Err((visit::away(identity, Reason::Progressing), false)),
+    };
+    tracing::info!(topic = %identity.topic, cluster = %identity.cluster, change = "delete", "changing Kafka");
+    kafka.delete(&identity.topic).await.map_err(|error| (error.refusal(), error.is_stalled()))
+}
+
+/// Takes our finalizer off a resource that has it.
+pub(super) async fn release(topic: &EventTopic, context: &Context) -> Result<(), WriteError> {
+    context.cluster.remove_finalizer(topic, DELETE_FINALIZER).await
+}

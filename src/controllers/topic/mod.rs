@@ -1,0 +1,153 @@
+//! EventTopics: observe, plan, apply, report.
+
+mod leave;
+mod report;
+mod visit;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use eventcenter_sdk::Reason;
+use futures::{Stream, StreamExt};
+use kube::ResourceExt;
+use kube::runtime::controller::Action;
+use kube::runtime::watcher::{self, Event};
+
+use super::connections::Reach;
+use super::trigger::Fingerprint;
+use super::{Context, Watched};
+use crate::api::{DELETE_FINALIZER, EventTopic};
+use crate::cluster::WriteError;
+use crate::domain::backoff;
+use crate::domain::topic::claim::Resource;
+use crate::domain::topic::farewell::wants_finalizer;
+use crate::domain::topic::status::Outcome;
+use crate::domain::topic::{Right, attention};
+
+/// The topics worth a reconcile. Keeps the world true on the way.
+pub(super) fn watched(
+    context: &Arc<Context>,
+    events: impl Stream<Item = Result<Event<Watched<EventTopic>>, watcher::Error>> + Send + 'static,
+) -> impl Stream<Item = Result<Watched<EventTopic>, watcher::Error>> + Send + 'static {
+    let context = Arc::clone(context);
+    events.filter_map(move |event| {
+        let passed = match event {
+            Ok(Event::Apply(topic)) => {
+                if let Ok(topic) = &topic.0 {
+                    wake(&context, context.world.seen(topic));
+                }
+                notices(&context, &topic).then_some(Ok(topic))
+            }
+            Ok(Event::InitApply(topic)) => notices(&context, &topic).then_some(Ok(topic)),
+            Ok(Event::Delete(topic)) => {
+                context.wake_topics.forget(&topic);
+                wake(&context, context.world.gone(&Resource::of(&topic)));
+                None
+            }
+            Ok(Event::InitDone) => {
+                let topics = context.topics.state();
+                wake(&context, context.world.all(topics.iter().filter_map(|topic| topic.0.as_ref().ok())));
+                None
+            }
+            Ok(Event::Init) => None,
+            Err(error) => Some(Err(error)),
+        };
+        std::future::ready(passed)
+    })
+}
+
+fn notices(context: &Context, topic: &Watched<EventTopic>) -> bool {
+    let finalizer_missing = topic.0.as_ref().is_ok_and(|topic| {
+        attention(topic).is_ok_and(|attention| wants_finalizer(topic, attention)) && !has_finalizer(topic)
+    });
+    let status = Fingerprint::shown(topic);
+    context.wake_topics.notices(topic, finalizer_missing, status)
+}
+
+fn wake(context: &Context, concerned: Vec<Resource>) {
+    for topic in concerned {
+        context.wake_topics.wake(Some(&topic.namespace), &topic.name);
+    }
+}
+
+fn has_finalizer(topic: &EventTopic) -> bool {
+    topic.finalizers().iter().any(|finalizer| finalizer == DELETE_FINALIZER)
+}
+
+/// Makes one Kafka topic what its resource declares, and says how that went.
+#[tracing::instrument(name = "eventtopic", skip_all, fields(
+    namespace = %topic.namespace().unwrap_or_default(),
+    resource = %topic.name_any(),
+    tenant = context.world.tenant_of(&topic.namespace().unwrap_or_default()),
+))]
+pub(super) async fn reconcile(
+    topic: Arc<Watched<EventTopic>>,
+    context: Arc<Context>,
+) -> Result<Action, Infallible> {
+    context.wake_topics.begin(&topic);
+    let visit = context.metrics.begin("EventTopic");
+    let result = match &topic.0 {
+        Err(invalid) if invalid.metadata.deletion_timestamp.is_some() => {
+            leave::leave_unreadable(&topic, &context).await
+        }
+        Err(invalid) => report::unreadable(&context, invalid).await,
+        Ok(topic) if topic.metadata.deletion_timestamp.is_some() => leave::leave(topic, &context).await,
+        Ok(topic) => manage(topic, &context).await,
+    };
+    let (reason, action) = result.unwrap_or_else(|error| after_failed_write(&error));
+    visit.end(reason.as_str());
+    Ok(action)
+}
+
+/// A reconcile that ended, by the one word for it, and when to come again.
+type Ended = Result<(Reason, Action), WriteError>;
+
+async fn manage(topic: &EventTopic, context: &Context) -> Ended {
+    let outcome = match context.world.right(topic) {
+        Ok(Right::Paused) => Outcome::Paused,
+        Ok(Right::Unmanaged) => {
+            leave::release(topic, context).await?;
+            Outcome::Unmanaged
+        }
+        Ok(Right::Managed(identity, declared)) => match context.connections.reach(&identity.cluster) {
+            // The first that is known of the cluster wakes this topic again.
+            Reach::Unknown => return Ok((Reason::Progressing, Action::await_change())),
+            Reach::Away(reason) => {
+                Outcome::Failed { refusal: visit::away(&identity, reason), stalled: false }
+            }
+            Reach::Answers(kafka) => {
+                // Before anything exists that would have to be deleted with the resource.
+                finalizer(topic, context).await?;
+                visit::visit(topic, identity, &declared, &kafka, context).await
+            }
+        },
+        Err(refusal) => Outcome::Refused(refusal),
+    };
+    report::report(topic, &outcome, context).await
+}
+
+async fn finalizer(topic: &EventTopic, context: &Context) -> Result<(), WriteError> {
+    let wanted = attention(topic).is_ok_and(|attention| wants_finalizer(topic, attention));
+    match (wanted, has_finalizer(topic)) {
+        (true, false) => context.cluster.add_finalizer(topic, DELETE_FINALIZER).await,
+        (false, true) => context.cluster.remove_finalizer(topic, DELETE_FINALIZER).await,
+        _ => Ok(()),
+    }
+}
+
+/// A write to Kubernetes failed, so there is nowhere to report it but here. What was done in Kafka
+/// stays and is found there by the next visit.
+fn after_failed_write(error: &WriteError) -> (Reason, Action) {
+    match error {
+        // It comes again as it is now, or never.
+        WriteError::Gone { .. } => (Reason::Deleting, Action::await_change()),
+        WriteError::Conflict { .. } => {
+            tracing::debug!(%error, "comes again");
+            (Reason::Progressing, Action::requeue(std::time::Duration::from_millis(200)))
+        }
+        WriteError::Api { .. } => {
+            tracing::warn!(%error, "comes again");
+            (Reason::Internal, Action::requeue(backoff::SHORTEST))
+        }
+    }
+}

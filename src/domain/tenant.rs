@@ -1,0 +1,250 @@
+//! Which namespace belongs to which tenant, and how its Kafka topics are named.
+//!
+//! Only Tenants decide that, and only whoever administers the platform writes Tenants: no label,
+//! annotation or namespace that a tenant's user can write is read here.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use eventcenter_sdk::Reason;
+use eventcenter_sdk::name::{ClusterName, TenantName, TopicPrefix};
+use kube::ResourceExt;
+
+use super::Refusal;
+use super::condition::{Conditions, Health};
+use crate::api::{Tenant, TenantStatus};
+
+/// A tenant whose declaration is in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TenantFacts {
+    /// Its name.
+    pub name: TenantName,
+    /// How the names of all its Kafka topics begin.
+    pub prefix: TopicPrefix,
+    /// The Kafka clusters it may use; empty means the default cluster.
+    pub clusters: BTreeSet<ClusterName>,
+}
+
+/// All tenants, disputes settled.
+#[derive(Clone, Debug, Default)]
+pub struct Tenants {
+    by_namespace: HashMap<String, Arc<TenantFacts>>,
+    refused: BTreeMap<String, Refusal>,
+    disputed: BTreeMap<String, Vec<String>>,
+}
+
+impl Tenants {
+    /// Reads all declarations. The older tenant wins every dispute, so that nobody loses what
+    /// they have because somebody else declares it too.
+    pub fn of<'a>(tenants: impl IntoIterator<Item = &'a Tenant>) -> Self {
+        let mut oldest_first: Vec<_> = tenants.into_iter().collect();
+        oldest_first.sort_by_cached_key(|tenant| super::age(*tenant));
+
+        let mut all = Self::default();
+        let mut prefixes: Vec<Arc<TenantFacts>> = Vec::new();
+        for tenant in oldest_first {
+            let name = tenant.name_any();
+            let facts = match facts(tenant).and_then(|facts| undisputed_prefix(facts, &prefixes)) {
+                Ok(facts) => Arc::new(facts),
+                Err(refusal) => {
+                    all.refused.insert(name, refusal);
+                    continue;
+                }
+            };
+            for namespace in &tenant.spec.namespaces {
+                match all.by_namespace.get(namespace) {
+                    Some(owner) if owner.name != facts.name => {
+                        let dispute = format!("{namespace} belongs to tenant {}", owner.name);
+                        all.disputed.entry(name.clone()).or_default().push(dispute);
+                    }
+                    _ => {
+                        all.by_namespace.insert(namespace.clone(), Arc::clone(&facts));
+                    }
+                }
+            }
+            prefixes.push(facts);
+        }
+        all
+    }
+
+    /// The tenant that owns a namespace.
+    ///
+    /// # Errors
+    /// `TenantNotFound` if none does, with what to do.
+    pub fn of_namespace(&self, namespace: &str) -> Result<&Arc<TenantFacts>, Refusal> {
+        self.by_namespace.get(namespace).ok_or_else(|| {
+            Refusal::new(
+                Reason::TenantNotFound,
+                format!(
+                    "namespace {namespace} belongs to no tenant: ask the platform's administrator to add it \
+                     to spec.namespaces of a Tenant that is Ready"
+                ),
+            )
+        })
+    }
+
+    /// The namespaces whose tenant is another one, or has changed, compared with before.
+    #[must_use]
+    pub fn moved<'a>(&'a self, before: &'a Self) -> BTreeSet<&'a str> {
+        let names = self.by_namespace.keys().chain(before.by_namespace.keys());
+        names
+            .filter(|name| self.by_namespace.get(*name) != before.by_namespace.get(*name))
+            .map(String::as_str)
+            .collect()
+    }
+
+    /// How one tenant's declaration is doing.
+    #[must_use]
+    pub fn health(&self, tenant: &str) -> Health {
+        if let Some(refusal) = self.refused.get(tenant) {
+            return Health::Stalled(refusal.reason, refusal.message.clone());
+        }
+        match self.disputed.get(tenant) {
+            None => Health::Ready(Reason::Available, "the tenant's namespaces and prefix are its own".into()),
+            Some(disputes) => Health::Stalled(
+                Reason::ResourceConflict,
+                format!(
+                    "spec.namespaces: {}. The older tenant keeps them: take them out of one of the two tenants",
+                    disputes.join(", ")
+                ),
+            ),
+        }
+    }
+}
+
+/// What a tenant's status should say.
+#[must_use]
+pub fn status(tenant: &Tenant, health: &Health, topics: i64, now: jiff::Timestamp) -> TenantStatus {
+    let before = tenant.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let mut conditions = Conditions::after(before, tenant.metadata.generation, now);
+    conditions.health(health);
+    TenantStatus {
+        conditions: conditions.finish(),
+        observed_generation: tenant.metadata.generation,
+        topic_prefix: Some(prefix(tenant)),
+        topics: Some(topics),
+    }
+}
+
+fn prefix(tenant: &Tenant) -> String {
+    tenant.spec.topic_prefix.clone().unwrap_or_else(|| format!("{}.", tenant.name_any()))
+}
+
+fn facts(tenant: &Tenant) -> Result<TenantFacts, Refusal> {
+    let invalid = |field: &str, error: &dyn std::fmt::Display| {
+        Refusal::new(Reason::InvalidResource, format!("{field}: {error}"))
+    };
+    Ok(TenantFacts {
+        name: tenant.name_any().parse().map_err(|error| invalid("metadata.name", &error))?,
+        prefix: prefix(tenant).parse().map_err(|error| invalid("spec.topicPrefix", &error))?,
+        clusters: tenant
+            .spec
+            .clusters
+            .iter()
+            .map(|name| name.parse().map_err(|error| invalid("spec.clusters", &error)))
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+/// Where one prefix is the beginning of another, a topic name would belong to two tenants.
+fn undisputed_prefix(facts: TenantFacts, older: &[Arc<TenantFacts>]) -> Result<TenantFacts, Refusal> {
+    let (ours, overlaps) = (facts.prefix.as_ref(), |a: &str, b: &str| a.starts_with(b) || b.starts_with(a));
+    match older.iter().find(|other| overlaps(ours, other.prefix.as_ref())) {
+        None => Ok(facts),
+        Some(other) => Err(Refusal::new(
+            Reason::ResourceConflict,
+            format!(
+                "spec.topicPrefix: {ours} overlaps with {} of tenant {}, which is older: choose a prefix that \
+                 is not the beginning of another's, nor begins with one",
+                other.prefix, other.name
+            ),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::testing::{tenant, tenants};
+
+    fn check(tenants: &[(&str, usize, &str)], expected: expect_test::Expect) {
+        let tenants: Vec<_> =
+            tenants.iter().map(|(name, second, spec)| tenant(name, *second, spec)).collect();
+        let all = Tenants::of(&tenants);
+        let mut lines: Vec<String> = all
+            .by_namespace
+            .iter()
+            .map(|(namespace, owner)| format!("{namespace} -> {} {}", owner.name, owner.prefix))
+            .collect();
+        lines.sort();
+        for tenant in &tenants {
+            let health = match all.health(&tenant.name_any()) {
+                Health::Ready(..) => "ready".to_owned(),
+                Health::Stalled(reason, message) => format!("{reason}: {message}"),
+                Health::Reconciling(..) => "reconciling".to_owned(),
+            };
+            lines.push(format!("{}: {health}", tenant.name_any()));
+        }
+        expected.assert_eq(&lines.join("\n"));
+    }
+
+    #[test]
+    fn a_prefix_defaults_to_the_name() {
+        check(
+            &[
+                ("shop", 1, "namespaces: [shop, shop-test]"),
+                ("bank", 2, "{namespaces: [bank], topicPrefix: bk-}"),
+            ],
+            expect_test::expect![[r#"
+                bank -> bank bk-
+                shop -> shop shop.
+                shop-test -> shop shop.
+                shop: ready
+                bank: ready"#]],
+        );
+    }
+
+    #[test]
+    fn the_older_tenant_keeps_a_disputed_namespace() {
+        check(
+            &[("young", 2, "namespaces: [a, b]"), ("old", 1, "namespaces: [b, c]")],
+            expect_test::expect![[r#"
+                a -> young young.
+                b -> old old.
+                c -> old old.
+                young: ResourceConflict: spec.namespaces: b belongs to tenant old. The older tenant keeps them: take them out of one of the two tenants
+                old: ready"#]],
+        );
+    }
+
+    #[test]
+    fn overlapping_prefixes_are_refused_to_the_younger() {
+        check(
+            &[
+                ("shop", 1, "{namespaces: [a], topicPrefix: shop.}"),
+                ("inner", 2, "{namespaces: [b], topicPrefix: shop.eu.}"),
+                ("outer", 3, "{namespaces: [c], topicPrefix: shop}"),
+            ],
+            expect_test::expect![[r#"
+                a -> shop shop.
+                shop: ready
+                inner: ResourceConflict: spec.topicPrefix: shop.eu. overlaps with shop. of tenant shop, which is older: choose a prefix that is not the beginning of another's, nor begins with one
+                outer: InvalidResource: spec.topicPrefix: topic prefix `shop` does not end in a separator; end it in `.`, `-` or `_`"#]],
+        );
+    }
+
+    #[test]
+    fn only_namespaces_that_changed_hands_have_moved() {
+        let before = tenants(&[("t", "namespaces: [a, b]"), ("u", "namespaces: [c]")]);
+        let after = tenants(&[("t", "namespaces: [a]"), ("u", "{namespaces: [c], clusters: [x]}")]);
+        assert_eq!(after.moved(&before).into_iter().collect::<Vec<_>>(), ["b", "c"]);
+        assert!(after.moved(&after).is_empty());
+    }
+
+    #[test]
+    fn a_namespace_of_nobody_is_refused_with_the_way_out() {
+        let refusal = Tenants::default().of_namespace("lost").expect_err("nobody has it");
+        expect_test::expect![[r#"TenantNotFound: namespace lost belongs to no tenant: ask the platform's administrator to add it to spec.namespaces of a Tenant that is Ready"#]]
+            .assert_eq(&refusal.to_string());
+    }
+}

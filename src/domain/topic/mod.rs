@@ -1,0 +1,59 @@
+//! What becomes of an EventTopic.
+//!
+//! [`mod@identity`] says which Kafka topic it stands for, [`mod@claim`] who owns it if several resources
+//! stand for the same, [`mod@right`] whether the operator may act, [`mod@declaration`] what it should look like, [`mod@plan`] what to change in Kafka
+//! for that ([`value`]: which ways of writing a value are one to Kafka), [`mod@farewell`] what to do when the resource goes, and [`mod@status`] what to say about it.
+
+pub mod claim;
+pub mod declaration;
+pub mod farewell;
+pub mod identity;
+pub mod plan;
+pub mod quantity;
+pub mod right;
+pub mod status;
+pub mod value;
+
+pub use claim::Claims;
+pub use declaration::Declared;
+pub use identity::Identity;
+pub use plan::{Change, Observed, Plan, plan};
+pub use right::{Right, right};
+
+use eventcenter_sdk::Reason;
+use kube::ResourceExt;
+
+use super::Refusal;
+use crate::api::{EventTopic, MANAGED, PAUSED};
+
+/// How much the operator may do for a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attention {
+    /// Everything: the default.
+    Managed,
+    /// Nothing until it is resumed, deletion included.
+    Paused,
+    /// Nothing ever: the Kafka topic is somebody else's.
+    Unmanaged,
+}
+
+/// Reads the annotations that take a resource out of the operator's hands.
+///
+/// # Errors
+/// A value other than `true` or `false`, because guessing what was meant could delete data.
+pub fn attention(topic: &EventTopic) -> Result<Attention, Refusal> {
+    let flag = |name: &str, default: bool| match topic.annotations().get(name).map(String::as_str) {
+        None => Ok(default),
+        Some("true") => Ok(true),
+        Some("false") => Ok(false),
+        Some(_) => Err(Refusal::new(
+            Reason::InvalidResource,
+            format!("metadata.annotations[{name}]: the value is \"true\" or \"false\"; correct or remove it"),
+        )),
+    };
+    Ok(match (flag(MANAGED, true)?, flag(PAUSED, false)?) {
+        (false, _) => Attention::Unmanaged,
+        (true, true) => Attention::Paused,
+        (true, false) => Attention::Managed,
+    })
+}

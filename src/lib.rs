@@ -1,0 +1,21 @@
+//! eventcenter: event governance as Kubernetes resources.
+//!
+//! The library is the program, so that tests and benchmarks reach its parts; it promises no API.
+//! Rooms, from the left to the right, where each names only what stands left of it:
+//!
+//! ```text
+//! sdk ← api ← domain ← { kafka | cluster } ← controllers ← app
+//! ```
+//!
+//! - [`api`]: the custom resources.
+//! - [`domain`]: every decision, pure.
+//! - [`kafka`], [`cluster`]: Kafka and Kubernetes, each named there and nowhere else.
+//! - [`controllers`]: what brings them together.
+//! - [`app`]: the program.
+
+pub mod api;
+pub mod app;
+pub mod cluster;
+pub mod controllers;
+pub mod domain;
+pub mod kafka;

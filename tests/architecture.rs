@@ -1,0 +1,500 @@
+//! Keeps the rooms apart: who may name whom, and what is absent from where.
+//!
+//! Every Rust file of the workspace is read as tokens, so that comments and texts count for nothing and what stands inside
+//! a macro counts like the rest. Tests are held to the same rules as what they test.
+
+// A test that panics has said what it has to say.
+#![allow(clippy::panic, clippy::unwrap_used)]
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+
+/// The rooms of the program from the left to the right. A room names rooms to its left; the rooms of one line never name
+/// each other.
+const ROOMS: &[&[&str]] = &[
+    &["api"],
+    &["domain"],
+    &["kafka", "store", "cluster", "callback"],
+    &["controllers", "webhook", "rest", "dispatcher", "collector"],
+    &["app"],
+    &["main"],
+];
+
+const LEFTWARDS: &str = "imports go to the left only: sdk ← api ← domain ← { kafka | store | cluster | callback } ← \
+                         { controllers | webhook | rest | dispatcher | collector } ← app ← main";
+
+const APART: &str = "rooms inside one pair of braces never import each other: app wires them";
+
+/// What only one room of the program may name: the beginnings of paths, the room, and the sentence for all others.
+const RESERVED: &[(&[&str], &str, &str)] = &[
+    (
+        &["eventcenter_kafka_admin", "rdkafka", "rdkafka_sys"],
+        "kafka",
+        "the room kafka alone names Kafka's client",
+    ),
+    (&["sqlx"], "store", "the room store alone names the database's client"),
+    (
+        &[
+            "kube::Client",
+            "kube::Api",
+            "kube::Config",
+            "kube::api",
+            "kube::client",
+            "kube::config",
+            "kube::runtime::events",
+            "kube::runtime::watcher::watcher",
+            "kube_client",
+        ],
+        "cluster",
+        "the room cluster alone names the client of Kubernetes: the others know resources, not requests",
+    ),
+    (&["hyper", "hyper_util", "reqwest", "ureq"], "callback", "the room callback alone sends HTTP to others"),
+    (&["clap"], "app", "there is one command line, and app reads it"),
+    (&["anyhow"], "app", "errors have types below app: a variant says what we were doing"),
+];
+
+const BELOW_US: &[&str] = &["sdk/", "kafka-admin/", "xtask/"];
+const BELOW: &str = "sdk, kafka-admin and xtask stand below the program and do not know it";
+
+const ABOVE: &str = "the program does not know its tests, benchmarks and commands";
+
+/// Where every decision is a function of its arguments.
+const PURE: &[&str] = &["sdk/src/", "src/api/", "src/domain/"];
+
+/// What a function of its arguments does not name.
+const IMPURE: &[&str] = &[
+    "axum",
+    "futures",
+    "prometheus_client",
+    "rand",
+    "std::env",
+    "std::fs",
+    "std::net",
+    "std::process",
+    "std::sync::mpsc",
+    "std::thread",
+    "std::time::Instant",
+    "std::time::SystemTime",
+    "tokio",
+    "tokio_util",
+    "tracing",
+];
+
+const PURELY: &str = "sdk, api and domain are pure: no runtime, no clock, no randomness, no input or output; what a \
+                      decision needs to know is an argument";
+
+const UNSAFE: &str = "unsafe code lives in kafka-admin and nowhere else";
+
+const LONG: &str =
+    "a file has at most 500 lines without its tests: take a part out that has a name of its own";
+
+const NAMELESS: &str = "a module is named after what it knows, not utils, helpers or common";
+
+/// The rules that a file breaks, a sentence each.
+fn check(path: &str, text: &str) -> Vec<String> {
+    let tokens = TokenStream::from_str(text).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let mut file = File::new(path);
+    file.read(tokens, &[]);
+    let mut broken = file.broken;
+    let mut breaks =
+        |line: usize, what: &str, rule: &str| broken.push(format!("{path}:{line}: {what}: {rule}"));
+
+    let paths: Vec<(Vec<String>, usize)> = file
+        .paths
+        .iter()
+        .map(|named| (absolute(&named.segments, &named.module, &file.aliases), named.line))
+        .collect();
+    let here = room(path);
+    for (segments, line) in &paths {
+        let what = segments.join("::");
+        for (reserved, owner, rule) in RESERVED {
+            if here.is_some_and(|here| here != *owner) && reserved.iter().any(|one| is_below(segments, one)) {
+                breaks(*line, &what, rule);
+            }
+        }
+        if here.is_some() && segments[0] == "xtask" {
+            breaks(*line, &what, ABOVE);
+        }
+        if BELOW_US.iter().any(|folder| path.starts_with(folder)) && segments[0] == "eventcenter" {
+            breaks(*line, &what, BELOW);
+        }
+        if let (Some(here), Some(there)) = (here, room_named(segments)) {
+            match (place(here), place(there)) {
+                (Some(here), Some(there)) if there > here => breaks(*line, &what, LEFTWARDS),
+                (Some(place), Some(other)) if place == other && here != there => breaks(*line, &what, APART),
+                _ => {}
+            }
+        }
+        if PURE.iter().any(|pure| path.starts_with(pure)) {
+            let asks = ["now", "now_v7", "new_v4"].contains(&segments[segments.len() - 1].as_str());
+            if (asks && segments.len() > 1) || IMPURE.iter().any(|impure| is_below(segments, impure)) {
+                breaks(*line, &what, PURELY);
+            }
+        }
+    }
+
+    let code: Vec<&str> = text.lines().collect();
+    let tests = (1..code.len()).find(|line| {
+        code[line - 1].trim() == "#[cfg(test)]"
+            && code[*line].starts_with("mod ")
+            && code[*line].ends_with('{')
+    });
+    let lines = tests.map_or(code.len(), |line| line - 1);
+    if lines > 500 && !is_test(path) {
+        breaks(500, &format!("{lines} lines"), LONG);
+    }
+    for part in path.trim_end_matches(".rs").split('/').filter(|part| is_nameless(part)) {
+        breaks(1, part, NAMELESS);
+    }
+    broken.sort();
+    broken.dedup();
+    broken
+}
+
+fn is_nameless(name: &str) -> bool {
+    ["common", "helper", "helpers", "misc", "util", "utils"].contains(&name)
+}
+
+fn is_test(path: &str) -> bool {
+    path.contains("tests/") || path.ends_with("/tests.rs")
+}
+
+/// The room of the program that a file is in.
+fn room(path: &str) -> Option<&str> {
+    let path = path.strip_prefix("src/")?.trim_end_matches(".rs");
+    path.split('/').next()
+}
+
+/// The room of the program that a path leads to.
+fn room_named(segments: &[String]) -> Option<&str> {
+    match segments {
+        [root, room, ..] if root == "crate" || root == "eventcenter" => Some(room),
+        _ => None,
+    }
+}
+
+/// How far to the right a room stands.
+fn place(room: &str) -> Option<usize> {
+    ROOMS.iter().position(|line| line.contains(&room))
+}
+
+/// Whether a path is this one or leads through it. What is imported with `*` is all of it.
+fn is_below(path: &[String], reserved: &str) -> bool {
+    let reserved: Vec<&str> = reserved.split("::").collect();
+    let same = path.iter().zip(&reserved).take_while(|(a, b)| a == b).count();
+    same == reserved.len() || (same > 0 && same + 1 == path.len() && path[same] == "*")
+}
+
+/// The path from the crate's root or from another crate's name on.
+fn absolute(segments: &[String], module: &[String], aliases: &HashMap<String, Vec<String>>) -> Vec<String> {
+    match segments[0].as_str() {
+        "self" => [module, &segments[1..]].concat(),
+        "super" => {
+            let ups = segments.iter().take_while(|segment| *segment == "super").count();
+            let left = module.len().saturating_sub(ups).max(1);
+            [&module[..left], &segments[ups..]].concat()
+        }
+        name => match aliases.get(name) {
+            Some(known) => [known, &segments[1..]].concat(),
+            None => segments.to_vec(),
+        },
+    }
+}
+
+/// What a file names.
+struct File<'a> {
+    path: &'a str,
+    module: Vec<String>,
+    paths: Vec<Named>,
+    /// What `use` declarations call things in this file.
+    aliases: HashMap<String, Vec<String>>,
+    broken: Vec<String>,
+}
+
+/// A path as it is written, and the module in which it is.
+struct Named {
+    segments: Vec<String>,
+    module: Vec<String>,
+    line: usize,
+}
+
+impl<'a> File<'a> {
+    fn new(path: &'a str) -> Self {
+        let inner = path.split_once("src/").map_or(path, |(_, inner)| inner).trim_end_matches(".rs");
+        let parts = inner.split('/').filter(|part| !["mod", "lib", "main"].contains(part));
+        let module = std::iter::once("crate").chain(parts).map(String::from).collect();
+        Self { path, module, paths: Vec::new(), aliases: HashMap::new(), broken: Vec::new() }
+    }
+
+    /// Reads tokens; `inside` are the modules that are written out in this file.
+    fn read(&mut self, tokens: TokenStream, inside: &[String]) {
+        let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+        let mut at = 0;
+        while at < tokens.len() {
+            match &tokens[at] {
+                TokenTree::Group(group) => self.read(group.stream(), inside),
+                TokenTree::Ident(word) => match word.to_string().as_str() {
+                    // `impl Trait + use<T>` is no import.
+                    "use" if !is_mark(&tokens, at + 1, '<') => at = self.import(&tokens, at + 1, &[], inside),
+                    "mod" => {
+                        if let Some(TokenTree::Ident(name)) = tokens.get(at + 1) {
+                            if is_nameless(&name.to_string()) {
+                                self.breaks(word.span().start().line, &format!("mod {name}"), NAMELESS);
+                            }
+                            if let Some(TokenTree::Group(body)) = tokens.get(at + 2) {
+                                self.read(body.stream(), &[inside, &[name.to_string()]].concat());
+                                at += 2;
+                            } else {
+                                at += 1;
+                            }
+                        }
+                    }
+                    keyword @ ("unsafe" | "async" | "await") => {
+                        self.keyword(keyword, word.span().start().line)
+                    }
+                    _ if !follows_dot(&tokens, at) => at = self.path(&tokens, at, inside),
+                    _ => {}
+                },
+                TokenTree::Punct(_) | TokenTree::Literal(_) => {}
+            }
+            at += 1;
+        }
+    }
+
+    fn breaks(&mut self, line: usize, what: &str, rule: &str) {
+        self.broken.push(format!("{}:{line}: {what}: {rule}", self.path));
+    }
+
+    fn keyword(&mut self, keyword: &str, line: usize) {
+        if keyword == "unsafe" {
+            if !self.path.starts_with("kafka-admin/") {
+                self.breaks(line, keyword, UNSAFE);
+            }
+        } else if PURE.iter().any(|pure| self.path.starts_with(pure)) {
+            self.breaks(line, keyword, PURELY);
+        }
+    }
+
+    fn names(&mut self, segments: Vec<String>, inside: &[String], line: usize) {
+        self.paths.push(Named { segments, module: [&self.module, inside].concat(), line });
+    }
+
+    /// A path in code, such as `kube::Client::try_default`. Returns the place of its last word.
+    fn path(&mut self, tokens: &[TokenTree], start: usize, inside: &[String]) -> usize {
+        let mut segments = Vec::new();
+        let mut at = start;
+        while let Some(TokenTree::Ident(word)) = tokens.get(at) {
+            segments.push(word.to_string());
+            if !is_colons(tokens, at + 1) || !matches!(tokens.get(at + 3), Some(TokenTree::Ident(_))) {
+                break;
+            }
+            at += 3;
+        }
+        self.names(segments, inside, tokens[start].span().start().line);
+        at
+    }
+
+    /// The tree of a `use` declaration. Returns the place of its end.
+    fn import(&mut self, tokens: &[TokenTree], start: usize, prefix: &[String], inside: &[String]) -> usize {
+        let mut segments = prefix.to_vec();
+        let mut alias = None;
+        let mut at = start;
+        while let Some(token) = tokens.get(at) {
+            match token {
+                TokenTree::Ident(word) if word == "as" => {
+                    at += 1;
+                    alias = tokens.get(at).map(ToString::to_string);
+                }
+                // `a::{self}` is `a`.
+                TokenTree::Ident(word) if word == "self" && !segments.is_empty() => {}
+                TokenTree::Ident(word) => segments.push(word.to_string()),
+                TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => {
+                    let inner: Vec<TokenTree> = group.stream().into_iter().collect();
+                    let mut next = 0;
+                    while next < inner.len() {
+                        next = self.import(&inner, next, &segments, inside) + 1;
+                    }
+                    return at + 1;
+                }
+                TokenTree::Punct(mark) if mark.as_char() == '*' => segments.push("*".into()),
+                TokenTree::Punct(mark) if mark.as_char() == ',' || mark.as_char() == ';' => break,
+                _ => {}
+            }
+            at += 1;
+        }
+        if let Some(name) = alias.or_else(|| segments.last().cloned()) {
+            let module = [&self.module, inside].concat();
+            let known = absolute(&segments, &module, &self.aliases);
+            self.aliases.entry(name).or_insert(known);
+            self.names(segments, inside, tokens[start].span().start().line);
+        }
+        at
+    }
+}
+
+fn is_mark(tokens: &[TokenTree], at: usize, character: char) -> bool {
+    matches!(tokens.get(at), Some(TokenTree::Punct(mark)) if mark.as_char() == character)
+}
+
+fn is_colons(tokens: &[TokenTree], at: usize) -> bool {
+    is_mark(tokens, at, ':') && is_mark(tokens, at + 1, ':')
+}
+
+/// `x.now` is a field or a method, not a path.
+fn follows_dot(tokens: &[TokenTree], at: usize) -> bool {
+    at > 0 && is_mark(tokens, at - 1, '.')
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn no_file_breaks_a_rule() {
+    let mut files = Vec::new();
+    let crates = members().into_iter().filter(|member| member != ".");
+    for folder in ["src", "tests"].map(String::from).into_iter().chain(crates) {
+        rust_files(&root().join(folder), &mut files);
+    }
+    assert!(files.len() > 80, "only {} files were found", files.len());
+    let mut broken = Vec::new();
+    for file in files {
+        let path = file.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+        broken.extend(check(&path, &fs::read_to_string(&file).unwrap()));
+    }
+    assert!(broken.is_empty(), "\n{}\n", broken.join("\n"));
+}
+
+#[test]
+fn every_room_has_its_place() {
+    for entry in fs::read_dir(root().join("src")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let room = name.trim_end_matches(".rs");
+        assert!(room == "lib" || place(room).is_some(), "src/{name} stands nowhere in ROOMS: {LEFTWARDS}");
+    }
+}
+
+/// Only kafka-admin may have unsafe code, so only it is free of the workspace's lints.
+#[test]
+fn every_other_crate_has_the_lints_of_the_workspace() {
+    let read = |manifest: &str| fs::read_to_string(root().join(manifest)).unwrap();
+    assert!(read("Cargo.toml").contains("unsafe_code = \"forbid\""), "{UNSAFE}");
+    for member in members() {
+        let inherits = read(&format!("{member}/Cargo.toml")).contains("[lints]\nworkspace = true");
+        assert_eq!(inherits, member != "kafka-admin", "{member}/Cargo.toml: {UNSAFE}");
+    }
+}
+
+/// The folders of the crates of the workspace.
+fn members() -> Vec<String> {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let (_, list) = manifest.split_once("\nmembers = [").unwrap();
+    let (list, _) = list.split_once(']').unwrap();
+    let names = list.split(',').map(|name| name.trim().trim_matches('"')).filter(|name| !name.is_empty());
+    std::iter::once(".").chain(names).map(String::from).collect()
+}
+
+/// The rules can be broken: each snippet is answered with its sentence, and with no other.
+#[test]
+fn a_broken_rule_is_told() {
+    let [kafka, store, cluster, callback] = std::array::from_fn(|place| RESERVED[place].2);
+    for (path, text, rule) in [
+        ("src/domain/x.rs", "use crate::kafka::Kafka;", LEFTWARDS),
+        ("src/domain/x.rs", "use crate::{api::Tenant, cluster::Cluster};", LEFTWARDS),
+        ("src/domain/topic/x.rs", "use super::super::super::controllers::run;", LEFTWARDS),
+        ("src/domain/x.rs", "mod tests { use super::super::super::app::main; }", LEFTWARDS),
+        ("src/api/x.rs", "fn f() { crate::domain::age(1) }", LEFTWARDS),
+        ("src/api/x.rs", "fn f() { let x = json!({\"a\": crate::domain::age(1)}); }", LEFTWARDS),
+        ("src/controllers/x.rs", "use crate::app;", LEFTWARDS),
+        ("sdk/src/x.rs", "use eventcenter::api::Tenant;", BELOW),
+        ("xtask/src/x.rs", "fn f() { eventcenter::app::main() }", BELOW),
+        ("src/kafka/x.rs", "use crate::cluster::Cluster;", APART),
+        ("src/store/mod.rs", "pub use super::callback::send;", APART),
+        ("src/webhook/x.rs", "type T = crate::controllers::Options;", APART),
+        ("src/controllers/x.rs", "use eventcenter_kafka_admin::AdminClient;", kafka),
+        ("src/domain/x.rs", "fn f(code: rdkafka::types::RDKafkaErrorCode) {}", kafka),
+        ("src/collector/x.rs", "use rdkafka as r; use r::Message;", kafka),
+        ("src/rest/x.rs", "use sqlx::Pool;", store),
+        ("src/controllers/x.rs", "use kube::{Client, ResourceExt};", cluster),
+        ("src/controllers/x.rs", "fn f(client: kube::Client) {}", cluster),
+        ("src/controllers/x.rs", "use kube::api::{Api, Patch};", cluster),
+        ("src/controllers/x.rs", "use kube as k; fn f(c: k::Client) {}", cluster),
+        ("src/controllers/x.rs", "use kube::runtime; fn f() { runtime::events::Recorder::new() }", cluster),
+        ("src/controllers/x.rs", "use kube::{self as k, ResourceExt}; type A = k::Api<T>;", cluster),
+        ("src/controllers/x.rs", "use kube::*;", cluster),
+        ("src/controllers/x.rs", "use kube::runtime::watcher::{self, watcher};", cluster),
+        ("src/controllers/x.rs", "use reqwest::Client;", callback),
+        ("src/domain/x.rs", "use tokio::time::Duration;", PURELY),
+        ("src/domain/x.rs", "use std::{collections::BTreeMap, time::{Duration, Instant}};", PURELY),
+        ("src/domain/x.rs", "async fn f() {}", PURELY),
+        ("src/domain/x.rs", "fn f() { jiff::Timestamp::now() }", PURELY),
+        ("src/domain/x.rs", "use jiff::Timestamp; fn f() { Timestamp::now() }", PURELY),
+        ("src/domain/x.rs", "fn f() { let home = std::env::var(\"HOME\"); }", PURELY),
+        ("src/api/x.rs", "use std::fs;", PURELY),
+        ("sdk/src/x.rs", "fn f() { uuid::Uuid::now_v7() }", PURELY),
+        ("src/kafka/x.rs", "fn f() { unsafe { g() } }", UNSAFE),
+        ("xtask/src/x.rs", "macro_rules! m { () => { unsafe { g() } } }", UNSAFE),
+        ("src/kafka/error.rs", "use anyhow::Result;", RESERVED[5].2),
+        ("src/controllers/x.rs", "use clap::Parser;", RESERVED[4].2),
+        ("src/app/x.rs", "use xtask::port;", ABOVE),
+        ("src/lib.rs", "pub use rdkafka;", kafka),
+        ("src/domain/utils.rs", "", NAMELESS),
+        ("src/kafka/common/mod.rs", "", NAMELESS),
+        ("src/domain/x.rs", "mod helpers { }", NAMELESS),
+        ("src/domain/x.rs", "fn f<K>() -> impl Fn() + use<K> { || tokio::spawn(g()) }", PURELY),
+        ("src/domain/x.rs", &"\n".repeat(501), LONG),
+    ] {
+        let broken = check(path, text);
+        let told = |line: &String| line.starts_with(path) && line.ends_with(rule);
+        assert!(
+            !broken.is_empty() && broken.iter().all(told),
+            "{path}: {text}\nshould be told: {rule}\nbut is told: {broken:#?}"
+        );
+    }
+}
+
+/// What looks like a broken rule and is none.
+#[test]
+fn a_kept_rule_is_not_told() {
+    let long_with_tests = format!("{}#[cfg(test)]\nmod tests {{{}}}", "\n".repeat(400), "\n".repeat(400));
+    for (path, text) in [
+        ("src/domain/x.rs", "// use tokio::time;\n/// `crate::kafka::Kafka`\nfn f() { g(\"tokio::spawn\") }"),
+        ("src/domain/x.rs", "//! [`crate::kafka`]\nuse std::time::Duration; use jiff::Timestamp;"),
+        ("src/domain/x.rs", "fn f(now: Timestamp) { let x = s.now; status(x, now) }"),
+        ("src/domain/topic/x.rs", "use super::super::condition; use crate::domain::Refusal;"),
+        ("src/domain/mod.rs", "mod tests { use super::*; use crate::api::Tenant; }"),
+        ("src/domain/x.rs", "use kube::ResourceExt; fn f(r: &impl kube::Resource) {}"),
+        ("src/controllers/x.rs", "use kube::runtime::watcher::{self, Event}; use crate::kafka::Kafka;"),
+        (
+            "src/controllers/topic/x.rs",
+            "use super::super::Context; fn f() { super::super::tenant::watched() }",
+        ),
+        ("src/cluster/x.rs", "use kube::{Api, Client}; use super::Cluster;"),
+        (
+            "src/kafka/x.rs",
+            "use eventcenter_kafka_admin::AdminClient; async fn f() { tokio::spawn(g()).await }",
+        ),
+        ("src/main.rs", "fn main() { eventcenter::app::main() }"),
+        ("src/lib.rs", "#![forbid(unsafe_code)] pub mod api; pub mod app;"),
+        ("kafka-admin/src/x.rs", "fn f() { unsafe { g() } }"),
+        ("src/app/x.rs", &long_with_tests),
+    ] {
+        let broken = check(path, text);
+        assert!(broken.is_empty(), "{path}: {text}\n{broken:#?}");
+    }
+}

@@ -1,0 +1,157 @@
+//! Files that have to agree with the code: the generated definitions, the examples, the operator's rights.
+
+#![allow(clippy::panic, reason = "a test fails by a panic, in its helpers as well")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use eventcenter::api::{self, EventTopic, KafkaCluster, Tenant};
+use kube::ResourceExt;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// All files below a folder with that ending, in order.
+fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut found: Vec<PathBuf> = entries
+        .map(|entry| entry.expect("an entry").path())
+        .flat_map(|path| if path.is_dir() { files(&path, ending) } else { vec![path] })
+        .filter(|path| path.extension().is_some_and(|extension| extension == ending))
+        .collect();
+    found.sort();
+    found
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn documents(path: &Path) -> Vec<Value> {
+    serde_yaml::Deserializer::from_str(&read(path))
+        .map(|document| Value::deserialize(document).unwrap_or_else(|e| panic!("{}: {e}", path.display())))
+        .filter(|document| !document.is_null())
+        .collect()
+}
+
+#[test]
+fn the_definitions_are_those_of_the_code() {
+    let generated: BTreeMap<String, String> = api::definitions()
+        .iter()
+        .map(|definition| {
+            let text = serde_yaml::to_string(definition).expect("YAML");
+            (format!("{}.yaml", definition.name_any()), format!("---\n{text}"))
+        })
+        .collect();
+    let stored: BTreeMap<String, String> = files(&repository().join("crds"), "yaml")
+        .iter()
+        .map(|path| (path.file_name().unwrap_or_default().to_string_lossy().into_owned(), read(path)))
+        .collect();
+    assert_eq!(
+        stored.keys().collect::<Vec<_>>(),
+        generated.keys().collect::<Vec<_>>(),
+        "run `cargo xtask generate` and remove what it does not write"
+    );
+    for (name, text) in generated {
+        assert!(stored[&name] == text, "crds/{name} is not what the types say: run `cargo xtask generate`");
+    }
+}
+
+/// The fields of a document that its type does not know: written out again, they are missing.
+fn unknown(written: &Value, read: &Value, path: &str, found: &mut Vec<String>) {
+    match (written, read) {
+        (Value::Object(written), Value::Object(read)) => {
+            for (key, value) in written {
+                let path = format!("{path}.{key}");
+                match read.get(key) {
+                    Some(read) => unknown(value, read, &path, found),
+                    None => found.push(path),
+                }
+            }
+        }
+        (Value::Array(written), Value::Array(read)) if written.len() == read.len() => {
+            for (index, (written, read)) in written.iter().zip(read).enumerate() {
+                unknown(written, read, &format!("{path}[{index}]"), found);
+            }
+        }
+        (written, read) if written == read => {}
+        _ => found.push(format!("{path} (became {read})")),
+    }
+}
+
+fn check<K: DeserializeOwned + serde::Serialize>(document: &Value, place: &str) {
+    let typed: K =
+        serde_json::from_value(document.clone()).unwrap_or_else(|error| panic!("{place}: {error}"));
+    let again = serde_json::to_value(typed).expect("JSON");
+    let mut found = Vec::new();
+    unknown(document, &again, "", &mut found);
+    assert!(found.is_empty(), "{place} has fields that its type does not know: {found:?}");
+}
+
+#[test]
+fn the_examples_are_what_the_types_know() {
+    let mut seen = 0;
+    for path in files(&repository().join("examples"), "yaml") {
+        for document in documents(&path) {
+            let place = format!("{} {}", path.display(), document["metadata"]["name"]);
+            let version = document["apiVersion"].as_str().unwrap_or_default();
+            match (version, document["kind"].as_str().unwrap_or_default()) {
+                ("eventcenter.io/v1alpha1", "EventTopic") => check::<EventTopic>(&document, &place),
+                ("eventcenter.io/v1alpha1", "Tenant") => check::<Tenant>(&document, &place),
+                ("eventcenter.io/v1alpha1", "KafkaCluster") => check::<KafkaCluster>(&document, &place),
+                (version, kind) if version.starts_with("eventcenter.io") => {
+                    panic!("{place}: no kind {version} {kind}")
+                }
+                _ => continue,
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 0, "there are examples");
+}
+
+#[test]
+fn a_misspelt_field_in_an_example_would_be_found() {
+    let topic = serde_json::json!({"metadata": {"name": "x"}, "spec": {"partitons": 3, "owner": {"team": "a", "mail": "b"}}});
+    let typed: EventTopic =
+        serde_json::from_value(topic.clone()).expect("serde ignores what it does not know");
+    let mut found = Vec::new();
+    unknown(&topic, &serde_json::to_value(typed).expect("JSON"), "", &mut found);
+    assert_eq!(found, [".spec.owner.mail", ".spec.partitons"]);
+}
+
+/// The kinds of Kubernetes' own that the operator has to do with, by group.
+const KUBERNETES: [(&str, &str); 3] =
+    [("", "secrets"), ("coordination.k8s.io", "leases"), ("events.k8s.io", "events")];
+
+#[test]
+fn the_rights_name_only_kinds_that_exist() {
+    let mut rules = 0;
+    let ours: Vec<String> =
+        api::definitions().iter().map(|definition| definition.spec.names.plural.clone()).collect();
+    for document in documents(&repository().join("dev/operator-rbac.yaml")) {
+        for rule in document["rules"].as_array().into_iter().flatten() {
+            rules += 1;
+            let texts = |key: &str| -> Vec<&str> {
+                rule[key].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+            };
+            for group in texts("apiGroups") {
+                for resource in texts("resources") {
+                    let plural = resource.split('/').next().unwrap_or_default();
+                    let exists = if group == api::GROUP {
+                        ours.iter().any(|name| name == plural)
+                    } else {
+                        KUBERNETES.contains(&(group, resource))
+                    };
+                    assert!(exists, "there is no {resource} in {group:?} that the operator has to do with");
+                }
+            }
+            assert!(!texts("verbs").contains(&"*") && !texts("resources").contains(&"*"), "{rule}");
+        }
+    }
+    assert!(rules > 0, "there are rules");
+}

@@ -1,0 +1,199 @@
+//! The commands that the pages show: they exist, with these flags, and the tour is what the demo runs.
+
+use std::process::Command;
+
+use crate::{blocks, files, pages, read, root, section, spans};
+
+/// What is wrong with a command that a page shows, if anything.
+fn wrong_with_command(line: &str) -> Result<(), String> {
+    for command in line.split(" | ") {
+        let mut words = command.split_whitespace().skip_while(|word| word.contains('=')).peekable();
+        let program = words.next().unwrap_or_default();
+        let words: Vec<&str> = words.collect();
+        match program {
+            "cargo" if words.first() == Some(&"xtask") => xtask(&words[1..])?,
+            "cargo" => cargo(&words)?,
+            "eventcenter" | "target/release/eventcenter" | "target/debug/eventcenter" => eventcenter(&words)?,
+            "kubectl" => kubectl(&words)?,
+            "." if words == ["target/dev/env"] => {}
+            "curl" if words == ["$METRICS_URL"] => {}
+            "git" if words.first() == Some(&"clone") => {}
+            "cd" => {}
+            _ => return Err(format!("`{command}` is not known here")),
+        }
+    }
+    Ok(())
+}
+
+fn known(what: &str, is_known: bool) -> Result<(), String> {
+    if is_known { Ok(()) } else { Err(format!("there is no {what}")) }
+}
+
+fn flags<'a>(words: &[&'a str]) -> impl Iterator<Item = &'a str> {
+    let flags: Vec<&str> = words.iter().filter_map(|word| word.strip_prefix("--")).collect();
+    flags.into_iter().map(|flag| flag.split('=').next().unwrap_or(flag)).filter(|flag| !flag.is_empty())
+}
+
+fn xtask(words: &[&str]) -> Result<(), String> {
+    let name = words.first().copied().unwrap_or_default();
+    let variant = format!("    {}{}(", name[..1].to_uppercase(), &name[1..]);
+    known(&format!("cargo xtask {name}"), read("xtask/src/main.rs").contains(&variant))?;
+    let folder = "xtask/src/commands";
+    let mut sources = vec![format!("{folder}/mod.rs")];
+    let inner = files(folder, ".rs").into_iter();
+    let inner = inner.map(|path| path.strip_prefix(root()).unwrap().to_string_lossy().into_owned());
+    sources.extend(inner.filter(|path| path.starts_with(&format!("{folder}/{name}"))));
+    let source: String = sources.iter().map(|path| read(path)).collect();
+    for flag in flags(words).filter(|flag| *flag != "help") {
+        let field = format!(" {}: ", flag.replace('-', "_"));
+        known(&format!("cargo xtask {name} --{flag}"), source.contains(&field))?;
+    }
+    if let Some(place) = words.iter().position(|word| *word == "--only") {
+        let part = words[place + 1];
+        let variant = format!("    {}{},", part[..1].to_uppercase(), &part[1..]);
+        known(&format!("part {part}"), source.contains(&variant))?;
+    }
+    if name == "bench" {
+        known(words[1], root().join(format!("{folder}/bench/{}.rs", words[1])).is_file())?;
+    }
+    Ok(())
+}
+
+fn cargo(words: &[&str]) -> Result<(), String> {
+    let known_commands = ["build", "check", "clippy", "deny", "fmt", "run", "test"];
+    known(&format!("cargo {words:?}"), words.first().is_some_and(|word| known_commands.contains(word)))?;
+    let after =
+        |flag: &str| words.iter().position(|word| *word == flag).and_then(|place| words.get(place + 1));
+    let folder = match after("--package") {
+        Some(package) => package.trim_start_matches("eventcenter-"),
+        None => ".",
+    };
+    known(&format!("crate in {folder}"), root().join(folder).join("Cargo.toml").is_file())?;
+    if let Some(test) = after("--test") {
+        let tests = root().join(folder).join("tests");
+        let exists = tests.join(format!("{test}.rs")).is_file() || tests.join(test).join("main.rs").is_file();
+        known(&format!("test {test}"), exists)?;
+    }
+    match words.iter().position(|word| *word == "--").filter(|_| words[0] == "run") {
+        Some(place) => eventcenter(&words[place + 1..]),
+        None => Ok(()),
+    }
+}
+
+/// What the program says of itself.
+pub(crate) fn help(subcommand: &str) -> Result<String, String> {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_eventcenter")).args([subcommand, "--help"]).output().unwrap();
+    known(&format!("eventcenter {subcommand}"), output.status.success())?;
+    Ok(String::from_utf8(output.stdout).unwrap())
+}
+
+fn eventcenter(words: &[&str]) -> Result<(), String> {
+    let subcommand = words.first().copied().unwrap_or_default();
+    let help = help(subcommand)?;
+    flags(words).try_for_each(|flag| {
+        known(&format!("eventcenter {subcommand} --{flag}"), help.contains(&format!("--{flag} ")))
+    })
+}
+
+fn kubectl(words: &[&str]) -> Result<(), String> {
+    let verbs = ["annotate", "apply", "create", "delete", "describe", "explain", "get", "wait"];
+    known(&format!("kubectl {words:?}"), words.first().is_some_and(|verb| verbs.contains(verb)))?;
+    match words.iter().position(|word| *word == "-f").and_then(|place| words.get(place + 1)) {
+        Some(file) if *file != "-" => known(file, root().join(file).exists()),
+        _ => Ok(()),
+    }
+}
+
+/// The texts of the demo's steps, with `{}` where something is filled in.
+fn demo_texts() -> Vec<String> {
+    let source = read("xtask/src/commands/demo/steps.rs");
+    // A text may go on in the next line.
+    let mut pieces = source.split("\\\n");
+    let first = pieces.next().unwrap_or_default().to_owned();
+    let source = pieces.fold(first, |text, piece| text + piece.trim_start());
+    source.split('"').skip(1).step_by(2).map(String::from).collect()
+}
+
+/// Whether a line is such a text, whatever is filled in.
+fn is_filled_in(text: &str, line: &str) -> bool {
+    let mut parts = text.split('{').map(|part| part.split_once('}').map_or(part, |(_, after)| after));
+    let Some(mut rest) = parts.next().and_then(|first| line.strip_prefix(first)) else { return false };
+    for part in parts {
+        let found = if part.is_empty() { Some(rest.len()) } else { rest.find(part) };
+        match found.filter(|place| *place > 0) {
+            Some(place) => rest = &rest[place + part.len()..],
+            None => return false,
+        }
+    }
+    rest.is_empty()
+}
+
+#[test]
+fn commands_on_the_pages_exist() {
+    let mut shown = 0;
+    for page in pages() {
+        let text = read(&page);
+        let blocks = blocks(&text);
+        // What the demo prints has a test of its own.
+        let own = blocks.iter().filter(|(language, text)| language == "console" && !text.contains("━━ "));
+        let console = own.flat_map(|(_, text)| text.lines());
+        let commands = console.filter_map(|line| line.strip_prefix("$ ")).map(String::from);
+        let spoken = spans(&text)
+            .into_iter()
+            .filter(|span| span.starts_with("cargo xtask ") || span.starts_with("eventcenter "));
+        for command in commands.chain(spoken) {
+            shown += 1;
+            if let Err(error) = wrong_with_command(&command) {
+                panic!("{page}: $ {command}\n{error}");
+            }
+        }
+    }
+    assert!(shown > 20, "only {shown} commands were found");
+}
+
+#[test]
+fn a_wrong_command_is_seen() {
+    for command in [
+        "cargo xtask party",
+        "cargo xtask demo --quickly",
+        "cargo xtask test --only imagination",
+        "cargo xtask bench coffee",
+        "cargo test --test imagination",
+        "eventcenter walk",
+        "eventcenter run --fast",
+        "eventcenter crds | kubectl apply -f nowhere.yaml",
+        "kubectl apply -f examples/nowhere",
+        "kubectl party",
+        "rm -rf /",
+    ] {
+        assert!(wrong_with_command(command).is_err(), "{command}");
+    }
+    assert!(is_filled_in("kubectl apply -f {}", "kubectl apply -f target/x.yaml"));
+    assert!(is_filled_in("{tool} --name {} --describe", "kafka-configs --name shop.orders --describe"));
+    assert!(!is_filled_in("kubectl apply -f {}", "kubectl delete -f target/x.yaml"));
+    assert!(!is_filled_in("kubectl apply -f {}", "kubectl apply -f "));
+    assert!(!is_filled_in("kubectl get etopic -A", "kubectl get etopic -A -w"));
+}
+
+/// The README shows the demo: all of its headings, in its order, and no command that it does not run.
+#[test]
+fn the_tour_is_the_demo() {
+    let readme = read("README.md");
+    let tour = section(&readme, "## Two minutes");
+    let source = read("xtask/src/commands/demo/steps.rs");
+    let steps = source.split("heading(\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+    let steps: Vec<&str> = steps.filter(|heading| *heading != "That was the demo").collect();
+    let shown: Vec<&str> = tour.lines().filter_map(|line| line.strip_prefix("━━ ")).collect();
+    assert_eq!(shown, steps);
+    let texts = demo_texts();
+    let fixed = |text: &&String| {
+        text.split('{').map(|part| part.rsplit('}').next().unwrap_or_default().len()).sum::<usize>() > 5
+    };
+    let texts: Vec<&String> = texts.iter().filter(fixed).collect();
+    let commands: Vec<&str> = tour.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
+    assert!(commands.len() > 8, "{commands:?}");
+    for command in commands {
+        assert!(texts.iter().any(|text| is_filled_in(text, command)), "the demo does not run: {command}");
+    }
+}

@@ -1,0 +1,166 @@
+//! A topic is declared, and Kafka has it.
+
+use crate::support::{Fixture, message};
+
+#[tokio::test]
+async fn a_topic_with_nothing_said_gets_the_defaults() {
+    let t = Fixture::new("create").await;
+    let topic = t.made("orders", "{}").await;
+    let kafka = t.kafka_topic("orders").await.expect("it is there");
+    assert_eq!((kafka.partitions, kafka.replicas), (1, 1));
+    assert!(kafka.config.is_empty(), "{:?}", kafka.config);
+
+    let status = topic.status.as_ref().expect("a status");
+    assert_eq!(status.cluster.as_deref(), Some("main"));
+    assert_eq!(status.topic_name, Some(t.name("orders")));
+    assert_eq!(status.topic_id.as_ref(), Some(&kafka.id), "Kafka's own identifier");
+    assert_eq!((status.partitions, status.replicas), (Some(1), Some(1)));
+    assert!(status.config.is_empty() && status.last_drift.is_none(), "{status:?}");
+    assert_eq!(status.observed_generation, topic.metadata.generation);
+    let types: Vec<_> = status.conditions.iter().map(|condition| condition.type_.as_str()).collect();
+    assert_eq!(types, ["Ready", "InSync"], "Reconciling and Stalled are there only while they are true");
+    assert_eq!(message(&topic, "Ready"), "Kafka has what is declared");
+    assert!(topic.metadata.finalizers.is_none(), "nothing is to be done when it goes");
+    t.event("orders", "Available", "Kafka has what is declared").await;
+}
+
+#[tokio::test]
+async fn a_topic_with_everything_said_gets_everything() {
+    let t = Fixture::new("create").await;
+    let spec = format!(
+        r#"
+cluster: main
+topicName: {}all-of-it
+partitions: 4
+replicas: 1
+retention: {{time: 36h, size: 10Gi}}
+cleanupPolicy: CompactAndDelete
+config:
+  max.message.bytes: 2097152
+  compression.type: zstd
+ignoreConfig: [segment.ms]
+owner: {{team: checkout, contact: checkout@shop.example}}
+description: What happens to orders
+eventTypes:
+- {{name: Order.Created.v1, description: An order was placed}}
+- {{name: Order.Paid.v1}}
+deletionPolicy: Delete
+driftPolicy: Report
+"#,
+        t.prefix
+    );
+    let topic = t.made("orders", &spec).await;
+    let kafka = t.kafka_topic("all-of-it").await.expect("it is there");
+    assert_eq!((kafka.partitions, kafka.replicas), (4, 1));
+    let config: Vec<_> = kafka.config.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    assert_eq!(
+        config,
+        [
+            "cleanup.policy=compact,delete",
+            "compression.type=zstd",
+            "max.message.bytes=2097152",
+            "retention.bytes=10737418240",
+            "retention.ms=129600000",
+        ]
+    );
+    let status = topic.status.expect("a status");
+    assert_eq!(status.config, kafka.config);
+    assert_eq!(status.topic_id, Some(kafka.id));
+    assert_eq!(topic.metadata.finalizers, Some(vec!["eventcenter.io/delete-kafka-topic".to_owned()]));
+    assert!(t.kafka_topic("orders").await.is_none(), "the name that is given is the only one");
+}
+
+#[tokio::test]
+async fn each_field_alone_is_enough() {
+    let t = Fixture::new("create").await;
+    for (name, spec) in [
+        ("partitions", "partitions: 5"),
+        ("replicas", "replicas: 1"),
+        ("config", r#"config: {flush.ms: "1000"}"#),
+    ] {
+        t.declare(name, spec).await;
+    }
+    for (name, partitions, config) in
+        [("partitions", 5, None), ("replicas", 1, None), ("config", 1, Some("1000"))]
+    {
+        t.ready(name).await;
+        let kafka = t.kafka_topic(name).await.expect("it is there");
+        assert_eq!((kafka.partitions, kafka.replicas), (partitions, 1), "{name}");
+        assert_eq!(kafka.get("flush.ms"), config, "{name}");
+        assert_eq!(kafka.config.len(), usize::from(config.is_some()), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn two_topics_whose_names_differ_in_case_are_two() {
+    let t = Fixture::new("create").await;
+    t.declare("orders", "partitions: 2").await;
+    t.declare("shouted", &format!("{{topicName: {}ORDERS, partitions: 3}}", t.prefix)).await;
+    t.ready("orders").await;
+    t.ready("shouted").await;
+    assert_eq!(t.kafka_topic("orders").await.map(|topic| topic.partitions), Some(2));
+    assert_eq!(t.kafka_topic("ORDERS").await.map(|topic| topic.partitions), Some(3));
+}
+
+#[tokio::test]
+async fn a_name_that_becomes_too_long_is_refused_with_the_way_out() {
+    let t = Fixture::new("create").await;
+    let name = "o".repeat(250);
+    t.declare(&name, "{}").await;
+    let refused = t.condition(&name, "Stalled=True InvalidResource").await;
+    let told = message(&refused, "Ready");
+    assert!(told.contains("249") && told.ends_with("set spec.topicName"), "{told}");
+    t.declare(&name, &format!("topicName: {}short", t.prefix)).await;
+    t.ready(&name).await;
+    assert!(t.kafka_topic("short").await.is_some());
+}
+
+#[tokio::test]
+async fn a_name_without_the_tenants_prefix_is_refused() {
+    let t = Fixture::new("create").await;
+    t.declare("orders", "topicName: somebody.elses").await;
+    let refused = t.condition("orders", "Ready=False InvalidResource").await;
+    assert_eq!(
+        message(&refused, "Stalled"),
+        format!(
+            "spec.topicName: somebody.elses does not begin with {prefix}, the prefix of tenant {tenant}: write \
+             {prefix}somebody.elses, or leave the field out",
+            prefix = t.prefix,
+            tenant = t.namespace
+        )
+    );
+    assert!(t.stage.kafka.topic("somebody.elses").await.is_none());
+}
+
+#[tokio::test]
+async fn kubectl_shows_what_matters() {
+    let t = Fixture::new("create").await;
+    t.made("orders", "{partitions: 3, owner: {team: checkout}}").await;
+    let table = t.kubectl(&["get", "etopic"]).expect("the short name");
+    let mut lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let header = lines.next().expect("a header");
+    assert_eq!(header, ["NAME", "TOPIC", "PARTITIONS", "REPLICAS", "READY", "REASON", "AGE"]);
+    let row = lines.next().expect("a row");
+    assert_eq!(row[..6], ["orders", &t.name("orders"), "3", "1", "True", "Available"]);
+
+    let wide = t.kubectl(&["get", "eventtopics", "-o", "wide"]).expect("the plural");
+    for word in ["CLUSTER", "OWNER", "MESSAGE", "main", "checkout", "Kafka has what is declared"] {
+        assert!(wide.contains(word), "{word} in\n{wide}");
+    }
+    let category = t.kubectl(&["get", "eventcenter"]).expect("the category");
+    for word in
+        ["eventtopic.eventcenter.io/orders", "tenant.eventcenter.io/", "kafkacluster.eventcenter.io/main"]
+    {
+        assert!(category.contains(word), "{word} in\n{category}");
+    }
+    let tenant = t.kubectl(&["get", "ectenant", &t.namespace]).expect("a tenant");
+    for word in ["READY", "TOPICS", "PREFIX", "True", &t.prefix] {
+        assert!(tenant.contains(word), "{word} in\n{tenant}");
+    }
+    let cluster = t.kubectl(&["get", "eckafka", "main"]).expect("a cluster");
+    let words: Vec<Vec<_>> = cluster.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(words[0], ["NAME", "READY", "REASON", "BROKERS", "DEFAULT", "AGE"]);
+    assert_eq!(words[1][..5], ["main", "True", "Available", "1", "true"]);
+    t.kubectl(&["wait", "--for=condition=Ready", "--timeout=5s", "eventtopic/orders"])
+        .expect("kstatus' word");
+}

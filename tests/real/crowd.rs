@@ -1,0 +1,205 @@
+//! Many at once, broken ones among them, and what it costs when nothing happens.
+
+use crate::support::{Fixture, Stage, has, until};
+use eventcenter::api::EventTopic;
+use futures::{StreamExt, stream};
+use serde_json::{Value, json};
+
+const EACH: usize = 200;
+
+/// Specs that are wrong in as many ways as there are; the reason that is given for each, or none if the API server does
+/// not let it in.
+fn broken(t: &Fixture, number: usize) -> (String, Option<&'static str>) {
+    match number % 12 {
+        0 => ("topicName: somebody.elses".into(), Some("InvalidResource")),
+        1 => ("config: {no.such.key: 1}".into(), Some("KafkaError")),
+        2 => ("config: {retention.ms: soon}".into(), Some("KafkaError")),
+        3 => ("replicas: 3000".into(), Some("KafkaError")),
+        4 => ("retention: {time: 999999999999999999w}".into(), Some("InvalidResource")),
+        5 => ("cluster: not-ours".into(), Some("ClusterNotAllowed")),
+        6 => (format!("topicName: {}", t.name(&format!("good-{number}"))), Some("ResourceConflict")),
+        7 => (r#"config: {compression.type: "\0"}"#.into(), Some("InvalidResource")),
+        8 => ("partitions: 100000".into(), Some("KafkaError")),
+        9 => ("partitions: -1".into(), None),
+        10 => ("config: {flush.ms: {nested: true}}".into(), None),
+        _ => (format!("config: {{flush.ms: \"{}\"}}", "9".repeat(5000)), None),
+    }
+}
+
+async fn all(t: &Fixture) -> Vec<EventTopic> {
+    let url = format!("/apis/eventcenter.io/v1alpha1/namespaces/{}/eventtopics", t.namespace);
+    let request = ::kube::core::Request::new(url).list(&Default::default()).expect("a request");
+    let list: Value = t.kube.client().request(request).await.expect("the API server answers");
+    serde_json::from_value(list["items"].clone()).expect("EventTopics")
+}
+
+#[tokio::test]
+async fn broken_resources_do_not_hold_up_good_ones() {
+    let t = Fixture::new("crowd").await;
+    let pid = Stage::operator().pid();
+    let good = stream::iter(0..EACH).for_each_concurrent(16, async |number| {
+        t.declare(&format!("good-{number}"), "config: {flush.ms: 1000}").await;
+    });
+    good.await;
+    t.younger().await;
+    let t = &t;
+    let refusals = stream::iter(0..EACH).map(async |number| {
+        let (spec, reason) = broken(t, number);
+        let result = t.kube.try_apply(&t.manifest(&format!("broken-{number}"), &spec)).await;
+        assert_eq!(result.is_ok(), reason.is_some(), "{spec}: {result:?}");
+    });
+    refusals.buffer_unordered(16).collect::<Vec<()>>().await;
+
+    let looked = until(async || {
+        let mut wrong = Vec::new();
+        for topic in all(t).await {
+            let name = topic.metadata.name.clone().unwrap_or_default();
+            let (kind, number) = name.split_once('-').expect("KIND-NUMBER");
+            let number: usize = number.parse().expect("a number");
+            let as_expected = match (kind, broken(t, number).1) {
+                ("good", _) => has(&topic, "Ready=True Available"),
+                (_, Some(reason)) => has(&topic, &format!("Stalled=True {reason}")),
+                (_, None) => false,
+            };
+            if !as_expected {
+                wrong.push(crate::support::print(&topic));
+            }
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(format!("{} are not, such as\n{}", wrong.len(), wrong[0])) }
+    });
+    if let Err(seen) = looked.await {
+        t.fail("not all topics are as expected", &seen);
+    }
+    assert_eq!(all(t).await.iter().filter(|topic| has(topic, "Ready=True")).count(), EACH);
+    {
+        let mut operator = Stage::operator();
+        assert!(
+            operator.exited().expect("it can be asked").is_none() && operator.pid() == pid,
+            "it never ended"
+        );
+        for page in ["/livez", "/readyz"] {
+            assert_eq!(operator.get(page).map(|(status, _)| status), Some(200), "{page}");
+        }
+    }
+    // And whoever comes now is served as ever.
+    t.made("good-late", "{}").await;
+}
+
+#[tokio::test]
+async fn the_metrics_are_there_and_move() {
+    let t = Fixture::new("crowd").await;
+    let samples = || {
+        [
+            ("eventcenter_reconciles_total", &[r#"kind="EventTopic""#, r#"outcome="Available""#][..]),
+            ("eventcenter_reconciles_total", &[r#"kind="EventTopic""#, r#"outcome="InvalidResource""#]),
+            ("eventcenter_reconciles_total", &[r#"kind="Tenant""#]),
+            ("eventcenter_reconciles_total", &[r#"kind="KafkaCluster""#]),
+            ("eventcenter_reconcile_duration_seconds_count", &[r#"kind="EventTopic""#]),
+            ("eventcenter_reconcile_duration_seconds_sum", &[r#"kind="EventTopic""#]),
+            ("eventcenter_change_in_force_seconds_count", &[r#"kind="EventTopic""#]),
+            ("eventcenter_drift_total", &[r#"kind="EventTopic""#, r#"outcome="Corrected""#]),
+            (
+                "eventcenter_kafka_requests_total",
+                &[r#"cluster="main""#, r#"operation="CreateTopics""#, r#"outcome="success""#],
+            ),
+            ("eventcenter_kafka_requests_total", &[r#"operation="IncrementalAlterConfigs""#]),
+            ("eventcenter_kafka_request_duration_seconds_count", &[r#"operation="CreateTopics""#]),
+            ("eventcenter_kafka_request_topics_sum", &[r#"operation="CreateTopics""#]),
+        ]
+        .map(|(name, labels)| (format!("{name} {labels:?}"), Stage::metric(name, labels)))
+    };
+    let before = samples();
+    t.made("orders", "{}").await;
+    t.declare("broken", "topicName: somebody.elses").await;
+    t.condition("broken", "Stalled=True").await;
+    // A drift is found and put right.
+    t.settled().await;
+    for ((name, before), (_, after)) in before.into_iter().zip(samples()) {
+        assert!(after > before, "{name}: {before} -> {after}");
+    }
+    let resources = |labels: &[&str]| Stage::metric("eventcenter_resources", labels);
+    assert!(
+        resources(&[
+            r#"kind="EventTopic""#,
+            r#"condition="Ready""#,
+            r#"status="True""#,
+            r#"reason="Available""#
+        ]) >= 2.0
+    );
+    assert!(
+        resources(&[r#"kind="EventTopic""#, r#"condition="Stalled""#, r#"reason="InvalidResource""#]) >= 1.0
+    );
+    assert!(resources(&[r#"kind="Tenant""#, r#"condition="Ready""#]) >= 1.0);
+    assert!(resources(&[r#"kind="KafkaCluster""#, r#"condition="Ready""#]) >= 1.0);
+    assert!(Stage::metric("eventcenter_build_info", &["version="]) == 1.0);
+    let (_, text) = Stage::operator().get("/metrics").expect("it answers");
+    for name in ["eventcenter_queue_depth", "eventcenter_longest_running_reconcile_age_seconds"] {
+        assert!(text.contains(&format!("# TYPE {name} gauge")), "{name}");
+        assert!(text.lines().any(|line| line.starts_with(name)), "{name}");
+    }
+    for line in text.lines().filter(|line| line.starts_with("# TYPE ")) {
+        assert!(line.starts_with("# TYPE eventcenter_"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn when_nothing_happens_nothing_is_written() {
+    let t = Fixture::new("crowd").await;
+    let cluster = t.own_cluster(json!({"bootstrapServers": [t.stage.kafka.bootstrap()]})).await;
+    for (name, rest) in [
+        ("plain", ""),
+        ("full", ", config: {flush.ms: 1000}, deletionPolicy: Delete"),
+        ("reported", ", driftPolicy: Report"),
+    ] {
+        t.declare(name, &format!("{{cluster: {cluster}{rest}}}")).await;
+    }
+    for name in ["plain", "full", "reported"] {
+        t.ready(name).await;
+    }
+    t.stage.kafka.set(&t.name("reported"), "flush.ms", "7").await;
+    t.condition("reported", "InSync=False Drifted").await;
+    t.declare("refused", &format!("{{cluster: {cluster}, topicName: somebody.elses}}")).await;
+    t.condition("refused", "Stalled=True").await;
+    // The tenant's number of topics is brought up to date from time to time.
+    let tenant = crate::support::Place::ours("Tenant", &t.namespace);
+    let counted = until(async || {
+        let tenant: Value = t.kube.get(&tenant).await.expect("a tenant");
+        if tenant["status"]["topics"] == 4 { Ok(()) } else { Err(tenant["status"].to_string()) }
+    });
+    counted.await.expect("four topics");
+
+    let label = format!("cluster=\"{cluster}\"");
+    let requests = |operation: &str| {
+        let operation = format!("operation=\"{operation}\"");
+        Stage::metric("eventcenter_kafka_requests_total", &[&label, &operation])
+    };
+    let versions = async || {
+        let mut all: Vec<(String, String)> = Vec::new();
+        for topic in self::all(&t).await {
+            all.push((
+                topic.metadata.name.unwrap_or_default(),
+                topic.metadata.resource_version.unwrap_or_default(),
+            ));
+        }
+        for kind in ["Tenant", "KafkaCluster"] {
+            let object: Value =
+                t.kube.get(&crate::support::Place::ours(kind, &t.namespace)).await.expect(kind);
+            all.push((kind.into(), object["metadata"]["resourceVersion"].to_string()));
+        }
+        all
+    };
+    let changing = ["CreateTopics", "IncrementalAlterConfigs", "CreatePartitions", "DeleteTopics"];
+    let (before, looks) = (versions().await, requests("DescribeTopics"));
+    let heartbeats = Stage::metric("eventcenter_reconciles_total", &[r#"kind="KafkaCluster""#]);
+    let changes = changing.map(&requests);
+    let resynced = until(async || {
+        let now = requests("DescribeTopics");
+        if now >= looks + 3.0 { Ok(()) } else { Err(format!("{looks} -> {now}")) }
+    });
+    resynced.await.expect("the resync goes on");
+    assert!(Stage::metric("eventcenter_reconciles_total", &[r#"kind="KafkaCluster""#]) > heartbeats);
+    assert_eq!(versions().await, before, "nothing is written to Kubernetes");
+    assert_eq!(changing.map(&requests), changes, "and nothing to Kafka");
+    assert!(t.events("plain").await.len() == 1, "{:?}", t.events("plain").await);
+    t.drop_cluster().await;
+}

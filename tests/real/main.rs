@@ -1,0 +1,35 @@
+//! Journeys on the real parts: a Kubernetes API server, Kafka brokers, and the operator as the process that a
+//! cluster would run, with the rights of `dev/operator-rbac.yaml` and no others.
+//!
+//! `cargo xtask test --only real` starts the environment; alone, this program starts its own. The tests of behaviour
+//! share one operator ([`support::Stage::shared`]) and disturb each other not, because each has a namespace and a tenant of
+//! its own ([`support::Fixture`]). Tests of failures have a stage of their own.
+//!
+//! `docs/behaviours.md` lists the behaviours with their tests.
+//!
+//! Nothing here sleeps to see what happens: a test waits for a state, and that nothing happens is shown by something that
+//! would have happened later ([`support::Fixture::settled`]).
+
+#![allow(clippy::panic, reason = "a test fails by a panic, in its helpers as well")]
+
+mod support;
+
+mod adopt;
+mod clusters;
+mod command_line;
+mod config;
+mod conflict;
+mod crash;
+mod create;
+mod crowd;
+mod deletion;
+mod drift;
+mod hold;
+mod isolation;
+mod leader;
+mod outage;
+mod refusal;
+mod schema;
+mod security;
+mod shape;
+mod tenancy;

@@ -1,0 +1,278 @@
+//! What the API server itself refuses, and what it tells about the fields.
+
+use crate::support::{Fixture, cluster_scoped, yaml};
+use ::kube::Error;
+use ::kube::api::PatchParams;
+use serde_json::{Value, json};
+
+/// Every rule of the EventTopic: what breaks it, and what is said.
+fn topic_rules() -> Vec<(String, &'static str)> {
+    let long_key = "k".repeat(256);
+    let many_keys: Vec<String> = (0..129).map(|number| format!("key-{number}: 1")).collect();
+    let text = |row: (&str, &'static str)| (row.0.to_owned(), row.1);
+    let mut rows: Vec<(String, &'static str)> = [
+        ("{retention: {time: 7d}, config: {retention.ms: 5}}", "spec.config has retention.ms and spec.retention.time is set: keep one of them"),
+        ("{retention: {size: 1Gi}, config: {retention.bytes: 5}}", "spec.config has retention.bytes and spec.retention.size is set: keep one of them"),
+        ("{cleanupPolicy: Compact, config: {cleanup.policy: delete}}", "spec.config has cleanup.policy and spec.cleanupPolicy is set: keep one of them"),
+        ("{config: {segment.ms: 5}, ignoreConfig: [flush.ms, segment.ms]}", "a key stands both in spec.config and in spec.ignoreConfig: remove it from one of them"),
+        ("{retention: {time: 7d}, ignoreConfig: [retention.ms]}", "retention.ms stands in spec.ignoreConfig and spec.retention.time is set: remove one of them"),
+        ("{retention: {size: 1Gi}, ignoreConfig: [retention.bytes]}", "retention.bytes stands in spec.ignoreConfig and spec.retention.size is set: remove one of them"),
+        ("{cleanupPolicy: Delete, ignoreConfig: [cleanup.policy]}", "cleanup.policy stands in spec.ignoreConfig and spec.cleanupPolicy is set: remove one of them"),
+        ("topicName: '.'", "spec.topicName: Kafka does not allow '.' and '..' as names"),
+        ("topicName: '..'", "spec.topicName: Kafka does not allow '.' and '..' as names"),
+        ("topicName: 'a/b'", "spec.topicName in body should match '^[a-zA-Z0-9._-]+$'"),
+        ("topicName: 'ä'", "spec.topicName in body should match"),
+        ("topicName: ''", "spec.topicName in body should be at least 1 chars long"),
+        ("cluster: ''", "spec.cluster in body should be at least 1 chars long"),
+        ("partitions: 0", "spec.partitions in body should be greater than or equal to 1"),
+        ("partitions: 100001", "spec.partitions in body should be less than or equal to 100000"),
+        ("partitions: three", ".spec.partitions: expected numeric (int or float), got string"),
+        ("replicas: 0", "spec.replicas in body should be greater than or equal to 1"),
+        ("retention: {time: 7 days}", "spec.retention.time: write a number and its unit (ms, s, m, h, d or w), such as 7d, or unlimited"),
+        ("retention: {time: '-1'}", "spec.retention.time: write a number and its unit"),
+        ("retention: {time: 0d}", "spec.retention.time: write a number and its unit"),
+        ("retention: {time: 7}", ".spec.retention.time: expected string, got &value.valueUnstructured{Value:7}"),
+        ("retention: {size: 10GB}", "spec.retention.size: write a number of bytes, alone or with Ki, Mi, Gi, Ti, Pi, k, M, G, T or P, such as 10Gi, or unlimited"),
+        ("retention: {size: '-1'}", "spec.retention.size: write a number of bytes"),
+        ("cleanupPolicy: delete", r#"spec.cleanupPolicy: Unsupported value: "delete": supported values: "Delete", "Compact", "CompactAndDelete""#),
+        ("deletionPolicy: Keep", r#"spec.deletionPolicy: Unsupported value: "Keep": supported values: "Retain", "Delete""#),
+        ("driftPolicy: Ignore", r#"spec.driftPolicy: Unsupported value: "Ignore": supported values: "Correct", "Report""#),
+        ("config: {'a b': 1}", "spec.config: a key is at most 255 letters, digits, '.', '_' and '-', as in Kafka's documentation"),
+        ("config: {'': 1}", "spec.config: a key is at most 255 letters"),
+        ("config: {min.cleanable.dirty.ratio: 0.5}", "must be of type integer"),
+        ("config: {unclean.leader.election.enable: true}", "must be of type integer"),
+        ("config: {cleanup.policy: [compact, delete]}", "must be of type integer"),
+        ("ignoreConfig: ['a b']", "spec.ignoreConfig[0] in body should match"),
+        ("ignoreConfig: ['']", "spec.ignoreConfig[0] in body should be at least 1 chars long"),
+        ("ignoreConfig: [a, a]", "duplicate"),
+        ("owner: {contact: me}", "spec.owner.team: Required value"),
+        ("owner: {team: ''}", "spec.owner.team in body should be at least 1 chars long"),
+        ("eventTypes: [{name: 'order created'}]", "spec.eventTypes[0].name in body should match"),
+        ("eventTypes: [{name: A.B}, {name: A.B}]", "duplicate"),
+        ("eventTypes: [{description: nameless}]", "name"),
+        ("partitons: 3", ".spec.partitons: field not declared in schema"),
+    ]
+    .map(text)
+    .into();
+    rows.push((
+        format!("topicName: {}", "n".repeat(250)),
+        "spec.topicName: Too long: may not be more than 249 bytes",
+    ));
+    rows.push((format!("config: {{{long_key}: 1}}"), "spec.config: a key is at most 255 letters"));
+    rows.push((
+        format!("config: {{{}}}", many_keys.join(", ")),
+        "spec.config: Too many: 129: must have at most 128 items",
+    ));
+    rows.push((
+        format!("config: {{flush.ms: '{}'}}", "1".repeat(4097)),
+        "spec.config.flush.ms: Too long: may not be more than 4096 bytes",
+    ));
+    rows.push((
+        format!("description: '{}'", "d".repeat(4097)),
+        "spec.description: Too long: may not be more than 4096 bytes",
+    ));
+    rows
+}
+
+#[tokio::test]
+async fn every_rule_of_an_event_topic_is_kept() {
+    let t = Fixture::new("schema").await;
+    for (spec, why) in topic_rules() {
+        t.rejects("orders", &spec, why).await;
+    }
+    let mut missing = t.manifest("orders", "{}");
+    missing.as_object_mut().expect("an object").remove("spec");
+    let error = t.kube.try_apply(&missing).await.expect_err("a spec is needed").to_string();
+    assert!(error.contains("spec: Required value"), "{error}");
+    for spec in [
+        "{}",
+        "{partitions: 100000, replicas: 10000}",
+        "retention: {time: unlimited, size: unlimited}",
+        "retention: {time: 1ms, size: '1'}",
+        "retention: {time: 999999999999999999w, size: 999999999999999999Pi}",
+        "config: {flush.messages: 9223372036854775807, preallocate: \"true\", cleanup.policy: \"compact,delete\"}",
+        "{config: {segment.ms: 5}, ignoreConfig: [flush.ms]}",
+        "eventTypes: [{name: Order.Created.v1}, {name: SKU_1.Made}, {name: Order}]",
+        "{owner: {team: checkout}, description: ''}",
+        "topicName: '...'",
+    ] {
+        t.accepts("orders", spec).await;
+    }
+}
+
+#[tokio::test]
+async fn every_rule_of_a_tenant_and_a_cluster_is_kept() {
+    let t = Fixture::new("schema").await;
+    let refused = async |kind: &str, name: &str, spec: &str, why: &str| {
+        let object = cluster_scoped(kind, name, yaml(spec));
+        match t.kube.try_apply(&object).await {
+            Err(Error::Api(status)) => {
+                assert!(status.message.contains(why), "{kind} {name} {spec}: {}", status.message);
+            }
+            other => panic!("{kind} {name} {spec}: {other:?}"),
+        }
+    };
+    let called =
+        "metadata.name: a tenant is named like a namespace: at most 63 letters, digits and '-', no '.'";
+    refused("Tenant", "a.b", "{}", called).await;
+    refused("Tenant", &"a".repeat(64), "{}", called).await;
+    for (spec, why) in [
+        ("namespaces: [Upper]", "spec.namespaces[0] in body should match"),
+        ("namespaces: ['']", "spec.namespaces[0] in body should be at least 1 chars long"),
+        ("namespaces: [a, a]", "duplicate"),
+        ("topicPrefix: shop", "spec.topicPrefix in body should match"),
+        ("topicPrefix: '.'", "spec.topicPrefix in body should"),
+        ("topicPrefix: 'a b.'", "spec.topicPrefix in body should match"),
+        ("clusters: ['']", "spec.clusters[0] in body should be at least 1 chars long"),
+        ("namespace: [a]", ".spec.namespace: field not declared in schema"),
+    ] {
+        refused("Tenant", "refused", spec, why).await;
+    }
+    for (spec, why) in [
+        ("{}", "spec.bootstrapServers: Required value"),
+        ("bootstrapServers: []", "spec.bootstrapServers in body should have at least 1 items"),
+        ("bootstrapServers: [localhost]", "spec.bootstrapServers[0] in body should match"),
+        ("bootstrapServers: ['kafka:/9092']", "spec.bootstrapServers[0] in body should match"),
+        ("bootstrapServers: ['a:1,b:2']", "spec.bootstrapServers[0] in body should match"),
+        ("{bootstrapServers: ['a:1'], sasl: {}}", "spec.sasl.secret: Required value"),
+        ("{bootstrapServers: ['a:1'], sasl: {secret: {}}}", "spec.sasl.secret.name: Required value"),
+        (
+            "{bootstrapServers: ['a:1'], sasl: {mechanism: GSSAPI, secret: {name: x}}}",
+            r#"spec.sasl.mechanism: Unsupported value: "GSSAPI": supported values: "SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN""#,
+        ),
+        ("{bootstrapServers: ['a:1'], tls: {caSecret: {}}}", "spec.tls.caSecret.name: Required value"),
+    ] {
+        refused("KafkaCluster", "refused", spec, why).await;
+    }
+    let dry_run = PatchParams::apply("tests").force().dry_run();
+    for (kind, spec) in [
+        ("Tenant", "{}"),
+        ("Tenant", "{namespaces: [a, b-1], topicPrefix: a_, clusters: [x], description: what}"),
+        ("KafkaCluster", "bootstrapServers: ['kafka-0.kafka:9092', '[::1]:9092', '10.0.0.1:1']"),
+        ("KafkaCluster", "{bootstrapServers: ['a:1'], tls: {}, sasl: {secret: {name: x}}}"),
+    ] {
+        let object = cluster_scoped(kind, "accepted", yaml(spec));
+        let stored = t.kube.try_apply_with(&object, &dry_run).await;
+        stored.unwrap_or_else(|error| panic!("{kind} {spec}: {error}"));
+    }
+}
+
+#[tokio::test]
+async fn defaults_are_filled_in_when_a_resource_is_stored() {
+    let t = Fixture::new("schema").await;
+    let topic = t.apply(&t.manifest("orders", "{}")).await;
+    assert_eq!(topic["spec"], json!({"partitions": 1, "deletionPolicy": "Retain", "driftPolicy": "Correct"}));
+    let dry_run = PatchParams::apply("tests").force().dry_run();
+    let spec = json!({
+        "bootstrapServers": ["a:1"],
+        "sasl": {"secret": {"name": "x"}},
+        "tls": {"caSecret": {"name": "y"}},
+    });
+    let cluster = t.kube.try_apply_with(&cluster_scoped("KafkaCluster", "filled", spec), &dry_run).await;
+    let cluster = cluster.expect("it is accepted");
+    assert_eq!(
+        cluster["spec"],
+        json!({
+            "bootstrapServers": ["a:1"],
+            "default": false,
+            "sasl": {
+                "mechanism": "SCRAM-SHA-512",
+                "secret": {"name": "x", "usernameKey": "username", "passwordKey": "password"},
+            },
+            "tls": {"caSecret": {"name": "y", "key": "ca.crt"}},
+        })
+    );
+}
+
+/// However a resource arrives, the rules are the same and the words are the same.
+#[tokio::test]
+async fn every_way_of_applying_refuses_the_same() {
+    let t = Fixture::new("schema").await;
+    t.made("grown", "partitions: 3").await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, spec: &str| {
+        let path = folder.path().join(format!("{name}.json"));
+        std::fs::write(&path, t.manifest(name, spec).to_string()).expect("it is written");
+        path.display().to_string()
+    };
+    let rows = [
+        (
+            write("grown", "partitions: 2"),
+            "spec.partitions cannot be reduced: Kafka cannot remove partitions. Make a new EventTopic with fewer",
+        ),
+        (
+            write("new", "{cleanupPolicy: Compact, config: {cleanup.policy: delete}}"),
+            "spec.config has cleanup.policy and spec.cleanupPolicy is set: keep one of them",
+        ),
+        (write("newer", "partitions: 0"), "spec.partitions in body should be greater than or equal to 1"),
+    ];
+    for words in [
+        &["apply"][..],
+        &["apply", "--server-side", "--force-conflicts"],
+        &["apply", "--dry-run=server"],
+        &["apply", "--server-side", "--force-conflicts", "--dry-run=server"],
+    ] {
+        for (file, why) in &rows {
+            let refused = t.kubectl(&[words, &["-f", file]].concat()).expect_err("it is refused");
+            assert!(refused.contains(why), "{words:?} {file}: {refused}");
+        }
+    }
+    for (file, why) in &rows[1..] {
+        let refused = t.kubectl(&["create", "-f", file]).expect_err("it is refused");
+        assert!(refused.contains(why), "create {file}: {refused}");
+    }
+    let (file, why) = &rows[0];
+    let refused = t.kubectl(&["replace", "-f", file]).expect_err("it is refused");
+    assert!(refused.contains(why), "replace {file}: {refused}");
+    let patch = r#"{"spec": {"partitions": 1}}"#;
+    let refused =
+        t.kubectl(&["patch", "etopic", "grown", "--type=merge", "-p", patch]).expect_err("it is refused");
+    assert!(refused.contains(why), "patch: {refused}");
+    // A word that is misspelt is refused by kubectl as well, not dropped.
+    let refused = t.kubectl(&["apply", "-f", &write("misspelt", "partitons: 3")]).expect_err("it is refused");
+    assert!(refused.contains(r#"unknown field "spec.partitons""#), "{refused}");
+}
+
+/// The paths of all fields below a schema that have no description.
+fn undescribed(schema: &Value, path: &str, found: &mut Vec<String>) {
+    let described = |field: &Value| {
+        // A reference has its own description beside the reference.
+        field["description"].as_str().is_some_and(|text| !text.is_empty())
+    };
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{path}.{name}");
+        if !described(field) {
+            found.push(path.clone());
+        }
+        undescribed(field, &path, found);
+    }
+    for inner in ["items", "additionalProperties"] {
+        if schema[inner].is_object() {
+            undescribed(&schema[inner], path, found);
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_field_is_explained() {
+    let t = Fixture::new("schema").await;
+    let mut found = Vec::new();
+    for plural in ["eventtopics", "tenants", "kafkaclusters"] {
+        let url = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{plural}.eventcenter.io");
+        let request = ::kube::core::Request::new(url).list(&Default::default()).expect("a request");
+        let definition: Value = t.kube.client().request(request).await.expect("it is installed");
+        let schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone();
+        assert!(
+            schema["properties"]["spec"]["properties"].as_object().is_some_and(|fields| fields.len() > 3)
+        );
+        undescribed(&schema, plural, &mut found);
+        for (name, field) in schema["properties"]["spec"]["properties"].as_object().expect("fields") {
+            let explained =
+                t.kubectl(&["explain", &format!("{plural}.spec.{name}")]).expect("it is explained");
+            let words = field["description"].as_str().and_then(|text| text.split_whitespace().next());
+            assert!(explained.contains(words.expect("a description")), "{plural}.spec.{name}:\n{explained}");
+        }
+    }
+    // A description that says no default makes people guess.
+    assert!(found.is_empty(), "no description: {found:#?}");
+}

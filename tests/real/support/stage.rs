@@ -1,0 +1,198 @@
+//! Where a journey plays.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use serde_json::{Value, json};
+use xtask::kubectl::{Kubectl, NAMESPACE};
+use xtask::operator::{Operator, OperatorOptions};
+use xtask::process;
+use xtask::test_environment::TestEnvironment;
+
+use super::{Broker, unique};
+
+/// An API server, Kafka, and the operator between them.
+#[derive(Clone)]
+pub(crate) struct Stage {
+    /// The kubeconfig with all rights.
+    pub(crate) kubeconfig: PathBuf,
+    /// kubectl's program.
+    pub(crate) kubectl: PathBuf,
+    /// The broker that the stage's clusters are.
+    pub(crate) kafka: Arc<Broker>,
+    /// What tenants name in `spec.clusters`; empty leaves them the default cluster.
+    pub(crate) clusters: Vec<String>,
+    /// The operator's log.
+    pub(crate) log: PathBuf,
+}
+
+/// The names of the KafkaClusters on the shared stage.
+pub(crate) const MAIN: &str = "main";
+/// The broker with logins, as the user `eventcenter` with the ACLs that the operator needs.
+pub(crate) const SECURE: &str = "secure";
+
+struct Shared {
+    stage: Stage,
+    operator: Mutex<Operator>,
+    environment: &'static TestEnvironment,
+}
+
+impl Stage {
+    /// The stage that all tests of behaviour share. Started by whoever is first, and there until the process ends.
+    pub(crate) fn shared() -> Self {
+        shared().stage.clone()
+    }
+
+    /// The same operator and API server, with the broker that has logins and ACLs. Topics name the cluster [`SECURE`].
+    pub(crate) fn secure() -> Self {
+        static SECURE_STAGE: OnceLock<Stage> = OnceLock::new();
+        let stage = SECURE_STAGE.get_or_init(|| {
+            let shared = shared();
+            add_secure(shared.environment).expect("the cluster with logins");
+            let kafka = Arc::new(Broker::scram(&shared.environment.sasl_bootstrap, "admin"));
+            Self { kafka, clusters: vec![SECURE.into()], ..shared.stage.clone() }
+        });
+        stage.clone()
+    }
+
+    /// The environment that the shared stage is in.
+    pub(crate) fn environment() -> &'static TestEnvironment {
+        shared().environment
+    }
+
+    /// The shared stage's operator.
+    pub(crate) fn operator() -> MutexGuard<'static, Operator> {
+        shared().operator.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// kubectl with all rights.
+    pub(crate) fn kubectl(&self) -> Kubectl {
+        Kubectl::new(&self.kubectl, &self.kubeconfig)
+    }
+
+    /// The end of the operator's log, for whoever has waited in vain.
+    pub(crate) fn log_tail(&self) -> String {
+        format!("the end of the operator's log {}:\n{}", self.log.display(), process::tail(&self.log, 40))
+    }
+
+    /// The sum of the shared operator's samples of a metric that have these labels (`kind="EventTopic"`).
+    pub(crate) fn metric(name: &str, labels: &[&str]) -> f64 {
+        let (status, text) = Self::operator().get("/metrics").expect("the operator answers");
+        assert_eq!(status, 200, "{text}");
+        sum(&text, name, labels)
+    }
+}
+
+/// The sum of the samples of a metric that have these labels.
+pub(crate) fn sum(text: &str, name: &str, labels: &[&str]) -> f64 {
+    text.lines()
+        .filter_map(|line| line.strip_prefix(name))
+        .filter(|rest| rest.starts_with('{') || rest.starts_with(' '))
+        .filter(|rest| labels.iter().all(|label| rest.contains(label)))
+        .filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum()
+}
+
+/// An operator as the shared one is run: with its ServiceAccount's rights, and in a hurry.
+pub(crate) fn operator_options(kubeconfig: &Path) -> OperatorOptions {
+    let mut options = OperatorOptions::new(Path::new(env!("CARGO_BIN_EXE_eventcenter")), kubeconfig);
+    options.arguments = ["--resync-interval", "2s", "--heartbeat-interval", "1s"].map(String::from).into();
+    options
+}
+
+fn shared() -> &'static Shared {
+    static SHARED: OnceLock<Shared> = OnceLock::new();
+    SHARED.get_or_init(|| start().expect("the shared stage"))
+}
+
+fn start() -> anyhow::Result<Shared> {
+    let environment = TestEnvironment::get()?;
+    let folder = environment.operator_kubeconfig.parent().expect("a file in a folder");
+    let log = folder.join("operator-of-the-journeys.log");
+    let mut options = operator_options(&environment.operator_kubeconfig);
+    // An environment that is kept still has the Lease of the program that used it before.
+    options.arguments.extend(["--lease".into(), format!("journeys-{}", unique())]);
+    let operator = Operator::start(&options, &log)?;
+    let bootstrap = &environment.bootstrap;
+    declare(
+        environment,
+        &json!({
+            "apiVersion": "eventcenter.io/v1alpha1",
+            "kind": "KafkaCluster",
+            "metadata": {"name": MAIN},
+            "spec": {"default": true, "bootstrapServers": [bootstrap]},
+        }),
+    )?;
+    wait_for_cluster(environment, MAIN)?;
+    let stage = Stage {
+        kubeconfig: environment.kubeconfig.clone(),
+        kubectl: environment.kubectl.clone(),
+        kafka: Arc::new(Broker::plaintext(bootstrap)),
+        clusters: Vec::new(),
+        log,
+    };
+    Ok(Shared { stage, operator: Mutex::new(operator), environment })
+}
+
+/// Declares the broker with logins, where the operator is the user `eventcenter`.
+fn add_secure(environment: &TestEnvironment) -> anyhow::Result<()> {
+    allow("eventcenter", &["--cluster"], &["Describe"])?;
+    let topics = ["Create", "Describe", "DescribeConfigs", "Alter", "AlterConfigs", "Delete"];
+    allow("eventcenter", &["--topic", "*"], &topics)?;
+    declare(environment, &credentials("kafka-secure", "eventcenter", password("eventcenter")))?;
+    declare(
+        environment,
+        &json!({
+            "apiVersion": "eventcenter.io/v1alpha1",
+            "kind": "KafkaCluster",
+            "metadata": {"name": SECURE},
+            "spec": {
+                "bootstrapServers": [environment.sasl_bootstrap],
+                "sasl": {"secret": {"name": "kafka-secure"}},
+            },
+        }),
+    )?;
+    wait_for_cluster(environment, SECURE)
+}
+
+/// The password of one of the users of the broker with logins.
+pub(crate) fn password(user: &str) -> &'static str {
+    let users = xtask::kafka::USERS;
+    users.iter().find(|(name, _)| *name == user).expect("one of the users").1
+}
+
+/// A Secret in the operator's namespace with a user and a password.
+pub(crate) fn credentials(name: &str, user: &str, password: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "stringData": {"username": user, "password": password},
+    })
+}
+
+/// Allows a user operations on a resource (`--topic NAME`) at the broker with logins.
+pub(crate) fn allow(user: &str, resource: &[&str], operations: &[&str]) -> anyhow::Result<()> {
+    let environment = TestEnvironment::get()?;
+    let mut tool = environment.libs().tool("org.apache.kafka.tools.AclCommand");
+    tool.args(["--bootstrap-server", &environment.sasl_bootstrap, "--command-config"]);
+    tool.arg(environment.sasl_clients.join("admin.properties"));
+    tool.args(["--add", "--allow-principal", &format!("User:{user}")]).args(resource);
+    tool.args(operations.iter().flat_map(|operation| ["--operation", operation]));
+    process::run(tool).map(drop)
+}
+
+/// No runtime is there yet, so it is kubectl that declares what all tests share.
+fn declare(environment: &TestEnvironment, object: &Value) -> anyhow::Result<()> {
+    let mut file = tempfile::NamedTempFile::new()?;
+    file.write_all(object.to_string().as_bytes())?;
+    let mut command = environment.kubectl().command();
+    command.args(["apply", "--server-side", "--force-conflicts", "-f"]).arg(file.path());
+    process::run(command).map(drop)
+}
+
+fn wait_for_cluster(environment: &TestEnvironment, name: &str) -> anyhow::Result<()> {
+    let words = ["wait", "--for=condition=Ready", "--timeout=60s", "kafkacluster", name];
+    environment.kubectl().run(&words).map(drop)
+}

@@ -1,0 +1,161 @@
+//! The load generator (`bench/`), one process a step.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+    process::{Child, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use xtask::{console::Task, interrupt, process, procfs::Identity};
+
+/// The program, and what every step is told.
+#[derive(Debug, Clone)]
+pub(crate) struct Generator {
+    pub(crate) program: PathBuf,
+    pub(crate) kubeconfig: PathBuf,
+    pub(crate) log: PathBuf,
+}
+
+/// A step that is prepared. Dropping it ends it.
+pub(crate) struct Prepared {
+    child: Child,
+    identity: Identity,
+    lines: Receiver<String>,
+    log: PathBuf,
+}
+
+/// One line of what it says.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Message {
+    Ready,
+    Progress { sent: u32, done: u32 },
+    Result(Outcome),
+}
+
+/// How a step went.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Outcome {
+    pub(crate) wall_seconds: f64,
+    pub(crate) written_seconds: f64,
+    pub(crate) count: u32,
+    pub(crate) done: u32,
+    pub(crate) latency_seconds: Option<Latency>,
+    pub(crate) events: u32,
+}
+
+/// From each write until it was seen to be done, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Latency {
+    pub(crate) p50: f64,
+    pub(crate) p99: f64,
+    pub(crate) max: f64,
+}
+
+impl Generator {
+    /// Starts it; returns when everything but the sign to begin is there.
+    pub(crate) fn prepare(&self, arguments: &[String]) -> Result<Prepared> {
+        let mut command = process::mortal(&self.program);
+        command.args(arguments).env("KUBECONFIG", &self.kubeconfig);
+        let log = std::fs::File::options().create(true).append(true).open(&self.log)?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
+        let line = process::describe(&command);
+        let mut child = process::spawn(command).with_context(|| format!("cannot start `{line}`"))?;
+        let identity = Identity::of(child.id())?;
+        let output = child.stdout.take().context("its output is a pipe")?;
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut prepared = Prepared { child, identity, lines, log: self.log.clone() };
+        match prepared.message()? {
+            Message::Ready => Ok(prepared),
+            other => bail!("the load generator begins with {other:?}"),
+        }
+    }
+}
+
+impl Prepared {
+    /// Who it is.
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Gives the sign to begin and waits for the result.
+    pub(crate) fn run(&mut self, task: &Task) -> Result<Outcome> {
+        self.child.stdin.as_mut().context("its input is a pipe")?.write_all(b"\n")?;
+        loop {
+            match self.message()? {
+                Message::Progress { sent, done } => task.detail(&format!("{sent} written, {done} done")),
+                Message::Result(outcome) => return Ok(outcome),
+                Message::Ready => bail!("the load generator is ready twice"),
+            }
+        }
+    }
+
+    fn message(&mut self) -> Result<Message> {
+        loop {
+            interrupt::check()?;
+            match self.lines.recv_timeout(Duration::from_millis(100)) {
+                Ok(line) => {
+                    return serde_json::from_str(&line)
+                        .with_context(|| format!("the load generator says {line}"));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    let status = self.child.wait()?;
+                    bail!("the load generator has ended ({status}):\n{}", last(&self.log));
+                }
+            }
+        }
+    }
+}
+
+fn last(log: &Path) -> String {
+    process::tail(log, 5)
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        // It may have ended by itself, then there is nothing to kill and only the child to collect.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_read() {
+        let read = |text: &str| serde_json::from_str::<Message>(text).expect("it is a message");
+        assert_eq!(read(r#""ready""#), Message::Ready);
+        assert_eq!(read(r#"{"progress":{"sent":2,"done":1}}"#), Message::Progress { sent: 2, done: 1 });
+        let result = read(
+            r#"{"result":{"wallSeconds":1.5,"writtenSeconds":1.0,"count":3,"done":2,"latencySeconds":null,"events":0}}"#,
+        );
+        let Message::Result(outcome) = result else { panic!("{result:?}") };
+        assert_eq!((outcome.count, outcome.done, outcome.latency_seconds), (3, 2, None));
+    }
+
+    #[test]
+    fn one_that_ends_early_is_told_with_its_last_words() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let generator =
+            Generator { program: "sh".into(), kubeconfig: "/nowhere".into(), log: folder.path().join("log") };
+        let arguments = ["-c".to_owned(), "echo it went wrong >&2; exit 3".to_owned()];
+        let error = generator.prepare(&arguments).err().expect("it ended").to_string();
+        assert!(error.contains("it went wrong") && error.contains('3'), "{error}");
+    }
+}

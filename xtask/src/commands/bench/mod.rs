@@ -1,0 +1,71 @@
+//! `bench`: whole journeys on the real parts, measured from outside.
+//!
+//! - `topics`: the journey; `stage`: what it happens on; `generator`: who makes the load.
+//! - `sampler`: CPU and memory of every process; `audit`: what the operator wrote.
+//! - `goal`, `report`: what has to be reached, and the tables.
+
+mod audit;
+mod generator;
+mod goal;
+mod report;
+mod sampler;
+mod stage;
+mod topics;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, Result, bail};
+use xtask::{environment::Plan, interrupt, process};
+
+use self::stage::Programs;
+use super::{Context, build};
+
+/// Measure the operator against a real Kubernetes and a real Kafka.
+///
+/// Builds it optimised, starts an environment of its own in a temporary folder, and prints a table.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    journey: Journey,
+}
+
+#[derive(clap::Subcommand)]
+enum Journey {
+    Topics(topics::Arguments),
+}
+
+pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
+    interrupt::install()?;
+    match &arguments.journey {
+        Journey::Topics(arguments) => topics::run(context, arguments),
+    }
+}
+
+/// An environment for the operator as it is installed: one plaintext broker. The operator is started by the journey.
+fn plan(context: &Context) -> Result<Plan> {
+    Ok(Plan { sasl: false, ..Plan::for_tests(&context.repository, &context.console)? })
+}
+
+/// The programs that were given, or optimised ones that are built now.
+fn programs(context: &Context, operator: Option<&Path>, generator: Option<&Path>) -> Result<Programs> {
+    let given =
+        |program: &Path| program.canonicalize().with_context(|| format!("no program {}", program.display()));
+    Ok(Programs {
+        operator: operator.map_or_else(|| build::operator(context, true), given)?,
+        generator: generator.map_or_else(|| build_generator(context), given)?,
+    })
+}
+
+fn build_generator(context: &Context) -> Result<PathBuf> {
+    let mut build = build::cargo(&context.repository);
+    build.args(["build", "--release", "--package", "eventcenter-bench"]);
+    context.console.line("Building the load generator");
+    let status = process::run_attached(build)?;
+    if !status.success() {
+        bail!("the load generator does not compile ({status}); the messages are above");
+    }
+    Ok(build::target_folder(&context.repository)?.join("release/eventcenter-bench"))
+}

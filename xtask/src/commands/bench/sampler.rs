@@ -1,0 +1,217 @@
+//! What a step costs each process: CPU time as a difference, memory as the peak within the step; and what the whole
+//! machine did meanwhile, so that one sees who else used it.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use xtask::{
+    environment::{Component, Environment},
+    procfs::Identity,
+};
+
+/// The names under which processes are shown, in the order in which they are shown.
+pub(crate) const PROCESSES: [(&str, &str); 6] = [
+    ("operator", "operator"),
+    ("apiserver", "API server"),
+    ("controlplane", "etcd"),
+    ("kafka", "broker"),
+    ("controller-manager", "controller manager"),
+    (GENERATOR, "load generator"),
+];
+
+/// The process that makes the load.
+pub(crate) const GENERATOR: &str = "generator";
+
+/// Everything else on the machine.
+pub(crate) const OTHERS: &str = "not part of it";
+
+/// The processes that are watched.
+#[derive(Debug, Clone)]
+pub(crate) struct Sampler {
+    processes: Vec<(String, Identity)>,
+}
+
+/// A step under way.
+pub(crate) struct Step<'a> {
+    sampler: &'a Sampler,
+    begun: Instant,
+    cpu: Vec<Duration>,
+    machine: Machine,
+}
+
+/// What one step took.
+#[derive(Debug, Clone)]
+pub(crate) struct Measurement {
+    pub(crate) wall: Duration,
+    costs: BTreeMap<String, Cost>,
+    machine: Machine,
+}
+
+/// What one process used in one step.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Cost {
+    pub(crate) cpu: Duration,
+    pub(crate) peak_rss_kib: u64,
+}
+
+/// What all processors together did, in clock ticks since the start of the machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Machine {
+    busy: u64,
+    idle: u64,
+}
+
+impl Sampler {
+    /// Watches every process of the environment, and these.
+    pub(crate) fn of(environment: &Environment, others: &[(&str, &Identity)]) -> Self {
+        let named = |part: Component| (part.name, part.identity);
+        let mut processes: Vec<_> = environment.components().into_iter().map(named).collect();
+        processes.extend(others.iter().map(|(name, identity)| ((*name).to_owned(), (*identity).clone())));
+        Self { processes }
+    }
+
+    /// A step begins. What the processes had used before it does not count, unless they are new.
+    pub(crate) fn begin(&self, new: Option<&Identity>) -> Result<Step<'_>> {
+        let mut cpu = Vec::new();
+        for (name, process) in &self.processes {
+            if new == Some(process) {
+                cpu.push(Duration::ZERO);
+                continue;
+            }
+            process.reset_peak_rss().with_context(|| ended(name))?;
+            cpu.push(process.usage().with_context(|| ended(name))?.cpu);
+        }
+        Ok(Step { sampler: self, begun: Instant::now(), cpu, machine: Machine::now()? })
+    }
+
+    /// CPU time that all watched processes together have used since they were started.
+    pub(crate) fn used(&self) -> Result<Duration> {
+        let used =
+            |(name, process): &(String, Identity)| Ok(process.usage().with_context(|| ended(name))?.cpu);
+        self.processes.iter().map(used).sum()
+    }
+}
+
+fn ended(name: &str) -> String {
+    format!("{name} has ended during the measurement")
+}
+
+impl Step<'_> {
+    /// What it took so far.
+    pub(crate) fn so_far(&self) -> Result<Measurement> {
+        let wall = self.begun.elapsed();
+        let machine = Machine::now()?;
+        let mut costs = BTreeMap::new();
+        for ((name, process), before) in self.sampler.processes.iter().zip(&self.cpu) {
+            let usage = process.usage().with_context(|| ended(name))?;
+            let cost = Cost { cpu: usage.cpu.saturating_sub(*before), peak_rss_kib: usage.peak_rss_kib };
+            costs.insert(name.clone(), cost);
+        }
+        let machine =
+            Machine { busy: machine.busy - self.machine.busy, idle: machine.idle - self.machine.idle };
+        Ok(Measurement { wall, costs, machine })
+    }
+}
+
+impl Measurement {
+    /// What the process of that name used.
+    pub(crate) fn cost(&self, name: &str) -> Cost {
+        self.costs.get(name).copied().unwrap_or_default()
+    }
+
+    /// The share of all processors' time that each watched process had, then all others, then nobody; in percent.
+    pub(crate) fn shares(&self) -> Vec<(&'static str, f64)> {
+        let all = ticks(self.machine.busy + self.machine.idle).max(f64::EPSILON);
+        let percent = |seconds: f64| 100.0 * seconds / all;
+        let watched =
+            |(name, shown): &(&str, &'static str)| (*shown, percent(self.cost(name).cpu.as_secs_f64()));
+        let mut shares: Vec<_> = PROCESSES.iter().map(watched).collect();
+        let ours: f64 = shares.iter().map(|(_, share)| share).sum();
+        shares.push((OTHERS, (percent(ticks(self.machine.busy)) - ours).max(0.0)));
+        shares.push(("idle", percent(ticks(self.machine.idle))));
+        shares
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "exact for 2^53 ticks, a million years")]
+fn ticks(number: u64) -> f64 {
+    number as f64 / rustix::param::clock_ticks_per_second().max(1) as f64
+}
+
+impl Machine {
+    fn now() -> Result<Self> {
+        let text = fs::read_to_string("/proc/stat")?;
+        Self::parse(&text).context("/proc/stat is not understood")
+    }
+
+    /// The first line: user, nice, system, idle, iowait, irq, softirq, steal (guest time is part of user).
+    fn parse(text: &str) -> Option<Self> {
+        let line = text.lines().find_map(|line| line.strip_prefix("cpu "))?;
+        let times: Vec<u64> = line.split_whitespace().map_while(|word| word.parse().ok()).take(8).collect();
+        let [user, nice, system, idle, waiting, interrupts, soft, stolen] = times.try_into().ok()?;
+        Some(Self { busy: user + nice + system + interrupts + soft + stolen, idle: idle + waiting })
+    }
+}
+
+/// How many processors there are.
+pub(crate) fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_busy_step_costs_cpu() {
+        let own = Identity::own().expect("/proc is there");
+        let sampler = Sampler { processes: vec![(GENERATOR.into(), own.clone())] };
+        let step = sampler.begin(None).expect("it can be measured");
+        let mut sum = 0_u64;
+        // On a busy machine the wall's 300 ms may be few of ours: until it has cost something, or never would.
+        let cost = || own.usage().expect("/proc is there").cpu;
+        let idle = cost();
+        while step.begun.elapsed() < Duration::from_millis(300)
+            || (cost() < idle + Duration::from_millis(100) && step.begun.elapsed() < Duration::from_secs(30))
+        {
+            for _ in 0..100_000 {
+                sum = std::hint::black_box(sum.wrapping_add(1));
+            }
+        }
+        let busy = step.so_far().expect("it can be measured");
+        assert!(busy.wall >= Duration::from_millis(300));
+        assert!(busy.cost(GENERATOR).cpu >= Duration::from_millis(50), "{busy:?}");
+        assert!(busy.cost(GENERATOR).peak_rss_kib > 100);
+        assert_eq!(busy.cost("another").cpu, Duration::ZERO);
+        let since_start =
+            sampler.begin(Some(&own)).and_then(|step| step.so_far()).expect("it can be measured");
+        assert!(since_start.cost(GENERATOR).cpu >= busy.cost(GENERATOR).cpu, "a new process began at zero");
+    }
+
+    #[test]
+    fn shares_are_of_all_processors() {
+        let second = rustix::param::clock_ticks_per_second();
+        let cost = |seconds| Cost { cpu: Duration::from_secs(seconds), peak_rss_kib: 0 };
+        let measured = Measurement {
+            wall: Duration::from_secs(10),
+            costs: [("kafka".to_owned(), cost(5)), ("operator".to_owned(), cost(1))].into(),
+            machine: Machine { busy: 8 * second, idle: 12 * second },
+        };
+        let shares: BTreeMap<_, _> = measured.shares().into_iter().collect();
+        let about = |name: &str, percent: f64| (shares[name] - percent).abs() < 0.001;
+        assert!(about("broker", 25.0) && about("operator", 5.0) && about("API server", 0.0), "{shares:?}");
+        assert!(about("not part of it", 10.0) && about("idle", 60.0), "{shares:?}");
+    }
+
+    #[test]
+    fn the_machines_times_are_read() {
+        let text = "cpu  10 1 5 100 7 2 3 4 9 9\ncpu0 1 1 1 1 1 1 1 1 0 0\n";
+        assert_eq!(Machine::parse(text), Some(Machine { busy: 25, idle: 107 }));
+        assert_eq!(Machine::parse("cpu  10 1\n"), None);
+        assert!(Machine::now().is_ok());
+    }
+}

@@ -1,0 +1,180 @@
+//! `bench topics`: EventTopics created, changed and deleted by many writers at once.
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::{Result, ensure};
+
+use super::{
+    Context,
+    goal::{Goal, Peer, What},
+    report::{Report, Row},
+    stage::Stage,
+};
+
+/// Create, change and delete many EventTopics; what it took and what it cost.
+///
+/// Everything runs in an environment of its own; then the same requests are made in another one without an operator, so
+/// that one sees what the operator adds. Takes about 5 minutes with the defaults, and half a minute with --quick.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// How many topics; five times as many are created in the last step
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    count: u32,
+
+    /// How many writers at a time
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=256))]
+    writers: u32,
+
+    /// How long to watch it doing nothing, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    idle: u64,
+
+    /// 100 topics and 5 seconds of doing nothing: to see that it works
+    #[arg(long, conflicts_with_all = ["count", "idle"])]
+    quick: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+
+    /// Measure this operator instead of building one
+    #[arg(long, value_name = "PROGRAM")]
+    operator: Option<PathBuf>,
+
+    /// Use this load generator instead of building one
+    #[arg(long, value_name = "PROGRAM")]
+    generator: Option<PathBuf>,
+}
+
+struct Size {
+    count: u32,
+    many: u32,
+    writers: u32,
+    idle: u64,
+    quiet: Duration,
+}
+
+impl Size {
+    fn of(arguments: &Arguments) -> Self {
+        let (count, idle, quiet) = match arguments.quick {
+            true => (100, 5, Duration::from_millis(500)),
+            false => (arguments.count, arguments.idle, Duration::from_secs(1)),
+        };
+        Self { count, many: count * 5, writers: arguments.writers, idle, quiet }
+    }
+
+    /// A limit that was given for 1,000 topics.
+    fn share(&self, limit: f64) -> f64 {
+        limit * f64::from(self.count) / 1000.0
+    }
+}
+
+pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
+    let programs = super::programs(context, arguments.operator.as_deref(), arguments.generator.as_deref())?;
+    let size = Size::of(arguments);
+    let plan = super::plan(context)?;
+    let mut stage = Stage::set(&plan, &programs, size.quiet, &context.console)?;
+    let steps = with_operator(&mut stage, &size)?;
+    stage.strike()?;
+    // A fresh broker and API server, as the operator had.
+    let mut stage = Stage::set(&plan, &programs, size.quiet, &context.console)?;
+    let floor = without_operator(&mut stage, &size)?;
+    stage.strike()?;
+    let report = Report { writers: size.writers, steps, floor };
+    if arguments.json {
+        println!("{:#}", report.json());
+    } else {
+        println!("\n{}", report.text());
+    }
+    Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn with_operator(stage: &mut Stage, size: &Size) -> Result<Vec<Row>> {
+    let (count, writers) = (size.count.to_string(), size.writers.to_string());
+    let load = |step: &'static str| [step, "--count", &count, "--writers", &writers].map(str::to_owned);
+    let step = |stage: &mut Stage, name: &str, what: &'static str| {
+        stage.step(name, &load(what).each_ref().map(String::as_str))
+    };
+    stage.start_operator()?;
+    let mut rows = Vec::new();
+
+    let mut row = step(stage, "create", "create")?;
+    row.goals = vec![
+        Goal::new(What::Rate, 50.0, row.rate()),
+        Goal::new(What::Cpu, size.share(2.0), row.cpu("operator")),
+        Goal::new(What::Rss, 48.0, row.rss("operator")),
+        lost(&row, stage.count(&["--count", &count])?),
+    ];
+    row.peer = Some(Peer::CREATE);
+    rows.push(row);
+
+    let mut row = step(stage, "change a config", "change")?;
+    row.goals = vec![
+        Goal::new(What::Rate, 120.0, row.rate()),
+        Goal::new(What::Cpu, size.share(2.0), row.cpu("operator")),
+    ];
+    row.peer = Some(Peer::CHANGE);
+    rows.push(row);
+
+    let seconds = size.idle.to_string();
+    let mut row = stage.step("idle", &["rest", "--seconds", &seconds, "--count", &count])?;
+    let minutes = row.during.wall.as_secs_f64() / 60.0;
+    row.whole = row.during.clone();
+    row.goals = vec![Goal::new(What::CpuAMinute, 0.2, row.cpu("operator") / minutes)];
+    row.peer = Some(Peer::IDLE);
+    rows.push(row);
+
+    let mut row = stage.restart("restart", size.count)?;
+    let written = f64::from(row.writes.to_topics()) + stage.kafka_writes();
+    row.goals =
+        vec![Goal::new(What::Wall, 5.0, row.outcome.wall_seconds), Goal::new(What::Writes, 0.0, written)];
+    rows.push(row);
+
+    let mut row = step(stage, "delete", "delete")?;
+    let left = stage.count(&["--count", &count])?;
+    row.goals = vec![
+        Goal::new(What::Rate, 120.0, row.rate()),
+        Goal::new(What::Lost, 0.0, f64::from(row.outcome.count - row.outcome.done) + f64::from(left)),
+    ];
+    row.peer = Some(Peer::DELETE);
+    rows.push(row);
+
+    let many = size.many.to_string();
+    let name = "create at once";
+    let arguments = ["create", "--prefix", "many", "--count", &many, "--writers", "64"];
+    let mut row = stage.step(name, &arguments)?;
+    row.goals = vec![
+        lost(&row, stage.count(&["--prefix", "many", "--count", &many])?),
+        Goal::new(What::Rss, 96.0, row.rss("operator")),
+    ];
+    row.peer = Some(Peer::MANY);
+    rows.push(row);
+    Ok(rows)
+}
+
+/// How many are missing, in the watch or in Kafka.
+fn lost(row: &Row, in_kafka: u32) -> Goal {
+    let missing = row.outcome.count - row.outcome.done.min(in_kafka);
+    Goal::new(What::Lost, 0.0, f64::from(missing))
+}
+
+fn without_operator(stage: &mut Stage, size: &Size) -> Result<Vec<Row>> {
+    let (count, writers, bootstrap) = (size.count.to_string(), size.writers.to_string(), stage.bootstrap());
+    let steps: [(&str, &[&str]); 7] = [
+        ("Kubernetes: create", &["create", "--alone"]),
+        ("Kubernetes: finalizer, status, Event", &["operator-writes"]),
+        ("Kafka: create in one request", &["kafka", "create", "--bootstrap", &bootstrap]),
+        ("Kubernetes: change", &["change", "--alone"]),
+        ("Kafka: change in one request", &["kafka", "alter", "--bootstrap", &bootstrap]),
+        ("Kubernetes: delete, finalizer", &["delete", "--alone"]),
+        ("Kafka: delete in one request", &["kafka", "delete", "--bootstrap", &bootstrap]),
+    ];
+    let mut rows = Vec::new();
+    for (name, words) in steps {
+        let common = ["--count", count.as_str(), "--writers", writers.as_str()];
+        let row = stage.step(name, &words.iter().copied().chain(common).collect::<Vec<_>>())?;
+        ensure!(stage.writes()?.done.is_empty(), "an operator writes although none was started");
+        rows.push(row);
+    }
+    Ok(rows)
+}

@@ -1,0 +1,68 @@
+//! Cargo, called by a program that cargo started.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use xtask::{prerequisites, prerequisites::Tool, process};
+
+use super::Context as Commands;
+
+/// `cargo` in the repository, with what runs under it dying with it.
+pub(crate) fn cargo(repository: &Path) -> Command {
+    // The one on the path is the one that started us, unless there is none.
+    let named = std::env::var_os("CARGO").filter(|_| !prerequisites::on_path("cargo"));
+    let mut cargo = process::mortal(named.unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(repository);
+    // Test programs too: cargo starts them through this. Killing cargo alone would leave them running.
+    let target = format!("{}_UNKNOWN_LINUX_GNU", std::env::consts::ARCH.to_uppercase());
+    cargo.env(format!("CARGO_TARGET_{target}_RUNNER"), process::MORTAL.join(" "));
+    // What cargo set for this program is not for the next one.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_")
+            || text.starts_with("CARGO_MANIFEST_")
+            || text == "CARGO_PRIMARY_PACKAGE"
+        {
+            cargo.env_remove(&name);
+        }
+    }
+    cargo
+}
+
+/// Builds the operator and returns its path.
+pub(crate) fn operator(context: &Commands, release: bool) -> Result<PathBuf> {
+    prerequisites::ensure(&Tool::BUILD, &context.repository, &context.console)?;
+    let mut build = cargo(&context.repository);
+    build.args(["build", "--package", "eventcenter", "--bin", "eventcenter"]);
+    if release {
+        build.arg("--release");
+    }
+    let how =
+        if release { "optimised, 10 to 20 minutes the first time" } else { "5 to 10 minutes the first time" };
+    context.console.line(&format!("Building the operator ({how})"));
+    // Cargo's own progress is better than any we could show.
+    let status = process::run_attached(build)?;
+    if !status.success() {
+        bail!("the operator does not compile ({status}); the messages are above");
+    }
+    let program = target_folder(&context.repository)?
+        .join(if release { "release" } else { "debug" })
+        .join("eventcenter");
+    if !program.is_file() {
+        bail!("cargo built the operator but {} is not there", program.display());
+    }
+    Ok(program)
+}
+
+/// Where cargo puts what it compiles.
+pub(crate) fn target_folder(repository: &Path) -> Result<PathBuf> {
+    let mut metadata = cargo(repository);
+    metadata.args(["metadata", "--no-deps", "--format-version", "1"]);
+    let metadata: Value = serde_json::from_str(&process::run(metadata)?)?;
+    let folder = metadata.get("target_directory").and_then(Value::as_str);
+    folder.map(PathBuf::from).context("cargo metadata names no target folder")
+}

@@ -1,0 +1,170 @@
+//! The steps, one function each. A later capability adds its function and a line in [`all`].
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use super::{Demo, manifest};
+
+pub(super) fn all(demo: &Demo<'_>, examples: &Path) -> Result<()> {
+    let manifests = copy(demo, examples)?;
+    apply(demo, &manifests)?;
+    kubernetes_side(demo)?;
+    kafka_side(demo)?;
+    let topic = Topic::choose(demo)?;
+    change(demo, &manifests, &topic)?;
+    drift(demo, &topic)?;
+    mistake(demo, &manifests, &topic)
+}
+
+/// The examples name the usual port of Kafka; this Kafka has another one.
+fn copy(demo: &Demo<'_>, examples: &Path) -> Result<PathBuf> {
+    let folder = demo.folder.join("quickstart");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    let files = manifest::files(examples)?;
+    if files.is_empty() {
+        bail!("there are no .yaml files in {}", examples.display());
+    }
+    for file in files {
+        let text = fs::read_to_string(&file)?;
+        let own = manifest::with_bootstrap(&text, demo.variable("KAFKA_BOOTSTRAP"));
+        let copy = folder.join(file.strip_prefix(examples)?);
+        fs::create_dir_all(copy.parent().context("the copy has a folder")?)?;
+        fs::write(copy, own.unwrap_or(text))?;
+    }
+    Ok(folder)
+}
+
+fn apply(demo: &Demo<'_>, manifests: &Path) -> Result<()> {
+    demo.heading("A tenant, its Kafka cluster and a Git folder of topics are applied");
+    demo.say("(examples/quickstart/, copied so that KafkaCluster names the port of this Kafka)\n");
+    demo.run(&format!("kubectl apply --recursive -f {}", demo.shown(manifests)))?;
+    demo.run(
+        "kubectl wait --for=condition=Ready ectenant,eckafka,etopic --all --all-namespaces --timeout=120s",
+    )
+}
+
+fn kubernetes_side(demo: &Demo<'_>) -> Result<()> {
+    demo.heading("What Kubernetes knows");
+    demo.run("kubectl get ectenant,eckafka,etopic -A")
+}
+
+fn kafka_side(demo: &Demo<'_>) -> Result<()> {
+    demo.heading("What Kafka has, asked with Kafka's own tool");
+    demo.run("kafka-topics --bootstrap-server $KAFKA_BOOTSTRAP --list")?;
+    demo.run("kafka-topics --bootstrap-server $KAFKA_BOOTSTRAP --describe")
+}
+
+/// The topic that the demo plays with.
+struct Topic {
+    namespace: String,
+    name: String,
+    kafka_name: String,
+    partitions: u64,
+}
+
+impl Topic {
+    /// The one with the most partitions, of those whose retention time is declared.
+    fn choose(demo: &Demo<'_>) -> Result<Self> {
+        let topics: Value = serde_json::from_str(&demo.ask("kubectl get etopic -A -o json")?)?;
+        let items = topics.get("items").and_then(Value::as_array).context("kubectl listed no items")?;
+        let text = |item: &Value, path: &str| item.pointer(path).and_then(Value::as_str).map(str::to_owned);
+        items
+            .iter()
+            .filter(|item| item.pointer("/spec/retention/time").is_some())
+            .filter_map(|item| {
+                Some(Self {
+                    namespace: text(item, "/metadata/namespace")?,
+                    name: text(item, "/metadata/name")?,
+                    kafka_name: text(item, "/status/topicName")?,
+                    partitions: item.pointer("/spec/partitions").and_then(Value::as_u64).unwrap_or(1),
+                })
+            })
+            .max_by_key(|topic| topic.partitions)
+            .context("no EventTopic of the examples declares spec.retention.time")
+    }
+
+    fn config(&self) -> String {
+        let tool = "kafka-configs --bootstrap-server $KAFKA_BOOTSTRAP --entity-type topics";
+        format!("{tool} --entity-name {} --describe", self.kafka_name)
+    }
+
+    /// Its manifest with one value changed, beside the unchanged one.
+    fn edited(
+        &self,
+        demo: &Demo<'_>,
+        manifests: &Path,
+        path: &[&str],
+        value: &str,
+        file: &str,
+    ) -> Result<PathBuf> {
+        let name = format!("name: {}", self.name);
+        for original in manifest::files(manifests)? {
+            let text = fs::read_to_string(&original)?;
+            if let Some(edited) = manifest::edit(&text, &["kind: EventTopic", &name], path, value) {
+                let changed = demo.folder.join(file);
+                fs::write(&changed, edited)?;
+                println!("$ diff {} {}", demo.shown(&original), demo.shown(&changed));
+                // diff says by its exit code that there is a difference: that is the point.
+                let diff = demo.shell(&format!("diff {} {}", demo.shown(&original), demo.shown(&changed)));
+                print!("{}", String::from_utf8_lossy(&xtask::process::output(diff)?.stdout));
+                return Ok(changed);
+            }
+        }
+        bail!("no manifest of the examples has {} for the EventTopic {}", path.join("."), self.name)
+    }
+}
+
+fn change(demo: &Demo<'_>, manifests: &Path, topic: &Topic) -> Result<()> {
+    demo.heading("A change in Git: events are kept for 3 days");
+    let changed = topic.edited(demo, manifests, &["spec", "retention", "time"], "3d", "retention.yaml")?;
+    demo.run(&format!("kubectl apply -f {}", demo.shown(&changed)))?;
+    demo.wait_for("Waiting for Kafka's new configuration", &topic.config(), "retention.ms=259200000", SOON)?;
+    demo.run(&topic.config())
+}
+
+const SOON: Duration = Duration::from_secs(60);
+
+fn drift(demo: &Demo<'_>, topic: &Topic) -> Result<()> {
+    demo.heading("A change behind its back: somebody sets the retention in Kafka to one minute");
+    demo.run(&format!(
+        "kafka-configs --bootstrap-server $KAFKA_BOOTSTRAP --entity-type topics --entity-name {} --alter \
+         --add-config retention.ms=60000",
+        topic.kafka_name
+    ))?;
+    demo.wait_for("Waiting until it is put back", &topic.config(), "retention.ms=259200000", SOON)?;
+    demo.run(&topic.config())?;
+    demo.run(&format!("kubectl events -n {} --for eventtopic.eventcenter.io/{}", topic.namespace, topic.name))
+}
+
+fn mistake(demo: &Demo<'_>, manifests: &Path, topic: &Topic) -> Result<()> {
+    demo.heading("A mistake: fewer partitions, which would lose events");
+    let fewer = topic.partitions.saturating_sub(1).to_string();
+    let changed = topic.edited(demo, manifests, &["spec", "partitions"], &fewer, "partitions.yaml")?;
+    demo.refused(&format!("kubectl apply -f {}", demo.shown(&changed)))?;
+    demo.say("Refused before it was stored: nothing has changed, in Kubernetes or in Kafka.");
+    Ok(())
+}
+
+pub(super) fn goodbye(demo: &Demo<'_>) {
+    let env = demo.shown(&demo.context.folder.env());
+    demo.heading("That was the demo");
+    demo.say("Topics declared as resources were created in Kafka, changed, put right after drift, and protected from a mistake.");
+    demo.say("Everything is still running. To go on:\n");
+    for (command, why) in [
+        (format!(". {env}"), "KUBECONFIG, KAFKA_BOOTSTRAP, kubectl and Kafka's tools"),
+        ("kubectl explain etopic.spec".to_owned(), "every field"),
+        ("kubectl get etopic -A -w".to_owned(), "and edit examples/quickstart/ meanwhile"),
+        (demo.context.command("logs operator -f"), "what the operator does"),
+        (demo.context.command("down"), "stop all of it"),
+    ] {
+        demo.say(&format!("  {command:<30} # {why}"));
+    }
+}

@@ -1,0 +1,101 @@
+//! `generate`: files that are made from the code.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    process::{Command, ExitCode},
+};
+
+use anyhow::{Context as _, Result};
+use xtask::process;
+
+use super::{Context, build, shown};
+
+/// Write crds/*.yaml from the types.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Write nothing; show the difference and fail if there is one
+    #[arg(long)]
+    check: bool,
+}
+
+pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
+    let fresh = tempfile::tempdir()?;
+    context.console.run("Generating the resource definitions", |_| {
+        let mut generate = build::cargo(&context.repository);
+        generate.args(["run", "--quiet", "--package", "eventcenter", "--", "crds", "--output-dir"]);
+        process::run(add(generate, fresh.path())).map(drop)
+    })?;
+    let folder = context.repository.join("crds");
+    fs::create_dir_all(&folder)?;
+    let (old, new) = (read(&folder)?, read(fresh.path())?);
+    if new.is_empty() {
+        anyhow::bail!("`eventcenter crds` wrote no .yaml file");
+    }
+    let changes = changes(&old, &new);
+    if changes.is_empty() {
+        println!("{} is up to date ({} files).", shown(&folder), new.len());
+        return Ok(ExitCode::SUCCESS);
+    }
+    if arguments.check {
+        let mut diff = process::mortal("diff");
+        diff.args(["-ruN", "--exclude=[!*].[!y]*"]).arg(&folder).arg(fresh.path());
+        print!("{}", String::from_utf8_lossy(&process::output(diff)?.stdout));
+        println!("\n{} is out of date: {}. Run: cargo xtask generate", shown(&folder), changes.join(", "));
+        return Ok(ExitCode::FAILURE);
+    }
+    for name in old.keys().filter(|name| !new.contains_key(*name)) {
+        fs::remove_file(folder.join(name))?;
+    }
+    for (name, text) in &new {
+        if old.get(name) != Some(text) {
+            fs::write(folder.join(name), text)?;
+        }
+    }
+    println!("{}: {}.", shown(&folder), changes.join(", "));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn add(mut command: Command, folder: &Path) -> Command {
+    command.arg(folder);
+    command
+}
+
+fn read(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".yaml") {
+            files.insert(name, fs::read(entry.path())?);
+        }
+    }
+    Ok(files)
+}
+
+fn changes(old: &BTreeMap<String, Vec<u8>>, new: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
+    let written = new.iter().filter_map(|(name, text)| match old.get(name) {
+        None => Some(format!("{name} added")),
+        Some(before) if before != text => Some(format!("{name} changed")),
+        Some(_) => None,
+    });
+    let removed = old.keys().filter(|name| !new.contains_key(*name)).map(|name| format!("{name} removed"));
+    written.chain(removed).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_change_is_named() {
+        let files = |files: &[(&str, &str)]| {
+            files.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())).collect()
+        };
+        let old = files(&[("a.yaml", "1"), ("b.yaml", "1"), ("c.yaml", "1")]);
+        let new = files(&[("a.yaml", "1"), ("b.yaml", "2"), ("d.yaml", "1")]);
+        assert_eq!(changes(&old, &new), ["b.yaml changed", "d.yaml added", "c.yaml removed"]);
+        assert!(changes(&new, &new).is_empty());
+    }
+}

@@ -1,0 +1,56 @@
+//! One module a command.
+
+pub(crate) mod bench;
+pub(crate) mod build;
+pub(crate) mod demo;
+pub(crate) mod down;
+pub(crate) mod generate;
+pub(crate) mod logs;
+pub(crate) mod status;
+pub(crate) mod table;
+pub(crate) mod test;
+pub(crate) mod up;
+
+use std::path::{Path, PathBuf};
+
+use xtask::{console::Console, supervisor::Folder};
+
+/// What every command works on.
+pub(crate) struct Context {
+    /// The repository.
+    pub(crate) repository: PathBuf,
+    /// The environment that `up` makes.
+    pub(crate) folder: Folder,
+    /// Where progress is shown.
+    pub(crate) console: Console,
+}
+
+// No doc comment: clap would take it for the description of the command it is flattened into.
+#[derive(clap::Args, Default, Clone)]
+pub(crate) struct Place {
+    /// The environment's folder, target/dev by default; another folder is another environment beside it
+    #[arg(long, value_name = "FOLDER")]
+    dir: Option<PathBuf>,
+}
+
+impl Place {
+    pub(crate) fn folder(&self, repository: &Path) -> PathBuf {
+        self.dir.clone().unwrap_or_else(|| xtask::paths::dev_folder(repository))
+    }
+}
+
+impl Context {
+    /// A command of this program as one would type it for this environment.
+    pub(crate) fn command(&self, words: &str) -> String {
+        if self.folder.path() == xtask::paths::dev_folder(&self.repository) {
+            return format!("cargo xtask {words}");
+        }
+        format!("cargo xtask {words} --dir {}", xtask::env_file::quote_if_needed(&shown(self.folder.path())))
+    }
+}
+
+/// A path as one would type it here.
+pub(crate) fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(here).unwrap_or(path).display().to_string()
+}

@@ -1,0 +1,64 @@
+//! `status`: what is up.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use xtask::{
+    environment::{Cluster, Kafka},
+    procfs::Identity,
+    supervisor::{Health, State},
+};
+
+use super::{
+    Context, shown,
+    table::{Align, Table},
+};
+
+pub(crate) fn run(context: &Context) -> Result<ExitCode> {
+    match context.folder.health() {
+        Health::Down => {
+            println!("Nothing is up. Start it with: {}", context.command("up"));
+            Ok(ExitCode::from(3))
+        }
+        Health::Up(state) => {
+            print!("{}", table(&state));
+            println!("\nFor the shell: . {}", shown(&context.folder.env()));
+            Ok(ExitCode::SUCCESS)
+        }
+        Health::Broken(state, problems) => {
+            print!("{}", table(&state));
+            let again = context.command("up");
+            println!("\nBroken: {}. `{again}` cleans up and starts it again.", problems.join(", "));
+            println!("What happened: {}", shown(&context.folder.log()));
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+pub(crate) fn table(state: &State) -> Table {
+    let mut table = Table::new(&[
+        ("NAME", Align::Left),
+        ("PID", Align::Right),
+        ("STATE", Align::Left),
+        ("RSS PEAK", Align::Right),
+        ("ADDRESS", Align::Left),
+        ("LOG", Align::Left),
+    ]);
+    let mut process = |name: &str, identity: &Identity, address: &str, log: &str| {
+        let usage = identity.usage();
+        let peak = usage.map(|usage| format!("{} MiB", usage.peak_rss_kib / 1024)).unwrap_or_default();
+        let alive = if identity.is_alive() { "running" } else { "dead" };
+        table.row(&[name, &identity.pid.to_string(), alive, &peak, address, log]);
+    };
+    process("supervisor", &state.supervisor, "", "");
+    for part in &state.components {
+        process(&part.name, &part.identity, &part.address, &shown(&part.log));
+    }
+    if let Cluster::Existing(kubeconfig) = &state.plan.cluster {
+        table.row(&["kubernetes", "", "not ours", "", &shown(kubeconfig)]);
+    }
+    if let Kafka::Existing(bootstrap) = &state.plan.kafka {
+        table.row(&["kafka", "", "not ours", "", bootstrap]);
+    }
+    table
+}

@@ -1,0 +1,187 @@
+//! `up`: the environment in the background.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::{Context as _, Result, bail};
+use xtask::{
+    artefacts::Artefacts,
+    environment::{Cluster, Kafka, OperatorPlan, Plan},
+    prerequisites::{self, Tool},
+    supervisor::{Health, State},
+};
+
+use super::{Context, Place, build, shown, status};
+
+/// Start a Kubernetes control plane, Kafka and the operator in the background.
+///
+/// Returns when all of it is ready and writes target/dev/env for the shell. Everything listens on loopback only, on free
+/// ports, and lives until `cargo xtask down`. If it is up already, says so; if a part of it has died, starts it again.
+///
+/// The first time it compiles Kubernetes (about 9 minutes) and the operator (5 to 10 minutes).
+#[derive(clap::Args, Default, Clone)]
+pub(crate) struct Arguments {
+    /// Leave the operator out, to run it elsewhere (in a debugger, say)
+    #[arg(long, conflicts_with_all = ["release", "operator_arg"])]
+    pub(crate) no_operator: bool,
+
+    /// Build the operator optimised
+    #[arg(long)]
+    pub(crate) release: bool,
+
+    /// Start a second Kafka broker, with SASL/SCRAM logins and ACLs
+    #[arg(long)]
+    pub(crate) sasl: bool,
+
+    /// Use the cluster of this kubeconfig instead of starting one. The resource definitions and the operator's rights
+    /// are applied there, and stay
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+
+    /// Use this Kafka instead of starting one
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) bootstrap: Option<String>,
+
+    /// An argument for `eventcenter run`; may be given more than once, as --operator-arg=--flag=value
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
+    pub(crate) operator_arg: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
+    let (state, fresh) = ensure(context, arguments)?;
+    if fresh {
+        println!("\nEverything is up.\n");
+    } else {
+        println!("It is up already.\n");
+        explain_difference(context, &state, arguments);
+    }
+    print!("{}", status::table(&state));
+    println!("\n{}", next_steps(context, &state));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Brings it up unless it is; whether it was started now.
+pub(crate) fn ensure(context: &Context, arguments: &Arguments) -> Result<(State, bool)> {
+    let _lock = context.folder.lock(&context.console)?;
+    match context.folder.health() {
+        Health::Up(state) => return Ok((state, false)),
+        Health::Down => {}
+        Health::Broken(_, problems) => {
+            context.console.line(&format!("Something has died ({}); starting over.", problems.join(", ")));
+        }
+    }
+    let plan = plan(context, arguments)?;
+    if context.folder.path().exists() {
+        context.console.run("Clearing the last environment away", |_| context.folder.down())?;
+    }
+    Ok((context.folder.up(&plan, &context.console)?, true))
+}
+
+fn plan(context: &Context, arguments: &Arguments) -> Result<Plan> {
+    let kubeconfig = match &arguments.kubeconfig {
+        Some(file) => Some(file.canonicalize().with_context(|| format!("cannot read {}", file.display()))?),
+        None => None,
+    };
+    if let Some(bootstrap) = &arguments.bootstrap
+        && bootstrap
+            .split(',')
+            .any(|server| server.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()))
+    {
+        bail!("--bootstrap wants HOST:PORT, not `{bootstrap}`");
+    }
+    let artefacts = Artefacts::new(&context.repository, &context.console)?;
+    let mut tools = artefacts.tools(kubeconfig.is_none())?;
+    if !arguments.no_operator {
+        tools.extend(Tool::BUILD);
+    }
+    prerequisites::ensure(&tools, &context.repository, &context.console)?;
+    let kafka_libs = artefacts.kafka_libs()?;
+    let (cluster, kubectl) = match kubeconfig {
+        // kubectl of the machine will do for the cluster of the machine: no need to compile one.
+        Some(kubeconfig) => {
+            let kubectl = prerequisites::find_on_path("kubectl").map_or_else(|| artefacts.kubectl(), Ok)?;
+            (Cluster::Existing(kubeconfig), kubectl)
+        }
+        // The control plane first: most of kubectl is compiled with it.
+        None => (Cluster::Own(artefacts.control_plane()?), artefacts.kubectl()?),
+    };
+    let operator = match arguments.no_operator {
+        true => None,
+        false => Some(OperatorPlan {
+            program: build::operator(context, arguments.release)?,
+            arguments: operator_arguments(&arguments.operator_arg),
+        }),
+    };
+    Ok(Plan {
+        repository: context.repository.clone(),
+        kafka_libs,
+        kubectl,
+        cluster,
+        kafka: arguments.bootstrap.clone().map_or(Kafka::Own, Kafka::Existing),
+        sasl: arguments.sasl,
+        operator,
+    })
+}
+
+/// A developer wants to see drift corrected soon.
+fn operator_arguments(given: &[String]) -> Vec<String> {
+    let mut arguments = given.to_vec();
+    if !given.iter().any(|word| word.starts_with("--resync-interval")) {
+        arguments.extend(["--resync-interval".to_owned(), "10s".to_owned()]);
+    }
+    arguments
+}
+
+fn explain_difference(context: &Context, state: &State, wanted: &Arguments) {
+    let plan = &state.plan;
+    let released = plan
+        .operator
+        .as_ref()
+        .map(|operator| operator.program.parent().is_some_and(|p| p.ends_with("release")));
+    let same_cluster = wanted.kubeconfig.is_none()
+        || matches!((&plan.cluster, &wanted.kubeconfig), (Cluster::Existing(own), Some(file)) if file.canonicalize().is_ok_and(|f| f == *own));
+    let same_kafka = wanted.bootstrap.is_none()
+        || wanted.bootstrap.clone().map(Kafka::Existing).as_ref() == Some(&plan.kafka);
+    let differences = [
+        (wanted.no_operator && released.is_some(), "with the operator"),
+        (!wanted.no_operator && released.is_none(), "without the operator"),
+        (wanted.release && released == Some(false), "with an operator that is not optimised"),
+        (wanted.sasl && !plan.sasl, "without the broker with logins"),
+        (!same_cluster, "on another cluster"),
+        (!same_kafka, "with another Kafka"),
+    ];
+    let differences: Vec<&str> =
+        differences.iter().filter(|(differs, _)| *differs).map(|(_, what)| *what).collect();
+    if !differences.is_empty() {
+        let down = context.command("down");
+        println!("It was started {}; to change that: {down}, then up again.\n", differences.join(", "));
+    }
+}
+
+fn next_steps(context: &Context, state: &State) -> String {
+    let mut text = format!("What to do next:\n  . {}\n", shown(&context.folder.env()));
+    let mut step = |command: &str, why: &str| text.push_str(&format!("  {command:<58} # {why}\n"));
+    step("kubectl get ectenant,eckafka,etopic -A", "the resources");
+    step("kafka-topics --bootstrap-server $KAFKA_BOOTSTRAP --list", "the Kafka topics");
+    match &state.plan.operator {
+        Some(_) => step(&context.command("logs operator -f"), "what the operator does"),
+        None => step("KUBECONFIG=$OPERATOR_KUBECONFIG cargo run -- run", "the operator, by hand"),
+    }
+    step(&context.command("down"), "stop all of it");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_resync_is_short_unless_given() {
+        let words =
+            |given: &[&str]| operator_arguments(&given.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(words(&[]), ["--resync-interval", "10s"]);
+        assert_eq!(words(&["--resync-interval=1m"]), ["--resync-interval=1m"]);
+    }
+}

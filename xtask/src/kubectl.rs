@@ -1,0 +1,134 @@
+//! kubectl with one cluster's kubeconfig.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use crate::process;
+
+/// The namespace that the operator keeps its own things in.
+pub const NAMESPACE: &str = "eventcenter-system";
+
+/// kubectl for one cluster.
+#[derive(Debug, Clone)]
+pub struct Kubectl {
+    program: PathBuf,
+    kubeconfig: PathBuf,
+}
+
+impl Kubectl {
+    /// This program with this kubeconfig.
+    pub fn new(program: &Path, kubeconfig: &Path) -> Self {
+        Self { program: program.to_owned(), kubeconfig: kubeconfig.to_owned() }
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// A command for this cluster.
+    pub fn command(&self) -> Command {
+        let mut command = process::mortal(&self.program);
+        command.env("KUBECONFIG", &self.kubeconfig);
+        command
+    }
+
+    /// Runs it and returns what it printed.
+    pub fn run(&self, arguments: &[&str]) -> Result<String> {
+        let mut command = self.command();
+        command.args(arguments);
+        process::run(command)
+    }
+
+    fn apply(&self, what: &Path) -> Result<String> {
+        let mut command = self.command();
+        command.args(["apply", "--server-side", "--force-conflicts", "-f"]).arg(what);
+        process::run(command)
+    }
+
+    /// Applies the CRDs of the repository and waits until the server serves them. Returns how many there are.
+    pub fn install_crds(&self, repository: &Path) -> Result<usize> {
+        let folder = repository.join("crds");
+        let there = |name: &str| name.ends_with(".yaml");
+        let count = fs::read_dir(&folder)
+            .with_context(|| format!("cannot read {}", folder.display()))?
+            .flatten()
+            .filter(|entry| entry.file_name().to_str().is_some_and(there))
+            .count();
+        if count > 0 {
+            self.apply(&folder)?;
+            let mut wait = self.command();
+            wait.args(["wait", "--for=condition=Established", "--timeout=60s", "-f"]).arg(&folder);
+            process::run(wait)?;
+        }
+        Ok(count)
+    }
+
+    /// Makes the operator's namespace and, if the repository has them, its account and rights. Returns the kubeconfig
+    /// the operator is to use: the account's own, so that its rights are really tried, or else this one.
+    pub fn prepare_operator(&self, repository: &Path, folder: &Path) -> Result<PathBuf> {
+        let namespace = folder.join("namespace.json");
+        fs::write(
+            &namespace,
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}).to_string(),
+        )?;
+        self.apply(&namespace)?;
+        let rights = repository.join("dev/operator-rbac.yaml");
+        if !rights.is_file() {
+            return Ok(self.kubeconfig.clone());
+        }
+        self.apply(&rights)?;
+        // The environment may be up for longer than a working day.
+        let token = self.run(&["create", "token", "eventcenter", "-n", NAMESPACE, "--duration", "720h"])?;
+        let admin = self.run(&["config", "view", "--raw", "--minify", "--flatten", "-o", "json"])?;
+        let kubeconfig = with_token(&serde_json::from_str(&admin)?, token.trim())?;
+        let file = folder.join("operator.kubeconfig");
+        write_private(&file, &kubeconfig.to_string())?;
+        Ok(file)
+    }
+}
+
+/// The same cluster with another user.
+fn with_token(kubeconfig: &Value, token: &str) -> Result<Value> {
+    let cluster = kubeconfig.pointer("/clusters/0/cluster").context("the kubeconfig names no cluster")?;
+    Ok(json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "dev", "cluster": cluster}],
+        "users": [{"name": "eventcenter", "user": {"token": token}}],
+        "contexts": [{"name": "dev", "context": {"cluster": "dev", "user": "eventcenter", "namespace": NAMESPACE}}],
+        "current-context": "dev",
+    }))
+}
+
+/// Writes a file that only its owner may read.
+fn write_private(file: &Path, text: &str) -> Result<()> {
+    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+    let mut open = fs::File::options();
+    open.create(true).write(true).truncate(true).mode(0o600);
+    open.open(file)?.write_all(text.as_bytes()).with_context(|| format!("cannot write {}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_operators_kubeconfig_has_its_token_and_nobody_elses_key() {
+        let admin = json!({
+            "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1", "certificate-authority-data": "Q0E="}}],
+            "users": [{"name": "admin", "user": {"client-key-data": "S0VZ"}}],
+        });
+        let own = with_token(&admin, "tok").expect("it has a cluster");
+        assert_eq!(own.pointer("/clusters/0/cluster/server"), Some(&json!("https://127.0.0.1:1")));
+        assert_eq!(own.pointer("/users/0/user"), Some(&json!({"token": "tok"})));
+        assert!(!own.to_string().contains("S0VZ"));
+        assert!(with_token(&json!({}), "tok").is_err());
+    }
+}

@@ -1,0 +1,173 @@
+//! The operator as a process, the way a cluster would run it.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitStatus,
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use rustix::process::Signal;
+
+use crate::{
+    kubectl::NAMESPACE,
+    port, probe,
+    process::{self, Service},
+    procfs::Identity,
+};
+
+const READY: Duration = Duration::from_secs(60);
+const GRACE: Duration = Duration::from_secs(20);
+
+/// How the operator is started.
+#[derive(Debug, Clone)]
+pub struct OperatorOptions {
+    /// The program.
+    pub program: PathBuf,
+    /// The cluster, and who the operator is there.
+    pub kubeconfig: PathBuf,
+    /// Arguments after `eventcenter run`. `--listen` and `--namespace` are added unless they are among them.
+    pub arguments: Vec<String>,
+    /// Additional environment variables.
+    pub variables: Vec<(String, String)>,
+    /// The port for health and metrics; a free one if not given.
+    pub port: Option<u16>,
+    /// Whether to wait until it is ready. A second replica is not until the first one is gone.
+    pub wait: bool,
+}
+
+impl OperatorOptions {
+    /// This program for this cluster, and nothing special.
+    pub fn new(program: &Path, kubeconfig: &Path) -> Self {
+        Self {
+            program: program.to_owned(),
+            kubeconfig: kubeconfig.to_owned(),
+            arguments: Vec::new(),
+            variables: Vec::new(),
+            port: None,
+            wait: true,
+        }
+    }
+}
+
+/// A running operator. Dropping it kills it.
+#[derive(Debug)]
+pub struct Operator {
+    service: Service,
+    port: u16,
+}
+
+impl Operator {
+    /// Starts it; returns when `/readyz` says so (unless the options say not to wait).
+    pub fn start(options: &OperatorOptions, log: &Path) -> Result<Self> {
+        port::retry_if_taken(|| {
+            let port = options.port.map_or_else(port::free, Ok)?;
+            let mut command = process::mortal(&options.program);
+            command.arg("run").args(arguments(&options.arguments, port));
+            command.env("KUBECONFIG", &options.kubeconfig).env("RUST_BACKTRACE", "1");
+            command.envs(options.variables.iter().map(|(key, value)| (key, value)));
+            let mut operator = Self { service: Service::start("the operator", command, log)?, port };
+            if options.wait {
+                operator.wait_ready(READY)?;
+            }
+            Ok(operator)
+        })
+        .context("the operator does not start")
+    }
+
+    /// Waits until `/readyz` answers 200.
+    pub fn wait_ready(&mut self, limit: Duration) -> Result<()> {
+        let port = self.port;
+        self.service.wait_ready(limit, |_| {
+            Ok(probe::get(port, "/readyz").is_some_and(|(status, _)| status == 200).then_some(()))
+        })
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.service.pid()
+    }
+
+    /// Who it is; also what it uses (CPU, memory).
+    pub fn identity(&self) -> &Identity {
+        self.service.identity()
+    }
+
+    /// The port for health and metrics.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where the metrics are.
+    pub fn metrics_url(&self) -> String {
+        format!("http://127.0.0.1:{}/metrics", self.port)
+    }
+
+    /// Status and body of one of its pages, if it answers.
+    pub fn get(&self, path: &str) -> Option<(u16, String)> {
+        probe::get(self.port, path)
+    }
+
+    /// The file with everything it wrote.
+    pub fn log(&self) -> &Path {
+        self.service.log()
+    }
+
+    /// What it has written since it was started.
+    pub fn output(&self) -> Result<String> {
+        self.service.output()
+    }
+
+    /// How it ended, if it has.
+    pub fn exited(&mut self) -> Result<Option<ExitStatus>> {
+        self.service.exited()
+    }
+
+    /// Ends it in good order.
+    pub fn stop(self) -> Result<ExitStatus> {
+        self.service.stop(GRACE)
+    }
+
+    /// SIGKILL, as a crash would.
+    pub fn kill(self) -> Result<()> {
+        self.service.kill()
+    }
+
+    /// Freezes it.
+    pub fn pause(&self) -> Result<()> {
+        self.service.signal(Signal::STOP)
+    }
+
+    /// Lets it go on after [`pause`](Self::pause).
+    pub fn resume(&self) -> Result<()> {
+        self.service.signal(Signal::CONT)
+    }
+}
+
+/// The given arguments, after those that they leave out.
+fn arguments(given: &[String], port: u16) -> Vec<String> {
+    let defaults = [("--listen", format!("127.0.0.1:{port}")), ("--namespace", NAMESPACE.to_owned())];
+    let is_given =
+        |flag: &str| given.iter().any(|word| word == flag || word.starts_with(&format!("{flag}=")));
+    let mut all: Vec<String> = defaults
+        .into_iter()
+        .filter(|(flag, _)| !is_given(flag))
+        .flat_map(|(flag, value)| [flag.to_owned(), value])
+        .collect();
+    all.extend_from_slice(given);
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_given_is_not_set_twice() {
+        let words = |given: &[&str]| {
+            arguments(&given.iter().map(ToString::to_string).collect::<Vec<_>>(), 1).join(" ")
+        };
+        assert_eq!(words(&[]), "--listen 127.0.0.1:1 --namespace eventcenter-system");
+        assert_eq!(words(&["--namespace=x", "--a"]), "--listen 127.0.0.1:1 --namespace=x --a");
+    }
+}

@@ -1,0 +1,203 @@
+//! What `up` leaves running: it is found again, it dies whole, and nobody else is ever hurt.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::Signal;
+use serde_json::Value;
+use xtask::{
+    console::Console,
+    env_file,
+    environment::Plan,
+    paths,
+    procfs::Identity,
+    supervisor::{Folder, Health, State},
+};
+
+fn xtask(folder: &Path, words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.args(words).arg("--dir").arg(folder).stdin(Stdio::null());
+    command
+}
+
+fn succeed(folder: &Path, words: &[&str]) -> Result<String> {
+    let Output { status, stdout, stderr } = xtask(folder, words).output()?;
+    let text = String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned();
+    ensure!(status.success(), "{words:?}: {status}\n{text}");
+    Ok(text)
+}
+
+fn healthy(folder: &Path) -> Result<State> {
+    match Folder::new(folder).health() {
+        Health::Up(state) => Ok(state),
+        other => anyhow::bail!("it is not up: {other:?}"),
+    }
+}
+
+fn everyone(state: &State) -> Vec<Identity> {
+    std::iter::once(&state.supervisor)
+        .chain(state.components.iter().map(|part| &part.identity))
+        .cloned()
+        .collect()
+}
+
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        ensure!(Instant::now() < deadline, "not within a minute: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+/// Whatever a test leaves, it is gone at its end.
+struct Down<'a>(&'a Path);
+
+impl Drop for Down<'_> {
+    fn drop(&mut self) {
+        let _ = xtask(self.0, &["down"]).output();
+    }
+}
+
+#[test]
+fn a_killed_supervisor_takes_everything_with_it_and_up_starts_over() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let folder = folder.path().join("dev");
+    let _down = Down(&folder);
+
+    let text = succeed(&folder, &["up", "--no-operator"])?;
+    assert!(text.contains("Everything is up."), "{text}");
+    let first = healthy(&folder)?;
+    let names: Vec<&str> = first.components.iter().map(|part| part.name.as_str()).collect();
+    assert_eq!(names, ["controlplane", "apiserver", "controller-manager", "kafka"]);
+    let variables = env_file::parse(&fs::read_to_string(folder.join("env"))?);
+    for key in ["KUBECONFIG", "KUBECTL", "KAFKA_BOOTSTRAP", "KAFKA_PID", "APISERVER_PID", "CONTROLPLANE_PID"]
+    {
+        assert!(
+            variables.iter().any(|(name, value)| name == key && !value.is_empty()),
+            "{key}: {variables:?}"
+        );
+    }
+
+    let text = succeed(&folder, &["up", "--no-operator"])?;
+    assert!(text.contains("It is up already."), "{text}");
+    assert_eq!(healthy(&folder)?.supervisor, first.supervisor, "it was started again");
+
+    first.supervisor.signal(Signal::KILL)?;
+    eventually("all of it has died", || everyone(&first).iter().all(|process| !process.is_alive()))?;
+    assert_eq!(xtask(&folder, &["status"]).output()?.status.code(), Some(1));
+
+    let text = succeed(&folder, &["up", "--no-operator"])?;
+    assert!(text.contains("Something has died") && text.contains("Everything is up."), "{text}");
+    let second = healthy(&folder)?;
+    assert!(succeed(&folder, &["status"])?.contains("running"));
+
+    let text = succeed(&folder, &["down"])?;
+    assert!(text.contains("4 processes stopped"), "{text}");
+    assert!(everyone(&second).iter().all(|process| !process.is_alive()));
+    assert!(!folder.exists());
+    assert!(succeed(&folder, &["down"])?.contains("Nothing is up."));
+    assert_eq!(xtask(&folder, &["status"]).output()?.status.code(), Some(3));
+    Ok(())
+}
+
+#[test]
+fn when_up_is_killed_before_it_is_ready_nothing_goes_on() -> Result<()> {
+    // The artefacts are there before the clock runs.
+    Plan::for_tests(&paths::repository()?, &Console::stderr())?;
+    let folder = tempfile::tempdir()?;
+    let folder = folder.path().join("dev");
+    let _down = Down(&folder);
+    let mut up =
+        xtask(&folder, &["up", "--no-operator"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let log = folder.join("controlplane/controlplane.log");
+    eventually("the control plane is starting", || log.exists())?;
+    let state: State = serde_json::from_slice(&fs::read(folder.join("state.json"))?)?;
+    assert!(state.supervisor.is_alive() && !state.ready);
+    up.kill()?;
+    up.wait()?;
+
+    eventually("the supervisor has ended", || !state.supervisor.is_alive())?;
+    eventually("its children have ended", || processes_below(&folder).is_empty())?;
+    assert!(succeed(&folder, &["down"])?.contains("Nothing was running any more"));
+    Ok(())
+}
+
+/// The processes that mention the folder in their command line, other than ours.
+fn processes_below(folder: &Path) -> Vec<String> {
+    let folder = folder.display().to_string();
+    let lines = fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| {
+        let line = fs::read(entry.path().join("cmdline")).ok()?;
+        Some(String::from_utf8_lossy(&line).replace('\0', " "))
+    });
+    lines.filter(|line| line.contains(&folder)).collect()
+}
+
+#[test]
+fn a_process_that_got_a_recorded_id_later_is_left_alone() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let folder = folder.path().join("dev");
+    fs::create_dir_all(&folder)?;
+    let mut innocent = Command::new("sleep").arg("300").spawn()?;
+    let mut stale = serde_json::to_value(Identity::of(innocent.id())?)?;
+    let started = stale.get("started_ticks").and_then(Value::as_u64).context("it has a start")?;
+    stale["started_ticks"] = Value::from(started - 1);
+    let nothing = Path::new("/nonexistent");
+    let plan = Plan {
+        repository: nothing.into(),
+        kafka_libs: nothing.into(),
+        kubectl: nothing.into(),
+        cluster: xtask::environment::Cluster::Existing(nothing.into()),
+        kafka: xtask::environment::Kafka::Existing("127.0.0.1:1".into()),
+        sasl: false,
+        operator: None,
+    };
+    let state = serde_json::json!({
+        "supervisor": stale,
+        "plan": plan,
+        "ready": true,
+        "components": [{"name": "kafka", "identity": stale, "address": "", "log": "/nonexistent"}],
+        "variables": [],
+    });
+    fs::write(folder.join("state.json"), state.to_string())?;
+    assert!(matches!(Folder::new(&folder).health(), Health::Broken(..)), "the state is read");
+
+    let text = succeed(&folder, &["down"]);
+    let still_there = innocent.try_wait()?.is_none();
+    innocent.kill()?;
+    innocent.wait()?;
+    assert!(text?.contains("Nothing was running any more"));
+    assert!(still_there, "a foreign process was killed");
+    assert!(!folder.exists());
+    Ok(())
+}
+
+#[test]
+fn unknown_flags_and_senseless_combinations_are_refused() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let nothing = folder.path().join("dev").display().to_string();
+    for (words, reason) in [
+        (&["up", "--colour"][..], "unexpected argument '--colour'"),
+        (&["up", "--no-operator", "--release"], "cannot be used with"),
+        (&["up", "--dir", &nothing, "--bootstrap", "nowhere"], "--bootstrap wants HOST:PORT, not `nowhere`"),
+        (&["up", "--dir", &nothing, "--kubeconfig", "/no/such/file"], "cannot read /no/such/file"),
+        (&["logs", "nobody"], "invalid value 'nobody'"),
+        (&["logs", "--dir", &nothing], "nothing is up"),
+        (&["test", "--only", "nothing"], "invalid value 'nothing'"),
+        (&["test", "--only", "lint", "filter"], "--only lint have none"),
+        (&["generate", "--dir", &nothing], "unexpected argument '--dir'"),
+        (&["bench"], "topics"),
+        (&["nonsense"], "unrecognized subcommand 'nonsense'"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_xtask")).args(words).output()?;
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{words:?} was accepted");
+        assert!(text.contains(reason), "{words:?} says: {text}");
+    }
+    Ok(())
+}
