@@ -103,6 +103,8 @@ reasons! {
         "The resource is watched but nothing is changed or deleted on its behalf."
     Drifted "DRIFTED" Steady http 200 rest 0 retry false
         "What exists differs from what was declared, and the resource asks to report that rather than to put it back."
+    QuotaNearlyReached "QUOTA_NEARLY_REACHED" Steady http 200 rest 0 retry false
+        "The tenant has used at least four fifths of one of its quotas."
     Progressing "PROGRESSING" Waiting http 202 rest 0 retry false
         "What was declared is being put in place."
     Deleting "DELETING" Waiting http 202 rest 0 retry false
@@ -113,6 +115,8 @@ reasons! {
         "There is no KafkaCluster of this name, or none was named and there is no default."
     SecretNotFound "SECRET_NOT_FOUND" Waiting http 404 rest 40401 retry true
         "A Secret, or a key in it, that the resource refers to does not exist."
+    SchemaNotFound "SCHEMA_NOT_FOUND" Waiting http 404 rest 40401 retry false
+        "The ConfigMap that holds a schema, its label, or the key in it is missing."
     TenantNotFound "TENANT_NOT_FOUND" Refused http 404 rest 40401 retry false
         "No tenant owns this namespace, or there is no tenant of this name."
     TenantSuspended "TENANT_SUSPENDED" Refused http 403 rest 40301 retry false
@@ -123,6 +127,12 @@ reasons! {
         "The tenant may not use this KafkaCluster."
     ResourceConflict "RESOURCE_CONFLICT" Refused http 409 rest 40001 retry false
         "An older resource already owns what this one declares."
+    ResourceInUse "RESOURCE_IN_USE" Refused http 409 rest 40001 retry false
+        "Other resources still need this one, so it cannot be deleted or taken back."
+    SchemaInvalid "SCHEMA_INVALID" Refused http 422 rest 40001 retry false
+        "A schema is not one that events can be checked with: malformed, too large, or not complete in itself."
+    SchemaIncompatible "SCHEMA_INCOMPATIBLE" Refused http 409 rest 40001 retry false
+        "A new revision of a schema breaks those who use the registered ones."
     NotSupported "NOT_SUPPORTED" Refused http 422 rest 40001 retry false
         "The change is understood but cannot be made to what exists, such as fewer partitions or another name."
     InvalidResource "INVALID_REQUEST" Refused http 400 rest 40001 retry false
@@ -137,6 +147,8 @@ reasons! {
         "Kafka does not allow the operator's user to do this; an ACL is missing."
     AuthenticationFailed "AUTHENTICATION_FAILED" Failed http 502 rest 50001 retry true
         "Kafka did not accept the operator's credentials or certificate."
+    AuthorizerMissing "AUTHORIZER_MISSING" Failed http 502 rest 50001 retry true
+        "Kafka has no authorizer, so it does not enforce who may use a topic."
     Internal "INTERNAL_ERROR" Failed http 500 rest 50001 retry true
         "Something went wrong inside the platform; the log has the details under the request's id."
 }
