@@ -70,6 +70,8 @@ impl ErrorCode {
     pub const TRANSACTIONAL_ID_AUTHORIZATION_FAILED: Self = Self(53);
     /// The broker's disk failed.
     pub const KAFKA_STORAGE_ERROR: Self = Self(56);
+    /// The brokers have no authorizer, so there are no ACLs.
+    pub const SECURITY_DISABLED: Self = Self(54);
     /// The caller may not use the delegation token.
     pub const DELEGATION_TOKEN_AUTHORIZATION_FAILED: Self = Self(65);
     /// `delete.topic.enable` is false.
@@ -336,6 +338,7 @@ mod tests {
             (ErrorCode::INVALID_REQUEST, "INVALID_REQUEST"),
             (ErrorCode::POLICY_VIOLATION, "POLICY_VIOLATION"),
             (ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "TRANSACTIONAL_ID_AUTHORIZATION_FAILED"),
+            (ErrorCode::SECURITY_DISABLED, "SECURITY_DISABLED"),
             (ErrorCode::KAFKA_STORAGE_ERROR, "KAFKA_STORAGE_ERROR"),
             (ErrorCode::DELEGATION_TOKEN_AUTHORIZATION_FAILED, "DELEGATION_TOKEN_AUTHORIZATION_FAILED"),
             (ErrorCode::TOPIC_DELETION_DISABLED, "TOPIC_DELETION_DISABLED"),

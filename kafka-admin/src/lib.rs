@@ -1,11 +1,11 @@
 //! A small asynchronous Kafka admin client over librdkafka.
 //!
 //! It exists because rdkafka's own `AdminClient` drops the broker's error text, alters configuration by the legacy request
-//! that resets every key not named, and lacks IncrementalAlterConfigs, DescribeTopics (topic ids) and DescribeCluster.
+//! that resets every key not named, and lacks IncrementalAlterConfigs, DescribeTopics (topic ids), DescribeCluster and ACLs.
 //!
 //! # Map
 //! - [`AdminClient`] (`client`): making and closing it, the polling thread, the way of a request.
-//! - `topic`, `config`, `describe`: the requests by what they are about, with the decoding of their answers.
+//! - `topic`, `config`, `describe`, `acl`: the requests by what they are about, with the decoding of their answers.
 //! - `input`: what can be sent; `options`: timeouts; `error`: what can go wrong on which level.
 //! - `handle`: owners of librdkafka's long-lived objects; `sys`: corrected bindings.
 //!
@@ -30,15 +30,16 @@
 //! - **Connections.** With its default of sparse connections, a request that waits for a known broker which refuses
 //!   connections makes librdkafka try again without any pause, which keeps a processor busy. Therefore this client sets
 //!   `enable.sparse.connections=false`: one connection to each broker, and pauses of up to 3 s between attempts.
-//! - **Limits.** [`MAX_TOPICS_PER_REQUEST`] topics, for the reason given there.
+//! - **Limits.** [`MAX_TOPICS_PER_REQUEST`] topics and [`MAX_ACLS_PER_REQUEST`] ACLs, for the reasons given there.
 //! - **One bad topic.** An unknown or forbidden one gets its own error. Input that librdkafka cannot express fails the
 //!   batch with [`RequestError::InvalidInput`], before anything is sent.
 //! - **Timeouts.** A request waits for a connection first. With no broker, a wrong password or a failing TLS handshake it
 //!   ends with [`RequestError::Timeout`], not earlier, and the error tells the last connection error; the observer hears of
 //!   it at once. A topic whose change the broker did not finish in time has `REQUEST_TIMED_OUT`.
-//! - **Texts.** Kafka's own text comes with CreateTopics, CreatePartitions and both configuration requests. DeleteTopics and
+//! - **Texts.** Kafka's own text comes with CreateTopics, CreatePartitions, both configuration requests and those about ACLs. DeleteTopics and
 //!   Metadata carry only a code in the versions it speaks.
 
+mod acl;
 mod client;
 mod config;
 mod describe;
@@ -49,6 +50,7 @@ mod options;
 mod sys;
 mod topic;
 
+pub use acl::{Acl, AclFilter, AclOperation, AclPattern, AclPermission, AclResource, MAX_ACLS_PER_REQUEST};
 pub use client::{AdminClient, ClientEvent};
 pub use config::{ConfigEntries, ConfigEntry, ConfigSource, TopicConfigAlteration};
 pub use describe::{Broker, ClusterDescription, TopicDescription};

@@ -15,6 +15,10 @@ unsafe extern "C" {
     pub(crate) fn rd_kafka_ConfigResource_error(resource: *const rd::rd_kafka_ConfigResource_t) -> c_int;
     pub(crate) fn rd_kafka_ConfigEntry_source(entry: *const rd::rd_kafka_ConfigEntry_t) -> c_int;
     pub(crate) fn rd_kafka_error_code(error: *const rd::rd_kafka_error_t) -> c_int;
+    pub(crate) fn rd_kafka_AclBinding_restype(acl: *const rd::rd_kafka_AclBinding_t) -> c_int;
+    pub(crate) fn rd_kafka_AclBinding_resource_pattern_type(acl: *const rd::rd_kafka_AclBinding_t) -> c_int;
+    pub(crate) fn rd_kafka_AclBinding_operation(acl: *const rd::rd_kafka_AclBinding_t) -> c_int;
+    pub(crate) fn rd_kafka_AclBinding_permission_type(acl: *const rd::rd_kafka_AclBinding_t) -> c_int;
     pub(crate) fn rd_kafka_err2str(code: c_int) -> *const c_char;
     pub(crate) fn rd_kafka_err2name(code: c_int) -> *const c_char;
     pub(crate) fn rd_kafka_metadata(

@@ -6,6 +6,7 @@
 
 #![expect(clippy::panic, reason = "a test fails by panicking")]
 
+mod acls;
 mod connection;
 mod support;
 mod topics;
