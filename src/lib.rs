@@ -4,18 +4,21 @@
 //! Rooms, from the left to the right, where each names only what stands left of it:
 //!
 //! ```text
-//! sdk ← api ← domain ← { kafka | cluster } ← controllers ← app
+//! sdk ← api ← domain ← { kafka | cluster } ← controllers ← { app | ctl }
 //! ```
 //!
 //! - [`api`]: the custom resources.
 //! - [`domain`]: every decision, pure.
 //! - [`kafka`], [`cluster`]: Kafka and Kubernetes, each named there and nowhere else.
 //! - [`controllers`]: what brings them together.
-//! - [`app`]: the program.
+//! - [`app`]: the operator's program.
+//! - [`ctl`]: `eventctl`, the program for teams.
 
 pub mod api;
 pub mod app;
 pub mod cluster;
 pub mod controllers;
+pub mod ctl;
 pub mod domain;
 pub mod kafka;
+pub mod webhook;

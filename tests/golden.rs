@@ -125,8 +125,15 @@ fn a_misspelt_field_in_an_example_would_be_found() {
 }
 
 /// The kinds of Kubernetes' own that the operator has to do with, by group.
-const KUBERNETES: [(&str, &str); 3] =
-    [("", "secrets"), ("coordination.k8s.io", "leases"), ("events.k8s.io", "events")];
+const KUBERNETES: [(&str, &str); 7] = [
+    ("", "configmaps"),
+    ("", "secrets"),
+    ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
+    ("admissionregistration.k8s.io", "validatingwebhookconfigurations"),
+    ("apps", "controllerrevisions"),
+    ("coordination.k8s.io", "leases"),
+    ("events.k8s.io", "events"),
+];
 
 #[test]
 fn the_rights_name_only_kinds_that_exist() {

@@ -66,7 +66,7 @@ fn status(number: u32) -> serde_json::Value {
 }
 
 async fn event(writer: &Writer, number: u32) -> Result<()> {
-    let (name, namespace) = (writer.load.name(number), writer.load.namespace.clone());
+    let (name, namespace) = (writer.load.name(number), writer.load.place(number));
     let event = Event {
         metadata: ObjectMeta {
             name: Some(format!("{name}.bench")),

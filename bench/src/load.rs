@@ -25,8 +25,10 @@ pub(crate) struct Load {
     pub(crate) count: u32,
     /// How many requests are under way at once.
     pub(crate) writers: u32,
-    /// The namespace of the EventTopics.
+    /// The namespace of the EventTopics, or what the names of all their namespaces begin with.
     pub(crate) namespace: String,
+    /// Over how many namespaces they are spread, if they are.
+    pub(crate) namespaces: Option<u32>,
     /// What their names begin with.
     pub(crate) prefix: String,
     /// How long nothing may happen before it is given up.
@@ -51,15 +53,24 @@ impl Load {
         format!("{}-{number:05}", self.prefix)
     }
 
+    /// The namespace of that EventTopic: one after the other, so that all are written to at once.
+    pub(crate) fn place(&self, number: u32) -> String {
+        match self.namespaces {
+            Some(namespaces) => format!("{}-{:03}", self.namespace, number % namespaces),
+            None => self.namespace.clone(),
+        }
+    }
+
     /// Writes to all topics and, unless there is no operator, waits until the watch has seen all of them.
-    pub(crate) async fn run<W>(
+    pub(crate) async fn run<F, W>(
         &self,
         client: Client,
         target: Target,
         alone: bool,
-        write: fn(Writer, u32) -> W,
+        write: F,
     ) -> Result<Report>
     where
+        F: Fn(Writer, u32) -> W + Clone + Send + 'static,
         W: Future<Output = Result<()>> + Send + 'static,
     {
         let mut watch = match alone {
@@ -69,6 +80,7 @@ impl Load {
         let begun = crate::ready().await?;
         let mut written = self.start(client, write);
         let mut sent: Vec<Option<Instant>> = vec![None; usize::try_from(self.count)?];
+        let mut answers = Vec::with_capacity(sent.len());
         let (mut answered, mut last) = (0, begun);
         let mut ticks = interval(PROGRESS);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -80,6 +92,7 @@ impl Load {
                     let one = one?;
                     answered += 1;
                     (last, news) = (Instant::now(), Instant::now());
+                    answers.push(one.took);
                     if let Some(place) = sent.get_mut(usize::try_from(one.number)?) {
                         *place = Some(one.begun);
                     }
@@ -89,14 +102,16 @@ impl Load {
                     news = Instant::now();
                 }
                 _ = ticks.tick() => {
-                    Message::Progress { sent: answered, done: done(&watch) }.print()?;
+                    let done = if watch.is_some() { done(&watch) } else { answered };
+                    Message::Progress { sent: answered, done }.print()?;
                     if news.elapsed() >= self.patience {
                         break;
                     }
                 }
             }
         }
-        Ok(self.report(begun, last, &sent, watch.as_ref(), answered))
+        let report = self.report(begun, last, &sent, watch.as_ref(), answered);
+        Ok(Report { answer_seconds: Latency::of(answers), ..report })
     }
 
     fn report(
@@ -123,30 +138,28 @@ impl Load {
             count: self.count,
             done: watch.map_or(answered, |_| u32::try_from(latencies.len()).unwrap_or(u32::MAX)),
             latency_seconds: Latency::of(latencies),
-            events: 0,
+            ..Report::default()
         }
     }
 
     /// Starts the writers. Each takes every so many-th topic, so that none waits for another.
-    fn start<W>(
-        &self,
-        client: Client,
-        write: fn(Writer, u32) -> W,
-    ) -> mpsc::UnboundedReceiver<Result<Written>>
+    fn start<F, W>(&self, client: Client, write: F) -> mpsc::UnboundedReceiver<Result<Written>>
     where
+        F: Fn(Writer, u32) -> W + Clone + Send + 'static,
         W: Future<Output = Result<()>> + Send + 'static,
     {
         let (answers, written) = mpsc::unbounded_channel();
         let load = Arc::new(self.clone());
         for first in 0..self.writers {
-            let (writer, answers) =
-                (Writer { client: client.clone(), load: Arc::clone(&load) }, answers.clone());
+            let (writer, write, answers) =
+                (Writer { client: client.clone(), load: Arc::clone(&load) }, write.clone(), answers.clone());
             tokio::spawn(async move {
                 for number in
                     (first..writer.load.count).step_by(usize::try_from(writer.load.writers).unwrap_or(1))
                 {
                     let begun = Instant::now();
-                    let result = write(writer.clone(), number).await.map(|()| Written { number, begun });
+                    let result = write(writer.clone(), number).await;
+                    let result = result.map(|()| Written { number, begun, took: begun.elapsed() });
                     let failed = result.is_err();
                     if answers.send(result).is_err() || failed {
                         return;
@@ -170,6 +183,7 @@ async fn next(watch: &mut Option<Watch>) -> Result<()> {
 struct Written {
     number: u32,
     begun: Instant,
+    took: Duration,
 }
 
 /// Who writes.
@@ -180,16 +194,17 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    fn request(&self) -> Request {
-        Request::new(EventTopic::url_path(&(), Some(&self.load.namespace)))
+    /// A request about EventTopics in the namespace of that one.
+    pub(crate) fn request(&self, number: u32) -> Request {
+        Request::new(EventTopic::url_path(&(), Some(&self.load.place(number))))
     }
 
     /// Patches one EventTopic, or a part of it.
     pub(crate) async fn patch(&self, number: u32, part: Option<&str>, patch: &Patch<Value>) -> Result<()> {
         let (name, parameters) = (self.load.name(number), PatchParams::default());
         let request = match part {
-            Some(part) => self.request().patch_subresource(part, &name, &parameters, patch),
-            None => self.request().patch(&name, &parameters, patch),
+            Some(part) => self.request(number).patch_subresource(part, &name, &parameters, patch),
+            None => self.request(number).patch(&name, &parameters, patch),
         };
         self.client.request::<IgnoredAny>(request?).await.with_context(|| format!("patching {name}"))?;
         Ok(())
@@ -213,7 +228,7 @@ fn manifest(name: &str) -> Value {
 pub(crate) async fn create(writer: Writer, number: u32) -> Result<()> {
     let name = writer.load.name(number);
     let text = serde_json::to_vec(&manifest(&name))?;
-    let request = writer.request().create(&PostParams::default(), text)?;
+    let request = writer.request(number).create(&PostParams::default(), text)?;
     writer.client.request::<IgnoredAny>(request).await.with_context(|| format!("creating {name}"))?;
     Ok(())
 }
@@ -227,7 +242,7 @@ pub(crate) async fn change(writer: Writer, number: u32) -> Result<()> {
 /// Deletes one EventTopic.
 pub(crate) async fn delete(writer: Writer, number: u32) -> Result<()> {
     let name = writer.load.name(number);
-    let request = writer.request().delete(&name, &DeleteParams::default())?;
+    let request = writer.request(number).delete(&name, &DeleteParams::default())?;
     writer.client.request::<IgnoredAny>(request).await.with_context(|| format!("deleting {name}"))?;
     Ok(())
 }

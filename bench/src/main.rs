@@ -6,15 +6,20 @@
 //!
 //! - [`load`]: many writers, what each of them sends.
 //! - [`watch`]: one watch of all EventTopics, which sees them become Ready or go. Nothing is polled.
+//! - [`declaration`], [`apply`]: EventTopics as tenants declare them, by way of the API server.
+//! - [`review`]: the same as reviews, straight to the webhook.
 //! - [`bare`]: what the API server and Kafka take without an operator, for comparison.
 //!
 //! Deliberately absent: any measurement of other processes, and any judgement.
 #![allow(clippy::print_stdout, reason = "its standard output is how it is read")]
 #![allow(clippy::disallowed_methods, reason = "it measures time and is no part of what is measured")]
 
+mod apply;
 mod bare;
+mod declaration;
 mod load;
 mod protocol;
+mod review;
 mod watch;
 
 use std::io::Read;
@@ -46,6 +51,10 @@ struct Arguments {
     #[arg(long, global = true, default_value = "bench")]
     namespace: String,
 
+    /// Spread them over so many namespaces: that name followed by -000, -001 and so on
+    #[arg(long, global = true, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    namespaces: Option<u32>,
+
     /// What the names of the EventTopics begin with
     #[arg(long, global = true, default_value = "t")]
     prefix: String,
@@ -68,6 +77,18 @@ enum Step {
         /// How long, in seconds
         #[arg(long, default_value_t = 60)]
         seconds: u64,
+    },
+    /// Write EventTopics as tenants declare them, with schemas and access
+    Apply {
+        /// What is done with each
+        #[arg(value_enum)]
+        action: apply::Action,
+    },
+    /// Send reviews of EventTopics straight to the webhook
+    Review {
+        /// The ValidatingWebhookConfiguration that says where it is
+        #[arg(long, default_value = "eventcenter")]
+        configuration: String,
     },
     /// What an operator has to write for each that is created: a finalizer, a status, an Event
     OperatorWrites,
@@ -118,6 +139,7 @@ async fn run(arguments: Arguments) -> Result<()> {
         count: arguments.count,
         writers: arguments.writers,
         namespace: arguments.namespace.clone(),
+        namespaces: arguments.namespaces,
         prefix: arguments.prefix.clone(),
         patience: Duration::from_secs(arguments.patience),
     };
@@ -146,6 +168,8 @@ async fn kubernetes(step: Step, load: &Load) -> Result<Report> {
             load.run(client, Target::Gone, true, load::delete_and_release).await
         }
         Step::Delete(_) => load.run(client, Target::Gone, false, load::delete).await,
+        Step::Apply { action } => apply::run(client, load, action).await,
+        Step::Review { configuration } => review::run(client, load, &configuration).await,
         Step::OperatorWrites => load.run(client, Target::Gone, true, bare::operator_writes).await,
         Step::Rest { seconds } => watch::rest(client, load, Duration::from_secs(seconds)).await,
         Step::Kafka { .. } | Step::Count { .. } => unreachable!("they are about Kafka"),

@@ -37,11 +37,13 @@ pub(crate) struct Report {
     pub(crate) done: u32,
     /// From each write to the moment it was seen to be done: the middle one, the 99th of 100, the longest.
     pub(crate) latency_seconds: Option<Latency>,
+    /// From each request to its answer.
+    pub(crate) answer_seconds: Option<Latency>,
     /// What happened that nobody asked for.
     pub(crate) events: u32,
 }
 
-/// Times from writing to seeing.
+/// Times of many, as three of them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Latency {
     pub(crate) p50: f64,

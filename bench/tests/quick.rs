@@ -1,4 +1,4 @@
-//! The whole benchmark with few topics, on the programs of this build: so that it cannot rot.
+//! The whole benchmarks with few topics, on the programs of this build: so that they cannot rot.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,10 +13,10 @@ fn program(name: &str) -> PathBuf {
     program
 }
 
-#[test]
-fn every_step_is_measured_and_nothing_is_lost() {
+/// What a benchmark says of itself.
+fn report(journey: &str) -> Value {
     let output = Command::new(program("xtask"))
-        .args(["bench", "topics", "--quick", "--json", "--operator"])
+        .args(["bench", journey, "--quick", "--json", "--operator"])
         .arg(program("eventcenter"))
         .arg("--generator")
         .arg(env!("CARGO_BIN_EXE_eventcenter-bench"))
@@ -24,8 +24,12 @@ fn every_step_is_measured_and_nothing_is_lost() {
         .expect("it can be started");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}\n{said}", output.status);
-    let report: Value = serde_json::from_slice(&output.stdout).expect("it prints JSON");
+    serde_json::from_slice(&output.stdout).expect("it prints JSON")
+}
 
+#[test]
+fn every_step_is_measured_and_nothing_is_lost() {
+    let report = report("topics");
     let rows = |part: &str| report[part].as_array().expect("a list of steps").clone();
     let names: Vec<String> = rows("steps").iter().map(|row| row["step"].to_string()).collect();
     assert_eq!(
@@ -48,4 +52,36 @@ fn every_step_is_measured_and_nothing_is_lost() {
     for what in ["patch eventtopics", "patch eventtopics/status", "create events"] {
         assert_eq!(writes[what], create["outcome"]["count"], "one {what} a topic: {create:#}");
     }
+}
+
+#[test]
+fn every_apply_is_reviewed_or_none_is() {
+    let report = report("admission");
+    let rows = |part: &str| report[part].as_array().expect("a list of steps").clone();
+    let names: Vec<String> = rows("steps").iter().map(|row| row["step"].to_string()).collect();
+    assert_eq!(
+        names.join(" "),
+        r#""populate" "start" "create" "change a config" "change a schema" "break a schema" "refused" "sent directly""#,
+        "{report:#}"
+    );
+    // How fast it is depends on the machine and the build; what is asked and what is answered does not.
+    for row in rows("steps").iter().skip(2) {
+        let (done, reviews) = (row["outcome"]["done"].as_f64(), row["operatorReviews"]["count"].as_f64());
+        assert_eq!(row["outcome"]["done"], row["outcome"]["count"], "{row:#}");
+        assert!(done.is_some() && reviews >= done, "{row:#}");
+        let writes = row["operatorWrites"].as_object().expect("writes by their names");
+        assert!(writes.is_empty(), "the webhook writes nothing: {row:#}");
+    }
+    for refused in &rows("steps")[5..=6] {
+        assert_eq!(
+            refused["operatorReviews"]["refused"].as_f64(),
+            refused["outcome"]["count"].as_f64(),
+            "{refused:#}"
+        );
+    }
+    for row in rows("beforeTheWebhook").iter().chain(&rows("afterTheWebhook")) {
+        assert_eq!(row["outcome"]["done"], row["outcome"]["count"], "{row:#}");
+        assert!(row["operatorReviews"].is_null(), "nobody was asked: {row:#}");
+    }
+    assert!(!report["added"].as_array().expect("a list of figures").is_empty(), "{report:#}");
 }

@@ -7,6 +7,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use super::{Access, Compatibility, EventType, RegisteredType, TopicAcl};
+
 /// A Kafka topic with its owner and the event types it carries.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
@@ -176,11 +178,21 @@ pub struct EventTopicSpec {
 
     /// The types of events that the topic carries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "atomic"))]
+    pub event_types: Vec<EventType>,
+
+    /// How a new revision of a schema has to fit to those before it. Default: `BACKWARD`, `Lenient`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compatibility: Option<Compatibility>,
+
+    /// Who may use the Kafka topic, as ACLs of Kafka. Everybody else is refused by a Kafka that has
+    /// an authorizer. ACLs that were made elsewhere are left alone and reported. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 256),
-        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["principal"])
     )]
-    pub event_types: Vec<EventType>,
+    pub access: Vec<Access>,
 
     /// What happens to the Kafka topic and its data when this resource is deleted. Default: `Retain`.
     #[serde(default)]
@@ -258,19 +270,6 @@ pub struct Owner {
     pub contact: Option<String>,
 }
 
-/// A type of event that a topic carries.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct EventType {
-    /// Name of the type, such as `Order.Created.v1`.
-    #[schemars(length(min = 1, max = 255), regex(pattern = r"^[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*$"))]
-    pub name: String,
-    /// What has happened when such an event is published.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 4096))]
-    pub description: Option<String>,
-}
-
 /// What happens to the Kafka topic when its resource is deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
@@ -330,6 +329,19 @@ pub struct EventTopicStatus {
     /// cluster's default.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub config: BTreeMap<String, String>,
+
+    /// The event types whose schemas are registered: what new revisions are compared with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub event_types: Vec<RegisteredType>,
+
+    /// The ACLs that the operator has made for this topic, or is about to make.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub acls: Vec<TopicAcl>,
+
+    /// ACLs of the Kafka topic that nobody declared here, the first 20: they are left alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub foreign_acls: Vec<String>,
 
     /// The last difference between Kafka and the declaration that nobody declared.
     #[serde(default, skip_serializing_if = "Option::is_none")]

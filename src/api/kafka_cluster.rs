@@ -43,6 +43,12 @@ use serde::{Deserialize, Serialize};
         description = "Whether topics that name no cluster live here"
     ),
     printcolumn(
+        name = "Unregistered",
+        type_ = "integer",
+        json_path = ".status.unregisteredTopics",
+        description = "Kafka topics that no EventTopic stands for"
+    ),
+    printcolumn(
         name = "Bootstrap",
         type_ = "string",
         json_path = ".spec.bootstrapServers",
@@ -197,4 +203,13 @@ pub struct KafkaClusterStatus {
     /// Number of brokers that are part of the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub brokers: Option<i32>,
+
+    /// Kafka topics that no EventTopic stands for. Kafka's own (`__consumer_offsets` and the like)
+    /// do not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unregistered_topics: Option<i64>,
+
+    /// The first 100 of their names, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unregistered: Vec<String>,
 }

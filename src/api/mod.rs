@@ -10,11 +10,15 @@
 #![allow(clippy::duplicated_attributes, reason = "each printer column repeats the names of its attributes")]
 #![allow(unreachable_pub, reason = "kube's KubeSchema derive repeats the public struct inside a function")]
 
+pub mod access;
 pub mod event_topic;
+pub mod event_type;
 pub mod kafka_cluster;
 pub mod tenant;
 
+pub use access::*;
 pub use event_topic::*;
+pub use event_type::*;
 pub use kafka_cluster::*;
 pub use tenant::*;
 
@@ -32,8 +36,16 @@ pub const PAUSED: &str = "eventcenter.io/paused";
 /// Set to `"false"`, the operator never touches what the resource stands for.
 pub const MANAGED: &str = "eventcenter.io/managed";
 
-/// Finalizer on topics whose Kafka topic has to be deleted with them. Others carry none.
-pub const DELETE_FINALIZER: &str = "eventcenter.io/delete-kafka-topic";
+/// Finalizer on topics of which something in Kafka has to go with them: the access to the topic, or
+/// the topic itself. Others carry none.
+pub const DELETE_FINALIZER: &str = "eventcenter.io/clean-up-kafka";
+
+/// Set to `"true"` on a ConfigMap, EventTopics of its namespace may take schemas from it.
+pub const SCHEMA_LABEL: &str = "eventcenter.io/schema";
+
+/// Label of a registered revision of a schema: the uid of the EventTopic that it belongs to. A uid
+/// fits into a label whatever the name is.
+pub const REVISION_LABEL: &str = "eventcenter.io/event-topic-uid";
 
 /// The custom resource definitions in the order in which they are installed.
 #[must_use]

@@ -22,7 +22,52 @@ pub(super) enum Command {
     Run(Box<Config>),
     /// Print the custom resource definitions, or write them to files.
     Crds(Crds),
+    /// Print what makes the API server ask the webhook, and the policies that it keeps by itself.
+    Webhooks(Webhooks),
 }
+
+/// Arguments of `eventcenter webhooks`.
+#[derive(Debug, Args)]
+pub(super) struct Webhooks {
+    /// The Service in front of the webhook.
+    #[arg(long, value_name = "NAMESPACE/NAME", default_value = "eventcenter-system/eventcenter-webhook", value_parser = place)]
+    pub(super) service: Place,
+
+    /// Where the webhook is instead of behind a Service, such as https://127.0.0.1:8443.
+    #[arg(long, value_name = "URL", conflicts_with = "service")]
+    pub(super) url: Option<String>,
+
+    /// The Certificate whose authority cert-manager is to write into the configurations.
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = place)]
+    pub(super) cert_manager: Option<Place>,
+
+    /// Name of both webhook configurations.
+    #[arg(long, value_name = "NAME", default_value = CONFIGURATION)]
+    pub(super) name: String,
+
+    /// Leave the ValidatingAdmissionPolicies out.
+    #[arg(long)]
+    pub(super) no_policies: bool,
+}
+
+/// A name in a namespace.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) namespace: String,
+    pub(super) name: String,
+}
+
+fn place(text: &str) -> Result<Place, String> {
+    match text.split_once('/') {
+        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
+            Ok(Place { namespace: namespace.to_owned(), name: name.to_owned() })
+        }
+        _ => Err("write NAMESPACE/NAME".into()),
+    }
+}
+
+/// The name of the webhook configurations unless another is given.
+const CONFIGURATION: &str = "eventcenter";
 
 /// Arguments of `eventcenter crds`.
 #[derive(Debug, Args)]
@@ -67,6 +112,9 @@ pub(super) struct Config {
     #[arg(long, env = "EVENTCENTER_LEASE", value_name = "NAME", default_value = "eventcenter-controllers")]
     pub(super) lease: String,
 
+    #[command(flatten)]
+    pub(super) webhook: Webhook,
+
     /// How logs are written.
     #[arg(long, env = "EVENTCENTER_LOG_FORMAT", value_enum, default_value = "text")]
     pub(super) log_format: LogFormat,
@@ -79,8 +127,67 @@ pub(super) struct Config {
 /// What a process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Role {
-    /// Reconciles the resources.
+    /// Reconciles the resources; one replica at a time.
     Controllers,
+    /// Answers the API server's reviews; every replica.
+    Webhook,
+}
+
+/// What the role `webhook` needs to know.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Webhook {
+    /// Address on which the API server calls the webhook.
+    #[arg(
+        long,
+        env = "EVENTCENTER_WEBHOOK_LISTEN",
+        value_name = "ADDRESS:PORT",
+        default_value = "0.0.0.0:8443"
+    )]
+    pub(super) webhook_listen: SocketAddr,
+
+    /// Who makes the webhook's certificates.
+    #[arg(long, env = "EVENTCENTER_WEBHOOK_CERTIFICATES", value_enum, default_value = "self")]
+    pub(super) webhook_certificates: Certificates,
+
+    /// Name of the Secret with the webhook's certificates, in the operator's namespace.
+    #[arg(
+        long,
+        env = "EVENTCENTER_WEBHOOK_CERTIFICATE_SECRET",
+        value_name = "NAME",
+        default_value = "eventcenter-webhook"
+    )]
+    pub(super) webhook_certificate_secret: String,
+
+    /// Names and addresses by which the webhook is called, for its certificate.
+    /// Default: eventcenter-webhook.NAMESPACE.svc, and the address it listens on if that is a loopback one.
+    #[arg(long, env = "EVENTCENTER_WEBHOOK_DNS_NAME", value_name = "NAME", value_delimiter = ',')]
+    pub(super) webhook_dns_name: Vec<String>,
+
+    /// Name of the webhook configurations whose caBundle is kept right.
+    #[arg(long, env = "EVENTCENTER_WEBHOOK_CONFIGURATION", value_name = "NAME", default_value = CONFIGURATION)]
+    pub(super) webhook_configuration: String,
+
+    /// How long a certificate of the webhook is valid. It is renewed after two thirds of that.
+    #[arg(long, env = "EVENTCENTER_WEBHOOK_CERTIFICATE_VALIDITY", value_name = "TIME", default_value = "90d", value_parser = seconds)]
+    pub(super) webhook_certificate_validity: Duration,
+
+    /// How long the authority is valid that signs them. It is renewed after two thirds of that.
+    #[arg(long, env = "EVENTCENTER_WEBHOOK_AUTHORITY_VALIDITY", value_name = "TIME", default_value = "730d", value_parser = seconds)]
+    pub(super) webhook_authority_validity: Duration,
+
+    /// How long reviews are still answered after SIGTERM, so that others learn that this replica goes.
+    #[arg(long, env = "EVENTCENTER_WEBHOOK_DRAIN", value_name = "TIME", default_value = "5s", value_parser = duration)]
+    pub(super) webhook_drain: Duration,
+}
+
+/// Who makes the webhook's certificates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Certificates {
+    /// The webhook's replicas, in a Secret that they share.
+    #[value(name = "self")]
+    Own,
+    /// Others, such as cert-manager: the Secret is read, and caBundle is left alone.
+    Secret,
 }
 
 /// How logs are written.
@@ -97,6 +204,13 @@ fn duration(text: &str) -> Result<Duration, String> {
     match milliseconds {
         Some(milliseconds) if milliseconds >= 100 => Ok(Duration::from_millis(milliseconds)),
         _ => Err("write a number and its unit (ms, s, m, h), such as 30s, and at least 100ms".into()),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match duration(text) {
+        Ok(duration) if duration >= Duration::from_secs(5) => Ok(duration),
+        _ => Err("write a number and its unit (s, m, h, d), such as 90d, and at least 5s".into()),
     }
 }
 
@@ -131,6 +245,9 @@ mod tests {
             &["--roles", "kitchen"],
             &["--concurrency", "0"],
             &["--log-format", "xml"],
+            &["--webhook-listen", "8443"],
+            &["--webhook-certificates", "none"],
+            &["--webhook-certificate-validity", "1s"],
             &["--unknown"],
         ] {
             let all = ["eventcenter", "run"].iter().chain(arguments);

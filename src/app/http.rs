@@ -1,7 +1,7 @@
 //! /livez, /readyz and /metrics.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::extract::State;
@@ -16,18 +16,35 @@ use tokio_util::sync::CancellationToken;
 /// What the process says of itself.
 #[derive(Clone, Debug)]
 pub(super) struct Health {
-    ready: Arc<AtomicBool>,
+    roles: Arc<Mutex<Vec<Role>>>,
     registry: Arc<Registry>,
+}
+
+/// Whether one role of the process does its work, or waits to take it over.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Role(Arc<AtomicBool>);
+
+impl Role {
+    pub(super) fn set_ready(&self, ready: bool) {
+        self.0.store(ready, Ordering::Relaxed);
+    }
 }
 
 impl Health {
     pub(super) fn new(registry: Registry) -> Self {
-        Self { ready: Arc::default(), registry: Arc::new(registry) }
+        Self { roles: Arc::default(), registry: Arc::new(registry) }
     }
 
-    /// The process does its work from now on, or waits to take it over.
-    pub(super) fn set_ready(&self) {
-        self.ready.store(true, Ordering::Relaxed);
+    /// A role of the process, not ready yet. The process is ready when all of its roles are.
+    pub(super) fn role(&self) -> Role {
+        let role = Role::default();
+        self.roles.lock().unwrap_or_else(PoisonError::into_inner).push(role.clone());
+        role
+    }
+
+    fn is_ready(&self) -> bool {
+        let roles = self.roles.lock().unwrap_or_else(PoisonError::into_inner);
+        !roles.is_empty() && roles.iter().all(|role| role.0.load(Ordering::Relaxed))
     }
 }
 
@@ -45,10 +62,10 @@ pub(super) async fn serve(listener: TcpListener, health: Health, stop: Cancellat
 }
 
 async fn ready(State(health): State<Health>) -> impl IntoResponse {
-    if health.ready.load(Ordering::Relaxed) {
+    if health.is_ready() {
         (StatusCode::OK, "ok\n")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the resources have not been read yet\n")
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready: the log says what is waited for\n")
     }
 }
 

@@ -7,6 +7,7 @@ mod crds;
 mod http;
 mod run;
 mod telemetry;
+mod webhooks;
 
 use std::process::ExitCode;
 
@@ -18,5 +19,6 @@ pub fn main() -> ExitCode {
     match config::Cli::parse().command {
         config::Command::Run(config) => run::run(&config),
         config::Command::Crds(arguments) => crds::crds(&arguments),
+        config::Command::Webhooks(arguments) => webhooks::webhooks(&arguments),
     }
 }

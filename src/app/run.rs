@@ -1,5 +1,6 @@
 //! `eventcenter run`: from the command line to the end of the process.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,10 +13,11 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::config::Config;
+use super::config::{Certificates, Config, Role};
 use super::{http, telemetry};
 use crate::cluster::{Cluster, LeaseSettings};
 use crate::controllers::{self, AllMetrics, Options};
+use crate::webhook::{self, Lifetimes, Source};
 
 /// After this long without a renewal another replica leads: with a look each second, 11 s at most.
 const LEASE: Duration = Duration::from_secs(10);
@@ -58,6 +60,7 @@ async fn operate(config: &Config) -> anyhow::Result<()> {
         Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]),
     );
     let metrics = AllMetrics::register(&mut registry);
+    let webhook_metrics = webhook::Metrics::register(&mut registry);
     let health = http::Health::new(registry);
     let listener = TcpListener::bind(config.listen)
         .await
@@ -66,11 +69,83 @@ async fn operate(config: &Config) -> anyhow::Result<()> {
     let server = tokio::spawn(http::serve(listener, health.clone(), served.clone()));
 
     let stop = stop_on_signal()?;
-    let result = Box::pin(lead(config, instance, cluster, metrics, &health, &stop)).await;
+    let result = {
+        // Each says before it begins that it is part of being ready.
+        let answers = config.roles.contains(&Role::Webhook).then(|| health.role());
+        let leads = config.roles.contains(&Role::Controllers).then(|| health.role());
+        // Reviews are answered whoever leads, and from the beginning.
+        let answering = async {
+            match answers {
+                Some(role) => Box::pin(answer(config, cluster.clone(), webhook_metrics, role, &stop)).await,
+                None => Ok(()),
+            }
+        };
+        let leading = async {
+            match leads {
+                Some(role) => Box::pin(lead(config, instance, cluster.clone(), metrics, role, &stop)).await,
+                None => Ok(()),
+            }
+        };
+        // What ends one of them ends the other in good order.
+        let (answered, led) = tokio::join!(ending(answering, &stop), ending(leading, &stop));
+        answered.and(led)
+    };
     served.cancel();
     server.await.context("stopping the server for health and metrics")?;
     tracing::info!("stopped");
     result
+}
+
+/// Asks everything else to end when this has failed.
+async fn ending(
+    role: impl Future<Output = anyhow::Result<()>>,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let result = role.await;
+    if let Err(error) = &result {
+        tracing::error!("{error:#}");
+        stop.cancel();
+    }
+    result
+}
+
+/// Answers reviews until the end.
+async fn answer(
+    config: &Config,
+    cluster: Cluster,
+    metrics: webhook::Metrics,
+    role: http::Role,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let settings = &config.webhook;
+    let listen = settings.webhook_listen;
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("listening on {listen} (--webhook-listen)"))?;
+    let mut names: BTreeSet<String> = settings.webhook_dns_name.iter().cloned().collect();
+    if names.is_empty() {
+        names.insert(format!("eventcenter-webhook.{}.svc", config.namespace));
+        names.extend(listen.ip().is_loopback().then(|| listen.ip().to_string()));
+    }
+    let source = match settings.webhook_certificates {
+        Certificates::Secret => Source::Others,
+        Certificates::Own => Source::Own {
+            lifetimes: Lifetimes {
+                authority: settings.webhook_authority_validity,
+                serving: settings.webhook_certificate_validity,
+            },
+            names,
+            configurations: settings.webhook_configuration.clone(),
+        },
+    };
+    let options = webhook::Options {
+        source,
+        secret: settings.webhook_certificate_secret.clone(),
+        drain: settings.webhook_drain,
+    };
+    let ready = move |ready| role.set_ready(ready);
+    let running = webhook::run(cluster, options, listener, metrics, clock, stop.clone(), ready);
+    Ok(Box::pin(running).await?)
 }
 
 /// Waits to become the leader, works until the end, and lets the next one lead.
@@ -79,14 +154,14 @@ async fn lead(
     identity: String,
     cluster: Cluster,
     metrics: AllMetrics,
-    health: &http::Health,
+    role: http::Role,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     let settings = LeaseSettings { name: config.lease.clone(), identity, duration: LEASE, period: RENEWAL };
     let another_leads = || {
         // Waiting to take over is what a second replica is for: it is ready.
         tracing::info!("another replica leads; waiting");
-        health.set_ready();
+        role.set_ready(true);
     };
     let mut leadership = tokio::select! {
         () = stop.cancelled() => return Ok(()),
@@ -100,7 +175,7 @@ async fn lead(
     };
     let ready = || {
         tracing::info!("all resources have been read");
-        health.set_ready();
+        role.set_ready(true);
     };
     let controllers = controllers::run(cluster, options, metrics, clock, stop.clone(), ready);
     let ended = async {

@@ -5,14 +5,21 @@
 //! is written. Writes are merge and JSON patches that name only what is ours, so that nobody
 //! else's change is overwritten; they share a small number of connections.
 
+mod certificate;
+mod config_map;
 mod event;
 mod lease;
+mod list;
+mod revision;
 mod secret;
 mod watch;
 mod write;
 
+pub use certificate::{Configuration, ConfigurationKind, Keys};
 pub use event::{Note, NoteKind};
 pub use lease::{Leadership, Lease, LeaseSettings, Lost};
+pub use list::ListError;
+pub use revision::StoredRevision;
 pub use secret::SecretError;
 pub use write::WriteError;
 

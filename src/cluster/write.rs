@@ -35,7 +35,7 @@ pub enum WriteError {
     },
 }
 
-fn failed(what: &'static str) -> impl FnOnce(kube::Error) -> WriteError {
+pub(super) fn failed(what: &'static str) -> impl FnOnce(kube::Error) -> WriteError {
     move |error| match &error {
         kube::Error::Api(status) if status.code == 404 => WriteError::Gone { what },
         // A JSON patch whose test fails is answered with 422, a stale resourceVersion with 409.
@@ -138,7 +138,7 @@ impl Cluster {
     }
 }
 
-fn json_patch(operations: Value) -> Patch<Value> {
+pub(super) fn json_patch(operations: Value) -> Patch<Value> {
     let patch = serde_json::from_value(operations).expect("written above as a JSON patch");
     Patch::Json(patch)
 }

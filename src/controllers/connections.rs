@@ -51,7 +51,7 @@ pub(super) struct Visited {
 }
 
 /// After a change Kafka may show what was before for a moment.
-const SETTLED: Duration = Duration::from_secs(5);
+pub(super) const SETTLED: Duration = Duration::from_secs(5);
 
 impl Visited {
     /// A visit that leaves this behind.

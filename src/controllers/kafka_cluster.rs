@@ -21,10 +21,16 @@ use crate::kafka::{ClusterFacts, Credentials, Secret, Settings, TlsSettings};
 pub(super) fn learn(context: &Context) {
     let clusters = context.clusters.state();
     let readable = || clusters.iter().filter_map(|cluster| cluster.0.as_ref().ok());
-    context.connections.retain(|name| clusters.iter().any(|cluster| cluster.name_any() == name.as_ref()));
+    let is_declared = |name: &ClusterName| clusters.iter().any(|cluster| cluster.name_any() == name.as_ref());
+    context.connections.retain(is_declared);
+    context.access.retain(is_declared);
+    for cluster in context.unregistered.retain(is_declared) {
+        context.metrics.forget_cluster(&cluster);
+    }
     let topics = context.topics.state();
     let topics = topics.iter().filter_map(|topic| topic.0.as_ref().ok());
-    for topic in context.world.set_clusters(Clusters::of(readable()), topics) {
+    let concerned = context.world.now().set_clusters(Clusters::of(readable()), topics);
+    for topic in concerned {
         context.wake_topics.wake(Some(&topic.namespace), &topic.name);
     }
 }
@@ -76,9 +82,12 @@ pub(super) async fn reconcile(
         wake_topics(&context, &name);
     }
     let is_other_default =
-        cluster.spec.default && context.world.default_cluster().is_some_and(|other| other != name);
+        cluster.spec.default && context.world.now().clusters().default().is_some_and(|other| *other != name);
     let facts = facts.map(|facts| (facts.id, i32::try_from(facts.brokers).unwrap_or(i32::MAX)));
-    let after = status(cluster, facts.as_ref(), is_other_default, (context.clock)());
+    let mut after = status(cluster, facts.as_ref(), is_other_default, (context.clock)());
+    if let Some(found) = context.unregistered.of(&name) {
+        found.tell(&mut after);
+    }
     let written = write(&context, &context.wake_clusters, cluster, &after).await;
     if let Err(error) = &written {
         tracing::warn!(%error, "the status could not be written");
@@ -108,7 +117,8 @@ async fn observe(
 /// Topics that could not be helped while Kafka was away need not wait for their next try; and while
 /// it was away, anything may have happened to the others.
 fn wake_topics(context: &Context, cluster: &ClusterName) {
-    for (_, owner) in context.world.owned(cluster) {
+    let owned = context.world.now().owned(cluster);
+    for (_, owner) in owned {
         context.wake_topics.wake(Some(&owner.namespace), &owner.name);
     }
 }

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use eventcenter_sdk::name::ClusterName;
+use kube::ResourceExt;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::Store;
 use prometheus_client::collector::Collector;
@@ -18,6 +20,7 @@ use prometheus_client::registry::{Registry, Unit};
 use tokio::time::Instant;
 
 use crate::api::{EventTopic, KafkaCluster, Tenant};
+use crate::domain::quota::Limits;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -29,6 +32,17 @@ struct Kind {
 struct KindAndOutcome {
     kind: &'static str,
     outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TenantAndQuota {
+    tenant: String,
+    quota: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfCluster {
+    cluster: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -47,6 +61,7 @@ pub struct Metrics {
     depth: Family<Kind, Gauge>,
     in_force: Family<Kind, Histogram>,
     drift: Family<KindAndOutcome, Counter>,
+    unregistered: Family<OfCluster, Gauge>,
     running: Arc<Running>,
     shown: Arc<OnceLock<Shown>>,
 }
@@ -90,6 +105,7 @@ impl Metrics {
             depth: Family::default(),
             in_force: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.005, 2.0, 16))),
             drift: Family::default(),
+            unregistered: Family::default(),
             running: Arc::default(),
             shown: Arc::default(),
         };
@@ -116,6 +132,11 @@ impl Metrics {
             "Kafka topics found different from what is declared, by what was done about it",
             metrics.drift.clone(),
         );
+        registry.register(
+            "unregistered_topics",
+            "Kafka topics that no EventTopic stands for",
+            metrics.unregistered.clone(),
+        );
         registry.register_collector(Box::new(Snapshot {
             running: metrics.running.clone(),
             shown: metrics.shown.clone(),
@@ -139,6 +160,15 @@ impl Metrics {
 
     pub(super) fn drift(&self, kind: &'static str, outcome: &'static str) {
         self.drift.get_or_create(&KindAndOutcome { kind, outcome }).inc();
+    }
+
+    pub(super) fn unregistered(&self, cluster: &ClusterName, number: i64) {
+        self.unregistered.get_or_create(&OfCluster { cluster: cluster.to_string() }).set(number);
+    }
+
+    /// A cluster is no longer declared.
+    pub(super) fn forget_cluster(&self, cluster: &ClusterName) {
+        self.unregistered.remove(&OfCluster { cluster: cluster.to_string() });
     }
 
     /// A reconcile begins.
@@ -202,8 +232,39 @@ impl Collector for Snapshot {
             "Resources by kind, condition, its status and reason",
             None,
             prometheus_client::metrics::MetricType::Gauge,
-        )?)
+        )?)?;
+        quotas(&shown.tenants, &mut encoder)
     }
+}
+
+/// What tenants have, and what they may have where that is limited.
+fn quotas(
+    tenants: &Store<DeserializeGuard<Tenant>>,
+    encoder: &mut DescriptorEncoder<'_>,
+) -> Result<(), fmt::Error> {
+    let (used, limits) =
+        (Family::<TenantAndQuota, Gauge>::default(), Family::<TenantAndQuota, Gauge>::default());
+    for tenant in tenants.state() {
+        let Ok(tenant) = &tenant.0 else { continue };
+        let usage = tenant.status.as_ref().and_then(|status| status.usage).unwrap_or_default();
+        let limit = Limits::read(tenant.spec.quotas.as_ref()).unwrap_or_default();
+        for (quota, number, limit) in [
+            ("topics", usage.topics, limit.topics),
+            ("partitions", usage.partitions, limit.partitions),
+            ("retentionSize", usage.retention_bytes, limit.retention_bytes),
+        ] {
+            let labels = TenantAndQuota { tenant: tenant.name_any(), quota };
+            used.get_or_create(&labels).set(number);
+            if let Some(limit) = limit {
+                limits.get_or_create(&labels).set(limit);
+            }
+        }
+    }
+    let gauge = prometheus_client::metrics::MetricType::Gauge;
+    let what = "What tenants have of what can be limited, in topics, partitions and bytes";
+    used.encode(encoder.encode_descriptor("tenant_usage", what, None, gauge)?)?;
+    let what = "The tenants' quotas, where there are any, in topics, partitions and bytes";
+    limits.encode(encoder.encode_descriptor("tenant_quota", what, None, gauge)?)
 }
 
 fn count<K>(

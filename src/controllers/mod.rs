@@ -6,12 +6,13 @@
 //!
 //! `world` holds what all declarations together say: tenants, clusters, and who owns which
 //! Kafka topic. Watches keep it true; reconciles read it. `connections` holds the connections to
-//! Kafka. `resync` looks at all Kafka topics at once, from time to time, and wakes the
-//! reconciles of those that have changed.
+//! Kafka, `access` what was left of ACLs there. `resync` looks at all Kafka topics at once, from time to time, and wakes the
+//! reconciles of those that have changed; `unregistered` counts those that nobody declares.
 //!
 //! Deliberately absent: decisions (they are in the domain), and acting on why a reconcile was
 //! woken: what is observed decides.
 
+mod access;
 mod connections;
 mod declared;
 mod kafka_cluster;
@@ -21,6 +22,7 @@ mod resync;
 mod tenant;
 mod topic;
 mod trigger;
+mod unregistered;
 mod world;
 
 use std::future::Future;
@@ -39,6 +41,7 @@ pub use metrics::Metrics;
 
 use crate::api::{EventTopic, KafkaCluster, Tenant};
 use crate::cluster::Cluster;
+use access::Access;
 use connections::Connections;
 use trigger::Triggers;
 use world::World;
@@ -62,6 +65,8 @@ struct Context {
     cluster: Cluster,
     world: World,
     connections: Connections,
+    access: Access,
+    unregistered: unregistered::Found,
     tenants: Store<Watched<Tenant>>,
     clusters: Store<Watched<KafkaCluster>>,
     topics: Store<Watched<EventTopic>>,
@@ -111,6 +116,8 @@ pub async fn run(
     });
     let context = Arc::new(Context {
         connections: Connections::new(metrics.kafka),
+        access: Access::default(),
+        unregistered: unregistered::Found::default(),
         world: World::default(),
         tenants,
         clusters,
@@ -170,6 +177,7 @@ pub async fn run(
         tokio::join!(
             announce,
             kafka_cluster::follow_secrets(&context),
+            topic::schema::follow(&context),
             resync::run(&context),
             tenant::count(&context)
         );

@@ -7,7 +7,7 @@ use eventcenter_sdk::name::{ClusterName, TopicName};
 use futures::future::join_all;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use super::Context;
+use super::{Context, access, unregistered};
 use crate::kafka::Kafka;
 
 /// Looks from time to time, until it is dropped.
@@ -18,7 +18,14 @@ pub(super) async fn run(context: &Context) {
     loop {
         ticks.tick().await;
         let clusters = context.connections.answering();
-        join_all(clusters.iter().map(|(cluster, kafka)| look(context, cluster, kafka))).await;
+        join_all(clusters.iter().map(|(cluster, kafka)| async move {
+            tokio::join!(
+                look(context, cluster, kafka),
+                access::look(context, cluster, kafka),
+                unregistered::look(context, cluster, kafka),
+            );
+        }))
+        .await;
     }
 }
 
@@ -27,6 +34,7 @@ async fn look(context: &Context, cluster: &ClusterName, kafka: &Kafka) {
     // Those that have not been visited are being visited, or wait for their next try.
     let (topics, owners): (Vec<TopicName>, Vec<_>) = context
         .world
+        .now()
         .owned(cluster)
         .into_iter()
         .filter(|(topic, _)| {

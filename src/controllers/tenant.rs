@@ -1,6 +1,5 @@
-//! Tenants: whose declaration is in force, and how many topics each has.
+//! Tenants: whose declaration is in force, and how much each has.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +12,11 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::report::write;
 use super::{Context, Watched};
-use crate::api::Tenant;
+use crate::api::{Tenant, TenantStatus};
+use crate::cluster::{Note, NoteKind};
 use crate::domain::backoff;
 use crate::domain::condition::{self, READY};
-use crate::domain::tenant::{Tenants, status};
+use crate::domain::tenant::{Counted, Tenants, status};
 
 /// How often the number of topics is brought up to date while topics come and go: a write a tenant
 /// each time, however many topics there are.
@@ -27,7 +27,8 @@ pub(super) fn learn(context: &Context) {
     let tenants = context.tenants.state();
     let all = Tenants::of(tenants.iter().filter_map(|tenant| tenant.0.as_ref().ok()));
     let topics = context.topics.state();
-    let concerned = context.world.set_tenants(all, topics.iter().filter_map(|topic| topic.0.as_ref().ok()));
+    let readable = topics.iter().filter_map(|topic| topic.0.as_ref().ok());
+    let concerned = context.world.now().set_tenants(all, readable);
     for topic in concerned {
         context.wake_topics.wake(Some(&topic.namespace), &topic.name);
     }
@@ -40,7 +41,9 @@ pub(super) fn learn(context: &Context) {
 fn is_wrong(context: &Context, tenant: &Watched<Tenant>) -> bool {
     let Ok(tenant) = &tenant.0 else { return false };
     let said = tenant.status.as_ref().and_then(|status| condition::find(&status.conditions, READY));
-    said.is_some_and(|ready| ready.reason != context.world.tenant(&tenant.name_any()).reason().as_str())
+    said.is_some_and(|ready| {
+        ready.reason != context.world.now().tenants().health(&tenant.name_any()).reason().as_str()
+    })
 }
 
 /// Brings a tenant's status up to date.
@@ -59,16 +62,15 @@ pub(super) async fn reconcile(
             return Ok(Action::await_change());
         }
     };
-    // After a start the topics are read last: what is not known yet stays as it was.
-    let number = topics(&context, &[tenant])
-        .and_then(|numbers| numbers.first().copied())
-        .or_else(|| tenant.status.as_ref().and_then(|status| status.topics))
-        .unwrap_or_default();
-    let health = context.world.tenant(&tenant.name_any());
-    let after = status(tenant, &health, number, (context.clock)());
+    let counted = counted(tenant, &context);
+    let health = context.world.now().tenants().health(&tenant.name_any());
+    let after = status(tenant, &health, counted, (context.clock)());
     let outcome = write(&context, &context.wake_tenants, tenant, &after).await;
     if let Err(error) = &outcome {
         tracing::warn!(%error, "the status could not be written");
+    }
+    if matches!(outcome, Ok(true)) {
+        warn_of_quotas(tenant, &after, &context);
     }
     if outcome.is_ok() && condition::failing_since(&after.conditions).is_none() {
         context.wake_tenants.in_force(tenant);
@@ -80,34 +82,47 @@ pub(super) async fn reconcile(
     })
 }
 
-/// Wakes the tenants whose number of topics has changed, until it is dropped.
+/// Wakes the tenants who have more or less than their status says, until it is dropped.
 pub(super) async fn count(context: &Context) {
     let mut ticks = interval(COUNT);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let read = context.topics.wait_until_ready().now_or_never().is_some();
-        if !read || !context.world.take_topics_changed() {
+        if !read || !context.world.now().take_changed() {
             continue;
         }
         let all = context.tenants.state();
         let tenants: Vec<&Tenant> = all.iter().filter_map(|tenant| tenant.0.as_ref().ok()).collect();
-        let numbers = topics(context, &tenants).unwrap_or_default();
-        for (tenant, number) in tenants.iter().zip(numbers) {
-            if tenant.status.as_ref().and_then(|status| status.topics) != Some(number) {
+        for tenant in tenants {
+            if counted(tenant, context) != Counted::of(tenant.status.as_ref()) {
                 context.wake_tenants.wake(None, &tenant.name_any());
             }
         }
     }
 }
 
-/// How many topics each tenant has; none until the topics have been read.
-fn topics(context: &Context, tenants: &[&Tenant]) -> Option<Vec<i64>> {
-    context.topics.wait_until_ready().now_or_never()?.ok()?;
-    let mut by_namespace: HashMap<String, i64> = HashMap::new();
-    for topic in context.topics.state() {
-        *by_namespace.entry(topic.namespace().unwrap_or_default()).or_default() += 1;
+/// What a tenant's namespaces have. After a start the topics are read last: until then it stays as
+/// it was said before.
+fn counted(tenant: &Tenant, context: &Context) -> Counted {
+    if context.topics.wait_until_ready().now_or_never().is_none() {
+        return Counted::of(tenant.status.as_ref());
     }
-    let number = |namespace: &String| by_namespace.get(namespace).copied().unwrap_or_default();
-    Some(tenants.iter().map(|tenant| tenant.spec.namespaces.iter().map(number).sum()).collect())
+    let world = context.world.now();
+    let topics = i64::try_from(world.topics_of(tenant).count()).unwrap_or(i64::MAX);
+    Counted { topics: Some(topics), usage: world.usage(tenant) }
+}
+
+/// Tells of each quota that is nearly reached and was not before.
+fn warn_of_quotas(tenant: &Tenant, after: &TenantStatus, context: &Context) {
+    let facts = context.world.now().tenants().by_name(&tenant.name_any()).cloned();
+    let (Some(facts), Some(usage)) = (facts, after.usage) else { return };
+    let before = tenant.status.as_ref().and_then(|status| status.usage).unwrap_or_default();
+    let before: Vec<_> = facts.limits.nearly_reached(&before).into_iter().map(|near| near.quota).collect();
+    for near in facts.limits.nearly_reached(&usage).into_iter().filter(|near| !before.contains(&near.quota)) {
+        let message = format!("{near}: delete what is no longer needed, or raise the quota");
+        tracing::info!(tenant = %facts.name, "{message}");
+        let note = Note { kind: NoteKind::Warning, reason: Reason::QuotaNearlyReached.as_str(), message };
+        context.cluster.note(tenant, note);
+    }
 }

@@ -5,16 +5,24 @@
 //! and get the same answer. A refusal is a value ([`Refusal`]), never a panic and never an `Err`
 //! that somebody could retry without a change of the facts.
 
+pub mod admission;
 pub mod backoff;
 pub mod cluster;
 pub mod condition;
+pub mod event_type;
+pub mod lint;
+pub mod quota;
 pub mod refusal;
+pub mod registration;
+pub mod schema;
 pub mod tenant;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod topic;
+pub mod world;
 
 pub use refusal::Refusal;
+pub use world::World;
 
 use jiff::Timestamp;
 use kube::ResourceExt;

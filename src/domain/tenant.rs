@@ -7,12 +7,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use eventcenter_sdk::Reason;
-use eventcenter_sdk::name::{ClusterName, TenantName, TopicPrefix};
+use eventcenter_sdk::name::{ClusterName, Convention, TenantName, TopicPrefix};
 use kube::ResourceExt;
 
 use super::Refusal;
 use super::condition::{Conditions, Health};
-use crate::api::{Tenant, TenantStatus};
+use super::event_type::convention;
+use super::quota::Limits;
+use crate::api::{Tenant, TenantStatus, Usage, WhenSuspended};
 
 /// A tenant whose declaration is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,12 +25,19 @@ pub struct TenantFacts {
     pub prefix: TopicPrefix,
     /// The Kafka clusters it may use; empty means the default cluster.
     pub clusters: BTreeSet<ClusterName>,
+    /// What becomes of what it has while it is suspended; none if it is not.
+    pub suspended: Option<WhenSuspended>,
+    /// The most that it may have.
+    pub limits: Limits,
+    /// How its event types may be named; empty means any convention.
+    pub conventions: BTreeSet<Convention>,
 }
 
 /// All tenants, disputes settled.
 #[derive(Clone, Debug, Default)]
 pub struct Tenants {
     by_namespace: HashMap<String, Arc<TenantFacts>>,
+    by_name: BTreeMap<String, Arc<TenantFacts>>,
     refused: BTreeMap<String, Refusal>,
     disputed: BTreeMap<String, Vec<String>>,
 }
@@ -62,6 +71,7 @@ impl Tenants {
                     }
                 }
             }
+            all.by_name.insert(name, Arc::clone(&facts));
             prefixes.push(facts);
         }
         all
@@ -81,6 +91,17 @@ impl Tenants {
                 ),
             )
         })
+    }
+
+    /// A tenant whose declaration is in force, by name.
+    #[must_use]
+    pub fn by_name(&self, name: &str) -> Option<&Arc<TenantFacts>> {
+        self.by_name.get(name)
+    }
+
+    /// The tenants whose declarations are in force, in the order of their names.
+    pub fn in_force(&self) -> impl Iterator<Item = &Arc<TenantFacts>> {
+        self.by_name.values()
     }
 
     /// The namespaces whose tenant is another one, or has changed, compared with before.
@@ -104,7 +125,7 @@ impl Tenants {
             Some(disputes) => Health::Stalled(
                 Reason::ResourceConflict,
                 format!(
-                    "spec.namespaces: {}. The older tenant keeps them: take them out of one of the two tenants",
+                    "spec.namespaces: {}, which keeps what it has: take it out of one of the two tenants",
                     disputes.join(", ")
                 ),
             ),
@@ -112,9 +133,26 @@ impl Tenants {
     }
 }
 
+/// What a tenant's namespaces have, as far as it is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Number of EventTopics.
+    pub topics: Option<i64>,
+    /// What counts towards its quotas.
+    pub usage: Option<Usage>,
+}
+
+impl Counted {
+    /// What a status says.
+    #[must_use]
+    pub fn of(status: Option<&TenantStatus>) -> Self {
+        status.map(|status| Self { topics: status.topics, usage: status.usage }).unwrap_or_default()
+    }
+}
+
 /// What a tenant's status should say.
 #[must_use]
-pub fn status(tenant: &Tenant, health: &Health, topics: i64, now: jiff::Timestamp) -> TenantStatus {
+pub fn status(tenant: &Tenant, health: &Health, counted: Counted, now: jiff::Timestamp) -> TenantStatus {
     let before = tenant.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     let mut conditions = Conditions::after(before, tenant.metadata.generation, now);
     conditions.health(health);
@@ -122,11 +160,14 @@ pub fn status(tenant: &Tenant, health: &Health, topics: i64, now: jiff::Timestam
         conditions: conditions.finish(),
         observed_generation: tenant.metadata.generation,
         topic_prefix: Some(prefix(tenant)),
-        topics: Some(topics),
+        topics: Some(counted.topics.unwrap_or_default()),
+        usage: counted.usage,
     }
 }
 
-fn prefix(tenant: &Tenant) -> String {
+/// How the names of a tenant's Kafka topics begin, as declared or by default.
+#[must_use]
+pub fn prefix(tenant: &Tenant) -> String {
     tenant.spec.topic_prefix.clone().unwrap_or_else(|| format!("{}.", tenant.name_any()))
 }
 
@@ -143,6 +184,15 @@ fn facts(tenant: &Tenant) -> Result<TenantFacts, Refusal> {
             .iter()
             .map(|name| name.parse().map_err(|error| invalid("spec.clusters", &error)))
             .collect::<Result<_, _>>()?,
+        suspended: tenant.spec.suspended.then_some(tenant.spec.when_suspended),
+        limits: Limits::read(tenant.spec.quotas.as_ref())?,
+        conventions: tenant
+            .spec
+            .naming
+            .iter()
+            .flat_map(|naming| &naming.conventions)
+            .map(|word| convention(*word))
+            .collect(),
     })
 }
 
@@ -154,7 +204,7 @@ fn undisputed_prefix(facts: TenantFacts, older: &[Arc<TenantFacts>]) -> Result<T
         Some(other) => Err(Refusal::new(
             Reason::ResourceConflict,
             format!(
-                "spec.topicPrefix: {ours} overlaps with {} of tenant {}, which is older: choose a prefix that \
+                "spec.topicPrefix: {ours} overlaps with {} of tenant {}, which keeps it: choose a prefix that \
                  is not the beginning of another's, nor begins with one",
                 other.prefix, other.name
             ),
@@ -212,7 +262,7 @@ mod tests {
                 a -> young young.
                 b -> old old.
                 c -> old old.
-                young: ResourceConflict: spec.namespaces: b belongs to tenant old. The older tenant keeps them: take them out of one of the two tenants
+                young: ResourceConflict: spec.namespaces: b belongs to tenant old, which keeps what it has: take it out of one of the two tenants
                 old: ready"#]],
         );
     }
@@ -228,7 +278,7 @@ mod tests {
             expect_test::expect![[r#"
                 a -> shop shop.
                 shop: ready
-                inner: ResourceConflict: spec.topicPrefix: shop.eu. overlaps with shop. of tenant shop, which is older: choose a prefix that is not the beginning of another's, nor begins with one
+                inner: ResourceConflict: spec.topicPrefix: shop.eu. overlaps with shop. of tenant shop, which keeps it: choose a prefix that is not the beginning of another's, nor begins with one
                 outer: InvalidResource: spec.topicPrefix: topic prefix `shop` does not end in a separator; end it in `.`, `-` or `_`"#]],
         );
     }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::api::{EventTopic, KafkaCluster, Tenant};
+use crate::domain::World;
 use crate::domain::cluster::Clusters;
 use crate::domain::tenant::Tenants;
 
@@ -63,4 +64,12 @@ pub(crate) fn clusters(names: &[(&str, bool)]) -> Clusters {
         })
         .collect();
     Clusters::of(&clusters)
+}
+
+/// A world of tenants and clusters, and no topic yet.
+pub(crate) fn world(tenants: &[(&str, &str)], clusters: &[(&str, bool)]) -> World {
+    let mut world = World::default();
+    world.set_tenants(self::tenants(tenants), std::iter::empty());
+    world.set_clusters(self::clusters(clusters), std::iter::empty());
+    world
 }

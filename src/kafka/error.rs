@@ -41,6 +41,9 @@ impl Error {
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {
+            Self::Topic { source, .. } if source.code() == ErrorCode::SECURITY_DISABLED => {
+                Reason::AuthorizerMissing
+            }
             Self::Topic { source, .. } if source.is_authorization() => Reason::NotAuthorized,
             Self::Topic { source, .. } if source.is_retriable() => Reason::KafkaUnavailable,
             Self::Topic { .. } => Reason::KafkaError,
@@ -71,10 +74,23 @@ impl Error {
         matches!(self, Self::Topic { operation: "DeleteTopics", source } if codes.contains(&source.code()))
     }
 
+    /// Whether a right on the cluster itself is missing, as ACLs need it.
+    fn is_about_the_cluster(&self) -> bool {
+        let code = match self {
+            Self::Topic { source, .. } => source.code(),
+            Self::Request(RequestError::Failed { code, .. }) => *code,
+            _ => return false,
+        };
+        code == ErrorCode::CLUSTER_AUTHORIZATION_FAILED
+    }
+
     /// For a condition: Kafka's own words and, where we know one, the remedy.
     #[must_use]
     pub fn refusal(&self) -> Refusal {
         let remedy = match self.reason() {
+            Reason::NotAuthorized if self.is_about_the_cluster() => {
+                ". Allow the operator's user Alter on the cluster with an ACL (see the rights it needs in ARCHITECTURE.md)"
+            }
             Reason::NotAuthorized => {
                 ". Allow it to the operator's user with an ACL (see the rights it needs in ARCHITECTURE.md)"
             }
@@ -86,7 +102,9 @@ impl Error {
             }
             _ => "",
         };
-        Refusal::new(self.reason(), format!("{self}{remedy}"))
+        let said = self.to_string();
+        let said = if remedy.is_empty() { &said } else { said.trim_end_matches('.') };
+        Refusal::new(self.reason(), format!("{said}{remedy}"))
     }
 }
 
@@ -104,6 +122,9 @@ fn request_reason(error: &RequestError) -> Reason {
         }
         RequestError::Failed { code, .. } if *code == ErrorCode::AUTHENTICATION => {
             Reason::AuthenticationFailed
+        }
+        RequestError::Failed { code, .. } if *code == ErrorCode::SECURITY_DISABLED => {
+            Reason::AuthorizerMissing
         }
         RequestError::Failed { code, .. } if code.is_authorization() => Reason::NotAuthorized,
         RequestError::Closed { .. } => Reason::ClusterUnavailable,

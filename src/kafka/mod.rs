@@ -9,12 +9,15 @@
 //! This is the only room that names the Kafka client. Deliberately absent: any decision about
 //! what should be there. It is given changes and makes them, all of which may be made twice.
 
+mod acls;
 mod batch;
 mod error;
 mod metrics;
+mod properties;
 mod settings;
 mod topics;
 
+pub use acls::Found as FoundAcls;
 pub use error::Error;
 pub use metrics::Metrics;
 pub use settings::{Credentials, Secret, Settings, TlsSettings};

@@ -8,16 +8,18 @@ use eventcenter_kafka_admin::{
     AdminClient, BrokerError, ClientEvent, ConfigEntries, ErrorCode, NewTopic, RequestError,
     TopicConfigAlteration, TopicDescription,
 };
+use eventcenter_sdk::Reason;
 use eventcenter_sdk::name::{ClusterName, TopicName};
 use tokio::time::Instant;
 
+use super::acls::Acls;
 use super::batch::{Batched, Batcher};
 use super::{Error, Metrics, Settings};
 use crate::domain::topic::Observed;
 
 /// How long Kafka has for one request. A broker that is only slow is waited for; one that does not
 /// answer by then is tried again later.
-const REQUEST: Duration = Duration::from_secs(20);
+pub(super) const REQUEST: Duration = Duration::from_secs(20);
 
 /// How long Kafka has to say how it is.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -52,7 +54,8 @@ pub struct ClusterFacts {
 
 /// A connection to one Kafka cluster.
 pub struct Kafka {
-    link: Link,
+    pub(super) link: Link,
+    pub(super) acls: Acls,
     observing: Batcher<Observing>,
     creating: Batcher<Creating>,
     altering: Batcher<Altering>,
@@ -68,15 +71,15 @@ impl std::fmt::Debug for Kafka {
 
 /// The client, and what notes its requests.
 #[derive(Clone)]
-struct Link {
-    client: Arc<AdminClient>,
+pub(super) struct Link {
+    pub(super) client: Arc<AdminClient>,
     cluster: ClusterName,
     metrics: Metrics,
 }
 
 impl Link {
     /// Notes how a request went and gives its answers, or the failure of the whole to each topic.
-    async fn note<T>(
+    pub(super) async fn note<T>(
         &self,
         operation: &'static str,
         topics: usize,
@@ -93,7 +96,10 @@ impl Link {
                 .map(|answer| answer.map_err(|source| Error::Topic { operation, source }))
                 .collect(),
             Err(error) => {
-                tracing::warn!(cluster = %self.cluster, operation, topics, %error, "a request to Kafka failed");
+                // Kafka without an authorizer is told where somebody asks for access.
+                if error.reason() != Reason::AuthorizerMissing {
+                    tracing::warn!(cluster = %self.cluster, operation, topics, %error, "a request to Kafka failed");
+                }
                 std::iter::repeat_with(|| Err(error.clone())).take(topics).collect()
             }
         }
@@ -116,6 +122,7 @@ impl Kafka {
             altering: Batcher::start(Altering(link.clone())),
             growing: Batcher::start(Growing(link.clone())),
             deleting: Batcher::start(Deleting(link.clone())),
+            acls: Acls::start(&link),
             link,
         })
     }
@@ -127,6 +134,15 @@ impl Kafka {
     pub async fn describe(&self) -> Result<ClusterFacts, Error> {
         let description = self.link.client.describe_cluster(HEARTBEAT).await?;
         Ok(ClusterFacts { id: description.id, brokers: description.brokers.len() })
+    }
+
+    /// The names of all topics that the operator may see, in order.
+    ///
+    /// # Errors
+    /// Kafka does not answer.
+    pub async fn topics(&self) -> Result<Vec<String>, Error> {
+        let request = async { Ok(vec![Ok(self.link.client.list_topics(REQUEST).await?)]) };
+        self.link.note("Metadata", 1, request).await.into_iter().next().unwrap_or(Err(Error::Closed))
     }
 
     /// What Kafka has under that name, if anything.

@@ -14,6 +14,7 @@ fn wrong_with_command(line: &str) -> Result<(), String> {
             "cargo" if words.first() == Some(&"xtask") => xtask(&words[1..])?,
             "cargo" => cargo(&words)?,
             "eventcenter" | "target/release/eventcenter" | "target/debug/eventcenter" => eventcenter(&words)?,
+            "eventctl" => eventctl(&words)?,
             "kubectl" => kubectl(&words)?,
             "." if words == ["target/dev/env"] => {}
             "curl" if words == ["$METRICS_URL"] => {}
@@ -96,6 +97,29 @@ fn eventcenter(words: &[&str]) -> Result<(), String> {
     })
 }
 
+/// A command, or a command of a command.
+fn eventctl(words: &[&str]) -> Result<(), String> {
+    let help = |command: &[&str]| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_eventctl"));
+        let output = program.args(command).arg("--help").output().unwrap();
+        let known = !command.is_empty() && output.status.success();
+        known
+            .then(|| String::from_utf8(output.stdout).unwrap())
+            .ok_or(format!("there is no eventctl {command:?}"))
+    };
+    let mut command = &words[..words.len().min(1)];
+    let mut text = help(command)?;
+    if text.contains("Commands:") {
+        command = &words[..words.len().min(2)];
+        known(&format!("eventctl {command:?}"), command.len() == 2)?;
+        text = help(command)?;
+    }
+    flags(words).try_for_each(|flag| {
+        let listed = text.lines().any(|line| line.split_whitespace().any(|word| word == format!("--{flag}")));
+        known(&format!("eventctl {command:?} --{flag}"), listed)
+    })
+}
+
 fn kubectl(words: &[&str]) -> Result<(), String> {
     let verbs = ["annotate", "apply", "create", "delete", "describe", "explain", "get", "wait"];
     known(&format!("kubectl {words:?}"), words.first().is_some_and(|verb| verbs.contains(verb)))?;
@@ -162,6 +186,10 @@ fn a_wrong_command_is_seen() {
         "cargo test --test imagination",
         "eventcenter walk",
         "eventcenter run --fast",
+        "eventctl schema",
+        "eventctl schema guess",
+        "eventctl schema check --fast",
+        "eventctl adopt --everything",
         "eventcenter crds | kubectl apply -f nowhere.yaml",
         "kubectl apply -f examples/nowhere",
         "kubectl party",

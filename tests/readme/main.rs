@@ -227,3 +227,13 @@ fn metrics_and_reasons_are_those_of_the_program() {
         assert!(reason.parse::<Reason>().is_ok(), "{reason}");
     }
 }
+
+/// Every rule by which a schema is refused, in the order of the program, and no other.
+#[test]
+fn the_rules_for_schemas_are_those_of_the_program() {
+    let page = read("docs/schemas.md");
+    let told =
+        section(&page, "## Rules").lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let rules: Vec<&str> = eventcenter::domain::schema::Rule::ALL.iter().map(|rule| rule.as_str()).collect();
+    assert_eq!(told.collect::<Vec<_>>(), rules);
+}

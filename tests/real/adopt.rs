@@ -69,3 +69,77 @@ async fn one_with_other_replicas_is_refused_with_the_way_out() {
     );
     t.made("orders", "replicas: 1").await;
 }
+
+/// Runs eventctl: what it printed, or its complaint.
+fn eventctl(t: &Fixture, words: &[&str]) -> Result<String, String> {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_eventctl"));
+    command.arg("adopt").args(words).env("KUBECONFIG", &t.stage.kubeconfig);
+    let output = command.output().expect("it runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+}
+
+#[tokio::test]
+async fn what_eventctl_writes_changes_nothing_when_it_is_applied() {
+    let t = Fixture::new("adopt").await;
+    let config = [
+        ("retention.ms", "604800000"),
+        ("cleanup.policy", "compact"),
+        ("min.cleanable.dirty.ratio", "0.25"),
+        ("preallocate", "true"),
+        ("max.message.bytes", "2097152"),
+    ];
+    let (orders, odd) = (t.name("orders"), t.name("Odd_Name"));
+    let before = [t.stage.kafka.create(&orders, 3, &config).await, t.stage.kafka.create(&odd, 1, &[]).await];
+    let bootstrap = t.stage.kafka.bootstrap();
+    let written = eventctl(&t, &[&orders, &odd, "--bootstrap", bootstrap]).expect("it writes");
+    assert!(written.contains("time: 7d") && written.contains("cleanupPolicy: Compact"), "{written}");
+    for document in written.split("---\n") {
+        t.apply(&crate::support::yaml(document)).await;
+    }
+    for name in ["orders", "odd-name"] {
+        let topic = t.ready(name).await;
+        assert!(has(&topic, "InSync=True") && topic.metadata.namespace.as_ref() == Some(&t.namespace));
+    }
+    assert_eq!([t.stage.kafka.topic(&orders).await, t.stage.kafka.topic(&odd).await], before.map(Some));
+}
+
+#[tokio::test]
+async fn eventctl_logs_in_by_a_file_and_says_what_it_cannot_do() {
+    let t = Fixture::on(crate::support::Stage::secure(), "adopt").await;
+    let environment = crate::support::Stage::environment();
+    let (orders, nobodys) = (t.name("orders"), format!("nobody-{}.orders", t.namespace));
+    t.stage.kafka.create(&orders, 1, &[]).await;
+    t.stage.kafka.create(&nobodys, 1, &[]).await;
+    let file = environment.sasl_clients.join("admin.properties");
+    let secure = ["--bootstrap", t.stage.kafka.bootstrap(), "--kafka-config", file.to_str().expect("a path")];
+    let asked = |words: &[&str]| eventctl(&t, &[words, &secure[..]].concat());
+
+    let written = asked(&[&orders, "--cluster", "secure"]).expect("it writes");
+    t.apply(&crate::support::yaml(&written)).await;
+    t.ready("orders").await;
+
+    let all = asked(&["--all"]).expect("it writes");
+    assert!(all.contains(&format!("\n  namespace: {}\n", t.namespace)), "{all}");
+    assert!(all.contains(&format!("# {nobodys} begins with the prefix of no tenant")), "{all}");
+    let refused = asked(&[&nobodys]).expect_err("it is nobody's");
+    assert!(refused.contains("make one whose spec.topicPrefix it begins with"), "{refused}");
+    let placed = asked(&[&nobodys, "--namespace", "somewhere"]).expect("it writes");
+    assert!(placed.contains("namespace: somewhere\n") && placed.contains(&format!("topicName: {nobodys}")));
+    let missing = asked(&["nothing.of-that-name"]).expect_err("it is not there");
+    assert!(
+        missing.contains("begins with the prefix of no tenant") || missing.contains("has no topic"),
+        "{missing}"
+    );
+
+    let mut tenants = tempfile::NamedTempFile::new().expect("a file");
+    let tenant = format!(
+        "apiVersion: eventcenter.io/v1alpha1\nkind: Tenant\nmetadata: {{name: n}}\nspec: {{namespaces: [theirs], topicPrefix: nobody-{}.}}\n",
+        t.namespace
+    );
+    std::io::Write::write_all(&mut tenants, tenant.as_bytes()).expect("it is written");
+    let path = tenants.path().to_str().expect("a path").to_owned();
+    let found = asked(&[&nobodys, "--tenants", &path]).expect("it writes");
+    assert!(found.contains("name: orders\n  namespace: theirs\n"), "{found}");
+    t.stage.kafka.delete(&nobodys).await;
+}

@@ -66,7 +66,7 @@ driftPolicy: Report
     let status = topic.status.expect("a status");
     assert_eq!(status.config, kafka.config);
     assert_eq!(status.topic_id, Some(kafka.id));
-    assert_eq!(topic.metadata.finalizers, Some(vec!["eventcenter.io/delete-kafka-topic".to_owned()]));
+    assert_eq!(topic.metadata.finalizers, Some(vec!["eventcenter.io/clean-up-kafka".to_owned()]));
     assert!(t.kafka_topic("orders").await.is_none(), "the name that is given is the only one");
 }
 
@@ -159,7 +159,7 @@ async fn kubectl_shows_what_matters() {
     }
     let cluster = t.kubectl(&["get", "eckafka", "main"]).expect("a cluster");
     let words: Vec<Vec<_>> = cluster.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(words[0], ["NAME", "READY", "REASON", "BROKERS", "DEFAULT", "AGE"]);
+    assert_eq!(words[0], ["NAME", "READY", "REASON", "BROKERS", "DEFAULT", "UNREGISTERED", "AGE"]);
     assert_eq!(words[1][..5], ["main", "True", "Available", "1", "true"]);
     t.kubectl(&["wait", "--for=condition=Ready", "--timeout=5s", "eventtopic/orders"])
         .expect("kstatus' word");

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use xtask::kafka::{BrokerOptions, KafkaBroker, Profile};
 
-const FINALIZER: &str = "eventcenter.io/delete-kafka-topic";
+const FINALIZER: &str = "eventcenter.io/clean-up-kafka";
 
 fn finalizers(topic: &EventTopic) -> &[String] {
     topic.metadata.finalizers.as_deref().unwrap_or_default()

@@ -14,6 +14,9 @@
 
 mod support;
 
+mod access;
+mod access_crash;
+mod admission;
 mod adopt;
 mod clusters;
 mod command_line;
@@ -24,12 +27,18 @@ mod create;
 mod crowd;
 mod deletion;
 mod drift;
+mod event_type;
 mod hold;
 mod isolation;
 mod leader;
 mod outage;
+mod quota;
 mod refusal;
 mod schema;
+mod schemas;
 mod security;
 mod shape;
+mod suspended;
 mod tenancy;
+mod unregistered;
+mod webhook;

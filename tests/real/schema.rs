@@ -48,7 +48,19 @@ fn topic_rules() -> Vec<(String, &'static str)> {
         ("owner: {contact: me}", "spec.owner.team: Required value"),
         ("owner: {team: ''}", "spec.owner.team in body should be at least 1 chars long"),
         ("eventTypes: [{name: 'order created'}]", "spec.eventTypes[0].name in body should match"),
-        ("eventTypes: [{name: A.B}, {name: A.B}]", "duplicate"),
+        ("eventTypes: [{name: a.b, version: 0}]", "spec.eventTypes[0].version in body should be greater than or equal to 1"),
+        ("eventTypes: [{name: a.b, schema: [1]}]", ".spec.eventTypes[0].schema: expected map, got"),
+        ("eventTypes: [{name: a.b, schema: {}, schemaFrom: {configMapKeyRef: {name: a, key: b}}}]", "spec.eventTypes: schema and schemaFrom are both set: keep one of them"),
+        ("eventTypes: [{name: a.b, schemaFrom: {configMapKeyRef: {name: a}}}]", "spec.eventTypes[0].schemaFrom.configMapKeyRef.key: Required value"),
+        ("compatibility: {mode: backward}", r#"spec.compatibility.mode: Unsupported value: "backward": supported values: "BACKWARD", "BACKWARD_TRANSITIVE", "FORWARD", "FORWARD_TRANSITIVE", "FULL", "FULL_TRANSITIVE", "NONE""#),
+        ("compatibility: {policy: lenient}", r#"spec.compatibility.policy: Unsupported value: "lenient": supported values: "Lenient", "Strict""#),
+        ("access: [{principal: 'Group:alice', operations: [Read]}]", "spec.access[0].principal in body should match"),
+        ("access: [{principal: 'User:alice'}]", "spec.access[0].operations: Required value"),
+        ("access: [{principal: 'User:alice', operations: []}]", "spec.access[0].operations in body should have at least 1 items"),
+        ("access: [{principal: 'User:alice', operations: [Delete]}]", r#"spec.access[0].operations[0]: Unsupported value: "Delete": supported values: "Read", "Write", "Describe", "DescribeConfigs""#),
+        ("access: [{principal: 'User:a', operations: [Read]}, {principal: 'User:a', operations: [Write]}]", "duplicate"),
+        ("access: [{principal: 'User:alice', operations: [Write], groups: [shop.g]}]", "spec.access: groups are for who may read: add Read to operations, or remove groups"),
+        ("access: [{principal: 'User:alice', operations: [Read], groups: ['a*b']}]", "spec.access[0].groups[0] in body should match"),
         ("eventTypes: [{description: nameless}]", "name"),
         ("partitons: 3", ".spec.partitons: field not declared in schema"),
     ]
@@ -93,6 +105,10 @@ async fn every_rule_of_an_event_topic_is_kept() {
         "config: {flush.messages: 9223372036854775807, preallocate: \"true\", cleanup.policy: \"compact,delete\"}",
         "{config: {segment.ms: 5}, ignoreConfig: [flush.ms]}",
         "eventTypes: [{name: Order.Created.v1}, {name: SKU_1.Made}, {name: Order}]",
+        "eventTypes: [{name: user.created}, {name: user.created, version: 2}]",
+        "{eventTypes: [{name: a.b, schema: {type: object, anything: [1, {b: c}]}}], compatibility: {mode: FULL_TRANSITIVE, policy: Strict}}",
+        "eventTypes: [{name: a.b, schemaFrom: {configMapKeyRef: {name: schemas, key: a.json}}}]",
+        "access: [{principal: 'User:alice', operations: [Read], groups: [shop.billing, 'shop.b*']}, {principal: 'User:*', operations: [Describe, DescribeConfigs, Write]}]",
         "{owner: {team: checkout}, description: ''}",
         "topicName: '...'",
     ] {
@@ -124,6 +140,24 @@ async fn every_rule_of_a_tenant_and_a_cluster_is_kept() {
         ("topicPrefix: '.'", "spec.topicPrefix in body should"),
         ("topicPrefix: 'a b.'", "spec.topicPrefix in body should match"),
         ("clusters: ['']", "spec.clusters[0] in body should be at least 1 chars long"),
+        ("quotas: {topics: -1}", "spec.quotas.topics in body should be greater than or equal to 0"),
+        (
+            "quotas: {retentionTime: unlimited}",
+            "spec.quotas.retentionTime: write a number and its unit (ms, s, m, h, d or w), such as 30d",
+        ),
+        (
+            "quotas: {retentionSize: 1GB}",
+            "spec.quotas.retentionSize: write a number of bytes, alone or with Ki, Mi, Gi, Ti, Pi, k, M, G, T or P, such as 500Gi",
+        ),
+        ("quotas: {messageSize: big}", "spec.quotas.messageSize: write a number of bytes"),
+        (
+            "naming: {conventions: [entity]}",
+            r#"spec.naming.conventions[0]: Unsupported value: "entity": supported values: "Entity", "Service", "System", "Dotted""#,
+        ),
+        (
+            "whenSuspended: Delete",
+            r#"spec.whenSuspended: Unsupported value: "Delete": supported values: "KeepRunning", "Stop""#,
+        ),
         ("namespace: [a]", ".spec.namespace: field not declared in schema"),
     ] {
         refused("Tenant", "refused", spec, why).await;
@@ -147,6 +181,11 @@ async fn every_rule_of_a_tenant_and_a_cluster_is_kept() {
     let dry_run = PatchParams::apply("tests").force().dry_run();
     for (kind, spec) in [
         ("Tenant", "{}"),
+        ("Tenant", "{suspended: true, whenSuspended: Stop, naming: {conventions: [Entity, Dotted]}}"),
+        (
+            "Tenant",
+            "quotas: {topics: 0, partitions: 10, subscriptions: 1, tasks: 1, retentionTime: 30d, retentionSize: 500Gi, messageSize: '1000000'}",
+        ),
         ("Tenant", "{namespaces: [a, b-1], topicPrefix: a_, clusters: [x], description: what}"),
         ("KafkaCluster", "bootstrapServers: ['kafka-0.kafka:9092', '[::1]:9092', '10.0.0.1:1']"),
         ("KafkaCluster", "{bootstrapServers: ['a:1'], tls: {}, sasl: {secret: {name: x}}}"),

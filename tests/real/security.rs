@@ -29,6 +29,14 @@ async fn with_the_documented_rights_everything_works() {
     t.in_kafka("orders", "changed", |topic| topic.partitions == 3 && topic.config.len() == 1).await;
     t.made("orders", "{cluster: secure, partitions: 3, deletionPolicy: Delete}").await;
     t.in_kafka("orders", "changed", |topic| topic.config.is_empty()).await;
+    let access =
+        format!("[{{principal: 'User:alice', operations: [Read, Write], groups: [{}]}}]", t.name("readers"));
+    t.made(
+        "orders",
+        &format!("{{cluster: secure, partitions: 3, deletionPolicy: Delete, access: {access}}}"),
+    )
+    .await;
+    t.condition("orders", "AccessInForce=True Available").await;
     t.remove("orders").await;
     t.deleted("orders").await;
 }

@@ -16,8 +16,8 @@ use crate::{
     controlplane::{ControlPlane, ControlPlaneOptions},
     kafka::{BrokerOptions, KafkaBroker, Profile},
     kubectl::Kubectl,
-    operator::{Operator, OperatorOptions},
-    prerequisites,
+    operator::{Operator, OperatorOptions, webhook_url},
+    port, prerequisites,
     procfs::Identity,
 };
 
@@ -46,6 +46,8 @@ pub struct OperatorPlan {
     pub program: PathBuf,
     /// Arguments after `eventcenter run`.
     pub arguments: Vec<String>,
+    /// Whether the API server asks it before it stores anything.
+    pub webhook: bool,
 }
 
 /// Everything that an environment consists of.
@@ -167,7 +169,19 @@ impl Environment {
     fn start_operator(&mut self, plan: &OperatorPlan) -> Result<()> {
         let mut options = OperatorOptions::new(&plan.program, &self.operator_kubeconfig);
         options.arguments.clone_from(&plan.arguments);
-        self.operator = Some(Operator::start(&options, &self.folder.join("operator.log"))?);
+        let log = self.folder.join("operator.log");
+        if !plan.webhook {
+            self.operator = Some(Operator::start(&options, &log)?);
+            return Ok(());
+        }
+        let operator = port::retry_if_taken(|| {
+            let webhook = port::free()?;
+            // Before the operator is ready: it is when the API server trusts it.
+            self.kubectl().install_webhook(&plan.program, &webhook_url(webhook), &self.folder)?;
+            options.webhook = Some(webhook);
+            Operator::start(&options, &log)
+        });
+        self.operator = Some(operator?);
         Ok(())
     }
 
@@ -235,6 +249,9 @@ impl Environment {
         }
         if let Some(operator) = &self.operator {
             set("METRICS_URL", operator.metrics_url());
+            if let Some(url) = operator.webhook_url() {
+                set("WEBHOOK_URL", url);
+            }
         }
         set("OPERATOR_KUBECONFIG", path(&self.operator_kubeconfig));
         for component in self.components() {

@@ -70,6 +70,15 @@ impl Kubectl {
         Ok(count)
     }
 
+    /// Has the API server ask the webhook at this address from now on, with the operator's own manifests.
+    pub fn install_webhook(&self, operator: &Path, url: &str, folder: &Path) -> Result<()> {
+        let mut manifests = process::mortal(operator);
+        manifests.args(["webhooks", "--url", url]);
+        let file = folder.join("webhooks.yaml");
+        fs::write(&file, process::run(manifests)?)?;
+        self.apply(&file).map(drop)
+    }
+
     /// Makes the operator's namespace and, if the repository has them, its account and rights. Returns the kubeconfig
     /// the operator is to use: the account's own, so that its rights are really tried, or else this one.
     pub fn prepare_operator(&self, repository: &Path, folder: &Path) -> Result<PathBuf> {

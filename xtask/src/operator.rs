@@ -32,6 +32,8 @@ pub struct OperatorOptions {
     pub variables: Vec<(String, String)>,
     /// The port for health and metrics; a free one if not given.
     pub port: Option<u16>,
+    /// The port for the webhook, if it is to answer reviews as well.
+    pub webhook: Option<u16>,
     /// Whether to wait until it is ready. A second replica is not until the first one is gone.
     pub wait: bool,
 }
@@ -45,6 +47,7 @@ impl OperatorOptions {
             arguments: Vec::new(),
             variables: Vec::new(),
             port: None,
+            webhook: None,
             wait: true,
         }
     }
@@ -55,6 +58,7 @@ impl OperatorOptions {
 pub struct Operator {
     service: Service,
     port: u16,
+    webhook: Option<u16>,
 }
 
 impl Operator {
@@ -63,10 +67,11 @@ impl Operator {
         port::retry_if_taken(|| {
             let port = options.port.map_or_else(port::free, Ok)?;
             let mut command = process::mortal(&options.program);
-            command.arg("run").args(arguments(&options.arguments, port));
+            command.arg("run").args(arguments(&options.arguments, port, options.webhook));
             command.env("KUBECONFIG", &options.kubeconfig).env("RUST_BACKTRACE", "1");
             command.envs(options.variables.iter().map(|(key, value)| (key, value)));
-            let mut operator = Self { service: Service::start("the operator", command, log)?, port };
+            let service = Service::start("the operator", command, log)?;
+            let mut operator = Self { service, port, webhook: options.webhook };
             if options.wait {
                 operator.wait_ready(READY)?;
             }
@@ -101,6 +106,11 @@ impl Operator {
     /// Where the metrics are.
     pub fn metrics_url(&self) -> String {
         format!("http://127.0.0.1:{}/metrics", self.port)
+    }
+
+    /// Where the API server finds its webhook, if it has one.
+    pub fn webhook_url(&self) -> Option<String> {
+        self.webhook.map(webhook_url)
     }
 
     /// Status and body of one of its pages, if it answers.
@@ -144,9 +154,22 @@ impl Operator {
     }
 }
 
+/// Where a webhook is that listens on this port.
+pub fn webhook_url(port: u16) -> String {
+    format!("https://127.0.0.1:{port}")
+}
+
 /// The given arguments, after those that they leave out.
-fn arguments(given: &[String], port: u16) -> Vec<String> {
-    let defaults = [("--listen", format!("127.0.0.1:{port}")), ("--namespace", NAMESPACE.to_owned())];
+fn arguments(given: &[String], port: u16, webhook: Option<u16>) -> Vec<String> {
+    let mut defaults = vec![("--listen", format!("127.0.0.1:{port}")), ("--namespace", NAMESPACE.to_owned())];
+    if let Some(port) = webhook {
+        defaults.extend([
+            ("--roles", "controllers,webhook".to_owned()),
+            ("--webhook-listen", format!("127.0.0.1:{port}")),
+            // No Service has to notice that it goes.
+            ("--webhook-drain", "100ms".to_owned()),
+        ]);
+    }
     let is_given =
         |flag: &str| given.iter().any(|word| word == flag || word.starts_with(&format!("{flag}=")));
     let mut all: Vec<String> = defaults
@@ -165,7 +188,7 @@ mod tests {
     #[test]
     fn what_is_given_is_not_set_twice() {
         let words = |given: &[&str]| {
-            arguments(&given.iter().map(ToString::to_string).collect::<Vec<_>>(), 1).join(" ")
+            arguments(&given.iter().map(ToString::to_string).collect::<Vec<_>>(), 1, None).join(" ")
         };
         assert_eq!(words(&[]), "--listen 127.0.0.1:1 --namespace eventcenter-system");
         assert_eq!(words(&["--namespace=x", "--a"]), "--listen 127.0.0.1:1 --namespace=x --a");

@@ -5,20 +5,44 @@ use kube::runtime::controller::Action;
 
 use super::super::connections::Reach;
 use super::super::{Context, Watched};
-use super::{Ended, has_finalizer, report, visit};
+use super::{Ended, access, has_finalizer, report, visit};
 use crate::api::{DELETE_FINALIZER, EventTopic};
 use crate::cluster::{Note, NoteKind, WriteError};
 use crate::domain::topic::Identity;
+use crate::domain::topic::access::Parting;
 use crate::domain::topic::farewell::Farewell;
 use crate::domain::topic::status::Outcome;
 use crate::domain::{Refusal, backoff};
 
-/// Deletes the Kafka topic if that is wanted, then lets the resource go.
+/// Takes the access away, deletes the Kafka topic if that is wanted, then lets the resource go.
 pub(super) async fn leave(topic: &EventTopic, context: &Context) -> Ended {
     if !has_finalizer(topic) {
         return Ok((Reason::Deleting, Action::await_change()));
     }
-    match context.world.farewell(topic) {
+    let parting = context.world.now().parting(topic);
+    match parting {
+        Parting::Nothing => {}
+        Parting::Withdraw(identity, acls) => {
+            if let Err((refusal, stalled)) = access::withdraw(&acls, &identity, context).await {
+                let message = format!(
+                    "taking away the access to Kafka topic {}: {}. Set the annotation eventcenter.io/managed: \"false\" to \
+                     let the resource go and leave topic and ACLs in Kafka",
+                    identity.topic, refusal.message
+                );
+                let refusal = Refusal { message, ..refusal };
+                return report::report(topic, &Outcome::Failed { refusal, stalled }, None, context).await;
+            }
+        }
+        Parting::Keep(message) => {
+            tracing::warn!("{message}");
+            context.cluster.note(topic, Note { kind: NoteKind::Warning, reason: "Retained", message });
+        }
+        Parting::Wait(refusal) => {
+            return report::report(topic, &Outcome::Refused(refusal), None, context).await;
+        }
+    }
+    let farewell = context.world.now().farewell(topic);
+    match farewell {
         Farewell::DeleteKafkaTopic(identity) => match delete(&identity, context).await {
             Ok(()) => {
                 let message =
@@ -32,7 +56,7 @@ pub(super) async fn leave(topic: &EventTopic, context: &Context) -> Ended {
                     identity.topic, refusal.message
                 );
                 let refusal = Refusal { message, ..refusal };
-                return report::report(topic, &Outcome::Failed { refusal, stalled }, context).await;
+                return report::report(topic, &Outcome::Failed { refusal, stalled }, None, context).await;
             }
         },
         Farewell::Release(why) => {
@@ -40,7 +64,9 @@ pub(super) async fn leave(topic: &EventTopic, context: &Context) -> Ended {
             tracing::info!("{message}");
             context.cluster.note(topic, Note { kind: NoteKind::Normal, reason: "Retained", message });
         }
-        Farewell::Wait(refusal) => return report::report(topic, &Outcome::Refused(refusal), context).await,
+        Farewell::Wait(refusal) => {
+            return report::report(topic, &Outcome::Refused(refusal), None, context).await;
+        }
     }
     release(topic, context).await?;
     Ok((Reason::Deleting, Action::await_change()))

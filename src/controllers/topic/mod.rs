@@ -1,9 +1,12 @@
 //! EventTopics: observe, plan, apply, report.
 
+mod access;
 mod leave;
 mod report;
+pub(super) mod schema;
 mod visit;
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -16,13 +19,14 @@ use kube::runtime::watcher::{self, Event};
 use super::connections::Reach;
 use super::trigger::Fingerprint;
 use super::{Context, Watched};
-use crate::api::{DELETE_FINALIZER, EventTopic};
+use crate::api::{DELETE_FINALIZER, DeletionPolicy, EventTopic};
 use crate::cluster::WriteError;
 use crate::domain::backoff;
 use crate::domain::topic::claim::Resource;
 use crate::domain::topic::farewell::wants_finalizer;
 use crate::domain::topic::status::Outcome;
-use crate::domain::topic::{Right, attention};
+use crate::domain::topic::{Declared, Identity, Right, attention};
+use crate::kafka::Kafka;
 
 /// The topics worth a reconcile. Keeps the world true on the way.
 pub(super) fn watched(
@@ -34,19 +38,23 @@ pub(super) fn watched(
         let passed = match event {
             Ok(Event::Apply(topic)) => {
                 if let Ok(topic) = &topic.0 {
-                    wake(&context, context.world.seen(topic));
+                    let concerned = context.world.now().seen(topic);
+                    wake(&context, concerned);
                 }
                 notices(&context, &topic).then_some(Ok(topic))
             }
             Ok(Event::InitApply(topic)) => notices(&context, &topic).then_some(Ok(topic)),
             Ok(Event::Delete(topic)) => {
                 context.wake_topics.forget(&topic);
-                wake(&context, context.world.gone(&Resource::of(&topic)));
+                let concerned = context.world.now().gone(&Resource::of(&topic));
+                wake(&context, concerned);
                 None
             }
             Ok(Event::InitDone) => {
                 let topics = context.topics.state();
-                wake(&context, context.world.all(topics.iter().filter_map(|topic| topic.0.as_ref().ok())));
+                let concerned =
+                    context.world.now().all(topics.iter().filter_map(|topic| topic.0.as_ref().ok()));
+                wake(&context, concerned);
                 None
             }
             Ok(Event::Init) => None,
@@ -78,7 +86,7 @@ fn has_finalizer(topic: &EventTopic) -> bool {
 #[tracing::instrument(name = "eventtopic", skip_all, fields(
     namespace = %topic.namespace().unwrap_or_default(),
     resource = %topic.name_any(),
-    tenant = context.world.tenant_of(&topic.namespace().unwrap_or_default()),
+    tenant = context.world.now().tenant_of(&topic.namespace().unwrap_or_default()),
 ))]
 pub(super) async fn reconcile(
     topic: Arc<Watched<EventTopic>>,
@@ -103,27 +111,56 @@ pub(super) async fn reconcile(
 type Ended = Result<(Reason, Action), WriteError>;
 
 async fn manage(topic: &EventTopic, context: &Context) -> Ended {
-    let outcome = match context.world.right(topic) {
-        Ok(Right::Paused) => Outcome::Paused,
+    let right = context.world.now().decide(topic);
+    let (outcome, access) = match right {
+        Ok(Right::Paused) => (Outcome::Paused, None),
         Ok(Right::Unmanaged) => {
             leave::release(topic, context).await?;
-            Outcome::Unmanaged
+            (Outcome::Unmanaged, None)
         }
         Ok(Right::Managed(identity, declared)) => match context.connections.reach(&identity.cluster) {
             // The first that is known of the cluster wakes this topic again.
             Reach::Unknown => return Ok((Reason::Progressing, Action::await_change())),
             Reach::Away(reason) => {
-                Outcome::Failed { refusal: visit::away(&identity, reason), stalled: false }
+                (Outcome::Failed { refusal: visit::away(&identity, reason), stalled: false }, None)
             }
             Reach::Answers(kafka) => {
                 // Before anything exists that would have to be deleted with the resource.
                 finalizer(topic, context).await?;
-                visit::visit(topic, identity, &declared, &kafka, context).await
+                return bring_about(topic, identity, &declared, &kafka, context).await;
             }
         },
-        Err(refusal) => Outcome::Refused(refusal),
+        Ok(Right::Stopped(identity, refusal)) => access::stop(topic, &identity, refusal, context).await,
+        Err(refusal) => (Outcome::Refused(refusal), None),
     };
-    report::report(topic, &outcome, context).await
+    report::report(topic, &outcome, access.as_ref(), context).await
+}
+
+/// Registers the schemas, gives the Kafka topic what is declared, then the access to it.
+async fn bring_about(
+    topic: &EventTopic,
+    identity: Identity,
+    declared: &Declared,
+    kafka: &Kafka,
+    context: &Context,
+) -> Ended {
+    let known = schema::schemas(topic, context).await?;
+    let mut outcome = visit::visit(topic, identity.clone(), declared, kafka, context).await;
+    if let Outcome::Applied { schemas, .. } = &mut outcome {
+        *schemas = known;
+    }
+    // A value that Kafka refuses does not keep access from being taken away.
+    let answers = !matches!(outcome, Outcome::Failed { stalled: false, .. });
+    let (topic, access) = match answers {
+        true => access::enforce(topic, &identity, declared, kafka, context).await?,
+        false => (Cow::Borrowed(topic), None),
+    };
+    let ended = report::report(&topic, &outcome, access.as_ref(), context).await?;
+    let is_over = topic.spec.access.is_empty() && access.is_some_and(|access| access.acls.is_empty());
+    if is_over && topic.spec.deletion_policy == DeletionPolicy::Retain && has_finalizer(&topic) {
+        leave::release(&topic, context).await?;
+    }
+    Ok(ended)
 }
 
 async fn finalizer(topic: &EventTopic, context: &Context) -> Result<(), WriteError> {

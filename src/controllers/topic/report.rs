@@ -12,12 +12,18 @@ use crate::api::{DriftAction, EventTopic, EventTopicStatus};
 use crate::cluster::{Note, NoteKind, WriteError};
 use crate::domain::backoff;
 use crate::domain::condition::{self, Conditions, Health, READY};
-use crate::domain::topic::status::{Outcome, status};
+use crate::domain::topic::access::{ACCESS_IN_FORCE, Standing};
+use crate::domain::topic::status::{Outcome, found, status};
 
 /// Says how a visit went, if there is anything new to say.
-pub(super) async fn report(topic: &EventTopic, outcome: &Outcome, context: &Context) -> Ended {
+pub(super) async fn report(
+    topic: &EventTopic,
+    outcome: &Outcome,
+    access: Option<&Standing>,
+    context: &Context,
+) -> Ended {
     let now = (context.clock)();
-    let after = status(topic, outcome, now);
+    let after = status(topic, outcome, access, now);
     let ready = condition::find(&after.conditions, READY);
     let reason = ready.and_then(|ready| ready.reason.parse().ok()).unwrap_or(Reason::Internal);
     let written = write(context, &context.wake_topics, topic, &after).await?;
@@ -25,25 +31,48 @@ pub(super) async fn report(topic: &EventTopic, outcome: &Outcome, context: &Cont
         tracing::info!(reason = note.reason, "{}", note.message);
         context.cluster.note(topic, note);
     }
-    if let Outcome::Applied { drift: Some(found), .. } = outcome {
+    if let Some(note) = unenforced(topic.status.as_ref(), &after).filter(|_| written) {
+        tracing::info!(reason = note.reason, "{}", note.message);
+        context.cluster.note(topic, note);
+    }
+    if let Outcome::Applied { drift, .. } = outcome
+        && let Some(found) = found(drift.as_ref(), access)
+    {
         context.metrics.drift("EventTopic", action_word(found.action));
     }
     if ready.is_some_and(|ready| ready.status == "True") {
         context.wake_topics.in_force(topic);
     }
-    Ok((reason, next_visit(outcome, &after, now)))
+    Ok((reason, next_visit(outcome, access, &after, now)))
 }
 
-fn next_visit(outcome: &Outcome, after: &EventTopicStatus, now: jiff::Timestamp) -> Action {
+fn next_visit(
+    outcome: &Outcome,
+    access: Option<&Standing>,
+    after: &EventTopicStatus,
+    now: jiff::Timestamp,
+) -> Action {
+    let again = || Action::requeue(backoff::pause(condition::failing_since(&after.conditions), now));
     match outcome {
-        Outcome::Failed { .. } => {
-            Action::requeue(backoff::pause(condition::failing_since(&after.conditions), now))
-        }
+        Outcome::Failed { .. } => again(),
+        Outcome::Applied { .. } if access.is_some_and(|access| access.obstacle().is_some()) => again(),
         // The watch, the resync and the world wake it.
         Outcome::Applied { .. } | Outcome::Refused(_) | Outcome::Paused | Outcome::Unmanaged => {
             Action::await_change()
         }
     }
+}
+
+/// What is worth an Event besides: that access is not enforced, which leaves `Ready` as it is.
+fn unenforced(before: Option<&EventTopicStatus>, after: &EventTopicStatus) -> Option<Note> {
+    let reason = Reason::AuthorizerMissing.as_str();
+    let is_so = |status: &EventTopicStatus| {
+        condition::find(&status.conditions, ACCESS_IN_FORCE)
+            .filter(|access| access.reason == reason)
+            .map(|access| access.message.clone())
+    };
+    let message = is_so(after).filter(|_| before.and_then(is_so).is_none())?;
+    Some(Note { kind: NoteKind::Warning, reason, message })
 }
 
 /// What is worth an Event besides: drift that was not told before.

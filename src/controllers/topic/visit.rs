@@ -58,8 +58,13 @@ async fn observe_and_apply(
     let plan = plan(declared, observed.as_ref(), applied, known_id);
     let observed = apply(&plan.changes, identity, observed, kafka).await?;
     let visited = Visited::leaving(observed.as_ref(), !plan.changes.is_empty(), Instant::now());
-    let outcome =
-        Outcome::Applied { identity: identity.clone(), observed, refusals: plan.refusals, drift: plan.drift };
+    let outcome = Outcome::Applied {
+        identity: identity.clone(),
+        observed,
+        refusals: plan.refusals,
+        drift: plan.drift,
+        schemas: None,
+    };
     Ok((outcome, visited))
 }
 

@@ -1,10 +1,11 @@
-//! Who owns a Kafka topic that several resources stand for: the oldest of them.
+//! Who owns what several resources stand for, a Kafka topic or an event type: the oldest of them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::Identity;
 use crate::api::EventTopic;
 use crate::domain::age;
 
@@ -17,7 +18,7 @@ pub struct Claim {
     /// loses what they have.
     pub newcomer: bool,
     /// Its uid, which settles what is left.
-    pub uid: String,
+    pub uid: Arc<str>,
     /// The resource.
     pub resource: Resource,
 }
@@ -28,17 +29,17 @@ impl Claim {
     pub fn of(topic: &EventTopic) -> Self {
         let (made, uid) = age(topic);
         let had = topic.status.as_ref().is_some_and(|status| status.topic_name.is_some());
-        Self { made, newcomer: !had, uid, resource: Resource::of(topic) }
+        Self { made, newcomer: !had, uid: uid.into(), resource: Resource::of(topic) }
     }
 }
 
-/// An EventTopic by namespace and name.
+/// An EventTopic by namespace and name. Many maps have it as their key, so its texts are shared.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Resource {
     /// Its namespace.
-    pub namespace: String,
+    pub namespace: Arc<str>,
     /// Its name.
-    pub name: String,
+    pub name: Arc<str>,
 }
 
 impl std::fmt::Display for Resource {
@@ -47,82 +48,97 @@ impl std::fmt::Display for Resource {
     }
 }
 
-/// All claims, kept while resources come and go.
-#[derive(Debug, Default)]
-pub struct Claims {
-    by_topic: HashMap<Identity, BTreeSet<Claim>>,
-    by_resource: HashMap<Resource, (Identity, Claim)>,
+/// All claims to things of one kind, such as Kafka topics, kept while resources come and go.
+#[derive(Debug)]
+pub struct Claims<K> {
+    /// In order. Nearly all are of one claim, for which a tree would take ten times the memory.
+    by_thing: HashMap<K, Vec<Claim>>,
+    by_resource: HashMap<Resource, (Vec<K>, Claim)>,
 }
 
-impl Claims {
+impl<K> Default for Claims<K> {
+    fn default() -> Self {
+        Self { by_thing: HashMap::new(), by_resource: HashMap::new() }
+    }
+}
+
+impl<K: Clone + Eq + Hash + Ord> Claims<K> {
     /// Notes what a resource stands for now, or that it stands for nothing. Returns the resources
     /// whose right has changed by that and that have to be looked at again, itself left out.
-    pub fn set(&mut self, claim: &Claim, identity: Option<Identity>) -> Vec<Resource> {
-        if self.by_resource.get(&claim.resource).map(|(known, by)| (known, by))
-            == identity.as_ref().map(|i| (i, claim))
-        {
-            return Vec::new();
+    pub fn set(&mut self, claim: &Claim, things: impl IntoIterator<Item = K>) -> Vec<Resource> {
+        let mut things: Vec<K> = things.into_iter().collect();
+        things.sort();
+        things.dedup();
+        match self.by_resource.get(&claim.resource) {
+            Some((known, by)) if *known == things && by == claim => return Vec::new(),
+            None if things.is_empty() => return Vec::new(),
+            _ => {}
         }
         let mut affected = self.remove(&claim.resource);
-        if let Some(identity) = identity {
-            let claims = self.by_topic.entry(identity.clone()).or_default();
-            let owner_before = claims.first().cloned();
-            claims.insert(claim.clone());
-            // Only the arrival of an older one takes the topic away from its owner.
-            if let Some(owner) = owner_before.filter(|owner| claim < owner) {
-                affected.push(owner.resource);
+        for thing in &things {
+            let claims = self.by_thing.entry(thing.clone()).or_default();
+            // Only the arrival of an older one takes the thing away from its owner.
+            if let Some(owner) = claims.first().filter(|owner| claim < owner) {
+                affected.push(owner.resource.clone());
             }
-            self.by_resource.insert(claim.resource.clone(), (identity, claim.clone()));
+            if let Err(place) = claims.binary_search(claim) {
+                claims.reserve_exact(1);
+                claims.insert(place, claim.clone());
+            }
+        }
+        if !things.is_empty() {
+            self.by_resource.insert(claim.resource.clone(), (things, claim.clone()));
         }
         affected.retain(|resource| *resource != claim.resource);
         affected
     }
 
-    /// Forgets a resource. Returns the one that owns the Kafka topic from now on, if that changes.
+    /// Forgets a resource. Returns those that own from now on what it owned.
     pub fn remove(&mut self, resource: &Resource) -> Vec<Resource> {
-        let Some((identity, claim)) = self.by_resource.remove(resource) else { return Vec::new() };
-        let Some(claims) = self.by_topic.get_mut(&identity) else { return Vec::new() };
-        let owned = claims.first() == Some(&claim);
-        claims.remove(&claim);
-        let heir = claims.first().filter(|_| owned).map(|heir| heir.resource.clone());
-        if claims.is_empty() {
-            self.by_topic.remove(&identity);
+        let Some((things, claim)) = self.by_resource.remove(resource) else { return Vec::new() };
+        let mut heirs = Vec::new();
+        for thing in &things {
+            let Some(claims) = self.by_thing.get_mut(thing) else { continue };
+            let owned = claims.first() == Some(&claim);
+            if let Ok(place) = claims.binary_search(&claim) {
+                claims.remove(place);
+            }
+            heirs.extend(claims.first().filter(|_| owned).map(|heir| heir.resource.clone()));
+            if claims.is_empty() {
+                self.by_thing.remove(thing);
+            }
         }
-        heir.into_iter().collect()
+        heirs
     }
 
-    /// The resource that owns a Kafka topic.
+    /// The resource that owns a thing.
     #[must_use]
-    pub fn owner(&self, identity: &Identity) -> Option<&Resource> {
-        self.by_topic.get(identity)?.first().map(|claim| &claim.resource)
+    pub fn owner(&self, thing: &K) -> Option<&Resource> {
+        self.by_thing.get(thing)?.first().map(|claim| &claim.resource)
     }
 
-    /// The resource that would own a Kafka topic if this one went.
+    /// The resource that would own a thing if this one went.
     #[must_use]
-    pub fn heir(&self, identity: &Identity, of: &Resource) -> Option<&Resource> {
-        self.by_topic.get(identity)?.iter().map(|claim| &claim.resource).find(|resource| *resource != of)
+    pub fn heir(&self, thing: &K, of: &Resource) -> Option<&Resource> {
+        self.by_thing.get(thing)?.iter().map(|claim| &claim.resource).find(|resource| *resource != of)
     }
 
-    /// All Kafka topics that are claimed, with their owners.
-    pub fn owned(&self) -> impl Iterator<Item = (&Identity, &Resource)> {
-        self.by_topic.iter().filter_map(|(identity, claims)| Some((identity, &claims.first()?.resource)))
-    }
-
-    /// The resources that claim anything.
-    pub fn resources(&self) -> impl Iterator<Item = &Resource> {
-        self.by_resource.keys()
+    /// All things that are claimed, with their owners.
+    pub fn owned(&self) -> impl Iterator<Item = (&K, &Resource)> {
+        self.by_thing.iter().filter_map(|(thing, claims)| Some((thing, &claims.first()?.resource)))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Identity;
     use super::*;
 
     fn claim(name: &str, second: i64) -> Claim {
         Claim {
             made: Timestamp::from_second(second).expect("in range"),
             newcomer: true,
-            uid: format!("uid-{name}"),
+            uid: format!("uid-{name}").into(),
             resource: Resource { namespace: "shop".into(), name: name.into() },
         }
     }
@@ -132,7 +148,7 @@ mod tests {
     }
 
     fn names(resources: &[Resource]) -> Vec<&str> {
-        resources.iter().map(|resource| resource.name.as_str()).collect()
+        resources.iter().map(|resource| &*resource.name).collect()
     }
 
     #[test]
@@ -178,7 +194,7 @@ mod tests {
         claims.set(&claim("a", 1), Some(identity("t")));
         claims.set(&claim("b", 2), Some(identity("t")));
         assert_eq!(names(&claims.set(&claim("a", 3), Some(identity("t")))), ["b"]);
-        assert_eq!(claims.owner(&identity("t")).map(|owner| owner.name.as_str()), Some("b"));
+        assert_eq!(claims.owner(&identity("t")).map(|owner| &*owner.name), Some("b"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::domain::Refusal;
 
 /// Written by tools that move replicas while they work (Kafka's own reassignment, Cruise Control):
 /// putting them back would undo the move.
-const ALWAYS_IGNORED: [&str; 2] =
+pub(super) const ALWAYS_IGNORED: [&str; 2] =
     ["follower.replication.throttled.replicas", "leader.replication.throttled.replicas"];
 
 /// A declaration that was read without an error: from here on nothing about it can be wrong by

@@ -3,7 +3,7 @@
 use eventcenter_sdk::Reason;
 
 use super::claim::Resource;
-use super::{Attention, Identity};
+use super::{Attention, Identity, access};
 use crate::api::{DeletionPolicy, EventTopic};
 use crate::domain::Refusal;
 
@@ -18,10 +18,12 @@ pub enum Farewell {
     Wait(Refusal),
 }
 
-/// Whether a resource needs our finalizer: only where something has to be done when it goes.
+/// Whether a resource needs our finalizer: only where something has to be done when it goes. Access
+/// goes with the resource, also where the topic stays.
 #[must_use]
 pub fn wants_finalizer(topic: &EventTopic, attention: Attention) -> bool {
-    topic.spec.deletion_policy == DeletionPolicy::Delete && attention != Attention::Unmanaged
+    let has_something = topic.spec.deletion_policy == DeletionPolicy::Delete || access::concerns(topic);
+    has_something && attention != Attention::Unmanaged
 }
 
 /// Decides what to do for a resource that is being deleted. Data is deleted only if the resource

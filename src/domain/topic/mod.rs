@@ -2,11 +2,14 @@
 //!
 //! [`mod@identity`] says which Kafka topic it stands for, [`mod@claim`] who owns it if several resources
 //! stand for the same, [`mod@right`] whether the operator may act, [`mod@declaration`] what it should look like, [`mod@plan`] what to change in Kafka
-//! for that ([`value`]: which ways of writing a value are one to Kafka), [`mod@farewell`] what to do when the resource goes, and [`mod@status`] what to say about it.
+//! for that ([`value`]: which ways of writing a value are one to Kafka), [`mod@access`] who may use the topic and [`mod@grants`] what several resources allow together, [`mod@farewell`] what to do when the resource goes, [`mod@status`] what to say about it, and [`mod@adopt`] which resource stands for a topic as it is.
 
+pub mod access;
+pub mod adopt;
 pub mod claim;
 pub mod declaration;
 pub mod farewell;
+pub mod grants;
 pub mod identity;
 pub mod plan;
 pub mod quantity;
@@ -16,9 +19,10 @@ pub mod value;
 
 pub use claim::Claims;
 pub use declaration::Declared;
+pub use grants::Grants;
 pub use identity::Identity;
 pub use plan::{Change, Observed, Plan, plan};
-pub use right::{Right, right};
+pub use right::{Entitled, Right, entitled, right};
 
 use eventcenter_sdk::Reason;
 use kube::ResourceExt;

@@ -12,18 +12,7 @@ const UNLIMITED: i64 = -1;
 /// # Errors
 /// Another form, or more than Kafka can hold (a 64-bit signed number).
 pub fn milliseconds(text: &str) -> Result<i64, Refusal> {
-    let unit = |unit: &str| {
-        Some(match unit {
-            "ms" => 1,
-            "s" => 1000,
-            "m" => 60 * 1000,
-            "h" => 3600 * 1000,
-            "d" => 24 * 3600 * 1000,
-            "w" => 7 * 24 * 3600 * 1000,
-            _ => return None,
-        })
-    };
-    scaled(text, unit).ok_or_else(|| {
+    time(text).ok_or_else(|| {
         Refusal::new(
             Reason::InvalidResource,
             format!(
@@ -39,7 +28,37 @@ pub fn milliseconds(text: &str) -> Result<i64, Refusal> {
 /// # Errors
 /// Another form, or more than Kafka can hold (a 64-bit signed number).
 pub fn bytes(text: &str) -> Result<i64, Refusal> {
-    let unit = |unit: &str| {
+    size(text).ok_or_else(|| {
+        Refusal::new(
+            Reason::InvalidResource,
+            format!(
+                "spec.retention.size: {text:?} is not a size that Kafka can keep: write a number of bytes, alone \
+                 or with Ki, Mi, Gi, Ti, Pi, k, M, G, T or P, such as 10Gi, or unlimited"
+            ),
+        )
+    })
+}
+
+/// A time in milliseconds; `unlimited` is -1. None if it is no time, or too long for 64 bits.
+#[must_use]
+pub fn time(text: &str) -> Option<i64> {
+    scaled(text, |unit| {
+        Some(match unit {
+            "ms" => 1,
+            "s" => 1000,
+            "m" => 60 * 1000,
+            "h" => 3600 * 1000,
+            "d" => 24 * 3600 * 1000,
+            "w" => 7 * 24 * 3600 * 1000,
+            _ => return None,
+        })
+    })
+}
+
+/// A number of bytes; `unlimited` is -1. None if it is no size, or too large for 64 bits.
+#[must_use]
+pub fn size(text: &str) -> Option<i64> {
+    scaled(text, |unit| {
         Some(match unit {
             "" => 1,
             "k" => 1000,
@@ -54,15 +73,6 @@ pub fn bytes(text: &str) -> Result<i64, Refusal> {
             "Pi" => 1 << 50,
             _ => return None,
         })
-    };
-    scaled(text, unit).ok_or_else(|| {
-        Refusal::new(
-            Reason::InvalidResource,
-            format!(
-                "spec.retention.size: {text:?} is not a size that Kafka can keep: write a number of bytes, alone \
-                 or with Ki, Mi, Gi, Ti, Pi, k, M, G, T or P, such as 10Gi, or unlimited"
-            ),
-        )
     })
 }
 

@@ -1,14 +1,19 @@
 //! What a resource has a right to, before Kafka is asked.
 
+use std::sync::Arc;
+
 use eventcenter_sdk::Reason;
 use kube::ResourceExt;
 
 use super::claim::Resource;
-use super::{Attention, Claims, Declared, Identity, attention, identity};
-use crate::api::EventTopic;
-use crate::domain::Refusal;
+use super::status::is_applied;
+use super::{Attention, Declared, Identity, access, attention, identity};
+use crate::api::{EventTopic, WhenSuspended};
 use crate::domain::cluster::Clusters;
-use crate::domain::tenant::Tenants;
+use crate::domain::event_type::{self, TenantType, TypeId};
+use crate::domain::quota::Demand;
+use crate::domain::tenant::{TenantFacts, Tenants};
+use crate::domain::{Refusal, World};
 
 /// What the operator may do for a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,37 +24,93 @@ pub enum Right {
     Unmanaged,
     /// Give the Kafka topic what is declared.
     Managed(Identity, Declared),
+    /// Leave the Kafka topic as it is and take away the access to it.
+    Stopped(Identity, Refusal),
 }
 
 /// Decides that from everything that is declared.
 ///
 /// # Errors
-/// A refusal with the way out: no tenant, a cluster that may not be used, a name that is not the
-/// tenant's, another resource that owns the topic, a field that breaks a rule.
-pub fn right(
-    topic: &EventTopic,
-    tenants: &Tenants,
-    clusters: &Clusters,
-    claims: &Claims,
-) -> Result<Right, Refusal> {
+/// A refusal with the way out: what [`entitled`] refuses, and any change while the tenant is
+/// suspended.
+pub fn right(topic: &EventTopic, world: &World) -> Result<Right, Refusal> {
     match attention(topic)? {
         Attention::Paused => return Ok(Right::Paused),
         Attention::Unmanaged => return Ok(Right::Unmanaged),
         Attention::Managed => {}
     }
-    let identity = identity::identity(topic, tenants, clusters)?;
+    let entitled = entitled(topic, world)?;
+    match entitled.tenant.suspended {
+        Some(WhenSuspended::Stop) => Ok(Right::Stopped(entitled.identity, suspended(&entitled.tenant))),
+        Some(WhenSuspended::KeepRunning) if !is_applied(topic) => Err(suspended(&entitled.tenant)),
+        _ => Ok(Right::Managed(entitled.identity, entitled.declared)),
+    }
+}
+
+/// What a tenant that is suspended is told about any change.
+#[must_use]
+pub fn suspended(tenant: &TenantFacts) -> Refusal {
+    Refusal::new(
+        Reason::TenantSuspended,
+        format!(
+            "tenant {} is suspended, so nothing of it can be made or changed: ask the platform's administrator to set \
+             spec.suspended: false in the Tenant",
+            tenant.name
+        ),
+    )
+}
+
+/// A declaration that keeps all rules: of its tenant, and beside all other declarations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entitled {
+    /// Whose it is.
+    pub tenant: Arc<TenantFacts>,
+    /// The Kafka topic it stands for.
+    pub identity: Identity,
+    /// What the topic should look like.
+    pub declared: Declared,
+    /// The event types it registers.
+    pub types: Vec<TypeId>,
+}
+
+/// Holds a resource against all rules. The webhook and the controllers ask the same.
+///
+/// # Errors
+/// The first rule that is broken, with the way out: no tenant, a cluster that may not be used, a
+/// name that is not the tenant's, another resource that owns the topic or an event type, a name of
+/// an event type, a field, a quota.
+pub fn entitled(topic: &EventTopic, world: &World) -> Result<Entitled, Refusal> {
     let this = Resource::of(topic);
-    match claims.owner(&identity) {
-        Some(owner) if *owner != this => Err(Refusal::new(
+    let tenant = world.tenants().of_namespace(&this.namespace)?;
+    let identity = identity::identity(topic, world.tenants(), world.clusters())?;
+    if let Some(owner) = world.claims().owner(&identity).filter(|owner| **owner != this) {
+        return Err(Refusal::new(
             Reason::ResourceConflict,
             format!(
                 "Kafka topic {} in cluster {} belongs to EventTopic {owner}, which is older: delete one of the two, or \
                  set another spec.topicName in a new EventTopic",
                 identity.topic, identity.cluster
             ),
-        )),
-        _ => Ok(Right::Managed(identity, Declared::read(topic)?)),
+        ));
     }
+    let types = event_type::types(topic, &tenant.conventions)?;
+    for id in &types {
+        let registered = TenantType { tenant: tenant.name.clone(), id: id.clone() };
+        if let Some(owner) = world.types().owner(&registered).filter(|owner| **owner != this) {
+            return Err(Refusal::new(
+                Reason::ResourceConflict,
+                format!(
+                    "spec.eventTypes: {id} is registered by EventTopic {owner}, which is older: a type has one topic \
+                     within a tenant, so remove it from one of the two"
+                ),
+            ));
+        }
+    }
+    let declared = Declared::read(topic)?;
+    access::check(topic, tenant)?;
+    tenant.limits.allow(topic, &declared)?;
+    world.ledger().room(&tenant.name, &tenant.limits, &this, Demand::of(topic))?;
+    Ok(Entitled { tenant: Arc::clone(tenant), identity, declared, types })
 }
 
 /// What a resource claims, if it may claim anything: one that is left to others claims nothing.
@@ -65,29 +126,32 @@ impl Resource {
     /// The name of a resource.
     #[must_use]
     pub fn of(resource: &impl kube::Resource) -> Self {
-        Self { namespace: resource.namespace().unwrap_or_default(), name: resource.name_any() }
+        Self { namespace: resource.namespace().unwrap_or_default().into(), name: resource.name_any().into() }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::claim::Claim;
     use super::*;
-    use crate::domain::testing::{clusters, tenants, topic};
+    use crate::domain::testing::{topic, world};
     use expect_test::{Expect, expect};
 
     /// The right of a topic while an older one, if any is given, stands beside it.
     fn check(yaml: &str, older: Option<&str>, expected: Expect) {
-        let (tenants, clusters) = (tenants(&[("shop", "{namespaces: [shop]}")]), clusters(&[("main", true)]));
-        let mut claims = Claims::default();
+        let mut world = world(&[("shop", "{namespaces: [shop]}")], &[("main", true)]);
         for topic in older.iter().map(|yaml| topic(yaml)).chain([topic(yaml)]) {
-            claims.set(&Claim::of(&topic), claimed(&topic, &tenants, &clusters));
+            world.seen(&topic);
         }
-        expected.assert_eq(&match right(&topic(yaml), &tenants, &clusters, &claims) {
+        expected.assert_eq(&print(right(&topic(yaml), &world)));
+    }
+
+    fn print(right: Result<Right, Refusal>) -> String {
+        match right {
             Ok(Right::Managed(identity, _)) => format!("managed {identity}"),
+            Ok(Right::Stopped(identity, refusal)) => format!("stopped {identity}: {refusal}"),
             Ok(right) => format!("{right:?}"),
             Err(refusal) => refusal.to_string(),
-        });
+        }
     }
 
     #[test]
@@ -133,6 +197,86 @@ mod tests {
             expect![[
                 r#"InvalidResource: metadata.annotations[eventcenter.io/paused]: the value is "true" or "false"; correct or remove it"#
             ]],
+        );
+    }
+
+    #[test]
+    fn a_type_has_one_topic() {
+        check(
+            "eventTypes: [{name: Order.Created.v1}, {name: Order.Paid.v1}]",
+            Some("{name: a-older, eventTypes: [{name: Order.Paid.v1}]}"),
+            expect![
+                "ResourceConflict: spec.eventTypes: Order.Paid.v1 is registered by EventTopic shop/a-older, which is older: a type has one topic within a tenant, so remove it from one of the two"
+            ],
+        );
+        check(
+            "eventTypes: [{name: Order.Paid.v2}]",
+            Some("{name: a-older, eventTypes: [{name: Order.Paid.v1}]}"),
+            expect!["managed shop.orders in main"],
+        );
+    }
+
+    /// The right of a topic of a tenant of which more is said.
+    fn check_tenant(tenant: &str, yaml: &str, expected: Expect) {
+        let mut world = world(&[("shop", tenant)], &[("main", true)]);
+        world.seen(&topic(yaml));
+        expected.assert_eq(&print(world.decide(&topic(yaml))));
+    }
+
+    #[test]
+    fn a_suspended_tenant_changes_nothing() {
+        const APPLIED: &str = "{status: {topicName: shop.orders, cluster: main, conditions: [{type: InSync, status: 'True', \
+                               observedGeneration: 1, reason: Available, message: '', lastTransitionTime: '2026-01-01T00:00:00Z'}]}}";
+        check_tenant(
+            "{namespaces: [shop], suspended: true}",
+            "{}",
+            expect![
+                "TenantSuspended: tenant shop is suspended, so nothing of it can be made or changed: ask the platform's administrator to set spec.suspended: false in the Tenant"
+            ],
+        );
+        check_tenant(
+            "{namespaces: [shop], suspended: true}",
+            APPLIED,
+            expect!["managed shop.orders in main"],
+        );
+        check_tenant(
+            "{namespaces: [shop], suspended: true, whenSuspended: Stop}",
+            APPLIED,
+            expect![
+                "stopped shop.orders in main: TenantSuspended: tenant shop is suspended, so nothing of it can be made or changed: ask the platform's administrator to set spec.suspended: false in the Tenant"
+            ],
+        );
+    }
+
+    #[test]
+    fn rules_of_the_tenant_are_kept() {
+        check_tenant(
+            "{namespaces: [shop], naming: {conventions: [Entity]}}",
+            "eventTypes: [{name: a.paid}]",
+            expect![
+                "InvalidResource: spec.eventTypes: a.paid follows the convention Dotted, and the tenant's naming.conventions allow Entity ({Entity}.{Action}.v{N}): rename it"
+            ],
+        );
+        check_tenant(
+            "{namespaces: [shop], quotas: {topics: 0}}",
+            "{}",
+            expect![
+                "TenantQuotaExceeded: metadata: tenant shop may have 0 topics (its quotas.topics), 0 are taken and this topic asks for 1 more: delete one that is no longer needed, or ask the platform's administrator for a larger quota"
+            ],
+        );
+        check_tenant(
+            "{namespaces: [shop], quotas: {partitions: 2}}",
+            "partitions: 3",
+            expect![
+                "TenantQuotaExceeded: spec.partitions: tenant shop may have 2 partitions (its quotas.partitions), 0 are taken and this topic asks for 3 more: ask for at most 2 more, or ask the platform's administrator for a larger quota"
+            ],
+        );
+        check_tenant(
+            "{namespaces: [shop], quotas: {retentionSize: 1Gi}}",
+            "{partitions: 3, retention: {size: 500Mi}}",
+            expect![
+                "TenantQuotaExceeded: spec.retention.size: tenant shop may have 1073741824 bytes (its quotas.retentionSize), 0 are taken and this topic asks for 1572864000 more: ask for at most 1073741824 more, or ask the platform's administrator for a larger quota"
+            ],
         );
     }
 }

@@ -3,15 +3,28 @@
 use eventcenter_sdk::Reason;
 use jiff::Timestamp;
 
+use super::access::{ACCESS_IN_FORCE, Standing};
 use super::plan::Found;
 use super::{Identity, Observed};
-use crate::api::{Drift, DriftAction, EventTopic, EventTopicStatus};
+use crate::api::{Drift, DriftAction, EventTopic, EventTopicStatus, RegisteredType};
 use crate::domain::Refusal;
 use crate::domain::condition::{self, Conditions, Health, READY};
 
 /// Whether Kafka has what is declared; its `observedGeneration` is the declaration that was last
 /// in force, which is how drift is told from a change that was asked for.
 pub const IN_SYNC: &str = "InSync";
+
+/// Whether the schemas that are declared are usable and fit to those that are registered.
+pub const SCHEMA_COMPATIBLE: &str = "SchemaCompatible";
+
+/// What is known of a topic's schemas after a visit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Schemas {
+    /// What is registered, of the types that are declared.
+    pub registered: Vec<RegisteredType>,
+    /// What is wrong with those that are declared.
+    pub refusals: Vec<Refusal>,
+}
 
 /// How a visit ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +39,8 @@ pub enum Outcome {
         refusals: Vec<Refusal>,
         /// What somebody changed behind the operator's back.
         drift: Option<Found>,
+        /// What is known of its schemas; none if it has no schemas.
+        schemas: Option<Schemas>,
     },
     /// Refused before Kafka was asked: nothing happens until something is changed.
     Refused(Refusal),
@@ -53,28 +68,51 @@ pub fn is_applied(topic: &EventTopic) -> bool {
 /// What the status should say after a visit. Equal to what it says already if nothing is new,
 /// and then nothing is written.
 #[must_use]
-pub fn status(topic: &EventTopic, outcome: &Outcome, now: Timestamp) -> EventTopicStatus {
+pub fn status(
+    topic: &EventTopic,
+    outcome: &Outcome,
+    access: Option<&Standing>,
+    now: Timestamp,
+) -> EventTopicStatus {
     let before = topic.status.clone().unwrap_or_default();
     let mut conditions = Conditions::after(&before.conditions, topic.metadata.generation, now);
     let mut after = EventTopicStatus { observed_generation: topic.metadata.generation, ..before.clone() };
     match outcome {
-        Outcome::Applied { identity, observed, refusals, drift } => {
+        Outcome::Applied { identity, observed, refusals, drift, schemas } => {
             after.cluster = Some(identity.cluster.to_string());
             after.topic_name = Some(identity.topic.to_string());
             describe(&mut after, observed.as_ref());
-            applied(&mut conditions, observed.is_some(), refusals, drift.as_ref());
-            if let Some(found) = drift {
+            let drift = found(drift.as_ref(), access);
+            let refusals = Refusals {
+                topic: refusals,
+                schemas: schemas.as_ref().map(|s| &s.refusals[..]).unwrap_or_default(),
+            };
+            applied(&mut conditions, observed.is_some(), &refusals, drift.as_ref(), access);
+            after.event_types =
+                schemas.as_ref().map(|schemas| schemas.registered.clone()).unwrap_or_default();
+            match (refusals.schemas.first(), schemas) {
+                (Some(first), _) => {
+                    conditions.set(SCHEMA_COMPATIBLE, false, first.reason, &joined(refusals.schemas))
+                }
+                (None, Some(_)) => {
+                    conditions.set(SCHEMA_COMPATIBLE, true, Reason::Available, "all schemas are registered")
+                }
+                (None, None) => {}
+            }
+            if let Some(found) = &drift {
                 after.last_drift = Some(noted(before.last_drift.as_ref(), found, now));
             }
         }
         Outcome::Refused(refusal) => {
             conditions.health(&Health::of(refusal));
             conditions.keep(IN_SYNC);
+            conditions.keep(SCHEMA_COMPATIBLE);
         }
         Outcome::Failed { refusal, stalled } => {
             let health = if *stalled { Health::Stalled } else { Health::Reconciling };
             conditions.health(&health(refusal.reason, refusal.message.clone()));
             conditions.keep(IN_SYNC);
+            conditions.keep(SCHEMA_COMPATIBLE);
         }
         Outcome::Paused => {
             let ready = condition::find(&before.conditions, READY).is_none_or(|ready| ready.status == "True");
@@ -85,6 +123,7 @@ pub fn status(topic: &EventTopic, outcome: &Outcome, now: Timestamp) -> EventTop
                 "left as it is because of the annotation eventcenter.io/paused",
             );
             conditions.keep(IN_SYNC);
+            conditions.keep(SCHEMA_COMPATIBLE);
         }
         Outcome::Unmanaged => {
             conditions.set(
@@ -100,8 +139,55 @@ pub fn status(topic: &EventTopic, outcome: &Outcome, now: Timestamp) -> EventTop
             };
         }
     }
+    match (access, outcome) {
+        (Some(access), _) => allowed(&mut after, &mut conditions, access),
+        (None, Outcome::Applied { .. } | Outcome::Unmanaged) => {
+            after.acls.clear();
+            after.foreign_acls.clear();
+        }
+        (None, _) => conditions.keep(ACCESS_IN_FORCE),
+    }
     after.conditions = conditions.finish();
     after
+}
+
+fn allowed(after: &mut EventTopicStatus, conditions: &mut Conditions<'_>, access: &Standing) {
+    after.acls = access.acls.iter().cloned().collect();
+    if let Some(foreign) = &access.foreign {
+        after.foreign_acls.clone_from(foreign);
+    }
+    let reported = access.drift.as_ref().filter(|found| found.action == DriftAction::Reported);
+    match (&access.failure, reported) {
+        // What is not known for a moment stays as it was said.
+        (Some((refusal, false)), _) if refusal.reason != Reason::AuthorizerMissing => {
+            conditions.keep(ACCESS_IN_FORCE);
+        }
+        (Some((refusal, _)), _) => {
+            conditions.set(ACCESS_IN_FORCE, false, refusal.reason, &refusal.message);
+        }
+        (None, Some(found)) => {
+            conditions.set(ACCESS_IN_FORCE, false, Reason::Drifted, &found.differences.join("; "));
+        }
+        // Nothing is declared any more.
+        (None, None) if access.acls.is_empty() => {}
+        (None, None) => {
+            conditions.set(ACCESS_IN_FORCE, true, Reason::Available, "Kafka has the ACLs that are declared");
+        }
+    }
+}
+
+/// What somebody changed behind the operator's back, of the topic and of the access to it.
+#[must_use]
+pub fn found(topic: Option<&Found>, access: Option<&Standing>) -> Option<Found> {
+    let access = access.and_then(|access| access.drift.as_ref());
+    match (topic, access) {
+        (Some(topic), Some(access)) => {
+            let corrected = [topic.action, access.action].contains(&DriftAction::Corrected);
+            let action = if corrected { DriftAction::Corrected } else { DriftAction::Reported };
+            Some(Found { action, differences: [&topic.differences[..], &access.differences].concat() })
+        }
+        (one, other) => one.or(other).cloned(),
+    }
 }
 
 fn describe(status: &mut EventTopicStatus, observed: Option<&Observed>) {
@@ -112,19 +198,44 @@ fn describe(status: &mut EventTopicStatus, observed: Option<&Observed>) {
     status.config.clone_from(&observed.config);
 }
 
-fn applied(conditions: &mut Conditions<'_>, exists: bool, refusals: &[Refusal], drift: Option<&Found>) {
+/// What cannot be done, of the topic itself and of its schemas.
+struct Refusals<'a> {
+    topic: &'a [Refusal],
+    schemas: &'a [Refusal],
+}
+
+fn joined(refusals: &[Refusal]) -> String {
+    refusals.iter().map(|refusal| refusal.message.as_str()).collect::<Vec<_>>().join("; ")
+}
+
+fn applied(
+    conditions: &mut Conditions<'_>,
+    exists: bool,
+    refusals: &Refusals<'_>,
+    drift: Option<&Found>,
+    access: Option<&Standing>,
+) {
+    let obstacle = access.and_then(Standing::obstacle);
     let reported = drift.filter(|found| found.action == DriftAction::Reported && !only_made_again(found));
     let differences = reported.map(|found| found.differences.join("; ")).unwrap_or_default();
-    let health = match refusals.first() {
+    let health = match refusals.topic.first().or(refusals.schemas.first()) {
         Some(first) => {
-            let messages: Vec<_> = refusals.iter().map(|refusal| refusal.message.as_str()).collect();
-            Health::Stalled(first.reason, messages.join("; "))
+            let message = joined(if refusals.topic.is_empty() { refusals.schemas } else { refusals.topic });
+            Health::of(&Refusal::new(first.reason, message))
         }
         None if !exists => Health::Stalled(
             Reason::Drifted,
             format!("{differences}: set spec.driftPolicy: Correct to make it again, or delete this resource"),
         ),
-        None => Health::Ready(Reason::Available, "Kafka has what is declared".into()),
+        None => match obstacle {
+            Some((refusal, true)) => Health::Stalled(refusal.reason, refusal.message.clone()),
+            Some((refusal, false)) => Health::Reconciling(refusal.reason, refusal.message.clone()),
+            None if access.is_some_and(Standing::is_unenforced) => Health::Ready(
+                Reason::Available,
+                "Kafka has what is declared and enforces no access, see the condition AccessInForce".into(),
+            ),
+            None => Health::Ready(Reason::Available, "Kafka has what is declared".into()),
+        },
     };
     // A difference that is only reported leaves the declaration fine, so it stays Ready.
     conditions.health(&match (health, reported) {
@@ -133,7 +244,7 @@ fn applied(conditions: &mut Conditions<'_>, exists: bool, refusals: &[Refusal], 
         }
         (health, _) => health,
     });
-    match (reported, refusals.first()) {
+    match (reported, refusals.topic.first().or(obstacle.map(|(refusal, _)| refusal))) {
         (Some(_), _) => conditions.set(IN_SYNC, false, Reason::Drifted, &differences),
         (None, Some(first)) => conditions.set(IN_SYNC, false, first.reason, &first.message),
         (None, None) => conditions.set(IN_SYNC, true, Reason::Available, "Kafka has what is declared"),
@@ -174,7 +285,13 @@ mod tests {
     }
 
     fn applied(drift: Option<Found>) -> Outcome {
-        Outcome::Applied { identity: identity(), observed: Some(observed("id-1")), refusals: vec![], drift }
+        Outcome::Applied {
+            identity: identity(),
+            observed: Some(observed("id-1")),
+            refusals: vec![],
+            drift,
+            schemas: None,
+        }
     }
 
     fn found(action: DriftAction, difference: &str) -> Option<Found> {
@@ -187,7 +304,7 @@ mod tests {
         let mut text = String::new();
         for (second, outcome) in (0_i64..).zip(outcomes) {
             let now = Timestamp::from_second(second).expect("in range");
-            let after = status(&topic, outcome, now);
+            let after = status(&topic, outcome, None, now);
             for c in &after.conditions {
                 let line = format!(
                     "{}={} {} @{} gen {}: {}\n",
@@ -299,6 +416,7 @@ mod tests {
                 Refusal::new(Reason::NotSupported, "second"),
             ],
             drift: None,
+            schemas: None,
         };
         check(
             "{}",
@@ -320,6 +438,7 @@ mod tests {
             observed: None,
             refusals: vec![],
             drift: found(DriftAction::Reported, "the topic is gone from Kafka"),
+            schemas: None,
         };
         check(
             "{driftPolicy: Report}",
@@ -364,20 +483,108 @@ mod tests {
     fn only_the_generation_that_was_in_force_counts_as_applied() {
         let mut topic = topic("{generation: 4}");
         assert!(!is_applied(&topic));
-        topic.status = Some(status(&topic, &applied(None), Timestamp::UNIX_EPOCH));
+        topic.status = Some(status(&topic, &applied(None), None, Timestamp::UNIX_EPOCH));
         assert!(is_applied(&topic));
         topic.metadata.generation = Some(5);
         assert!(!is_applied(&topic));
         let refused = Outcome::Refused(Refusal::new(Reason::InvalidResource, "no"));
-        topic.status = Some(status(&topic, &refused, Timestamp::UNIX_EPOCH));
+        topic.status = Some(status(&topic, &refused, None, Timestamp::UNIX_EPOCH));
         assert!(!is_applied(&topic), "a refusal leaves the note of what was in force alone");
     }
 
     #[test]
     fn an_unchanged_state_gives_an_equal_status() {
         let mut topic = topic("{}");
-        topic.status = Some(status(&topic, &applied(None), Timestamp::UNIX_EPOCH));
+        topic.status = Some(status(&topic, &applied(None), None, Timestamp::UNIX_EPOCH));
         let later = Timestamp::from_second(3600).expect("in range");
-        assert_eq!(Some(status(&topic, &applied(None), later)), topic.status);
+        assert_eq!(Some(status(&topic, &applied(None), None, later)), topic.status);
+    }
+
+    fn standing(failure: Option<(Refusal, bool)>, drift: Option<Found>) -> Standing {
+        let acl = crate::api::TopicAcl {
+            principal: "User:a".into(),
+            operation: crate::api::AccessOperation::Read,
+            group: None,
+        };
+        Standing {
+            acls: [acl].into(),
+            foreign: Some(vec!["User:eve Allow Write from *".into()]),
+            drift,
+            failure,
+        }
+    }
+
+    /// The conditions and the drift after a visit, with what is said of access.
+    fn check_access(access: Option<&Standing>, drift: Option<Found>, expected: Expect) {
+        let after = status(&topic("{}"), &applied(drift), access, Timestamp::UNIX_EPOCH);
+        let mut lines: Vec<String> = after
+            .conditions
+            .iter()
+            .map(|c| format!("{}={} {}: {}", c.type_, c.status, c.reason, c.message))
+            .collect();
+        lines.push(format!("{} of ours, {} of others", after.acls.len(), after.foreign_acls.len()));
+        lines.extend(after.last_drift.map(|drift| format!("{:?} {:?}", drift.action, drift.changes)));
+        expected.assert_eq(&lines.join("\n"));
+    }
+
+    #[test]
+    fn access_is_told_where_there_is_any() {
+        check_access(
+            None,
+            None,
+            expect![[r#"
+                Ready=True Available: Kafka has what is declared
+                InSync=True Available: Kafka has what is declared
+                0 of ours, 0 of others"#]],
+        );
+        check_access(
+            Some(&standing(None, None)),
+            None,
+            expect![[r#"
+                Ready=True Available: Kafka has what is declared
+                InSync=True Available: Kafka has what is declared
+                AccessInForce=True Available: Kafka has the ACLs that are declared
+                1 of ours, 1 of others"#]],
+        );
+    }
+
+    #[test]
+    fn a_kafka_that_enforces_nothing_leaves_the_topic_ready_and_a_missing_right_does_not() {
+        let unenforced = super::super::access::unenforced();
+        check_access(
+            Some(&standing(Some((unenforced, false)), None)),
+            None,
+            expect![[r#"
+            Ready=True Available: Kafka has what is declared and enforces no access, see the condition AccessInForce
+            InSync=True Available: Kafka has what is declared
+            AccessInForce=False AuthorizerMissing: Kafka has no authorizer, so everybody may use the topic: set authorizer.class.name on the brokers, or remove spec.access
+            1 of ours, 1 of others"#]],
+        );
+        let missing = Refusal::new(Reason::NotAuthorized, "DescribeAcls: no");
+        check_access(
+            Some(&standing(Some((missing, true)), None)),
+            None,
+            expect![[r#"
+                Ready=False NotAuthorized: DescribeAcls: no
+                Stalled=True NotAuthorized: DescribeAcls: no
+                InSync=False NotAuthorized: DescribeAcls: no
+                AccessInForce=False NotAuthorized: DescribeAcls: no
+                1 of ours, 1 of others"#]],
+        );
+    }
+
+    #[test]
+    fn drift_of_access_is_told_with_that_of_the_topic() {
+        let access = standing(None, found(DriftAction::Reported, "User:a lost Read"));
+        check_access(
+            Some(&access),
+            found(DriftAction::Reported, "a is 2 instead of 1"),
+            expect![[r#"
+                Ready=True Available: Kafka differs from what is declared, see the condition InSync
+                InSync=False Drifted: a is 2 instead of 1; User:a lost Read
+                AccessInForce=False Drifted: User:a lost Read
+                1 of ours, 1 of others
+                Reported ["a is 2 instead of 1", "User:a lost Read"]"#]],
+        );
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use eventcenter_kafka_admin::{AdminClient, NewTopic, TopicConfigAlteration};
+use eventcenter_kafka_admin::{Acl, AclFilter, AdminClient, NewTopic, TopicConfigAlteration};
 
 use super::until;
 
@@ -142,6 +142,35 @@ impl Broker {
         };
         let done = self.client.incremental_alter_configs(&[alteration], REQUEST).await;
         done.expect("Kafka answers").into_iter().for_each(|done| done.expect("it is altered"));
+    }
+
+    /// The ACLs that pass a filter.
+    pub(crate) async fn acls(&self, filter: &AclFilter) -> Vec<Acl> {
+        self.client.describe_acls(filter, REQUEST).await.expect("Kafka answers")
+    }
+
+    /// Makes ACLs and waits until they can be seen.
+    pub(crate) async fn allow(&self, acls: &[Acl]) {
+        let done = self.client.create_acls(acls, REQUEST).await.expect("Kafka answers");
+        done.into_iter().for_each(|done| done.expect("it is made"));
+        for acl in acls {
+            self.is_allowed(acl, true).await;
+        }
+    }
+
+    /// Takes an ACL away that is there.
+    pub(crate) async fn take_away(&self, acl: &Acl) {
+        self.is_allowed(acl, true).await;
+        let done = self.client.delete_acls(&[acl.clone().into()], REQUEST).await.expect("Kafka answers");
+        assert_eq!(done, [Ok(vec![acl.clone()])]);
+    }
+
+    async fn is_allowed(&self, acl: &Acl, expected: bool) {
+        let looked = until(async || {
+            let found = self.acls(&acl.clone().into()).await;
+            if found.is_empty() != expected { Ok(()) } else { Err(format!("{found:?}")) }
+        });
+        looked.await.unwrap_or_else(|seen| panic!("{acl:?} is there: {expected}; last seen {seen}"));
     }
 
     /// Grows a topic to that many partitions.

@@ -50,6 +50,18 @@ impl Place {
     }
 }
 
+impl Place {
+    /// The path of the object.
+    pub(crate) fn url(&self, query: &str) -> String {
+        format!("{}/{}{query}", self.folder, self.name)
+    }
+
+    /// The path of all objects of its kind.
+    pub(crate) fn folder(&self, query: &str) -> String {
+        format!("{}{query}", self.folder)
+    }
+}
+
 impl Kube {
     /// Connects with a kubeconfig.
     pub(crate) async fn connect(kubeconfig: &Path) -> Self {
@@ -58,6 +70,11 @@ impl Kube {
         let file = Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
         let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
         Self { client: Client::try_from(config.expect("a usable kubeconfig")).expect("a client") }
+    }
+
+    /// The client of somebody else.
+    pub(crate) fn of(client: Client) -> Self {
+        Self { client }
     }
 
     /// The client itself.

@@ -3,18 +3,20 @@
 //! - [`Stage`]: where a journey plays: an API server, Kafka, the operator between them. One is shared by the tests of
 //!   behaviour.
 //! - [`Fixture`]: a namespace with its tenant on a stage, and short words for what people do there.
-//! - [`Broker`]: Kafka behind the operator's back.
-//! - [`Kube`]: Kubernetes as its administrator.
+//! - [`Broker`]: Kafka behind the operator's back; [`clients`]: those who use it.
+//! - [`Kube`]: Kubernetes as its administrator; [`Kube::accepts`] and [`Kube::rejects`] ask in every way that people have.
 //! - [`site::Site`]: where a test of failures plays: API server, Kafka and operators of its own ([`own::Own`]) that it may
 //!   break, with a [`proxy::Proxy`] on each way between them.
 //!
 //! A wait that does not end fails with the object as it was last seen and the end of the operator's log.
 
 mod broker;
+pub(crate) mod clients;
 mod fixture;
 mod kube;
 pub(crate) mod own;
 pub(crate) mod proxy;
+mod review;
 pub(crate) mod site;
 mod stage;
 mod topic;
@@ -22,6 +24,7 @@ mod topic;
 pub(crate) use self::kube::{Kube, Place};
 pub(crate) use broker::{Broker, KafkaTopic};
 pub(crate) use fixture::{Fixture, cluster_scoped};
+pub(crate) use review::{Way, refused};
 pub(crate) use stage::{Stage, allow, credentials, password};
 pub(crate) use topic::{has, message, print};
 

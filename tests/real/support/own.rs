@@ -17,8 +17,8 @@ use xtask::console::Console;
 use xtask::controlplane::{ControlPlane, ControlPlaneOptions};
 use xtask::environment::{Cluster, Plan, temporary_folder};
 use xtask::kafka::{BrokerOptions, KafkaBroker, Profile};
-use xtask::kubectl::Kubectl;
-use xtask::operator::{Operator, OperatorOptions};
+use xtask::kubectl::{Kubectl, NAMESPACE};
+use xtask::operator::{Operator, OperatorOptions, webhook_url};
 
 use super::proxy::{Mode, Protocol, Proxy};
 
@@ -205,6 +205,42 @@ impl Own {
         self.start_operator(&self.operator_kubeconfig, instance, arguments, wait)
     }
 
+    /// Starts a replica of that name that does nothing but answer reviews on a port; may wait for it.
+    pub(crate) fn webhook(
+        &self,
+        instance: &str,
+        port: u16,
+        arguments: &[&str],
+        wait: bool,
+    ) -> Result<Operator> {
+        let listen = format!("127.0.0.1:{port}");
+        let mut usual = vec!["--roles", "webhook", "--webhook-listen", &listen];
+        if !arguments.contains(&"--webhook-drain") {
+            usual.extend(["--webhook-drain", "100ms"]);
+        }
+        self.start_operator(&self.operator_kubeconfig, instance, &[&usual[..], arguments].concat(), wait)
+    }
+
+    /// Has the API server ask a webhook on this port, whether or not there is one.
+    pub(crate) fn install_webhook(&self, port: u16) -> Result<()> {
+        let program = Path::new(env!("CARGO_BIN_EXE_eventcenter"));
+        self.kubectl().install_webhook(program, &webhook_url(port), self.folder.path())
+    }
+
+    /// The API server asks nobody any more, and keeps no policies.
+    pub(crate) fn uninstall_webhook(&self) -> Result<()> {
+        let kinds = "validatingwebhookconfigurations,mutatingwebhookconfigurations,\
+                     validatingadmissionpolicies,validatingadmissionpolicybindings";
+        self.kubectl().run(&["delete", kinds, "--all"])?;
+        let secret = ["delete", "secret", "eventcenter-webhook", "-n", NAMESPACE, "--ignore-not-found"];
+        self.kubectl().run(&secret).map(drop)
+    }
+
+    /// kubectl with all rights, around the proxy.
+    pub(crate) fn kubectl(&self) -> Kubectl {
+        Kubectl::new(&self.plan.kubectl, self.control_plane.kubeconfig())
+    }
+
     fn start_operator(
         &self,
         kubeconfig: &Path,
@@ -258,6 +294,9 @@ fn start_broker(folder: &Path, plan: &Plan, ports: BrokerPorts, advertised: u16)
             "listener.security.protocol.map",
             "PLAINTEXT:PLAINTEXT,DIRECT:PLAINTEXT,CONTROLLER:PLAINTEXT".into(),
         ),
+        // There are ACLs, and everybody may do everything.
+        ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer".into()),
+        ("super.users", "User:ANONYMOUS".into()),
     ];
     let options = BrokerOptions {
         port: Some(proxied),

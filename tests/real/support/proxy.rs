@@ -22,6 +22,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// Kinds of requests to Kafka, by the protocol's `api_key`.
 pub(crate) const CREATE_TOPICS: i16 = 19;
 pub(crate) const DELETE_TOPICS: i16 = 20;
+pub(crate) const CREATE_ACLS: i16 = 30;
+pub(crate) const DELETE_ACLS: i16 = 31;
 pub(crate) const CREATE_PARTITIONS: i16 = 37;
 pub(crate) const INCREMENTAL_ALTER_CONFIGS: i16 = 44;
 

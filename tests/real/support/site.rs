@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use eventcenter::api::{EventTopic, KafkaCluster, Tenant};
-use eventcenter_kafka_admin::{AdminClient, NewTopic, TopicConfigAlteration, TopicDescription};
+use eventcenter_kafka_admin::{AclFilter, AdminClient, NewTopic, TopicConfigAlteration, TopicDescription};
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Namespace;
@@ -69,6 +69,7 @@ impl Site {
     }
 
     async fn clean(&self) -> Result<()> {
+        self.uninstall_webhook()?;
         self.remove_all::<EventTopic>().await?;
         self.remove_all::<Tenant>().await?;
         self.remove_all::<KafkaCluster>().await?;
@@ -176,6 +177,14 @@ impl Site {
     /// Deletes a topic's resource, and does not wait.
     pub(crate) async fn delete(&self, name: &str) -> Result<()> {
         self.topics().delete(name, &DeleteParams::default()).await?;
+        Ok(())
+    }
+
+    /// Takes all ACLs away that a test before may have left.
+    pub(crate) async fn forget_acls(&self) -> Result<()> {
+        for answer in self.admin.delete_acls(&[AclFilter::default()], KAFKA).await? {
+            answer?;
+        }
         Ok(())
     }
 

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde_json::{Value, json};
+use xtask::console::Console;
+use xtask::environment::{Cluster, Kafka, OperatorPlan, Plan, TempEnvironment};
 use xtask::kubectl::{Kubectl, NAMESPACE};
 use xtask::operator::{Operator, OperatorOptions};
 use xtask::process;
@@ -54,6 +56,19 @@ impl Stage {
             Self { kafka, clusters: vec![SECURE.into()], ..shared.stage.clone() }
         });
         stage.clone()
+    }
+
+    /// An API server of its own, shared by the tests of the webhook, where the operator is asked before anything is
+    /// stored. Kafka is the same broker, and the names of tenants are unlike any other's.
+    pub(crate) fn with_webhook() -> Self {
+        guarded().stage.clone()
+    }
+
+    /// The sum of samples of a metric of the operator on [`Stage::with_webhook`].
+    pub(crate) fn webhook_metric(name: &str, labels: &[&str]) -> f64 {
+        let mut environment = guarded().environment.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = environment.operator().expect("it was asked for").get("/metrics");
+        sum(&answer.expect("the operator answers").1, name, labels)
     }
 
     /// The environment that the shared stage is in.
@@ -106,6 +121,53 @@ fn shared() -> &'static Shared {
     SHARED.get_or_init(|| start().expect("the shared stage"))
 }
 
+struct Guarded {
+    stage: Stage,
+    environment: Mutex<TempEnvironment>,
+}
+
+fn guarded() -> &'static Guarded {
+    static GUARDED: OnceLock<Guarded> = OnceLock::new();
+    GUARDED.get_or_init(|| start_guarded().expect("the stage with the webhook"))
+}
+
+fn start_guarded() -> anyhow::Result<Guarded> {
+    let shared = TestEnvironment::get()?;
+    let program = Path::new(env!("CARGO_BIN_EXE_eventcenter"));
+    let mut arguments = operator_options(&shared.operator_kubeconfig).arguments;
+    arguments.extend(["--log", "info,eventcenter::webhook=debug"].map(String::from));
+    let plan = Plan {
+        repository: shared.repository().to_owned(),
+        kafka_libs: shared.kafka_libs.clone(),
+        kubectl: shared.kubectl.clone(),
+        cluster: Cluster::Own(shared.control_plane.clone()),
+        kafka: Kafka::Existing(shared.bootstrap.clone()),
+        sasl: false,
+        operator: Some(OperatorPlan { program: program.to_owned(), arguments, webhook: true }),
+    };
+    let environment = TempEnvironment::start(&plan, &Console::stderr())?;
+    let kubectl = environment.kubectl();
+    declare(&kubectl, &main_cluster(&shared.bootstrap))?;
+    wait_for_cluster(&kubectl, MAIN)?;
+    let stage = Stage {
+        kubeconfig: environment.kubeconfig().to_owned(),
+        kubectl: shared.kubectl.clone(),
+        kafka: Arc::new(Broker::plaintext(&shared.bootstrap)),
+        clusters: Vec::new(),
+        log: environment.folder().join("operator.log"),
+    };
+    Ok(Guarded { stage, environment: Mutex::new(environment) })
+}
+
+fn main_cluster(bootstrap: &str) -> Value {
+    json!({
+        "apiVersion": "eventcenter.io/v1alpha1",
+        "kind": "KafkaCluster",
+        "metadata": {"name": MAIN},
+        "spec": {"default": true, "bootstrapServers": [bootstrap]},
+    })
+}
+
 fn start() -> anyhow::Result<Shared> {
     let environment = TestEnvironment::get()?;
     let folder = environment.operator_kubeconfig.parent().expect("a file in a folder");
@@ -115,16 +177,8 @@ fn start() -> anyhow::Result<Shared> {
     options.arguments.extend(["--lease".into(), format!("journeys-{}", unique())]);
     let operator = Operator::start(&options, &log)?;
     let bootstrap = &environment.bootstrap;
-    declare(
-        environment,
-        &json!({
-            "apiVersion": "eventcenter.io/v1alpha1",
-            "kind": "KafkaCluster",
-            "metadata": {"name": MAIN},
-            "spec": {"default": true, "bootstrapServers": [bootstrap]},
-        }),
-    )?;
-    wait_for_cluster(environment, MAIN)?;
+    declare(&environment.kubectl(), &main_cluster(bootstrap))?;
+    wait_for_cluster(&environment.kubectl(), MAIN)?;
     let stage = Stage {
         kubeconfig: environment.kubeconfig.clone(),
         kubectl: environment.kubectl.clone(),
@@ -137,12 +191,12 @@ fn start() -> anyhow::Result<Shared> {
 
 /// Declares the broker with logins, where the operator is the user `eventcenter`.
 fn add_secure(environment: &TestEnvironment) -> anyhow::Result<()> {
-    allow("eventcenter", &["--cluster"], &["Describe"])?;
+    allow("eventcenter", &["--cluster"], &["Alter"])?;
     let topics = ["Create", "Describe", "DescribeConfigs", "Alter", "AlterConfigs", "Delete"];
     allow("eventcenter", &["--topic", "*"], &topics)?;
-    declare(environment, &credentials("kafka-secure", "eventcenter", password("eventcenter")))?;
+    declare(&environment.kubectl(), &credentials("kafka-secure", "eventcenter", password("eventcenter")))?;
     declare(
-        environment,
+        &environment.kubectl(),
         &json!({
             "apiVersion": "eventcenter.io/v1alpha1",
             "kind": "KafkaCluster",
@@ -153,7 +207,7 @@ fn add_secure(environment: &TestEnvironment) -> anyhow::Result<()> {
             },
         }),
     )?;
-    wait_for_cluster(environment, SECURE)
+    wait_for_cluster(&environment.kubectl(), SECURE)
 }
 
 /// The password of one of the users of the broker with logins.
@@ -184,15 +238,15 @@ pub(crate) fn allow(user: &str, resource: &[&str], operations: &[&str]) -> anyho
 }
 
 /// No runtime is there yet, so it is kubectl that declares what all tests share.
-fn declare(environment: &TestEnvironment, object: &Value) -> anyhow::Result<()> {
+fn declare(kubectl: &Kubectl, object: &Value) -> anyhow::Result<()> {
     let mut file = tempfile::NamedTempFile::new()?;
     file.write_all(object.to_string().as_bytes())?;
-    let mut command = environment.kubectl().command();
+    let mut command = kubectl.command();
     command.args(["apply", "--server-side", "--force-conflicts", "-f"]).arg(file.path());
     process::run(command).map(drop)
 }
 
-fn wait_for_cluster(environment: &TestEnvironment, name: &str) -> anyhow::Result<()> {
+fn wait_for_cluster(kubectl: &Kubectl, name: &str) -> anyhow::Result<()> {
     let words = ["wait", "--for=condition=Ready", "--timeout=60s", "kafkacluster", name];
-    environment.kubectl().run(&words).map(drop)
+    kubectl.run(&words).map(drop)
 }

@@ -24,6 +24,10 @@ pub(crate) struct Arguments {
     #[arg(long, conflicts_with_all = ["release", "operator_arg"])]
     pub(crate) no_operator: bool,
 
+    /// Leave the admission webhook out: what is wrong is accepted, and the operator says so in the status
+    #[arg(long)]
+    pub(crate) no_webhook: bool,
+
     /// Build the operator optimised
     #[arg(long)]
     pub(crate) release: bool,
@@ -33,7 +37,7 @@ pub(crate) struct Arguments {
     pub(crate) sasl: bool,
 
     /// Use the cluster of this kubeconfig instead of starting one. The resource definitions and the operator's rights
-    /// are applied there, and stay
+    /// are applied there, and stay. The webhook is left out: that cluster could not call it, or not for long
     #[arg(long, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
 
@@ -112,6 +116,7 @@ fn plan(context: &Context, arguments: &Arguments) -> Result<Plan> {
         false => Some(OperatorPlan {
             program: build::operator(context, arguments.release)?,
             arguments: operator_arguments(&arguments.operator_arg),
+            webhook: !arguments.no_webhook && matches!(cluster, Cluster::Own(_)),
         }),
     };
     Ok(Plan {
@@ -140,6 +145,7 @@ fn explain_difference(context: &Context, state: &State, wanted: &Arguments) {
         .operator
         .as_ref()
         .map(|operator| operator.program.parent().is_some_and(|p| p.ends_with("release")));
+    let has_webhook = plan.operator.as_ref().is_some_and(|operator| operator.webhook);
     let same_cluster = wanted.kubeconfig.is_none()
         || matches!((&plan.cluster, &wanted.kubeconfig), (Cluster::Existing(own), Some(file)) if file.canonicalize().is_ok_and(|f| f == *own));
     let same_kafka = wanted.bootstrap.is_none()
@@ -147,6 +153,7 @@ fn explain_difference(context: &Context, state: &State, wanted: &Arguments) {
     let differences = [
         (wanted.no_operator && released.is_some(), "with the operator"),
         (!wanted.no_operator && released.is_none(), "without the operator"),
+        (wanted.no_webhook && has_webhook, "with the webhook"),
         (wanted.release && released == Some(false), "with an operator that is not optimised"),
         (wanted.sasl && !plan.sasl, "without the broker with logins"),
         (!same_cluster, "on another cluster"),

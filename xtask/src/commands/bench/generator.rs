@@ -39,7 +39,7 @@ enum Message {
 }
 
 /// How a step went.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Outcome {
     pub(crate) wall_seconds: f64,
@@ -47,10 +47,11 @@ pub(crate) struct Outcome {
     pub(crate) count: u32,
     pub(crate) done: u32,
     pub(crate) latency_seconds: Option<Latency>,
+    pub(crate) answer_seconds: Option<Latency>,
     pub(crate) events: u32,
 }
 
-/// From each write until it was seen to be done, in seconds.
+/// From each write until it was seen to be done, or until it was answered; in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Latency {
     pub(crate) p50: f64,
@@ -143,7 +144,7 @@ mod tests {
         assert_eq!(read(r#""ready""#), Message::Ready);
         assert_eq!(read(r#"{"progress":{"sent":2,"done":1}}"#), Message::Progress { sent: 2, done: 1 });
         let result = read(
-            r#"{"result":{"wallSeconds":1.5,"writtenSeconds":1.0,"count":3,"done":2,"latencySeconds":null,"events":0}}"#,
+            r#"{"result":{"wallSeconds":1.5,"writtenSeconds":1.0,"count":3,"done":2,"latencySeconds":null,"answerSeconds":null,"events":0}}"#,
         );
         let Message::Result(outcome) = result else { panic!("{result:?}") };
         assert_eq!((outcome.count, outcome.done, outcome.latency_seconds), (3, 2, None));

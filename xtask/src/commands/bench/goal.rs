@@ -21,6 +21,14 @@ pub(crate) enum What {
     Writes,
     /// Topics that were not done.
     Lost,
+    /// What was to be refused and was not.
+    Unrefused,
+    /// Reviews a second.
+    Reviews,
+    /// The middle one of the webhook's reviews, in milliseconds.
+    Median,
+    /// The 99th of 100 of the webhook's reviews, in milliseconds.
+    Tail,
 }
 
 /// Something to reach.
@@ -70,7 +78,8 @@ impl Peer {
             What::Cpu | What::CpuAMinute => self.cpu_seconds,
             What::Rss => self.rss_mib,
             What::Lost => return self.note.map(str::to_owned),
-            What::Wall | What::Writes => None,
+            What::Wall | What::Writes | What::Unrefused => None,
+            What::Reviews | What::Median | What::Tail => None,
         };
         value.map(|value| what.show(value))
     }
@@ -87,16 +96,26 @@ impl What {
             Self::Wall => "wall",
             Self::Writes => "writes",
             Self::Lost => "not done",
+            Self::Unrefused => "not refused",
+            Self::Reviews => "reviews",
+            Self::Median => "review p50",
+            Self::Tail => "review p99",
         }
+    }
+
+    /// Whether more is better.
+    fn is_a_rate(self) -> bool {
+        matches!(self, Self::Rate | Self::Reviews)
     }
 
     fn show(self, value: f64) -> String {
         let text = number(value);
         match self {
-            Self::Rate => format!("{text}/s"),
+            Self::Rate | Self::Reviews => format!("{text}/s"),
+            Self::Median | Self::Tail => format!("{text} ms"),
             Self::Cpu | Self::CpuAMinute | Self::Wall => format!("{text} s"),
             Self::Rss => format!("{text} MiB"),
-            Self::Writes | Self::Lost => text,
+            Self::Writes | Self::Lost | Self::Unrefused => text,
         }
     }
 }
@@ -108,15 +127,12 @@ impl Goal {
 
     /// Whether it is reached.
     pub(crate) fn reached(&self) -> bool {
-        match self.what {
-            What::Rate => self.measured >= self.limit,
-            _ => self.measured <= self.limit,
-        }
+        if self.what.is_a_rate() { self.measured >= self.limit } else { self.measured <= self.limit }
     }
 
     /// What it says.
     pub(crate) fn bound(&self) -> String {
-        let sign = if self.what == What::Rate { "≥" } else { "≤" };
+        let sign = if self.what.is_a_rate() { "≥" } else { "≤" };
         format!("{sign} {}", self.what.show(self.limit))
     }
 
@@ -136,6 +152,9 @@ mod tests {
         assert!(!Goal::new(What::Rate, 50.0, 49.9).reached());
         assert!(Goal::new(What::Rss, 48.0, 47.0).reached());
         assert!(!Goal::new(What::Writes, 0.0, 1.0).reached());
+        assert!(Goal::new(What::Reviews, 500.0, 501.0).reached());
+        assert!(!Goal::new(What::Tail, 20.0, 20.1).reached());
+        assert_eq!(Goal::new(What::Median, 3.0, 0.25).value(), "0.25 ms");
         assert_eq!(Goal::new(What::Rate, 50.0, 61.237).bound(), "≥ 50/s");
         assert_eq!(Goal::new(What::Cpu, 2.0, 1.239).value(), "1.24 s");
     }

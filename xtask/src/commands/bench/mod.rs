@@ -1,13 +1,18 @@
 //! `bench`: whole journeys on the real parts, measured from outside.
 //!
-//! - `topics`: the journey; `stage`: what it happens on; `generator`: who makes the load.
-//! - `sampler`: CPU and memory of every process; `audit`: what the operator wrote.
-//! - `goal`, `report`: what has to be reached, and the tables.
+//! - `topics`, `admission`: the journeys; `stage`: what they happen on; `generator`: who makes the load.
+//! - `platform`: the tenants of `admission`, and whether the webhook is asked.
+//! - `sampler`: CPU and memory of every process; `audit`: what the operator wrote; `review`: what it was asked.
+//! - `goal`, `report`, `comparison`: what has to be reached, and the tables.
 
+mod admission;
 mod audit;
+mod comparison;
 mod generator;
 mod goal;
+mod platform;
 mod report;
+mod review;
 mod sampler;
 mod stage;
 mod topics;
@@ -35,12 +40,14 @@ pub(crate) struct Arguments {
 #[derive(clap::Subcommand)]
 enum Journey {
     Topics(topics::Arguments),
+    Admission(admission::Arguments),
 }
 
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
     interrupt::install()?;
     match &arguments.journey {
         Journey::Topics(arguments) => topics::run(context, arguments),
+        Journey::Admission(arguments) => admission::run(context, arguments),
     }
 }
 

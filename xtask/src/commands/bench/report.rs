@@ -7,6 +7,7 @@ use super::{
     audit::Writes,
     generator::Outcome,
     goal::{Goal, Peer, What},
+    review::Reviews,
     sampler::{Measurement, OTHERS, PROCESSES, processors},
 };
 use crate::commands::table::{Align, Table};
@@ -26,6 +27,8 @@ pub(crate) struct Row {
     pub(crate) writes: Writes,
     /// The operator's requests to Kafka by name, and how many topics they had in all.
     pub(crate) kafka: Vec<(String, f64, f64)>,
+    /// What it was asked as a webhook.
+    pub(crate) reviews: Reviews,
     /// What must be reached.
     pub(crate) goals: Vec<Goal>,
     /// The peer's figures.
@@ -48,9 +51,9 @@ impl Row {
         f64::from(self.outcome.done) / self.outcome.wall_seconds.max(f64::EPSILON)
     }
 
-    /// Topics a second if nobody else had used the processors meanwhile: an estimate, for a machine that is shared.
-    fn rate_alone(&self) -> f64 {
-        self.rate() / (1.0 - others(&self.during.shares()) / 100.0).max(0.05)
+    /// A rate if nobody else had used the processors meanwhile: an estimate, for a machine that is shared.
+    fn alone(&self, rate: f64) -> f64 {
+        rate / (1.0 - others(&self.during.shares()) / 100.0).max(0.05)
     }
 
     /// CPU seconds of one process, until everything was quiet again.
@@ -68,7 +71,17 @@ impl Row {
         self.outcome.events == 0 && self.outcome.latency_seconds.is_some()
     }
 
-    fn json(&self) -> Value {
+    /// Reviews a second.
+    pub(crate) fn reviews_rate(&self) -> f64 {
+        self.reviews.count() / self.outcome.wall_seconds.max(f64::EPSILON)
+    }
+
+    /// Whether every topic arrived.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.outcome.done == self.outcome.count
+    }
+
+    pub(crate) fn json(&self) -> Value {
         let process = |(name, _): &(&str, &str)| {
             let cost = json!({"cpuSeconds": round(self.cpu(name)), "peakRssMib": round(self.rss(name))});
             ((*name).to_owned(), cost)
@@ -82,26 +95,28 @@ impl Row {
             "step": self.name,
             "outcome": self.outcome,
             "ratePerSecond": round(self.rate()),
-            "ratePerSecondWithoutOthersEstimate": round(self.rate_alone()),
+            "ratePerSecondWithoutOthersEstimate": round(self.alone(self.rate())),
             "processes": PROCESSES.iter().map(process).collect::<serde_json::Map<_, _>>(),
             "processorSharePercent": shares.collect::<serde_json::Map<_, _>>(),
             "operatorWrites": self.writes.done,
             "operatorWritesRefused": self.writes.refused,
             "operatorKafkaRequests": self.kafka.iter().map(kafka).collect::<serde_json::Map<_, _>>(),
+            "operatorReviews": (self.reviews.count() > 0.0).then(|| self.reviews.json()),
             "goals": self.goals,
             "peerMeasuredSeparately": self.peer,
         })
     }
 }
 
-fn round(number: f64) -> f64 {
+/// As many digits as mean something.
+pub(crate) fn round(number: f64) -> f64 {
     (number * 100.0).round() / 100.0
 }
 
 impl Report {
     /// Whether every topic arrived and every goal that was set was reached.
     pub(crate) fn is_complete(&self) -> bool {
-        self.steps.iter().chain(&self.floor).all(|row| row.outcome.done == row.outcome.count)
+        self.steps.iter().chain(&self.floor).all(Row::is_complete)
     }
 
     /// For programs.
@@ -117,44 +132,12 @@ impl Report {
 
     /// For people.
     pub(crate) fn text(&self) -> String {
-        let mut text = format!("With the operator, {} writers\n\n{}", self.writers, self.costs());
-        text += &format!("\nWhat had to be reached, and the peer (measured separately)\n\n{}", self.goals());
+        let mut text = format!("With the operator, {} writers\n\n{}", self.writers, costs(&self.steps));
+        let goals = goals(&self.steps);
+        text += &format!("\nWhat had to be reached, and the peer (measured separately)\n\n{goals}");
         text += &format!("\nWhat the operator sent\n\n{}", self.sent());
         text += &format!("\nThe same without an operator: the floor\n\n{}", costs(&self.floor));
-        let processors = processors();
-        text += &format!(
-            "\nWho used the {processors} processors until the last topic was done (percent of {processors} × wall)\n\n"
-        );
-        text + &self.shares()
-    }
-
-    fn costs(&self) -> String {
-        costs(&self.steps)
-    }
-
-    fn goals(&self) -> String {
-        let mut table = Table::new(&[
-            ("STEP", Align::Left),
-            ("WHAT", Align::Left),
-            ("GOAL", Align::Right),
-            ("MEASURED", Align::Right),
-            ("REACHED", Align::Left),
-            ("ESTIMATE WITHOUT OTHERS", Align::Right),
-            ("PEER", Align::Right),
-        ]);
-        for row in &self.steps {
-            for (number, goal) in row.goals.iter().enumerate() {
-                let name = if number == 0 { row.name.as_str() } else { "" };
-                let peer = row.peer.as_ref().and_then(|peer| peer.of(goal.what)).unwrap_or("–".into());
-                let reached = if goal.reached() { "yes" } else { "NO" };
-                let alone = match goal.what {
-                    What::Rate => format!("{:.0}/s", row.rate_alone()),
-                    _ => String::new(),
-                };
-                table.row(&[name, goal.what.name(), &goal.bound(), &goal.value(), reached, &alone, &peer]);
-            }
-        }
-        table.to_string()
+        text + "\n" + &shares(self.steps.iter().chain(&self.floor))
     }
 
     fn sent(&self) -> String {
@@ -176,23 +159,57 @@ impl Report {
         }
         table.to_string()
     }
+}
 
-    fn shares(&self) -> String {
-        let names: Vec<&str> = PROCESSES.iter().map(|(_, shown)| *shown).chain([OTHERS, "idle"]).collect();
-        let headings: Vec<String> = names.iter().map(|name| name.to_uppercase()).collect();
-        let mut columns = vec![("STEP", Align::Left)];
-        columns.extend(headings.iter().map(|name| (name.as_str(), Align::Right)));
-        columns.push(("LIMITED BY", Align::Left));
-        let mut table = Table::new(&columns);
-        for row in self.steps.iter().chain(&self.floor) {
-            let shares = row.during.shares();
-            let mut cells = vec![row.name.clone()];
-            cells.extend(shares.iter().map(|(_, share)| format!("{share:.0}")));
-            cells.push(limit(&shares));
-            table.row(&cells.iter().map(String::as_str).collect::<Vec<_>>());
+/// What had to be reached, beside the peer if there is one.
+pub(crate) fn goals(rows: &[Row]) -> String {
+    let mut columns = vec![
+        ("STEP", Align::Left),
+        ("WHAT", Align::Left),
+        ("GOAL", Align::Right),
+        ("MEASURED", Align::Right),
+        ("REACHED", Align::Left),
+        ("ESTIMATE WITHOUT OTHERS", Align::Right),
+    ];
+    let with_peer = rows.iter().any(|row| row.peer.is_some());
+    columns.extend(with_peer.then_some(("PEER", Align::Right)));
+    let mut table = Table::new(&columns);
+    for row in rows {
+        for (number, goal) in row.goals.iter().enumerate() {
+            let name = if number == 0 { row.name.as_str() } else { "" };
+            let peer = row.peer.as_ref().and_then(|peer| peer.of(goal.what)).unwrap_or("–".into());
+            let reached = if goal.reached() { "yes" } else { "NO" };
+            let alone = match goal.what {
+                What::Rate | What::Reviews => format!("{:.0}/s", row.alone(goal.measured)),
+                _ => String::new(),
+            };
+            let (bound, value) = (goal.bound(), goal.value());
+            let cells = [name, goal.what.name(), &bound, &value, reached, &alone, &peer];
+            table.row(&cells[..columns.len()]);
         }
-        table.to_string()
     }
+    table.to_string()
+}
+
+/// Who used the processors.
+pub(crate) fn shares<'a>(rows: impl IntoIterator<Item = &'a Row>) -> String {
+    let names: Vec<&str> = PROCESSES.iter().map(|(_, shown)| *shown).chain([OTHERS, "idle"]).collect();
+    let headings: Vec<String> = names.iter().map(|name| name.to_uppercase()).collect();
+    let mut columns = vec![("STEP", Align::Left)];
+    columns.extend(headings.iter().map(|name| (name.as_str(), Align::Right)));
+    columns.push(("LIMITED BY", Align::Left));
+    let mut table = Table::new(&columns);
+    for row in rows {
+        let shares = row.during.shares();
+        let mut cells = vec![row.name.clone()];
+        cells.extend(shares.iter().map(|(_, share)| format!("{share:.0}")));
+        cells.push(limit(&shares));
+        table.row(&cells.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    let processors = processors();
+    format!(
+        "Who used the {processors} processors until the last topic was done (percent of {processors} × wall)\n\n{table}"
+    )
 }
 
 /// The share of everything that does not belong to the benchmark, in percent.

@@ -2,18 +2,21 @@
 
 use std::{
     fs,
+    iter::repeat,
     path::PathBuf,
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 use xtask::{
     console::{Console, Task},
     environment::{Plan, TempEnvironment},
     interrupt,
+    kubectl::Kubectl,
     operator::{Operator, OperatorOptions},
+    port,
     procfs::Identity,
 };
 
@@ -21,6 +24,7 @@ use super::{
     audit::{self, Audit, Writes},
     generator::{Generator, Outcome, Prepared},
     report::Row,
+    review::Reviews,
     sampler::{GENERATOR, Measurement, Sampler, Step},
 };
 
@@ -30,9 +34,6 @@ pub(crate) struct Programs {
     pub(crate) operator: PathBuf,
     pub(crate) generator: PathBuf,
 }
-
-/// The namespace of all EventTopics here.
-const NAMESPACE: &str = "bench";
 
 /// The operator's requests to Kafka, by its own names.
 const REQUESTS: [&str; 6] = [
@@ -56,8 +57,13 @@ pub(crate) struct Stage {
     quiet: Duration,
 }
 
-/// What the operator had sent to Kafka at a moment.
-type Requests = Vec<(f64, f64)>;
+/// What the operator had done at a moment, by its own metrics.
+#[derive(Debug, Default)]
+struct Told {
+    /// Its requests to Kafka, and how many topics they had in all.
+    kafka: Vec<(f64, f64)>,
+    reviews: Reviews,
+}
 
 impl Stage {
     /// Starts the environment and waits until it is as idle as it gets; without an operator.
@@ -71,7 +77,6 @@ impl Stage {
             log: folder.join("generator.log"),
         };
         let options = OperatorOptions::new(&programs.operator, environment.operator_kubeconfig());
-        environment.kubectl().run(&["create", "namespace", NAMESPACE])?;
         let audit = Audit::from_here(data.join("audit.log"))?;
         Ok(Self { operator: None, environment, options, generator, audit, console: console.clone(), quiet })
     }
@@ -81,26 +86,42 @@ impl Stage {
         self.environment.bootstrap()
     }
 
-    /// Declares the tenant and the Kafka cluster, starts the operator and waits until it is connected.
+    /// kubectl for its cluster.
+    pub(crate) fn kubectl(&self) -> Kubectl {
+        self.environment.kubectl()
+    }
+
+    /// Writes a manifest into a file of that name. Returns the file.
+    pub(crate) fn write(&self, name: &str, manifest: &Value) -> Result<String> {
+        let file = self.environment.folder().join(name);
+        fs::write(&file, manifest.to_string())?;
+        Ok(file.display().to_string())
+    }
+
+    /// Applies manifests by way of a file of that name. Returns the file.
+    pub(crate) fn declare(&self, name: &str, manifests: &[Value]) -> Result<String> {
+        let file = self.write(name, &json!({"apiVersion": "v1", "kind": "List", "items": manifests}))?;
+        self.kubectl().run(&["apply", "--server-side", "-f", &file])?;
+        Ok(file)
+    }
+
+    /// Gives the operator the role of the webhook and no other, from when on it is started.
+    pub(crate) fn only_answer_reviews(&mut self) -> Result<()> {
+        self.options.webhook = Some(port::free()?);
+        self.options.arguments = vec!["--roles=webhook".to_owned()];
+        Ok(())
+    }
+
+    /// Has the API server ask the operator from now on.
+    pub(crate) fn install_webhook(&self) -> Result<()> {
+        let url = self.operator.as_ref().and_then(Operator::webhook_url).context("it answers reviews")?;
+        self.kubectl().install_webhook(&self.options.program, &url, self.environment.folder())
+    }
+
+    /// Starts the operator.
     pub(crate) fn start_operator(&mut self) -> Result<()> {
-        let manifests = json!({"apiVersion": "v1", "kind": "List", "items": [
-            {
-                "apiVersion": "eventcenter.io/v1alpha1", "kind": "Tenant", "metadata": {"name": NAMESPACE},
-                "spec": {"namespaces": [NAMESPACE], "topicPrefix": format!("{NAMESPACE}.")},
-            },
-            {
-                "apiVersion": "eventcenter.io/v1alpha1", "kind": "KafkaCluster", "metadata": {"name": "main"},
-                "spec": {"default": true, "bootstrapServers": [self.bootstrap()]},
-            },
-        ]});
-        let file = self.environment.folder().join("bench.json");
-        fs::write(&file, manifests.to_string())?;
-        let file = file.display().to_string();
-        let kubectl = self.environment.kubectl();
-        kubectl.run(&["apply", "-f", &file])?;
         self.operator = Some(Operator::start(&self.options, &self.log())?);
-        kubectl.run(&["wait", "--for=condition=Ready", "--timeout=60s", "-f", &file])?;
-        self.rest(self.quiet)
+        Ok(())
     }
 
     fn log(&self) -> PathBuf {
@@ -119,7 +140,7 @@ impl Stage {
 
     fn measure(&mut self, name: &str, prepared: &mut Prepared, task: &Task) -> Result<Row> {
         self.audit.since()?;
-        let before = self.requests();
+        let before = self.told();
         let generator = prepared.identity().clone();
         // The generator has ended when everything is quiet again: it is watched only until the last topic is done.
         let (with, without) = (self.sampler(Some(&generator)), self.sampler(None));
@@ -136,29 +157,38 @@ impl Stage {
         outcome: Outcome,
         during: Measurement,
         whole: &Step<'_>,
-        before: &Requests,
+        before: &Told,
     ) -> Result<Row> {
         let whole = whole.so_far()?;
+        let told = self.told();
         let kafka = REQUESTS
             .iter()
-            .zip(self.requests())
-            .zip(before)
+            .zip(told.kafka)
+            .zip(before.kafka.iter().chain(repeat(&(0.0, 0.0))))
             .map(|((name, after), before)| ((*name).to_owned(), after.0 - before.0, after.1 - before.1))
             .filter(|(_, requests, _)| *requests > 0.0)
             .collect();
-        let writes = self.audit.since()?;
-        let name = name.to_owned();
-        Ok(Row { name, outcome, during, whole, writes, kafka, goals: Vec::new(), peer: None })
+        let (name, writes) = (name.to_owned(), self.audit.since()?);
+        let reviews = told.reviews.since(&before.reviews);
+        Ok(Row { name, outcome, during, whole, writes, kafka, reviews, goals: Vec::new(), peer: None })
     }
 
     /// The operator is stopped and started while everything is there: how long until it has looked at all topics.
     pub(crate) fn restart(&mut self, name: &str, count: u32) -> Result<Row> {
+        let stopped = self.operator.take().context("it runs")?.stop()?;
+        ensure!(stopped.success(), "the operator ended with {stopped}");
+        self.start(name, count, |stage| stage.observed(count))
+    }
+
+    /// The operator is started while everything is there: how long until it is ready.
+    pub(crate) fn start_among(&mut self, name: &str, count: u32) -> Result<Row> {
+        self.start(name, count, |stage| if stage.is_ready() { count } else { 0 })
+    }
+
+    fn start(&mut self, name: &str, count: u32, so_far: impl Fn(&Self) -> u32) -> Result<Row> {
         let console = self.console.clone();
         console.run(name, |task| {
-            let stopped = self.operator.take().context("it runs")?.stop()?;
-            ensure!(stopped.success(), "the operator ended with {stopped}");
             self.audit.since()?;
-            let before = vec![(0.0, 0.0); REQUESTS.len()];
             let mut options = self.options.clone();
             options.wait = false;
             let operator = Operator::start(&options, &self.log())?;
@@ -170,17 +200,21 @@ impl Stage {
             let mut done = 0;
             while done < count && begun.elapsed() < Duration::from_secs(60) {
                 self.rest(Duration::from_millis(50))?;
-                done = self.observed(count);
+                done = so_far(self);
                 task.detail(&format!("{done} observed"));
             }
             let during = step.so_far()?;
             let wall_seconds = begun.elapsed().as_secs_f64();
             // What it may write, it writes soon.
             self.settle(task)?;
-            let outcome =
-                Outcome { wall_seconds, written_seconds: 0.0, count, done, latency_seconds: None, events: 0 };
-            self.row(name, outcome, during, &step, &before)
+            let outcome = Outcome { wall_seconds, count, done, ..Outcome::default() };
+            self.row(name, outcome, during, &step, &Told::default())
         })
+    }
+
+    fn is_ready(&self) -> bool {
+        let answer = self.operator.as_ref().and_then(|operator| operator.get("/readyz"));
+        answer.is_some_and(|(status, _)| status == 200)
     }
 
     /// How many EventTopics the operator has reconciled.
@@ -217,13 +251,15 @@ impl Stage {
         answer.filter(|(status, _)| *status == 200).map(|(_, text)| text).unwrap_or_default()
     }
 
-    fn requests(&self) -> Requests {
+    fn told(&self) -> Told {
         let metrics = self.metrics();
         let topics = |operation: &str| {
             let label = format!("operation=\"{operation}\"");
             audit::sum(&metrics, "eventcenter_kafka_request_topics_sum", &[&label])
         };
-        REQUESTS.iter().map(|name| (audit::kafka_requests(&metrics, name), topics(name))).collect()
+        let kafka =
+            REQUESTS.iter().map(|name| (audit::kafka_requests(&metrics, name), topics(name))).collect();
+        Told { kafka, reviews: Reviews::read(&metrics) }
     }
 
     fn sampler(&self, generator: Option<&Identity>) -> Sampler {
@@ -254,7 +290,8 @@ impl Stage {
         Ok(())
     }
 
-    fn rest(&self, time: Duration) -> Result<()> {
+    /// Waits, unless the end is asked for.
+    pub(crate) fn rest(&self, time: Duration) -> Result<()> {
         let end = Instant::now() + time;
         while Instant::now() < end {
             interrupt::check()?;

@@ -3,12 +3,15 @@
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Result, ensure};
+use serde_json::json;
+
+use xtask::{console::Console, environment::Plan};
 
 use super::{
     Context,
     goal::{Goal, Peer, What},
     report::{Report, Row},
-    stage::Stage,
+    stage::{Programs, Stage},
 };
 
 /// Create, change and delete many EventTopics; what it took and what it cost.
@@ -73,11 +76,11 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> 
     let programs = super::programs(context, arguments.operator.as_deref(), arguments.generator.as_deref())?;
     let size = Size::of(arguments);
     let plan = super::plan(context)?;
-    let mut stage = Stage::set(&plan, &programs, size.quiet, &context.console)?;
+    let mut stage = set(&plan, &programs, &size, &context.console)?;
     let steps = with_operator(&mut stage, &size)?;
     stage.strike()?;
     // A fresh broker and API server, as the operator had.
-    let mut stage = Stage::set(&plan, &programs, size.quiet, &context.console)?;
+    let mut stage = set(&plan, &programs, &size, &context.console)?;
     let floor = without_operator(&mut stage, &size)?;
     stage.strike()?;
     let report = Report { writers: size.writers, steps, floor };
@@ -89,13 +92,38 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> 
     Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// The namespace of all EventTopics here.
+const NAMESPACE: &str = "bench";
+
+fn set(plan: &Plan, programs: &Programs, size: &Size, console: &Console) -> Result<Stage> {
+    let stage = Stage::set(plan, programs, size.quiet, console)?;
+    stage.kubectl().run(&["create", "namespace", NAMESPACE])?;
+    Ok(stage)
+}
+
+/// Declares the tenant and the Kafka cluster, starts the operator and waits until it is connected.
+fn connect(stage: &mut Stage, quiet: Duration) -> Result<()> {
+    let tenant = json!({
+        "apiVersion": "eventcenter.io/v1alpha1", "kind": "Tenant", "metadata": {"name": NAMESPACE},
+        "spec": {"namespaces": [NAMESPACE], "topicPrefix": format!("{NAMESPACE}.")},
+    });
+    let cluster = json!({
+        "apiVersion": "eventcenter.io/v1alpha1", "kind": "KafkaCluster", "metadata": {"name": "main"},
+        "spec": {"default": true, "bootstrapServers": [stage.bootstrap()]},
+    });
+    let file = stage.declare("bench.json", &[tenant, cluster])?;
+    stage.start_operator()?;
+    stage.kubectl().run(&["wait", "--for=condition=Ready", "--timeout=60s", "-f", &file])?;
+    stage.rest(quiet)
+}
+
 fn with_operator(stage: &mut Stage, size: &Size) -> Result<Vec<Row>> {
     let (count, writers) = (size.count.to_string(), size.writers.to_string());
     let load = |step: &'static str| [step, "--count", &count, "--writers", &writers].map(str::to_owned);
     let step = |stage: &mut Stage, name: &str, what: &'static str| {
         stage.step(name, &load(what).each_ref().map(String::as_str))
     };
-    stage.start_operator()?;
+    connect(stage, size.quiet)?;
     let mut rows = Vec::new();
 
     let mut row = step(stage, "create", "create")?;

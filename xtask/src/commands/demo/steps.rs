@@ -19,7 +19,8 @@ pub(super) fn all(demo: &Demo<'_>, examples: &Path) -> Result<()> {
     let topic = Topic::choose(demo)?;
     change(demo, &manifests, &topic)?;
     drift(demo, &topic)?;
-    mistake(demo, &manifests, &topic)
+    mistake(demo, &manifests, &topic)?;
+    broken_schema(demo, &manifests, &topic)
 }
 
 /// The examples name the usual port of Kafka; this Kafka has another one.
@@ -153,10 +154,23 @@ fn mistake(demo: &Demo<'_>, manifests: &Path, topic: &Topic) -> Result<()> {
     Ok(())
 }
 
+fn broken_schema(demo: &Demo<'_>, manifests: &Path, topic: &Topic) -> Result<()> {
+    if demo.variable("WEBHOOK_URL").is_empty() {
+        // A cluster of the user's own: there the operator holds what the webhook would have refused.
+        return Ok(());
+    }
+    demo.heading("A mistake: a new schema asks for a field that events of today do not have");
+    let required = ["spec", "eventTypes", "schema", "required"];
+    let changed = topic.edited(demo, manifests, &required, "[orderId, total]", "schema.yaml")?;
+    demo.refused(&format!("kubectl apply -f {}", demo.shown(&changed)))?;
+    demo.say("Refused by the webhook, which names the rule, the place in the schema and the way out.");
+    Ok(())
+}
+
 pub(super) fn goodbye(demo: &Demo<'_>) {
     let env = demo.shown(&demo.context.folder.env());
     demo.heading("That was the demo");
-    demo.say("Topics declared as resources were created in Kafka, changed, put right after drift, and protected from a mistake.");
+    demo.say("Topics declared as resources were created in Kafka, changed, put right after drift, and protected from two mistakes.");
     demo.say("Everything is still running. To go on:\n");
     for (command, why) in [
         (format!(". {env}"), "KUBECONFIG, KAFKA_BOOTSTRAP, kubectl and Kafka's tools"),

@@ -1,0 +1,41 @@
+//! `eventcenter webhooks`: what makes the API server ask the webhook, and its own policies.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use super::config::{Place, Webhooks};
+use crate::webhook::manifest::{self, Address, Wanted};
+
+pub(super) fn webhooks(arguments: &Webhooks) -> ExitCode {
+    match write(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            drop(writeln!(std::io::stderr(), "eventcenter: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn write(arguments: &Webhooks) -> anyhow::Result<()> {
+    let address = match &arguments.url {
+        Some(url) => Address::Url(url.trim_end_matches('/').to_owned()),
+        None => {
+            let Place { namespace, name } = arguments.service.clone();
+            Address::Service { namespace, name }
+        }
+    };
+    let certificate =
+        arguments.cert_manager.as_ref().map(|place| format!("{}/{}", place.namespace, place.name));
+    let wanted = Wanted { name: arguments.name.clone(), address, certificate };
+    let mut documents = manifest::configurations(&wanted);
+    if !arguments.no_policies {
+        documents.extend(manifest::policies());
+    }
+    for document in documents {
+        let text = serde_yaml::to_string(&document).context("writing YAML")?;
+        std::io::stdout().write_all(format!("---\n{text}").as_bytes()).context("printing")?;
+    }
+    Ok(())
+}

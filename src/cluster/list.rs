@@ -1,0 +1,36 @@
+//! Reading resources once.
+
+use std::fmt::Debug;
+
+use kube::api::ListParams;
+use kube::core::DeserializeGuard;
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
+
+use super::{Cluster, in_time};
+
+/// Reading did not succeed.
+#[derive(Debug, thiserror::Error)]
+#[error("listing {kind}: {source}")]
+pub struct ListError {
+    /// The kind, in plural.
+    kind: String,
+    source: Box<kube::Error>,
+}
+
+impl Cluster {
+    /// All resources of a kind that is not in namespaces, as they are now. One that cannot be read is
+    /// passed on as such.
+    ///
+    /// # Errors
+    /// The API server does not answer, or does not allow it.
+    pub async fn list<K>(&self) -> Result<Vec<DeserializeGuard<K>>, ListError>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    {
+        let all = Api::<DeserializeGuard<K>>::all(self.client.clone());
+        let listed = in_time(async move { all.list(&ListParams::default()).await }).await;
+        let failed = |source| ListError { kind: K::plural(&()).into_owned(), source: Box::new(source) };
+        listed.map(|list| list.items).map_err(failed)
+    }
+}

@@ -1,0 +1,126 @@
+//! Registered revisions of schemas, kept as ControllerRevisions beside the EventTopic they belong to.
+//!
+//! A ControllerRevision is Kubernetes' own resource for a numbered, unchangeable piece of history: the
+//! API server refuses any change of its data, and the garbage collector takes it away with its owner.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::core::ObjectMeta;
+use kube::{Api, Resource, ResourceExt};
+use serde_json::Value;
+
+use super::{Cluster, WriteError, in_time, write};
+use crate::api::REVISION_LABEL;
+
+/// A piece of history as it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredRevision {
+    /// The object's name.
+    pub name: String,
+    /// Its number.
+    pub number: i64,
+    /// Its content.
+    pub data: Value,
+}
+
+impl Cluster {
+    /// The history of a resource, oldest first.
+    ///
+    /// # Errors
+    /// The API server does not answer.
+    pub async fn revisions<K>(&self, owner: &K) -> Result<Vec<StoredRevision>, WriteError>
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        self.list_revisions(owner, ListParams::default()).await
+    }
+
+    /// The history of a resource as the API server has it in memory, oldest first. What was added a
+    /// moment ago may be missing, and the answer comes at once: to be certain of the present, an API
+    /// server waits up to a tenth of a second for news of a kind that seldom changes.
+    ///
+    /// # Errors
+    /// The API server does not answer.
+    pub async fn recent_revisions<K>(&self, owner: &K) -> Result<Vec<StoredRevision>, WriteError>
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        self.list_revisions(owner, ListParams::default().match_any()).await
+    }
+
+    async fn list_revisions<K>(&self, owner: &K, how: ListParams) -> Result<Vec<StoredRevision>, WriteError>
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let revisions = self.revisions_beside(owner);
+        let of_owner = how.labels(&format!("{REVISION_LABEL}={}", owner.uid().unwrap_or_default()));
+        let list = in_time(revisions.list(&of_owner))
+            .await
+            .map_err(write::failed("reading the schemas' history"))?;
+        let mut all: Vec<_> = list
+            .items
+            .into_iter()
+            .filter_map(|revision| {
+                let data = revision.data?.0;
+                Some(StoredRevision { name: revision.metadata.name?, number: revision.revision, data })
+            })
+            .collect();
+        all.sort_by_key(|revision| revision.number);
+        Ok(all)
+    }
+
+    /// Adds to the history of a resource. That it is there already is no error.
+    ///
+    /// # Errors
+    /// The resource is gone, or the API server does not answer.
+    pub async fn add_revision<K>(&self, owner: &K, revision: StoredRevision) -> Result<(), WriteError>
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let reference = OwnerReference {
+            api_version: K::api_version(&()).into_owned(),
+            kind: K::kind(&()).into_owned(),
+            name: owner.name_any(),
+            uid: owner.uid().unwrap_or_default(),
+            controller: Some(true),
+            block_owner_deletion: Some(false),
+        };
+        let object = ControllerRevision {
+            metadata: ObjectMeta {
+                name: Some(revision.name),
+                labels: Some(BTreeMap::from([(REVISION_LABEL.to_owned(), reference.uid.clone())])),
+                owner_references: Some(vec![reference]),
+                ..ObjectMeta::default()
+            },
+            revision: revision.number,
+            data: Some(k8s_openapi::apimachinery::pkg::runtime::RawExtension(revision.data)),
+        };
+        match in_time(self.revisions_beside(owner).create(&PostParams::default(), &object)).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+            Err(error) => Err(write::failed("registering a schema")(error)),
+        }
+    }
+
+    /// Takes a piece of a resource's history away. That it is gone already is no error.
+    ///
+    /// # Errors
+    /// The API server does not answer.
+    pub async fn remove_revision<K>(&self, owner: &K, name: &str) -> Result<(), WriteError>
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        match in_time(self.revisions_beside(owner).delete(name, &DeleteParams::default())).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Err(error) => Err(write::failed("removing an old schema")(error)),
+        }
+    }
+
+    fn revisions_beside(&self, owner: &impl Resource<DynamicType = ()>) -> Api<ControllerRevision> {
+        Api::namespaced(self.client.clone(), &owner.namespace().unwrap_or_default())
+    }
+}

@@ -1,0 +1,195 @@
+//! Makes Kafka's ACLs what a topic's resource declares.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use eventcenter_sdk::Reason;
+use tokio::time::Instant;
+
+use super::super::Context;
+use super::super::access::Left;
+use super::super::connections::Reach;
+use super::super::report::write;
+use super::visit;
+use crate::api::{EventTopic, TopicAcl};
+use crate::cluster::WriteError;
+use crate::domain::Refusal;
+use crate::domain::topic::access::{
+    Acl, Facts, Object, Plan, Standing, concerns, declared, is_applied, plan,
+};
+use crate::domain::topic::claim::Resource;
+use crate::domain::topic::status::Outcome;
+use crate::domain::topic::{Declared, Identity, access};
+use crate::kafka::{Error, Kafka};
+
+/// Looks at the ACLs of a topic and changes what has to be changed. Returns the resource with the
+/// status that was written on the way; nothing is said of access where none is declared.
+pub(super) async fn enforce<'t>(
+    topic: &'t EventTopic,
+    identity: &Identity,
+    declaration: &Declared,
+    kafka: &Kafka,
+    context: &Context,
+) -> Result<(Cow<'t, EventTopic>, Option<Standing>), WriteError> {
+    if !concerns(topic) {
+        context.access.forget(identity);
+        return Ok((Cow::Borrowed(topic), None));
+    }
+    let (wanted, ours) = (declared(topic), context.world.now().acls(topic));
+    let groups: BTreeSet<Object> =
+        wanted.union(&ours).filter_map(|acl| acl.group.as_deref().map(Object::group)).collect();
+    let settled = context.access.is_settled(identity, Instant::now());
+    let found = match kafka.acls(&identity.topic, groups.clone()).await {
+        Ok(found) => found,
+        Err(error) => {
+            let standing = failed(&error, ours, identity, context);
+            if standing.is_unenforced() {
+                context.access.visited(identity, Left::knowing(groups, None, false, Instant::now()));
+            }
+            return Ok((Cow::Borrowed(topic), Some(standing)));
+        }
+    };
+    let facts =
+        Facts { topic: &identity.topic, kafka: &found, ours: &ours, applied: is_applied(topic), settled };
+    let this = Resource::of(topic);
+    let plan = {
+        let world = context.world.now();
+        plan(&wanted, declaration.drift, &facts, |acl| world.others_want(identity, acl, &this))
+    };
+    let topic = write_ahead(topic, identity, &plan, context).await?;
+    if let Err(error) = apply(&plan, identity, &this, kafka, context).await {
+        return Ok((topic, Some(failed(&error, plan.ahead, identity, context))));
+    }
+    let changed = !plan.create.is_empty() || !plan.delete.is_empty();
+    let left = if settled {
+        let after = &(&found - &in_kafka(&plan.delete, identity)) | &in_kafka(&plan.create, identity);
+        Left::knowing(groups, Some(&after), changed, Instant::now())
+    } else {
+        Left::unknown(groups, changed, Instant::now())
+    };
+    context.access.visited(identity, left);
+    let standing = Standing { acls: plan.after, foreign: plan.foreign, drift: plan.drift, failure: None };
+    Ok((topic, Some(standing)))
+}
+
+/// Notes in the status what is about to be made, so that whoever comes after a kill knows whose it is.
+async fn write_ahead<'t>(
+    topic: &'t EventTopic,
+    identity: &Identity,
+    plan: &Plan,
+    context: &Context,
+) -> Result<Cow<'t, EventTopic>, WriteError> {
+    let mut status = topic.status.clone().unwrap_or_default();
+    if plan.create.iter().all(|acl| status.acls.contains(acl)) {
+        return Ok(Cow::Borrowed(topic));
+    }
+    status.cluster = Some(identity.cluster.to_string());
+    status.topic_name = Some(identity.topic.to_string());
+    status.acls = plan.ahead.iter().cloned().collect();
+    write(context, &context.wake_topics, topic, &status).await?;
+    Ok(Cow::Owned(EventTopic { status: Some(status), ..topic.clone() }))
+}
+
+/// Makes the changes. What cannot be made does not keep what has to go; the first failure is told.
+async fn apply(
+    plan: &Plan,
+    identity: &Identity,
+    this: &Resource,
+    kafka: &Kafka,
+    context: &Context,
+) -> Result<(), Error> {
+    let made = allow(&plan.create, identity, kafka).await;
+    let taken = take_away(&plan.delete, identity, kafka).await;
+    made.and(taken)?;
+    // Whoever began to want a group's ACL meanwhile may have seen it before it went.
+    let wanted_now: BTreeSet<TopicAcl> = {
+        let world = context.world.now();
+        let groups = plan.delete.iter().filter(|acl| acl.group.is_some());
+        groups.filter(|acl| world.others_want(identity, acl, this)).cloned().collect()
+    };
+    allow(&wanted_now, identity, kafka).await
+}
+
+async fn allow(acls: &BTreeSet<TopicAcl>, identity: &Identity, kafka: &Kafka) -> Result<(), Error> {
+    if acls.is_empty() {
+        return Ok(());
+    }
+    let acls: Vec<Acl> = in_kafka(acls, identity).into_iter().collect();
+    for acl in &acls {
+        tracing::info!(topic = %identity.topic, cluster = %identity.cluster, change = %format_args!("{acl} on {:?}", acl.object), "changing Kafka");
+    }
+    kafka.allow(&identity.topic, &acls).await
+}
+
+async fn take_away(acls: &BTreeSet<TopicAcl>, identity: &Identity, kafka: &Kafka) -> Result<(), Error> {
+    if acls.is_empty() {
+        return Ok(());
+    }
+    let acls: Vec<Acl> = in_kafka(acls, identity).into_iter().collect();
+    for acl in &acls {
+        tracing::info!(topic = %identity.topic, cluster = %identity.cluster, change = %format_args!("no {acl} on {:?}", acl.object), "changing Kafka");
+    }
+    kafka.withdraw(&identity.topic, &acls).await
+}
+
+fn in_kafka(acls: &BTreeSet<TopicAcl>, identity: &Identity) -> BTreeSet<Acl> {
+    acls.iter().map(|acl| Acl::of(acl, &identity.topic)).collect()
+}
+
+fn failed(error: &Error, acls: BTreeSet<TopicAcl>, identity: &Identity, context: &Context) -> Standing {
+    context.access.forget(identity);
+    let refusal = match error.reason() {
+        Reason::AuthorizerMissing => access::unenforced(),
+        _ => error.refusal(),
+    };
+    let foreign = (refusal.reason == Reason::AuthorizerMissing).then(Vec::new);
+    Standing { acls, foreign, drift: None, failure: Some((refusal, error.is_stalled())) }
+}
+
+/// Takes ACLs of a topic away, because its resource goes or may not be used any more. Where Kafka
+/// has no authorizer there are none.
+///
+/// # Errors
+/// Why they are still there, and whether somebody has to act.
+pub(super) async fn withdraw(
+    acls: &BTreeSet<TopicAcl>,
+    identity: &Identity,
+    context: &Context,
+) -> Result<(), (Refusal, bool)> {
+    let kafka = match context.connections.reach(&identity.cluster) {
+        Reach::Answers(kafka) => kafka,
+        Reach::Away(reason) => return Err((visit::away(identity, reason), false)),
+        Reach::Unknown => return Err((visit::away(identity, Reason::Progressing), false)),
+    };
+    context.access.forget(identity);
+    match take_away(acls, identity, &kafka).await {
+        Err(error) if error.reason() != Reason::AuthorizerMissing => {
+            Err((error.refusal(), error.is_stalled()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Takes all access to a topic away that must not be used any more, for that reason.
+pub(super) async fn stop(
+    topic: &EventTopic,
+    identity: &Identity,
+    refusal: Refusal,
+    context: &Context,
+) -> (Outcome, Option<Standing>) {
+    if !concerns(topic) {
+        return (Outcome::Refused(refusal), None);
+    }
+    let (ours, going) = {
+        let world = context.world.now();
+        (world.acls(topic), world.withdrawn(topic, identity))
+    };
+    let mut standing = Standing { failure: Some((refusal.clone(), true)), ..Standing::default() };
+    match withdraw(&going, identity, context).await {
+        Ok(()) => (Outcome::Refused(refusal), Some(standing)),
+        Err((refusal, stalled)) => {
+            standing.acls = ours;
+            (Outcome::Failed { refusal, stalled }, Some(standing))
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The schemas of a topic's event types: read, compared with those that are registered, registered.
+
+use futures::StreamExt;
+use kube::ResourceExt;
+
+use super::super::Context;
+use crate::api::{EventTopic, RegisteredType};
+use crate::cluster::{StoredRevision, WriteError};
+use crate::domain::registration::{
+    Declaration, Revision, Source, Step, is_registered, read, register, source,
+};
+use crate::domain::topic::status::Schemas;
+
+/// Registers the schemas that are new and fit. None if the topic has no schemas.
+///
+/// A kill after a revision was stored and before the status says so is made good by the next visit,
+/// which finds the revision.
+pub(super) async fn schemas(topic: &EventTopic, context: &Context) -> Result<Option<Schemas>, WriteError> {
+    let status = topic.status.as_ref().map(|status| status.event_types.as_slice()).unwrap_or_default();
+    let (declared, mut schemas) = known(topic, status, context).await?;
+    if declared.is_empty() && schemas.refusals.is_empty() && status.is_empty() {
+        return Ok(None);
+    }
+    if schemas.refusals.is_empty() && is_registered(&declared, status) {
+        return Ok(Some(Schemas { registered: status.to_vec(), refusals: Vec::new() }));
+    }
+    let history = context.cluster.revisions(topic).await?;
+    let revisions: Vec<Revision> = history
+        .into_iter()
+        .filter_map(|stored| Revision::read(stored.name, stored.number, &stored.data))
+        .collect();
+    let compatibility = topic.spec.compatibility.unwrap_or_default();
+    let registration = register(topic, &declared, &revisions, compatibility);
+    for step in registration.steps {
+        match step {
+            Step::Register(revision) => {
+                tracing::info!(event_type = %revision.id, revision = revision.number, "registering a schema");
+                let data = revision.data();
+                let stored = StoredRevision { name: revision.object, number: revision.number, data };
+                context.cluster.add_revision(topic, stored).await?;
+            }
+            Step::Forget { object } => context.cluster.remove_revision(topic, &object).await?,
+        }
+    }
+    schemas.registered.extend(registration.registered);
+    schemas.refusals.extend(registration.refusals);
+    Ok(Some(schemas))
+}
+
+/// The schemas that are declared and usable; of the others what is wrong with them, and what is
+/// registered all the same.
+async fn known(
+    topic: &EventTopic,
+    status: &[RegisteredType],
+    context: &Context,
+) -> Result<(Vec<Declaration>, Schemas), WriteError> {
+    let texts = context.cluster.schema_texts(topic, &topic.spec.event_types).await?;
+    let (declared, refused) = read(&topic.spec.event_types, |from| texts.get(from).cloned());
+    let mut schemas = Schemas::default();
+    for (id, refusal) in refused {
+        let known = status
+            .iter()
+            .find(|known| known.name == id.name.as_str() && known.version == i64::from(id.version));
+        schemas.registered.extend(known.cloned());
+        schemas.refusals.push(refusal);
+    }
+    Ok((declared, schemas))
+}
+
+/// Wakes the topics that take schemas from a ConfigMap when it changes, until it is dropped.
+pub(in crate::controllers) async fn follow(context: &Context) {
+    let mut changed = std::pin::pin!(context.cluster.watch_schemas());
+    while let Some((namespace, name)) = changed.next().await {
+        for topic in context.topics.state() {
+            let takes = topic.namespace().as_deref() == Some(&namespace)
+                && topic.0.as_ref().is_ok_and(|topic| {
+                    let mut sources = topic.spec.event_types.iter().map(source);
+                    sources.any(|source| matches!(source, Source::ConfigMap(from) if from.name == name))
+                });
+            if takes {
+                context.wake_topics.wake(Some(&namespace), &topic.name_any());
+            }
+        }
+    }
+}

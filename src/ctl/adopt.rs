@@ -1,0 +1,159 @@
+//! `eventctl adopt`: writes the EventTopic for a topic that is in Kafka already.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use eventcenter_sdk::name::{ClusterName, TopicName};
+use prometheus_client::registry::Registry;
+use serde::Deserialize;
+
+use super::Answer;
+use crate::api::Tenant;
+use crate::cluster::Cluster;
+use crate::domain::Refusal;
+use crate::domain::cluster::Unregistered;
+use crate::domain::topic::adopt::{Home, home, manifest};
+use crate::kafka::{Error, Kafka, Metrics, Settings};
+
+/// Write the EventTopic for topics that are in Kafka already: applied, it changes nothing there.
+///
+/// The tenant, and by it the namespace, is found by how the topic's name begins: among the Tenants of the cluster that
+/// KUBECONFIG names, or of a file.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Names of topics in Kafka.
+    #[arg(value_name = "TOPIC", required_unless_present = "all")]
+    topics: Vec<String>,
+
+    /// All topics but Kafka's own. Those that belong to no tenant are named in comments.
+    #[arg(long, conflicts_with = "topics")]
+    all: bool,
+
+    /// Addresses of brokers to ask first (`host:port`, separated by commas).
+    #[arg(long, value_delimiter = ',', required = true)]
+    bootstrap: Vec<String>,
+
+    /// File with the properties of a Kafka client: security.protocol, sasl.mechanism, sasl.username and sasl.password (or
+    /// sasl.jaas.config), ssl.ca.location.
+    #[arg(long, value_name = "FILE")]
+    kafka_config: Option<PathBuf>,
+
+    /// Name of the KafkaCluster to write into spec.cluster. Default: none, which is the default cluster.
+    #[arg(long)]
+    cluster: Option<ClusterName>,
+
+    /// Namespace of the EventTopics, instead of that of the tenant.
+    #[arg(long)]
+    namespace: Option<String>,
+
+    /// YAML file with Tenants, instead of those of the cluster.
+    #[arg(long, value_name = "FILE")]
+    tenants: Option<PathBuf>,
+}
+
+/// Why nothing was written.
+#[derive(Debug, thiserror::Error)]
+enum AdoptError {
+    #[error("reading {path}")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("{path} does not hold Tenants")]
+    Tenants { path: PathBuf, source: serde_yaml::Error },
+    #[error("reading the Tenants of the cluster (or give a file: --tenants)")]
+    Cluster(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error(transparent)]
+    Kafka(#[from] Error),
+    #[error("Kafka has no topic {0}, or this user may not see it")]
+    NoTopic(String),
+    #[error("{0}")]
+    Homeless(String),
+}
+
+/// The manifests, one document each.
+pub(super) fn answer(arguments: &Arguments) -> anyhow::Result<Answer> {
+    // Whoever was first has installed the same.
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let text = runtime.block_on(manifests(arguments))?;
+    Ok(Answer { yes: true, text })
+}
+
+async fn manifests(arguments: &Arguments) -> Result<String, AdoptError> {
+    let tenants = tenants(arguments).await?;
+    let kafka = connect(arguments)?;
+    let topics = match arguments.all {
+        true => Unregistered::names(kafka.topics().await?),
+        false => arguments.topics.clone(),
+    };
+    let mut out = String::new();
+    let mut taken = BTreeSet::new();
+    for (topic, found) in topics.iter().zip(observe(&kafka, &topics).await?) {
+        let Some(found) = found else { return Err(AdoptError::NoTopic(topic.clone())) };
+        let cluster = arguments.cluster.as_ref().map(ClusterName::as_ref);
+        let text = match place(topic, &tenants, arguments) {
+            Ok(home) => manifest(topic, &found, &home, cluster, &mut taken),
+            Err(refusal) if arguments.all => format!("# {}\n", refusal.message),
+            Err(refusal) => return Err(AdoptError::Homeless(refusal.message)),
+        };
+        if !out.is_empty() && !text.starts_with("# ") {
+            out.push_str("---\n");
+        }
+        out.push_str(&text);
+    }
+    Ok(out)
+}
+
+fn place(topic: &str, tenants: &[Tenant], arguments: &Arguments) -> Result<Home, Refusal> {
+    let found = home(topic, tenants);
+    match &arguments.namespace {
+        None => found,
+        Some(namespace) => {
+            let prefix = found.map(|home| home.prefix).unwrap_or_default();
+            Ok(Home { namespace: namespace.clone(), prefix, others: Vec::new() })
+        }
+    }
+}
+
+fn connect(arguments: &Arguments) -> Result<Kafka, AdoptError> {
+    let text = arguments.kafka_config.as_deref().map_or_else(|| Ok(String::new()), read)?;
+    let settings =
+        Settings::from_properties(arguments.bootstrap.clone(), &text, |path| std::fs::read_to_string(path))?;
+    let name = "adopt".parse().expect("a name");
+    Ok(Kafka::connect(&name, &settings, &Metrics::register(&mut Registry::default()))?)
+}
+
+async fn observe(
+    kafka: &Kafka,
+    topics: &[String],
+) -> Result<Vec<Option<crate::domain::topic::Observed>>, AdoptError> {
+    let names = topics.iter().map(|topic| topic.parse::<TopicName>());
+    let names: Result<Vec<TopicName>, _> = names.collect();
+    let names = names.map_err(|error| AdoptError::Homeless(error.to_string()))?;
+    Ok(kafka.observe_all(&names).await.into_iter().collect::<Result<_, Error>>()?)
+}
+
+/// The Tenants of a file or of the cluster. Whoever names a namespace may do without.
+async fn tenants(arguments: &Arguments) -> Result<Vec<Tenant>, AdoptError> {
+    if let Some(path) = &arguments.tenants {
+        let text = read(path)?;
+        let documents = serde_yaml::Deserializer::from_str(&text);
+        let tenants = documents.map(Option::<Tenant>::deserialize);
+        let tenants: Result<Vec<_>, _> = tenants.collect();
+        let tenants = tenants.map_err(|source| AdoptError::Tenants { path: path.clone(), source })?;
+        return Ok(tenants.into_iter().flatten().collect());
+    }
+    let listed = async {
+        let cluster = Cluster::connect("default", "eventctl").await?;
+        let tenants = cluster.list::<Tenant>().await?.into_iter().filter_map(|tenant| tenant.0.ok());
+        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(tenants.collect())
+    };
+    match listed.await {
+        Ok(tenants) => Ok(tenants),
+        Err(_) if arguments.namespace.is_some() => Ok(Vec::new()),
+        Err(error) => Err(AdoptError::Cluster(error)),
+    }
+}
+
+fn read(path: &Path) -> Result<String, AdoptError> {
+    std::fs::read_to_string(path).map_err(|source| AdoptError::Read { path: path.to_owned(), source })
+}

@@ -1,0 +1,114 @@
+//! KafkaClusters.
+
+use eventcenter_sdk::Reason;
+use eventcenter_sdk::name::ClusterName;
+use kube::ResourceExt;
+
+use super::{Change, Verdict, listed};
+use crate::api::KafkaCluster;
+use crate::domain::{Refusal, World};
+
+/// Answers a change of a KafkaCluster.
+#[must_use]
+pub fn kafka_cluster(change: &Change<'_, KafkaCluster>, world: &World) -> Verdict {
+    let (old, new) = match *change {
+        Change::Create(new) => (None, new),
+        Change::Update { old, new } => (Some(old), new),
+        Change::Delete(old) => return delete(old, world),
+    };
+    if new.metadata.deletion_timestamp.is_some() || old.is_some_and(|old| old.spec == new.spec) {
+        return Verdict::default();
+    }
+    if let Err(error) = new.name_any().parse::<ClusterName>() {
+        return Verdict::refused(Refusal::new(Reason::InvalidResource, format!("metadata.name: {error}")));
+    }
+    let mut verdict = Verdict::default();
+    if let Some(other) = world.clusters().default().filter(|other| other.as_ref() != new.name_any())
+        && new.spec.default
+    {
+        verdict.warnings.push(format!("spec.default: KafkaCluster {other} is older and stays the default"));
+    }
+    if old.is_some_and(|old| old.spec.default) && !new.spec.default {
+        verdict
+            .warnings
+            .push("spec.default: topics that name no cluster keep this one and are told so".into());
+    }
+    if new.spec.sasl.is_some() && new.spec.tls.is_none() {
+        verdict
+            .warnings
+            .push("spec.tls: without it the connection can be read and changed on its way".into());
+    }
+    verdict
+}
+
+fn delete(old: &KafkaCluster, world: &World) -> Verdict {
+    let owned = old.name_any().parse().map(|name| world.owned(&name)).unwrap_or_default();
+    let mut owners: Vec<_> = owned.into_iter().map(|(_, owner)| owner).collect();
+    owners.sort();
+    match listed(owners.iter()) {
+        None => Verdict::default(),
+        Some(topics) => Verdict::refused(Refusal::new(
+            Reason::ResourceInUse,
+            format!(
+                "EventTopics live in KafkaCluster {}: {topics}. Delete them first; their Kafka topics stay unless \
+                 spec.deletionPolicy says otherwise",
+                old.name_any()
+            ),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::print;
+    use super::*;
+    use crate::domain::testing::{topic, world};
+    use expect_test::{Expect, expect};
+    use serde_json::json;
+
+    fn cluster(name: &str, spec: &str) -> KafkaCluster {
+        let mut spec: serde_json::Value = serde_yaml::from_str(spec).expect("YAML");
+        spec["bootstrapServers"] = json!(["kafka:9092"]);
+        serde_json::from_value(json!({"metadata": {"name": name}, "spec": spec})).expect("a KafkaCluster")
+    }
+
+    fn check(change: &Change<'_, KafkaCluster>, expected: Expect) {
+        let mut world = world(&[("shop", "namespaces: [shop]")], &[("main", true)]);
+        world.seen(&topic("{}"));
+        expected.assert_eq(&print(&super::kafka_cluster(change, &world)));
+    }
+
+    #[test]
+    fn one_with_topics_is_not_deleted() {
+        check(
+            &Change::Delete(&cluster("main", "{}")),
+            expect![
+                "refused: ResourceInUse: EventTopics live in KafkaCluster main: shop/orders. Delete them first; their Kafka topics stay unless spec.deletionPolicy says otherwise"
+            ],
+        );
+        check(&Change::Delete(&cluster("empty", "{}")), expect!["allowed"]);
+    }
+
+    #[test]
+    fn what_is_unwise_is_told() {
+        check(
+            &Change::Create(&cluster("second", "default: true")),
+            expect!["warning: spec.default: KafkaCluster main is older and stays the default"],
+        );
+        check(
+            &Change::Create(&cluster("second", "{sasl: {secret: {name: a}}}")),
+            expect!["warning: spec.tls: without it the connection can be read and changed on its way"],
+        );
+        let (old, new) = (cluster("main", "default: true"), cluster("main", "{}"));
+        check(
+            &Change::Update { old: &old, new: &new },
+            expect!["warning: spec.default: topics that name no cluster keep this one and are told so"],
+        );
+        check(
+            &Change::Create(&cluster("a.b_c", "{}")),
+            expect![
+                "refused: InvalidResource: metadata.name: cluster name `a.b_c` contains '_'; use only lower-case letters, digits, `-` and `.`, with a letter or digit at both ends of every part"
+            ],
+        );
+    }
+}

@@ -1,0 +1,219 @@
+//! Tenants.
+
+use eventcenter_sdk::Reason;
+use kube::ResourceExt;
+
+use super::{Change, Verdict, listed};
+use crate::api::Tenant;
+use crate::domain::condition::Health;
+use crate::domain::quota::Limits;
+use crate::domain::tenant::{Tenants, prefix};
+use crate::domain::{Refusal, World};
+
+/// Answers a change of a Tenant. `tenants` are all that are stored.
+///
+/// The controllers settle a dispute by age. Here nobody may begin one, not even the older side.
+#[must_use]
+pub fn tenant<'a>(
+    change: &Change<'_, Tenant>,
+    tenants: impl IntoIterator<Item = &'a Tenant>,
+    world: &World,
+) -> Verdict {
+    let (old, new) = match *change {
+        Change::Create(new) => (None, new),
+        Change::Update { old, new } => (Some(old), new),
+        Change::Delete(old) => return delete(old, world),
+    };
+    if new.metadata.deletion_timestamp.is_some() || old.is_some_and(|old| old.spec == new.spec) {
+        return Verdict::default();
+    }
+    let others: Vec<&Tenant> =
+        tenants.into_iter().filter(|other| other.name_any() != new.name_any()).collect();
+    match judge(old, new, &others, world) {
+        Ok(()) => Verdict { refusals: Vec::new(), warnings: warnings(old, new, world) },
+        Err(refusal) => Verdict::refused(refusal),
+    }
+}
+
+fn delete(old: &Tenant, world: &World) -> Verdict {
+    match listed(world.topics_of(old)) {
+        None => Verdict::default(),
+        Some(topics) => Verdict::refused(Refusal::new(
+            Reason::ResourceInUse,
+            format!(
+                "tenant {} still has EventTopics: {topics}. Delete them first, or give their namespaces to another \
+                 tenant",
+                old.name_any()
+            ),
+        )),
+    }
+}
+
+fn judge(old: Option<&Tenant>, new: &Tenant, others: &[&Tenant], world: &World) -> Result<(), Refusal> {
+    // As if it were the youngest: then whatever others have is theirs.
+    let mut youngest = new.clone();
+    youngest.metadata.creation_timestamp = None;
+    let had = |namespace: &String| old.is_some_and(|old| old.spec.namespaces.contains(namespace));
+    youngest.spec.namespaces.retain(|namespace| !had(namespace));
+    let all = Tenants::of(others.iter().copied().chain([&youngest]));
+    if let Health::Stalled(reason, message) = all.health(&new.name_any()) {
+        return Err(Refusal::new(reason, message));
+    }
+    match old.filter(|old| prefix(old) != prefix(new)).and_then(|old| listed(world.topics_of(old))) {
+        None => Ok(()),
+        Some(topics) => Err(Refusal::new(
+            Reason::NotSupported,
+            format!(
+                "spec.topicPrefix: Kafka cannot rename topics, and the tenant has EventTopics: {topics}. Keep the \
+                 prefix {}, or make a new Tenant and move producers and consumers to its topics",
+                old.map(prefix).unwrap_or_default()
+            ),
+        )),
+    }
+}
+
+fn warnings(old: Option<&Tenant>, new: &Tenant, world: &World) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let lost = old.into_iter().flat_map(|old| &old.spec.namespaces);
+    for namespace in lost.filter(|namespace| !new.spec.namespaces.contains(namespace)) {
+        if let Some(topics) = listed(world.topics_in(namespace)) {
+            warnings.push(format!(
+                "spec.namespaces: {namespace} is left without a tenant and has EventTopics: {topics}"
+            ));
+        }
+    }
+    for cluster in &new.spec.clusters {
+        let known = cluster.parse().is_ok_and(|cluster| world.clusters().contains(&cluster));
+        if !known {
+            warnings.push(format!("spec.clusters: there is no KafkaCluster {cluster}"));
+        }
+    }
+    if let (Ok(limits), Some(usage)) = (Limits::read(new.spec.quotas.as_ref()), world.usage(new)) {
+        for near in limits.nearly_reached(&usage) {
+            warnings.push(near.to_string());
+        }
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::print;
+    use super::*;
+    use crate::domain::testing::{self, topic};
+    use expect_test::{Expect, expect};
+
+    /// One tenant beside an older and a younger one, and an EventTopic in `shop`.
+    fn check(old: Option<&str>, new: Option<&str>, expected: Expect) {
+        let read = |yaml: &str| testing::tenant("shop", 2, yaml);
+        let (old, new) = (old.map(read), new.map(read));
+        let mut stored = vec![
+            testing::tenant("elder", 1, "namespaces: [e]"),
+            testing::tenant("junior", 3, "namespaces: [j]"),
+        ];
+        stored.extend(old.clone());
+        let mut world = World::default();
+        world.set_clusters(testing::clusters(&[("main", true)]), std::iter::empty());
+        world.set_tenants(Tenants::of(&stored), std::iter::empty());
+        world.seen(&topic("{}"));
+        let change = match (&old, &new) {
+            (None, Some(new)) => Change::Create(new),
+            (Some(old), Some(new)) => Change::Update { old, new },
+            (old, None) => Change::Delete(old.as_ref().expect("one of the two")),
+        };
+        expected.assert_eq(&print(&super::tenant(&change, &stored, &world)));
+    }
+
+    const SHOP: &str = "namespaces: [shop]";
+
+    #[test]
+    fn nobody_begins_a_dispute() {
+        check(None, Some(SHOP), expect!["allowed"]);
+        check(
+            None,
+            Some("namespaces: [shop, e]"),
+            expect![
+                "refused: ResourceConflict: spec.namespaces: e belongs to tenant elder, which keeps what it has: take it out of one of the two tenants"
+            ],
+        );
+        check(
+            Some(SHOP),
+            Some("namespaces: [shop, j]"),
+            expect![
+                "refused: ResourceConflict: spec.namespaces: j belongs to tenant junior, which keeps what it has: take it out of one of the two tenants"
+            ],
+        );
+        check(
+            None,
+            Some("{namespaces: [new], topicPrefix: elder.eu.}"),
+            expect![
+                "refused: ResourceConflict: spec.topicPrefix: elder.eu. overlaps with elder. of tenant elder, which keeps it: choose a prefix that is not the beginning of another's, nor begins with one"
+            ],
+        );
+        check(Some("namespaces: [x]"), Some("{namespaces: [x], topicPrefix: junior-}"), expect!["allowed"]);
+        check(
+            Some("namespaces: [x]"),
+            Some("{namespaces: [x], topicPrefix: junior.x.}"),
+            expect![
+                "refused: ResourceConflict: spec.topicPrefix: junior.x. overlaps with junior. of tenant junior, which keeps it: choose a prefix that is not the beginning of another's, nor begins with one"
+            ],
+        );
+    }
+
+    #[test]
+    fn one_with_topics_is_not_deleted() {
+        check(
+            Some(SHOP),
+            None,
+            expect![
+                "refused: ResourceInUse: tenant shop still has EventTopics: shop/orders. Delete them first, or give their namespaces to another tenant"
+            ],
+        );
+        check(Some("namespaces: [empty]"), None, expect!["allowed"]);
+    }
+
+    #[test]
+    fn a_prefix_stays_while_there_are_topics() {
+        check(
+            Some(SHOP),
+            Some("{namespaces: [shop], topicPrefix: other.}"),
+            expect![
+                "refused: NotSupported: spec.topicPrefix: Kafka cannot rename topics, and the tenant has EventTopics: shop/orders. Keep the prefix shop., or make a new Tenant and move producers and consumers to its topics"
+            ],
+        );
+        check(Some(SHOP), Some("{namespaces: [shop], topicPrefix: shop.}"), expect!["allowed"]);
+    }
+
+    #[test]
+    fn what_is_unwise_is_told() {
+        check(
+            Some(SHOP),
+            Some("{namespaces: [], description: empty}"),
+            expect![
+                "warning: spec.namespaces: shop is left without a tenant and has EventTopics: shop/orders"
+            ],
+        );
+        check(
+            Some(SHOP),
+            Some("{namespaces: [shop], clusters: [main, nowhere], quotas: {topics: 1}}"),
+            expect!["warning: spec.clusters: there is no KafkaCluster nowhere"],
+        );
+        check(
+            Some(SHOP),
+            Some("{namespaces: [shop], quotas: {retentionSize: 99999999999999999Pi}}"),
+            expect![[
+                r#"refused: InvalidResource: spec.quotas.retentionSize: "99999999999999999Pi" is no number that fits into 64 bits: write a smaller one"#
+            ]],
+        );
+    }
+
+    #[test]
+    fn a_dispute_that_is_there_already_holds_nothing_else_up() {
+        check(Some("namespaces: [shop, e]"), Some("{namespaces: [shop]}"), expect!["allowed"]);
+        check(
+            Some("namespaces: [shop, e]"),
+            Some("{namespaces: [shop, e], description: more}"),
+            expect!["allowed"],
+        );
+    }
+}

@@ -1,0 +1,266 @@
+//! Which event types a topic registers, and whether they are named as their tenant asks for.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use eventcenter_sdk::Reason;
+use eventcenter_sdk::name::{Convention, EventTypeName, TenantName};
+
+use super::Refusal;
+use crate::api::{EventTopic, EventType, NamingConvention};
+
+/// An event type: what a topic registers, and no other topic of its tenant may.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TypeId {
+    /// Its name.
+    pub name: EventTypeName,
+    /// Its major version: what the name ends in, or what is said beside a name that ends in none.
+    pub version: u32,
+}
+
+impl fmt::Display for TypeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name.version() {
+            Some(_) => write!(f, "{}", self.name),
+            None => write!(f, "{} version {}", self.name, self.version),
+        }
+    }
+}
+
+/// An event type of one tenant.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TenantType {
+    /// The tenant.
+    pub tenant: TenantName,
+    /// The type.
+    pub id: TypeId,
+}
+
+/// The convention of the SDK that a tenant's word stands for.
+#[must_use]
+pub fn convention(word: NamingConvention) -> Convention {
+    match word {
+        NamingConvention::Entity => Convention::Entity,
+        NamingConvention::Service => Convention::Service,
+        NamingConvention::System => Convention::System,
+        NamingConvention::Dotted => Convention::Dotted,
+    }
+}
+
+/// Reads one event type.
+///
+/// # Errors
+/// A name of no convention, or a version that contradicts it.
+pub fn read(declared: &EventType) -> Result<TypeId, Refusal> {
+    let invalid = |message: String| Refusal::new(Reason::InvalidResource, message);
+    let name: EventTypeName =
+        declared.name.parse().map_err(|error| invalid(format!("spec.eventTypes: {error}")))?;
+    let said = declared.version.map(u32::try_from).transpose().map_err(|_| {
+        invalid(format!("spec.eventTypes: version of {name}: write a whole number from 1 on"))
+    })?;
+    let version = match (name.version(), said) {
+        (Some(named), Some(said)) if named != said => {
+            return Err(invalid(format!(
+                "spec.eventTypes: {name} ends in version {named} and its field version says {said}: remove the field"
+            )));
+        }
+        (Some(version), _) | (None, Some(version)) => version,
+        (None, None) => 1,
+    };
+    Ok(TypeId { name, version })
+}
+
+/// Reads the event types of a topic, and checks that they are named as the tenant asks for. No
+/// conventions means any of them.
+///
+/// # Errors
+/// A name that breaks a rule, or a type that is there twice.
+pub fn types(topic: &EventTopic, conventions: &BTreeSet<Convention>) -> Result<Vec<TypeId>, Refusal> {
+    let mut types: Vec<TypeId> = Vec::with_capacity(topic.spec.event_types.len());
+    for declared in &topic.spec.event_types {
+        let id = read(declared)?;
+        if !conventions.is_empty() && !conventions.contains(&id.name.convention()) {
+            let allowed: Vec<String> = conventions.iter().map(|c| format!("{c} ({})", c.form())).collect();
+            return Err(Refusal::new(
+                Reason::InvalidResource,
+                format!(
+                    "spec.eventTypes: {} follows the convention {}, and the tenant's naming.conventions allow {}: \
+                     rename it",
+                    id.name,
+                    id.name.convention(),
+                    allowed.join(" and ")
+                ),
+            ));
+        }
+        if types.contains(&id) {
+            return Err(Refusal::new(
+                Reason::InvalidResource,
+                format!("spec.eventTypes: {id} is there twice: remove one of them"),
+            ));
+        }
+        types.push(id);
+    }
+    Ok(types)
+}
+
+/// Verbs whose past does not end in `ed`, as events are named by them.
+const IRREGULAR: &[&str] = &[
+    "begun",
+    "bought",
+    "bound",
+    "broken",
+    "built",
+    "cast",
+    "caught",
+    "chosen",
+    "cut",
+    "dealt",
+    "done",
+    "drawn",
+    "driven",
+    "fallen",
+    "found",
+    "frozen",
+    "given",
+    "gone",
+    "grown",
+    "held",
+    "hidden",
+    "hit",
+    "kept",
+    "known",
+    "laid",
+    "left",
+    "lent",
+    "lost",
+    "made",
+    "met",
+    "overridden",
+    "paid",
+    "put",
+    "quit",
+    "read",
+    "reset",
+    "rewritten",
+    "run",
+    "seen",
+    "sent",
+    "set",
+    "shown",
+    "shut",
+    "sold",
+    "spent",
+    "split",
+    "spread",
+    "stolen",
+    "stuck",
+    "swept",
+    "taken",
+    "thrown",
+    "told",
+    "undone",
+    "upset",
+    "withdrawn",
+    "withheld",
+    "won",
+    "written",
+];
+
+/// A hint where the name of an event does not sound like something that has happened.
+#[must_use]
+pub fn tense(id: &TypeId) -> Option<String> {
+    let action = id.name.action();
+    let last = action.rfind(|c: char| c.is_ascii_uppercase() || c == '_').map_or(action, |at| &action[at..]);
+    let word = last.trim_start_matches('_').to_ascii_lowercase();
+    let past = word.ends_with("ed") || IRREGULAR.iter().any(|known| word == *known);
+    (!past).then(|| {
+        format!("spec.eventTypes: {id}: events are named by what has happened, such as Created or Paid")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::testing::topic;
+    use expect_test::{Expect, expect};
+
+    fn check(yaml: &str, conventions: &[Convention], expected: Expect) {
+        let conventions = conventions.iter().copied().collect();
+        expected.assert_eq(&match types(&topic(yaml), &conventions) {
+            Ok(types) => types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+            Err(refusal) => refusal.to_string(),
+        });
+    }
+
+    #[test]
+    fn any_convention_by_default() {
+        check(
+            "eventTypes: [{name: Order.Created.v1}, {name: Payment.Order.Paid.v2}, {name: System.Backup.Completed.v1}, \
+             {name: user.created}, {name: user.created, version: 2}]",
+            &[],
+            expect![
+                "Order.Created.v1, Payment.Order.Paid.v2, System.Backup.Completed.v1, user.created version 1, user.created version 2"
+            ],
+        );
+    }
+
+    #[test]
+    fn what_the_tenant_does_not_name_so_is_refused() {
+        check(
+            "eventTypes: [{name: Order.Created.v1}, {name: user.created}]",
+            &[Convention::Entity, Convention::System],
+            expect![
+                "InvalidResource: spec.eventTypes: user.created follows the convention Dotted, and the tenant's naming.conventions allow Entity ({Entity}.{Action}.v{N}) and System (System.{Component}.{Event}.v{N}): rename it"
+            ],
+        );
+    }
+
+    #[test]
+    fn names_and_versions_that_contradict_themselves_are_refused() {
+        check(
+            "eventTypes: [{name: Order.Created}]",
+            &[],
+            expect![
+                "InvalidResource: spec.eventTypes: event type `Order.Created` does not end in a version from `.v1` to `.v4294967295`; end it in `.v1`"
+            ],
+        );
+        check(
+            "eventTypes: [{name: Order.Created.v1, version: 2}]",
+            &[],
+            expect![
+                "InvalidResource: spec.eventTypes: Order.Created.v1 ends in version 1 and its field version says 2: remove the field"
+            ],
+        );
+        check("eventTypes: [{name: Order.Created.v2, version: 2}]", &[], expect!["Order.Created.v2"]);
+        check(
+            "eventTypes: [{name: user.created}, {name: user.created, version: 1}]",
+            &[],
+            expect![
+                "InvalidResource: spec.eventTypes: user.created version 1 is there twice: remove one of them"
+            ],
+        );
+        check(
+            "eventTypes: [{name: user.created, version: -1}]",
+            &[],
+            expect![
+                "InvalidResource: spec.eventTypes: version of user.created: write a whole number from 1 on"
+            ],
+        );
+    }
+
+    #[test]
+    fn events_have_happened() {
+        let hint = |name: &str| {
+            let name = name.parse().expect("a name");
+            tense(&TypeId { name, version: 1 }).is_some()
+        };
+        for past in
+            ["Order.Created.v1", "Order.Paid.v1", "System.Health.CheckFailed.v1", "user.password_reset"]
+        {
+            assert!(!hint(past), "{past}");
+        }
+        for other in ["Order.Create.v1", "Order.Creating.v1", "user.login", "inventory.low_stock"] {
+            assert!(hint(other), "{other}");
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! What all declarations together say: which namespace belongs to whom, which clusters there are,
+//! who owns which Kafka topic and which event type, and who has how much.
+//!
+//! Both the controllers and the webhook keep a `World` true by telling it of every resource that
+//! they see come, change and go, and ask it before anything is admitted or done. It remembers of a
+//! topic only what others have to know.
+
+use std::collections::{BTreeSet, HashSet};
+
+use eventcenter_sdk::Reason;
+use eventcenter_sdk::name::{ClusterName, TopicName};
+use kube::ResourceExt;
+
+use super::Refusal;
+use super::cluster::Clusters;
+use super::event_type::{self, TenantType};
+use super::quota::{Demand, Ledger};
+use super::tenant::Tenants;
+use super::topic::access::{self, Parting, parting};
+use super::topic::claim::{Claim, Resource};
+use super::topic::farewell::{Farewell, farewell};
+use super::topic::right::{claimed, right};
+use super::topic::{Attention, Claims, Grants, Identity, Right, attention, identity};
+use crate::api::{EventTopic, Tenant, TopicAcl, Usage, WhenSuspended};
+
+/// All declarations, changed together so that they never contradict each other.
+#[derive(Debug, Default)]
+pub struct World {
+    tenants: Tenants,
+    clusters: Clusters,
+    topics: BTreeSet<Resource>,
+    claims: Claims<Identity>,
+    types: Claims<TenantType>,
+    ledger: Ledger,
+    grants: Grants,
+    changed: bool,
+}
+
+impl World {
+    /// The tenants.
+    #[must_use]
+    pub fn tenants(&self) -> &Tenants {
+        &self.tenants
+    }
+
+    /// The Kafka clusters.
+    #[must_use]
+    pub fn clusters(&self) -> &Clusters {
+        &self.clusters
+    }
+
+    /// Who owns which Kafka topic.
+    #[must_use]
+    pub fn claims(&self) -> &Claims<Identity> {
+        &self.claims
+    }
+
+    /// Who registers which event type.
+    #[must_use]
+    pub fn types(&self) -> &Claims<TenantType> {
+        &self.types
+    }
+
+    /// Who has how much.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// A topic was made or changed. Returns the others that this concerns.
+    pub fn seen(&mut self, topic: &EventTopic) -> Vec<Resource> {
+        self.changed = true;
+        let claim = Claim::of(topic);
+        self.topics.insert(claim.resource.clone());
+        let identity = claimed(topic, &self.tenants, &self.clusters);
+        let mut concerned = self.claims.set(&claim, identity.clone());
+        let unmanaged = matches!(attention(topic), Ok(Attention::Unmanaged));
+        let tenant = self.tenants.of_namespace(&claim.resource.namespace).ok().filter(|_| !unmanaged);
+        // What goes, and what is stopped, wants access no more.
+        let stays = topic.metadata.deletion_timestamp.is_none()
+            && tenant.is_some_and(|tenant| tenant.suspended != Some(WhenSuspended::Stop));
+        self.grants.seen(&claim.resource, identity.filter(|_| stays), access::declared(topic));
+        let types = tenant.into_iter().flat_map(|tenant| {
+            let declared =
+                topic.spec.event_types.iter().filter_map(|declared| event_type::read(declared).ok());
+            declared.map(|id| TenantType { tenant: tenant.name.clone(), id })
+        });
+        concerned.extend(self.types.set(&claim, types));
+        let count = tenant.map(|tenant| (&tenant.name, Demand::of(topic), Demand::granted(topic)));
+        concerned.extend(self.ledger.set(&claim, count));
+        concerned
+    }
+
+    /// A topic is gone. Returns the others that this concerns.
+    pub fn gone(&mut self, topic: &Resource) -> Vec<Resource> {
+        self.changed = true;
+        self.topics.remove(topic);
+        self.grants.gone(topic);
+        let mut concerned = self.claims.remove(topic);
+        concerned.extend(self.types.remove(topic));
+        concerned.extend(self.ledger.remove(topic));
+        concerned
+    }
+
+    /// These are all topics: those that are not among them went while nobody watched.
+    pub fn all<'a>(&mut self, topics: impl Iterator<Item = &'a EventTopic>) -> Vec<Resource> {
+        let mut present = HashSet::new();
+        let mut concerned = Vec::new();
+        for topic in topics {
+            present.insert(Resource::of(topic));
+            concerned.extend(self.seen(topic));
+        }
+        self.changed = true;
+        let went: Vec<Resource> =
+            self.topics.iter().filter(|known| !present.contains(*known)).cloned().collect();
+        for resource in went {
+            concerned.extend(self.gone(&resource));
+        }
+        concerned
+    }
+
+    /// The tenants have changed. Returns the topics that this concerns.
+    pub fn set_tenants<'a>(
+        &mut self,
+        tenants: Tenants,
+        topics: impl Iterator<Item = &'a EventTopic>,
+    ) -> Vec<Resource> {
+        let before = std::mem::replace(&mut self.tenants, tenants);
+        let moved: HashSet<String> = self.tenants.moved(&before).into_iter().map(String::from).collect();
+        let mut concerned = Vec::new();
+        for topic in topics {
+            let resource = Resource::of(topic);
+            if moved.contains(&*resource.namespace) {
+                concerned.extend(self.seen(topic));
+                concerned.push(resource);
+            }
+        }
+        concerned
+    }
+
+    /// The clusters have changed. Returns the topics that this concerns: those that stand for
+    /// something else than before, or may not for another reason.
+    pub fn set_clusters<'a>(
+        &mut self,
+        clusters: Clusters,
+        topics: impl Iterator<Item = &'a EventTopic>,
+    ) -> Vec<Resource> {
+        if self.clusters == clusters {
+            return Vec::new();
+        }
+        let before = std::mem::replace(&mut self.clusters, clusters);
+        let mut concerned = Vec::new();
+        for topic in topics {
+            let stood_for = identity::identity(topic, &self.tenants, &before);
+            if stood_for != identity::identity(topic, &self.tenants, &self.clusters) {
+                concerned.extend(self.seen(topic));
+                concerned.push(Resource::of(topic));
+            }
+        }
+        concerned
+    }
+
+    /// Decides what may be done for a topic, and keeps what it is granted from others.
+    ///
+    /// # Errors
+    /// As [`right`].
+    pub fn decide(&mut self, topic: &EventTopic) -> Result<Right, Refusal> {
+        let right = right(topic, self);
+        match &right {
+            Ok(Right::Managed(..)) => self.ledger.promise(&Resource::of(topic), Demand::of(topic)),
+            Err(refusal) if refusal.reason == Reason::TenantQuotaExceeded => {
+                self.changed = true;
+                self.ledger.hold(&Resource::of(topic));
+            }
+            _ => {}
+        }
+        right
+    }
+
+    /// What to do for a topic that is being deleted.
+    #[must_use]
+    pub fn farewell(&self, topic: &EventTopic) -> Farewell {
+        let this = Resource::of(topic);
+        let identity = identity::identity(topic, &self.tenants, &self.clusters);
+        let (owner, heir) = match &identity {
+            Ok(identity) => (self.claims.owner(identity), self.claims.heir(identity, &this)),
+            Err(_) => (None, None),
+        };
+        farewell(topic, &attention(topic), identity.clone(), owner, heir, &this)
+    }
+
+    /// What becomes of the access of a topic that is being deleted.
+    #[must_use]
+    pub fn parting(&self, topic: &EventTopic) -> Parting {
+        let identity = identity::identity(topic, &self.tenants, &self.clusters);
+        let ours = identity.map(|identity| {
+            let ours = self.withdrawn(topic, &identity);
+            (identity, ours)
+        });
+        parting(topic, &attention(topic), ours)
+    }
+
+    /// The ACLs that the operator has made for a topic.
+    #[must_use]
+    pub fn acls(&self, topic: &EventTopic) -> BTreeSet<TopicAcl> {
+        let namespace = topic.namespace().unwrap_or_default();
+        self.tenants.of_namespace(&namespace).map(|tenant| access::ours(topic, tenant)).unwrap_or_default()
+    }
+
+    /// The ACLs that go when a topic may be used no more: those that nobody else wants.
+    #[must_use]
+    pub fn withdrawn(&self, topic: &EventTopic, identity: &Identity) -> BTreeSet<TopicAcl> {
+        let mut ours = self.acls(topic);
+        ours.retain(|acl| !self.others_want(identity, acl, &Resource::of(topic)));
+        ours
+    }
+
+    /// Whether an ACL of this resource serves another one too.
+    #[must_use]
+    pub fn others_want(&self, identity: &Identity, acl: &TopicAcl, this: &Resource) -> bool {
+        self.grants.others_want(identity, acl, this, &self.claims)
+    }
+
+    /// The Kafka topics in one cluster that a resource owns, and who.
+    #[must_use]
+    pub fn owned(&self, cluster: &ClusterName) -> Vec<(TopicName, Resource)> {
+        let owned = self.claims.owned().filter(|(identity, _)| identity.cluster == *cluster);
+        owned.map(|(identity, owner)| (identity.topic.clone(), owner.clone())).collect()
+    }
+
+    /// The Kafka topics in one cluster that these resources stand for, also those that are left to others.
+    #[must_use]
+    pub fn registered<'a>(
+        &self,
+        cluster: &ClusterName,
+        topics: impl Iterator<Item = &'a EventTopic>,
+    ) -> HashSet<TopicName> {
+        let claimed = self.claims.owned().map(|(identity, _)| identity.clone());
+        let unmanaged = topics.filter(|topic| matches!(attention(topic), Ok(Attention::Unmanaged)));
+        let unmanaged =
+            unmanaged.filter_map(|topic| identity::identity(topic, &self.tenants, &self.clusters).ok());
+        let registered = claimed.chain(unmanaged).filter(|identity| identity.cluster == *cluster);
+        registered.map(|identity| identity.topic).collect()
+    }
+
+    /// The EventTopics in a tenant's namespaces, whether or not its declaration is in force.
+    pub fn topics_of<'a>(&'a self, tenant: &'a Tenant) -> impl Iterator<Item = &'a Resource> {
+        tenant.spec.namespaces.iter().flat_map(|namespace| self.topics_in(namespace))
+    }
+
+    /// The EventTopics in a namespace.
+    pub fn topics_in<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a Resource> {
+        let first = Resource { namespace: namespace.into(), name: "".into() };
+        self.topics.range(first..).take_while(move |resource| *resource.namespace == *namespace)
+    }
+
+    /// What a tenant has; none if its declaration is not in force.
+    #[must_use]
+    pub fn usage(&self, tenant: &Tenant) -> Option<Usage> {
+        let facts = self.tenants.by_name(&tenant.name_any())?;
+        Some(self.ledger.usage(&facts.name))
+    }
+
+    /// The tenant that owns a namespace, for logs.
+    #[must_use]
+    pub fn tenant_of(&self, namespace: &str) -> Option<String> {
+        self.tenants.of_namespace(namespace).ok().map(|tenant| tenant.name.to_string())
+    }
+
+    /// Whether topics came, changed or went since this was asked before.
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+}

@@ -1,0 +1,5 @@
+//! The program `eventctl`; see [`eventcenter::ctl`].
+
+fn main() -> std::process::ExitCode {
+    eventcenter::ctl::main()
+}

@@ -1,0 +1,344 @@
+//! What is declared, as the webhook keeps it in memory: the [`World`] and as much of each resource
+//! as it takes to work it out again when tenants or clusters change.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::{PoisonError, RwLock};
+
+use futures::{Stream, StreamExt};
+use kube::Resource as _;
+use kube::core::DeserializeGuard;
+use kube::runtime::watcher::{self, Event};
+use tokio::sync::{Mutex, watch};
+use tokio::time::Instant;
+
+use crate::api::{EventTopic, EventTopicStatus, KafkaCluster, Tenant};
+use crate::cluster::Cluster;
+use crate::domain::World;
+use crate::domain::cluster::Clusters;
+use crate::domain::tenant::Tenants;
+use crate::domain::topic::claim::Resource;
+
+/// Everything that verdicts are found with.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// What all declarations together say.
+    pub(super) world: World,
+    /// The tenants.
+    pub(super) tenants: Kept<Tenant>,
+    /// The Kafka clusters.
+    pub(super) clusters: Kept<KafkaCluster>,
+    topics: Kept<EventTopic>,
+}
+
+/// All resources of a kind that could be read.
+#[derive(Debug)]
+pub(super) struct Kept<K> {
+    now: BTreeMap<Resource, K>,
+    /// Those that a new listing has brought so far; what is known counts until it is complete.
+    arriving: Option<BTreeMap<Resource, K>>,
+}
+
+impl<K> Default for Kept<K> {
+    fn default() -> Self {
+        Self { now: BTreeMap::new(), arriving: None }
+    }
+}
+
+/// What an event has changed.
+#[derive(Debug, PartialEq, Eq)]
+enum Changed {
+    Nothing,
+    One(Resource),
+    Gone(Resource),
+    All,
+}
+
+impl<K: kube::Resource<DynamicType = ()>> Kept<K> {
+    /// The resources.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &K> {
+        self.now.values()
+    }
+
+    /// Notes that these are all that there are. One that cannot be read counts as it did before.
+    fn become_these(&mut self, listed: Vec<DeserializeGuard<K>>) {
+        let mut before = std::mem::take(&mut self.now);
+        self.now = listed
+            .into_iter()
+            .filter_map(|guard| {
+                let key = Resource::of(&guard);
+                guard.0.ok().or_else(|| before.remove(&key)).map(|resource| (key, resource))
+            })
+            .collect();
+    }
+
+    /// Notes what has happened. One that cannot be read counts as it did before, as it does for the controllers.
+    fn take(&mut self, event: Event<DeserializeGuard<K>>, keep: impl Fn(K) -> K) -> Changed {
+        match event {
+            Event::Init => {
+                self.arriving = Some(BTreeMap::new());
+                Changed::Nothing
+            }
+            Event::InitApply(guard) => {
+                if let (Some(arriving), Ok(resource)) = (&mut self.arriving, guard.0) {
+                    arriving.insert(Resource::of(&resource), keep(resource));
+                }
+                Changed::Nothing
+            }
+            Event::InitDone => {
+                self.now = self.arriving.take().unwrap_or_default();
+                Changed::All
+            }
+            Event::Apply(guard) => match guard.0 {
+                Ok(resource) => {
+                    let key = Resource::of(&resource);
+                    self.now.insert(key.clone(), keep(resource));
+                    Changed::One(key)
+                }
+                Err(_) => Changed::Nothing,
+            },
+            Event::Delete(guard) => {
+                let key = Resource::of(&guard);
+                self.now.remove(&key);
+                Changed::Gone(key)
+            }
+        }
+    }
+}
+
+impl Known {
+    /// The EventTopics in a namespace, as far as they are kept.
+    pub(super) fn topics_in<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a EventTopic> {
+        self.world.topics_in(namespace).filter_map(|resource| self.topics.now.get(resource))
+    }
+
+    fn listed(
+        &mut self,
+        tenants: Vec<DeserializeGuard<Tenant>>,
+        clusters: Vec<DeserializeGuard<KafkaCluster>>,
+    ) {
+        self.tenants.become_these(tenants);
+        self.clusters.become_these(clusters);
+        self.world.set_tenants(Tenants::of(self.tenants.iter()), self.topics.iter());
+        self.world.set_clusters(Clusters::of(self.clusters.iter()), self.topics.iter());
+    }
+
+    fn tenant(&mut self, event: Event<DeserializeGuard<Tenant>>) -> bool {
+        let changed = self.tenants.take(event, |tenant| tenant);
+        if changed != Changed::Nothing {
+            self.world.set_tenants(Tenants::of(self.tenants.iter()), self.topics.iter());
+        }
+        changed == Changed::All
+    }
+
+    fn cluster(&mut self, event: Event<DeserializeGuard<KafkaCluster>>) -> bool {
+        let changed = self.clusters.take(event, |cluster| cluster);
+        if changed != Changed::Nothing {
+            self.world.set_clusters(Clusters::of(self.clusters.iter()), self.topics.iter());
+        }
+        changed == Changed::All
+    }
+
+    fn topic(&mut self, event: Event<DeserializeGuard<EventTopic>>) -> bool {
+        match self.topics.take(event, slim) {
+            Changed::Nothing => {}
+            Changed::One(key) => {
+                if let Some(topic) = self.topics.now.get(&key) {
+                    self.world.seen(topic);
+                }
+            }
+            Changed::Gone(key) => drop(self.world.gone(&key)),
+            Changed::All => {
+                self.world.all(self.topics.iter());
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// What the world asks of a topic, without the rest, which is most of it.
+fn slim(mut topic: EventTopic) -> EventTopic {
+    let ours = |key: &str| key.starts_with(concat!("eventcenter.io", "/"));
+    let meta = topic.meta_mut();
+    meta.labels = None;
+    meta.owner_references = None;
+    meta.finalizers = None;
+    meta.managed_fields = None;
+    if let Some(annotations) = &mut meta.annotations {
+        annotations.retain(|key, _| ours(key));
+    }
+    let spec = &mut topic.spec;
+    (spec.owner, spec.description) = (None, None);
+    spec.ignore_config = Vec::new();
+    for declared in &mut spec.event_types {
+        (declared.description, declared.schema) = (None, None);
+    }
+    spec.event_types.shrink_to_fit();
+    topic.status = topic.status.map(|status| EventTopicStatus {
+        cluster: status.cluster,
+        topic_name: status.topic_name,
+        partitions: status.partitions,
+        config: status.config,
+        ..EventTopicStatus::default()
+    });
+    topic
+}
+
+/// What is known, and whether that is everything yet.
+#[derive(Debug)]
+pub(super) struct Cache {
+    known: RwLock<Known>,
+    /// Which kinds have been read: tenants, clusters, topics.
+    read: watch::Sender<[bool; 3]>,
+    /// Is told of each change.
+    changed: watch::Sender<()>,
+    /// When the last look by listing began.
+    looked: Mutex<Option<Instant>>,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        let (read, changed) = (watch::Sender::new([false; 3]), watch::Sender::new(()));
+        Self { known: RwLock::default(), read, changed, looked: Mutex::default() }
+    }
+}
+
+impl Cache {
+    /// The answer to a question, or nothing as long as not everything has been read.
+    pub(super) fn ask<T>(&self, question: impl FnOnce(&Known) -> T) -> Option<T> {
+        if *self.read.borrow() != [true; 3] {
+            return None;
+        }
+        Some(question(&self.known.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// Is told of each change from now on.
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// Lists tenants and clusters, because the watches may be behind what was stored a moment ago.
+    /// Those who wait for a look at the same time share the one that begins next.
+    pub(super) async fn look_again(&self, cluster: &Cluster) {
+        let asked = Instant::now();
+        let mut looked = self.looked.lock().await;
+        if looked.is_some_and(|began| began >= asked) {
+            return;
+        }
+        let began = Instant::now();
+        match tokio::try_join!(cluster.list::<Tenant>(), cluster.list::<KafkaCluster>()) {
+            Ok((tenants, clusters)) => {
+                self.known.write().unwrap_or_else(PoisonError::into_inner).listed(tenants, clusters);
+                *looked = Some(began);
+            }
+            Err(error) => tracing::warn!(%error, "looking again"),
+        }
+    }
+
+    /// Waits until everything has been read once.
+    pub(super) async fn complete(&self) {
+        self.are_read(|read| *read == [true; 3]).await;
+    }
+
+    async fn are_read(&self, enough: impl FnMut(&[bool; 3]) -> bool) {
+        // The sender lives as long as this.
+        drop(self.read.subscribe().wait_for(enough).await);
+    }
+
+    /// Keeps it true for as long as it is polled.
+    pub(super) async fn follow(&self, cluster: &Cluster) {
+        let topics = async {
+            // Which topic one is, and who has it, depends on tenants and clusters.
+            self.are_read(|read| read[0] && read[1]).await;
+            self.fold(2, cluster.watch(), Known::topic).await;
+        };
+        tokio::join!(
+            self.fold(0, cluster.watch(), Known::tenant),
+            self.fold(1, cluster.watch(), Known::cluster),
+            topics
+        );
+    }
+
+    async fn fold<K: kube::Resource<DynamicType = ()> + Debug>(
+        &self,
+        kind: usize,
+        events: impl Stream<Item = Result<Event<DeserializeGuard<K>>, watcher::Error>>,
+        note: fn(&mut Known, Event<DeserializeGuard<K>>) -> bool,
+    ) {
+        let mut events = std::pin::pin!(events);
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => {
+                    let all = note(&mut self.known.write().unwrap_or_else(PoisonError::into_inner), event);
+                    self.changed.send_replace(());
+                    if all {
+                        self.read.send_modify(|read| read[kind] = true);
+                    }
+                }
+                Err(error) => tracing::warn!(kind = %K::kind(&()), %error, "watching"),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::testing::{clusters, tenants, topic};
+
+    const FULL: &str = r#"{
+        partitions: 3, retention: {time: 7d, size: 1Gi}, config: {max.message.bytes: 5, flush.ms: 1},
+        owner: {team: a}, description: long, deletionPolicy: Delete, ignoreConfig: [segment.ms],
+        annotations: {eventcenter.io/paused: "true", example.com/other: x},
+        eventTypes: [{name: Order.Created.v1, description: long, schema: {type: object}}],
+        access: [{principal: "User:a", operations: [Read]}],
+        status: {
+            topicName: shop.orders, cluster: main, partitions: 3, replicas: 1, config: {flush.ms: "1"},
+            acls: [{principal: "User:b", operation: Read}], topicId: x, foreignAcls: [y],
+            eventTypes: [{name: Order.Created.v1, version: 1, revision: 1, schemaHash: aa}]
+        }
+    }"#;
+
+    /// What is left out of memory is nothing that the world would have asked for.
+    #[test]
+    fn the_world_is_the_same_without_what_is_left_out() {
+        let whole = topic(FULL);
+        let print = |topic: &EventTopic| {
+            let mut world = World::default();
+            world.set_tenants(
+                tenants(&[("shop", "{namespaces: [shop], quotas: {topics: 5}}")]),
+                std::iter::empty(),
+            );
+            world.set_clusters(clusters(&[("main", true)]), std::iter::empty());
+            world.seen(topic);
+            let right = format!("{:?}", world.decide(topic));
+            (format!("{world:?}"), right.split_whitespace().next().map(String::from))
+        };
+        let kept = slim(whole.clone());
+        assert_eq!(print(&kept), print(&whole));
+        let size = |topic: &EventTopic| serde_json::to_string(topic).expect("JSON").len();
+        assert!(size(&kept) < size(&whole) * 3 / 4, "{} of {}", size(&kept), size(&whole));
+    }
+
+    #[test]
+    fn what_is_known_counts_until_a_new_listing_is_complete() {
+        let guarded = |name: &str| DeserializeGuard(Ok(topic(&format!("name: {name}"))));
+        let mut kept = Kept::<EventTopic>::default();
+        let names = |kept: &Kept<EventTopic>| -> Vec<String> {
+            kept.iter().filter_map(|topic| topic.metadata.name.clone()).collect()
+        };
+        for event in [Event::Init, Event::InitApply(guarded("a")), Event::InitApply(guarded("b"))] {
+            assert_eq!(kept.take(event, slim), Changed::Nothing);
+        }
+        assert_eq!(kept.take(Event::InitDone, slim), Changed::All);
+        assert_eq!(names(&kept), ["a", "b"]);
+        kept.take(Event::Init, slim);
+        kept.take(Event::InitApply(guarded("c")), slim);
+        assert_eq!(names(&kept), ["a", "b"], "the old ones count");
+        assert_eq!(kept.take(Event::InitDone, slim), Changed::All);
+        assert_eq!(names(&kept), ["c"]);
+        assert!(matches!(kept.take(Event::Delete(guarded("c")), slim), Changed::Gone(_)));
+        assert!(names(&kept).is_empty());
+    }
+}

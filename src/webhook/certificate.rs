@@ -1,0 +1,501 @@
+//! Certificates: reading them, knowing when they are to be renewed, and making them.
+//!
+//! Everything here is a function of its arguments, the time included; only the keys are random.
+//! An authority of the webhook's own signs one serving certificate, and both stand in one Secret:
+//!
+//! - `ca.crt`: the authorities to trust, the newest first. An older one stays until it expires.
+//! - `ca.key`: the key of the newest.
+//! - `tls.crt`, `tls.key`: the serving certificate.
+//!
+//! A new authority is trusted before it signs: [`next`] lets it sign only once it is published.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, date_time_ymd,
+};
+use rustls::RootCertStore;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use x509_parser::extensions::GeneralName;
+use x509_parser::parse_x509_certificate;
+
+/// The Secret's keys.
+pub(super) const AUTHORITIES: &str = "ca.crt";
+pub(super) const AUTHORITY_KEY: &str = "ca.key";
+pub(super) const SERVING: &str = "tls.crt";
+pub(super) const SERVING_KEY: &str = "tls.key";
+
+/// Certificates are valid from a little before they are made, because clocks differ.
+const BACKDATED: Duration = Duration::from_hours(1);
+
+/// How long the API server may take to notice that a configuration has changed.
+const SETTLED: Duration = Duration::from_mins(1);
+
+/// How long certificates are valid. Each is renewed when two thirds of that have passed.
+#[derive(Clone, Copy, Debug)]
+pub struct Lifetimes {
+    /// Of an authority.
+    pub authority: Duration,
+    /// Of a serving certificate.
+    pub serving: Duration,
+}
+
+impl Lifetimes {
+    /// How long a new authority has to be in the configurations before it signs.
+    pub(super) fn settled(self) -> Duration {
+        SETTLED.min(self.authority / 20)
+    }
+}
+
+/// Text that is not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Key(String);
+
+impl Key {
+    pub(super) fn pem(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(not shown)")
+    }
+}
+
+/// A certificate and what it says of itself.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Certificate {
+    pub(super) pem: String,
+    der: CertificateDer<'static>,
+    public_key: Vec<u8>,
+    pub(super) from: Timestamp,
+    pub(super) to: Timestamp,
+    /// The names and addresses that it is for.
+    pub(super) names: BTreeSet<String>,
+}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Certificate({:?}, {} to {})", self.names, self.from, self.to)
+    }
+}
+
+/// Everything that the Secret holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Material {
+    authorities: Vec<Certificate>,
+    authority_key: Key,
+    pub(super) serving: Certificate,
+    pub(super) serving_key: Key,
+}
+
+/// Why what a Secret holds cannot be used. No variant holds a value.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Garbled {
+    #[error("there is no text under the key {0}")]
+    Missing(&'static str),
+    #[error("what is under the key {0} is not a certificate in PEM")]
+    NotACertificate(&'static str),
+    #[error("what is under the key {0} is not a private key in PEM that can be used")]
+    NotAKey(&'static str),
+    #[error("the private key under {0} is not that of the certificate")]
+    Mismatch(&'static str),
+}
+
+/// A certificate could not be made.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum IssueError {
+    #[error("making a certificate: {0}")]
+    Rcgen(#[from] rcgen::Error),
+    #[error("reading the certificate that was made: {0}")]
+    Garbled(#[from] Garbled),
+}
+
+/// What has to be done to certificates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Make an authority and a serving certificate; trust nothing else.
+    Everything,
+    /// Make another authority, to be trusted beside the one there is.
+    Authority,
+    /// Make another serving certificate.
+    Serving,
+    /// Stop trusting authorities that have expired.
+    Forget,
+    /// Nothing before this time, as long as nothing else changes.
+    Wait(Timestamp),
+}
+
+/// What has to be done next. `published`: the newest authority has been in all configurations for
+/// long enough that everybody who calls trusts it.
+pub(super) fn next(
+    stored: Option<&Material>,
+    names: &BTreeSet<String>,
+    published: bool,
+    now: Timestamp,
+) -> Step {
+    let Some(stored) = stored else { return Step::Everything };
+    let newest = stored.newest();
+    if newest.is_due(now) {
+        return Step::Authority;
+    }
+    if stored.authorities.iter().any(|authority| authority.to <= now) {
+        return Step::Forget;
+    }
+    let all: Vec<&Certificate> = stored.authorities.iter().collect();
+    if !names.iter().all(|name| stored.serving.convinces(&all, name, now)) {
+        // Nobody is served by what there is, so there is nothing to wait for.
+        return Step::Serving;
+    }
+    let by_newest = names.iter().all(|name| stored.serving.convinces(&[newest], name, now));
+    if published && (!by_newest || stored.serving.is_due(now)) {
+        return Step::Serving;
+    }
+    let events = stored.authorities.iter().map(|authority| authority.to);
+    let events = events.chain([newest.due(), stored.serving.due(), stored.serving.to]);
+    Step::Wait(events.filter(|time| *time > now).min().unwrap_or(now))
+}
+
+/// Makes what a step asks for.
+pub(super) fn issue(
+    step: &Step,
+    before: Option<&Material>,
+    names: &BTreeSet<String>,
+    lifetimes: Lifetimes,
+    now: Timestamp,
+) -> Result<Option<Material>, IssueError> {
+    let before = before.filter(|_| *step != Step::Everything);
+    Ok(match (step, before) {
+        (Step::Wait(_), _) => None,
+        (_, None) => {
+            let (authority, authority_key) = new_authority(lifetimes.authority, now)?;
+            let (serving, serving_key) = new_serving(&authority, &authority_key, names, lifetimes, now)?;
+            Some(Material { authorities: vec![authority], authority_key, serving, serving_key })
+        }
+        (Step::Authority, Some(before)) => {
+            let (authority, authority_key) = new_authority(lifetimes.authority, now)?;
+            let known = before.authorities.iter().filter(|authority| authority.to > now).cloned();
+            let authorities = std::iter::once(authority).chain(known).collect();
+            Some(Material { authorities, authority_key, ..before.clone() })
+        }
+        (Step::Forget, Some(before)) => {
+            let mut after = before.clone();
+            after.authorities.retain(|authority| authority.to > now);
+            Some(after)
+        }
+        (Step::Serving | Step::Everything, Some(before)) => {
+            let mut names = names.clone();
+            if !before.serving.is_due(now) {
+                // Only a name was missing. Another replica may need those that this one does not:
+                // the two would renew it in turns.
+                names.extend(before.serving.names.iter().cloned());
+            }
+            let (serving, serving_key) =
+                new_serving(before.newest(), &before.authority_key, &names, lifetimes, now)?;
+            Some(Material { serving, serving_key, ..before.clone() })
+        }
+    })
+}
+
+impl Material {
+    /// Reads a Secret's data.
+    pub(super) fn read(data: &BTreeMap<String, Vec<u8>>) -> Result<Self, Garbled> {
+        let authorities = Certificate::read_all(text(data, AUTHORITIES)?, AUTHORITIES)?;
+        let authority_key = Key(text(data, AUTHORITY_KEY)?.to_owned());
+        let pair = KeyPair::from_pem(authority_key.pem()).map_err(|_| Garbled::NotAKey(AUTHORITY_KEY))?;
+        if authorities.first().is_none_or(|newest| newest.public_key != pair.public_key_raw()) {
+            return Err(Garbled::Mismatch(AUTHORITY_KEY));
+        }
+        let (serving, serving_key) = read_serving(data)?;
+        let pair = KeyPair::from_pem(serving_key.pem()).map_err(|_| Garbled::NotAKey(SERVING_KEY))?;
+        if serving.public_key != pair.public_key_raw() {
+            return Err(Garbled::Mismatch(SERVING_KEY));
+        }
+        Ok(Self { authorities, authority_key, serving, serving_key })
+    }
+
+    /// As a Secret's data.
+    pub(super) fn data(&self) -> BTreeMap<String, Vec<u8>> {
+        [
+            (AUTHORITIES, self.bundle()),
+            (AUTHORITY_KEY, self.authority_key.pem().to_owned()),
+            (SERVING, self.serving.pem.clone()),
+            (SERVING_KEY, self.serving_key.pem().to_owned()),
+        ]
+        .map(|(key, text)| (key.to_owned(), text.into_bytes()))
+        .into()
+    }
+
+    /// The authority that signs what is made next.
+    pub(super) fn newest(&self) -> &Certificate {
+        self.authorities.first().expect("reading and making leave at least one")
+    }
+
+    /// The authorities to trust, in PEM.
+    pub(super) fn bundle(&self) -> String {
+        self.authorities.iter().map(|authority| authority.pem.as_str()).collect()
+    }
+}
+
+/// The serving certificate of a Secret, which somebody else may have made.
+pub(super) fn read_serving(data: &BTreeMap<String, Vec<u8>>) -> Result<(Certificate, Key), Garbled> {
+    let mut chain = Certificate::read_all(text(data, SERVING)?, SERVING)?;
+    let mut serving = chain.swap_remove(0);
+    // With what stands between it and the authority.
+    text(data, SERVING)?.clone_into(&mut serving.pem);
+    Ok((serving, Key(text(data, SERVING_KEY)?.to_owned())))
+}
+
+fn text<'a>(data: &'a BTreeMap<String, Vec<u8>>, key: &'static str) -> Result<&'a str, Garbled> {
+    let text = data.get(key).and_then(|value| std::str::from_utf8(value).ok());
+    text.filter(|text| !text.trim().is_empty()).ok_or(Garbled::Missing(key))
+}
+
+impl Certificate {
+    /// The certificates in a PEM text, of which there is at least one.
+    fn read_all(pem: &str, key: &'static str) -> Result<Vec<Self>, Garbled> {
+        let mut all = Vec::new();
+        for block in blocks(pem) {
+            all.push(Self::read(block).ok_or(Garbled::NotACertificate(key))?);
+        }
+        if all.is_empty() { Err(Garbled::NotACertificate(key)) } else { Ok(all) }
+    }
+
+    fn read(pem: &str) -> Option<Self> {
+        let der = CertificateDer::from_pem_slice(pem.as_bytes()).ok()?;
+        let (_, x509) = parse_x509_certificate(&der).ok()?;
+        let time = |time: x509_parser::time::ASN1Time| Timestamp::from_second(time.timestamp()).ok();
+        let (from, to) = (time(x509.validity().not_before)?, time(x509.validity().not_after)?);
+        let public_key = x509.public_key().subject_public_key.data.to_vec();
+        let names = match x509.subject_alternative_name().ok()? {
+            None => BTreeSet::new(),
+            Some(alternatives) => alternatives.value.general_names.iter().filter_map(name).collect(),
+        };
+        Some(Self { pem: format!("{pem}\n"), public_key, from, to, names, der })
+    }
+
+    /// When it is to be renewed.
+    fn due(&self) -> Timestamp {
+        let (from, to) = (self.from.as_second(), self.to.as_second());
+        Timestamp::from_second(from + (to - from) * 2 / 3).unwrap_or(self.to)
+    }
+
+    fn is_due(&self, now: Timestamp) -> bool {
+        now >= self.due()
+    }
+
+    /// Whether somebody who trusts these authorities and asks for this name is content.
+    fn convinces(&self, authorities: &[&Self], name: &str, now: Timestamp) -> bool {
+        let mut roots = RootCertStore::empty();
+        for authority in authorities {
+            if roots.add(authority.der.clone()).is_err() {
+                return false;
+            }
+        }
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let Ok(verifier) = WebPkiServerVerifier::builder_with_provider(roots.into(), provider).build() else {
+            return false;
+        };
+        let Ok(name) = ServerName::try_from(name) else { return false };
+        let seconds = u64::try_from(now.as_second()).unwrap_or_default();
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        verifier.verify_server_cert(&self.der, &[], &name, &[], now).is_ok()
+    }
+}
+
+fn name(name: &GeneralName<'_>) -> Option<String> {
+    match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        GeneralName::IPAddress(bytes) => match bytes.len() {
+            4 => <[u8; 4]>::try_from(*bytes).ok().map(|bytes| IpAddr::from(bytes).to_string()),
+            _ => <[u8; 16]>::try_from(*bytes).ok().map(|bytes| IpAddr::from(bytes).to_string()),
+        },
+        _ => None,
+    }
+}
+
+/// The certificates of a PEM text, as they are written there.
+fn blocks(pem: &str) -> impl Iterator<Item = &str> {
+    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+    const END: &str = "-----END CERTIFICATE-----";
+    pem.split_inclusive(END).filter_map(|part| Some(&part[part.find(BEGIN)?..]))
+}
+
+fn new_authority(life: Duration, now: Timestamp) -> Result<(Certificate, Key), IssueError> {
+    let pair = KeyPair::generate()?;
+    let mut wanted = parameters(Vec::new(), life, now)?;
+    wanted.distinguished_name.push(DnType::CommonName, format!("eventcenter webhook authority {now}"));
+    wanted.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    wanted.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    finish(&wanted.self_signed(&pair)?, &pair, AUTHORITIES)
+}
+
+fn new_serving(
+    authority: &Certificate,
+    authority_key: &Key,
+    names: &BTreeSet<String>,
+    lifetimes: Lifetimes,
+    now: Timestamp,
+) -> Result<(Certificate, Key), IssueError> {
+    let issuer = Issuer::from_ca_cert_der(&authority.der, KeyPair::from_pem(authority_key.pem())?)?;
+    let left = authority.to.duration_since(now).try_into().unwrap_or_default();
+    let pair = KeyPair::generate()?;
+    let mut wanted = parameters(names.iter().cloned().collect(), lifetimes.serving.min(left), now)?;
+    wanted.distinguished_name.push(DnType::CommonName, "eventcenter webhook");
+    wanted.use_authority_key_identifier_extension = true;
+    wanted.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    wanted.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    finish(&wanted.signed_by(&pair, &issuer)?, &pair, SERVING)
+}
+
+fn parameters(names: Vec<String>, life: Duration, now: Timestamp) -> Result<CertificateParams, IssueError> {
+    let mut wanted = CertificateParams::new(names)?;
+    let now = Duration::from_secs(u64::try_from(now.as_second()).unwrap_or_default());
+    let from = now.saturating_sub(BACKDATED.min(life / 10));
+    wanted.not_before = date_time_ymd(1970, 1, 1) + from;
+    wanted.not_after = date_time_ymd(1970, 1, 1) + (now + life);
+    wanted.distinguished_name = rcgen::DistinguishedName::new();
+    Ok(wanted)
+}
+
+fn finish(
+    made: &rcgen::Certificate,
+    pair: &KeyPair,
+    key: &'static str,
+) -> Result<(Certificate, Key), IssueError> {
+    let mut all = Certificate::read_all(&made.pem(), key)?;
+    Ok((all.swap_remove(0), Key(pair.serialize_pem())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIVES: Lifetimes =
+        Lifetimes { authority: Duration::from_secs(1_000_000), serving: Duration::from_secs(100_000) };
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).expect("in range")
+    }
+
+    fn names(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(ToString::to_string).collect()
+    }
+
+    fn made(step: &Step, before: Option<&Material>, wanted: &BTreeSet<String>, now: Timestamp) -> Material {
+        issue(step, before, wanted, LIVES, now).expect("it can be made").expect("something is made")
+    }
+
+    #[test]
+    fn what_is_made_is_read_back_and_convinces() {
+        let names = names(&["webhook.system.svc", "127.0.0.1"]);
+        assert_eq!(next(None, &names, false, at(0)), Step::Everything);
+        let first = made(&Step::Everything, None, &names, at(0));
+        assert_eq!(Material::read(&first.data()).expect("it can be read"), first);
+        assert_eq!(first.serving.names, names);
+        assert!(matches!(next(Some(&first), &names, true, at(0)), Step::Wait(_)));
+        assert!(!first.serving.convinces(&[first.newest()], "somebody.else.svc", at(0)));
+        assert!(!first.serving.convinces(&[first.newest()], "127.0.0.1", at(100_001)), "it has expired");
+    }
+
+    /// Whenever it is done and however late the publication is noticed: everybody who trusts what is published is
+    /// content with what is served, and nothing is done twice.
+    #[test]
+    fn at_no_time_is_anything_served_that_is_not_trusted() {
+        for delay in [0, 6_000, 30_000] {
+            let names = names(&["127.0.0.1"]);
+            let mut stored = made(&Step::Everything, None, &names, at(0));
+            let (mut trusted, mut published_at) = (stored.bundle(), 0);
+            let (mut now, mut steps) = (0, 0);
+            while now < 2_500_000 {
+                if stored.bundle() != trusted && now >= published_at + delay {
+                    trusted = stored.bundle();
+                }
+                let known = Certificate::read_all(&trusted, AUTHORITIES).expect("PEM");
+                let known: Vec<&Certificate> = known.iter().collect();
+                assert!(stored.serving.convinces(&known, "127.0.0.1", at(now)), "at {now}");
+                match next(Some(&stored), &names, stored.bundle() == trusted, at(now)) {
+                    Step::Wait(until) => {
+                        let waited = until.as_second() - at(now).as_second();
+                        assert!(waited > 0, "at {now}");
+                        now += waited.min(5_000);
+                    }
+                    step => {
+                        steps += 1;
+                        published_at = now;
+                        stored = made(&step, Some(&stored), &names, at(now));
+                    }
+                }
+            }
+            // A serving certificate about each 66,000 s; an authority each 650,000 s, which is forgotten later.
+            assert!((35..50).contains(&steps), "{steps} steps");
+        }
+    }
+
+    #[test]
+    fn a_new_authority_signs_only_once_it_is_published() {
+        let names = names(&["127.0.0.1"]);
+        let old = made(&Step::Everything, None, &names, at(0));
+        let due = old.newest().due();
+        assert_eq!(next(Some(&old), &names, true, due), Step::Authority);
+        let both = made(&Step::Authority, Some(&old), &names, due);
+        assert_eq!(both.authorities.len(), 2);
+        assert_eq!(both.serving, old.serving);
+        // The serving certificate of the test has expired long ago, so renew it as it would have been.
+        let both = Material { serving: made(&Step::Serving, Some(&old), &names, due).serving, ..both };
+        assert!(matches!(next(Some(&both), &names, false, due), Step::Wait(_)));
+        assert_eq!(next(Some(&both), &names, true, due), Step::Serving);
+        let after = made(&Step::Serving, Some(&both), &names, due);
+        assert!(after.serving.convinces(&[after.newest()], "127.0.0.1", due));
+        let expired = at(1_000_001);
+        assert_eq!(next(Some(&after), &names, true, expired), Step::Forget);
+        assert_eq!(made(&Step::Forget, Some(&after), &names, expired).authorities.len(), 1);
+    }
+
+    #[test]
+    fn a_missing_name_is_added_and_an_unused_one_goes_with_the_next_renewal() {
+        let (one, other) = (names(&["one.svc"]), names(&["other.svc"]));
+        let first = made(&Step::Everything, None, &one, at(0));
+        assert_eq!(next(Some(&first), &other, false, at(10)), Step::Serving);
+        let both = made(&Step::Serving, Some(&first), &other, at(10));
+        assert_eq!(both.serving.names, names(&["one.svc", "other.svc"]));
+        assert!(matches!(next(Some(&both), &one, true, at(10)), Step::Wait(_)));
+        let due = both.serving.due();
+        assert_eq!(made(&Step::Serving, Some(&both), &other, due).serving.names, other);
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_told_without_showing_it() {
+        let names = names(&["127.0.0.1"]);
+        let (good, other) =
+            (made(&Step::Everything, None, &names, at(0)), made(&Step::Everything, None, &names, at(0)));
+        let broken = |key: &str, value: &[u8]| {
+            let mut data = good.data();
+            data.insert(key.to_owned(), value.to_vec());
+            Material::read(&data).expect_err("it is broken").to_string()
+        };
+        for key in [AUTHORITIES, AUTHORITY_KEY, SERVING, SERVING_KEY] {
+            assert_eq!(broken(key, b""), format!("there is no text under the key {key}"));
+            assert_eq!(broken(key, &[0xff, 0xfe]), format!("there is no text under the key {key}"));
+            let told = broken(key, b"sesame");
+            assert!(told.contains(key) && told.contains("in PEM") && !told.contains("sesame"), "{told}");
+        }
+        for key in [AUTHORITY_KEY, SERVING_KEY] {
+            let told = broken(key, &other.data()[key]);
+            assert_eq!(told, format!("the private key under {key} is not that of the certificate"));
+        }
+        let shown = format!("{good:?}");
+        assert!(!shown.contains("PRIVATE") && !shown.contains("BEGIN"), "{shown}");
+    }
+}

@@ -1,0 +1,208 @@
+//! What makes the API server ask the webhook, as manifests.
+//!
+//! Each webhook says in CEL which requests can matter at all; the others never reach it. Whoever
+//! deletes needs no webhook: finalizers come off, and a namespace goes, while no replica runs.
+
+use serde_json::{Value, json};
+
+use crate::api::{DELETE_FINALIZER, GROUP, MANAGED, PAUSED, SCHEMA_LABEL};
+
+pub use super::policy::policies;
+
+/// How the API server reaches the webhook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// Through a Service, port 443.
+    Service {
+        /// Its namespace, which is the operator's.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+    /// At an address, without a slash at its end.
+    Url(String),
+}
+
+/// What the configurations are to say.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The name of both.
+    pub name: String,
+    /// How the API server reaches the webhook.
+    pub address: Address,
+    /// `NAMESPACE/NAME` of the Certificate whose authority cert-manager is to write into them.
+    pub certificate: Option<String>,
+}
+
+/// How long the API server waits for an answer. A review takes milliseconds, and a schema at most a
+/// tenth of a second; the rest is for a machine that is busy.
+const TIMEOUT: u32 = 5;
+
+/// Not what is being deleted already: only finalizers are left to be taken off.
+const LIVING: &str = "request.operation == 'DELETE' ? !has(oldObject.metadata.deletionTimestamp) : \
+                      !has(object.metadata.deletionTimestamp)";
+
+/// Not what leaves the declaration as it is, such as labels, finalizers and owners.
+const SPEC: &str = "request.operation != 'UPDATE' || !has(object.spec) || !has(oldObject.spec) || \
+                    object.spec != oldObject.spec";
+
+/// The ValidatingWebhookConfiguration and the MutatingWebhookConfiguration.
+#[must_use]
+pub fn configurations(wanted: &Wanted) -> Vec<Value> {
+    let annotations = format!(
+        "['{PAUSED}', '{MANAGED}'].exists(key, object.metadata.?annotations[?key] != \
+         oldObject.metadata.?annotations[?key])"
+    );
+    let topic = format!("{SPEC} || {annotations}");
+    let declaration = |kind: &str, operations: Value, changed: &str| {
+        let name = format!("{kind}.{GROUP}");
+        let conditions = json!([condition("not-being-deleted", LIVING), condition("changed", changed)]);
+        let rule = json!({
+            "apiGroups": [GROUP], "apiVersions": ["v1alpha1"], "resources": [kind], "operations": operations,
+        });
+        webhook(wanted, &name, "validate", rule, conditions)
+    };
+    let all = json!(["CREATE", "UPDATE", "DELETE"]);
+    let validating = [
+        // Deleting one is always allowed.
+        declaration("eventtopics", json!(["CREATE", "UPDATE"]), &topic),
+        declaration("tenants", all.clone(), SPEC),
+        declaration("kafkaclusters", all, SPEC),
+        schemas(wanted),
+    ];
+    let finalizer = format!(
+        "has(object.spec) && object.spec.?deletionPolicy.orValue('') == 'Delete' && \
+         !('{DELETE_FINALIZER}' in object.metadata.?finalizers.orValue([]))"
+    );
+    let mutating = webhook(
+        wanted,
+        &format!("eventtopics.{GROUP}"),
+        "mutate",
+        json!({
+            "apiGroups": [GROUP], "apiVersions": ["v1alpha1"], "resources": ["eventtopics"], "operations": ["CREATE"],
+        }),
+        json!([condition("needs-the-finalizer", &finalizer)]),
+    );
+    vec![
+        configuration(wanted, "ValidatingWebhookConfiguration", &validating),
+        configuration(wanted, "MutatingWebhookConfiguration", &[mutating]),
+    ]
+}
+
+/// ConfigMaps that hold schemas, and no others: a webhook of its own, so that nothing else depends on it.
+fn schemas(wanted: &Wanted) -> Value {
+    let changed = format!(
+        "request.operation != 'UPDATE' || object.?data != oldObject.?data || \
+         object.metadata.?labels[?'{SCHEMA_LABEL}'] != oldObject.metadata.?labels[?'{SCHEMA_LABEL}']"
+    );
+    let conditions = json!([condition("not-being-deleted", LIVING), condition("changed", &changed)]);
+    // Deleting one is always allowed: what was registered stays in force, and a namespace can go in any order.
+    let rule = json!({
+        "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"],
+        "operations": ["CREATE", "UPDATE"], "scope": "Namespaced",
+    });
+    let mut webhook = webhook(wanted, &format!("schemas.{GROUP}"), "validate", rule, conditions);
+    webhook["objectSelector"] = json!({"matchLabels": {SCHEMA_LABEL: "true"}});
+    let mut spared = vec!["kube-system", "kube-public", "kube-node-lease"];
+    if let Address::Service { namespace, .. } = &wanted.address {
+        spared.push(namespace);
+    }
+    webhook["namespaceSelector"] = json!({"matchExpressions": [
+        {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": spared},
+    ]});
+    webhook
+}
+
+fn condition(name: &str, expression: &str) -> Value {
+    json!({"name": name, "expression": expression})
+}
+
+fn webhook(wanted: &Wanted, name: &str, path: &str, rule: Value, conditions: Value) -> Value {
+    let client = match &wanted.address {
+        Address::Service { namespace, name } => {
+            json!({"service": {"namespace": namespace, "name": name, "path": format!("/{path}"), "port": 443}})
+        }
+        Address::Url(url) => json!({"url": format!("{url}/{path}")}),
+    };
+    json!({
+        "name": name,
+        "admissionReviewVersions": ["v1"],
+        "clientConfig": client,
+        "failurePolicy": "Fail",
+        "matchConditions": conditions,
+        "matchPolicy": "Equivalent",
+        "rules": [rule],
+        "sideEffects": "NoneOnDryRun",
+        "timeoutSeconds": TIMEOUT,
+    })
+}
+
+fn configuration(wanted: &Wanted, kind: &str, webhooks: &[Value]) -> Value {
+    let mut metadata = json!({"name": wanted.name});
+    if let Some(certificate) = &wanted.certificate {
+        metadata["annotations"] = json!({"cert-manager.io/inject-ca-from": certificate});
+    }
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": kind,
+        "metadata": metadata,
+        "webhooks": webhooks,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::admissionregistration::v1::{
+        MutatingWebhookConfiguration, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+        ValidatingWebhookConfiguration,
+    };
+    use serde::Serialize;
+    use serde::de::DeserializeOwned;
+
+    use super::*;
+
+    fn same<T: Serialize + DeserializeOwned>(document: &Value) {
+        let typed: T = serde_json::from_value(document.clone()).expect("Kubernetes knows it");
+        assert_eq!(json!(typed), *document, "a field is misspelt");
+    }
+
+    #[test]
+    fn every_field_is_one_of_kubernetes_own() {
+        let service = Address::Service { namespace: "system".into(), name: "webhook".into() };
+        for address in [service, Address::Url("https://127.0.0.1:1".into())] {
+            let certificate = Some("system/webhook".into());
+            let documents = configurations(&Wanted { name: "eventcenter".into(), address, certificate });
+            same::<ValidatingWebhookConfiguration>(&documents[0]);
+            same::<MutatingWebhookConfiguration>(&documents[1]);
+        }
+        for document in policies() {
+            match document["kind"].as_str() {
+                Some("ValidatingAdmissionPolicy") => same::<ValidatingAdmissionPolicy>(&document),
+                Some("ValidatingAdmissionPolicyBinding") => {
+                    same::<ValidatingAdmissionPolicyBinding>(&document)
+                }
+                kind => panic!("{kind:?}"),
+            }
+        }
+    }
+
+    /// No webhook can be in the way of what the operator or the cluster needs to run.
+    #[test]
+    fn nothing_is_asked_about_but_our_own_kinds_and_labelled_configmaps() {
+        let address = Address::Service { namespace: "system".into(), name: "webhook".into() };
+        for document in configurations(&Wanted { name: "x".into(), address, certificate: None }) {
+            for webhook in document["webhooks"].as_array().expect("webhooks") {
+                assert_eq!(webhook["failurePolicy"], "Fail");
+                let rule = &webhook["rules"][0];
+                let resource = rule["resources"][0].as_str().expect("a resource");
+                assert!(!resource.contains(['/', '*']), "{resource}");
+                if rule["apiGroups"] != json!([GROUP]) {
+                    assert_eq!((&rule["apiGroups"], resource), (&json!([""]), "configmaps"));
+                    assert_eq!(webhook["objectSelector"]["matchLabels"][SCHEMA_LABEL], "true");
+                    let spared = &webhook["namespaceSelector"]["matchExpressions"][0]["values"];
+                    assert!(spared.as_array().is_some_and(|names| names.contains(&json!("system"))));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What the webhook counts and shows.
+
+use std::sync::atomic::AtomicI64;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+/// Seconds: fine where reviews are meant to be, and up to where the API server gives up soon.
+const BUCKETS: [f64; 14] =
+    [0.000_25, 0.000_5, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Kind {
+    kind: &'static str,
+    operation: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindAndReason {
+    kind: &'static str,
+    operation: &'static str,
+    outcome: &'static str,
+    reason: &'static str,
+}
+
+/// The webhook's metrics.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    duration: Family<Kind, Histogram>,
+    reviews: Family<KindAndReason, Counter>,
+    expiry: Gauge<i64, AtomicI64>,
+}
+
+/// A review that has been answered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answered {
+    pub(super) kind: &'static str,
+    pub(super) operation: &'static str,
+    pub(super) outcome: &'static str,
+    /// The first reason of a refusal, or nothing.
+    pub(super) reason: &'static str,
+}
+
+impl Metrics {
+    /// Makes the metrics and registers them.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            duration: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
+            reviews: Family::default(),
+            expiry: Gauge::default(),
+        };
+        registry.register_with_unit(
+            "webhook_review",
+            "Time a review took, from its last byte to the answer",
+            Unit::Seconds,
+            metrics.duration.clone(),
+        );
+        registry.register(
+            "webhook_reviews",
+            "Reviews that were answered, by kind, operation, outcome and reason of a refusal",
+            metrics.reviews.clone(),
+        );
+        registry.register_with_unit(
+            "webhook_certificate_expiry_timestamp",
+            "When the certificate expires that is served, 0 if there is none yet",
+            Unit::Seconds,
+            metrics.expiry.clone(),
+        );
+        metrics
+    }
+
+    pub(super) fn answered(&self, answered: Answered, took: Duration) {
+        let Answered { kind, operation, outcome, reason } = answered;
+        self.duration.get_or_create(&Kind { kind, operation, outcome }).observe(took.as_secs_f64());
+        self.reviews.get_or_create(&KindAndReason { kind, operation, outcome, reason }).inc();
+    }
+
+    pub(super) fn expires(&self, at: Timestamp) {
+        self.expiry.set(at.as_second());
+    }
+}

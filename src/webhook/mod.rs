@@ -1,0 +1,108 @@
+//! The admission webhook: what is declared is checked before it is stored.
+//!
+//! The room decides nothing about resources: [`crate::domain::admission`] does, from what the
+//! `cache` keeps of all declarations. What is decided here is how to be called at all: `server` and
+//! `tls` hold the connections, `certificate` knows when certificates are to be renewed and `authority`
+//! does it, `review` is one question and its answer, `manifest` and `policy` are what makes the API
+//! server ask.
+//!
+//! Whatever is unknown is refused: a webhook that has not read everything yet, a kind it has no rules
+//! for, a resource it cannot read.
+//!
+//! Deliberately absent: leadership, and writes to anything but the webhook's own certificates. Every
+//! replica answers.
+
+mod authority;
+mod cache;
+mod certificate;
+mod event_topic;
+mod kafka_cluster;
+pub mod manifest;
+mod metrics;
+mod policy;
+mod review;
+mod route;
+mod schema;
+mod server;
+mod tenant;
+mod tls;
+
+pub use authority::Source;
+pub use certificate::Lifetimes;
+pub use metrics::Metrics;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::Cluster;
+use authority::Authority;
+use cache::Cache;
+use review::Reviewer;
+use server::Ending;
+use tls::Served;
+
+/// How the webhook runs.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Who makes the certificates.
+    pub source: Source,
+    /// The Secret in the operator's namespace that holds them.
+    pub secret: String,
+    /// How long reviews are still answered after the end was asked for, so that Services and the API
+    /// server's connections turn to other replicas.
+    pub drain: Duration,
+}
+
+/// Runs the webhook until it is told to stop and what is under way has been answered.
+///
+/// `ready` is told when reviews can be answered, and when that ends.
+///
+/// # Errors
+/// TLS cannot be set up at all.
+pub async fn run(
+    cluster: Cluster,
+    options: Options,
+    listener: TcpListener,
+    metrics: Metrics,
+    clock: fn() -> Timestamp,
+    stop: CancellationToken,
+    ready: impl Fn(bool),
+) -> Result<(), SetupError> {
+    let served = Arc::new(Served::default());
+    let config = tls::config(Arc::clone(&served)).map_err(SetupError)?;
+    let cache = Arc::new(Cache::default());
+    let reviewer = Reviewer { cache: Arc::clone(&cache), cluster: cluster.clone(), metrics: metrics.clone() };
+    let authority = Authority { cluster: cluster.clone(), secret: options.secret, served, metrics, clock };
+    let certified = Notify::new();
+    let announce = async {
+        tokio::join!(cache.complete(), certified.notified());
+        tracing::info!("the webhook answers");
+        ready(true);
+        stop.cancelled().await;
+        ready(false);
+        std::future::pending::<()>().await;
+    };
+    let ending = Ending { stop: stop.clone(), drain: options.drain };
+    let background = async {
+        tokio::join!(
+            authority.keep(options.source, || certified.notify_one()),
+            cache.follow(&cluster),
+            announce
+        );
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = server::serve(listener, config, route::routes(reviewer), ending) => Ok(()),
+        () = background => Ok(()),
+    }
+}
+
+/// TLS cannot be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("setting up TLS for the webhook: {0}")]
+pub struct SetupError(#[source] rustls::Error);

@@ -1,0 +1,365 @@
+//! One review: an AdmissionReview in, an AdmissionReview out.
+//!
+//! Whatever goes wrong is a refusal. What is not known is not allowed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use eventcenter_sdk::Reason;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::core::DynamicObject;
+use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview, Operation};
+use kube::core::response::{StatusCause, StatusDetails, StatusSummary};
+use kube::core::{Status, TypeMeta};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use tokio::time::{Instant, timeout_at};
+
+use super::cache::{Cache, Known};
+use super::metrics::{Answered, Metrics};
+use super::{event_topic, kafka_cluster, schema, tenant};
+use crate::api::{EventTopic, GROUP, KafkaCluster, Tenant};
+use crate::cluster::Cluster;
+use crate::domain::Refusal;
+use crate::domain::admission::{Change, Verdict};
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Task {
+    /// Whether a change is allowed.
+    Validate,
+    /// What is to be added to it.
+    Mutate,
+}
+
+/// This was not an AdmissionReview.
+#[derive(Debug, thiserror::Error)]
+#[error("this is not an AdmissionReview of admission.k8s.io/v1: {0}")]
+pub(super) struct NotAReview(String);
+
+/// Answers reviews.
+#[derive(Clone, Debug)]
+pub(super) struct Reviewer {
+    pub(super) cache: Arc<Cache>,
+    pub(super) cluster: Cluster,
+    pub(super) metrics: Metrics,
+}
+
+type Request = AdmissionRequest<DynamicObject>;
+
+/// How a review ended.
+enum Outcome {
+    Allowed(Vec<String>),
+    Completed(json_patch::Patch),
+    Refused(Vec<Refusal>),
+    /// The resource, or the request about it, makes no sense.
+    Unreadable(String),
+    /// Not everything is known yet.
+    Early,
+}
+
+impl Reviewer {
+    /// The answer to a request's body.
+    pub(super) async fn answer(&self, task: Task, body: &[u8]) -> Result<Vec<u8>, NotAReview> {
+        let begun = Instant::now();
+        let review = match serde_json::from_slice::<AdmissionReview<DynamicObject>>(body) {
+            Ok(review) => review,
+            Err(error) => return unreadable(body, &error),
+        };
+        let request: Request = review.try_into().map_err(|_| NotAReview("there is no request".into()))?;
+        if request.types != v1() {
+            return Err(NotAReview(format!("{} {}", request.types.api_version, request.types.kind)));
+        }
+        let outcome = match task {
+            Task::Validate => self.validate(&request).await,
+            Task::Mutate => mutate(&request),
+        };
+        let answer = response(&request, &outcome);
+        self.note(task, &request, &outcome, begun.elapsed());
+        serde_json::to_vec(&answer.into_review()).map_err(|error| NotAReview(error.to_string()))
+    }
+
+    async fn validate(&self, request: &Request) -> Outcome {
+        match kind(request) {
+            "EventTopic" => {
+                let schemas = async |change: &Change<'_, EventTopic>, this: &Self| Verdict {
+                    refusals: schema::topic(change, &this.cluster).await,
+                    warnings: Vec::new(),
+                };
+                self.judge(request, event_topic::judge, schemas).await
+            }
+            "Tenant" => self.judge::<Tenant>(request, tenant::judge, nothing_more).await,
+            "KafkaCluster" => self.judge::<KafkaCluster>(request, kafka_cluster::judge, nothing_more).await,
+            "ConfigMap" => {
+                let schemas = async |change: &Change<'_, ConfigMap>, this: &Self| {
+                    let topics = this.cache.ask(|known| schema::taking(change, known)).unwrap_or_default();
+                    schema::config_map(change, &topics, &this.cluster).await
+                };
+                self.judge(request, |_, _| Verdict::default(), schemas).await
+            }
+            _ => unknown(request),
+        }
+    }
+
+    async fn judge<K: DeserializeOwned>(
+        &self,
+        request: &Request,
+        judge: fn(&Change<'_, K>, &Known) -> Verdict,
+        look_closer: impl AsyncFn(&Change<'_, K>, &Self) -> Verdict,
+    ) -> Outcome {
+        // One that was stored and cannot be read any more is held against nobody: what replaces it is
+        // judged as if it were new, and it can be deleted.
+        let old = request.old_object.as_ref().and_then(|old| read::<K>(old).ok());
+        let new = match request.object.as_ref().map(read::<K>).transpose() {
+            Ok(new) => new,
+            Err(error) => return Outcome::Unreadable(format!("{}: {error}", name(request))),
+        };
+        let change = match (&request.operation, &old, &new) {
+            (Operation::Create, _, Some(new)) | (Operation::Update, None, Some(new)) => Change::Create(new),
+            (Operation::Update, Some(old), Some(new)) => Change::Update { old, new },
+            (Operation::Delete, Some(old), _) => Change::Delete(old),
+            (Operation::Delete, None, _) => return Outcome::Allowed(Vec::new()),
+            _ => {
+                return Outcome::Unreadable(format!("{}: there is no resource in the review", name(request)));
+            }
+        };
+        let Some(mut verdict) = self.verdict(|known| judge(&change, known)).await else {
+            return Outcome::Early;
+        };
+        if verdict.refusals.is_empty() {
+            let more = look_closer(&change, self).await;
+            verdict.refusals = more.refusals;
+            verdict.warnings.extend(more.warnings);
+        }
+        match verdict.refusals.is_empty() {
+            true => Outcome::Allowed(verdict.warnings),
+            false => Outcome::Refused(verdict.refusals),
+        }
+    }
+
+    /// What is said from memory; nothing as long as not everything has been read. A Tenant and its
+    /// topics are often applied in one go, and the watch that tells of the one may be behind the review of
+    /// the other: so nobody is refused before there was another look at what others declare.
+    async fn verdict(&self, judge: impl Fn(&Known) -> Verdict) -> Option<Verdict> {
+        let mut changes = self.cache.changes();
+        let mut verdict = self.cache.ask(&judge)?;
+        if is_about_the_platform(&verdict) {
+            self.cache.look_again(&self.cluster).await;
+            return self.cache.ask(&judge);
+        }
+        let deadline = Instant::now() + BEHIND;
+        while !verdict.refusals.is_empty() && timeout_at(deadline, changes.changed()).await.is_ok() {
+            verdict = self.cache.ask(&judge)?;
+        }
+        Some(verdict)
+    }
+
+    fn note(&self, task: Task, request: &Request, outcome: &Outcome, took: Duration) {
+        let (result, reason) = match outcome {
+            Outcome::Allowed(_) => ("allowed", ""),
+            Outcome::Completed(_) => ("completed", ""),
+            Outcome::Refused(refusals) => {
+                ("refused", refusals.first().map_or("", |refusal| refusal.reason.as_str()))
+            }
+            Outcome::Unreadable(_) => ("refused", Reason::InvalidResource.as_str()),
+            Outcome::Early => ("refused", EARLY),
+        };
+        let operation = match request.operation {
+            Operation::Create => "create",
+            Operation::Update => "update",
+            Operation::Delete => "delete",
+            Operation::Connect => "connect",
+        };
+        let kind = kind(request);
+        self.metrics.answered(Answered { kind, operation, outcome: result, reason }, took);
+        let namespace = request.namespace.as_deref().unwrap_or_default();
+        let user = request.user_info.username.as_deref().unwrap_or_default();
+        let (name, dry_run) = (&request.name, request.dry_run);
+        if result == "refused" {
+            tracing::info!(kind, namespace, name, operation, user, dry_run, reason, "refused");
+        } else {
+            tracing::debug!(
+                kind,
+                namespace,
+                name,
+                operation,
+                user,
+                dry_run,
+                ?task,
+                result,
+                ?took,
+                "reviewed"
+            );
+        }
+    }
+}
+
+/// How long news of what others declare are waited for before that is held against anybody: the watch is
+/// a few milliseconds behind.
+const BEHIND: Duration = Duration::from_millis(10);
+
+/// Whether a refusal may be over as soon as a Tenant or a KafkaCluster is seen that was made just now.
+/// That is certain only after a listing, for which an API server takes up to a tenth of a second.
+fn is_about_the_platform(verdict: &Verdict) -> bool {
+    use Reason::{ClusterNotAllowed, ClusterNotFound, TenantNotFound, TenantSuspended};
+    let about = |reason: Reason| {
+        matches!(reason, ClusterNotAllowed | ClusterNotFound | TenantNotFound | TenantSuspended)
+    };
+    verdict.refusals.first().is_some_and(|first| about(first.reason))
+}
+
+/// The word for a review that comes before everything was read; not a reason of a resource's state.
+const EARLY: &str = "WebhookNotReady";
+
+fn mutate(request: &Request) -> Outcome {
+    match (kind(request), &request.operation, &request.object) {
+        ("EventTopic", Operation::Create, Some(object)) => match read(object) {
+            Ok(topic) => {
+                event_topic::complete(&topic).map_or_else(|| Outcome::Allowed(Vec::new()), Outcome::Completed)
+            }
+            // It has not been checked against its schema yet, and what does not fit is told better there.
+            Err(_) => Outcome::Allowed(Vec::new()),
+        },
+        (_, Operation::Update | Operation::Delete, _) => Outcome::Allowed(Vec::new()),
+        _ => unknown(request),
+    }
+}
+
+/// For what is judged from memory alone.
+async fn nothing_more<K>(_: &Change<'_, K>, _: &Reviewer) -> Verdict {
+    Verdict::default()
+}
+
+fn unknown(request: &Request) -> Outcome {
+    Outcome::Unreadable(format!(
+        "the webhook has no rules for {} of {:?}: take the kind out of the webhook configuration",
+        request.kind.kind, request.kind.group
+    ))
+}
+
+/// The kind as one of those that there are.
+fn kind(request: &Request) -> &'static str {
+    let kinds: &[&'static str] = match request.kind.group.as_str() {
+        GROUP => &["EventTopic", "Tenant", "KafkaCluster"],
+        "" => &["ConfigMap"],
+        _ => &[],
+    };
+    kinds.iter().find(|kind| **kind == request.kind.kind).copied().unwrap_or("other")
+}
+
+/// The resource as people call it.
+fn name(request: &Request) -> String {
+    let namespace = request.namespace.iter().filter(|namespace| !namespace.is_empty());
+    let place: String = namespace.flat_map(|namespace| [namespace, "/"]).collect();
+    format!("{} {place}{}", request.kind.kind, request.name)
+}
+
+fn read<K: DeserializeOwned>(object: &DynamicObject) -> Result<K, serde_json::Error> {
+    let mut value = object.data.clone();
+    let mut metadata = object.metadata.clone();
+    metadata.managed_fields = None;
+    value["metadata"] = json!(metadata);
+    serde_json::from_value(value)
+}
+
+fn response(request: &Request, outcome: &Outcome) -> AdmissionResponse {
+    let mut response = AdmissionResponse::from(request);
+    match outcome {
+        Outcome::Allowed(warnings) => {
+            response.warnings = (!warnings.is_empty()).then(|| warnings.clone());
+        }
+        Outcome::Completed(patch) => match response.clone().with_patch(patch.clone()) {
+            Ok(with_patch) => response = with_patch,
+            Err(error) => tracing::error!(%error, "writing a patch; the controller does it instead"),
+        },
+        Outcome::Refused(refusals) => {
+            (response.allowed, response.result) = (false, refused(request, refusals));
+        }
+        Outcome::Unreadable(message) => {
+            let refusal = Refusal::new(Reason::InvalidResource, message.clone());
+            (response.allowed, response.result) = (false, refused(request, &[refusal]));
+        }
+        Outcome::Early => {
+            let message =
+                format!("{EARLY}: the webhook has not read the resources yet; try again in a moment");
+            (response.allowed, response.result) = (false, status(503, EARLY, message));
+        }
+    }
+    response
+}
+
+fn status(code: u16, reason: &str, message: String) -> Status {
+    Status {
+        status: Some(StatusSummary::Failure),
+        code,
+        message,
+        reason: reason.to_owned(),
+        ..Status::default()
+    }
+}
+
+/// All refusals, a line each. Code and reason are those of the first.
+fn refused(request: &Request, refusals: &[Refusal]) -> Status {
+    let lines: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+    let reason = refusals.first().map_or(Reason::InvalidResource, |refusal| refusal.reason);
+    let causes = refusals.iter().map(|refusal| StatusCause {
+        reason: refusal.reason.as_str().to_owned(),
+        message: refusal.message.clone(),
+        field: field(&refusal.message).unwrap_or_default().to_owned(),
+    });
+    let details = StatusDetails {
+        name: request.name.clone(),
+        group: request.kind.group.clone(),
+        kind: request.kind.kind.clone(),
+        causes: causes.collect(),
+        uid: String::new(),
+        retry_after_seconds: 0,
+    };
+    let status = status(code(reason), reason.as_str(), lines.join("\n"));
+    Status { details: Some(details), ..status }
+}
+
+/// The status of a refusal. 409 means to Kubernetes' clients that a resource has changed meanwhile, and
+/// that the same may be tried again: kubectl would, five times, a second apart.
+fn code(reason: Reason) -> u16 {
+    match reason.http_status() {
+        409 => 422,
+        code => code,
+    }
+}
+
+/// The field that a message begins with, as our messages do that are about one.
+fn field(message: &str) -> Option<&str> {
+    let (field, _) = message.split_once(": ")?;
+    let is_path = |field: &str| {
+        ["spec.", "metadata.", "status.", "data"].iter().any(|start| field.starts_with(start))
+            && !field.contains(' ')
+    };
+    Some(field).filter(|field| is_path(field))
+}
+
+fn v1() -> TypeMeta {
+    TypeMeta { api_version: "admission.k8s.io/v1".into(), kind: "AdmissionReview".into() }
+}
+
+/// The answer to what cannot be read: a refusal in the parser's words, if it is at least known to whom.
+fn unreadable(body: &[u8], error: &serde_json::Error) -> Result<Vec<u8>, NotAReview> {
+    #[derive(Deserialize)]
+    struct Review {
+        request: Asked,
+    }
+    #[derive(Deserialize)]
+    struct Asked {
+        uid: String,
+    }
+    let Ok(Review { request: Asked { uid } }) = serde_json::from_slice(body) else {
+        return Err(NotAReview(error.to_string()));
+    };
+    let mut response = AdmissionResponse::invalid("");
+    response.uid = uid;
+    let message = format!("{}: the resource cannot be read: {error}", Reason::InvalidResource);
+    response.result =
+        status(Reason::InvalidResource.http_status(), Reason::InvalidResource.as_str(), message);
+    serde_json::to_vec(&response.into_review()).map_err(|error| NotAReview(error.to_string()))
+}

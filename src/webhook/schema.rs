@@ -1,0 +1,148 @@
+//! Schemas: whether those that a change brings are usable and fit to what is registered.
+//!
+//! What is registered is read when a schema changes, which is seldom, and not kept in memory.
+
+use eventcenter_sdk::Reason;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::ResourceExt;
+use tokio::sync::Semaphore;
+use tokio::task::block_in_place;
+
+use super::cache::Known;
+use crate::api::{EventTopic, EventType, SCHEMA_LABEL};
+use crate::cluster::{Cluster, WriteError};
+use crate::domain::Refusal;
+use crate::domain::admission::{Change, Verdict, listed};
+use crate::domain::registration::{
+    Declaration, Revision, Source, is_newest, is_transitive, read, register, source,
+};
+use crate::domain::topic::claim::Resource;
+
+/// Judges the schemas of an EventTopic that are new in this change.
+pub(super) async fn topic(change: &Change<'_, EventTopic>, cluster: &Cluster) -> Vec<Refusal> {
+    let (old, new) = match *change {
+        Change::Create(new) => (None, new),
+        Change::Update { old, new } => (Some(old), new),
+        Change::Delete(_) => return Vec::new(),
+    };
+    let known = |declared: &EventType| old.is_some_and(|old| old.spec.event_types.contains(declared));
+    let changed: Vec<&EventType> = new.spec.event_types.iter().filter(|declared| !known(declared)).collect();
+    if changed.iter().all(|declared| source(declared) == Source::None) {
+        return Vec::new();
+    }
+    let texts = match cluster.schema_texts(new, changed.iter().copied()).await {
+        Ok(texts) => texts,
+        Err(error) => return vec![unknown(&error)],
+    };
+    let (declared, refused) = in_turn(|| read(changed, |from| texts.get(from).cloned())).await;
+    let refusals: Vec<Refusal> = refused.into_iter().map(|(_, refusal)| refusal).collect();
+    match old {
+        Some(old) if refusals.is_empty() && !in_turn(|| fits_to(old, new, &declared)).await => {
+            compare(new, &declared, cluster).await
+        }
+        _ => refusals,
+    }
+}
+
+/// Whether new schemas fit to those that the resource had until now, where these are what is registered
+/// and nothing else has to be known: then nothing has to be read.
+fn fits_to(old: &EventTopic, new: &EventTopic, declared: &[Declaration]) -> bool {
+    let compatibility = new.spec.compatibility.unwrap_or_default();
+    if is_transitive(compatibility.mode) {
+        return false;
+    }
+    let status = old.status.as_ref().map(|status| status.event_types.as_slice()).unwrap_or_default();
+    let (before, _) = read(old.spec.event_types.iter().filter(|old| old.schema.is_some()), |_| None);
+    let revisions: Vec<Revision> = before
+        .iter()
+        .filter(|old| is_newest(old, status))
+        .map(|old| Revision::of(&old.id, &old.document))
+        .collect();
+    let all_known = declared.iter().all(|new| revisions.iter().any(|old| old.id == new.id));
+    all_known && register(new, declared, &revisions, compatibility).refusals.is_empty()
+}
+
+/// Judges a ConfigMap with schemas: for each topic that takes any from it, as if the topic had changed.
+pub(super) async fn config_map(
+    change: &Change<'_, ConfigMap>,
+    topics: &[EventTopic],
+    cluster: &Cluster,
+) -> Verdict {
+    let new = match *change {
+        Change::Create(new) | Change::Update { new, .. } => new,
+        Change::Delete(_) => return Verdict::default(),
+    };
+    if new.labels().get(SCHEMA_LABEL).is_none_or(|value| value != "true") {
+        let topics = listed(topics.iter().map(Resource::of));
+        let warnings = topics.map(|topics| {
+            format!("metadata.labels: without {SCHEMA_LABEL}: \"true\" it is no longer read for EventTopics {topics}")
+        });
+        return Verdict { refusals: Vec::new(), warnings: warnings.into_iter().collect() };
+    }
+    let (name, data) = (new.name_any(), new.data.clone().unwrap_or_default());
+    let mut refusals = Vec::new();
+    for topic in topics {
+        let takes =
+            |declared: &&EventType| matches!(source(declared), Source::ConfigMap(from) if from.name == name);
+        let taken: Vec<&EventType> = topic.spec.event_types.iter().filter(takes).collect();
+        let (declared, refused) = in_turn(|| read(taken, |from| data.get(&from.key).cloned())).await;
+        let mut found: Vec<Refusal> = refused.into_iter().map(|(_, refusal)| refusal).collect();
+        if found.is_empty() {
+            found = compare(topic, &declared, cluster).await;
+        }
+        let about = Resource::of(topic);
+        refusals.extend(found.into_iter().map(|refusal| {
+            Refusal::new(
+                refusal.reason,
+                format!("data, which EventTopic {about} takes schemas from: {}", refusal.message),
+            )
+        }));
+    }
+    Verdict { refusals, warnings: Vec::new() }
+}
+
+/// The topics of a ConfigMap's namespace that take schemas from it.
+pub(super) fn taking(change: &Change<'_, ConfigMap>, known: &Known) -> Vec<EventTopic> {
+    let map = match *change {
+        Change::Create(map) | Change::Update { new: map, .. } | Change::Delete(map) => map,
+    };
+    let (namespace, name) = (map.namespace().unwrap_or_default(), map.name_any());
+    let takes = |topic: &&EventTopic| {
+        let mut sources = topic.spec.event_types.iter().map(source);
+        sources.any(|source| matches!(source, Source::ConfigMap(from) if from.name == name))
+    };
+    known.topics_in(&namespace).filter(takes).cloned().collect()
+}
+
+async fn compare(topic: &EventTopic, declared: &[Declaration], cluster: &Cluster) -> Vec<Refusal> {
+    let history = match cluster.recent_revisions(topic).await {
+        Ok(history) => history,
+        Err(error) => return vec![unknown(&error)],
+    };
+    let compatibility = topic.spec.compatibility.unwrap_or_default();
+    in_turn(|| {
+        let revisions: Vec<Revision> = history
+            .into_iter()
+            .filter_map(|stored| Revision::read(stored.name, stored.number, &stored.data))
+            .collect();
+        register(topic, declared, &revisions, compatibility).refusals
+    })
+    .await
+}
+
+/// One schema is worked on at a time: that takes up to a tenth of a second, during which reviews without
+/// schemas have the other processors and threads to themselves.
+async fn in_turn<T>(work: impl FnOnce() -> T) -> T {
+    static TURN: Semaphore = Semaphore::const_new(1);
+    let _turn = TURN.acquire().await;
+    block_in_place(work)
+}
+
+/// What is not known is not allowed.
+fn unknown(error: &WriteError) -> Refusal {
+    tracing::warn!(%error, "a schema cannot be judged");
+    Refusal::new(
+        Reason::Internal,
+        "what is registered of its schemas cannot be read just now: try again in a moment",
+    )
+}

@@ -1,0 +1,415 @@
+//! Each rule of a tenant, told twice: by the webhook before anything is stored, and by the operator where the webhook was
+//! not there. The words are the same.
+
+use kube::api::PatchParams;
+use serde_json::{Value, json};
+
+use crate::support::{Fixture, Place, Stage, cluster_scoped, message, yaml};
+
+/// A rule that is broken.
+struct Case {
+    /// What the tenant says beside its namespace.
+    tenant: &'static str,
+    /// An EventTopic that is there before, if it takes one.
+    before: Option<(&'static str, &'static str)>,
+    /// The EventTopic that breaks it.
+    topic: (&'static str, &'static str),
+    /// The reason.
+    reason: &'static str,
+    /// The message; `NS` is the namespace, which is the tenant's name as well.
+    words: &'static str,
+}
+
+const CASES: &[Case] = &[
+    Case {
+        tenant: "namespaces: []",
+        before: None,
+        topic: ("orders", "{}"),
+        reason: "TenantNotFound",
+        words: "namespace NS belongs to no tenant: ask the platform's administrator to add it to spec.namespaces of a Tenant \
+                that is Ready",
+    },
+    Case {
+        tenant: "suspended: true",
+        before: None,
+        topic: ("orders", "partitions: 2"),
+        reason: "TenantSuspended",
+        words: "tenant NS is suspended, so nothing of it can be made or changed: ask the platform's administrator to set \
+                spec.suspended: false in the Tenant",
+    },
+    Case {
+        tenant: "{}",
+        before: None,
+        topic: ("orders", "topicName: other.orders"),
+        reason: "InvalidResource",
+        words: "spec.topicName: other.orders does not begin with NS., the prefix of tenant NS: write NS.other.orders, or leave \
+                the field out",
+    },
+    Case {
+        tenant: "clusters: [nowhere]",
+        before: None,
+        topic: ("orders", "cluster: nowhere"),
+        reason: "ClusterNotFound",
+        words: "spec.cluster: there is no KafkaCluster nowhere: correct the name, or make the KafkaCluster",
+    },
+    Case {
+        tenant: "clusters: [nowhere]",
+        before: None,
+        topic: ("orders", "cluster: main"),
+        reason: "ClusterNotAllowed",
+        words: "spec.cluster: tenant NS may not use cluster main: name another one, or ask the platform's administrator to add \
+                it to spec.clusters of the Tenant",
+    },
+    Case {
+        tenant: "{}",
+        before: Some(("a-first", "topicName: NS.orders")),
+        topic: ("orders", "{}"),
+        reason: "ResourceConflict",
+        words: "Kafka topic NS.orders in cluster main belongs to EventTopic NS/a-first, which is older: delete one of the two, or \
+                set another spec.topicName in a new EventTopic",
+    },
+    Case {
+        tenant: "{}",
+        before: Some(("a-first", "eventTypes: [{name: Order.Paid.v1}]")),
+        topic: ("orders", "eventTypes: [{name: Order.Paid.v1}]"),
+        reason: "ResourceConflict",
+        words: "spec.eventTypes: Order.Paid.v1 is registered by EventTopic NS/a-first, which is older: a type has one topic within \
+                a tenant, so remove it from one of the two",
+    },
+    Case {
+        tenant: "naming: {conventions: [Service]}",
+        before: None,
+        topic: ("orders", "eventTypes: [{name: Order.Paid.v1}]"),
+        reason: "InvalidResource",
+        words: "spec.eventTypes: Order.Paid.v1 follows the convention Entity, and the tenant's naming.conventions allow Service \
+                ({Service}.{Entity}.{Action}.v{N}): rename it",
+    },
+    Case {
+        tenant: "{}",
+        before: None,
+        topic: ("orders", "eventTypes: [{name: Order.Paid}]"),
+        reason: "InvalidResource",
+        words: "spec.eventTypes: event type `Order.Paid` does not end in a version from `.v1` to `.v4294967295`; end it in `.v1`",
+    },
+    Case {
+        tenant: "{}",
+        before: None,
+        topic: ("orders", "eventTypes: [{name: order.paid}, {name: order.paid}]"),
+        reason: "InvalidResource",
+        words: "spec.eventTypes: order.paid version 1 is there twice: remove one of them",
+    },
+    Case {
+        tenant: "quotas: {topics: 1}",
+        before: Some(("a-first", "{}")),
+        topic: ("orders", "{}"),
+        reason: "TenantQuotaExceeded",
+        words: "metadata: tenant NS may have 1 topics (its quotas.topics), 1 are taken and this topic asks for 1 more: delete one \
+                that is no longer needed, or ask the platform's administrator for a larger quota",
+    },
+    Case {
+        tenant: "quotas: {partitions: 5}",
+        before: Some(("a-first", "partitions: 3")),
+        topic: ("orders", "partitions: 3"),
+        reason: "TenantQuotaExceeded",
+        words: "spec.partitions: tenant NS may have 5 partitions (its quotas.partitions), 3 are taken and this topic asks for 3 \
+                more: ask for at most 2 more, or ask the platform's administrator for a larger quota",
+    },
+    Case {
+        tenant: "quotas: {retentionSize: 1Ki}",
+        before: None,
+        topic: ("orders", "{partitions: 2, retention: {size: '1000'}}"),
+        reason: "TenantQuotaExceeded",
+        words: "spec.retention.size: tenant NS may have 1024 bytes (its quotas.retentionSize), 0 are taken and this topic asks for \
+                2000 more: ask for at most 1024 more, or ask the platform's administrator for a larger quota",
+    },
+    Case {
+        tenant: "quotas: {retentionTime: 7d}",
+        before: None,
+        topic: ("orders", "retention: {time: 8d}"),
+        reason: "TenantQuotaExceeded",
+        words: "spec.retention.time: the tenant's quotas.retentionTime is 7d: keep records for at most 7d, or ask the platform's \
+                administrator for more",
+    },
+    Case {
+        tenant: "quotas: {messageSize: 1Ki}",
+        before: None,
+        topic: ("orders", "config: {max.message.bytes: 1025}"),
+        reason: "TenantQuotaExceeded",
+        words: "spec.config: max.message.bytes: the tenant's quotas.messageSize is 1Ki: allow messages of at most 1024 bytes, or ask \
+                the platform's administrator for more",
+    },
+    Case {
+        tenant: "{}",
+        before: None,
+        topic: ("orders", "access: [{principal: 'User:alice', operations: [Read], groups: [other.group]}]"),
+        reason: "InvalidResource",
+        words: "spec.access: group other.group",
+    },
+    Case {
+        tenant: "{}",
+        before: None,
+        topic: ("orders", "retention: {time: 999999999999999999w}"),
+        reason: "InvalidResource",
+        words: "spec.retention.time: \"999999999999999999w\" is not a time that Kafka can keep: write a number and its unit (ms, s, \
+                m, h, d or w), such as 7d, or unlimited",
+    },
+    Case {
+        tenant: "{}",
+        before: None,
+        topic: (
+            "orders",
+            "eventTypes: [{name: Order.Paid.v1, schema: {$ref: 'https://example.com/a.json'}}]",
+        ),
+        reason: "SchemaInvalid",
+        words: "spec.eventTypes: Order.Paid.v1: ",
+    },
+    Case {
+        tenant: "{}",
+        before: None,
+        topic: (
+            "orders",
+            "eventTypes: [{name: Order.Paid.v1, schemaFrom: {configMapKeyRef: {name: none, key: a}}}]",
+        ),
+        reason: "SchemaNotFound",
+        words: "spec.eventTypes: Order.Paid.v1: schemaFrom: there is no key a in a ConfigMap none of this namespace with the label \
+                eventcenter.io/schema: \"true\": make it, or correct the reference",
+    },
+];
+
+impl Case {
+    /// The tenant and the topic that is there before.
+    async fn set_up(&self, t: &Fixture) {
+        if let Some((name, spec)) = self.before {
+            t.made(name, &spec.replace("NS", &t.namespace)).await;
+            t.younger().await;
+        }
+        let mut spec = yaml(self.tenant);
+        if spec.get("namespaces").is_none() {
+            spec["namespaces"] = json!([t.namespace]);
+        }
+        t.tenant(spec).await;
+    }
+
+    fn spec(&self, t: &Fixture) -> String {
+        self.topic.1.replace("NS", &t.namespace)
+    }
+
+    fn words(&self, t: &Fixture) -> String {
+        self.words.replace("NS", &t.namespace)
+    }
+}
+
+#[tokio::test]
+async fn the_operator_holds_what_the_webhook_did_not_see() {
+    for case in CASES {
+        let t = Fixture::new("held").await;
+        case.set_up(&t).await;
+        t.declare(case.topic.0, &case.spec(&t)).await;
+        let held = t.condition(case.topic.0, &format!("Ready=False {}", case.reason)).await;
+        let said = message(&held, "Ready");
+        assert!(said.starts_with(&case.words(&t)), "{}: {said}", case.topic.1);
+    }
+}
+
+/// What is refused, however it is asked for.
+#[tokio::test]
+async fn the_webhook_refuses_before_anything_is_stored() {
+    for case in CASES {
+        let t = Fixture::on(Stage::with_webhook(), "refused").await;
+        case.set_up(&t).await;
+        let (name, spec, words) =
+            (case.topic.0, case.spec(&t), format!("{}: {}", case.reason, case.words(&t)));
+        t.rejects(name, &spec, &words).await;
+        let object = t.manifest(name, &spec);
+        let dry_run = t.kube.try_apply_with(&object, &PatchParams::apply("tests").force().dry_run()).await;
+        let error = dry_run.expect_err("a dry run is told the same").to_string();
+        assert!(error.contains(&words), "{error}");
+        for verb in [&["apply"][..], &["apply", "--server-side"], &["create"], &["apply", "--dry-run=server"]]
+        {
+            let error = kubectl(&t, verb, &object).expect_err("it is refused");
+            assert!(error.contains(&words), "kubectl {verb:?}:\n{error}");
+        }
+        assert!(t.kube.get::<Value>(&t.place(name)).await.is_none(), "nothing is stored");
+    }
+}
+
+/// A good topic that is to become a bad one.
+#[tokio::test]
+async fn the_webhook_refuses_a_change_like_a_creation() {
+    for case in CASES.iter().filter(|case| is_about_what_can_change(case)) {
+        let t = Fixture::on(Stage::with_webhook(), "changed").await;
+        let (name, words) = (case.topic.0, format!("{}: {}", case.reason, case.words(&t)));
+        t.made(name, "description: good").await;
+        case.set_up(&t).await;
+        let object = t.manifest(name, &case.spec(&t));
+        t.rejects(name, &case.spec(&t), &words).await;
+        let stored: Value = t.kube.get(&t.place(name)).await.expect("it is there");
+        let mut replaced = object.clone();
+        replaced["metadata"]["resourceVersion"] = stored["metadata"]["resourceVersion"].clone();
+        for (verb, object) in [(&["apply"][..], &object), (&["replace"], &replaced)] {
+            let error = kubectl(&t, verb, object).expect_err("it is refused");
+            assert!(error.contains(&words), "kubectl {verb:?}:\n{error}");
+        }
+        assert_eq!(t.get(name).await.spec.description.as_deref(), Some("good"), "nothing is stored");
+        // What rules are not about can still be changed.
+        t.kube.merge(&t.place(name), &json!({"metadata": {"labels": {"team": "a"}}})).await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_topic_has_counts_when_it_asks_for_more() {
+    let t = Fixture::on(Stage::with_webhook(), "grown").await;
+    t.made("orders", "partitions: 3").await;
+    t.tenant(json!({"namespaces": [t.namespace], "quotas": {"partitions": 5}})).await;
+    t.rejects(
+        "orders",
+        "partitions: 6",
+        "3 are taken and this topic asks for 3 more: ask for at most 2 more",
+    )
+    .await;
+    t.made("orders", "partitions: 5").await;
+}
+
+/// A name and a cluster do not change; and the number of topics does not by a change of one.
+fn is_about_what_can_change(case: &Case) -> bool {
+    !["topicName", "cluster:"].iter().any(|field| case.topic.1.contains(field))
+        && !case.tenant.contains("topics:")
+        // What it has itself counts then, see below.
+        && !case.tenant.contains("partitions:")
+        && !case.words.starts_with("Kafka topic")
+        && case.tenant != "namespaces: []"
+}
+
+/// Runs kubectl with an object on its standard input.
+fn kubectl(t: &Fixture, verb: &[&str], object: &Value) -> Result<String, String> {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), object.to_string()).expect("it can be written");
+    let path = file.path().display().to_string();
+    let words: Vec<&str> = verb.iter().copied().chain(["-f", &path]).collect();
+    t.kubectl(&words)
+}
+
+#[tokio::test]
+async fn what_is_unwise_is_told() {
+    let t = Fixture::on(Stage::with_webhook(), "warned").await;
+    let object = t.manifest(
+        "orders",
+        "{replicas: 1, retention: {time: unlimited}, eventTypes: [{name: Order.Create.v1}]}",
+    );
+    let told = warnings(&t, &object);
+    for words in [
+        "Warning: spec.retention.time: records are kept for more than a year",
+        "Warning: spec.replicas: with one copy, data is lost together with its broker",
+        "Warning: spec.owner: nobody is named who answers for the topic",
+        "Warning: spec.eventTypes: Order.Create.v1 has no schema, so its events are not checked",
+        "Warning: spec.eventTypes: Order.Create.v1: events are named by what has happened, such as Created or Paid",
+    ] {
+        assert!(told.contains(words), "{words} in\n{told}");
+    }
+    t.ready("orders").await;
+    let more = t.manifest("orders", "{partitions: 2, owner: {team: a}, replicas: 1}");
+    let told = warnings(&t, &more);
+    assert!(told.contains("Warning: spec.partitions: 1 -> 2 sends keys to other partitions"), "{told}");
+}
+
+/// What kubectl says of an object, warnings included.
+fn warnings(t: &Fixture, object: &Value) -> String {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), object.to_string()).expect("it can be written");
+    let mut command = t.stage.kubectl().command();
+    command.args(["-n", &t.namespace, "apply", "-f"]).arg(file.path());
+    let output = command.output().expect("kubectl runs");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[tokio::test]
+async fn a_tenant_that_is_still_needed_is_not_deleted() {
+    let t = Fixture::on(Stage::with_webhook(), "needed").await;
+    t.made("orders", "{}").await;
+    let error = t.kubectl(&["delete", "tenant", &t.namespace, "--wait=false"]).expect_err("it is refused");
+    let words = format!(
+        "ResourceInUse: tenant {ns} still has EventTopics: {ns}/orders. Delete them first, or give their namespaces to another \
+         tenant",
+        ns = t.namespace
+    );
+    assert!(error.contains(&words), "{error}");
+    t.remove("orders").await;
+    let deleted =
+        crate::support::until(async || t.kubectl(&["delete", "tenant", &t.namespace, "--wait=false"]));
+    deleted.await.expect("nothing needs it any more");
+}
+
+#[tokio::test]
+async fn nobody_begins_a_dispute_between_tenants() {
+    let t = Fixture::on(Stage::with_webhook(), "dispute").await;
+    let rival = |spec: Value| cluster_scoped("Tenant", &format!("{}-rival", t.namespace), spec);
+    for (spec, words) in [
+        (json!({"namespaces": [t.namespace]}), format!("{} belongs to tenant {}", t.namespace, t.namespace)),
+        (json!({"topicPrefix": format!("{}.eu.", t.namespace)}), "spec.topicPrefix: ".to_owned()),
+    ] {
+        let error = t.kube.try_apply(&rival(spec)).await.expect_err("it is refused").to_string();
+        assert!(error.contains(&words), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_still_needed_is_not_deleted() {
+    let t = Fixture::on(Stage::with_webhook(), "needed").await;
+    let cluster = t.own_cluster(json!({"bootstrapServers": [t.stage.kafka.bootstrap()]})).await;
+    t.made("orders", &format!("cluster: {cluster}")).await;
+    let error = t.kubectl(&["delete", "kafkacluster", &cluster, "--wait=false"]).expect_err("it is refused");
+    assert!(
+        error.contains(&format!("EventTopics live in KafkaCluster {cluster}: {}/orders", t.namespace)),
+        "{error}"
+    );
+    t.remove("orders").await;
+    let deleted =
+        crate::support::until(async || t.kubectl(&["delete", "kafkacluster", &cluster, "--wait=false"]));
+    deleted.await.expect("nothing needs it any more");
+}
+
+/// What is applied in one go is found in one go: the topics do not have to wait until the webhook has seen their tenant.
+#[tokio::test]
+async fn a_tenant_and_its_topics_are_applied_together() {
+    for round in 0..10 {
+        let t = Fixture::without_tenant(Stage::with_webhook(), "together").await;
+        let namespaces = [t.namespace.clone()];
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": [
+            cluster_scoped("Tenant", &t.namespace, json!({"namespaces": namespaces, "description": "new"})),
+            t.manifest("orders", "{owner: {team: a}}"),
+        ]});
+        kubectl(&t, &["apply"], &list).unwrap_or_else(|error| panic!("round {round}: {error}"));
+        t.ready("orders").await;
+    }
+}
+
+/// Nothing that a tenant's user can write says whose a namespace is.
+#[tokio::test]
+async fn a_label_moves_no_namespace() {
+    let (t, other) = (
+        Fixture::on(Stage::with_webhook(), "moved").await,
+        Fixture::without_tenant(Stage::with_webhook(), "moved").await,
+    );
+    let metadata = json!({"labels": {"eventcenter.io/tenant": t.namespace}, "annotations": {"eventcenter.io/tenant": t.namespace}});
+    let namespace =
+        Place::of(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": other.namespace}}));
+    other.kube.merge(&namespace, &json!({"metadata": metadata})).await;
+    let mut object = other.manifest("orders", &format!("topicName: {}.orders", t.namespace));
+    object["metadata"]["labels"] = metadata["labels"].clone();
+    object["metadata"]["annotations"] = metadata["annotations"].clone();
+    let error = other.kube.try_apply(&object).await.expect_err("it is refused").to_string();
+    assert!(error.contains("TenantNotFound"), "{error}");
+}
+
+/// The policies of the API server keep what a topic has become, and let it go where others are to manage it.
+#[tokio::test]
+async fn one_that_is_let_go_is_taken_back() {
+    let t = Fixture::on(Stage::with_webhook(), "released").await;
+    t.made("orders", "{}").await;
+    t.annotate("orders", "managed", Some("false")).await;
+    let released = t.condition("orders", "Ready=True Unmanaged").await;
+    assert_eq!(released.status.expect("a status").topic_name, None);
+    t.annotate("orders", "managed", None).await;
+    t.ready("orders").await;
+}

@@ -1,0 +1,266 @@
+//! Schemas without the webhook: registered, compared, held.
+
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use kube::Api;
+use kube::api::ListParams;
+use serde_json::{Value, json};
+
+use crate::support::{Fixture, has, message};
+
+/// The numbers of the revisions that are registered of a topic, oldest first.
+async fn revisions(t: &Fixture, name: &str) -> Vec<i64> {
+    let uid = t.get(name).await.metadata.uid.expect("a uid");
+    let api = Api::<ControllerRevision>::namespaced(t.kube.client(), &t.namespace);
+    let of_topic = ListParams::default().labels(&format!("{}={uid}", eventcenter::api::REVISION_LABEL));
+    let mut numbers: Vec<i64> =
+        api.list(&of_topic).await.expect("a list").items.iter().map(|revision| revision.revision).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+fn with(schema: &str) -> String {
+    format!("eventTypes: [{{name: Order.Created.v1, schema: {schema}}}]")
+}
+
+const FIRST: &str = "{type: object, properties: {id: {type: string}}, required: [id]}";
+const MORE: &str = "{type: object, properties: {id: {type: string}, note: {type: string}}, required: [id]}";
+const BROKEN: &str =
+    "{type: object, properties: {id: {type: string}, note: {type: string}}, required: [id, note]}";
+
+#[tokio::test]
+async fn revisions_that_fit_are_registered() {
+    let t = Fixture::new("schemas").await;
+    let topic = t.made("orders", &with(FIRST)).await;
+    assert!(has(&topic, "SchemaCompatible=True Available"), "{topic:?}");
+    let registered = topic.status.expect("a status").event_types;
+    assert_eq!(
+        (registered[0].name.as_str(), registered[0].version, registered[0].revision),
+        ("Order.Created.v1", 1, 1)
+    );
+
+    let topic = t.made("orders", &with(MORE)).await;
+    assert_eq!(topic.status.expect("a status").event_types[0].revision, 2);
+    assert_eq!(revisions(&t, "orders").await, [1, 2]);
+
+    // Another order of the same fields is the same schema.
+    let reordered = "{required: [id], properties: {note: {type: string}, id: {type: string}}, type: object}";
+    t.made("orders", &with(reordered)).await;
+    assert_eq!(revisions(&t, "orders").await, [1, 2]);
+}
+
+#[tokio::test]
+async fn one_that_does_not_fit_is_held_and_the_rest_goes_on() {
+    let t = Fixture::new("schemas").await;
+    t.made("orders", &with(FIRST)).await;
+    t.declare("orders", &format!("{{partitions: 2, {}}}", with(BROKEN))).await;
+    let held = t.condition("orders", "Ready=False SchemaIncompatible").await;
+    assert!(
+        has(&held, "Stalled=True SchemaIncompatible")
+            && has(&held, "SchemaCompatible=False SchemaIncompatible")
+    );
+    let said = message(&held, "SchemaCompatible");
+    assert!(
+        said.starts_with(
+            "spec.eventTypes: the schema of Order.Created.v1 does not fit to those that are registered:"
+        ),
+        "{said}"
+    );
+    assert_eq!(revisions(&t, "orders").await, [1]);
+    t.in_kafka("orders", "grown", |topic| topic.partitions == 2).await;
+
+    // Taking the type out and putting it back is no way around.
+    t.made("orders", "partitions: 2").await;
+    t.declare("orders", &format!("{{partitions: 2, {}}}", with(BROKEN))).await;
+    t.condition("orders", "SchemaCompatible=False SchemaIncompatible").await;
+
+    // The next major version beside it is.
+    let both = format!(
+        "{{partitions: 2, eventTypes: [{{name: Order.Created.v1, schema: {FIRST}}}, {{name: Order.Created.v2, schema: {BROKEN}}}]}}"
+    );
+    t.made("orders", &both).await;
+    assert_eq!(revisions(&t, "orders").await, [1, 1]);
+}
+
+#[tokio::test]
+async fn what_is_no_schema_is_held() {
+    let t = Fixture::new("schemas").await;
+    t.declare("orders", &with("{type: thing}")).await;
+    t.condition("orders", "Ready=False SchemaInvalid").await;
+    t.declare("orders", &with("{$ref: 'https://example.com/schema.json'}")).await;
+    let held = t.condition("orders", "SchemaCompatible=False SchemaInvalid").await;
+    assert!(message(&held, "Ready").contains("$ref"), "{held:?}");
+    t.made("orders", &with(FIRST)).await;
+}
+
+#[tokio::test]
+async fn modes_are_kept() {
+    let t = Fixture::new("schemas").await;
+    let spec = |mode: &str, schema: &str| format!("{{compatibility: {{mode: {mode}}}, {}}}", with(schema));
+    t.made("orders", &spec("NONE", FIRST)).await;
+    t.made("orders", &spec("NONE", BROKEN)).await;
+    t.made("orders", &spec("BACKWARD", MORE)).await;
+    t.declare("orders", &spec("BACKWARD", BROKEN)).await;
+    t.condition("orders", "SchemaCompatible=False SchemaIncompatible").await;
+}
+
+/// A ConfigMap of the fixture with a schema under `order.json`.
+fn config_map(t: &Fixture, label: Value, schema: &str) -> Value {
+    let schema: Value = crate::support::yaml(schema);
+    json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "schemas", "namespace": t.namespace, "labels": {"eventcenter.io/schema": label}},
+        "data": {"order.json": schema.to_string()},
+    })
+}
+
+const FROM: &str =
+    "eventTypes: [{name: Order.Created.v1, schemaFrom: {configMapKeyRef: {name: schemas, key: order.json}}}]";
+
+#[tokio::test]
+async fn a_change_of_the_config_map_is_a_change_of_the_topic() {
+    let t = Fixture::new("schemas").await;
+    t.declare("orders", FROM).await;
+    let waiting = t.condition("orders", "Ready=False SchemaNotFound").await;
+    assert!(has(&waiting, "Reconciling=True SchemaNotFound"), "{waiting:?}");
+    t.apply(&config_map(&t, json!("true"), FIRST)).await;
+    t.ready("orders").await;
+    t.apply(&config_map(&t, json!("true"), MORE)).await;
+    t.wait("orders", "at revision 2", |topic| {
+        topic
+            .status
+            .as_ref()
+            .is_some_and(|status| status.event_types.first().is_some_and(|known| known.revision == 2))
+    })
+    .await;
+    t.apply(&config_map(&t, json!("true"), BROKEN)).await;
+    t.condition("orders", "SchemaCompatible=False SchemaIncompatible").await;
+    t.apply(&config_map(&t, json!("true"), MORE)).await;
+    t.condition("orders", "SchemaCompatible=True").await;
+}
+
+/// The operator may read every ConfigMap; whoever may only write EventTopics may not have it do so.
+#[tokio::test]
+async fn a_config_map_without_the_label_is_not_read() {
+    let t = Fixture::new("schemas").await;
+    t.apply(&config_map(&t, json!("no"), "{type: secret-word}")).await;
+    t.declare("orders", FROM).await;
+    let waiting = t.condition("orders", "Ready=False SchemaNotFound").await;
+    assert!(!message(&waiting, "Ready").contains("secret-word"));
+    t.apply(&config_map(&t, json!("true"), FIRST)).await;
+    t.ready("orders").await;
+    t.apply(&config_map(&t, json!("no"), FIRST)).await;
+    t.condition("orders", "Ready=False SchemaNotFound").await;
+}
+
+#[tokio::test]
+async fn old_revisions_are_forgotten() {
+    let t = Fixture::new("schemas").await;
+    for number in 1..=12 {
+        let properties: Vec<String> = (0..number).map(|n| format!("p{n}: {{type: string}}")).collect();
+        t.made("orders", &with(&format!("{{type: object, properties: {{{}}}}}", properties.join(", "))))
+            .await;
+    }
+    assert_eq!(revisions(&t, "orders").await, (3..=12).collect::<Vec<i64>>());
+}
+
+#[tokio::test]
+async fn the_history_goes_with_the_topic() {
+    let t = Fixture::new("schemas").await;
+    t.made("orders", &with(FIRST)).await;
+    t.remove("orders").await;
+    t.made("orders", &with(BROKEN)).await;
+    assert_eq!(revisions(&t, "orders").await, [1]);
+}
+
+mod before_it_is_stored {
+    //! With the webhook.
+
+    use crate::support::{Fixture, Stage};
+    use serde_json::{Value, json};
+
+    use super::{BROKEN, FIRST, FROM, MORE, config_map, revisions, with};
+
+    async fn fixture() -> Fixture {
+        Fixture::on(Stage::with_webhook(), "schemas").await
+    }
+
+    #[tokio::test]
+    async fn a_revision_that_does_not_fit_is_refused() {
+        let t = fixture().await;
+        t.made("orders", &with(FIRST)).await;
+        let why = "SchemaIncompatible: spec.eventTypes: the schema of Order.Created.v1 does not fit to those that are \
+                   registered: REQUIRED_PROPERTY_ADDED at /required";
+        t.rejects("orders", &with(BROKEN), why).await;
+        t.accepts("orders", &with(MORE)).await;
+        t.made("orders", &with(MORE)).await;
+        assert_eq!(revisions(&t, "orders").await, [1, 2]);
+        // Neither is taking it out and putting it back a way around.
+        t.made("orders", "{}").await;
+        t.rejects("orders", &with(BROKEN), why).await;
+        // What did not change is not read again: other fields can be changed all the same.
+        t.made("orders", &format!("{{partitions: 2, {}}}", with(MORE))).await;
+    }
+
+    #[tokio::test]
+    async fn a_config_map_is_refused_for_the_topics_that_take_schemas_from_it() {
+        let t = fixture().await;
+        t.apply(&config_map(&t, json!("true"), FIRST)).await;
+        t.made("orders", FROM).await;
+        let refused = async |schema: &str, why: &str| {
+            let error =
+                t.kube.try_apply(&config_map(&t, json!("true"), schema)).await.expect_err("it is refused");
+            let (error, about) = (
+                error.to_string(),
+                format!("data, which EventTopic {}/orders takes schemas from", t.namespace),
+            );
+            assert!(error.contains(why) && error.contains(&about), "{error}");
+        };
+        refused(BROKEN, "SchemaIncompatible").await;
+        refused("{type: thing}", "SchemaInvalid").await;
+        t.apply(&config_map(&t, json!("true"), MORE)).await;
+        t.wait("orders", "at revision 2", |topic| {
+            topic
+                .status
+                .as_ref()
+                .is_some_and(|status| status.event_types.first().is_some_and(|known| known.revision == 2))
+        })
+        .await;
+        // One without the label is nobody's business.
+        let mut other = config_map(&t, json!("no"), "{type: thing}");
+        other["metadata"]["name"] = json!("other");
+        t.apply(&other).await;
+    }
+
+    #[tokio::test]
+    async fn a_label_that_goes_is_told() {
+        let t = fixture().await;
+        t.apply(&config_map(&t, json!("true"), FIRST)).await;
+        t.made("orders", FROM).await;
+        let mut command = t.stage.kubectl().command();
+        command.args(["-n", &t.namespace, "label", "configmap", "schemas", "eventcenter.io/schema-"]);
+        let told = String::from_utf8(command.output().expect("kubectl runs").stderr).expect("text");
+        let why = format!("it is no longer read for EventTopics {}/orders", t.namespace);
+        assert!(told.contains(&why), "{told}");
+        t.condition("orders", "Ready=False SchemaNotFound").await;
+    }
+
+    /// Schemas that are made to be slow to read or to compare end in an answer, and others are answered meanwhile.
+    #[tokio::test]
+    async fn no_schema_stalls_admission() {
+        let t = fixture().await;
+        t.made("orders", &with("{type: object}")).await;
+        let branch = |n: usize| json!({"type": "object", "properties": {format!("p{n}"): {"const": n}}, "required": [format!("p{n}")]});
+        let wide: Value = json!({"oneOf": (0..400).map(branch).collect::<Vec<_>>()});
+        let deep = (0..50).fold(json!({}), |inner, _| json!({"properties": {"a": inner}}));
+        let patterns: serde_json::Map<_, _> =
+            (0..65).map(|n| (format!("^(a{{1,{n}}}b){{20}}$"), json!({}))).collect();
+        for schema in [wide, deep, json!({"patternProperties": patterns}), json!({"pattern": "(a+)+(?=b)"})] {
+            let mut object = t.manifest("orders", "{}");
+            object["spec"]["eventTypes"] = json!([{"name": "Order.Created.v1", "schema": schema}]);
+            let refused = t.kube.try_apply(&object).await.expect_err("it is refused").to_string();
+            assert!(refused.contains("SchemaI"), "{refused}");
+        }
+        t.accepts("other", "owner: {team: a}").await;
+    }
+}

@@ -1,0 +1,212 @@
+//! `bench admission`: EventTopics of many tenants, created and changed while the webhook is asked and while it is not.
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::{Result, ensure};
+use xtask::environment::{Kafka, Plan};
+
+use super::{
+    Context,
+    comparison::Report,
+    goal::{Goal, What},
+    platform,
+    report::Row,
+    stage::Stage,
+};
+
+/// Create and change EventTopics of many tenants; how long the webhook takes and what it adds.
+///
+/// The operator runs with the role webhook only, among a standing population of tenants and topics, and there is no
+/// Kafka. The same is done before the API server is told of the webhook, while it asks it, and afterwards. At last the
+/// webhook gets such reviews directly, because the API server is slower than it. Takes about 3 minutes with the defaults,
+/// and half a minute with --quick.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// How many topics are created and changed; five times as many reviews are sent directly
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(16..=20_000))]
+    count: u32,
+
+    /// How many tenants there are
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=500))]
+    tenants: u32,
+
+    /// How many topics they have already
+    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    topics: u32,
+
+    /// How many writers at a time
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=256))]
+    writers: u32,
+
+    /// 5 tenants with 100 topics, and 40 more: to see that it works
+    #[arg(long, conflicts_with_all = ["count", "tenants", "topics"])]
+    quick: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+
+    /// Measure this operator instead of building one
+    #[arg(long, value_name = "PROGRAM")]
+    operator: Option<PathBuf>,
+
+    /// Use this load generator instead of building one
+    #[arg(long, value_name = "PROGRAM")]
+    generator: Option<PathBuf>,
+}
+
+/// What every KafkaCluster has, though nobody asks there.
+const NO_KAFKA: &str = "kafka.example:9092";
+
+/// Connections when reviews are sent directly, as many as an API server under load has.
+const SENDERS: u32 = 32;
+
+struct Size {
+    count: u32,
+    tenants: u32,
+    topics: u32,
+    writers: u32,
+    quiet: Duration,
+}
+
+impl Size {
+    fn of(arguments: &Arguments) -> Self {
+        let writers = arguments.writers;
+        match arguments.quick {
+            true => Self { count: 40, tenants: 5, topics: 100, writers, quiet: Duration::from_millis(500) },
+            false => Self {
+                count: arguments.count,
+                tenants: arguments.tenants,
+                topics: arguments.topics,
+                writers,
+                quiet: Duration::from_secs(1),
+            },
+        }
+    }
+}
+
+pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
+    let programs = super::programs(context, arguments.operator.as_deref(), arguments.generator.as_deref())?;
+    let plan = Plan { kafka: Kafka::Existing(NO_KAFKA.into()), ..super::plan(context)? };
+    let size = Size::of(arguments);
+    let mut stage = Stage::set(&plan, &programs, size.quiet, &context.console)?;
+    let report = Journey { stage: &mut stage, size: &size }.run()?;
+    stage.strike()?;
+    if arguments.json {
+        println!("{:#}", report.json());
+    } else {
+        println!("\n{}", report.text());
+    }
+    Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+struct Journey<'a> {
+    stage: &'a mut Stage,
+    size: &'a Size,
+}
+
+impl Journey<'_> {
+    fn run(mut self) -> Result<Report> {
+        let Size { count, tenants, topics, writers, .. } = *self.size;
+        self.stage.declare("platform.json", &platform::manifests(tenants, NO_KAFKA))?;
+        let populate = self.apply("populate", "create", "standing", topics)?;
+        self.stage.only_answer_reviews()?;
+        let mut start = self.stage.start_among("start", topics)?;
+        start.goals = vec![memory(&start)];
+
+        let before = self.unasked("before")?;
+        platform::install(self.stage)?;
+        let steps = self.asked()?;
+        let direct = self.direct()?;
+        platform::remove(self.stage)?;
+        let after = self.unasked("after")?;
+
+        let first = [populate, start].into_iter();
+        Ok(Report {
+            count,
+            tenants,
+            topics,
+            writers,
+            before,
+            after,
+            steps: first.chain(steps).chain([direct]).collect(),
+        })
+    }
+
+    /// The same applies while nobody is asked.
+    fn unasked(&mut self, when: &str) -> Result<Vec<Row>> {
+        let count = self.size.count;
+        let rows = vec![
+            self.apply(&format!("{when}: create"), "create", when, count)?,
+            self.apply(&format!("{when}: change a config"), "configure", when, count)?,
+        ];
+        for row in &rows {
+            ensure!(
+                row.reviews.count() < 1.0,
+                "{}: the webhook was asked although it was not to be",
+                row.name
+            );
+        }
+        self.clear(when)?;
+        Ok(rows)
+    }
+
+    /// Applies that the webhook is asked about.
+    fn asked(&mut self) -> Result<Vec<Row>> {
+        let count = self.size.count;
+        let created = self.apply("create", "create", "asked", count)?;
+        let configured = self.apply("change a config", "configure", "asked", count)?;
+        // The operator that would have registered the schemas is not here.
+        self.apply("registering schemas", "register", "asked", count / 4)?;
+        let evolved = self.apply("change a schema", "evolve", "asked", count / 4)?;
+        let broken = self.apply("break a schema", "break", "asked", count / 4)?;
+        let refused = self.apply("refused", "overreach", "refused", count / 4)?;
+        let mut rows = vec![created, configured, evolved, broken, refused];
+        for row in &mut rows {
+            let asked = row.reviews.count();
+            ensure!(
+                asked >= f64::from(row.outcome.done),
+                "{}: the webhook was asked {asked} times",
+                row.name
+            );
+            let milliseconds =
+                |share| row.reviews.durations.quantile(share).unwrap_or(f64::INFINITY) * 1000.0;
+            row.goals = vec![Goal::new(What::Tail, 20.0, milliseconds(0.99)), memory(row)];
+            // Nobody is refused before news were waited for.
+            if row.reviews.refused < 1.0 {
+                row.goals.insert(0, Goal::new(What::Median, 3.0, milliseconds(0.5)));
+            }
+        }
+        for row in rows.iter_mut().rev().take(2) {
+            let unrefused = f64::from(row.outcome.count) - row.reviews.refused;
+            row.goals.push(Goal::new(What::Unrefused, 0.0, unrefused));
+        }
+        self.clear("asked")?;
+        Ok(rows)
+    }
+
+    /// Reviews without an API server in front of the webhook.
+    fn direct(&mut self) -> Result<Row> {
+        let (count, writers) = ((self.size.count * 5).to_string(), SENDERS.to_string());
+        let words = ["review", "--count", &count, "--writers", &writers];
+        let mut row = self.stage.step("sent directly", &words)?;
+        row.goals = vec![Goal::new(What::Reviews, 500.0, row.reviews_rate()), memory(&row)];
+        Ok(row)
+    }
+
+    fn clear(&mut self, prefix: &str) -> Result<()> {
+        self.apply("clearing away", "delete", prefix, self.size.count).map(drop)
+    }
+
+    fn apply(&mut self, name: &str, action: &str, prefix: &str, count: u32) -> Result<Row> {
+        let Size { tenants, writers, .. } = *self.size;
+        let (count, tenants, writers) = (count.to_string(), tenants.to_string(), writers.to_string());
+        let words = ["apply", action, "--prefix", prefix, "--count", &count, "--writers", &writers];
+        let place = ["--namespace", platform::TENANT, "--namespaces", &tenants];
+        self.stage.step(name, &[&words[..], &place].concat())
+    }
+}
+
+fn memory(row: &Row) -> Goal {
+    Goal::new(What::Rss, 96.0, row.rss("operator"))
+}

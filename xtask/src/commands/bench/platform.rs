@@ -1,0 +1,112 @@
+//! Where EventTopics are applied to: tenants with rules, and an API server that asks the webhook or does not.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use serde_json::{Value, json};
+
+use super::stage::Stage;
+
+/// What tenants and their namespaces are called, followed by -000, -001 and so on.
+pub(crate) const TENANT: &str = "team";
+
+/// How long the API server may take to notice that it is to ask, or not to ask any more.
+const NOTICED: Duration = Duration::from_secs(60);
+
+/// Tenants with a namespace each, and the Kafka cluster that is their default.
+pub(crate) fn manifests(tenants: u32, bootstrap: &str) -> Vec<Value> {
+    let cluster = json!({
+        "apiVersion": "eventcenter.io/v1alpha1", "kind": "KafkaCluster", "metadata": {"name": "main"},
+        "spec": {"default": true, "bootstrapServers": [bootstrap]},
+    });
+    let tenant = |number| {
+        let name = format!("{TENANT}-{number:03}");
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        let tenant = json!({
+            "apiVersion": "eventcenter.io/v1alpha1", "kind": "Tenant", "metadata": {"name": name},
+            "spec": {
+                "namespaces": [name],
+                "topicPrefix": format!("{name}."),
+                "naming": {"conventions": ["Entity", "Service"]},
+                "quotas": {
+                    "topics": 1_000_000,
+                    "partitions": 10_000_000,
+                    "retentionTime": "30d",
+                    "messageSize": "1Mi",
+                },
+            },
+        });
+        [namespace, tenant]
+    };
+    std::iter::once(cluster).chain((0..tenants).flat_map(tenant)).collect()
+}
+
+/// Has the API server ask the webhook, and returns when it does.
+pub(crate) fn install(stage: &Stage) -> Result<()> {
+    stage.install_webhook()?;
+    noticed(stage, true)
+}
+
+/// Has the API server ask nobody any more, and returns when it does not.
+pub(crate) fn remove(stage: &Stage) -> Result<()> {
+    let kinds = "validatingwebhookconfigurations,mutatingwebhookconfigurations";
+    stage.kubectl().run(&["delete", kinds, "eventcenter"])?;
+    noticed(stage, false)
+}
+
+fn noticed(stage: &Stage, wanted: bool) -> Result<()> {
+    let begun = Instant::now();
+    let mut said = String::new();
+    while begun.elapsed() < NOTICED {
+        // One that asks for too much is refused by one of the webhooks, and a good one gets a finalizer by the other.
+        let (greedy, good) = (probe(stage, "90d")?, probe(stage, "7d")?);
+        let is_asked = match (&greedy, &good) {
+            (Err(said), Ok(finalizers))
+                if said.contains("denied the request: ") && !finalizers.is_empty() =>
+            {
+                Some(true)
+            }
+            (Ok(without), Ok(also_without)) if without.is_empty() && also_without.is_empty() => Some(false),
+            _ => None,
+        };
+        if is_asked == Some(wanted) {
+            return Ok(());
+        }
+        said = greedy.err().or(good.err()).unwrap_or_default();
+        stage.rest(Duration::from_millis(100))?;
+    }
+    let what = if wanted { "does not ask the webhook" } else { "still asks the webhook" };
+    bail!("the API server {what} after {NOTICED:?}: {said}")
+}
+
+/// Applies an EventTopic without storing it. Returns its finalizers, or what was said against it.
+fn probe(stage: &Stage, retention: &str) -> Result<Result<String, String>> {
+    let topic = json!({
+        "apiVersion": "eventcenter.io/v1alpha1", "kind": "EventTopic",
+        "metadata": {"name": "probe", "namespace": format!("{TENANT}-000")},
+        "spec": {"retention": {"time": retention}, "deletionPolicy": "Delete"},
+    });
+    let file = stage.write(&format!("probe-{retention}.json"), &topic)?;
+    let mut command = stage.kubectl().command();
+    command.args(["create", "--dry-run=server", "--output=jsonpath={.metadata.finalizers}", "-f", &file]);
+    let output = xtask::process::output(command)?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok(if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_tenant_has_a_namespace_and_a_prefix_of_its_own() {
+        let all = manifests(3, "kafka:9092");
+        let names = |kind: &str| {
+            let some = all.iter().filter(|one| one["kind"] == kind);
+            some.map(|one| one["metadata"]["name"].to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(names("Tenant"), [r#""team-000""#, r#""team-001""#, r#""team-002""#]);
+        assert_eq!(names("Tenant"), names("Namespace"));
+        assert_eq!(all[2]["spec"]["topicPrefix"], "team-000.");
+    }
+}
