@@ -176,6 +176,22 @@ impl Leadership {
     }
 
     async fn renew(&mut self) -> Result<(), kube::Error> {
+        match self.write().await {
+            Err(kube::Error::Api(conflict)) if conflict.code == 409 => {
+                // The answer to an earlier renewal may have been lost: then the Lease is newer, and ours.
+                let stored = self.lease.api.get(&self.lease.settings.name).await?;
+                let holder = stored.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref());
+                if holder != Some(self.lease.settings.identity.as_str()) {
+                    return Err(kube::Error::Api(conflict));
+                }
+                self.record = stored;
+                self.write().await
+            }
+            result => result,
+        }
+    }
+
+    async fn write(&mut self) -> Result<(), kube::Error> {
         let spec = self.lease.held(self.record.spec.as_ref());
         let renewed = Record { spec: Some(spec), ..self.record.clone() };
         self.record =

@@ -148,7 +148,7 @@ impl Reviewer {
             self.cache.look_again(&self.cluster).await;
             return self.cache.ask(&judge);
         }
-        let deadline = Instant::now() + BEHIND;
+        let deadline = Instant::now() + if is_about_topics(&verdict) { FAR_BEHIND } else { BEHIND };
         while !verdict.refusals.is_empty() && timeout_at(deadline, changes.changed()).await.is_ok() {
             verdict = self.cache.ask(&judge)?;
         }
@@ -198,6 +198,16 @@ impl Reviewer {
 /// How long news of what others declare are waited for before that is held against anybody: the watch is
 /// a few milliseconds behind.
 const BEHIND: Duration = Duration::from_millis(10);
+
+/// The same where other topics are in the way that may just have been deleted, as `kubectl delete` of a
+/// folder does it. That is rare, and a refusal would be final.
+const FAR_BEHIND: Duration = Duration::from_millis(250);
+
+/// Whether a refusal is over as soon as it is seen that another topic is gone.
+fn is_about_topics(verdict: &Verdict) -> bool {
+    let about = |reason: Reason| matches!(reason, Reason::ResourceConflict | Reason::ResourceInUse);
+    verdict.refusals.first().is_some_and(|first| about(first.reason))
+}
 
 /// Whether a refusal may be over as soon as a Tenant or a KafkaCluster is seen that was made just now.
 /// That is certain only after a listing, for which an API server takes up to a tenth of a second.
