@@ -112,6 +112,11 @@ pub(super) struct Config {
     #[arg(long, env = "EVENTCENTER_LEASE", value_name = "NAME", default_value = "eventcenter-controllers")]
     pub(super) lease: String,
 
+    /// After this long without a renewal another replica leads. A leader whose API server has not answered for two
+    /// thirds of it ends, to be started anew. At least 5s.
+    #[arg(long, env = "EVENTCENTER_LEASE_DURATION", value_name = "TIME", default_value = "10s", value_parser = seconds)]
+    pub(super) lease_duration: Duration,
+
     #[command(flatten)]
     pub(super) webhook: Webhook,
 

@@ -19,9 +19,7 @@ use crate::cluster::{Cluster, LeaseSettings};
 use crate::controllers::{self, AllMetrics, Options};
 use crate::webhook::{self, Lifetimes, Source};
 
-/// After this long without a renewal another replica leads: with a look each second, 11 s at most.
-const LEASE: Duration = Duration::from_secs(10);
-/// How often the leader renews.
+/// How often the leader renews its Lease.
 const RENEWAL: Duration = Duration::from_secs(2);
 /// How long what is under way may take to end. A pod has 30 s (terminationGracePeriodSeconds).
 const GRACE: Duration = Duration::from_secs(20);
@@ -157,7 +155,12 @@ async fn lead(
     role: http::Role,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let settings = LeaseSettings { name: config.lease.clone(), identity, duration: LEASE, period: RENEWAL };
+    let settings = LeaseSettings {
+        name: config.lease.clone(),
+        identity,
+        duration: config.lease_duration,
+        period: RENEWAL,
+    };
     let another_leads = || {
         // Waiting to take over is what a second replica is for: it is ready.
         tracing::info!("another replica leads; waiting");

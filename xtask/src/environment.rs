@@ -39,6 +39,10 @@ pub enum Kafka {
     Existing(String),
 }
 
+/// How an operator is run that nobody takes over from and nobody starts anew: a machine that stands still for some
+/// seconds does not end it.
+pub const LONE: [&str; 2] = ["--lease-duration", "60s"];
+
 /// The operator to run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperatorPlan {
@@ -168,7 +172,8 @@ impl Environment {
 
     fn start_operator(&mut self, plan: &OperatorPlan) -> Result<()> {
         let mut options = OperatorOptions::new(&plan.program, &self.operator_kubeconfig);
-        options.arguments.clone_from(&plan.arguments);
+        options.arguments = LONE.map(String::from).into();
+        options.arguments.extend_from_slice(&plan.arguments);
         let log = self.folder.join("operator.log");
         if !plan.webhook {
             self.operator = Some(Operator::start(&options, &log)?);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde_json::{Value, json};
 use xtask::console::Console;
-use xtask::environment::{Cluster, Kafka, OperatorPlan, Plan, TempEnvironment};
+use xtask::environment::{Cluster, Kafka, LONE, OperatorPlan, Plan, TempEnvironment};
 use xtask::kubectl::{Kubectl, NAMESPACE};
 use xtask::operator::{Operator, OperatorOptions};
 use xtask::process;
@@ -175,6 +175,7 @@ fn start() -> anyhow::Result<Shared> {
     let mut options = operator_options(&environment.operator_kubeconfig);
     // An environment that is kept still has the Lease of the program that used it before.
     options.arguments.extend(["--lease".into(), format!("journeys-{}", unique())]);
+    options.arguments.extend(LONE.map(String::from));
     let operator = Operator::start(&options, &log)?;
     let bootstrap = &environment.bootstrap;
     declare(&environment.kubectl(), &main_cluster(bootstrap))?;
