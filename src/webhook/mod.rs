@@ -20,6 +20,7 @@ mod kafka_cluster;
 pub mod manifest;
 mod metrics;
 mod policy;
+mod request;
 mod review;
 mod route;
 mod schema;

@@ -7,17 +7,16 @@ use std::time::Duration;
 
 use eventcenter_sdk::Reason;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::core::DynamicObject;
-use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview, Operation};
+use kube::core::Status;
+use kube::core::admission::AdmissionResponse;
 use kube::core::response::{StatusCause, StatusDetails, StatusSummary};
-use kube::core::{Status, TypeMeta};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
 use super::cache::{Cache, Known};
 use super::metrics::{Answered, Metrics};
+use super::request::{Operation, Request, Review};
 use super::{event_topic, kafka_cluster, schema, tenant};
 use crate::api::{EventTopic, GROUP, KafkaCluster, Tenant};
 use crate::cluster::Cluster;
@@ -46,8 +45,6 @@ pub(super) struct Reviewer {
     pub(super) metrics: Metrics,
 }
 
-type Request = AdmissionRequest<DynamicObject>;
-
 /// How a review ended.
 enum Outcome {
     Allowed(Vec<String>),
@@ -63,14 +60,14 @@ impl Reviewer {
     /// The answer to a request's body.
     pub(super) async fn answer(&self, task: Task, body: &[u8]) -> Result<Vec<u8>, NotAReview> {
         let begun = Instant::now();
-        let review = match serde_json::from_slice::<AdmissionReview<DynamicObject>>(body) {
+        let review = match serde_json::from_slice::<Review<'_>>(body) {
             Ok(review) => review,
             Err(error) => return unreadable(body, &error),
         };
-        let request: Request = review.try_into().map_err(|_| NotAReview("there is no request".into()))?;
-        if request.types != v1() {
-            return Err(NotAReview(format!("{} {}", request.types.api_version, request.types.kind)));
+        if (review.types.api_version.as_str(), review.types.kind.as_str()) != V1 {
+            return Err(NotAReview(format!("{} {}", review.types.api_version, review.types.kind)));
         }
+        let request = review.request.ok_or_else(|| NotAReview("there is no request".into()))?;
         let outcome = match task {
             Task::Validate => self.validate(&request).await,
             Task::Mutate => mutate(&request),
@@ -80,7 +77,7 @@ impl Reviewer {
         serde_json::to_vec(&answer.into_review()).map_err(|error| NotAReview(error.to_string()))
     }
 
-    async fn validate(&self, request: &Request) -> Outcome {
+    async fn validate(&self, request: &Request<'_>) -> Outcome {
         match kind(request) {
             "EventTopic" => {
                 let schemas = async |change: &Change<'_, EventTopic>, this: &Self| Verdict {
@@ -104,18 +101,18 @@ impl Reviewer {
 
     async fn judge<K: DeserializeOwned>(
         &self,
-        request: &Request,
+        request: &Request<'_>,
         judge: fn(&Change<'_, K>, &Known) -> Verdict,
         look_closer: impl AsyncFn(&Change<'_, K>, &Self) -> Verdict,
     ) -> Outcome {
         // One that was stored and cannot be read any more is held against nobody: what replaces it is
         // judged as if it were new, and it can be deleted.
-        let old = request.old_object.as_ref().and_then(|old| read::<K>(old).ok());
-        let new = match request.object.as_ref().map(read::<K>).transpose() {
+        let old = request.stored::<K>().and_then(Result::ok);
+        let new = match request.proposed::<K>().transpose() {
             Ok(new) => new,
             Err(error) => return Outcome::Unreadable(format!("{}: {error}", name(request))),
         };
-        let change = match (&request.operation, &old, &new) {
+        let change = match (request.operation, &old, &new) {
             (Operation::Create, _, Some(new)) | (Operation::Update, None, Some(new)) => Change::Create(new),
             (Operation::Update, Some(old), Some(new)) => Change::Update { old, new },
             (Operation::Delete, Some(old), _) => Change::Delete(old),
@@ -155,7 +152,7 @@ impl Reviewer {
         Some(verdict)
     }
 
-    fn note(&self, task: Task, request: &Request, outcome: &Outcome, took: Duration) {
+    fn note(&self, task: Task, request: &Request<'_>, outcome: &Outcome, took: Duration) {
         let (result, reason) = match outcome {
             Outcome::Allowed(_) => ("allowed", ""),
             Outcome::Completed(_) => ("completed", ""),
@@ -174,7 +171,7 @@ impl Reviewer {
         let kind = kind(request);
         self.metrics.answered(Answered { kind, operation, outcome: result, reason }, took);
         let namespace = request.namespace.as_deref().unwrap_or_default();
-        let user = request.user_info.username.as_deref().unwrap_or_default();
+        let user = request.user_info.username.as_str();
         let (name, dry_run) = (&request.name, request.dry_run);
         if result == "refused" {
             tracing::info!(kind, namespace, name, operation, user, dry_run, reason, "refused");
@@ -222,16 +219,16 @@ fn is_about_the_platform(verdict: &Verdict) -> bool {
 /// The word for a review that comes before everything was read; not a reason of a resource's state.
 const EARLY: &str = "WebhookNotReady";
 
-fn mutate(request: &Request) -> Outcome {
-    match (kind(request), &request.operation, &request.object) {
-        ("EventTopic", Operation::Create, Some(object)) => match read(object) {
-            Ok(topic) => {
+fn mutate(request: &Request<'_>) -> Outcome {
+    match (kind(request), request.operation) {
+        ("EventTopic", Operation::Create) => match request.proposed::<EventTopic>() {
+            Some(Ok(topic)) => {
                 event_topic::complete(&topic).map_or_else(|| Outcome::Allowed(Vec::new()), Outcome::Completed)
             }
             // It has not been checked against its schema yet, and what does not fit is told better there.
-            Err(_) => Outcome::Allowed(Vec::new()),
+            _ => Outcome::Allowed(Vec::new()),
         },
-        (_, Operation::Update | Operation::Delete, _) => Outcome::Allowed(Vec::new()),
+        (_, Operation::Update | Operation::Delete) => Outcome::Allowed(Vec::new()),
         _ => unknown(request),
     }
 }
@@ -241,7 +238,7 @@ async fn nothing_more<K>(_: &Change<'_, K>, _: &Reviewer) -> Verdict {
     Verdict::default()
 }
 
-fn unknown(request: &Request) -> Outcome {
+fn unknown(request: &Request<'_>) -> Outcome {
     Outcome::Unreadable(format!(
         "the webhook has no rules for {} of {:?}: take the kind out of the webhook configuration",
         request.kind.kind, request.kind.group
@@ -249,7 +246,7 @@ fn unknown(request: &Request) -> Outcome {
 }
 
 /// The kind as one of those that there are.
-fn kind(request: &Request) -> &'static str {
+fn kind(request: &Request<'_>) -> &'static str {
     let kinds: &[&'static str] = match request.kind.group.as_str() {
         GROUP => &["EventTopic", "Tenant", "KafkaCluster"],
         "" => &["ConfigMap"],
@@ -259,22 +256,15 @@ fn kind(request: &Request) -> &'static str {
 }
 
 /// The resource as people call it.
-fn name(request: &Request) -> String {
+fn name(request: &Request<'_>) -> String {
     let namespace = request.namespace.iter().filter(|namespace| !namespace.is_empty());
     let place: String = namespace.flat_map(|namespace| [namespace, "/"]).collect();
     format!("{} {place}{}", request.kind.kind, request.name)
 }
 
-fn read<K: DeserializeOwned>(object: &DynamicObject) -> Result<K, serde_json::Error> {
-    let mut value = object.data.clone();
-    let mut metadata = object.metadata.clone();
-    metadata.managed_fields = None;
-    value["metadata"] = json!(metadata);
-    serde_json::from_value(value)
-}
-
-fn response(request: &Request, outcome: &Outcome) -> AdmissionResponse {
-    let mut response = AdmissionResponse::from(request);
+fn response(request: &Request<'_>, outcome: &Outcome) -> AdmissionResponse {
+    let mut response = AdmissionResponse::invalid("");
+    (response.uid, response.allowed, response.result) = (request.uid.clone(), true, Status::default());
     match outcome {
         Outcome::Allowed(warnings) => {
             response.warnings = (!warnings.is_empty()).then(|| warnings.clone());
@@ -310,7 +300,7 @@ fn status(code: u16, reason: &str, message: String) -> Status {
 }
 
 /// All refusals, a line each. Code and reason are those of the first.
-fn refused(request: &Request, refusals: &[Refusal]) -> Status {
+fn refused(request: &Request<'_>, refusals: &[Refusal]) -> Status {
     let lines: Vec<String> = refusals.iter().map(ToString::to_string).collect();
     let reason = refusals.first().map_or(Reason::InvalidResource, |refusal| refusal.reason);
     let causes = refusals.iter().map(|refusal| StatusCause {
@@ -349,9 +339,8 @@ fn field(message: &str) -> Option<&str> {
     Some(field).filter(|field| is_path(field))
 }
 
-fn v1() -> TypeMeta {
-    TypeMeta { api_version: "admission.k8s.io/v1".into(), kind: "AdmissionReview".into() }
-}
+/// The reviews that are answered.
+const V1: (&str, &str) = ("admission.k8s.io/v1", "AdmissionReview");
 
 /// The answer to what cannot be read: a refusal in the parser's words, if it is at least known to whom.
 fn unreadable(body: &[u8], error: &serde_json::Error) -> Result<Vec<u8>, NotAReview> {
