@@ -78,11 +78,18 @@ pub(super) struct User {
 impl Request<'_> {
     /// The resource as it would be; none if it is to be deleted.
     pub(super) fn proposed<K: DeserializeOwned>(&self) -> Option<Result<K, serde_json::Error>> {
-        self.object.map(|text| serde_json::from_str(text.get()))
+        self.object.map(read)
     }
 
     /// The resource as it is stored; none if it is to be made.
     pub(super) fn stored<K: DeserializeOwned>(&self) -> Option<Result<K, serde_json::Error>> {
-        self.old_object.map(|text| serde_json::from_str(text.get()))
+        self.old_object.map(read)
     }
+}
+
+/// What is wrong with a text is told by its words alone: where it stands in it means nothing to whoever
+/// wrote YAML.
+fn read<K: DeserializeOwned>(text: &RawValue) -> Result<K, serde_json::Error> {
+    serde_json::from_str(text.get())
+        .or_else(|_| serde_json::from_str(text.get()).and_then(serde_json::from_value::<K>))
 }
