@@ -357,7 +357,7 @@ fn unreadable(body: &[u8], error: &serde_json::Error) -> Result<Vec<u8>, NotARev
     };
     let mut response = AdmissionResponse::invalid("");
     response.uid = uid;
-    let message = format!("{}: the resource cannot be read: {error}", Reason::InvalidResource);
+    let message = format!("{}: the review cannot be read: {error}", Reason::InvalidResource);
     response.result =
         status(Reason::InvalidResource.http_status(), Reason::InvalidResource.as_str(), message);
     serde_json::to_vec(&response.into_review()).map_err(|error| NotAReview(error.to_string()))

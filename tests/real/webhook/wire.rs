@@ -168,8 +168,9 @@ async fn what_cannot_be_read_is_refused_in_the_parsers_words() -> Result<()> {
         (review("EventTopic", "CREATE", &json!({"metadata": {"name": "orders"}})), "missing field `spec`"),
         (
             review("EventTopic", "CREATE", &json!({"metadata": {"name": 7}})),
-            "the resource cannot be read: invalid type",
+            "EventTopic wire/orders: invalid type: integer `7`, expected a string",
         ),
+        (review("EventTopic", "EAT", &object(json!({}))), "the review cannot be read: unknown variant `EAT`"),
         (review("EventTopic", "UPDATE", &Value::Null), "there is no resource in the review"),
         (review("EventTopic", "CONNECT", &object(json!({}))), "there is no resource in the review"),
         (review("Kitchen", "CREATE", &object(json!({}))), "the webhook has no rules for Kitchen"),
