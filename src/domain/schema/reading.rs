@@ -370,7 +370,9 @@ impl Reader<'_> {
         let test = self.schema(keywords, "if", node)?;
         let then = self.schema(keywords, "then", node)?;
         let otherwise = self.schema(keywords, "else", node)?;
-        if let Some(test) = test.filter(|_| then.is_some() || otherwise.is_some()) {
+        // Without a branch it says nothing of a value, but what it has evaluated is not unevaluated.
+        let unevaluated = node.object.unevaluated.is_some() || node.array.unevaluated.is_some();
+        if let Some(test) = test.filter(|_| then.is_some() || otherwise.is_some() || unevaluated) {
             node.condition = Some(Condition { test, then, otherwise });
         }
         Ok(())

@@ -254,6 +254,19 @@ proptest! {
     }
 }
 
+#[test]
+fn what_an_if_without_branches_has_evaluated_is_not_unevaluated() {
+    for (schema, instance) in [
+        (json!({"if": {"properties": {"x": true}}, "unevaluatedProperties": false}), json!({"x": null})),
+        (json!({"if": {"prefixItems": [true]}, "unevaluatedItems": false}), json!([1])),
+    ] {
+        let schema = Document::read(&schema).unwrap();
+        let ours =
+            Evaluation::new(schema.graph(), &mut Fuel::new(1_000, 10)).holds(Graph::ROOT, &instance).unwrap();
+        assert!(ours.is_none_or(|ours| ours == schema.validate(&instance).unwrap().is_empty()), "{instance}");
+    }
+}
+
 /// The values that a schema names, which are the likeliest to fit to it.
 fn listed(schema: &Value) -> Vec<Value> {
     let mut found = Vec::new();
