@@ -124,13 +124,14 @@ fn a_misspelt_field_in_an_example_would_be_found() {
     assert_eq!(found, [".spec.owner.mail", ".spec.partitons"]);
 }
 
-/// The kinds of Kubernetes' own that the operator has to do with, by group.
-const KUBERNETES: [(&str, &str); 7] = [
+/// The kinds of Kubernetes' own that the operator and its users have to do with, by group.
+const KUBERNETES: [(&str, &str); 8] = [
     ("", "configmaps"),
     ("", "secrets"),
     ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
     ("admissionregistration.k8s.io", "validatingwebhookconfigurations"),
     ("apps", "controllerrevisions"),
+    ("authorization.k8s.io", "subjectaccessreviews"),
     ("coordination.k8s.io", "leases"),
     ("events.k8s.io", "events"),
 ];
@@ -140,7 +141,8 @@ fn the_rights_name_only_kinds_that_exist() {
     let mut rules = 0;
     let ours: Vec<String> =
         api::definitions().iter().map(|definition| definition.spec.names.plural.clone()).collect();
-    for document in documents(&repository().join("dev/operator-rbac.yaml")) {
+    let files = ["dev/operator-rbac.yaml", "dev/user-roles.yaml"];
+    for document in files.iter().flat_map(|file| documents(&repository().join(file))) {
         for rule in document["rules"].as_array().into_iter().flatten() {
             rules += 1;
             let texts = |key: &str| -> Vec<&str> {
@@ -154,7 +156,7 @@ fn the_rights_name_only_kinds_that_exist() {
                     } else {
                         KUBERNETES.contains(&(group, resource))
                     };
-                    assert!(exists, "there is no {resource} in {group:?} that the operator has to do with");
+                    assert!(exists, "there is no {resource} in {group:?} that anybody here has to do with");
                 }
             }
             assert!(!texts("verbs").contains(&"*") && !texts("resources").contains(&"*"), "{rule}");

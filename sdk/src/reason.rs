@@ -111,6 +111,12 @@ reasons! {
         "The resource is being deleted and what it made is being cleaned up."
     AwaitingApproval "AWAITING_APPROVAL" Waiting http 403 rest 40301 retry false
         "The change needs the approval of another person before it takes effect."
+    ChangeRejected "CHANGE_REJECTED" Refused http 403 rest 40301 retry false
+        "An approver has rejected the change; it is held until it becomes another one."
+    ApprovalNotAllowed "APPROVAL_NOT_ALLOWED" Refused http 403 rest 40301 retry false
+        "This user may not decide on this change: it is their own, or the rules name others."
+    ApprovalOutdated "APPROVAL_OUTDATED" Refused http 409 rest 40001 retry false
+        "What was decided on is not what the resource declares now."
     ClusterNotFound "CLUSTER_NOT_FOUND" Waiting http 404 rest 40401 retry false
         "There is no KafkaCluster of this name, or none was named and there is no default."
     SecretNotFound "SECRET_NOT_FOUND" Waiting http 404 rest 40401 retry true

@@ -7,7 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::{Access, Compatibility, EventType, RegisteredType, TopicAcl};
+use super::{Access, ApprovedSpec, Compatibility, EventType, PendingChange, RegisteredType, TopicAcl};
 
 /// A Kafka topic with its owner and the event types it carries.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,6 +66,13 @@ use super::{Access, Compatibility, EventType, RegisteredType, TopicAcl};
         description = "Team that answers for it"
     ),
     printcolumn(
+        name = "Pending",
+        type_ = "string",
+        json_path = ".status.pending.approvals",
+        priority = 1,
+        description = "Approvals of a change that waits, of those it needs"
+    ),
+    printcolumn(
         name = "Message",
         type_ = "string",
         json_path = ".status.conditions[?(@.type=='Ready')].message",
@@ -85,12 +92,15 @@ use super::{Access, Compatibility, EventType, RegisteredType, TopicAcl};
     .message("spec.cluster is immutable: a topic cannot move between Kafka clusters. Make a new EventTopic in the other cluster")
     .field_path(".spec.cluster")
     .reason(Reason::FieldValueForbidden),
+    // What waits for approval is not in Kafka and can be taken back.
+    validation = Rule::new(
+        "self.spec.partitions >= oldSelf.spec.partitions || (has(oldSelf.status) && has(oldSelf.status.pending) && (!has(oldSelf.status.partitions) || self.spec.partitions >= oldSelf.status.partitions))"
+    )
+    .message("spec.partitions cannot be reduced: Kafka cannot remove partitions. Make a new EventTopic with fewer")
+    .field_path(".spec.partitions")
+    .reason(Reason::FieldValueForbidden),
 )]
 #[x_kube(
-    validation = Rule::new("self.partitions >= oldSelf.partitions")
-        .message("spec.partitions cannot be reduced: Kafka cannot remove partitions. Make a new EventTopic with fewer")
-        .field_path(".partitions")
-        .reason(Reason::FieldValueForbidden),
     validation = Rule::new("!has(self.retention) || !has(self.retention.time) || !has(self.config) || !('retention.ms' in self.config)")
         .message("spec.config has retention.ms and spec.retention.time is set: keep one of them")
         .field_path(".config"),
@@ -346,6 +356,14 @@ pub struct EventTopicStatus {
     /// The last difference between Kafka and the declaration that nobody declared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_drift: Option<Drift>,
+
+    /// The declaration that was approved last and is in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved: Option<ApprovedSpec>,
+
+    /// The change that waits for approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<Box<PendingChange>>,
 }
 
 /// A difference between Kafka and the declaration that nobody declared.

@@ -11,12 +11,16 @@
 #![allow(unreachable_pub, reason = "kube's KubeSchema derive repeats the public struct inside a function")]
 
 pub mod access;
+pub mod approval;
+pub mod change_approval;
 pub mod event_topic;
 pub mod event_type;
 pub mod kafka_cluster;
 pub mod tenant;
 
 pub use access::*;
+pub use approval::*;
+pub use change_approval::*;
 pub use event_topic::*;
 pub use event_type::*;
 pub use kafka_cluster::*;
@@ -47,10 +51,31 @@ pub const SCHEMA_LABEL: &str = "eventcenter.io/schema";
 /// fits into a label whatever the name is.
 pub const REVISION_LABEL: &str = "eventcenter.io/event-topic-uid";
 
+/// Who wrote a change that another one applies: a pipeline notes it from the commit.
+pub const AUTHORED_BY: &str = "eventcenter.io/authored-by";
+
+/// Why a change may not wait for approval; see [`Approval::break_glass`].
+pub const BREAK_GLASS: &str = "eventcenter.io/break-glass";
+
+/// Who has asked for what the resource declares, for people. Written by the webhook.
+pub const REQUESTED_BY: &str = "eventcenter.io/requested-by";
+
+/// Who has asked for what the resource declares, with the webhook's signature. Written by the webhook.
+pub const REQUEST: &str = "eventcenter.io/request";
+
+/// The verb of Kubernetes' RBAC that lets somebody approve changes of a kind.
+pub const APPROVE: &str = "approve";
+
+/// The verb of Kubernetes' RBAC that lets the operator, and nobody else, say what is approved.
+pub const GOVERN: &str = "govern";
+
+/// Label of a ControllerRevision that keeps an approved declaration: the uid of the resource.
+pub const APPROVED_LABEL: &str = "eventcenter.io/approved-uid";
+
 /// The custom resource definitions in the order in which they are installed.
 #[must_use]
 pub fn definitions() -> Vec<CustomResourceDefinition> {
-    vec![Tenant::crd(), KafkaCluster::crd(), EventTopic::crd()]
+    vec![Tenant::crd(), KafkaCluster::crd(), EventTopic::crd(), ChangeApproval::crd()]
 }
 
 /// A status that has conditions, as each of ours does.

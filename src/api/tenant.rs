@@ -5,6 +5,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Approval;
+
 /// A team or customer: the namespaces it owns, the beginning of its Kafka topic names and the
 /// Kafka clusters it may use. Cluster-scoped, because only whoever administers the platform
 /// decides which namespace belongs to whom.
@@ -100,6 +102,10 @@ pub struct TenantSpec {
     /// How the tenant names its event types.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub naming: Option<Naming>,
+
+    /// Which changes need the approval of others. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
 
     /// What this tenant is, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]

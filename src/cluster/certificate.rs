@@ -101,7 +101,8 @@ impl Cluster {
         Ok(secret.map(Keys::of))
     }
 
-    /// Writes a Secret of the operator's namespace if it is still what it was.
+    /// Writes a Secret of the operator's namespace if it is still what it was. `type_` is the type of one that is
+    /// made, in Kubernetes' words.
     ///
     /// # Errors
     /// Somebody else was faster, or the API server does not answer.
@@ -109,9 +110,10 @@ impl Cluster {
         &self,
         name: &str,
         before: Option<&Keys>,
+        type_: &str,
         data: BTreeMap<String, Vec<u8>>,
     ) -> Result<Keys, WriteError> {
-        const WHAT: &str = "writing the certificates";
+        const WHAT: &str = "writing keys";
         let data = data.into_iter().map(|(key, value)| (key, ByteString(value))).collect();
         let parameters = PostParams::default();
         let stored = match before {
@@ -121,7 +123,7 @@ impl Cluster {
             }
             None => {
                 let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
-                let type_ = Some("kubernetes.io/tls".to_owned());
+                let type_ = Some(type_.to_owned());
                 let secret = Secret { metadata, data: Some(data), type_, ..Secret::default() };
                 in_time(self.keys().create(&parameters, &secret)).await
             }
@@ -182,7 +184,7 @@ impl Cluster {
 }
 
 /// What is watched, and in the log what keeps it from being watched.
-fn told<K, E>(
+pub(super) fn told<K, E>(
     kind: &'static str,
     found: impl Stream<Item = Result<Option<K>, E>> + Send + 'static,
 ) -> impl Stream<Item = Option<K>> + Send

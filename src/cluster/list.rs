@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use kube::api::ListParams;
-use kube::core::DeserializeGuard;
+use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 
@@ -32,5 +32,19 @@ impl Cluster {
         let listed = in_time(async move { all.list(&ListParams::default()).await }).await;
         let failed = |source| ListError { kind: K::plural(&()).into_owned(), source: Box::new(source) };
         listed.map(|list| list.items).map_err(failed)
+    }
+
+    /// The resources of a kind in a namespace that can be read, as they are now.
+    ///
+    /// # Errors
+    /// The API server does not answer, or does not allow it.
+    pub async fn list_in<K>(&self, namespace: &str) -> Result<Vec<K>, ListError>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+    {
+        let all = Api::<DeserializeGuard<K>>::namespaced(self.client.clone(), namespace);
+        let listed = in_time(async move { all.list(&ListParams::default()).await }).await;
+        let failed = |source| ListError { kind: K::plural(&()).into_owned(), source: Box::new(source) };
+        Ok(listed.map_err(failed)?.items.into_iter().filter_map(|guard| guard.0.ok()).collect())
     }
 }

@@ -5,22 +5,30 @@
 //! is written. Writes are merge and JSON patches that name only what is ours, so that nobody
 //! else's change is overwritten; they share a small number of connections.
 
+mod access_review;
 mod certificate;
 mod config_map;
+mod decision;
 mod event;
+mod get;
 mod lease;
 mod list;
 mod revision;
+mod seal;
 mod secret;
+mod session;
 mod watch;
 mod write;
 
+pub use access_review::Somebody;
 pub use certificate::{Configuration, ConfigurationKind, Keys};
 pub use event::{Note, NoteKind};
 pub use lease::{Leadership, Lease, LeaseSettings, Lost};
 pub use list::ListError;
 pub use revision::StoredRevision;
+pub use seal::{Sealer, Seals};
 pub use secret::SecretError;
+pub use session::{Login, Session, SessionError};
 pub use write::WriteError;
 
 use std::sync::Arc;

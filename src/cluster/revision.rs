@@ -1,4 +1,5 @@
-//! Registered revisions of schemas, kept as ControllerRevisions beside the EventTopic they belong to.
+//! Registered revisions of schemas, and declarations that were approved, kept as ControllerRevisions beside the
+//! resource they belong to. A label tells the two apart.
 //!
 //! A ControllerRevision is Kubernetes' own resource for a numbered, unchangeable piece of history: the
 //! API server refuses any change of its data, and the garbage collector takes it away with its owner.
@@ -13,7 +14,8 @@ use kube::{Api, Resource, ResourceExt};
 use serde_json::Value;
 
 use super::{Cluster, WriteError, in_time, write};
-use crate::api::REVISION_LABEL;
+use crate::api::{APPROVED_LABEL, REVISION_LABEL};
+use crate::domain::approval::SpecHash;
 
 /// A piece of history as it is stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,24 +82,7 @@ impl Cluster {
     where
         K: Resource<DynamicType = ()>,
     {
-        let reference = OwnerReference {
-            api_version: K::api_version(&()).into_owned(),
-            kind: K::kind(&()).into_owned(),
-            name: owner.name_any(),
-            uid: owner.uid().unwrap_or_default(),
-            controller: Some(true),
-            block_owner_deletion: Some(false),
-        };
-        let object = ControllerRevision {
-            metadata: ObjectMeta {
-                name: Some(revision.name),
-                labels: Some(BTreeMap::from([(REVISION_LABEL.to_owned(), reference.uid.clone())])),
-                owner_references: Some(vec![reference]),
-                ..ObjectMeta::default()
-            },
-            revision: revision.number,
-            data: Some(k8s_openapi::apimachinery::pkg::runtime::RawExtension(revision.data)),
-        };
+        let object = labelled(owner, REVISION_LABEL, revision);
         match in_time(self.revisions_beside(owner).create(&PostParams::default(), &object)).await {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
@@ -113,14 +98,123 @@ impl Cluster {
     where
         K: Resource<DynamicType = ()>,
     {
+        self.remove("removing an old schema", owner, name).await
+    }
+
+    async fn remove<K>(&self, what: &'static str, owner: &K, name: &str) -> Result<(), WriteError>
+    where
+        K: Resource<DynamicType = ()>,
+    {
         match in_time(self.revisions_beside(owner).delete(name, &DeleteParams::default())).await {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-            Err(error) => Err(write::failed("removing an old schema")(error)),
+            Err(error) => Err(write::failed(what)(error)),
         }
+    }
+
+    /// Keeps an approved declaration. One of the same name that says something else, or is another resource's, was
+    /// not written for it, and is replaced.
+    ///
+    /// # Errors
+    /// The resource is gone, or the API server does not answer.
+    pub async fn keep_approved<K>(&self, owner: &K, revision: StoredRevision) -> Result<(), WriteError>
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        const WHAT: &str = "keeping what is approved";
+        let all = self.revisions_beside(owner);
+        let object = labelled(owner, APPROVED_LABEL, revision);
+        for _ in 0..2 {
+            match in_time(all.create(&PostParams::default(), &object)).await {
+                Ok(_) => return Ok(()),
+                Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+                Err(error) => return Err(write::failed(WHAT)(error)),
+            }
+            let name = object.metadata.name.as_deref().unwrap_or_default();
+            let stored = in_time(all.get_opt(name)).await.map_err(write::failed(WHAT))?;
+            let is_it = stored.as_ref().is_some_and(|stored| {
+                stored.metadata.deletion_timestamp.is_none()
+                    && stored.metadata.owner_references == object.metadata.owner_references
+                    && SpecHash::of(&stored.data) == SpecHash::of(&object.data)
+                    && stored.labels().get(APPROVED_LABEL) == object.labels().get(APPROVED_LABEL)
+            });
+            if is_it {
+                return Ok(());
+            }
+            self.remove(WHAT, owner, name).await?;
+        }
+        Err(WriteError::Conflict { what: WHAT })
+    }
+
+    /// What a ControllerRevision beside a resource keeps, whoever has written it.
+    ///
+    /// # Errors
+    /// The API server does not answer.
+    pub async fn approved<K>(&self, owner: &K, name: &str) -> Result<Option<Value>, WriteError>
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let stored = in_time(self.revisions_beside(owner).get_opt(name)).await;
+        let stored = stored.map_err(write::failed("reading what is approved"))?;
+        Ok(stored.and_then(|stored| stored.data).map(|data| data.0))
+    }
+
+    /// The names of the approved declarations that are kept of a resource.
+    ///
+    /// # Errors
+    /// The API server does not answer.
+    pub async fn all_approved<K>(&self, owner: &K) -> Result<Vec<String>, WriteError>
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let of_owner =
+            ListParams::default().labels(&format!("{APPROVED_LABEL}={}", owner.uid().unwrap_or_default()));
+        let list = in_time(self.revisions_beside(owner).list_metadata(&of_owner)).await;
+        let list = list.map_err(write::failed("reading what is approved"))?;
+        Ok(list.items.into_iter().filter_map(|revision| revision.metadata.name).collect())
+    }
+
+    /// Takes away what is kept of a resource beside this.
+    ///
+    /// # Errors
+    /// The API server does not answer.
+    pub async fn forget_approved<K>(&self, owner: &K, but: Option<&str>) -> Result<(), WriteError>
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        for name in self.all_approved(owner).await? {
+            if but != Some(name.as_str()) {
+                self.remove("removing what was approved before", owner, &name).await?;
+            }
+        }
+        Ok(())
     }
 
     fn revisions_beside(&self, owner: &impl Resource<DynamicType = ()>) -> Api<ControllerRevision> {
         Api::namespaced(self.client.clone(), &owner.namespace().unwrap_or_default())
+    }
+}
+
+fn labelled<K>(owner: &K, label: &str, revision: StoredRevision) -> ControllerRevision
+where
+    K: Resource<DynamicType = ()>,
+{
+    let reference = OwnerReference {
+        api_version: K::api_version(&()).into_owned(),
+        kind: K::kind(&()).into_owned(),
+        name: owner.name_any(),
+        uid: owner.uid().unwrap_or_default(),
+        controller: Some(true),
+        block_owner_deletion: Some(false),
+    };
+    ControllerRevision {
+        metadata: ObjectMeta {
+            name: Some(revision.name),
+            labels: Some(BTreeMap::from([(label.to_owned(), reference.uid.clone())])),
+            owner_references: Some(vec![reference]),
+            ..ObjectMeta::default()
+        },
+        revision: revision.number,
+        data: Some(k8s_openapi::apimachinery::pkg::runtime::RawExtension(revision.data)),
     }
 }

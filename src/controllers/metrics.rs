@@ -41,6 +41,16 @@ struct TenantAndQuota {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfTenant {
+    tenant: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfCluster {
     cluster: String,
 }
@@ -62,6 +72,8 @@ pub struct Metrics {
     in_force: Family<Kind, Histogram>,
     drift: Family<KindAndOutcome, Counter>,
     unregistered: Family<OfCluster, Gauge>,
+    changes: Family<Outcome, Counter>,
+    approved: Histogram,
     running: Arc<Running>,
     shown: Arc<OnceLock<Shown>>,
 }
@@ -106,6 +118,8 @@ impl Metrics {
             in_force: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.005, 2.0, 16))),
             drift: Family::default(),
             unregistered: Family::default(),
+            changes: Family::default(),
+            approved: Histogram::new(exponential_buckets(0.01, 2.0, 12)),
             running: Arc::default(),
             shown: Arc::default(),
         };
@@ -137,6 +151,17 @@ impl Metrics {
             "Kafka topics that no EventTopic stands for",
             metrics.unregistered.clone(),
         );
+        registry.register(
+            "changes",
+            "Changes in tenants with rules of approval, by what became of them",
+            metrics.changes.clone(),
+        );
+        registry.register_with_unit(
+            "approval_in_force",
+            "Time from the approval that was missing until Kafka had the change",
+            Unit::Seconds,
+            metrics.approved.clone(),
+        );
         registry.register_collector(Box::new(Snapshot {
             running: metrics.running.clone(),
             shown: metrics.shown.clone(),
@@ -160,6 +185,16 @@ impl Metrics {
 
     pub(super) fn drift(&self, kind: &'static str, outcome: &'static str) {
         self.drift.get_or_create(&KindAndOutcome { kind, outcome }).inc();
+    }
+
+    /// What became of a change that could need approval.
+    pub(super) fn change(&self, outcome: &'static str) {
+        self.changes.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// A change that was approved is in Kafka.
+    pub(super) fn approved(&self, took: Duration) {
+        self.approved.observe(took.as_secs_f64());
     }
 
     pub(super) fn unregistered(&self, cluster: &ClusterName, number: i64) {
@@ -233,7 +268,8 @@ impl Collector for Snapshot {
             None,
             prometheus_client::metrics::MetricType::Gauge,
         )?)?;
-        quotas(&shown.tenants, &mut encoder)
+        quotas(&shown.tenants, &mut encoder)?;
+        pending(shown, &mut encoder)
     }
 }
 
@@ -265,6 +301,28 @@ fn quotas(
     used.encode(encoder.encode_descriptor("tenant_usage", what, None, gauge)?)?;
     let what = "The tenants' quotas, where there are any, in topics, partitions and bytes";
     limits.encode(encoder.encode_descriptor("tenant_quota", what, None, gauge)?)
+}
+
+/// How many changes of each tenant wait for approval, of tenants that have rules.
+fn pending(shown: &Shown, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+    let mut by_namespace: HashMap<String, i64> = HashMap::new();
+    for topic in shown.topics.state() {
+        let Ok(topic) = &topic.0 else { continue };
+        if topic.status.as_ref().is_some_and(|status| status.pending.is_some()) {
+            *by_namespace.entry(topic.namespace().unwrap_or_default()).or_default() += 1;
+        }
+    }
+    let all = Family::<OfTenant, Gauge>::default();
+    for tenant in shown.tenants.state() {
+        let Ok(tenant) = &tenant.0 else { continue };
+        if tenant.spec.approval.is_some() {
+            let number = tenant.spec.namespaces.iter().filter_map(|name| by_namespace.get(name)).sum();
+            all.get_or_create(&OfTenant { tenant: tenant.name_any() }).set(number);
+        }
+    }
+    let gauge = prometheus_client::metrics::MetricType::Gauge;
+    let what = "Changes that wait for approval, of tenants that have rules";
+    all.encode(encoder.encode_descriptor("changes_pending", what, None, gauge)?)
 }
 
 fn count<K>(

@@ -6,13 +6,14 @@
 //!
 //! `world` holds what all declarations together say: tenants, clusters, and who owns which
 //! Kafka topic. Watches keep it true; reconciles read it. `connections` holds the connections to
-//! Kafka, `access` what was left of ACLs there. `resync` looks at all Kafka topics at once, from time to time, and wakes the
+//! Kafka, `access` what was left of ACLs there, `approval` what was decided on changes that need it. `resync` looks at all Kafka topics at once, from time to time, and wakes the
 //! reconciles of those that have changed; `unregistered` counts those that nobody declares.
 //!
 //! Deliberately absent: decisions (they are in the domain), and acting on why a reconcile was
 //! woken: what is observed decides.
 
 mod access;
+mod approval;
 mod connections;
 mod declared;
 mod kafka_cluster;
@@ -42,6 +43,7 @@ pub use metrics::Metrics;
 use crate::api::{EventTopic, KafkaCluster, Tenant};
 use crate::cluster::Cluster;
 use access::Access;
+use approval::Approvals;
 use connections::Connections;
 use trigger::Triggers;
 use world::World;
@@ -66,6 +68,7 @@ struct Context {
     world: World,
     connections: Connections,
     access: Access,
+    approvals: Approvals,
     unregistered: unregistered::Found,
     tenants: Store<Watched<Tenant>>,
     clusters: Store<Watched<KafkaCluster>>,
@@ -103,6 +106,10 @@ pub async fn run(
     stop: CancellationToken,
     ready: impl FnOnce(),
 ) {
+    let key = tokio::select! {
+        key = approval::key(&cluster) => key,
+        () = stop.cancelled() => return,
+    };
     let (tenants, tenant_writer) = reflector::store();
     let (clusters, cluster_writer) = reflector::store();
     let (topics, topic_writer) = reflector::store();
@@ -117,6 +124,7 @@ pub async fn run(
     let context = Arc::new(Context {
         connections: Connections::new(metrics.kafka),
         access: Access::default(),
+        approvals: Approvals::new(key),
         unregistered: unregistered::Found::default(),
         world: World::default(),
         tenants,
@@ -160,7 +168,7 @@ pub async fn run(
 
     let known = async {
         let (tenants, clusters) = (context.tenants.wait_until_ready(), context.clusters.wait_until_ready());
-        drop(tokio::join!(tenants, clusters));
+        drop(tokio::join!(tenants, clusters, context.approvals.known()));
     };
     let topics_after = async {
         tokio::select! {
@@ -178,6 +186,8 @@ pub async fn run(
             announce,
             kafka_cluster::follow_secrets(&context),
             topic::schema::follow(&context),
+            approval::follow_seals(&context),
+            approval::follow(&context),
             resync::run(&context),
             tenant::count(&context)
         );

@@ -184,6 +184,13 @@ where
         }
     }
 
+    /// The declaration waits for people: how long that takes is not the operator's time.
+    pub(super) fn waits(&self, resource: &impl kube::Resource) {
+        if let Some(seen) = self.state().seen.get_mut(&key(resource)) {
+            seen.changed = None;
+        }
+    }
+
     fn waiting(&self, key: Key) {
         let depth = {
             let mut state = self.state();

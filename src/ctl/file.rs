@@ -58,7 +58,8 @@ fn is_json(path: &Path, text: &str) -> bool {
     }
 }
 
-fn text(path: &Path) -> anyhow::Result<String> {
+/// Reads text.
+pub(super) fn text(path: &Path) -> anyhow::Result<String> {
     let mut text = String::new();
     let source: Box<dyn Read> =
         if is_input(path) { Box::new(std::io::stdin().lock()) } else { Box::new(fs::File::open(path)?) };

@@ -1,4 +1,5 @@
-//! `eventctl`: what teams do with schemas and events on their own machines and in their pipelines.
+//! `eventctl`, also called as `kubectl eventcenter`: what teams do with schemas and events on their own machines and in
+//! their pipelines, and with changes that wait for approval.
 //!
 //! A file for each subject; each command is a function from its arguments to an `Answer`. Here the command line is read
 //! and the answer is written, so that all commands look and end alike: 0 for yes, 1 for no, 2 for what could not be done.
@@ -6,23 +7,38 @@
 //! Deliberately absent: decisions, which are those of the operator, called from here.
 
 mod adopt;
+mod approval;
 mod file;
 mod lint;
+mod login;
 mod schema;
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-/// Event governance from the command line: check schemas and events before they are pushed.
+use crate::cluster::SessionError;
+
+/// What the program is called where it is not called otherwise.
+const NAME: &str = "eventctl";
+
+const EXAMPLES: &str = "\
+Examples:
+  eventctl pending -A
+  eventctl diff EventTopic orders -n shop
+  eventctl approve EventTopic orders -n shop --comment 'as agreed in OPS-17'
+  eventctl lint topics/ --tenants platform/tenants.yaml
+
+Installed as kubectl-eventcenter it is a plugin of kubectl: kubectl eventcenter pending.
+
+Exit codes: 0 yes, 1 no, 2 the question could not be answered.";
+
+/// Event governance from the command line: check schemas and events before they are pushed, and decide on changes that
+/// wait for approval.
 #[derive(Debug, Parser)]
-#[command(
-    name = "eventctl",
-    version,
-    propagate_version = true,
-    after_help = "Exit codes: 0 yes, 1 no, 2 the question could not be answered."
-)]
+#[command(name = NAME, version, propagate_version = true, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -31,15 +47,21 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Adopt(Box<adopt::Arguments>),
+    Approvals(approval::decisions::Approvals),
+    Approve(approval::decide::Approve),
+    Diff(approval::diff::Diff),
     /// Judge a folder of manifests as the webhook would.
     ///
     /// Tenants, KafkaClusters and ConfigMaps among them are what the others are judged by. If no KafkaCluster is among
     /// them, those that are named are taken to be there. With --against, what is there already is not held against
     /// anybody, and new schemas have to fit to the old ones.
     Lint(lint::Lint),
+    Pending(approval::pending::Pending),
+    Reject(approval::decide::Reject),
     /// Check schemas, and events against schemas.
     #[command(subcommand)]
     Schema(schema::Command),
+    Withdraw(approval::withdraw::Withdraw),
 }
 
 /// What a command has to say.
@@ -50,23 +72,109 @@ struct Answer {
     text: String,
 }
 
+/// A no with its reason, which stands on standard error because nothing was done.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct No(String);
+
+/// What the program is called: `kubectl eventcenter` if kubectl runs it, which finds it as `kubectl-eventcenter`.
+fn called() -> &'static str {
+    let program = std::env::args_os().next().unwrap_or_default();
+    let name = Path::new(&program).file_name().unwrap_or_default().to_string_lossy();
+    if name.starts_with("kubectl-eventcenter") { "kubectl eventcenter" } else { NAME }
+}
+
+/// Says something that is not the answer.
+fn warn(text: &str) {
+    drop(writeln!(std::io::stderr(), "warning: {text}"));
+}
+
+/// The command line under the name that the program is called by.
+fn command_line() -> clap::Command {
+    fn rename(command: clap::Command, called: &str) -> clap::Command {
+        let help = command
+            .get_after_help()
+            .map(|help| help.to_string().replace(&format!("  {NAME} "), &format!("  {called} ")));
+        let command = match help {
+            Some(help) => command.after_help(help),
+            None => command,
+        };
+        let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+        names.iter().fold(command, |command, name| command.mut_subcommand(name, |sub| rename(sub, called)))
+    }
+    rename(Cli::command(), called()).bin_name(called()).display_name(called())
+}
+
+fn answer(command: &Command) -> anyhow::Result<Answer> {
+    match command {
+        Command::Adopt(arguments) => adopt::answer(arguments),
+        Command::Approvals(arguments) => approval::decisions::answer(arguments),
+        Command::Approve(arguments) => approval::decide::approve(arguments),
+        Command::Diff(arguments) => approval::diff::answer(arguments),
+        Command::Lint(arguments) => lint::answer(arguments),
+        Command::Pending(arguments) => approval::pending::answer(arguments),
+        Command::Reject(arguments) => approval::decide::reject(arguments),
+        Command::Schema(command) => schema::answer(command),
+        Command::Withdraw(arguments) => approval::withdraw::answer(arguments),
+    }
+}
+
+/// Whether an error is a no: the question was answered.
+fn is_no(error: &anyhow::Error) -> bool {
+    let refused =
+        |error: &SessionError| matches!(error, SessionError::Refused(_) | SessionError::Conflict { .. });
+    error.is::<No>() || error.downcast_ref::<SessionError>().is_some_and(refused)
+}
+
+/// An error with its causes. Some libraries repeat the cause in their own words: it is told once.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        before if before.ends_with(&cause) => told,
+        before => format!("{before}: {cause}"),
+    })
+}
+
 /// Runs the program with the arguments of the process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let answer = match Cli::parse().command {
-        Command::Adopt(arguments) => adopt::answer(&arguments),
-        Command::Lint(arguments) => lint::answer(&arguments),
-        Command::Schema(command) => schema::answer(&command),
-    };
-    match answer {
+    let matches = command_line().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match answer(&cli.command) {
         // Whoever closed the pipe has read enough.
         Ok(Answer { yes, text }) => {
             drop(writeln!(std::io::stdout(), "{}", text.trim_end()));
             ExitCode::from(u8::from(!yes))
         }
         Err(error) => {
-            drop(writeln!(std::io::stderr(), "eventctl: {error:#}"));
-            ExitCode::from(2)
+            drop(writeln!(std::io::stderr(), "{}: {}", called(), told(&error)));
+            ExitCode::from(if is_no(&error) { 1 } else { 2 })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::{Context, anyhow};
+
+    #[test]
+    fn the_command_line_is_one() {
+        command_line().debug_assert();
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let error = Err::<(), _>(anyhow!("not there")).context("reading x: not there").context("looking");
+        assert_eq!(told(&error.expect_err("it is one")), "looking: reading x: not there");
+    }
+
+    #[test]
+    fn a_refusal_is_a_no_and_an_error_is_none() {
+        assert!(is_no(&No("no".into()).into()));
+        assert!(is_no(&SessionError::Refused("no".into()).into()));
+        assert!(is_no(&SessionError::Conflict { what: "x" }.into()));
+        let forbidden = SessionError::Forbidden { what: "x", message: "y".into() };
+        assert!(!is_no(&forbidden.into()) && !is_no(&anyhow!("away")));
     }
 }

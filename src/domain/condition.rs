@@ -92,6 +92,11 @@ impl<'a> Conditions<'a> {
         }
     }
 
+    /// Takes a condition over as it is.
+    pub fn take(&mut self, condition: Condition) {
+        self.after.push(condition);
+    }
+
     /// Spells out how the resource is doing.
     pub fn health(&mut self, health: &Health) {
         match health {

@@ -6,6 +6,7 @@
 //! that somebody could retry without a change of the facts.
 
 pub mod admission;
+pub mod approval;
 pub mod backoff;
 pub mod cluster;
 pub mod condition;

@@ -11,6 +11,7 @@ use eventcenter_sdk::name::{ClusterName, Convention, TenantName, TopicPrefix};
 use kube::ResourceExt;
 
 use super::Refusal;
+use super::approval::Rules;
 use super::condition::{Conditions, Health};
 use super::event_type::convention;
 use super::quota::Limits;
@@ -31,6 +32,8 @@ pub struct TenantFacts {
     pub limits: Limits,
     /// How its event types may be named; empty means any convention.
     pub conventions: BTreeSet<Convention>,
+    /// Which changes need approval.
+    pub approval: Rules,
 }
 
 /// All tenants, disputes settled.
@@ -193,6 +196,7 @@ fn facts(tenant: &Tenant) -> Result<TenantFacts, Refusal> {
             .flat_map(|naming| &naming.conventions)
             .map(|word| convention(*word))
             .collect(),
+        approval: Rules::read(tenant.spec.approval.as_ref())?,
     })
 }
 

@@ -6,22 +6,24 @@
 //! topic only what others have to know.
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
 use eventcenter_sdk::Reason;
 use eventcenter_sdk::name::{ClusterName, TopicName};
 use kube::ResourceExt;
 
 use super::Refusal;
+use super::approval::SpecHash;
 use super::cluster::Clusters;
 use super::event_type::{self, TenantType};
 use super::quota::{Demand, Ledger};
-use super::tenant::Tenants;
+use super::tenant::{TenantFacts, Tenants};
 use super::topic::access::{self, Parting, parting};
 use super::topic::claim::{Claim, Resource};
 use super::topic::farewell::{Farewell, farewell};
 use super::topic::right::{claimed, right};
 use super::topic::{Attention, Claims, Grants, Identity, Right, attention, identity};
-use crate::api::{EventTopic, Tenant, TopicAcl, Usage, WhenSuspended};
+use crate::api::{EventTopic, GovernedKind, Tenant, TopicAcl, Usage, WhenSuspended};
 
 /// All declarations, changed together so that they never contradict each other.
 #[derive(Debug, Default)]
@@ -79,7 +81,11 @@ impl World {
         // What goes, and what is stopped, wants access no more.
         let stays = topic.metadata.deletion_timestamp.is_none()
             && tenant.is_some_and(|tenant| tenant.suspended != Some(WhenSuspended::Stop));
-        self.grants.seen(&claim.resource, identity.filter(|_| stays), access::declared(topic));
+        let access = match tenant.filter(|tenant| tenant.approval.govern(GovernedKind::EventTopic)) {
+            Some(tenant) => wanted(topic, tenant),
+            None => access::declared(topic),
+        };
+        self.grants.seen(&claim.resource, identity.filter(|_| stays), access);
         let types = tenant.into_iter().flat_map(|tenant| {
             let declared =
                 topic.spec.event_types.iter().filter_map(|declared| event_type::read(declared).ok());
@@ -158,6 +164,21 @@ impl World {
             }
         }
         concerned
+    }
+
+    /// The tenant whose rules may ask for approval of a topic's changes; none if no rule is about topics.
+    #[must_use]
+    pub fn governing(&self, topic: &EventTopic) -> Option<Arc<TenantFacts>> {
+        let tenant = self.tenants.of_namespace(&topic.namespace().unwrap_or_default()).ok()?;
+        tenant.approval.govern(GovernedKind::EventTopic).then(|| Arc::clone(tenant))
+    }
+
+    /// What may be done for a topic if it is to be done at all. Nothing is kept from others for it.
+    ///
+    /// # Errors
+    /// As [`right`].
+    pub fn consider(&self, topic: &EventTopic) -> Result<Right, Refusal> {
+        right(topic, self)
     }
 
     /// Decides what may be done for a topic, and keeps what it is granted from others.
@@ -270,5 +291,74 @@ impl World {
     /// Whether topics came, changed or went since this was asked before.
     pub fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.changed)
+    }
+}
+
+/// The access that counts beside that of others: what is declared, if it is in force, and otherwise what there is.
+/// Access that waits for approval keeps nobody else's ACL alive. Whose note it is that says what is in force is
+/// not looked at: a forged one keeps an ACL of others alive, and makes none.
+fn wanted(topic: &EventTopic, tenant: &TenantFacts) -> BTreeSet<TopicAcl> {
+    let approved = topic.status.as_ref().and_then(|status| status.approved.as_ref());
+    if approved.is_some_and(|approved| approved.hash == SpecHash::of(&topic.spec).as_str()) {
+        access::declared(topic)
+    } else {
+        access::ours(topic, tenant)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::AccessOperation;
+    use crate::domain::testing::{topic, world};
+
+    const RULES: &str = "{namespaces: [shop], approval: {rules: [{changes: [Any], groups: [approvers]}]}}";
+    const READS: &str = "[{principal: 'User:a', operations: [Read], groups: [shop.g]}]";
+
+    #[test]
+    fn access_that_waits_for_approval_keeps_no_others_alive() {
+        let in_force = |world: &World| {
+            let this = topic("name: leaving");
+            let identity =
+                identity::identity(&this, world.tenants(), world.clusters()).expect("it has a tenant");
+            let group = Some("shop.g".to_owned());
+            let acl = TopicAcl { principal: "User:a".into(), operation: AccessOperation::Read, group };
+            world.others_want(&identity, &acl, &Resource::of(&this))
+        };
+        let clusters = [("main", true)];
+        let mut free = world(&[("shop", "{namespaces: [shop]}")], &clusters);
+        free.seen(&topic(&format!("{{name: other, access: {READS}}}")));
+        assert!(free.governing(&topic("name: other")).is_none() && in_force(&free));
+
+        let mut ruled = world(&[("shop", RULES)], &clusters);
+        let mut other = topic(&format!("{{name: other, access: {READS}}}"));
+        ruled.seen(&other);
+        assert!(ruled.governing(&other).is_some() && !in_force(&ruled), "it waits");
+        other.status.get_or_insert_default().approved = Some(crate::api::ApprovedSpec {
+            hash: SpecHash::of(&other.spec).to_string(),
+            generation: 1,
+            revision: None,
+            at: jiff::Timestamp::UNIX_EPOCH,
+            seal: String::new(),
+        });
+        ruled.seen(&other);
+        assert!(in_force(&ruled), "it is approved");
+        // What it has stays while a change waits that takes it away.
+        other.status.get_or_insert_default().acls = access::declared(&other).into_iter().collect();
+        other.spec.access.clear();
+        ruled.seen(&other);
+        assert!(in_force(&ruled));
+    }
+
+    #[test]
+    fn what_is_only_considered_takes_nothing_from_others() {
+        let mut world = world(&[("shop", "{namespaces: [shop], quotas: {topics: 1}}")], &[("main", true)]);
+        let (older, younger) = (topic("name: a"), topic("name: b"));
+        world.seen(&older);
+        world.seen(&younger);
+        assert!(matches!(world.consider(&older), Ok(Right::Managed(..))));
+        world.gone(&Resource::of(&older));
+        assert!(matches!(world.decide(&younger), Ok(Right::Managed(..))));
+        assert_eq!(world.ledger().usage(&"shop".parse().expect("a name")).topics, 1);
     }
 }

@@ -191,7 +191,10 @@ impl Authority {
         let mut until = None;
         match certificate::issue(&step, stored.as_ref(), names, lifetimes, now)? {
             Some(made) => {
-                let written = self.cluster.store_keys(&self.secret, keys.as_ref(), made.data()).await?;
+                let written = self
+                    .cluster
+                    .store_keys(&self.secret, keys.as_ref(), "kubernetes.io/tls", made.data())
+                    .await?;
                 tracing::info!(secret = self.secret, ?step, serving = ?made.serving, "made certificates");
                 state.keys = Some(Some(written.clone()));
                 state.made = Some(now);

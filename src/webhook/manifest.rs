@@ -1,11 +1,12 @@
 //! What makes the API server ask the webhook, as manifests.
 //!
 //! Each webhook says in CEL which requests can matter at all; the others never reach it. Whoever
-//! deletes needs no webhook: finalizers come off, and a namespace goes, while no replica runs.
+//! deletes needs no webhook: finalizers come off, and a namespace goes, while no replica runs. Only the deletion
+//! of data is asked about, and if nobody answers the controllers decide alone.
 
 use serde_json::{Value, json};
 
-use crate::api::{DELETE_FINALIZER, GROUP, MANAGED, PAUSED, SCHEMA_LABEL};
+use crate::api::{AUTHORED_BY, BREAK_GLASS, GROUP, MANAGED, PAUSED, REQUEST, REQUESTED_BY, SCHEMA_LABEL};
 
 pub use super::policy::policies;
 
@@ -46,47 +47,71 @@ const LIVING: &str = "request.operation == 'DELETE' ? !has(oldObject.metadata.de
 const SPEC: &str = "request.operation != 'UPDATE' || !has(object.spec) || !has(oldObject.spec) || \
                     object.spec != oldObject.spec";
 
+/// One of these annotations is set, changed or removed.
+pub(super) fn differ(keys: &[&str]) -> String {
+    format!(
+        "['{}'].exists(key, object.metadata.?annotations[?key] != oldObject.metadata.?annotations[?key])",
+        keys.join("', '")
+    )
+}
+
 /// The ValidatingWebhookConfiguration and the MutatingWebhookConfiguration.
 #[must_use]
 pub fn configurations(wanted: &Wanted) -> Vec<Value> {
-    let annotations = format!(
-        "['{PAUSED}', '{MANAGED}'].exists(key, object.metadata.?annotations[?key] != \
-         oldObject.metadata.?annotations[?key])"
-    );
-    let topic = format!("{SPEC} || {annotations}");
+    let topic = format!("{SPEC} || {}", differ(&[PAUSED, MANAGED, BREAK_GLASS]));
     let declaration = |kind: &str, operations: Value, changed: &str| {
         let name = format!("{kind}.{GROUP}");
         let conditions = json!([condition("not-being-deleted", LIVING), condition("changed", changed)]);
-        let rule = json!({
-            "apiGroups": [GROUP], "apiVersions": ["v1alpha1"], "resources": [kind], "operations": operations,
-        });
-        webhook(wanted, &name, "validate", rule, conditions)
+        webhook(wanted, &name, "validate", rule(kind, operations), conditions)
     };
     let all = json!(["CREATE", "UPDATE", "DELETE"]);
     let validating = [
-        // Deleting one is always allowed.
         declaration("eventtopics", json!(["CREATE", "UPDATE"]), &topic),
+        deletions(wanted),
         declaration("tenants", all.clone(), SPEC),
         declaration("kafkaclusters", all, SPEC),
+        approvals(wanted, "validate"),
         schemas(wanted),
     ];
-    let finalizer = format!(
-        "has(object.spec) && object.spec.?deletionPolicy.orValue('') == 'Delete' && \
-         !('{DELETE_FINALIZER}' in object.metadata.?finalizers.orValue([]))"
-    );
-    let mutating = webhook(
-        wanted,
-        &format!("eventtopics.{GROUP}"),
-        "mutate",
-        json!({
-            "apiGroups": [GROUP], "apiVersions": ["v1alpha1"], "resources": ["eventtopics"], "operations": ["CREATE"],
-        }),
-        json!([condition("needs-the-finalizer", &finalizer)]),
-    );
+    // Others may change a resource after we have looked at it; who asks is noted for what is stored.
+    let mutating = [stamps(wanted), approvals(wanted, "mutate")].map(|mut webhook| {
+        webhook["reinvocationPolicy"] = json!("IfNeeded");
+        webhook
+    });
     vec![
         configuration(wanted, "ValidatingWebhookConfiguration", &validating),
-        configuration(wanted, "MutatingWebhookConfiguration", &[mutating]),
+        configuration(wanted, "MutatingWebhookConfiguration", &mutating),
     ]
+}
+
+/// Who asks for what an EventTopic declares. The finalizer is added on the way.
+fn stamps(wanted: &Wanted) -> Value {
+    let changed = format!("{SPEC} || {}", differ(&[AUTHORED_BY, BREAK_GLASS, REQUESTED_BY, REQUEST]),);
+    let conditions = json!([condition("not-being-deleted", LIVING), condition("asks", &changed)]);
+    let rule = rule("eventtopics", json!(["CREATE", "UPDATE"]));
+    webhook(wanted, &format!("eventtopics.{GROUP}"), "mutate", rule, conditions)
+}
+
+/// EventTopics whose data would be deleted with them. Of one whose change waits that is not known from what it
+/// declares now. The controllers ask the same again, so nothing is lost if nobody answers, and a namespace can go.
+fn deletions(wanted: &Wanted) -> Value {
+    let data =
+        "oldObject.?spec.?deletionPolicy.orValue('') == 'Delete' || oldObject.?status.?pending.hasValue()";
+    let conditions = json!([condition("not-being-deleted", LIVING), condition("deletes-data", data)]);
+    let rule = rule("eventtopics", json!(["DELETE"]));
+    let mut webhook = webhook(wanted, &format!("deletions.{GROUP}"), "validate", rule, conditions);
+    webhook["failurePolicy"] = json!("Ignore");
+    webhook
+}
+
+/// Who decides on changes, and whether they may.
+fn approvals(wanted: &Wanted, path: &str) -> Value {
+    let rule = rule("changeapprovals", json!(["CREATE"]));
+    webhook(wanted, &format!("changeapprovals.{GROUP}"), path, rule, json!([]))
+}
+
+fn rule(kind: &str, operations: Value) -> Value {
+    json!({"apiGroups": [GROUP], "apiVersions": ["v1alpha1"], "resources": [kind], "operations": operations})
 }
 
 /// ConfigMaps that hold schemas, and no others: a webhook of its own, so that nothing else depends on it.
@@ -192,8 +217,10 @@ mod tests {
         let address = Address::Service { namespace: "system".into(), name: "webhook".into() };
         for document in configurations(&Wanted { name: "x".into(), address, certificate: None }) {
             for webhook in document["webhooks"].as_array().expect("webhooks") {
-                assert_eq!(webhook["failurePolicy"], "Fail");
                 let rule = &webhook["rules"][0];
+                // What the controllers decide again is not held up, so that a namespace can go.
+                let deletes_topics = rule["operations"] == json!(["DELETE"]);
+                assert_eq!(webhook["failurePolicy"], if deletes_topics { "Ignore" } else { "Fail" });
                 let resource = rule["resources"][0].as_str().expect("a resource");
                 assert!(!resource.contains(['/', '*']), "{resource}");
                 if rule["apiGroups"] != json!([GROUP]) {

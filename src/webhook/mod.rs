@@ -3,19 +3,23 @@
 //! The room decides nothing about resources: [`crate::domain::admission`] does, from what the
 //! `cache` keeps of all declarations. What is decided here is how to be called at all: `server` and
 //! `tls` hold the connections, `certificate` knows when certificates are to be renewed and `authority`
-//! does it, `review` is one question and its answer, `manifest` and `policy` are what makes the API
-//! server ask.
+//! does it, `review` is one question and its answer, `complete` is what is written into a resource before it is
+//! judged, `manifest` and `policy` are what makes the API server ask. `governed` and `change_approval` answer for
+//! changes that need approval, with the keys that `sealing` keeps.
 //!
 //! Whatever is unknown is refused: a webhook that has not read everything yet, a kind it has no rules
 //! for, a resource it cannot read.
 //!
-//! Deliberately absent: leadership, and writes to anything but the webhook's own certificates. Every
+//! Deliberately absent: leadership, and writes to anything but the webhook's own certificates and keys. Every
 //! replica answers.
 
 mod authority;
 mod cache;
 mod certificate;
+mod change_approval;
+mod complete;
 mod event_topic;
+mod governed;
 mod kafka_cluster;
 pub mod manifest;
 mod metrics;
@@ -24,6 +28,7 @@ mod request;
 mod review;
 mod route;
 mod schema;
+mod sealing;
 mod server;
 mod tenant;
 mod tls;
@@ -44,6 +49,7 @@ use crate::cluster::Cluster;
 use authority::Authority;
 use cache::Cache;
 use review::Reviewer;
+use sealing::Sealing;
 use server::Ending;
 use tls::Served;
 
@@ -77,11 +83,18 @@ pub async fn run(
     let served = Arc::new(Served::default());
     let config = tls::config(Arc::clone(&served)).map_err(SetupError)?;
     let cache = Arc::new(Cache::default());
-    let reviewer = Reviewer { cache: Arc::clone(&cache), cluster: cluster.clone(), metrics: metrics.clone() };
+    let sealing = Arc::new(Sealing::default());
+    let reviewer = Reviewer {
+        cache: Arc::clone(&cache),
+        cluster: cluster.clone(),
+        metrics: metrics.clone(),
+        sealing: Arc::clone(&sealing),
+        clock,
+    };
     let authority = Authority { cluster: cluster.clone(), secret: options.secret, served, metrics, clock };
     let certified = Notify::new();
     let announce = async {
-        tokio::join!(cache.complete(), certified.notified());
+        tokio::join!(cache.complete(), sealing.complete(), certified.notified());
         tracing::info!("the webhook answers");
         ready(true);
         stop.cancelled().await;
@@ -93,6 +106,7 @@ pub async fn run(
         tokio::join!(
             authority.keep(options.source, || certified.notify_one()),
             cache.follow(&cluster),
+            sealing.keep(&cluster),
             announce
         );
         std::future::pending::<()>().await;

@@ -5,7 +5,8 @@
 
 use serde_json::{Value, json};
 
-use crate::api::{GROUP, MANAGED};
+use super::manifest::differ;
+use crate::api::{APPROVED_LABEL, AUTHORED_BY, BREAK_GLASS, GOVERN, GROUP, MANAGED, REQUEST, REQUESTED_BY};
 
 /// The ValidatingAdmissionPolicies and their bindings.
 #[must_use]
@@ -65,6 +66,103 @@ pub fn policies() -> Vec<Value> {
             }),
         ),
         binding(topics, None),
+    ]
+    .into_iter()
+    .chain(approvals())
+    .collect()
+}
+
+/// What approvals hang on. Nobody believes what is not sealed; these keep others from taking away what is, and
+/// from putting an older one in its place.
+fn approvals() -> [Value; 8] {
+    let (stamps, decisions) = ("stamps-are-the-webhooks", "decisions-are-ones-own");
+    let (records, revisions) = ("approval-is-the-operators", "approved-revisions-are-the-operators");
+    let governs = format!(
+        "authorizer.group('{GROUP}').resource('eventtopics').namespace(request.namespace).check('{GOVERN}').allowed()"
+    );
+    [
+        policy(
+            stamps,
+            json!({
+                "failurePolicy": "Fail",
+                "matchConstraints": {"resourceRules": [rule("eventtopics", &["UPDATE"])]},
+                "validations": [{
+                    "expression": format!(
+                        "!({}) || object.spec != oldObject.spec || {}",
+                        differ(&[REQUESTED_BY, REQUEST]),
+                        differ(&[AUTHORED_BY, BREAK_GLASS]),
+                    ),
+                    "message": format!(
+                        "NotSupported: metadata.annotations: {REQUESTED_BY} and {REQUEST} say who asked for what is declared, \
+                         and stay while that does. Leave them as they are"
+                    ),
+                    "reason": "Forbidden",
+                }],
+            }),
+        ),
+        binding(stamps, None),
+        policy(
+            decisions,
+            json!({
+                "failurePolicy": "Fail",
+                "matchConstraints": {"resourceRules": [rule("changeapprovals", &["CREATE"])]},
+                "validations": [{
+                    // A sealed one that was taken back is not put there again by somebody who has kept a copy.
+                    "expression": "object.spec.?approver.?username.orValue(request.userInfo.username) == \
+                                   request.userInfo.username",
+                    "message": "ApprovalNotAllowed: spec.approver: a decision is made by whoever decides. Leave the field out",
+                    "reason": "Forbidden",
+                }],
+            }),
+        ),
+        binding(decisions, None),
+        policy(
+            records,
+            json!({
+                "failurePolicy": "Fail",
+                "matchConstraints": {"resourceRules": [rule("eventtopics/status", &["UPDATE"])]},
+                "validations": [{
+                    "expression": format!(
+                        "(object.?status.?approved == oldObject.?status.?approved && \
+                         object.?status.?pending == oldObject.?status.?pending) || {governs}"
+                    ),
+                    "message": format!(
+                        "NotSupported: status.approved, status.pending: what is approved is said by whoever has the verb \
+                         {GOVERN} on eventtopics, which is the operator. Approve a change by a ChangeApproval"
+                    ),
+                    "reason": "Forbidden",
+                }],
+            }),
+        ),
+        binding(records, None),
+        policy(
+            revisions,
+            json!({
+                "failurePolicy": "Fail",
+                "matchConstraints": {
+                    "resourceRules": [{
+                        "apiGroups": ["apps"], "apiVersions": ["v1"], "resources": ["controllerrevisions"],
+                        "operations": ["CREATE", "UPDATE", "DELETE"],
+                    }],
+                    "objectSelector": {"matchExpressions": [{"key": APPROVED_LABEL, "operator": "Exists"}]},
+                },
+                // The garbage collector and whoever empties a namespace, whichever name they have.
+                "matchConditions": [{
+                    "name": "not-the-control-plane",
+                    "expression": "!request.userInfo.username.startsWith('system:serviceaccount:kube-system:') && \
+                                   request.userInfo.username != 'system:kube-controller-manager'",
+                }],
+                "validations": [{
+                    "expression": governs,
+                    "message": format!(
+                        "NotSupported: metadata.labels[{APPROVED_LABEL}]: what was approved is kept by whoever has the verb \
+                         {GOVERN} on eventtopics, which is the operator. Leave it as it is; it goes with its EventTopic"
+                    ),
+                    "reason": "Forbidden",
+                }],
+            }),
+        ),
+        binding(revisions, None),
     ]
 }
 

@@ -3,10 +3,15 @@
 //! Resources stay text until it is known what they are: a schema takes ten times its size once it
 //! is a tree of values, and reviews come in numbers.
 
+use std::collections::BTreeMap;
+
 use kube::core::TypeMeta;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+
+use crate::cluster::Somebody;
+use crate::domain::approval::request::Asker;
 
 /// A review.
 #[derive(Debug, Deserialize)]
@@ -73,6 +78,27 @@ pub(super) struct User {
     /// The name.
     #[serde(default)]
     pub(super) username: String,
+    /// The uid, where the authenticator knows one.
+    pub(super) uid: Option<String>,
+    /// The groups.
+    #[serde(default)]
+    pub(super) groups: Vec<String>,
+    /// What else the authenticator says.
+    #[serde(default)]
+    pub(super) extra: BTreeMap<String, Vec<String>>,
+}
+
+impl User {
+    /// The user as the one who asks for something.
+    pub(super) fn asker(&self) -> Asker<'_> {
+        Asker { username: &self.username, groups: &self.groups }
+    }
+
+    /// The user as the one whose rights are looked up.
+    pub(super) fn somebody(&self) -> Somebody<'_> {
+        let Self { username, uid, groups, extra } = self;
+        Somebody { username, uid: uid.as_deref(), groups, extra }
+    }
 }
 
 impl Request<'_> {

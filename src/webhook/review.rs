@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eventcenter_sdk::Reason;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::core::Status;
 use kube::core::admission::AdmissionResponse;
@@ -16,9 +17,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::cache::{Cache, Known};
 use super::metrics::{Answered, Metrics};
-use super::request::{Operation, Request, Review};
-use super::{event_topic, kafka_cluster, schema, tenant};
-use crate::api::{EventTopic, GROUP, KafkaCluster, Tenant};
+use super::request::{Operation, Request, Review, User};
+use super::sealing::Sealing;
+use super::{change_approval, complete, event_topic, governed, kafka_cluster, schema, tenant};
+use crate::api::{ChangeApproval, EventTopic, GROUP, KafkaCluster, Tenant};
 use crate::cluster::Cluster;
 use crate::domain::Refusal;
 use crate::domain::admission::{Change, Verdict};
@@ -43,10 +45,12 @@ pub(super) struct Reviewer {
     pub(super) cache: Arc<Cache>,
     pub(super) cluster: Cluster,
     pub(super) metrics: Metrics,
+    pub(super) sealing: Arc<Sealing>,
+    pub(super) clock: fn() -> Timestamp,
 }
 
 /// How a review ended.
-enum Outcome {
+pub(super) enum Outcome {
     Allowed(Vec<String>),
     Completed(json_patch::Patch),
     Refused(Vec<Refusal>),
@@ -68,28 +72,46 @@ impl Reviewer {
             return Err(NotAReview(format!("{} {}", review.types.api_version, review.types.kind)));
         }
         let request = review.request.ok_or_else(|| NotAReview("there is no request".into()))?;
+        let by = if request.dry_run { self.rehearsing() } else { self.clone() };
         let outcome = match task {
-            Task::Validate => self.validate(&request).await,
-            Task::Mutate => mutate(&request),
+            Task::Validate => by.validate(&request).await,
+            Task::Mutate => complete::complete(&request, &by).await,
         };
         let answer = response(&request, &outcome);
         self.note(task, &request, &outcome, begun.elapsed());
         serde_json::to_vec(&answer.into_review()).map_err(|error| NotAReview(error.to_string()))
     }
 
+    /// Who answers where nothing is going to be stored.
+    fn rehearsing(&self) -> Self {
+        Self { sealing: Arc::new(self.sealing.rehearsal()), ..self.clone() }
+    }
+
     async fn validate(&self, request: &Request<'_>) -> Outcome {
         match kind(request) {
             "EventTopic" => {
-                let schemas = async |change: &Change<'_, EventTopic>, this: &Self| Verdict {
-                    refusals: schema::topic(change, &this.cluster).await,
-                    warnings: Vec::new(),
+                let closer =
+                    async |change: &Change<'_, EventTopic>, user: &User, this: &Self| match schema::topic(
+                        change,
+                        &this.cluster,
+                    )
+                    .await
+                    {
+                        refusals if refusals.is_empty() => governed::change(change, user, this).await,
+                        refusals => Verdict { refusals, warnings: Vec::new() },
+                    };
+                self.judge(request, event_topic::judge, closer).await
+            }
+            "ChangeApproval" => {
+                let closer = async |change: &Change<'_, ChangeApproval>, user: &User, this: &Self| {
+                    change_approval::decide(change, user, this).await
                 };
-                self.judge(request, event_topic::judge, schemas).await
+                self.judge(request, change_approval::judge, closer).await
             }
             "Tenant" => self.judge::<Tenant>(request, tenant::judge, nothing_more).await,
             "KafkaCluster" => self.judge::<KafkaCluster>(request, kafka_cluster::judge, nothing_more).await,
             "ConfigMap" => {
-                let schemas = async |change: &Change<'_, ConfigMap>, this: &Self| {
+                let schemas = async |change: &Change<'_, ConfigMap>, _: &User, this: &Self| {
                     let topics = this.cache.ask(|known| schema::taking(change, known)).unwrap_or_default();
                     schema::config_map(change, &topics, &this.cluster).await
                 };
@@ -103,7 +125,7 @@ impl Reviewer {
         &self,
         request: &Request<'_>,
         judge: fn(&Change<'_, K>, &Known) -> Verdict,
-        look_closer: impl AsyncFn(&Change<'_, K>, &Self) -> Verdict,
+        look_closer: impl AsyncFn(&Change<'_, K>, &User, &Self) -> Verdict,
     ) -> Outcome {
         // One that was stored and cannot be read any more is held against nobody: what replaces it is
         // judged as if it were new, and it can be deleted.
@@ -125,7 +147,7 @@ impl Reviewer {
             return Outcome::Early;
         };
         if verdict.refusals.is_empty() {
-            let more = look_closer(&change, self).await;
+            let more = look_closer(&change, &request.user_info, self).await;
             verdict.refusals = more.refusals;
             verdict.warnings.extend(more.warnings);
         }
@@ -219,26 +241,12 @@ fn is_about_the_platform(verdict: &Verdict) -> bool {
 /// The word for a review that comes before everything was read; not a reason of a resource's state.
 const EARLY: &str = "WebhookNotReady";
 
-fn mutate(request: &Request<'_>) -> Outcome {
-    match (kind(request), request.operation) {
-        ("EventTopic", Operation::Create) => match request.proposed::<EventTopic>() {
-            Some(Ok(topic)) => {
-                event_topic::complete(&topic).map_or_else(|| Outcome::Allowed(Vec::new()), Outcome::Completed)
-            }
-            // It has not been checked against its schema yet, and what does not fit is told better there.
-            _ => Outcome::Allowed(Vec::new()),
-        },
-        (_, Operation::Update | Operation::Delete) => Outcome::Allowed(Vec::new()),
-        _ => unknown(request),
-    }
-}
-
 /// For what is judged from memory alone.
-async fn nothing_more<K>(_: &Change<'_, K>, _: &Reviewer) -> Verdict {
+async fn nothing_more<K>(_: &Change<'_, K>, _: &User, _: &Reviewer) -> Verdict {
     Verdict::default()
 }
 
-fn unknown(request: &Request<'_>) -> Outcome {
+pub(super) fn unknown(request: &Request<'_>) -> Outcome {
     Outcome::Unreadable(format!(
         "the webhook has no rules for {} of {:?}: take the kind out of the webhook configuration",
         request.kind.kind, request.kind.group
@@ -246,9 +254,9 @@ fn unknown(request: &Request<'_>) -> Outcome {
 }
 
 /// The kind as one of those that there are.
-fn kind(request: &Request<'_>) -> &'static str {
+pub(super) fn kind(request: &Request<'_>) -> &'static str {
     let kinds: &[&'static str] = match request.kind.group.as_str() {
-        GROUP => &["EventTopic", "Tenant", "KafkaCluster"],
+        GROUP => &["EventTopic", "Tenant", "KafkaCluster", "ChangeApproval"],
         "" => &["ConfigMap"],
         _ => &[],
     };

@@ -24,7 +24,7 @@ const ROOMS: &[&[&str]] = &[
     &["kafka", "store", "cluster", "callback"],
     &["controllers", "webhook", "rest", "dispatcher", "collector"],
     &["app", "ctl"],
-    &["main", "eventctl"],
+    &["main", "eventctl", "kubectl-eventcenter"],
 ];
 
 const LEFTWARDS: &str = "imports go to the left only: sdk ← api ← domain ← { kafka | store | cluster | callback } ← \

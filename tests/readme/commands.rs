@@ -15,6 +15,7 @@ fn wrong_with_command(line: &str) -> Result<(), String> {
             "cargo" => cargo(&words)?,
             "eventcenter" | "target/release/eventcenter" | "target/debug/eventcenter" => eventcenter(&words)?,
             "eventctl" => eventctl(&words)?,
+            "kubectl" if words.first() == Some(&"eventcenter") => eventctl(&words[1..])?,
             "kubectl" => kubectl(&words)?,
             "." if words == ["target/dev/env"] => {}
             "curl" if words == ["$METRICS_URL"] => {}
@@ -193,6 +194,8 @@ fn a_wrong_command_is_seen() {
         "eventcenter crds | kubectl apply -f nowhere.yaml",
         "kubectl apply -f examples/nowhere",
         "kubectl party",
+        "kubectl eventcenter party",
+        "eventctl approve etopic/orders --blindly",
         "rm -rf /",
     ] {
         assert!(wrong_with_command(command).is_err(), "{command}");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use eventcenter::api::{EventTopic, KafkaCluster, Tenant};
+use eventcenter::api::{ChangeApproval, EventTopic, KafkaCluster, Tenant};
 use eventcenter::domain::{condition, topic::status};
 use eventcenter_sdk::Reason;
 use serde::Serialize;
@@ -23,6 +23,7 @@ fn wrong_with(document: &Value) -> Option<String> {
         (Some("eventcenter.io/v1alpha1"), Some("EventTopic")) => strictly::<EventTopic>(document),
         (Some("eventcenter.io/v1alpha1"), Some("KafkaCluster")) => strictly::<KafkaCluster>(document),
         (Some("eventcenter.io/v1alpha1"), Some("Tenant")) => strictly::<Tenant>(document),
+        (Some("eventcenter.io/v1alpha1"), Some("ChangeApproval")) => strictly::<ChangeApproval>(document),
         (Some(group), kind) if group.starts_with("eventcenter.io/") => Some(format!("there is no {kind:?}")),
         (Some(_), Some(_)) => None,
         _ => Some("apiVersion and kind are missing".into()),

@@ -18,6 +18,7 @@ mod access;
 mod access_crash;
 mod admission;
 mod adopt;
+mod approval;
 mod clusters;
 mod command_line;
 mod config;

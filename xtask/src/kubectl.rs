@@ -93,6 +93,11 @@ impl Kubectl {
             return Ok(self.kubeconfig.clone());
         }
         self.apply(&rights)?;
+        // What people may be given. The rights that the operator needs do not depend on it.
+        let roles = repository.join("dev/user-roles.yaml");
+        if roles.is_file() {
+            self.apply(&roles)?;
+        }
         // The environment may be up for longer than a working day.
         let token = self.run(&["create", "token", "eventcenter", "-n", NAMESPACE, "--duration", "720h"])?;
         let admin = self.run(&["config", "view", "--raw", "--minify", "--flatten", "-o", "json"])?;

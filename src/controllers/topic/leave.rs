@@ -1,13 +1,18 @@
 //! What is done when a resource goes.
+//!
+//! Where deleting data needs approval it waits for that first, and everything stays as it is meanwhile, access
+//! included.
 
 use eventcenter_sdk::Reason;
 use kube::runtime::controller::Action;
 
 use super::super::connections::Reach;
 use super::super::{Context, Watched};
+use super::consent::{self, Going, Standing};
 use super::{Ended, access, has_finalizer, report, visit};
 use crate::api::{DELETE_FINALIZER, EventTopic};
 use crate::cluster::{Note, NoteKind, WriteError};
+use crate::domain::approval::Consent;
 use crate::domain::topic::Identity;
 use crate::domain::topic::access::Parting;
 use crate::domain::topic::farewell::Farewell;
@@ -19,6 +24,16 @@ pub(super) async fn leave(topic: &EventTopic, context: &Context) -> Ended {
     if !has_finalizer(topic) {
         return Ok((Reason::Deleting, Action::await_change()));
     }
+    let Going { topic, live } = match consent::going(topic, context).await? {
+        Ok(going) => going,
+        Err(withheld) => {
+            let outcome = Outcome::Refused(withheld.refusal.clone());
+            let consent = Consent::Withheld(withheld);
+            let standing = Standing { consent, ..Standing::unasked(topic) };
+            return report::report(topic, &outcome, None, &standing, context).await;
+        }
+    };
+    let (topic, standing) = (&*topic, Standing::unasked(&topic));
     let parting = context.world.now().parting(topic);
     match parting {
         Parting::Nothing => {}
@@ -30,7 +45,14 @@ pub(super) async fn leave(topic: &EventTopic, context: &Context) -> Ended {
                     identity.topic, refusal.message
                 );
                 let refusal = Refusal { message, ..refusal };
-                return report::report(topic, &Outcome::Failed { refusal, stalled }, None, context).await;
+                return report::report(
+                    topic,
+                    &Outcome::Failed { refusal, stalled },
+                    None,
+                    &standing,
+                    context,
+                )
+                .await;
             }
         }
         Parting::Keep(message) => {
@@ -38,13 +60,16 @@ pub(super) async fn leave(topic: &EventTopic, context: &Context) -> Ended {
             context.cluster.note(topic, Note { kind: NoteKind::Warning, reason: "Retained", message });
         }
         Parting::Wait(refusal) => {
-            return report::report(topic, &Outcome::Refused(refusal), None, context).await;
+            return report::report(topic, &Outcome::Refused(refusal), None, &standing, context).await;
         }
     }
     let farewell = context.world.now().farewell(topic);
     match farewell {
         Farewell::DeleteKafkaTopic(identity) => match delete(&identity, context).await {
             Ok(()) => {
+                if let Some(live) = live {
+                    consent::tell(topic, &live, context);
+                }
                 let message =
                     format!("deleted Kafka topic {} in cluster {}", identity.topic, identity.cluster);
                 context.cluster.note(topic, Note { kind: NoteKind::Normal, reason: "Deleted", message });
@@ -56,7 +81,14 @@ pub(super) async fn leave(topic: &EventTopic, context: &Context) -> Ended {
                     identity.topic, refusal.message
                 );
                 let refusal = Refusal { message, ..refusal };
-                return report::report(topic, &Outcome::Failed { refusal, stalled }, None, context).await;
+                return report::report(
+                    topic,
+                    &Outcome::Failed { refusal, stalled },
+                    None,
+                    &standing,
+                    context,
+                )
+                .await;
             }
         },
         Farewell::Release(why) => {
@@ -65,7 +97,7 @@ pub(super) async fn leave(topic: &EventTopic, context: &Context) -> Ended {
             context.cluster.note(topic, Note { kind: NoteKind::Normal, reason: "Retained", message });
         }
         Farewell::Wait(refusal) => {
-            return report::report(topic, &Outcome::Refused(refusal), None, context).await;
+            return report::report(topic, &Outcome::Refused(refusal), None, &standing, context).await;
         }
     }
     release(topic, context).await?;

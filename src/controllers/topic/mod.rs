@@ -1,6 +1,7 @@
 //! EventTopics: observe, plan, apply, report.
 
 mod access;
+mod consent;
 mod leave;
 mod report;
 pub(super) mod schema;
@@ -27,6 +28,7 @@ use crate::domain::topic::farewell::wants_finalizer;
 use crate::domain::topic::status::Outcome;
 use crate::domain::topic::{Declared, Identity, Right, attention};
 use crate::kafka::Kafka;
+use consent::{Course, Live, Standing, Way};
 
 /// The topics worth a reconcile. Keeps the world true on the way.
 pub(super) fn watched(
@@ -46,6 +48,7 @@ pub(super) fn watched(
             Ok(Event::InitApply(topic)) => notices(&context, &topic).then_some(Ok(topic)),
             Ok(Event::Delete(topic)) => {
                 context.wake_topics.forget(&topic);
+                context.approvals.forget(topic.uid().as_deref());
                 let concerned = context.world.now().gone(&Resource::of(&topic));
                 wake(&context, concerned);
                 None
@@ -111,29 +114,45 @@ pub(super) async fn reconcile(
 type Ended = Result<(Reason, Action), WriteError>;
 
 async fn manage(topic: &EventTopic, context: &Context) -> Ended {
-    let right = context.world.now().decide(topic);
-    let (outcome, access) = match right {
-        Ok(Right::Paused) => (Outcome::Paused, None),
-        Ok(Right::Unmanaged) => {
-            leave::release(topic, context).await?;
+    let Course { topic, way, mut standing } = consent::course(topic, context).await?;
+    let right = match &way {
+        Way::Hold(_) => context.world.now().consider(&topic),
+        Way::Act | Way::GoLive(_) => context.world.now().decide(&topic),
+    };
+    let (outcome, access) = match (right, way) {
+        (Ok(Right::Paused), _) => (Outcome::Paused, None),
+        (Ok(Right::Unmanaged), _) => {
+            leave::release(&topic, context).await?;
             (Outcome::Unmanaged, None)
         }
-        Ok(Right::Managed(identity, declared)) => match context.connections.reach(&identity.cluster) {
+        (Ok(Right::Managed(..)), Way::Hold(Some(outcome))) => (outcome, None),
+        // What Kafka has was not known when it was decided what this changes.
+        (Ok(Right::Managed(..)), Way::Hold(None)) => {
+            return Ok((Reason::Progressing, Action::requeue(backoff::SHORTEST)));
+        }
+        (Ok(Right::Managed(identity, declared)), way) => match context.connections.reach(&identity.cluster) {
             // The first that is known of the cluster wakes this topic again.
             Reach::Unknown => return Ok((Reason::Progressing, Action::await_change())),
             Reach::Away(reason) => {
                 (Outcome::Failed { refusal: visit::away(&identity, reason), stalled: false }, None)
             }
             Reach::Answers(kafka) => {
-                // Before anything exists that would have to be deleted with the resource.
-                finalizer(topic, context).await?;
-                return bring_about(topic, identity, &declared, &kafka, context).await;
+                let Way::GoLive(live) = way else {
+                    return bring_about(&topic, identity, &declared, &kafka, &standing, None, context).await;
+                };
+                // Before anything is done for it.
+                let (topic, record) = consent::go_live(&topic, &live, context).await?;
+                standing.record = Some(record.clone());
+                let ended =
+                    bring_about(&topic, identity, &declared, &kafka, &standing, Some(&live), context).await?;
+                consent::tidy(&topic, record.said(), context).await;
+                return Ok(ended);
             }
         },
-        Ok(Right::Stopped(identity, refusal)) => access::stop(topic, &identity, refusal, context).await,
-        Err(refusal) => (Outcome::Refused(refusal), None),
+        (Ok(Right::Stopped(identity, refusal)), _) => access::stop(&topic, &identity, refusal, context).await,
+        (Err(refusal), _) => (Outcome::Refused(refusal), None),
     };
-    report::report(topic, &outcome, access.as_ref(), context).await
+    report::report(&topic, &outcome, access.as_ref(), &standing, context).await
 }
 
 /// Registers the schemas, gives the Kafka topic what is declared, then the access to it.
@@ -142,10 +161,17 @@ async fn bring_about(
     identity: Identity,
     declared: &Declared,
     kafka: &Kafka,
+    standing: &Standing,
+    live: Option<&Live>,
     context: &Context,
 ) -> Ended {
+    // Before anything exists that would have to be deleted with the resource.
+    finalizer(topic, context).await?;
     let known = schema::schemas(topic, context).await?;
     let mut outcome = visit::visit(topic, identity.clone(), declared, kafka, context).await;
+    if let Some(live) = live {
+        consent::is_live(live, &outcome, context);
+    }
     if let Outcome::Applied { schemas, .. } = &mut outcome {
         *schemas = known;
     }
@@ -155,7 +181,7 @@ async fn bring_about(
         true => access::enforce(topic, &identity, declared, kafka, context).await?,
         false => (Cow::Borrowed(topic), None),
     };
-    let ended = report::report(&topic, &outcome, access.as_ref(), context).await?;
+    let ended = report::report(&topic, &outcome, access.as_ref(), standing, context).await?;
     let is_over = topic.spec.access.is_empty() && access.is_some_and(|access| access.acls.is_empty());
     if is_over && topic.spec.deletion_policy == DeletionPolicy::Retain && has_finalizer(&topic) {
         leave::release(&topic, context).await?;

@@ -1,32 +1,41 @@
 //! Status, Event, metrics and the next visit.
 
+use std::time::Duration;
+
 use eventcenter_sdk::Reason;
+use jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::core::error_boundary::InvalidObject;
 use kube::runtime::controller::Action;
 
 use super::super::Context;
 use super::super::report::write;
-use super::Ended;
+use super::{Ended, consent};
 use crate::api::{DriftAction, EventTopic, EventTopicStatus};
 use crate::cluster::{Note, NoteKind, WriteError};
+use crate::domain::approval::Consent;
 use crate::domain::backoff;
 use crate::domain::condition::{self, Conditions, Health, READY};
 use crate::domain::topic::access::{ACCESS_IN_FORCE, Standing};
 use crate::domain::topic::status::{Outcome, found, status};
+
+/// How long after an approval has lapsed it is looked for others.
+const LAPSED: Duration = Duration::from_millis(50);
 
 /// Says how a visit went, if there is anything new to say.
 pub(super) async fn report(
     topic: &EventTopic,
     outcome: &Outcome,
     access: Option<&Standing>,
+    standing: &consent::Standing,
     context: &Context,
 ) -> Ended {
     let now = (context.clock)();
-    let after = status(topic, outcome, access, now);
+    let after = told(topic, outcome, access, standing, now, context);
     let ready = condition::find(&after.conditions, READY);
     let reason = ready.and_then(|ready| ready.reason.parse().ok()).unwrap_or(Reason::Internal);
     let written = write(context, &context.wake_topics, topic, &after).await?;
+    approvals(topic, &after, standing, context).await;
     if let Some(note) = drift(topic.status.as_ref(), &after).filter(|_| written) {
         tracing::info!(reason = note.reason, "{}", note.message);
         context.cluster.note(topic, note);
@@ -43,7 +52,70 @@ pub(super) async fn report(
     if ready.is_some_and(|ready| ready.status == "True") {
         context.wake_topics.in_force(topic);
     }
-    Ok((reason, next_visit(outcome, access, &after, now)))
+    let next = next_visit(outcome, access, &after, now);
+    Ok((reason, sooner(next, standing, now)))
+}
+
+/// What there is to say, approvals included.
+fn told(
+    topic: &EventTopic,
+    outcome: &Outcome,
+    access: Option<&Standing>,
+    standing: &consent::Standing,
+    now: Timestamp,
+    context: &Context,
+) -> EventTopicStatus {
+    let mut after = status(topic, outcome, access, now);
+    if let Some(record) = &standing.record {
+        after.approved = Some(record.said().clone());
+    } else if standing.consent == Consent::Ungoverned
+        && matches!(outcome, Outcome::Applied { .. })
+        && condition::find(&after.conditions, READY).is_some_and(|ready| ready.status == "True")
+        && let Some(record) = consent::noted(topic, now, context)
+    {
+        after.approved = Some(record.said().clone());
+    }
+    standing.consent.told(topic.status.as_ref(), after, standing.generation, now)
+}
+
+/// What follows from what was said of approvals.
+async fn approvals(
+    topic: &EventTopic,
+    after: &EventTopicStatus,
+    standing: &consent::Standing,
+    context: &Context,
+) {
+    let before = topic.status.as_ref();
+    if let Some(record) = &standing.record {
+        context.approvals.remember(topic, record.clone());
+    }
+    let rejected = |status: &EventTopicStatus| {
+        status.pending.as_ref().filter(|pending| pending.rejected.is_some()).map(|pending| pending.generation)
+    };
+    if rejected(after).is_some() && rejected(after) != before.and_then(rejected) {
+        context.metrics.change("rejected");
+    }
+    if matches!(standing.consent, Consent::Withheld(_)) {
+        // How long people take to decide says nothing of how fast the operator is.
+        context.wake_topics.waits(topic);
+    }
+    let kept =
+        |status: &EventTopicStatus| status.approved.as_ref().and_then(|record| record.revision.clone());
+    if let (Some(before), Some(record)) = (before, &after.approved)
+        && kept(before).is_some()
+        && kept(before) != kept(after)
+    {
+        consent::tidy(topic, record, context).await;
+    }
+}
+
+/// The next visit, no later than an approval lapses that counts now.
+fn sooner(next: Action, standing: &consent::Standing, now: Timestamp) -> Action {
+    let Consent::Withheld(withheld) = &standing.consent else { return next };
+    let Some(lapses) = withheld.lapses else { return next };
+    // A moment later it is over for certain.
+    let until = Duration::try_from(lapses.duration_since(now)).unwrap_or_default() + LAPSED;
+    if next == Action::await_change() { Action::requeue(until) } else { next }
 }
 
 fn next_visit(

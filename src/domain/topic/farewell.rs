@@ -1,11 +1,14 @@
 //! What happens to a Kafka topic when its resource goes.
 
+use std::borrow::Cow;
+
 use eventcenter_sdk::Reason;
 
 use super::claim::Resource;
 use super::{Attention, Identity, access};
 use crate::api::{DeletionPolicy, EventTopic};
 use crate::domain::Refusal;
+use crate::domain::approval::InForce;
 
 /// What to do for a resource that is being deleted and carries our finalizer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +27,23 @@ pub enum Farewell {
 pub fn wants_finalizer(topic: &EventTopic, attention: Attention) -> bool {
     let has_something = topic.spec.deletion_policy == DeletionPolicy::Delete || access::concerns(topic);
     has_something && attention != Attention::Unmanaged
+}
+
+/// A resource as it goes whose changes need approval: data is deleted only if both what it declares and what is in
+/// force ask for it. Of what was never approved, and of what is not known any more, nothing is deleted.
+#[must_use]
+pub fn leaving<'t>(topic: &'t EventTopic, in_force: &InForce) -> Cow<'t, EventTopic> {
+    let asks = match in_force {
+        InForce::Declared(_) => true,
+        InForce::Before(_, base) => base.deletion_policy == DeletionPolicy::Delete,
+        InForce::Lost(_) | InForce::Nothing => false,
+    };
+    if asks || topic.spec.deletion_policy == DeletionPolicy::Retain {
+        return Cow::Borrowed(topic);
+    }
+    let mut leaving = topic.clone();
+    leaving.spec.deletion_policy = DeletionPolicy::Retain;
+    Cow::Owned(leaving)
 }
 
 /// Decides what to do for a resource that is being deleted. Data is deleted only if the resource
@@ -71,6 +91,7 @@ pub fn farewell(
 mod tests {
     use super::super::attention;
     use super::*;
+    use crate::domain::approval::{Record, SigningKey, SpecHash, Subject};
     use crate::domain::testing::topic;
     use expect_test::{Expect, expect};
 
@@ -114,6 +135,28 @@ mod tests {
             Some("younger"),
             expect!["release: EventTopic shop/younger takes the topic over"],
         );
+    }
+
+    #[test]
+    fn data_is_deleted_only_if_that_is_in_force() {
+        let leaves =
+            |declared: &str, in_force: &InForce| leaving(&topic(declared), in_force).spec.deletion_policy;
+        let before = |yaml: &str| {
+            let before = topic(yaml);
+            let key = SigningKey::of_seed(&"1".repeat(64)).expect("a key");
+            let (subject, hash) = (Subject::topic(&before), SpecHash::of(&before.spec));
+            let record = Record::of(&subject, &hash, None, jiff::Timestamp::UNIX_EPOCH, &key);
+            InForce::Before(record, Box::new(before.spec))
+        };
+        let (delete, retain) = ("deletionPolicy: Delete", "{}");
+        assert_eq!(
+            leaves(delete, &before("{deletionPolicy: Delete, partitions: 2}")),
+            DeletionPolicy::Delete
+        );
+        assert_eq!(leaves(delete, &before(retain)), DeletionPolicy::Retain, "a change that waits");
+        assert_eq!(leaves(retain, &before(delete)), DeletionPolicy::Retain, "the way out");
+        assert_eq!(leaves(delete, &InForce::Nothing), DeletionPolicy::Retain);
+        assert_eq!(leaves(delete, &InForce::Lost("gone".into())), DeletionPolicy::Retain);
     }
 
     #[test]

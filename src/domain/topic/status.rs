@@ -132,9 +132,11 @@ pub fn status(
                 Reason::Unmanaged,
                 "left to others because of the annotation eventcenter.io/managed",
             );
-            // What others manage is not vouched for.
+            // What others manage is not vouched for. What was approved stays: leaving a resource to others
+            // for a while is no way around approval.
             after = EventTopicStatus {
                 observed_generation: after.observed_generation,
+                approved: after.approved,
                 ..EventTopicStatus::default()
             };
         }

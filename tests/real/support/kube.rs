@@ -72,6 +72,18 @@ impl Kube {
         Self { client: Client::try_from(config.expect("a usable kubeconfig")).expect("a client") }
     }
 
+    /// Connects with a kubeconfig that may impersonate, as somebody else: what Kubernetes' RBAC and admission see is this
+    /// user.
+    pub(crate) async fn as_user(kubeconfig: &Path, name: &str, groups: &[String]) -> Self {
+        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+        let file = Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
+        let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
+        let mut config = config.expect("a usable kubeconfig");
+        config.auth_info.impersonate = Some(name.to_owned());
+        config.auth_info.impersonate_groups = Some(groups.to_vec());
+        Self { client: Client::try_from(config).expect("a client") }
+    }
+
     /// The client of somebody else.
     pub(crate) fn of(client: Client) -> Self {
         Self { client }

@@ -17,6 +17,7 @@ mod kube;
 pub(crate) mod own;
 pub(crate) mod proxy;
 mod review;
+pub(crate) mod seal;
 pub(crate) mod site;
 mod stage;
 mod topic;
@@ -24,7 +25,7 @@ mod topic;
 pub(crate) use self::kube::{Kube, Place};
 pub(crate) use broker::{Broker, KafkaTopic};
 pub(crate) use fixture::{Fixture, cluster_scoped};
-pub(crate) use review::{Way, refused};
+pub(crate) use review::{Answer, Way, refused};
 pub(crate) use stage::{Stage, allow, credentials, password};
 pub(crate) use topic::{has, message, print};
 

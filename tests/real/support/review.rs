@@ -63,6 +63,11 @@ impl Kube {
         self.send("PUT", &place.url(query), &object).await
     }
 
+    /// Asks for an object to be made: what `kubectl create` does. The query may say `?dryRun=All`.
+    pub(crate) async fn create(&self, object: &Value, query: &str) -> Answer {
+        self.send("POST", &Place::of(object).folder(query), object).await
+    }
+
     /// Asks for an object to be deleted.
     pub(crate) async fn ask_to_delete(&self, place: &Place) -> Answer {
         self.send("DELETE", &place.url(""), &json!({})).await

@@ -155,7 +155,8 @@ async fn the_finalizer_is_there_from_the_beginning() {
     t.remove("orders").await;
 }
 
-/// What cannot matter is not asked about: status, finalizers, labels, and what is being deleted.
+/// What cannot matter is not asked about: status, finalizers, labels, and what is being deleted. That data is to be
+/// deleted with a resource may need approval.
 #[tokio::test]
 async fn requests_that_cannot_matter_never_reach_the_webhook() {
     let t = place(&format!("quiet-{}", unique())).await;
@@ -168,12 +169,18 @@ async fn requests_that_cannot_matter_never_reach_the_webhook() {
         said.lines().filter(|line| line.contains(&ours) && line.contains("review: ")).count()
     };
     assert!(log() > 0, "reviews are logged");
-    let before = log();
+    let quiet = log();
     let patch = json!({"metadata": {"labels": {"a": "b"}, "annotations": {"example.com/x": "y"}}});
     t.kube.merge(&t.place("orders"), &patch).await;
     let finalizers = json!({"metadata": {"finalizers": ["example.com/hold", DELETE_FINALIZER]}});
     t.kube.merge(&t.place("orders"), &finalizers).await;
+    assert_eq!(log(), quiet);
+    t.declare("kept", "{owner: {team: a}}").await;
+    let before = log();
+    t.delete("kept").await;
+    assert_eq!(log(), before, "its data stays");
     t.delete("orders").await;
+    assert_eq!(log(), before + 1, "its data goes");
     let held = until(async || {
         let topic = t.get("orders").await;
         if topic.finalizers() == ["example.com/hold"] {
@@ -191,9 +198,9 @@ async fn requests_that_cannot_matter_never_reach_the_webhook() {
         )
         .await;
     t.gone("orders").await;
-    assert_eq!(log(), before);
+    assert_eq!(log(), before + 1);
     t.annotate("marker-0", "paused", Some("true")).await;
-    assert_eq!(log(), before + 1, "an annotation of ours matters");
+    assert_eq!(log(), before + 2, "an annotation of ours matters");
     assert!(reviews(&["kind=\"EventTopic\"", "outcome=\"allowed\""]) >= 1.0);
 }
 

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use k8s_openapi::ByteString;
-use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
+};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::{Api, ResourceExt};
@@ -174,6 +176,12 @@ async fn others_may_make_the_certificate() -> Result<()> {
     }
     let name = configuration.name_any();
     configurations(&site).replace(&name, &Default::default(), &configuration).await?;
+    let mutating = Api::<MutatingWebhookConfiguration>::all(site.client());
+    let mut configuration = mutating.get("eventcenter").await?;
+    for webhook in configuration.webhooks.iter_mut().flatten() {
+        webhook.client_config.ca_bundle = Some(ByteString(authority.pem().into_bytes()));
+    }
+    mutating.replace(&name, &Default::default(), &configuration).await?;
 
     let (certificate, key) = issue()?;
     put(&certificate, &key).await?;

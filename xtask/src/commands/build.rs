@@ -33,11 +33,11 @@ pub(crate) fn cargo(repository: &Path) -> Command {
     cargo
 }
 
-/// Builds the operator and returns its path.
+/// Builds the operator and, beside it, `eventctl`. Returns the operator's path.
 pub(crate) fn operator(context: &Commands, release: bool) -> Result<PathBuf> {
     prerequisites::ensure(&Tool::BUILD, &context.repository, &context.console)?;
     let mut build = cargo(&context.repository);
-    build.args(["build", "--package", "eventcenter", "--bin", "eventcenter"]);
+    build.args(["build", "--package", "eventcenter", "--bin", "eventcenter", "--bin", "eventctl"]);
     if release {
         build.arg("--release");
     }

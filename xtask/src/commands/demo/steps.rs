@@ -20,7 +20,8 @@ pub(super) fn all(demo: &Demo<'_>, examples: &Path) -> Result<()> {
     change(demo, &manifests, &topic)?;
     drift(demo, &topic)?;
     mistake(demo, &manifests, &topic)?;
-    broken_schema(demo, &manifests, &topic)
+    broken_schema(demo, &manifests, &topic)?;
+    four_eyes(demo, &manifests, &topic)
 }
 
 /// The examples name the usual port of Kafka; this Kafka has another one.
@@ -167,10 +168,36 @@ fn broken_schema(demo: &Demo<'_>, manifests: &Path, topic: &Topic) -> Result<()>
     Ok(())
 }
 
+fn four_eyes(demo: &Demo<'_>, manifests: &Path, topic: &Topic) -> Result<()> {
+    if demo.variable("WEBHOOK_URL").is_empty() {
+        // Who asked and who approved is what the webhook sees.
+        return Ok(());
+    }
+    let Topic { namespace, name, .. } = topic;
+    demo.heading("A change that takes two: the tenant wants what loses events approved by another person");
+    demo.run("kubectl apply -f examples/approvals/tenant.yaml")?;
+    demo.run("kubectl wait --for=condition=Approved etopic --all -n shop --timeout=60s")?;
+    let changed = topic.edited(demo, manifests, &["spec", "retention", "time"], "1d", "shorter.yaml")?;
+    demo.run(&format!("kubectl apply --as=ann --as-group=shop-developers -f {}", demo.shown(&changed)))?;
+    let pending = format!("kubectl get etopic {name} -n {namespace} -o yaml");
+    demo.wait_for("Waiting until the operator holds it", &pending, "AwaitingApproval", SOON)?;
+    demo.run(&format!("eventctl pending -n {namespace}"))?;
+    // As diff does, it says by its exit code that there is a difference.
+    demo.refused(&format!("eventctl diff EventTopic {name} -n {namespace}"))?;
+    demo.run(&topic.config())?;
+    demo.heading("Who has asked for it may not approve it; somebody of the approvers may");
+    let approve = format!("eventctl approve EventTopic {name} -n {namespace} --yes");
+    demo.refused(&format!("{approve} --as=ann --as-group=shop-approvers"))?;
+    demo.run(&format!("{approve} --as=ben --as-group=shop-approvers"))?;
+    demo.wait_for("Waiting for Kafka's new configuration", &topic.config(), "retention.ms=86400000", SOON)?;
+    demo.run(&topic.config())
+}
+
 pub(super) fn goodbye(demo: &Demo<'_>) {
     let env = demo.shown(&demo.context.folder.env());
     demo.heading("That was the demo");
-    demo.say("Topics declared as resources were created in Kafka, changed, put right after drift, and protected from two mistakes.");
+    demo.say("Topics declared as resources were created in Kafka, changed, put right after drift, protected from two mistakes,");
+    demo.say("and what would have lost events waited for a second person.");
     demo.say("Everything is still running. To go on:\n");
     for (command, why) in [
         (format!(". {env}"), "KUBECONFIG, KAFKA_BOOTSTRAP, kubectl and Kafka's tools"),

@@ -1,0 +1,66 @@
+//! What Kubernetes' RBAC allows somebody else.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
+use kube::api::PostParams;
+use kube::core::ObjectMeta;
+use kube::{Api, Resource};
+
+use super::write::failed;
+use super::{Cluster, WriteError, in_time};
+
+/// A user as the API server knows them.
+#[derive(Clone, Copy, Debug)]
+pub struct Somebody<'a> {
+    /// The name.
+    pub username: &'a str,
+    /// The uid, where the authenticator knows one.
+    pub uid: Option<&'a str>,
+    /// The groups.
+    pub groups: &'a [String],
+    /// What else the authenticator says.
+    pub extra: &'a BTreeMap<String, Vec<String>>,
+}
+
+impl Cluster {
+    /// Whether somebody is allowed a verb on one resource of a kind.
+    ///
+    /// # Errors
+    /// The API server does not answer, or does not let us ask.
+    pub async fn is_allowed<K>(
+        &self,
+        somebody: Somebody<'_>,
+        verb: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<bool, WriteError>
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let attributes = ResourceAttributes {
+            group: Some(K::group(&()).into_owned()),
+            resource: Some(K::plural(&()).into_owned()),
+            namespace: Some(namespace.to_owned()),
+            name: Some(name.to_owned()),
+            verb: Some(verb.to_owned()),
+            ..ResourceAttributes::default()
+        };
+        let review = SubjectAccessReview {
+            metadata: ObjectMeta::default(),
+            spec: SubjectAccessReviewSpec {
+                user: Some(somebody.username.to_owned()),
+                uid: somebody.uid.map(ToOwned::to_owned),
+                groups: Some(somebody.groups.to_vec()),
+                extra: Some(somebody.extra.clone()),
+                resource_attributes: Some(attributes),
+                ..SubjectAccessReviewSpec::default()
+            },
+            status: None,
+        };
+        let reviews = Api::<SubjectAccessReview>::all(self.client.clone());
+        let answer = in_time(reviews.create(&PostParams::default(), &review)).await;
+        let answer = answer.map_err(failed("asking what somebody is allowed"))?;
+        Ok(answer.status.is_some_and(|status| status.allowed && status.denied != Some(true)))
+    }
+}

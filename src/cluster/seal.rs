@@ -1,0 +1,123 @@
+//! Keys for seals: the private halves in Secrets of the operator's namespace, a role each, and the public
+//! halves in one ConfigMap there.
+//!
+//! A role that has no key makes one. To change a key its Secret is deleted and the role restarted: what was
+//! sealed before counts until the old public half is taken out of the ConfigMap.
+
+use std::collections::BTreeMap;
+
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::core::ObjectMeta;
+use kube::runtime::watcher::watch_object;
+use serde_json::json;
+
+use super::certificate::told;
+use super::write::{WriteError, failed};
+use super::{Cluster, in_time};
+use crate::domain::approval::{PublicKeys, SigningKey};
+
+/// The ConfigMap with the public halves.
+const PUBLIC: &str = "eventcenter-seals";
+
+/// The key in a Secret under which the private half stands.
+const SEED: &str = "seed";
+
+/// Whose key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sealer {
+    /// The webhook's: who asked and who approved.
+    Webhook,
+    /// The controllers': what is in force.
+    Controllers,
+}
+
+impl Sealer {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Webhook => "webhook",
+            Self::Controllers => "controllers",
+        }
+    }
+
+    fn secret(self) -> String {
+        format!("eventcenter-seal-{}", self.name())
+    }
+}
+
+/// Whose seals are believed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seals {
+    /// Of who asked and who approved.
+    pub webhook: PublicKeys,
+    /// Of what is in force.
+    pub controllers: PublicKeys,
+}
+
+impl Cluster {
+    /// The key of a role, made if there is none, its public half published.
+    ///
+    /// # Errors
+    /// The API server does not answer, or another replica was faster: then it is worth another try.
+    pub async fn seal_key(&self, sealer: Sealer) -> Result<SigningKey, WriteError> {
+        let secret = sealer.secret();
+        let stored = self.read_keys(&secret).await?;
+        let known = stored
+            .as_ref()
+            .and_then(|keys| SigningKey::of_seed(&String::from_utf8(keys.data().remove(SEED)?).ok()?).ok());
+        let key = match known {
+            Some(key) => key,
+            None => {
+                let mut seed = [0_u8; 32];
+                aws_lc_rs::rand::fill(&mut seed).expect("the system has randomness");
+                let seed: String = seed.iter().map(|byte| format!("{byte:02x}")).collect();
+                let data = BTreeMap::from([(SEED.to_owned(), seed.clone().into_bytes())]);
+                self.store_keys(&secret, stored.as_ref(), "Opaque", data).await?;
+                tracing::info!(secret, "made a key for seals");
+                SigningKey::of_seed(&seed).expect("written as a key just now")
+            }
+        };
+        self.publish_seal(sealer, &key.public()).await?;
+        Ok(key)
+    }
+
+    async fn publish_seal(&self, sealer: Sealer, public: &str) -> Result<(), WriteError> {
+        const WHAT: &str = "publishing a key for seals";
+        let maps = self.public_halves();
+        let stored = in_time(maps.get_opt(PUBLIC)).await.map_err(failed(WHAT))?;
+        let Some(stored) = stored else {
+            let map = ConfigMap {
+                metadata: ObjectMeta { name: Some(PUBLIC.into()), ..ObjectMeta::default() },
+                data: Some(BTreeMap::from([(sealer.name().to_owned(), format!("{public}\n"))])),
+                ..ConfigMap::default()
+            };
+            return in_time(maps.create(&PostParams::default(), &map)).await.map(drop).map_err(failed(WHAT));
+        };
+        let known =
+            stored.data.as_ref().and_then(|data| data.get(sealer.name())).cloned().unwrap_or_default();
+        if known.split_whitespace().any(|key| key == public) {
+            return Ok(());
+        }
+        let patch = json!({
+            "metadata": {"resourceVersion": stored.metadata.resource_version},
+            "data": {sealer.name(): format!("{known}{public}\n")},
+        });
+        let (parameters, patch) = (PatchParams::default(), Patch::Merge(patch));
+        in_time(maps.patch(PUBLIC, &parameters, &patch)).await.map(drop).map_err(failed(WHAT))
+    }
+
+    /// Whose seals are believed, now and as it changes.
+    pub fn watch_seals(&self) -> impl Stream<Item = Seals> + Send + use<> {
+        told("ConfigMap", watch_object(self.public_halves(), PUBLIC)).map(|found| {
+            let data = found.and_then(|map| map.data).unwrap_or_default();
+            let keys = |sealer: Sealer| PublicKeys::read(data.get(sealer.name()).map_or("", String::as_str));
+            Seals { webhook: keys(Sealer::Webhook), controllers: keys(Sealer::Controllers) }
+        })
+    }
+
+    fn public_halves(&self) -> Api<ConfigMap> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+}

@@ -1,0 +1,263 @@
+//! How changes and decisions look: functions from values to text.
+//!
+//! What others have written, such as a value of a configuration or a comment, is shown without characters that
+//! a terminal obeys: whoever approves has to see what is there.
+
+use jiff::Timestamp;
+
+use super::super::login::Named;
+use crate::api::{ApprovalAction, ChangeApproval, PendingChange};
+
+/// Text on one line, without what a terminal or an editor would obey.
+pub(super) fn plain(text: &str) -> String {
+    let obeyed = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if obeyed(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// Columns as wide as they have to be, three spaces apart, as `kubectl` has them.
+pub(super) fn table<const N: usize>(heads: [&str; N], rows: &[[String; N]]) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([heads[column].len()]).max().unwrap_or_default()
+    };
+    let widths: [usize; N] = std::array::from_fn(width);
+    let line = |cells: [&str; N]| {
+        let padded: Vec<String> =
+            cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        padded.join("   ").trim_end().to_owned()
+    };
+    let rows = rows.iter().map(|row| line(std::array::from_fn(|column| row[column].as_str())));
+    [line(heads)].into_iter().chain(rows).collect::<Vec<_>>().join("\n")
+}
+
+/// How long ago, as `kubectl` says it: two units where one would be too coarse.
+pub(super) fn age(since: Timestamp, now: Timestamp) -> String {
+    let seconds = now.duration_since(since).as_secs().max(0);
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    let with = |more: i64, unit: &str| if more == 0 { String::new() } else { format!("{more}{unit}") };
+    match (minutes, hours, days) {
+        (..2, _, _) => format!("{seconds}s"),
+        (..10, _, _) => format!("{minutes}m{}", with(seconds % 60, "s")),
+        (_, ..3, _) => format!("{minutes}m"),
+        (_, ..8, _) => format!("{hours}h{}", with(minutes % 60, "m")),
+        (_, ..48, _) => format!("{hours}h"),
+        (_, _, ..8) => format!("{days}d{}", with(hours % 24, "h")),
+        (_, _, ..730) => format!("{days}d"),
+        _ => format!("{}y{}", days / 365, with(days % 365, "d")),
+    }
+}
+
+/// Words separated by commas, or nothing for none.
+pub(super) fn joined(words: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let words: Vec<String> = words.into_iter().map(|word| plain(word.as_ref())).collect();
+    if words.is_empty() { "<none>".into() } else { words.join(", ") }
+}
+
+/// The names of changes.
+pub(super) fn changes<'a>(changes: impl IntoIterator<Item = &'a crate::api::GovernedChange>) -> String {
+    joined(changes.into_iter().map(|change| format!("{change:?}")))
+}
+
+/// A resource and where it is.
+pub(super) fn place(named: &Named, namespace: &str) -> String {
+    format!("{named} in namespace {namespace}")
+}
+
+/// A change that waits, with everything that somebody needs to decide on it. `difference` is what it would change.
+pub(super) fn waiting(
+    named: &Named,
+    namespace: &str,
+    pending: &PendingChange,
+    difference: &[String],
+    now: Timestamp,
+) -> String {
+    let what = match (pending.action, &pending.rejected) {
+        (_, Some(_)) => "a change was rejected, and waits until it becomes another one",
+        (ApprovalAction::Apply, None) => "a change waits for approval",
+        (ApprovalAction::Delete, None) => "its deletion, and that of its data, waits for approval",
+    };
+    let mut lines = vec![format!("{}: {what}", place(named, namespace)), String::new()];
+    lines.extend(difference.iter().map(|line| format!("  {}", plain(line))));
+    if !difference.is_empty() {
+        lines.push(String::new());
+    }
+    let mut tell = |head: &str, text: String| lines.push(format!("{:<14}{text}", format!("{head}:")));
+    tell("changes", changes(&pending.changes));
+    tell("requested by", joined(&pending.requested_by));
+    tell("since", format!("{:.0} ({})", pending.since, age(pending.since, now)));
+    tell("approvals", plain(&pending.approvals));
+    for missing in &pending.missing {
+        tell("missing", plain(missing));
+    }
+    if let Some(rejected) = &pending.rejected {
+        let why = rejected.comment.as_deref().unwrap_or("without a comment");
+        tell("rejected by", format!("{}: {}", plain(&rejected.by), plain(why)));
+    }
+    tell("hash", plain(&pending.hash));
+    lines.join("\n")
+}
+
+/// How a change is decided on that was looked at.
+pub(super) fn next(named: &Named, namespace: &str, hash: &str, action: ApprovalAction) -> String {
+    let action = match action {
+        ApprovalAction::Apply => "",
+        ApprovalAction::Delete => " --action Delete",
+    };
+    let command = |word: &str, more: &str| {
+        format!("  {} {word} {named} -n {namespace}{action} --hash {hash}{more}", super::super::called())
+    };
+    format!("{}\n{}", command("approve", ""), command("reject", " --comment WHY"))
+}
+
+/// Decisions, the newest last.
+pub(super) fn decisions(decisions: &[(ChangeApproval, bool)], now: Timestamp) -> String {
+    let rows: Vec<[String; 7]> = decisions
+        .iter()
+        .map(|(decision, is_current)| {
+            let spec = &decision.spec;
+            let made = spec.at.map_or_else(|| "<unknown>".into(), |at| age(at, now));
+            [
+                plain(decision.metadata.name.as_deref().unwrap_or_default()),
+                format!("{:?}", spec.action),
+                format!("{:?}", spec.decision),
+                spec.approver.as_ref().map_or_else(|| "<unknown>".into(), |by| plain(&by.username)),
+                made,
+                if *is_current { "now".into() } else { "another content".into() },
+                spec.comment.as_deref().map(plain).unwrap_or_default(),
+            ]
+        })
+        .collect();
+    table(["NAME", "ACTION", "DECISION", "BY", "AGE", "OF", "COMMENT"], &rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::GovernedKind;
+    use expect_test::{Expect, expect};
+
+    fn time(text: &str) -> Timestamp {
+        text.parse().expect("a time")
+    }
+
+    fn named() -> Named {
+        Named { kind: GovernedKind::EventTopic, name: "orders".into() }
+    }
+
+    fn check(pending: &str, expected: &Expect) {
+        let pending: PendingChange = serde_yaml::from_str(pending).expect("a change");
+        expected.assert_eq(&waiting(&named(), "shop", &pending, &pending.diff, time("2026-11-21T12:05:07Z")));
+    }
+
+    #[test]
+    fn ages_are_told_as_kubectl_does() {
+        let start = time("2026-01-01T00:00:00Z");
+        for (seconds, told) in [
+            (-5, "0s"),
+            (0, "0s"),
+            (119, "119s"),
+            (120, "2m"),
+            (125, "2m5s"),
+            (600, "10m"),
+            (3 * 3600, "3h"),
+            (3 * 3600 + 60, "3h1m"),
+            (9 * 3600 + 60, "9h"),
+            (47 * 3600, "47h"),
+            (50 * 3600, "2d2h"),
+            (30 * 86_400, "30d"),
+            (800 * 86_400, "2y70d"),
+        ] {
+            let now = start.checked_add(jiff::SignedDuration::from_secs(seconds)).expect("a time");
+            assert_eq!(age(start, now), told, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn a_change_that_waits() {
+        check(
+            "{hash: abc, generation: 3, changes: [ReduceRetention, GrantAccess], requestedBy: [alice, bob], since: \
+             '2026-11-21T12:00:00.25Z', approvals: 0/2, missing: ['ReduceRetention: 2 more of group shop-leads'], diff: \
+             ['retention.ms: 604800000 -> 259200000']}",
+            &expect![[r#"
+                EventTopic orders in namespace shop: a change waits for approval
+
+                  retention.ms: 604800000 -> 259200000
+
+                changes:      ReduceRetention, GrantAccess
+                requested by: alice, bob
+                since:        2026-11-21T12:00:00Z (5m6s)
+                approvals:    0/2
+                missing:      ReduceRetention: 2 more of group shop-leads
+                hash:         abc"#]],
+        );
+    }
+
+    #[test]
+    fn a_change_that_was_rejected() {
+        check(
+            "{hash: abc, generation: 3, changes: [Any], since: '2026-11-21T12:00:00Z', approvals: 0/1, rejected: {by: carol, \
+             comment: too short}}",
+            &expect![[r#"
+                EventTopic orders in namespace shop: a change was rejected, and waits until it becomes another one
+
+                changes:      Any
+                requested by: <none>
+                since:        2026-11-21T12:00:00Z (5m7s)
+                approvals:    0/1
+                rejected by:  carol: too short
+                hash:         abc"#]],
+        );
+    }
+
+    #[test]
+    fn a_deletion_that_waits() {
+        check(
+            "{hash: abc, generation: 3, action: Delete, changes: [Delete], since: '2026-11-20T12:00:00Z', approvals: 1/2}",
+            &expect![[r#"
+                EventTopic orders in namespace shop: its deletion, and that of its data, waits for approval
+
+                changes:      Delete
+                requested by: <none>
+                since:        2026-11-20T12:00:00Z (24h)
+                approvals:    1/2
+                hash:         abc"#]],
+        );
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_not_passed_on() {
+        assert_eq!(plain("a\u{1b}[2Kb\nc\u{202e}d"), "a\u{fffd}[2Kb\u{fffd}c\u{fffd}d");
+        let pending = "{hash: abc, generation: 3, since: '2026-11-21T12:00:00Z', approvals: 0/1, diff: [\"x: 1\\e[1A\\e[2K\"]}";
+        let pending: PendingChange = serde_yaml::from_str(pending).expect("a change");
+        assert!(!waiting(&named(), "shop", &pending, &pending.diff, pending.since).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn decisions_are_a_table() {
+        let decision = |yaml: &str| serde_yaml::from_str::<ChangeApproval>(yaml).expect("a decision");
+        let all = [
+            (
+                decision(
+                    "{metadata: {name: orders-x}, spec: {target: {kind: EventTopic, name: orders}, specHash: abc, decision: \
+                     Approve, approver: {username: bob}, at: '2026-11-21T12:00:00Z'}}",
+                ),
+                true,
+            ),
+            (
+                decision(
+                    "{metadata: {name: orders-y}, spec: {target: {kind: EventTopic, name: orders}, action: Delete, specHash: \
+                     abc, decision: Reject, comment: still used}}",
+                ),
+                false,
+            ),
+        ];
+        expect![[r#"
+            NAME       ACTION   DECISION   BY          AGE         OF                COMMENT
+            orders-x   Apply    Approve    bob         60s         now
+            orders-y   Delete   Reject     <unknown>   <unknown>   another content   still used"#]]
+        .assert_eq(&decisions(&all, time("2026-11-21T12:01:00Z")));
+    }
+}

@@ -1,0 +1,74 @@
+//! The name of a content.
+
+use std::fmt;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+/// SHA-256, in hexadecimal, of a spec with all defaults in canonical JSON (RFC 8785): two specs have the same
+/// only if they declare the same.
+///
+/// A field that is added to a governed spec later is left out while it has its default: otherwise all that is
+/// approved would become something else when the operator is replaced. A test holds the hashes of today.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SpecHash(String);
+
+impl SpecHash {
+    /// The name of a spec.
+    ///
+    /// # Panics
+    /// Never: the specs of our resources are JSON objects.
+    #[must_use]
+    pub fn of(spec: &impl Serialize) -> Self {
+        let canonical = serde_json_canonicalizer::to_vec(spec).expect("a spec is a JSON object");
+        Self(Sha256::digest(canonical).iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// In hexadecimal.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The beginning, for names and for people.
+    #[must_use]
+    pub fn short(&self) -> &str {
+        &self.0[..12]
+    }
+}
+
+impl fmt::Display for SpecHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::testing::topic;
+
+    fn of(yaml: &str) -> String {
+        SpecHash::of(&topic(yaml).spec).to_string()
+    }
+
+    #[test]
+    fn what_declares_the_same_has_the_same_name() {
+        assert_eq!(of("{}"), of("{partitions: 1, deletionPolicy: Retain, driftPolicy: Correct}"));
+        assert_eq!(of("{config: {a: 1, b: 2}}"), of("{config: {b: 2, a: 1}}"));
+        assert_ne!(of("{config: {a: 1}}"), of("{config: {a: '1'}}"), "what is written is what is approved");
+        assert_ne!(of("{}"), of("{partitions: 2}"));
+        assert_eq!(of("{name: a}"), of("{name: b, annotations: {x: y}}"), "only the spec counts");
+    }
+
+    /// Approvals outlive operators. Whoever changes these takes every approval in every cluster back.
+    #[test]
+    fn hashes_are_the_same_in_every_version() {
+        assert_eq!(of("{}"), "cac45802434851a4efd753caa73f9b326e744c290a547517bf705abd1fd6f946");
+        let full = "{cluster: main, topicName: shop.x, partitions: 3, replicas: 2, retention: {time: 7d, size: 1Gi}, \
+                    cleanupPolicy: Compact, config: {a: 1}, ignoreConfig: [b], owner: {team: a, contact: b}, description: d, \
+                    eventTypes: [{name: a.b, version: 1, schema: {type: object}}], compatibility: {mode: FULL, policy: Strict}, \
+                    access: [{principal: 'User:a', operations: [Read], groups: [g]}], deletionPolicy: Delete, driftPolicy: Report}";
+        assert_eq!(of(full), "a1ef2a8cdac0e324dc2c1e3fc0bbeb333122ce2363e7ac8f06d5e4f16a004101");
+    }
+}

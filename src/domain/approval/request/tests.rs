@@ -1,0 +1,307 @@
+//! Requests, printed and verified.
+
+use super::*;
+use crate::api::EventTopic;
+use crate::domain::approval::testing::{at, groups, hash, key, orders, rules};
+use crate::domain::testing::topic;
+use expect_test::{Expect, expect};
+
+const RULES: &str = "{breakGlass: [oncall], automation: ['system:serviceaccount:argocd:a'], \
+                     rules: [{changes: [Any], groups: [approvers]}]}";
+const ARGO: &str = "system:serviceaccount:argocd:a";
+
+fn annotated(annotations: &[(&str, &str)]) -> EventTopic {
+    let mut topic = topic("{}");
+    let annotations = annotations.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+    topic.metadata.annotations = Some(annotations.collect());
+    topic
+}
+
+/// Somebody asks for a content, on top of what waits.
+fn ask(
+    username: &str,
+    names: &[&str],
+    old: Option<&EventTopic>,
+    new: &EventTopic,
+    waiting: Option<&Request>,
+) -> Result<Request, Refusal> {
+    let (subject, rules, hash, groups) = (orders(), rules(RULES), hash("new"), groups(names));
+    let asker = Asker { username, groups: &groups };
+    let asked = Asked { subject: &subject, hash: &hash, asker, rules: &rules, waiting, now: at(0) };
+    request(&asked, old, new, &key('1'))
+}
+
+fn print(asked: Result<Request, Refusal>) -> String {
+    match asked {
+        Err(refusal) => refusal.to_string(),
+        Ok(request) => {
+            let glass = request.asserted.break_glass.as_ref();
+            let glass =
+                glass.map(|glass| format!("; {} of {:?} because {}", glass.by, glass.groups, glass.reason));
+            format!("{}{}", request.asserted, glass.unwrap_or_default())
+        }
+    }
+}
+
+fn check(asked: Result<Request, Refusal>, expected: Expect) {
+    expected.assert_eq(&print(asked));
+}
+
+fn waiting(requesters: &[&str], authors: &[&str]) -> Request {
+    let mut request = ask("nobody", &[], None, &annotated(&[]), None).expect("a request");
+    request.asserted.requesters = groups(requesters);
+    request.asserted.authors = groups(authors);
+    request
+}
+
+#[test]
+fn who_asks_is_written_down() {
+    let request = ask("alice", &["approvers"], None, &annotated(&[]), None).expect("a request");
+    expect![[r#"
+        {
+          "hash": "80270e39ab5a8e50f949b1287e9432cef723e843964056ef04e1f185a4d3b301",
+          "uid": "u1",
+          "generation": 3,
+          "requesters": [
+            "alice"
+          ],
+          "at": "2026-01-06T12:00:00Z"
+        }"#]]
+    .assert_eq(&serde_json::to_string_pretty(&request.asserted).expect("JSON"));
+    check(ask("alice", &[], None, &annotated(&[(AUTHORED_BY, " bob ")]), None), expect!["alice for bob"]);
+    check(ask("alice", &[], None, &annotated(&[(AUTHORED_BY, "  ")]), None), expect!["alice"]);
+}
+
+#[test]
+fn an_automation_says_who_has_written() {
+    check(
+        ask(ARGO, &[], None, &annotated(&[]), None),
+        expect![
+            "ApprovalNotAllowed: metadata.annotations[eventcenter.io/authored-by]: system:serviceaccount:argocd:a applies what others have written, so it has to say who did: have the pipeline set it from the commit"
+        ],
+    );
+    check(
+        ask(ARGO, &[], None, &annotated(&[(AUTHORED_BY, " ")]), None),
+        expect![
+            "ApprovalNotAllowed: metadata.annotations[eventcenter.io/authored-by]: system:serviceaccount:argocd:a applies what others have written, so it has to say who did: have the pipeline set it from the commit"
+        ],
+    );
+    check(
+        ask(ARGO, &[], None, &annotated(&[(AUTHORED_BY, "Bob <bob@example.com>")]), None),
+        expect!["system:serviceaccount:argocd:a for Bob <bob@example.com>"],
+    );
+}
+
+#[test]
+fn who_asks_on_top_of_what_waits_joins_it() {
+    let before = waiting(&["alice"], &["carol"]);
+    check(ask("bob", &[], None, &annotated(&[]), Some(&before)), expect!["alice, bob for carol"]);
+    check(
+        ask("bob", &[], None, &annotated(&[(AUTHORED_BY, "dave")]), Some(&before)),
+        expect!["alice, bob for carol, dave"],
+    );
+    check(
+        ask("alice", &[], None, &annotated(&[(AUTHORED_BY, "carol")]), Some(&before)),
+        expect!["alice for carol"],
+    );
+    check(ask("bob", &[], None, &annotated(&[]), None), expect!["bob"]);
+}
+
+#[test]
+fn nobody_who_has_a_part_in_it_is_another() {
+    let request = waiting(&["alice", "system:serviceaccount:ci:a"], &["Carol <carol@example.com>"]);
+    let mut table = String::new();
+    for name in [
+        "alice",
+        "ALICE@example.com",
+        "carol",
+        "carol@example.org",
+        "bob",
+        "system:serviceaccount:ci:a",
+        "system:serviceaccount:ci:b",
+        "system:serviceaccount:cd:a",
+    ] {
+        table.push_str(&format!("{name}: {}\n", is_another(name, &request)));
+    }
+    expect![[r#"
+        alice: false
+        ALICE@example.com: false
+        carol: false
+        carol@example.org: true
+        bob: true
+        system:serviceaccount:ci:a: false
+        system:serviceaccount:ci:b: false
+        system:serviceaccount:cd:a: true
+    "#]]
+    .assert_eq(&table);
+    assert!(is_another("alice", &waiting(&[], &[])));
+}
+
+#[test]
+fn glass_is_broken_in_the_very_request() {
+    let burning = || annotated(&[(BREAK_GLASS, "it burns")]);
+    check(
+        ask("alice", &["oncall", "others"], None, &burning(), None),
+        expect![[r#"alice; alice of ["oncall"] because it burns"#]],
+    );
+    check(
+        ask("alice", &["oncall"], Some(&annotated(&[])), &burning(), None),
+        expect![[r#"alice; alice of ["oncall"] because it burns"#]],
+    );
+    check(ask("alice", &["others"], None, &burning(), None), expect!["alice"]);
+    check(ask("alice", &["oncall"], Some(&burning()), &burning(), None), expect!["alice"]);
+    let padded = annotated(&[(BREAK_GLASS, " it burns ")]);
+    check(ask("alice", &["oncall"], Some(&burning()), &padded, None), expect!["alice"]);
+    let other = annotated(&[(BREAK_GLASS, "it still burns")]);
+    check(
+        ask("alice", &["oncall"], Some(&burning()), &other, None),
+        expect![[r#"alice; alice of ["oncall"] because it still burns"#]],
+    );
+    check(ask("alice", &["oncall"], None, &annotated(&[(BREAK_GLASS, " ")]), None), expect!["alice"]);
+}
+
+#[test]
+fn broken_glass_is_of_one_content() {
+    let mut before = waiting(&["alice"], &[]);
+    before.asserted.break_glass =
+        Some(BrokenGlass { by: "alice".into(), groups: groups(&["oncall"]), reason: "it burns".into() });
+    let burning = annotated(&[(BREAK_GLASS, "it burns")]);
+    check(ask("bob", &[], Some(&burning), &burning, Some(&before)), expect!["alice, bob"]);
+}
+
+#[test]
+fn more_people_than_work_on_one_change() {
+    let names: Vec<String> = (0..MOST).map(|n| format!("user{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    check(
+        ask("user0", &[], None, &annotated(&[]), Some(&waiting(&names, &[]))).map(|mut request| {
+            request.asserted.requesters.truncate(1);
+            request
+        }),
+        expect!["user0"],
+    );
+    check(
+        ask("one.more", &[], None, &annotated(&[]), Some(&waiting(&names, &[]))),
+        expect![
+            "ApprovalNotAllowed: spec: more than 32 people have changed this since it was last approved: withdraw the change (eventctl withdraw) and begin anew"
+        ],
+    );
+    let (requesters, authors) = names.split_at(20);
+    check(
+        ask("one.more", &[], None, &annotated(&[]), Some(&waiting(requesters, authors))),
+        expect![
+            "ApprovalNotAllowed: spec: more than 32 people have changed this since it was last approved: withdraw the change (eventctl withdraw) and begin anew"
+        ],
+    );
+}
+
+/// The resource that a sealed request stands in, and which it is.
+struct Stored {
+    request: Request,
+    subject: Subject,
+    hash: SpecHash,
+}
+
+fn stored() -> Stored {
+    let request = ask("alice", &["oncall"], None, &annotated(&[(BREAK_GLASS, "it burns")]), None);
+    Stored { request: request.expect("a request"), subject: orders(), hash: hash("new") }
+}
+
+/// As at the creation, before there is a uid.
+fn created() -> Stored {
+    let (mut subject, rules, hash) = (orders(), rules(RULES), hash("new"));
+    (subject.uid, subject.generation, subject.created) = (None, 0, None);
+    let asker = Asker { username: "alice", groups: &[] };
+    let asked = Asked { subject: &subject, hash: &hash, asker, rules: &rules, waiting: None, now: at(0) };
+    let request = request(&asked, None, &annotated(&[]), &key('1')).expect("a request");
+    (subject.uid, subject.generation, subject.created) = (Some("u1".into()), 1, Some(at(1)));
+    Stored { request, subject, hash }
+}
+
+/// Whether it is believed after this was done to it.
+fn is_believed(mut stored: Stored, tamper: impl FnOnce(&mut Stored)) -> bool {
+    tamper(&mut stored);
+    let resource = annotated(&[(REQUEST, &stored.request.value())]);
+    let keys = PublicKeys::read(&key('1').public());
+    let verified = Request::verified(&resource, &stored.subject, &stored.hash, &keys);
+    assert!(verified.as_ref().is_none_or(|verified| *verified == stored.request));
+    verified.is_some()
+}
+
+#[test]
+fn what_is_sealed_for_this_resource_is_believed() {
+    assert!(is_believed(stored(), |_| {}));
+    assert!(is_believed(stored(), |stored| stored.subject.created = None));
+}
+
+#[test]
+fn what_is_sealed_for_another_is_not() {
+    assert!(!is_believed(stored(), |stored| stored.subject.uid = Some("u2".into())));
+    assert!(!is_believed(stored(), |stored| stored.subject.uid = None));
+    assert!(!is_believed(stored(), |stored| stored.subject.namespace = "other".into()));
+    assert!(!is_believed(stored(), |stored| stored.subject.name = "other".into()));
+    assert!(!is_believed(stored(), |stored| stored.hash = hash("other")));
+}
+
+#[test]
+fn what_was_written_past_the_webhook_is_not() {
+    assert!(!is_believed(stored(), |stored| stored.request.seal = "v1.x.y".into()));
+    assert!(!is_believed(stored(), |stored| {
+        stored.request.seal = key('2').seal(&statement(&stored.subject, &stored.request.asserted));
+    }));
+    assert!(!is_believed(stored(), |stored| stored.request.asserted.requesters = groups(&["bob"])));
+    assert!(!is_believed(stored(), |stored| stored.request.asserted.authors = groups(&["bob"])));
+    assert!(!is_believed(stored(), |stored| stored.request.asserted.at = at(1)));
+    assert!(!is_believed(stored(), |stored| stored.request.asserted.break_glass = None));
+    assert!(!is_believed(stored(), |stored| stored.request.asserted.uid = None));
+    assert!(!is_believed(stored(), |stored| {
+        stored.request.asserted.hash = hash("other").to_string();
+        stored.hash = hash("other");
+    }));
+    let keys = PublicKeys::read(&key('1').public());
+    for text in ["", "{}", "nonsense", "{\"seal\": 1}"] {
+        let resource = annotated(&[(REQUEST, text)]);
+        assert_eq!(Request::verified(&resource, &orders(), &hash("new"), &keys), None, "{text}");
+    }
+    assert_eq!(Request::verified(&annotated(&[]), &orders(), &hash("new"), &keys), None);
+}
+
+/// Whoever kept the annotation puts it back, with the content that it speaks of, while the webhook is away.
+#[test]
+fn a_content_that_comes_back_was_not_asked_for_then() {
+    assert!(!is_believed(stored(), |stored| stored.subject.generation = 5));
+    assert!(!is_believed(stored(), |stored| stored.subject.generation = 2));
+    assert!(is_believed(stored(), |stored| stored.subject.generation = 4), "which takes two changes");
+}
+
+#[test]
+fn what_was_sealed_at_the_creation_is_believed_of_what_was_made_then() {
+    let made = |seconds: i64| move |stored: &mut Stored| stored.subject.created = Some(at(seconds));
+    assert!(is_believed(created(), |_| {}));
+    assert!(is_believed(created(), made(60)));
+    assert!(is_believed(created(), made(-60)));
+    assert!(!is_believed(created(), made(61)), "made again");
+    assert!(!is_believed(created(), made(-61)));
+    assert!(!is_believed(created(), |stored| stored.subject.generation = 2));
+    assert!(is_believed(created(), |stored| {
+        (stored.subject.uid, stored.subject.generation, stored.subject.created) = (None, 0, None);
+    }));
+}
+
+#[test]
+fn who_had_a_part_is_known_whatever_came_after() {
+    let is_authentic = |stored: &Stored, subject: &Subject| {
+        let resource = annotated(&[(REQUEST, &stored.request.value())]);
+        Request::authentic(&resource, subject, &PublicKeys::read(&key('1').public())).is_some()
+    };
+    let mut later = orders();
+    later.generation = 9;
+    assert!(is_authentic(&stored(), &later));
+    assert!(is_authentic(&created(), &Subject { created: Some(at(0)), ..later.clone() }));
+    assert!(!is_authentic(&created(), &later), "made again under the same name");
+    assert!(!is_authentic(&stored(), &Subject { uid: Some("u2".into()), ..later.clone() }));
+    assert!(!is_authentic(&stored(), &Subject { name: "other".into(), ..later.clone() }));
+    let mut forged = stored();
+    forged.request.asserted.requesters = groups(&["bob"]);
+    assert!(!is_authentic(&forged, &later));
+}

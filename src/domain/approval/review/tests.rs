@@ -1,0 +1,267 @@
+//! Whether somebody may decide, printed.
+
+use super::*;
+use crate::api::{ApprovalTarget, ChangeApprovalSpec, Decision, GovernedKind};
+use crate::domain::approval::request::Asserted;
+use crate::domain::approval::testing::{at, groups, hash, orders, rules};
+use expect_test::{Expect, expect};
+
+const RULES: &str = "{breakGlass: [oncall], robots: ['system:serviceaccount:ci:bot'], \
+                     rules: [{changes: [Any], groups: [owners, approvers]}]}";
+const DENY: &str = "{mode: Deny, rules: [{changes: [Any], groups: [approvers]}]}";
+
+/// Bob, who may, approves what alice has asked for.
+struct Case {
+    rules: Rules,
+    target: Target,
+    username: &'static str,
+    groups: Vec<String>,
+    is_allowed: bool,
+    action: ApprovalAction,
+    decision: Decision,
+    hash: SpecHash,
+}
+
+fn asked_by(requesters: &[&str], authors: &[&str]) -> Option<Request> {
+    let asserted = Asserted {
+        hash: hash("new").to_string(),
+        uid: Some("u1".into()),
+        generation: 3,
+        requesters: groups(requesters),
+        authors: groups(authors),
+        at: at(-7200),
+        break_glass: None,
+    };
+    Some(Request { asserted, seal: String::new() })
+}
+
+/// The good case, after this was done to it.
+fn check(change: impl FnOnce(&mut Case), expected: Expect) {
+    let mut case = Case {
+        rules: rules(RULES),
+        target: Target {
+            subject: orders(),
+            hash: Some(hash("new")),
+            request: asked_by(&["alice"], &["Carol <carol@example.com>"]),
+        },
+        username: "bob",
+        groups: groups(&["approvers", "system:authenticated"]),
+        is_allowed: true,
+        action: ApprovalAction::Apply,
+        decision: Decision::Approve,
+        hash: hash("new"),
+    };
+    change(&mut case);
+    let approval = ChangeApproval::new(
+        "a1",
+        ChangeApprovalSpec {
+            target: ApprovalTarget {
+                kind: GovernedKind::EventTopic,
+                name: "orders".into(),
+                uid: None,
+                generation: None,
+            },
+            action: case.action,
+            spec_hash: case.hash.to_string(),
+            decision: case.decision,
+            comment: None,
+            approver: None,
+            at: None,
+            seal: None,
+        },
+    );
+    let by = Approving { username: case.username, groups: &case.groups, is_allowed: case.is_allowed };
+    let answer = match review(&approval, &case.target, by, &case.rules) {
+        Ok(()) => "allowed".into(),
+        Err(refusal) => refusal.to_string(),
+    };
+    expected.assert_eq(&answer);
+}
+
+#[test]
+fn somebody_else_decides() {
+    check(|_| {}, expect!["allowed"]);
+    check(|case| case.decision = Decision::Reject, expect!["allowed"]);
+    check(|case| case.groups = groups(&["owners"]), expect!["allowed"]);
+}
+
+#[test]
+fn there_are_no_rules() {
+    check(
+        |case| case.rules = Rules::default(),
+        expect![
+            "ApprovalNotAllowed: the tenant of namespace shop has no rules about EventTopics, so nothing of theirs is approved"
+        ],
+    );
+}
+
+#[test]
+fn the_verb_is_missing() {
+    check(
+        |case| case.is_allowed = false,
+        expect![
+            "ApprovalNotAllowed: bob may not approve EventTopic orders: that takes the verb approve on it, as the ClusterRole eventcenter-approver gives"
+        ],
+    );
+}
+
+#[test]
+fn service_accounts_are_listed() {
+    check(
+        |case| case.username = "system:serviceaccount:ci:other",
+        expect![
+            "ApprovalNotAllowed: system:serviceaccount:ci:other is a service account: approvals are made by people, unless the tenant lists it in spec.approval.robots"
+        ],
+    );
+    check(|case| case.username = "system:serviceaccount:ci:bot", expect!["allowed"]);
+    check(
+        |case| {
+            case.username = "system:serviceaccount:ci:bot";
+            case.target.request = asked_by(&["system:serviceaccount:ci:deployer"], &[]);
+        },
+        expect![
+            "ApprovalNotAllowed: system:serviceaccount:ci:bot has asked for this change or written it (system:serviceaccount:ci:deployer): another person has to decide"
+        ],
+    );
+}
+
+#[test]
+fn a_group_is_missing() {
+    check(
+        |case| case.groups = groups(&["others"]),
+        expect![
+            "ApprovalNotAllowed: bob is in none of the groups that the tenant lets approve: approvers, owners"
+        ],
+    );
+    check(
+        |case| case.groups = Vec::new(),
+        expect![
+            "ApprovalNotAllowed: bob is in none of the groups that the tenant lets approve: approvers, owners"
+        ],
+    );
+    // Who may break glass may not approve for that.
+    check(
+        |case| case.groups = groups(&["oncall"]),
+        expect![
+            "ApprovalNotAllowed: bob is in none of the groups that the tenant lets approve: approvers, owners"
+        ],
+    );
+}
+
+#[test]
+fn the_content_is_another_by_now() {
+    check(
+        |case| case.target.hash = Some(hash("newer")),
+        expect![
+            "ApprovalOutdated: spec.specHash: EventTopic orders is 5339aa7a45713db230a17c0b89196595912570b9f0c53615e5681101f81f8a9d now, and not what this decides on: look at it again (eventctl diff EventTopic orders -n shop)"
+        ],
+    );
+    check(
+        |case| {
+            case.target.hash = Some(hash("newer"));
+            case.action = ApprovalAction::Delete;
+            case.rules = rules(DENY);
+        },
+        expect![
+            "ApprovalOutdated: spec.specHash: EventTopic orders is 5339aa7a45713db230a17c0b89196595912570b9f0c53615e5681101f81f8a9d now, and not what this decides on: look at it again (eventctl diff EventTopic orders -n shop)"
+        ],
+    );
+}
+
+#[test]
+fn there_is_no_such_resource() {
+    check(
+        |case| case.target.hash = None,
+        expect!["ApprovalOutdated: spec.target.name: there is no EventTopic orders in namespace shop"],
+    );
+}
+
+#[test]
+fn nobody_decides_on_their_own_change() {
+    check(
+        |case| case.username = "alice",
+        expect![
+            "ApprovalNotAllowed: alice has asked for this change or written it (alice for Carol <carol@example.com>): another person has to decide"
+        ],
+    );
+    check(
+        |case| case.username = "carol",
+        expect![
+            "ApprovalNotAllowed: carol has asked for this change or written it (alice for Carol <carol@example.com>): another person has to decide"
+        ],
+    );
+    check(
+        |case| case.username = "oidc:Alice@example.com",
+        expect![
+            "ApprovalNotAllowed: oidc:Alice@example.com has asked for this change or written it (alice for Carol <carol@example.com>): another person has to decide"
+        ],
+    );
+    check(
+        |case| {
+            case.username = "alice";
+            case.decision = Decision::Reject;
+        },
+        expect![
+            "ApprovalNotAllowed: alice has asked for this change or written it (alice for Carol <carol@example.com>): another person has to decide"
+        ],
+    );
+    check(
+        |case| {
+            case.username = "alice";
+            case.rules = rules(DENY);
+        },
+        expect![
+            "ApprovalNotAllowed: alice has asked for this change or written it (alice for Carol <carol@example.com>): another person has to decide"
+        ],
+    );
+}
+
+#[test]
+fn it_is_not_known_who_asked() {
+    check(
+        |case| case.target.request = None,
+        expect![
+            "ApprovalNotAllowed: it is not known who asked for EventTopic orders as it is now, because the webhook was away then: have somebody ask for it who says who wrote it, in the annotation eventcenter.io/authored-by"
+        ],
+    );
+}
+
+#[test]
+fn a_deletion_is_asked_for_later() {
+    let deletion = |case: &mut Case| {
+        case.action = ApprovalAction::Delete;
+        case.username = "alice";
+    };
+    check(deletion, expect!["allowed"]);
+    check(
+        |case| {
+            deletion(case);
+            case.target.request = None;
+        },
+        expect!["allowed"],
+    );
+}
+
+#[test]
+fn changes_are_approved_ahead_where_they_are_denied() {
+    let ahead = |case: &mut Case| {
+        case.rules = rules(DENY);
+        case.target.hash = Some(hash("old"));
+        case.target.request = None;
+    };
+    check(ahead, expect!["allowed"]);
+    check(
+        |case| {
+            ahead(case);
+            case.target.hash = None;
+        },
+        expect!["allowed"],
+    );
+    check(
+        |case| {
+            ahead(case);
+            case.groups = groups(&["others"]);
+        },
+        expect!["ApprovalNotAllowed: bob is in none of the groups that the tenant lets approve: approvers"],
+    );
+}

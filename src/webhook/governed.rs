@@ -1,0 +1,272 @@
+//! EventTopics under rules: what is said to whoever asks for a change that needs approval, and whether
+//! it is stored at all where the tenant wants it approved first.
+//!
+//! What is in force, and who has decided, is read only where a change touches a rule. The controllers decide
+//! again from what is stored.
+
+use std::collections::BTreeSet;
+
+use eventcenter_sdk::Reason;
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+use super::request::User;
+use super::review::Reviewer;
+use crate::api::{
+    ApprovalAction, ApprovalMode, BREAK_GLASS, ChangeApproval, DeletionPolicy, EventTopic, EventTopicSpec,
+    GovernedChange, GovernedKind,
+};
+use crate::cluster::Seals;
+use crate::domain::Refusal;
+use crate::domain::admission::{Change, Verdict};
+use crate::domain::approval::gate::{Facts, Held, Opened, Voice};
+use crate::domain::approval::pending::approve_with;
+use crate::domain::approval::record::{Traces, in_force};
+use crate::domain::approval::request::Asserted;
+use crate::domain::approval::{
+    Gate, InForce, Record, Request, Rules, SpecHash, Subject, gate, topic::touched,
+};
+use crate::domain::topic::Observed;
+
+/// Answers a change by the rules of the tenant about approvals.
+pub(super) async fn change(change: &Change<'_, EventTopic>, user: &User, this: &Reviewer) -> Verdict {
+    let (old, new) = match *change {
+        Change::Create(new) => (None, new),
+        Change::Update { old, new } => (Some(old), new),
+        Change::Delete(old) => (Some(old), old),
+    };
+    let tenant = this
+        .cache
+        .ask(|known| known.world.tenants().of_namespace(&new.namespace().unwrap_or_default()).ok().cloned());
+    let Some(tenant) = tenant.flatten().filter(|tenant| tenant.approval.govern(GovernedKind::EventTopic))
+    else {
+        return Verdict::default();
+    };
+    let Some((_, seals)) = this.sealing.now() else { return Verdict::refused(unknown()) };
+    let asked = Asking { this, rules: &tenant.approval, seals: &seals, now: (this.clock)() };
+    let verdict = match *change {
+        Change::Delete(old) => asked.to_delete(old, user).await,
+        _ => asked.to_apply(old, new).await,
+    };
+    verdict.unwrap_or_else(|error| {
+        tracing::warn!(%error, "an approval cannot be judged");
+        match (change, tenant.approval.mode) {
+            // It waits or does not by what the controllers find; nothing is lost by storing it.
+            (Change::Create(_) | Change::Update { .. }, ApprovalMode::Hold) => warned(vec![format!(
+                "{}: whether this has to wait for approval cannot be read just now; its status says so in a moment",
+                Reason::AwaitingApproval
+            )]),
+            _ => Verdict::refused(unknown()),
+        }
+    })
+}
+
+/// Something that could not be read.
+#[derive(Debug, thiserror::Error)]
+enum Unread {
+    #[error(transparent)]
+    One(#[from] crate::cluster::WriteError),
+    #[error(transparent)]
+    All(#[from] crate::cluster::ListError),
+}
+
+/// What is not known is not allowed.
+pub(super) fn unknown() -> Refusal {
+    Refusal::new(Reason::Internal, "what is approved cannot be read just now: try again in a moment")
+}
+
+struct Asking<'a> {
+    this: &'a Reviewer,
+    rules: &'a Rules,
+    seals: &'a Seals,
+    now: Timestamp,
+}
+
+impl Asking<'_> {
+    async fn to_apply(&self, old: Option<&EventTopic>, new: &EventTopic) -> Result<Verdict, Unread> {
+        let breaks_glass = |topic: &EventTopic| topic.annotations().get(BREAK_GLASS).cloned();
+        let glass = breaks_glass(new).filter(|reason| old.and_then(breaks_glass).as_ref() != Some(reason));
+        if glass.is_none() && old.is_some_and(|old| old.spec == new.spec) {
+            return Ok(Verdict::default());
+        }
+        let hash = SpecHash::of(&new.spec);
+        let record = old.and_then(|old| Record::verified(old, &self.seals.controllers));
+        if record.is_some_and(|record| record.is_of(&hash)) {
+            return Ok(Verdict::default());
+        }
+        let base = match old {
+            Some(old) => self.base(old).await?,
+            None => None,
+        };
+        let existing = old.filter(|_| base.is_none()).and_then(observed);
+        let changes = touched(base.as_ref(), &new.spec, existing.as_ref());
+        let subject = match old {
+            // The API server (1.33) has counted this change already, and given a new resource its uid, before
+            // validating webhooks are asked. Where one has not, it counts from what is stored.
+            Some(old) => Subject {
+                generation: new
+                    .metadata
+                    .generation
+                    .unwrap_or_default()
+                    .max(old.metadata.generation.unwrap_or_default() + i64::from(old.spec != new.spec)),
+                ..Subject::topic(old)
+            },
+            None => Subject { generation: 1, ..Subject::topic(new) },
+        };
+        let request = Request::verified(new, &subject, &hash, &self.seals.webhook);
+        let facts = Facts {
+            subject: &subject,
+            action: ApprovalAction::Apply,
+            hash: &hash,
+            changes: &changes,
+            request: request.as_ref(),
+            voices: &[],
+            rules: self.rules,
+            now: self.now,
+        };
+        // Only where it has to be approved before can it have been.
+        let gate = match self.rules.mode {
+            ApprovalMode::Hold => gate(&facts),
+            ApprovalMode::Deny => self.decided(facts).await?,
+        };
+        Ok(match gate {
+            Gate::Open(Opened::BrokenGlass(glass)) => warned(vec![format!(
+                "{BREAK_GLASS}: this takes effect without approval, and that is recorded: {}",
+                glass.reason
+            )]),
+            Gate::Open(_) => Verdict::default(),
+            Gate::Held(held) if self.rules.mode == ApprovalMode::Deny => {
+                Verdict::refused(denied(&subject, &hash, ApprovalAction::Apply, &held))
+            }
+            Gate::Held(held) => warned(waiting(&subject, &held, glass.is_some())),
+        })
+    }
+
+    async fn to_delete(&self, old: &EventTopic, user: &User) -> Result<Verdict, Unread> {
+        // What was never in force has no data that could go with it.
+        let is_made = old.status.as_ref().is_some_and(|status| status.topic_name.is_some());
+        let base = self.base(old).await?;
+        let policy = base.as_ref().map_or(old.spec.deletion_policy, |base| base.deletion_policy);
+        if policy != DeletionPolicy::Delete || (base.is_none() && !is_made) {
+            return Ok(Verdict::default());
+        }
+        let (subject, hash) = (Subject::topic(old), SpecHash::of(&old.spec));
+        let asserted = Asserted {
+            hash: hash.to_string(),
+            uid: subject.uid.clone(),
+            generation: subject.generation,
+            requesters: vec![user.username.clone()],
+            authors: Vec::new(),
+            at: self.now,
+            break_glass: None,
+        };
+        let changes = BTreeSet::from([GovernedChange::Delete, GovernedChange::Any]);
+        let facts = Facts {
+            subject: &subject,
+            action: ApprovalAction::Delete,
+            hash: &hash,
+            changes: &changes,
+            request: Some(&Request { asserted, seal: String::new() }),
+            voices: &[],
+            rules: self.rules,
+            now: self.now,
+        };
+        Ok(match self.decided(facts).await? {
+            Gate::Open(_) => Verdict::default(),
+            Gate::Held(held) => Verdict::refused(denied(&subject, &hash, ApprovalAction::Delete, &held)),
+        })
+    }
+
+    /// Whether a change is open by the decisions that are stored; they are read only if it is not free.
+    async fn decided(&self, facts: Facts<'_>) -> Result<Gate, Unread> {
+        if let open @ Gate::Open(_) = gate(&facts) {
+            return Ok(open);
+        }
+        let stored = self.this.cluster.list_in::<ChangeApproval>(&facts.subject.namespace).await?;
+        let voices: Vec<Voice> = stored
+            .iter()
+            .filter_map(|approval| Voice::verified(approval, facts.subject, &self.seals.webhook))
+            .collect();
+        Ok(gate(&Facts { voices: &voices, ..facts }))
+    }
+
+    /// The declaration that is in force; none if none is, or if it is lost.
+    async fn base(&self, old: &EventTopic) -> Result<Option<EventTopicSpec>, Unread> {
+        let Some(record) = Record::verified(old, &self.seals.controllers) else { return Ok(None) };
+        let hash = SpecHash::of(&old.spec);
+        let stored = match &record.said().revision {
+            Some(revision) if !record.is_of(&hash) => self.this.cluster.approved(old, revision).await?,
+            _ => None,
+        };
+        let traces = Traces { record: Some(record), kept: stored.as_ref(), ..Traces::default() };
+        Ok(match in_force(old, &hash, traces) {
+            InForce::Declared(_) => Some(old.spec.clone()),
+            InForce::Before(_, base) => Some(*base),
+            InForce::Lost(_) | InForce::Nothing => None,
+        })
+    }
+}
+
+/// What Kafka has by what the status says.
+fn observed(topic: &EventTopic) -> Option<Observed> {
+    let status = topic.status.as_ref().filter(|status| status.topic_name.is_some())?;
+    Some(Observed {
+        id: status.topic_id.clone().unwrap_or_default(),
+        partitions: status.partitions?,
+        replicas: status.replicas?,
+        config: status.config.clone(),
+    })
+}
+
+fn warned(warnings: Vec<String>) -> Verdict {
+    Verdict { refusals: Vec::new(), warnings }
+}
+
+/// The API server cuts long warnings off, so each sentence is one of its own.
+fn waiting(subject: &Subject, held: &Held, breaks_glass: bool) -> Vec<String> {
+    let Subject { kind, namespace, name, .. } = subject;
+    let mut warnings = vec![format!(
+        "{}: this waits for approval of {}; until then what was approved last stays in force",
+        Reason::AwaitingApproval,
+        changes(held)
+    )];
+    warnings.extend(held.missing.iter().map(|missing| format!("missing is {missing}")));
+    warnings.push(format!("somebody else approves it by: eventctl approve {kind:?} {name} -n {namespace}"));
+    if breaks_glass {
+        warnings.push(format!(
+            "{BREAK_GLASS}: you are in none of the groups that the tenant lets break the glass, so this waits all the same"
+        ));
+    }
+    warnings
+}
+
+fn changes(held: &Held) -> String {
+    let changes: Vec<String> = held.changes.iter().map(|change| format!("{change:?}")).collect();
+    changes.join(", ")
+}
+
+fn denied(subject: &Subject, hash: &SpecHash, action: ApprovalAction, held: &Held) -> Refusal {
+    let Subject { kind, namespace, name, .. } = subject;
+    let what = match action {
+        ApprovalAction::Apply => {
+            format!("spec: {} of {kind:?} {name} has to be approved before it is stored", changes(held))
+        }
+        ApprovalAction::Delete => format!(
+            "spec.deletionPolicy: data of {kind:?} {name} is deleted with it, which has to be approved before; or set \
+             it to Retain, so that the data stays"
+        ),
+    };
+    let mut missing = held.missing.join("; ");
+    if let Some(rejected) = &held.rejected {
+        let comment = rejected.comment.as_deref().map(|comment| format!(": {comment}")).unwrap_or_default();
+        missing = format!("it was rejected by {}{comment}", rejected.by);
+    }
+    let approval = approve_with(subject, action, hash);
+    Refusal::new(
+        Reason::AwaitingApproval,
+        format!(
+            "{what}. Missing is {missing}. Its content is {hash}: ask somebody else to approve that (kubectl create -n \
+             {namespace} -f -), then try again:\n{approval}"
+        ),
+    )
+}

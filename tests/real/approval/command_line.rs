@@ -1,0 +1,401 @@
+//! `eventctl` as those who ask and those who approve use it, and as a plugin of kubectl.
+//!
+//! What waits is what the status says, so the tests write it there themselves, on a topic that the operator leaves alone:
+//! who may approve, and what comes of it, are other tests' subjects.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use eventcenter::api::{ChangeApproval, Decision, EventTopic};
+use eventcenter::domain::approval::SpecHash;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, ResourceExt};
+use serde_json::{Value, json};
+
+use crate::support::{Fixture, Stage};
+
+/// The exit code, and what was written to standard output and standard error.
+type Said = (i32, String, String);
+
+/// A namespace whose topics the operator leaves alone: it is nobody's, and they are paused.
+struct Desk(Fixture);
+
+impl Desk {
+    async fn new(name: &str) -> Self {
+        Self(Fixture::without_tenant(Stage::shared(), name).await)
+    }
+
+    fn manifest(&self, name: &str, spec: &str) -> Value {
+        let mut manifest = self.0.manifest(name, spec);
+        manifest["metadata"]["annotations"] = json!({"eventcenter.io/paused": "true"});
+        manifest
+    }
+
+    /// Declares a topic, and waits until the operator has nothing more to say about it.
+    async fn declare(&self, name: &str, spec: &str) -> EventTopic {
+        self.0.apply(&self.manifest(name, spec)).await;
+        self.0.condition(name, "Ready=True Paused").await
+    }
+
+    async fn set_status(&self, name: &str, status: Value) {
+        let topics = Api::<EventTopic>::namespaced(self.0.kube.client(), &self.0.namespace);
+        let patch = Patch::Merge(json!({"status": status}));
+        topics.patch_status(name, &PatchParams::default(), &patch).await.expect("a status");
+    }
+
+    /// A topic with a change that waits for one more approval of two. Returns it with the hash of the change.
+    async fn waiting(&self, name: &str, spec: &str) -> (EventTopic, String) {
+        let topic = self.declare(name, spec).await;
+        let hash = SpecHash::of(&topic.spec).to_string();
+        let pending = json!({
+            "hash": hash, "generation": topic.metadata.generation, "changes": ["AddPartitions"],
+            "requestedBy": ["alice"], "since": "2026-11-21T12:00:00Z", "approvals": "0/1",
+            "missing": ["AddPartitions: 1 more of group shop-leads"], "diff": ["partitions: 3 -> 6"],
+        });
+        self.set_status(name, json!({"pending": pending})).await;
+        (topic, hash)
+    }
+
+    /// The spec that a topic declares now is in force, and kept under this name.
+    async fn in_force(&self, name: &str, kept: &Value) {
+        let topic = self.0.get(name).await;
+        let revision = format!("{name}-approved");
+        let object = json!({
+            "apiVersion": "apps/v1", "kind": "ControllerRevision", "revision": 1, "data": {"spec": kept},
+            "metadata": {"name": revision, "namespace": self.0.namespace},
+        });
+        self.0.apply(&object).await;
+        let approved = json!({
+            "hash": SpecHash::of(&topic.spec).as_str(), "generation": 1, "revision": revision,
+            "at": "2026-11-21T12:00:00Z", "seal": "of the test",
+        });
+        self.set_status(name, json!({"approved": approved})).await;
+    }
+
+    fn command(&self, program: &Path, words: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command.args(words).env("KUBECONFIG", &self.0.stage.kubeconfig);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs eventctl in the namespace.
+    fn eventctl(&self, words: &[&str]) -> Said {
+        let words = [words, &["-n", &self.0.namespace]].concat();
+        let mut command = self.command(Path::new(env!("CARGO_BIN_EXE_eventctl")), &words);
+        said(&command.output().expect("it runs"))
+    }
+
+    /// Runs eventctl on a terminal, where somebody types this.
+    fn on_terminal(&self, words: &[&str], typed: &str) -> Said {
+        let line = format!("{} {} -n {}", env!("CARGO_BIN_EXE_eventctl"), words.join(" "), self.0.namespace);
+        let words = ["--quiet", "--return", "--command", &line, "/dev/null"];
+        let mut command = self.command(Path::new("script"), &words);
+        let mut child = command.stdin(Stdio::piped()).spawn().expect("it runs");
+        child.stdin.take().expect("a pipe").write_all(typed.as_bytes()).expect("it reads");
+        said(&child.wait_with_output().expect("it ends"))
+    }
+
+    async fn decisions(&self) -> Vec<ChangeApproval> {
+        let decisions = Api::<ChangeApproval>::namespaced(self.0.kube.client(), &self.0.namespace);
+        decisions.list(&Default::default()).await.expect("a list").items
+    }
+}
+
+fn said(output: &Output) -> Said {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace('\r', "");
+    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+}
+
+#[tokio::test]
+async fn what_waits_is_listed_for_people_and_programs() {
+    let desk = Desk::new("pending").await;
+    desk.declare("calm", "partitions: 3").await;
+    assert_eq!(desk.eventctl(&["pending"]), (0, "nothing waits for approval\n".into(), String::new()));
+
+    let (_, hash) = desk.waiting("orders", "partitions: 6").await;
+    let (code, table, _) = desk.eventctl(&["pending"]);
+    let words: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(code, 0);
+    assert_eq!(words.len(), 2, "{table}");
+    assert_eq!(words[0], ["NAMESPACE", "NAME", "CHANGES", "REQUESTED-BY", "APPROVALS", "SINCE"]);
+    assert_eq!(words[1][..5], [&desk.0.namespace, "eventtopic/orders", "AddPartitions", "alice", "0/1"]);
+
+    let (_, out, _) = desk.eventctl(&["pending", "-o", "json"]);
+    let listed: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!(listed[0]["hash"], json!(hash));
+    assert_eq!(listed[0]["name"], "orders");
+    let yaml: Value = serde_yaml::from_str(&desk.eventctl(&["pending", "-o", "yaml"]).1).expect("YAML");
+    assert_eq!(yaml, listed);
+
+    let eventctl = Path::new(env!("CARGO_BIN_EXE_eventctl"));
+    let (code, all, _) = said(&desk.command(eventctl, &["pending", "-A"]).output().expect("it runs"));
+    assert!(code == 0 && all.lines().any(|line| line.starts_with(&desk.0.namespace)), "{all}");
+}
+
+#[tokio::test]
+async fn a_change_that_waits_is_shown_with_everything_that_decides() {
+    let desk = Desk::new("diff").await;
+    desk.declare("orders", "partitions: 3").await;
+    let (code, out, _) = desk.eventctl(&["diff", "EventTopic", "orders"]);
+    assert_eq!(
+        (code, out.as_str()),
+        (0, &*format!("EventTopic orders in namespace {}: nothing waits for approval\n", desk.0.namespace))
+    );
+
+    desk.in_force("orders", &json!(desk.0.get("orders").await.spec)).await;
+    let (_, hash) = desk.waiting("orders", "partitions: 6").await;
+    for resource in [&["etopic", "orders"][..], &["eventtopics/orders"]] {
+        let (code, out, err) = desk.eventctl(&[&["diff"], resource].concat());
+        assert_eq!((code, err.as_str()), (1, ""), "{out}");
+        for told in
+            ["  partitions: 3 -> 6\n", "alice", "0/1", "AddPartitions: 1 more of group shop-leads", &hash]
+        {
+            assert!(out.contains(told), "{told}: {out}");
+        }
+        let next = format!("eventctl approve EventTopic orders -n {} --hash {hash}", desk.0.namespace);
+        assert!(out.contains(&next), "{out}");
+    }
+    let (code, _, err) = desk.eventctl(&["diff", "etopic/nothing"]);
+    assert_eq!(code, 2);
+    assert_eq!(err, format!("eventctl: there is no EventTopic nothing in namespace {}\n", desk.0.namespace));
+}
+
+#[tokio::test]
+async fn a_decision_is_about_what_was_looked_at() {
+    let desk = Desk::new("approve").await;
+    let (_, hash) = desk.waiting("orders", "partitions: 6").await;
+
+    let (code, _, err) = desk.eventctl(&["approve", "etopic/orders"]);
+    assert_eq!(code, 2, "nobody can be asked: {err}");
+    assert!(err.contains("--hash") && err.contains("--yes") && err.contains("no terminal"), "{err}");
+    let (code, _, err) = desk.eventctl(&["approve", "etopic/orders", "--hash", &"0".repeat(64)]);
+    assert_eq!(code, 1, "{err}");
+    assert!(err.contains(&format!("EventTopic orders is {hash} now, and not 0000")), "{err}");
+    assert!(desk.decisions().await.is_empty(), "nothing was decided");
+
+    let words =
+        ["approve", "EventTopic", "orders", "--hash", &hash[..12], "--comment", "as agreed", "--wait", "0"];
+    let (code, out, err) = desk.eventctl(&words);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert!(out.starts_with("EventTopic orders approved: "), "{out}");
+    let made = desk.decisions().await.pop().expect("a decision");
+    assert!(made.name_any().starts_with("orders-"));
+    assert_eq!(made.spec.target.name, "orders");
+    assert_eq!((&made.spec.spec_hash, made.spec.decision), (&hash, Decision::Approve));
+    assert_eq!(made.spec.comment.as_deref(), Some("as agreed"));
+
+    let (code, out, _) = desk.eventctl(&["approvals", "etopic/orders"]);
+    assert!(code == 0 && out.contains(&made.name_any()) && out.contains("as agreed"), "{out}");
+    let (code, _, err) = desk.eventctl(&["reject", "etopic/orders", "--yes", "--wait", "0"]);
+    assert!(code == 0 && err.contains("warning: there is no --comment"), "{err}");
+    assert!(desk.decisions().await.iter().any(|made| made.spec.decision == Decision::Reject));
+
+    desk.declare("calm", "partitions: 1").await;
+    let (code, _, err) = desk.eventctl(&["approve", "etopic/calm", "--yes"]);
+    assert!(code == 1 && err.contains("nothing waits for approval"), "{err}");
+    let (code, _, err) = desk.eventctl(&["approve", "etopic/calm", "--yes", "--action", "delete"]);
+    assert!(code == 1 && err.contains("spec.deletionPolicy is Retain"), "{err}");
+}
+
+#[tokio::test]
+async fn on_a_terminal_somebody_is_asked() {
+    let desk = Desk::new("asked").await;
+    let before = desk.declare("orders", "partitions: 3").await;
+    desk.in_force("orders", &json!(before.spec)).await;
+    desk.waiting("orders", "partitions: 6").await;
+    let (code, out, _) = desk.on_terminal(&["approve", "etopic/orders"], "n\n");
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("partitions: 3 -> 6") && out.contains("Approve this change? [y/N]"), "{out}");
+    assert!(out.contains("EventTopic orders is not approved"), "{out}");
+    assert!(desk.decisions().await.is_empty());
+    let (code, out, _) = desk.on_terminal(&["approve", "etopic/orders", "--wait", "0"], "y\n");
+    assert_eq!(code, 0, "{out}");
+    assert_eq!(desk.decisions().await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_comes_of_an_approval_is_waited_for() {
+    let desk = Desk::new("outcome").await;
+    let (topic, hash) = desk.waiting("orders", "partitions: 6").await;
+    let namespace = desk.0.namespace.clone();
+    let words = ["approve", "etopic/orders", "--hash", &hash, "--wait", "1m", "-n", &namespace];
+    let child = desk.command(Path::new(env!("CARGO_BIN_EXE_eventctl")), &words).spawn().expect("it runs");
+    crate::support::until(
+        async || if desk.decisions().await.is_empty() { Err("none".into()) } else { Ok(()) },
+    )
+    .await
+    .expect("it decides");
+    // What the operator would do.
+    let generation = topic.metadata.generation;
+    let approved = json!({"hash": hash, "generation": generation, "at": "2026-11-21T12:00:00Z", "seal": "s"});
+    desk.set_status("orders", json!({"approved": approved, "pending": null})).await;
+    let (code, out, err) = said(&child.wait_with_output().expect("it ends"));
+    assert_eq!((code, out.as_str(), err.as_str()), (0, "EventTopic orders approved: it is in force\n", ""));
+
+    let (_, hash) = desk.waiting("slow", "partitions: 6").await;
+    let (code, out, _) = desk.eventctl(&["approve", "etopic/slow", "--hash", &hash, "--wait", "1ms"]);
+    assert_eq!(code, 0);
+    assert!(
+        out.starts_with("EventTopic slow approved: the operator has not answered yet; see eventctl diff"),
+        "{out}"
+    );
+}
+
+#[tokio::test]
+async fn a_change_is_taken_back() {
+    let desk = Desk::new("withdraw").await;
+    let before = desk.declare("orders", "{partitions: 3, retention: {time: 7d}}").await;
+    desk.in_force("orders", &json!(before.spec)).await;
+    desk.waiting("orders", "{partitions: 6, retention: {time: 1d}}").await;
+    let patch = json!({"metadata": {"annotations": {"argocd.argoproj.io/tracking-id": "shop:orders"}}});
+    desk.0.kube.merge(&desk.0.place("orders"), &patch).await;
+
+    let (code, _, err) = desk.eventctl(&["withdraw", "etopic/orders"]);
+    assert!(code == 2 && err.contains("--yes"), "{err}");
+    let (code, out, err) = desk.eventctl(&["withdraw", "EventTopic", "orders", "--yes"]);
+    assert_eq!(code, 0, "fewer partitions than waited are allowed: {err}");
+    assert!(out.starts_with("EventTopic orders withdrawn"), "{out}");
+    assert!(err.contains("warning: Argo CD applies this resource from Git"), "{err}");
+    let after = desk.0.get("orders").await;
+    assert_eq!(after.spec, before.spec);
+    assert!(after.annotations().contains_key("argocd.argoproj.io/tracking-id"));
+
+    let (code, _, err) = desk.eventctl(&["withdraw", "etopic/orders", "--yes"]);
+    assert!(code == 1 && err.contains("nothing to withdraw"), "{err}");
+    // What waits no longer does not let anybody have fewer.
+    desk.set_status("orders", json!({"pending": null})).await;
+    desk.0.rejects("orders", "{partitions: 2}", "spec.partitions cannot be reduced").await;
+
+    desk.waiting("new", "partitions: 1").await;
+    let (code, _, err) = desk.eventctl(&["withdraw", "etopic/new", "--yes"]);
+    assert_eq!(code, 1);
+    assert!(err.contains("was never in force") && err.contains("kubectl delete eventtopic/new"), "{err}");
+}
+
+#[tokio::test]
+async fn what_somebody_else_wrote_as_in_force_is_not_put_back() {
+    let desk = Desk::new("forged").await;
+    desk.declare("orders", "partitions: 3").await;
+    desk.in_force("orders", &json!({"partitions": 3, "deletionPolicy": "Delete"})).await;
+    desk.waiting("orders", "partitions: 6").await;
+    let (code, _, err) = desk.eventctl(&["withdraw", "etopic/orders", "--yes"]);
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("does not keep what status.approved names"), "{err}");
+    assert_eq!(desk.0.get("orders").await.spec.partitions, 6);
+}
+
+#[tokio::test]
+async fn a_manifest_is_known_by_its_hash_before_it_is_applied() {
+    let desk = Desk::new("ahead").await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("orders.yaml");
+    let path = file.to_str().expect("a path");
+    let write = |manifest: &Value| std::fs::write(&file, manifest.to_string()).expect("it is written");
+
+    // One that is not there yet: defaults are those of the API server.
+    write(&desk.manifest("orders", "retention: {time: 7d}"));
+    let (code, out, err) = desk.eventctl(&["diff", "-f", path]);
+    assert_eq!((code, err.as_str()), (1, ""), "{out}");
+    assert!(out.contains("would be made") && out.contains("Create"), "{out}");
+    let topic = desk.declare("orders", "retention: {time: 7d}").await;
+    assert!(out.contains(SpecHash::of(&topic.spec).as_str()), "{out}");
+    let (code, out, _) = desk.eventctl(&["diff", "EventTopic", "orders", "-f", path]);
+    assert_eq!(code, 0, "it is what is declared: {out}");
+
+    // One that takes a field away, which another has applied: what is not in the file is gone.
+    write(&desk.manifest("orders", "partitions: 2"));
+    let (code, out, err) = desk.eventctl(&["diff", "-f", path]);
+    assert_eq!((code, err.as_str()), (1, ""), "{out}");
+    assert_eq!(desk.0.get("orders").await.spec, topic.spec, "nothing was stored");
+
+    // Who may only read is told that the defaults are the program's, and gets the same.
+    for object in reader(&desk.0.namespace) {
+        desk.0.apply(&object).await;
+    }
+    let (code, told, err) = desk.eventctl(&["diff", "-f", path, "--as", "carol", "--as-group", "readers"]);
+    assert_eq!((code, &told), (1, &out));
+    assert!(err.contains("warning: you may not write EventTopics here"), "{err}");
+    let approve = ["approve", "-f", path, "--yes", "--as", "carol", "--as-group", "readers"];
+    let (code, _, err) = desk.eventctl(&approve);
+    assert!(code == 2 && err.contains("forbidden"), "{err}");
+
+    let (code, out, _) = desk.eventctl(&["approve", "-f", path, "--yes"]);
+    assert!(code == 0 && out.contains("can be applied"), "{out}");
+    let made = desk.decisions().await.pop().expect("a decision");
+    let declared = desk.declare("orders", "partitions: 2").await;
+    assert_eq!(made.spec.spec_hash, SpecHash::of(&declared.spec).as_str());
+
+    write(&desk.manifest("orders", "partitions: 0"));
+    let (code, _, err) = desk.eventctl(&["diff", "-f", path]);
+    assert!(code == 2 && err.contains("spec.partitions"), "{err}");
+}
+
+/// A group that may read EventTopics.
+fn reader(namespace: &str) -> [Value; 2] {
+    [
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+            "metadata": {"name": "reader", "namespace": namespace},
+            "rules": [{"apiGroups": ["eventcenter.io"], "resources": ["eventtopics"], "verbs": ["get", "list"]}],
+        }),
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+            "metadata": {"name": "reader", "namespace": namespace},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reader"},
+            "subjects": [{"kind": "Group", "name": "readers", "apiGroup": "rbac.authorization.k8s.io"}],
+        }),
+    ]
+}
+
+#[tokio::test]
+async fn kubectl_runs_it_as_a_plugin() {
+    let desk = Desk::new("plugin").await;
+    desk.waiting("orders", "partitions: 6").await;
+    let plugin = Path::new(env!("CARGO_BIN_EXE_kubectl-eventcenter"));
+    let folder = plugin.parent().expect("a folder").display();
+    let path = format!("{folder}:{}", std::env::var("PATH").unwrap_or_default());
+    let kubectl = |words: &[&str]| {
+        let mut command = desk.command(&desk.0.stage.kubectl, words);
+        said(&command.env("PATH", &path).output().expect("it runs"))
+    };
+    let (code, out, err) = kubectl(&["eventcenter", "pending", "-n", &desk.0.namespace]);
+    assert!(code == 0 && out.contains("eventtopic/orders"), "{out}{err}");
+    let (code, out, _) = kubectl(&["eventcenter", "diff", "etopic/orders", "-n", &desk.0.namespace]);
+    assert!(code == 1 && out.contains("kubectl eventcenter approve EventTopic orders"), "{out}");
+    let (code, out, _) = kubectl(&["eventcenter", "approve", "--help"]);
+    assert!(
+        code == 0 && out.contains("Usage: kubectl eventcenter approve") && !out.contains("eventctl"),
+        "{out}"
+    );
+    let (code, _, err) = kubectl(&["eventcenter", "diff", "etopic/nothing", "-n", &desk.0.namespace]);
+    assert!(code == 2 && err.contains("kubectl eventcenter: there is no EventTopic nothing"), "{err}");
+}
+
+#[tokio::test]
+async fn the_namespace_is_that_of_the_context() {
+    let desk = Desk::new("context").await;
+    desk.waiting("orders", "partitions: 6").await;
+    let admin = std::fs::read_to_string(&desk.0.stage.kubeconfig).expect("a kubeconfig");
+    let mut kubeconfig: Value = serde_yaml::from_str(&admin).expect("a kubeconfig");
+    let mut context = kubeconfig["contexts"][0].clone();
+    context["name"] = json!("here");
+    context["context"]["namespace"] = json!(desk.0.namespace);
+    kubeconfig["contexts"].as_array_mut().expect("contexts").push(context);
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), kubeconfig.to_string()).expect("it is written");
+    let path = file.path().to_str().expect("a path");
+    let eventctl = |words: &[&str]| {
+        let mut command = desk.command(Path::new(env!("CARGO_BIN_EXE_eventctl")), words);
+        said(&command.env("KUBECONFIG", "/nowhere").output().expect("it runs"))
+    };
+    let (code, out, err) = eventctl(&["pending", "--kubeconfig", path, "--context", "here"]);
+    assert!(code == 0 && out.contains("eventtopic/orders"), "{out}{err}");
+    let (code, out, _) = eventctl(&["pending", "--kubeconfig", path]);
+    assert!(code == 0 && !out.contains(&desk.0.namespace), "{out}");
+    let (code, _, err) = eventctl(&["pending", "--kubeconfig", path, "--context", "elsewhere"]);
+    assert!(code == 2 && err.contains("--context") && err.contains("elsewhere"), "{err}");
+    let (code, _, err) = eventctl(&["pending"]);
+    assert!(code == 2 && err.contains("KUBECONFIG"), "{err}");
+}

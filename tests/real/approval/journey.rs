@@ -1,0 +1,141 @@
+//! People who ask and approve by `eventctl`, with webhook, operator and Kafka: from the change to what Kafka has.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::team::Team;
+
+/// The exit code, and what was written to standard output and standard error.
+type Said = (i32, String, String);
+
+/// The groups of somebody who asks, and of somebody who approves.
+const ASKS: &[&str] = &["requesters"];
+const APPROVES: &[&str] = &["approvers", "may-approve"];
+
+impl Team {
+    /// Runs a program as somebody in groups of this tenant's.
+    fn run(&self, mut command: Command, who: &str, groups: &[&str], words: &[&str]) -> Said {
+        command.env("KUBECONFIG", &self.t.stage.kubeconfig).args(words);
+        command.args(["-n", &self.t.namespace, "--as", who]);
+        for group in groups {
+            command.args(["--as-group", &self.group(group)]);
+        }
+        let output = command.stdin(std::process::Stdio::null()).output().expect("it runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+    }
+
+    fn eventctl(&self, who: &str, groups: &[&str], words: &[&str]) -> Said {
+        self.run(Command::new(env!("CARGO_BIN_EXE_eventctl")), who, groups, words)
+    }
+
+    /// `kubectl apply` of an EventTopic, in the way that keeps what was applied before in an annotation.
+    fn apply(&self, who: &str, groups: &[&str], manifest: &Value) -> Said {
+        let file = tempfile::NamedTempFile::with_suffix(".yaml").expect("a file");
+        std::fs::write(file.path(), manifest.to_string()).expect("it is written");
+        let path = file.path().to_str().expect("a path");
+        self.run(self.t.stage.kubectl().command(), who, groups, &["apply", "-f", path])
+    }
+}
+
+const HOLD: &str = "{rules: [{changes: [AddPartitions, ReduceRetention, Delete], groups: [GROUP]}]}";
+
+#[tokio::test]
+async fn a_change_is_asked_for_looked_at_and_approved() {
+    let team = Team::new("journey", HOLD).await;
+    let manifest = |partitions: i32| {
+        team.t.manifest("orders", &format!("{{partitions: {partitions}, owner: {{team: a}}}}"))
+    };
+    let (code, _, err) = team.apply("alice", ASKS, &manifest(1));
+    assert_eq!((code, err.as_str()), (0, ""), "making a topic is free");
+    team.t.ready("orders").await;
+    let (code, _, err) = team.apply("alice", ASKS, &manifest(3));
+    assert!(code == 0 && err.contains("eventctl approve EventTopic orders"), "{err}");
+    team.t.condition("orders", "Ready=False AwaitingApproval").await;
+
+    let (_, out, _) = team.eventctl("bob", APPROVES, &["pending"]);
+    assert!(
+        out.contains("eventtopic/orders") && out.contains("AddPartitions") && out.contains("alice"),
+        "{out}"
+    );
+    let (code, out, err) = team.eventctl("bob", APPROVES, &["diff", "etopic/orders"]);
+    assert_eq!((code, err.as_str()), (1, ""), "{out}");
+    assert!(out.contains("  partitions: 1 -> 3\n"), "{out}");
+
+    // Nobody approves what they asked for, whatever groups they are in, and is told so in the webhook's words.
+    let (code, _, err) =
+        team.eventctl("alice", &[ASKS, APPROVES].concat(), &["approve", "etopic/orders", "--yes"]);
+    assert_eq!(code, 1, "{err}");
+    assert!(err.starts_with("eventctl: ApprovalNotAllowed: alice has asked for this change"), "{err}");
+    let (code, _, err) = team.eventctl("carol", &["may-approve"], &["approve", "etopic/orders", "--yes"]);
+    assert!(code == 1 && err.contains("ApprovalNotAllowed: carol is in none of the groups"), "{err}");
+
+    let (code, out, err) =
+        team.eventctl("bob", APPROVES, &["approve", "etopic/orders", "--yes", "--wait", "1m"]);
+    assert_eq!((code, out.as_str()), (0, "EventTopic orders approved: it is in force\n"), "{err}");
+    team.t.in_kafka("orders", "grown", |topic| topic.partitions == 3).await;
+    let (_, out, _) = team.eventctl("bob", APPROVES, &["approvals", "etopic/orders"]);
+    assert!(out.contains("bob") && out.contains("Approve"), "{out}");
+    let (code, out, _) = team.eventctl("bob", APPROVES, &["diff", "etopic/orders"]);
+    assert!(code == 0 && out.contains("nothing waits for approval"), "{out}");
+}
+
+#[tokio::test]
+async fn a_change_is_rejected_and_withdrawn() {
+    let team = Team::new("reject", HOLD).await;
+    team.apply("alice", ASKS, &team.t.manifest("orders", "{partitions: 1, retention: {time: 7d}}"));
+    team.t.ready("orders").await;
+    team.apply("alice", ASKS, &team.t.manifest("orders", "{partitions: 3, retention: {time: 1d}}"));
+    let words = ["reject", "etopic/orders", "--yes", "--wait", "1m", "--comment", "too short"];
+    let (code, out, err) = team.eventctl("bob", APPROVES, &words);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert_eq!(out, "EventTopic orders rejected: it is held until it becomes another one\n");
+    let (_, out, _) = team.eventctl("alice", ASKS, &["diff", "etopic/orders"]);
+    assert!(out.contains("rejected by:  bob: too short"), "{out}");
+
+    let asks = [ASKS, APPROVES].concat();
+    let (code, out, err) = team.eventctl("alice", &asks, &["withdraw", "etopic/orders", "--yes"]);
+    assert_eq!(code, 0, "{out}{err}");
+    let topic = team.t.ready("orders").await;
+    assert_eq!(topic.spec.partitions, 1);
+    assert!(topic.status.is_some_and(|status| status.pending.is_none()));
+}
+
+#[tokio::test]
+async fn a_manifest_is_approved_before_it_is_applied() {
+    let team = Team::new("ahead", "{mode: Deny, rules: [{changes: [Any], groups: [GROUP]}]}").await;
+    let manifest = team.t.manifest("orders", "retention: {time: 7d}");
+    let file = tempfile::NamedTempFile::with_suffix(".yaml").expect("a file");
+    std::fs::write(file.path(), manifest.to_string()).expect("it is written");
+    let path = file.path().to_str().expect("a path");
+    let (code, _, err) = team.apply("alice", ASKS, &manifest);
+    assert!(code == 1 && err.contains("AwaitingApproval"), "{err}");
+
+    let (code, theirs, err) = team.eventctl("alice", ASKS, &["diff", "-f", path]);
+    assert_eq!((code, err.as_str()), (1, ""), "{theirs}");
+    let (code, out, _) = team.eventctl("bob", APPROVES, &["diff", "-f", path]);
+    assert_eq!((code, &out), (1, &theirs), "whoever may write it or not sees the same");
+    let (code, out, err) = team.eventctl("bob", APPROVES, &["approve", "-f", path, "--yes"]);
+    assert_eq!(code, 0, "{out}{err}");
+    let (code, _, err) = team.apply("alice", ASKS, &manifest);
+    assert_eq!(code, 0, "{err}");
+    team.t.ready("orders").await;
+}
+
+#[tokio::test]
+async fn a_deletion_is_approved() {
+    let team = Team::new("deletion", HOLD).await;
+    team.apply("alice", ASKS, &team.t.manifest("orders", "deletionPolicy: Delete"));
+    team.t.ready("orders").await;
+    let delete = ["delete", "eventtopic", "orders", "--wait=false"];
+    let (code, _, err) = team.run(team.t.stage.kubectl().command(), "alice", ASKS, &delete);
+    assert!(code == 1 && err.contains("AwaitingApproval"), "{err}");
+    let words = ["approve", "etopic/orders", "--action", "Delete", "--yes"];
+    let (code, out, err) = team.eventctl("bob", APPROVES, &words);
+    assert!(code == 0 && out.contains("it can be deleted"), "{out}{err}");
+    let (code, _, err) = team.run(team.t.stage.kubectl().command(), "alice", ASKS, &delete);
+    assert_eq!(code, 0, "{err}");
+    team.t.gone("orders").await;
+    team.t.deleted("orders").await;
+}
