@@ -156,4 +156,13 @@ pub struct Approver {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1024))]
     pub groups: Vec<String>,
+    /// Whether Kubernetes' RBAC gave the verb `approve` to this name and these groups alone. Then it is asked again
+    /// before the change takes effect: somebody who has lost the right since has not approved.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub revocable: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }

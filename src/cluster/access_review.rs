@@ -23,7 +23,31 @@ pub struct Somebody<'a> {
     pub extra: &'a BTreeMap<String, Vec<String>>,
 }
 
+/// What everybody is in whom the API server knows.
+const AUTHENTICATED: &str = "system:authenticated";
+
 impl Cluster {
+    /// Whether a name in these groups alone is allowed a verb on one resource of a kind.
+    ///
+    /// # Errors
+    /// As [`Self::is_allowed`].
+    pub async fn is_allowed_by_these<K>(
+        &self,
+        username: &str,
+        groups: &[String],
+        verb: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<bool, WriteError>
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let groups = [groups, &[AUTHENTICATED.to_owned()]].concat();
+        let extra = BTreeMap::new();
+        let somebody = Somebody { username, uid: None, groups: &groups, extra: &extra };
+        self.is_allowed::<K>(somebody, verb, namespace, name).await
+    }
+
     /// Whether somebody is allowed a verb on one resource of a kind.
     ///
     /// # Errors

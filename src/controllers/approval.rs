@@ -13,8 +13,8 @@ use kube::runtime::watcher::Event;
 use tokio::sync::watch;
 
 use super::{Context, Watched};
-use crate::api::{ChangeApproval, EventTopic};
-use crate::cluster::{Cluster, Sealer, Seals};
+use crate::api::{APPROVE, Approver, ChangeApproval, Decision, EventTopic};
+use crate::cluster::{Cluster, Sealer, Seals, WriteError};
 use crate::domain::approval::gate::Voice;
 use crate::domain::approval::{PublicKeys, Record, SigningKey, Subject};
 use crate::domain::topic::claim::Resource;
@@ -147,6 +147,29 @@ impl Approvals {
     fn noted(&self) -> MutexGuard<'_, HashMap<String, Record>> {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Leaves out the approvals of those who have lost the right to approve since, as far as RBAC gave it to their name
+/// and the groups that are known of them.
+pub(super) async fn without_revoked(
+    voices: Vec<Voice>,
+    subject: &Subject,
+    cluster: &Cluster,
+) -> Result<Vec<Voice>, WriteError> {
+    let Subject { namespace, name, .. } = subject;
+    let mut kept = Vec::with_capacity(voices.len());
+    for voice in voices {
+        let Approver { username, groups, revocable } = &voice.approver;
+        let is_lost = *revocable
+            && voice.decision == Decision::Approve
+            && !cluster.is_allowed_by_these::<EventTopic>(username, groups, APPROVE, namespace, name).await?;
+        if is_lost {
+            tracing::info!(username, "has lost the right to approve, so the approval does not count");
+        } else {
+            kept.push(voice);
+        }
+    }
+    Ok(kept)
 }
 
 /// The controllers' key. Without it nothing can be noted as in force, so nothing begins before it is there.

@@ -61,13 +61,26 @@ pub(super) async fn complete(
     seen: &Seen<'_>,
     this: &Reviewer,
 ) -> Result<Patch, Refusal> {
-    let topic = target(approval, seen.namespace, this).await?;
-    Ok(Patch(sealed(approval, topic.as_ref(), seen)))
+    let (username, groups) = (seen.user.username.clone(), seen.rules.of_interest(&seen.user.groups));
+    let name = &approval.spec.target.name;
+    let (topic, revocable) = tokio::join!(
+        target(approval, seen.namespace, this),
+        this.cluster.is_allowed_by_these::<EventTopic>(&username, &groups, APPROVE, seen.namespace, name),
+    );
+    let revocable = revocable.map_err(|error| {
+        tracing::warn!(%error, "what somebody is allowed cannot be asked");
+        unknown()
+    })?;
+    let approver = Approver { username, groups, revocable };
+    Ok(Patch(sealed(approval, topic?.as_ref(), approver, seen)))
 }
 
-fn sealed(approval: &ChangeApproval, topic: Option<&EventTopic>, seen: &Seen<'_>) -> Vec<PatchOperation> {
-    let approver =
-        Approver { username: seen.user.username.clone(), groups: seen.rules.of_interest(&seen.user.groups) };
+fn sealed(
+    approval: &ChangeApproval,
+    topic: Option<&EventTopic>,
+    approver: Approver,
+    seen: &Seen<'_>,
+) -> Vec<PatchOperation> {
     // Kubernetes' times end at the microsecond at most, and so does this for readers.
     let at = Timestamp::from_millisecond(seen.now.as_millisecond()).unwrap_or(seen.now);
     let mut stored = approval.clone();
@@ -225,6 +238,7 @@ mod tests {
         let user = User { username: "alice".into(), groups: vec!["a".into(), "z".into()], ..User::default() };
         let now = "2026-01-01T00:00:00.123456789Z".parse().expect("a time");
         let seen = Seen { namespace: "shop", user: &user, rules: &rules, key: &key, now };
+        let approver = Approver { username: "alice".into(), groups: vec!["a".into()], revocable: true };
         let topic = topic("{}");
         let given = ["{}", "{approver: {username: bob, groups: [a]}, at: '2020-01-01T00:00:00Z', seal: x}"];
         for spec in given {
@@ -241,7 +255,8 @@ mod tests {
                     approval["spec"]["decision"] = json!("Approve");
                     let typed: ChangeApproval =
                         serde_json::from_value(approval.clone()).expect("an approval");
-                    json_patch::patch(&mut approval, &Patch(sealed(&typed, topic, &seen))).expect("it fits");
+                    json_patch::patch(&mut approval, &Patch(sealed(&typed, topic, approver.clone(), &seen)))
+                        .expect("it fits");
                     let stored: ChangeApproval = serde_json::from_value(approval).expect("an approval");
                     let subject = as_target(&stored, "shop", topic, &seals).subject;
                     let voice = is_sealed(&stored, &subject, &user, &rules, &seals).expect("it is sealed");

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::super::Context;
+use super::super::approval::without_revoked;
 use super::super::connections::Reach;
 use super::super::report::write;
 use super::{visit, wake};
@@ -100,7 +101,7 @@ async fn governed<'t>(
     tenant: &TenantFacts,
     context: &Context,
 ) -> Result<Course<'t>, WriteError> {
-    let asked = Asked::of(topic, &tenant.approval, context);
+    let mut asked = Asked::of(topic, &tenant.approval, context);
     let in_force = asked.in_force(context).await?;
     let standing = |consent, record| Standing { consent, record, ..Standing::unasked(topic) };
     if let InForce::Declared(record) = in_force {
@@ -121,7 +122,7 @@ async fn governed<'t>(
         InForce::Before(record, _) => Some(record.clone()),
         _ => None,
     };
-    match (asked.gate(ApprovalAction::Apply, &changes), existing) {
+    match (asked.decide(ApprovalAction::Apply, &changes, context).await?, existing) {
         (Gate::Open(opened), Look::Has(_)) => {
             let decided = asked.decided(&opened);
             let live = Live { hash: asked.hash, opened, changes, decided };
@@ -259,6 +260,23 @@ impl<'a> Asked<'a> {
                 Ok(kept.iter().any(|name| *name != this))
             }
         }
+    }
+
+    /// Whether a change may take effect. If it may because people have approved it, they have to have the right to
+    /// do so still, as far as that can be asked without their other groups.
+    async fn decide(
+        &mut self,
+        action: ApprovalAction,
+        changes: &BTreeSet<GovernedChange>,
+        context: &Context,
+    ) -> Result<Gate, WriteError> {
+        let gate = self.gate(action, changes);
+        if !matches!(gate, Gate::Open(Opened::Approved(_))) {
+            return Ok(gate);
+        }
+        let voices = std::mem::take(&mut self.voices);
+        self.voices = without_revoked(voices, &self.subject, &context.cluster).await?;
+        Ok(self.gate(action, changes))
     }
 
     fn gate(&self, action: ApprovalAction, changes: &BTreeSet<GovernedChange>) -> Gate {
@@ -420,7 +438,7 @@ pub(super) async fn going<'t>(
     };
     asked.of_deletion();
     let changes = BTreeSet::from([GovernedChange::Delete]);
-    Ok(match asked.gate(ApprovalAction::Delete, &changes) {
+    Ok(match asked.decide(ApprovalAction::Delete, &changes, context).await? {
         Gate::Open(opened) => {
             let decided = asked.decided(&opened);
             let live = Live { hash: asked.hash, opened, changes, decided };

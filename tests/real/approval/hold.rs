@@ -306,6 +306,64 @@ async fn two_people_are_two_people() {
     assert!(has(&s.t.get("orders").await, "Approved=True"));
 }
 
+/// Who has approved and may approve no more when it is decided has not approved; the same approval counts while the
+/// right is there.
+#[tokio::test]
+async fn who_loses_the_right_to_approve_before_it_is_decided_has_not_approved() {
+    let s = Shop::new("rules: [{changes: [Any], approvals: 2, groups: [approvers]}]").await;
+    let roles = |verbs: &[&str]| {
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+            "metadata": {"name": "deciding", "namespace": s.t.namespace},
+            "rules": [{"apiGroups": ["eventcenter.io"], "resources": ["eventtopics"], "verbs": verbs}],
+        })
+    };
+    s.t.apply(&roles(&["get", "approve"])).await;
+    s.t.apply(&json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+        "metadata": {"name": "deciding", "namespace": s.t.namespace},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "deciding"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "bob"}],
+    }))
+    .await;
+    let revocable = |by| Deciding { revocable: true, ..Deciding::approve(by) };
+    // RBAC is answered from what the API server has in memory, which is a moment behind.
+    let bob_may = async |wanted: bool| {
+        let asked = ["auth", "can-i", "approve", "eventtopics.eventcenter.io/orders", "--as=bob"];
+        let seen = until(async || match s.t.kubectl(&asked).is_ok() {
+            answer if answer == wanted => Ok(()),
+            answer => Err(format!("{answer}")),
+        });
+        seen.await.expect("RBAC becomes what is declared");
+    };
+    bob_may(true).await;
+    s.ask("orders", "{}").await;
+    s.waits("orders").await;
+    s.decide("orders", revocable("bob")).await;
+    s.counts("orders", "1/2").await;
+    s.t.apply(&roles(&["get"])).await;
+    bob_may(false).await;
+    s.approve("orders", "carol").await;
+    // Carol has been heard, and Bob no more.
+    s.t.wait("orders", "held without bob", |topic| {
+        pending(topic)["approvals"] == "1/2" && !has(topic, "Approved=True")
+    })
+    .await;
+    s.approve("orders", "erin").await;
+    s.t.ready("orders").await;
+    s.t.event("orders", "Approved", "carol, erin").await;
+    // With the right it would have been enough.
+    s.t.apply(&roles(&["get", "approve"])).await;
+    bob_may(true).await;
+    s.ask("payments", "{}").await;
+    s.waits("payments").await;
+    s.decide("payments", revocable("bob")).await;
+    s.counts("payments", "1/2").await;
+    s.approve("payments", "carol").await;
+    s.t.ready("payments").await;
+    s.t.event("payments", "Approved", "bob, carol").await;
+}
+
 #[tokio::test]
 async fn an_approval_that_is_taken_back_or_lapses_counts_no_more() {
     let s = Shop::new("{validFor: 4s, rules: [{changes: [Any], approvals: 2, groups: [approvers]}]}").await;

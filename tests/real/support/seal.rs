@@ -38,6 +38,8 @@ pub(crate) struct Deciding<'a> {
     pub(crate) decision: Decision,
     /// Why.
     pub(crate) comment: Option<&'a str>,
+    /// Whether RBAC gave the right to this name and these groups alone.
+    pub(crate) revocable: bool,
 }
 
 impl<'a> Deciding<'a> {
@@ -49,6 +51,7 @@ impl<'a> Deciding<'a> {
             action: ApprovalAction::Apply,
             decision: Decision::Approve,
             comment: None,
+            revocable: false,
         }
     }
 }
@@ -156,10 +159,11 @@ impl Witness {
 
     /// A sealed decision on a topic as it is given.
     pub(crate) fn decision(&self, topic: &EventTopic, deciding: Deciding<'_>) -> ChangeApproval {
-        let Deciding { by, groups, action, decision, comment } = deciding;
+        let Deciding { by, groups, action, decision, comment, revocable } = deciding;
         let approver = Approver {
             username: by.to_owned(),
             groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+            revocable,
         };
         let at = now();
         let target = ApprovalTarget {

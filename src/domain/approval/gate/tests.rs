@@ -58,14 +58,17 @@ fn approval(by: &str) -> Voice {
         action: ApprovalAction::Apply,
         hash: hash("new").to_string(),
         decision: Decision::Approve,
-        approver: Approver { username: by.into(), groups: groups(&["approvers"]) },
+        approver: Approver { username: by.into(), groups: groups(&["approvers"]), revocable: false },
         at: at(-3600),
         comment: None,
     }
 }
 
 fn of_groups(by: &str, names: &[&str]) -> Voice {
-    Voice { approver: Approver { username: by.into(), groups: groups(names) }, ..approval(by) }
+    Voice {
+        approver: Approver { username: by.into(), groups: groups(names), revocable: false },
+        ..approval(by)
+    }
 }
 
 fn rejection(by: &str, comment: &str) -> Voice {
@@ -611,7 +614,7 @@ fn stored(by: &str) -> ChangeApproval {
         spec_hash: hash("new").to_string(),
         decision: Decision::Approve,
         comment: Some("fine".into()),
-        approver: Some(Approver { username: by.into(), groups: groups(&["approvers"]) }),
+        approver: Some(Approver { username: by.into(), groups: groups(&["approvers"]), revocable: false }),
         at: Some(at(-3600)),
         seal: None,
     };
