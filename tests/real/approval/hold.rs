@@ -366,7 +366,7 @@ async fn who_loses_the_right_to_approve_before_it_is_decided_has_not_approved() 
 
 #[tokio::test]
 async fn an_approval_that_is_taken_back_or_lapses_counts_no_more() {
-    let s = Shop::new("{validFor: 4s, rules: [{changes: [Any], approvals: 2, groups: [approvers]}]}").await;
+    let s = Shop::new("{validFor: 12s, rules: [{changes: [Any], approvals: 2, groups: [approvers]}]}").await;
     s.ask("orders", "{}").await;
     s.waits("orders").await;
     let given = s.approve("orders", "bob").await;
