@@ -13,9 +13,6 @@ use crate::domain::topic::status::IN_SYNC;
 /// Whether everything that is declared is approved. Absent where no rule is about the resource.
 pub const APPROVED: &str = "Approved";
 
-/// The most lines of a difference that a status has.
-const MOST_LINES: usize = 50;
-
 /// How a resource stands with approvals.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Consent {
@@ -53,7 +50,7 @@ pub struct Waiting<'a> {
     pub held: &'a Held,
     /// Who has asked.
     pub request: Option<&'a Request>,
-    /// What would change, a line each.
+    /// What would change, a line each; no more than people read.
     pub diff: &'a [String],
     /// Why it is not known what is in force.
     pub lost: Option<&'a str>,
@@ -80,7 +77,7 @@ impl Waiting<'_> {
             approvals: self.approvals(),
             missing: held.missing.clone(),
             rejected: held.rejected.clone(),
-            diff: self.diff.iter().take(MOST_LINES).cloned().collect(),
+            diff: self.diff.to_vec(),
             approve_with: Some(approve_with(subject, action, hash)),
         };
         Withheld { pending, refusal: self.refusal(), lapses: held.lapses }
@@ -282,6 +279,27 @@ mod tests {
 
     fn check(held: &Held, action: ApprovalAction, lost: Option<&str>, expected: Expect) {
         expected.assert_eq(&told(held, action, lost).refusal.to_string());
+    }
+
+    #[test]
+    fn that_lines_are_left_out_is_said() {
+        let before = topic("{}");
+        let many: String = (0..60).map(|key| format!("key.{key}: 1, ")).collect();
+        let orders = topic(&format!("config: {{{many}}}"));
+        let (subject, hash) = (Subject::topic(&orders), SpecHash::of(&orders.spec));
+        let diff = crate::domain::approval::topic::difference(Some(&before.spec), &orders.spec);
+        let (held, action) = (held(&[]), ApprovalAction::Apply);
+        let waiting = Waiting {
+            subject: &subject,
+            action,
+            hash: &hash,
+            held: &held,
+            request: None,
+            diff: &diff,
+            lost: None,
+        };
+        let told = waiting.told(None, Timestamp::UNIX_EPOCH).pending.diff;
+        assert_eq!(told.last().map(String::as_str), Some("and 10 more"));
     }
 
     const ONE: &str = "ReduceRetention, AddPartitions: 1 more of group platform-approvers";
