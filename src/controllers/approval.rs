@@ -16,7 +16,7 @@ use super::{Context, Watched};
 use crate::api::{APPROVE, Approver, ChangeApproval, Decision, EventTopic};
 use crate::cluster::{Cluster, Sealer, Seals, WriteError};
 use crate::domain::approval::gate::Voice;
-use crate::domain::approval::{PublicKeys, Record, SigningKey, Subject};
+use crate::domain::approval::{PublicKeys, Record, SigningKey, SpecHash, Subject};
 use crate::domain::topic::claim::Resource;
 
 /// How long to wait before a key is asked for again.
@@ -100,8 +100,9 @@ impl Approvals {
         self.seals.read().unwrap_or_else(PoisonError::into_inner).webhook.clone()
     }
 
-    /// What was decided on a resource, as far as that is sealed.
-    pub(super) fn voices(&self, subject: &Subject, keys: &PublicKeys) -> Vec<Voice> {
+    /// What was decided on a content of a resource, as far as that is sealed. What was decided on others stays as long
+    /// as the resource does, and is not worth a signature's check each time.
+    pub(super) fn voices(&self, subject: &Subject, hash: &SpecHash, keys: &PublicKeys) -> Vec<Voice> {
         let target =
             Resource { namespace: subject.namespace.as_str().into(), name: subject.name.as_str().into() };
         let all: Vec<_> = self
@@ -110,7 +111,8 @@ impl Approvals {
             .get(&target)
             .map(|all| all.values().cloned().collect())
             .unwrap_or_default();
-        all.iter().filter_map(|approval| Voice::verified(approval, subject, keys)).collect()
+        let of_this = all.iter().filter(|approval| approval.spec.spec_hash == hash.as_str());
+        of_this.filter_map(|approval| Voice::verified(approval, subject, keys)).collect()
     }
 
     /// What is noted as in force: what the status says, or what this process has noted later. A status that was read

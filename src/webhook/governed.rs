@@ -13,20 +13,18 @@ use kube::ResourceExt;
 use super::request::User;
 use super::review::Reviewer;
 use crate::api::{
-    ApprovalAction, ApprovalMode, BREAK_GLASS, ChangeApproval, DeletionPolicy, EventTopic, EventTopicSpec,
-    GovernedChange, GovernedKind,
+    ApprovalAction, ApprovalMode, BREAK_GLASS, ChangeApproval, DeletionPolicy, EventTopic, GovernedChange,
+    GovernedKind,
 };
 use crate::cluster::Seals;
 use crate::domain::Refusal;
 use crate::domain::admission::{Change, Verdict};
 use crate::domain::approval::gate::{Facts, Held, Opened, Voice};
-use crate::domain::approval::pending::approve_with;
-use crate::domain::approval::record::{Traces, in_force};
-use crate::domain::approval::request::Asserted;
-use crate::domain::approval::{
-    Gate, InForce, Record, Request, Rules, SpecHash, Subject, gate, topic::touched,
-};
+use crate::domain::approval::pending::{approve_with, named};
+use crate::domain::approval::record::{Traces, in_force, kept};
+use crate::domain::approval::{Gate, InForce, Record, Request, Rules, SpecHash, Subject, gate};
 use crate::domain::topic::Observed;
+use crate::domain::topic::farewell::leaving;
 
 /// Answers a change by the rules of the tenant about approvals.
 pub(super) async fn change(change: &Change<'_, EventTopic>, user: &User, this: &Reviewer) -> Verdict {
@@ -90,16 +88,12 @@ impl Asking<'_> {
             return Ok(Verdict::default());
         }
         let hash = SpecHash::of(&new.spec);
-        let record = old.and_then(|old| Record::verified(old, &self.seals.controllers));
-        if record.is_some_and(|record| record.is_of(&hash)) {
+        let in_force = self.in_force(old, &hash).await?;
+        if matches!(in_force, InForce::Declared(_)) {
             return Ok(Verdict::default());
         }
-        let base = match old {
-            Some(old) => self.base(old).await?,
-            None => None,
-        };
-        let existing = old.filter(|_| base.is_none()).and_then(observed);
-        let changes = touched(base.as_ref(), &new.spec, existing.as_ref());
+        let existing = old.filter(|_| in_force.depends_on_kafka(&new.spec)).and_then(Observed::told);
+        let changes = in_force.touched(&new.spec, existing.as_ref());
         let subject = match old {
             // The API server (1.33) has counted this change already, and given a new resource its uid, before
             // validating webhooks are asked. Where one has not, it counts from what is stored.
@@ -143,30 +137,19 @@ impl Asking<'_> {
     }
 
     async fn to_delete(&self, old: &EventTopic, user: &User) -> Result<Verdict, Unread> {
-        // What was never in force has no data that could go with it.
-        let is_made = old.status.as_ref().is_some_and(|status| status.topic_name.is_some());
-        let base = self.base(old).await?;
-        let policy = base.as_ref().map_or(old.spec.deletion_policy, |base| base.deletion_policy);
-        if policy != DeletionPolicy::Delete || (base.is_none() && !is_made) {
+        let (subject, hash) = (Subject::topic(old), SpecHash::of(&old.spec));
+        let in_force = self.in_force(Some(old), &hash).await?;
+        if leaving(old, &in_force).spec.deletion_policy == DeletionPolicy::Retain {
             return Ok(Verdict::default());
         }
-        let (subject, hash) = (Subject::topic(old), SpecHash::of(&old.spec));
-        let asserted = Asserted {
-            hash: hash.to_string(),
-            uid: subject.uid.clone(),
-            generation: subject.generation,
-            requesters: vec![user.username.clone()],
-            authors: Vec::new(),
-            at: self.now,
-            break_glass: None,
-        };
-        let changes = BTreeSet::from([GovernedChange::Delete, GovernedChange::Any]);
+        let request = Request::of_deletion(&subject, &hash, Some(&user.username), self.now);
+        let changes = BTreeSet::from([GovernedChange::Delete]);
         let facts = Facts {
             subject: &subject,
             action: ApprovalAction::Delete,
             hash: &hash,
             changes: &changes,
-            request: Some(&Request { asserted, seal: String::new() }),
+            request: Some(&request),
             voices: &[],
             rules: self.rules,
             now: self.now,
@@ -190,32 +173,21 @@ impl Asking<'_> {
         Ok(gate(&Facts { voices: &voices, ..facts }))
     }
 
-    /// The declaration that is in force; none if none is, or if it is lost.
-    async fn base(&self, old: &EventTopic) -> Result<Option<EventTopicSpec>, Unread> {
-        let Some(record) = Record::verified(old, &self.seals.controllers) else { return Ok(None) };
-        let hash = SpecHash::of(&old.spec);
-        let stored = match &record.said().revision {
-            Some(revision) if !record.is_of(&hash) => self.this.cluster.approved(old, revision).await?,
-            _ => None,
+    /// What is in force of a resource that is to declare this content.
+    async fn in_force(&self, old: Option<&EventTopic>, hash: &SpecHash) -> Result<InForce, Unread> {
+        let Some(old) = old else { return Ok(InForce::Nothing) };
+        let record = Record::verified(old, &self.seals.controllers);
+        let stored = match &record {
+            Some(record) if record.is_of(hash) => None,
+            Some(record) if record.is_of(&SpecHash::of(&old.spec)) => Some(kept(&old.spec)),
+            Some(record) => match &record.said().revision {
+                Some(revision) => self.this.cluster.approved(old, revision).await?,
+                None => None,
+            },
+            None => None,
         };
-        let traces = Traces { record: Some(record), kept: stored.as_ref(), ..Traces::default() };
-        Ok(match in_force(old, &hash, traces) {
-            InForce::Declared(_) => Some(old.spec.clone()),
-            InForce::Before(_, base) => Some(*base),
-            InForce::Lost(_) | InForce::Nothing => None,
-        })
+        Ok(in_force(old, hash, Traces { record, kept: stored.as_ref(), ..Traces::default() }))
     }
-}
-
-/// What Kafka has by what the status says.
-fn observed(topic: &EventTopic) -> Option<Observed> {
-    let status = topic.status.as_ref().filter(|status| status.topic_name.is_some())?;
-    Some(Observed {
-        id: status.topic_id.clone().unwrap_or_default(),
-        partitions: status.partitions?,
-        replicas: status.replicas?,
-        config: status.config.clone(),
-    })
 }
 
 fn warned(warnings: Vec<String>) -> Verdict {
@@ -228,7 +200,7 @@ fn waiting(subject: &Subject, held: &Held, breaks_glass: bool) -> Vec<String> {
     let mut warnings = vec![format!(
         "{}: this waits for approval of {}; until then what was approved last stays in force",
         Reason::AwaitingApproval,
-        changes(held)
+        named(&held.changes)
     )];
     warnings.extend(held.missing.iter().map(|missing| format!("missing is {missing}")));
     warnings.push(format!("somebody else approves it by: eventctl approve {kind:?} {name} -n {namespace}"));
@@ -240,16 +212,14 @@ fn waiting(subject: &Subject, held: &Held, breaks_glass: bool) -> Vec<String> {
     warnings
 }
 
-fn changes(held: &Held) -> String {
-    let changes: Vec<String> = held.changes.iter().map(|change| format!("{change:?}")).collect();
-    changes.join(", ")
-}
-
 fn denied(subject: &Subject, hash: &SpecHash, action: ApprovalAction, held: &Held) -> Refusal {
     let Subject { kind, namespace, name, .. } = subject;
     let what = match action {
         ApprovalAction::Apply => {
-            format!("spec: {} of {kind:?} {name} has to be approved before it is stored", changes(held))
+            format!(
+                "spec: {} of {kind:?} {name} has to be approved before it is stored",
+                named(&held.changes)
+            )
         }
         ApprovalAction::Delete => format!(
             "spec.deletionPolicy: data of {kind:?} {name} is deleted with it, which has to be approved before; or set \

@@ -2,6 +2,7 @@
 //!
 //! Whatever goes wrong is a refusal. What is not known is not allowed.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,7 +73,7 @@ impl Reviewer {
             return Err(NotAReview(format!("{} {}", review.types.api_version, review.types.kind)));
         }
         let request = review.request.ok_or_else(|| NotAReview("there is no request".into()))?;
-        let by = if request.dry_run { self.rehearsing() } else { self.clone() };
+        let by = if request.dry_run { Cow::Owned(self.rehearsing()) } else { Cow::Borrowed(self) };
         let outcome = match task {
             Task::Validate => by.validate(&request).await,
             Task::Mutate => complete::complete(&request, &by).await,

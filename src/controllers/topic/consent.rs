@@ -20,7 +20,6 @@ use crate::cluster::{Note, NoteKind, StoredRevision, WriteError};
 use crate::domain::approval::gate::{Facts, Held, Opened, Voice};
 use crate::domain::approval::pending::{Waiting, Withheld, named};
 use crate::domain::approval::record::{Traces, in_force, kept, revision_name};
-use crate::domain::approval::request::Asserted;
 use crate::domain::approval::{
     Consent, Gate, InForce, Record, Request, Rules, SpecHash, Subject, gate, topic,
 };
@@ -219,7 +218,7 @@ impl<'a> Asked<'a> {
             true => {
                 let keys = context.approvals.webhook();
                 let request = Request::verified(topic, &subject, &hash, &keys);
-                (request, context.approvals.voices(&subject, &keys))
+                (request, context.approvals.voices(&subject, &hash, &keys))
             }
             false => (None, Vec::new()),
         };
@@ -295,11 +294,10 @@ impl<'a> Asked<'a> {
     /// When the decision was made that was the last one missing.
     fn decided(&self, opened: &Opened) -> Option<Timestamp> {
         let Opened::Approved(people) = opened else { return None };
-        let theirs = self.voices.iter().filter(|voice| {
-            voice.hash == self.hash.as_str()
-                && voice.decision == Decision::Approve
-                && people.contains(&voice.approver.username)
-        });
+        let theirs = self
+            .voices
+            .iter()
+            .filter(|voice| voice.decision == Decision::Approve && people.contains(&voice.approver.username));
         theirs.map(|voice| voice.at).max()
     }
 }
@@ -452,25 +450,13 @@ impl Asked<'_> {
     /// Whoever asked for the deletion is known to the webhook only, which has held it against who approved it. When
     /// Kubernetes notes that a resource is to be deleted it counts that as a new generation, and the content stays.
     fn of_deletion(&mut self) {
-        let (generation, hash) = (self.subject.generation, self.hash.as_str());
+        let generation = self.subject.generation;
         for voice in &mut self.voices {
-            let just_before = voice.generation == generation - 1 && voice.hash == hash;
-            if voice.action == ApprovalAction::Delete && just_before {
+            if voice.action == ApprovalAction::Delete && voice.generation == generation - 1 {
                 voice.generation = generation;
             }
         }
-        self.request = Some(Request {
-            asserted: Asserted {
-                hash: self.hash.to_string(),
-                uid: self.subject.uid.clone(),
-                generation: self.subject.generation,
-                requesters: Vec::new(),
-                authors: Vec::new(),
-                at: self.now,
-                break_glass: None,
-            },
-            seal: String::new(),
-        });
+        self.request = Some(Request::of_deletion(&self.subject, &self.hash, None, self.now));
     }
 
     fn waits_to_go(&self, held: &Held, identity: &Identity) -> Withheld {

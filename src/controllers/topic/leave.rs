@@ -34,6 +34,9 @@ pub(super) async fn leave(topic: &EventTopic, context: &Context) -> Ended {
         }
     };
     let (topic, standing) = (&*topic, Standing::unasked(&topic));
+    let stays = async |refusal, stalled| {
+        report::report(topic, &Outcome::Failed { refusal, stalled }, None, &standing, context).await
+    };
     let parting = context.world.now().parting(topic);
     match parting {
         Parting::Nothing => {}
@@ -44,15 +47,7 @@ pub(super) async fn leave(topic: &EventTopic, context: &Context) -> Ended {
                      let the resource go and leave topic and ACLs in Kafka",
                     identity.topic, refusal.message
                 );
-                let refusal = Refusal { message, ..refusal };
-                return report::report(
-                    topic,
-                    &Outcome::Failed { refusal, stalled },
-                    None,
-                    &standing,
-                    context,
-                )
-                .await;
+                return stays(Refusal { message, ..refusal }, stalled).await;
             }
         }
         Parting::Keep(message) => {
@@ -80,15 +75,7 @@ pub(super) async fn leave(topic: &EventTopic, context: &Context) -> Ended {
                     "deleting Kafka topic {}: {}. Set spec.deletionPolicy: Retain to let the resource go and keep the topic",
                     identity.topic, refusal.message
                 );
-                let refusal = Refusal { message, ..refusal };
-                return report::report(
-                    topic,
-                    &Outcome::Failed { refusal, stalled },
-                    None,
-                    &standing,
-                    context,
-                )
-                .await;
+                return stays(Refusal { message, ..refusal }, stalled).await;
             }
         },
         Farewell::Release(why) => {

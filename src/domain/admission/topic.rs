@@ -54,18 +54,11 @@ fn judge(old: Option<&EventTopic>, new: &EventTopic, world: &World) -> Result<De
 /// What Kafka could not do, by what the status says that it has. Only a wish that is new is refused:
 /// somebody may have added partitions in Kafka, and then other fields can still be changed.
 fn impossible(old: Option<&EventTopic>, new: &EventTopic, declared: &Declared) -> Option<Refusal> {
-    let status = new.status.as_ref().filter(|status| status.topic_name.is_some())?;
     let wish = |topic: &EventTopic| (topic.spec.partitions, topic.spec.replicas);
     if old.is_some_and(|old| wish(old) == wish(new)) {
         return None;
     }
-    let observed = Observed {
-        partitions: status.partitions?,
-        replicas: status.replicas?,
-        config: status.config.clone(),
-        id: status.topic_id.clone().unwrap_or_default(),
-    };
-    plan(declared, Some(&observed), false, None).refusals.into_iter().next()
+    plan(declared, Some(&Observed::told(new)?), false, None).refusals.into_iter().next()
 }
 
 fn warnings(old: Option<&EventTopic>, new: &EventTopic, declared: &Declared) -> Vec<String> {

@@ -110,6 +110,22 @@ impl Request {
         (is_this_one && keys.verify(&statement(subject, asserted), &request.seal)).then_some(request)
     }
 
+    /// A request to delete what a resource declares. Kubernetes lets nobody write into what is deleted, so it is
+    /// sealed by nobody and stored nowhere: the webhook makes it for who deletes, the controllers for nobody.
+    #[must_use]
+    pub fn of_deletion(subject: &Subject, hash: &SpecHash, by: Option<&str>, at: Timestamp) -> Self {
+        let asserted = Asserted {
+            hash: hash.to_string(),
+            uid: subject.uid.clone(),
+            generation: subject.generation,
+            requesters: by.into_iter().map(String::from).collect(),
+            authors: Vec::new(),
+            at,
+            break_glass: None,
+        };
+        Self { asserted, seal: String::new() }
+    }
+
     /// The request that a resource carries, whoever wrote it.
     #[must_use]
     pub fn of(resource: &impl kube::Resource) -> Option<Self> {

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::{Rules, SigningKey, SpecHash, Subject};
+use super::request::Asserted;
+use super::{Request, Rules, SigningKey, SpecHash, Subject};
 use crate::api::GovernedKind;
 
 /// What a tenant declares as `spec.approval`.
@@ -39,4 +40,18 @@ pub(super) fn key(digit: char) -> SigningKey {
 
 pub(super) fn groups(names: &[&str]) -> Vec<String> {
     names.iter().map(ToString::to_string).collect()
+}
+
+/// What these have asked for and those have written: the content `new` of orders.
+pub(super) fn asked_by(requesters: &[&str], authors: &[&str]) -> Request {
+    let asserted = Asserted {
+        hash: hash("new").to_string(),
+        uid: Some("u1".into()),
+        generation: 3,
+        requesters: groups(requesters),
+        authors: groups(authors),
+        at: at(-7200),
+        break_glass: None,
+    };
+    Request { asserted, seal: String::new() }
 }

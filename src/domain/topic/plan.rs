@@ -6,7 +6,7 @@ use std::fmt;
 use eventcenter_sdk::Reason;
 
 use super::{Declared, value};
-use crate::api::{DriftAction, DriftPolicy};
+use crate::api::{DriftAction, DriftPolicy, EventTopic};
 use crate::domain::Refusal;
 
 /// What Kafka has under a topic's name.
@@ -20,6 +20,20 @@ pub struct Observed {
     pub replicas: i32,
     /// What is set on the topic itself; defaults are left out.
     pub config: BTreeMap<String, String>,
+}
+
+impl Observed {
+    /// What Kafka had when a resource's status was written; none if it had nothing.
+    #[must_use]
+    pub fn told(topic: &EventTopic) -> Option<Self> {
+        let status = topic.status.as_ref().filter(|status| status.topic_name.is_some())?;
+        Some(Self {
+            id: status.topic_id.clone().unwrap_or_default(),
+            partitions: status.partitions?,
+            replicas: status.replicas?,
+            config: status.config.clone(),
+        })
+    }
 }
 
 /// One change in Kafka.

@@ -386,6 +386,57 @@ async fn data_is_deleted_only_if_somebody_else_agrees() {
     assert_eq!(alice.ask_to_delete(&team.t.place("orders")).await.status, 200);
 }
 
+/// What waits for approval may keep data already: then nothing goes that somebody has to agree to.
+#[tokio::test]
+async fn a_deletion_that_keeps_the_data_needs_nobody() {
+    let team = Team::new("keeps", ANY).await;
+    let (alice, bob) = (team.approver("alice").await, team.approver("bob").await);
+    granted(&alice.ask(&team.t.manifest("orders", "deletionPolicy: Delete"), Way::Apply).await);
+    granted(&bob.create(&team.decision("orders", "Approve").await, "").await);
+    team.t.ready("orders").await;
+    refused(
+        &alice.ask_to_delete(&team.t.place("orders")).await,
+        Reason::AwaitingApproval,
+        "or set it to Retain, so that the data stays",
+    );
+    granted(&alice.ask(&team.t.manifest("orders", "deletionPolicy: Retain"), Way::Apply).await);
+    team.t.condition("orders", "Ready=False AwaitingApproval").await;
+    let answer = alice.ask_to_delete(&team.t.place("orders")).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    team.t.gone("orders").await;
+    assert!(team.t.kafka_topic("orders").await.is_some(), "its data stays");
+}
+
+/// Whoever approves while the content becomes another one has approved the one or nothing, and never the other.
+#[tokio::test]
+async fn an_approval_beside_a_change_is_never_of_the_change() {
+    let team = Team::new("race", ANY).await;
+    let (alice, bob) = (team.approver("alice").await, team.approver("bob").await);
+    let (mut stored, mut refused) = (0, 0);
+    for round in 0..10 {
+        let content = |n: i32| team.t.manifest("orders", &format!("description: content {round} {n}"));
+        granted(&alice.ask(&content(1), Way::Apply).await);
+        let decision = team.decision("orders", "Approve").await;
+        let other = content(2);
+        let (decided, changed) = tokio::join!(bob.create(&decision, ""), alice.ask(&other, Way::Apply));
+        granted(&changed);
+        match decided.status {
+            201 => stored += 1,
+            _ => {
+                assert!(decided.message().contains("ApprovalOutdated"), "{decided:?}");
+                refused += 1;
+            }
+        }
+        let waiting = team.t.condition("orders", "Ready=False AwaitingApproval").await;
+        let pending = waiting.status.and_then(|status| status.pending).expect("it waits");
+        assert_eq!(
+            (pending.hash, pending.approvals.as_str()),
+            (SpecHash::of(&waiting.spec).to_string(), "0/1")
+        );
+    }
+    println!("{stored} approvals were stored before the change, {refused} were outdated");
+}
+
 /// Kubernetes is asked like anybody else when it empties a namespace.
 #[tokio::test]
 async fn a_namespace_with_data_waits_until_it_is_nobodys() {

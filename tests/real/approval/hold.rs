@@ -365,6 +365,20 @@ async fn who_loses_the_right_to_approve_before_it_is_decided_has_not_approved() 
 }
 
 #[tokio::test]
+async fn a_group_that_is_taken_out_of_the_rules_takes_its_approvals_along() {
+    let mut s = Shop::new("rules: [{changes: [Any], approvals: 2, groups: [approvers, leads]}]").await;
+    s.ask("orders", "{}").await;
+    s.waits("orders").await;
+    s.approve("orders", "bob").await;
+    s.counts("orders", "1/2").await;
+    s.rule(Some("rules: [{changes: [Any], approvals: 2, groups: [leads]}]")).await;
+    s.counts("orders", "0/2").await;
+    s.decide("orders", Deciding { groups: &["leads"], ..Deciding::approve("carol") }).await;
+    s.counts("orders", "1/2").await;
+    assert_eq!(s.partitions("orders").await, None);
+}
+
+#[tokio::test]
 async fn an_approval_that_is_taken_back_or_lapses_counts_no_more() {
     let s = Shop::new("{validFor: 12s, rules: [{changes: [Any], approvals: 2, groups: [approvers]}]}").await;
     s.ask("orders", "{}").await;

@@ -2,8 +2,7 @@
 
 use super::*;
 use crate::api::{ApprovalTarget, ChangeApprovalSpec, GovernedKind};
-use crate::domain::approval::request::Asserted;
-use crate::domain::approval::testing::{at, groups, hash, key, orders, rules};
+use crate::domain::approval::testing::{asked_by, at, groups, hash, key, orders, rules};
 use expect_test::{Expect, expect};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -35,19 +34,6 @@ fn change(yaml: &str) -> Change {
         voices: Vec::new(),
         now: at(0),
     }
-}
-
-fn asked_by(requesters: &[&str], authors: &[&str]) -> Request {
-    let asserted = Asserted {
-        hash: hash("new").to_string(),
-        uid: Some("u1".into()),
-        generation: 3,
-        requesters: groups(requesters),
-        authors: groups(authors),
-        at: at(-7200),
-        break_glass: None,
-    };
-    Request { asserted, seal: String::new() }
 }
 
 /// An approval by somebody of the group approvers, an hour ago.

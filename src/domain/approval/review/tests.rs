@@ -2,8 +2,7 @@
 
 use super::*;
 use crate::api::{ApprovalTarget, ChangeApprovalSpec, Decision, GovernedKind};
-use crate::domain::approval::request::Asserted;
-use crate::domain::approval::testing::{at, groups, hash, orders, rules};
+use crate::domain::approval::testing::{asked_by, groups, hash, orders, rules};
 use expect_test::{Expect, expect};
 
 const RULES: &str = "{breakGlass: [oncall], robots: ['system:serviceaccount:ci:bot'], \
@@ -22,19 +21,6 @@ struct Case {
     hash: SpecHash,
 }
 
-fn asked_by(requesters: &[&str], authors: &[&str]) -> Option<Request> {
-    let asserted = Asserted {
-        hash: hash("new").to_string(),
-        uid: Some("u1".into()),
-        generation: 3,
-        requesters: groups(requesters),
-        authors: groups(authors),
-        at: at(-7200),
-        break_glass: None,
-    };
-    Some(Request { asserted, seal: String::new() })
-}
-
 /// The good case, after this was done to it.
 fn check(change: impl FnOnce(&mut Case), expected: Expect) {
     let mut case = Case {
@@ -42,7 +28,7 @@ fn check(change: impl FnOnce(&mut Case), expected: Expect) {
         target: Target {
             subject: orders(),
             hash: Some(hash("new")),
-            request: asked_by(&["alice"], &["Carol <carol@example.com>"]),
+            request: Some(asked_by(&["alice"], &["Carol <carol@example.com>"])),
         },
         username: "bob",
         groups: groups(&["approvers", "system:authenticated"]),
@@ -117,7 +103,7 @@ fn service_accounts_are_listed() {
     check(
         |case| {
             case.username = "system:serviceaccount:ci:bot";
-            case.target.request = asked_by(&["system:serviceaccount:ci:deployer"], &[]);
+            case.target.request = Some(asked_by(&["system:serviceaccount:ci:deployer"], &[]));
         },
         expect![
             "ApprovalNotAllowed: system:serviceaccount:ci:bot has asked for this change or written it (system:serviceaccount:ci:deployer): another person has to decide"
