@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use eventcenter_kafka_admin::AclFilter;
 
-use super::hold::{ONE, Shop};
+use super::shop::{ONE, Shop};
 use crate::support::{Stage, until};
 
 /// Waits until Kafka allows exactly these something about what belongs to the test.

@@ -8,19 +8,13 @@ use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
-use super::team::{Team, bind, printed};
+use super::team::{Team, bind, granted, printed};
 use crate::support::{Answer, Kube, Place, Way, refused, until};
 
 const ANY: &str = "{rules: [{changes: [Any], groups: [GROUP]}]}";
 
 fn stamps(topic: &EventTopic) -> [Option<String>; 2] {
     [REQUESTED_BY, REQUEST].map(|key| topic.annotations().get(key).cloned())
-}
-
-/// A request is answered with a success.
-#[track_caller]
-fn granted(answer: &Answer) {
-    assert!((200..300).contains(&answer.status), "{}", answer.message());
 }
 
 /// Replaces an object as it is now. The operator may write its status in between, and then it is another one.
@@ -369,44 +363,6 @@ async fn a_change_that_is_not_to_be_stored_is_approved_before() {
     );
 }
 
-#[tokio::test]
-async fn data_is_deleted_only_if_somebody_else_agrees() {
-    let team = Team::new("delete", "{rules: [{changes: [Delete], groups: [GROUP]}]}").await;
-    team.t.made("orders", "deletionPolicy: Delete").await;
-    team.t.made("kept", "{}").await;
-    let (alice, carol) = (team.approver("alice").await, team.approver("carol").await);
-    assert_eq!(alice.ask_to_delete(&team.t.place("kept")).await.status, 200, "its data stays");
-    let answer = alice.ask_to_delete(&team.t.place("orders")).await;
-    refused(&answer, Reason::AwaitingApproval, "or set it to Retain, so that the data stays");
-    let approval = printed(answer.message());
-    assert_eq!(approval["spec"]["action"], "Delete");
-    granted(&carol.create(&approval, "").await);
-    let answer = carol.ask_to_delete(&team.t.place("orders")).await;
-    refused(&answer, Reason::AwaitingApproval, "has to be approved before");
-    assert_eq!(alice.ask_to_delete(&team.t.place("orders")).await.status, 200);
-}
-
-/// What waits for approval may keep data already: then nothing goes that somebody has to agree to.
-#[tokio::test]
-async fn a_deletion_that_keeps_the_data_needs_nobody() {
-    let team = Team::new("keeps", ANY).await;
-    let (alice, bob) = (team.approver("alice").await, team.approver("bob").await);
-    granted(&alice.ask(&team.t.manifest("orders", "deletionPolicy: Delete"), Way::Apply).await);
-    granted(&bob.create(&team.decision("orders", "Approve").await, "").await);
-    team.t.ready("orders").await;
-    refused(
-        &alice.ask_to_delete(&team.t.place("orders")).await,
-        Reason::AwaitingApproval,
-        "or set it to Retain, so that the data stays",
-    );
-    granted(&alice.ask(&team.t.manifest("orders", "deletionPolicy: Retain"), Way::Apply).await);
-    team.t.condition("orders", "Ready=False AwaitingApproval").await;
-    let answer = alice.ask_to_delete(&team.t.place("orders")).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
-    team.t.gone("orders").await;
-    assert!(team.t.kafka_topic("orders").await.is_some(), "its data stays");
-}
-
 /// Whoever approves while the content becomes another one has approved the one or nothing, and never the other.
 #[tokio::test]
 async fn an_approval_beside_a_change_is_never_of_the_change() {
@@ -435,32 +391,6 @@ async fn an_approval_beside_a_change_is_never_of_the_change() {
         );
     }
     println!("{stored} approvals were stored before the change, {refused} were outdated");
-}
-
-/// Kubernetes is asked like anybody else when it empties a namespace.
-#[tokio::test]
-async fn a_namespace_with_data_waits_until_it_is_nobodys() {
-    let team = Team::new("goes", "{rules: [{changes: [Delete], groups: [GROUP]}]}").await;
-    team.t.made("orders", "deletionPolicy: Delete").await;
-    let metadata = json!({"name": team.t.namespace});
-    let namespace = Place::of(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}));
-    let approval = team.approval("orders", &"0".repeat(64), "Approve");
-    team.t.kube.delete(&namespace).await;
-    let told = until(async || {
-        let namespace: Value = team.t.kube.get(&namespace).await.unwrap_or_default();
-        let conditions = namespace["status"]["conditions"].to_string();
-        if conditions.contains("AwaitingApproval: spec.deletionPolicy") { Ok(()) } else { Err(conditions) }
-    });
-    told.await.expect("its conditions say why it does not go");
-    let answer = team.t.kube.create(&approval, "").await;
-    assert!(answer.message().contains("is being terminated"), "{}", answer.message());
-    team.t.tenant(json!({"namespaces": []})).await;
-    let gone = until(async || match team.t.kube.get::<Value>(&namespace).await {
-        None => Ok(()),
-        Some(left) => Err(left.to_string()),
-    });
-    gone.await.expect("it goes");
-    assert!(team.t.kafka_topic("orders").await.is_some(), "its data stays");
 }
 
 #[tokio::test]

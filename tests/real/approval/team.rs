@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::support::{Fixture, Kube, Stage, unique, until};
+use crate::support::{Answer, Fixture, Kube, Stage, unique, until};
 
 /// A tenant with rules, whose people's groups have names of this tenant's own.
 pub(crate) struct Team {
@@ -111,6 +111,12 @@ pub(crate) fn printed(message: &str) -> Value {
     let mut approval = crate::support::yaml(&message[start..]);
     approval["metadata"]["name"] = json!(format!("a-{}", unique()));
     approval
+}
+
+/// A request is answered with a success.
+#[track_caller]
+pub(crate) fn granted(answer: &Answer) {
+    assert!((200..300).contains(&answer.status), "{}", answer.message());
 }
 
 /// The roles of `dev/user-roles.yaml`.
