@@ -143,6 +143,18 @@ reasons! {
         "The change is understood but cannot be made to what exists, such as fewer partitions or another name."
     InvalidResource "INVALID_REQUEST" Refused http 400 rest 40001 retry false
         "A field breaks a rule; the message names the field, the rule and the remedy."
+    Unauthenticated "UNAUTHORIZED" Refused http 401 rest 40301 retry false
+        "Nobody knows who asks: there is no token, or Kubernetes does not accept it."
+    Forbidden "FORBIDDEN" Refused http 403 rest 40301 retry false
+        "Whoever asks has no right to see or do this; a role is missing."
+    NotFound "NOT_FOUND" Refused http 404 rest 40401 retry false
+        "There is nothing of this name, or not for whoever asks."
+    TooManyRequests "RATE_LIMITED" Failed http 429 rest 40301 retry true
+        "Whoever asks has asked too often just now."
+    AuditInconsistent "AUDIT_INCONSISTENT" Refused http 409 rest 40001 retry false
+        "The audit log is not what was signed before: somebody has changed it or put an older copy back."
+    AuditUnavailable "AUDIT_UNAVAILABLE" Failed http 503 rest 50001 retry true
+        "The audit log cannot be written or read just now, and nothing is done without it."
     ClusterUnavailable "CLUSTER_UNAVAILABLE" Failed http 503 rest 50001 retry true
         "The KafkaCluster exists, but the operator is not connected to it."
     KafkaUnavailable "QUEUE_UNAVAILABLE" Failed http 503 rest 50001 retry true
@@ -249,7 +261,7 @@ mod tests {
         for &reason in Reason::ALL {
             let expected = match reason.http_status() {
                 200 | 202 => 0,
-                403 => 40301,
+                401 | 403 | 429 => 40301,
                 404 => 40401,
                 400 | 409 | 422 => 40001,
                 500 | 502 | 503 => 50001,
@@ -271,7 +283,7 @@ mod tests {
                 }
                 ReasonClass::Failed => {
                     assert!(reason.is_failure() && reason.retryable(), "{reason}");
-                    assert!(reason.http_status() >= 500, "{reason}");
+                    assert!(reason.http_status() == 429 || reason.http_status() >= 500, "{reason}");
                 }
             }
         }

@@ -123,6 +123,14 @@ impl SigningKey {
         seal.split('.').nth(1) == Some(&self.id)
     }
 
+    /// Signs bytes that cannot be taken for a statement: those of a checkpoint, which begin with its origin.
+    #[must_use]
+    pub fn sign(&self, bytes: &[u8]) -> [u8; 64] {
+        let mut signature = [0; 64];
+        signature.copy_from_slice(self.pair.sign(bytes).as_ref());
+        signature
+    }
+
     /// Signs a statement.
     #[must_use]
     pub fn seal(&self, statement: &Statement<'_>) -> String {
@@ -177,7 +185,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
-    if !text.is_ascii() || !text.len().is_multiple_of(2) {
+    if !text.bytes().all(|byte| byte.is_ascii_hexdigit()) || !text.len().is_multiple_of(2) {
         return None;
     }
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()

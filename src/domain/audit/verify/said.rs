@@ -1,0 +1,92 @@
+//! What a record says of itself, read without copying: a log may have millions.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::Columns;
+
+/// What is compared. Other members are passed over.
+#[derive(Deserialize)]
+pub(super) struct Said<'a> {
+    #[serde(borrow)]
+    pub(super) id: Cow<'a, str>,
+    pub(super) seq: u64,
+    #[serde(borrow)]
+    pub(super) tenant: Cow<'a, str>,
+    time: Timestamp,
+    #[serde(borrow)]
+    actor: Actor<'a>,
+    #[serde(borrow)]
+    action: Cow<'a, str>,
+    #[serde(borrow)]
+    target: Option<Target<'a>>,
+    #[serde(borrow)]
+    outcome: Cow<'a, str>,
+    #[serde(borrow)]
+    completes: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Actor<'a> {
+    #[serde(borrow)]
+    user: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct Target<'a> {
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    namespace: Option<Text<'a>>,
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+}
+
+/// A text that is borrowed inside of an option too.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'a> Said<'a> {
+    pub(super) fn of(body: &'a [u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(body)
+    }
+
+    pub(super) fn columns(self) -> Columns {
+        let (kind, namespace, name) = match self.target {
+            Some(Target { kind, namespace, name }) => (Some(kind), namespace, Some(name)),
+            None => (None, None, None),
+        };
+        Columns {
+            id: self.id.into_owned(),
+            time: self.time.as_microsecond(),
+            actor: self.actor.user.into_owned(),
+            action: self.action.into_owned(),
+            kind: kind.map(Cow::into_owned),
+            namespace: namespace.map(|Text(namespace)| namespace.into_owned()),
+            name: name.map(Cow::into_owned),
+            outcome: self.outcome.into_owned(),
+            completes: self.completes.map(|Text(completes)| completes.into_owned()),
+        }
+    }
+
+    /// The first column that has another value.
+    pub(super) fn differs(&self, columns: &Columns) -> Option<&'static str> {
+        let target = self.target.as_ref();
+        let namespace = target.and_then(|target| target.namespace.as_ref());
+        let completes = self.completes.as_ref();
+        let compared = [
+            ("id", self.id == columns.id),
+            ("time", self.time.as_microsecond() == columns.time),
+            ("actor", self.actor.user == columns.actor),
+            ("action", self.action == columns.action),
+            ("kind", target.map(|target| &*target.kind) == columns.kind.as_deref()),
+            ("namespace", namespace.map(|text| &*text.0) == columns.namespace.as_deref()),
+            ("name", target.map(|target| &*target.name) == columns.name.as_deref()),
+            ("outcome", self.outcome == columns.outcome),
+            ("completes", completes.map(|text| &*text.0) == columns.completes.as_deref()),
+        ];
+        compared.into_iter().find(|(_, is_same)| !is_same).map(|(column, _)| column)
+    }
+}
