@@ -4,13 +4,14 @@
 //! Rooms, from the left to the right, where each names only what stands left of it:
 //!
 //! ```text
-//! sdk ← api ← domain ← { kafka | cluster } ← controllers ← { app | ctl }
+//! sdk ← api ← domain ← { kafka | store | cluster } ← { controllers | webhook } ← { app | ctl }
 //! ```
 //!
 //! - [`api`]: the custom resources.
 //! - [`domain`]: every decision, pure.
-//! - [`kafka`], [`cluster`]: Kafka and Kubernetes, each named there and nowhere else.
+//! - [`kafka`], [`store`], [`cluster`]: Kafka, the database and Kubernetes, each named there and nowhere else.
 //! - [`controllers`]: what brings them together.
+//! - [`webhook`]: what the API server asks.
 //! - [`app`]: the operator's program.
 //! - [`ctl`]: `eventctl`, the program for teams.
 
@@ -21,4 +22,5 @@ pub mod controllers;
 pub mod ctl;
 pub mod domain;
 pub mod kafka;
+pub mod store;
 pub mod webhook;

@@ -4,7 +4,7 @@
 //! - [`procfs`], [`process`], [`interrupt`], [`port`], [`probe`]: processes that are never mistaken for others and never
 //!   outlive their reason.
 //! - [`cache`], [`prerequisites`], [`artefacts`]: the programs and jars, made once.
-//! - [`kafka`], [`controlplane`], [`operator`], [`kubectl`]: one running part each.
+//! - [`kafka`], [`controlplane`], [`operator`], [`kubectl`], [`postgres`]: one running part each.
 //! - [`environment`]: all of them together; [`supervisor`]: who owns that while no command runs;
 //!   [`test_environment`]: the one that tests share.
 //!
@@ -23,6 +23,7 @@ pub mod logs;
 pub mod operator;
 pub mod paths;
 pub mod port;
+pub mod postgres;
 pub mod prerequisites;
 pub mod probe;
 pub mod process;

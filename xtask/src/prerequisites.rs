@@ -4,7 +4,7 @@ use std::{env, fs, path::Path, process::Command};
 
 use anyhow::{Result, bail};
 
-use crate::{console::Console, process};
+use crate::{console::Console, postgres, process};
 
 /// Something that must be installed on the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub enum Tool {
     OpenSsl,
     /// Lets children die with their parent.
     Setpriv,
+    /// The database that the audit log is kept in.
+    Postgres,
 }
 
 const GO: (u32, u32) = (1, 26);
@@ -64,6 +66,10 @@ impl Tool {
                 (!found).then(|| "the headers of OpenSSL are not installed".to_owned())
             }
             Self::Setpriv => missing("setpriv"),
+            // Debian's package does not put it on the path.
+            Self::Postgres => {
+                postgres::find().is_none().then(|| "PostgreSQL 15 or newer is not installed".to_owned())
+            }
         }
     }
 
@@ -76,6 +82,7 @@ impl Tool {
             Self::PkgConfig => Some("pkg-config"),
             Self::OpenSsl => Some("libssl-dev"),
             Self::Setpriv => Some("util-linux"),
+            Self::Postgres => Some("postgresql"),
         }
     }
 

@@ -96,6 +96,21 @@ impl Identity {
         }
     }
 
+    /// The processes that it has started itself and that are there now.
+    pub fn children(&self) -> io::Result<Vec<Self>> {
+        let mut children = Vec::new();
+        for entry in fs::read_dir("/proc")? {
+            let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+            // One that ends at this moment is none.
+            if let (Ok(stat), Ok(child)) = (stat(pid), Self::of(pid))
+                && (stat.parent, stat.started_ticks) == (self.pid, child.started_ticks)
+            {
+                children.push(child);
+            }
+        }
+        Ok(if self.is_alive() { children } else { Vec::new() })
+    }
+
     /// What the process has used so far.
     pub fn usage(&self) -> io::Result<Usage> {
         if !self.is_alive() {
@@ -164,6 +179,19 @@ mod tests {
         assert!(!stale.signal(Signal::TERM).expect("asking is allowed"), "nobody may be signalled");
         let other_boot = Identity { boot: "before".into(), ..own };
         assert!(!other_boot.is_alive());
+    }
+
+    #[test]
+    fn children_are_found() {
+        let own = Identity::own().expect("/proc is there");
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("it starts");
+        let found = own.children().expect("/proc is there");
+        let listed = found.iter().any(|one| one.pid == child.id());
+        child.kill().expect("it can be killed");
+        child.wait().expect("it has ended");
+        assert!(listed, "{found:?}");
+        let found = own.children().expect("/proc is there");
+        assert!(found.iter().all(|one| one.pid != child.id()), "{found:?}");
     }
 
     #[test]

@@ -1,0 +1,393 @@
+//! A PostgreSQL of our own: on loopback, with its data in a folder that the caller gives, from Debian's package.
+//!
+//! PostgreSQL refuses to be root. For root it runs as `postgres`, or as `nobody` if there is no such user.
+//!
+//! It dies with the process that started it: the kernel tells its first process (SIGQUIT, an immediate shutdown, which
+//! leaves no shared memory behind), and that one the others.
+
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Mutex, OnceLock},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::Signal;
+
+use crate::{
+    console::Console,
+    paths, port,
+    prerequisites::{self, Tool},
+    process::{self, Service},
+    procfs::Identity,
+};
+
+const READY: Duration = Duration::from_secs(60);
+const GRACE: Duration = Duration::from_secs(20);
+const POLL: Duration = Duration::from_millis(10);
+
+/// Who owns the databases, and the password.
+pub const USER: (&str, &str) = ("eventcenter", "eventcenter-secret");
+
+/// Who may do everything.
+pub const ADMIN: (&str, &str) = ("admin", "admin-secret");
+
+/// The oldest version that is supported.
+const OLDEST: u32 = 15;
+
+/// Where Debian's packages put each version.
+const VERSIONS: &str = "/usr/lib/postgresql";
+
+/// A database server. Dropping it ends it; its folder stays.
+#[derive(Debug)]
+pub struct Postgres {
+    programs: PathBuf,
+    folder: PathBuf,
+    user: Option<User>,
+    port: u16,
+    service: Option<Service>,
+    pause: Option<Pause>,
+}
+
+/// Somebody who is not root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct User {
+    uid: u32,
+    gid: u32,
+}
+
+impl Postgres {
+    /// Makes a database cluster in the folder and starts it; returns when it answers. The package is installed if it is
+    /// missing and that is possible.
+    pub fn start(folder: &Path) -> Result<Self> {
+        Self::start_with(folder, &[])
+    }
+
+    /// The same with settings of `postgresql.conf` that are added, or that replace ours.
+    pub fn start_with(folder: &Path, settings: &[(&str, &str)]) -> Result<Self> {
+        let programs = installed()?;
+        fs::create_dir_all(folder)?;
+        let folder = folder.canonicalize()?;
+        let user = if rustix::process::geteuid().is_root() { Some(unprivileged()?) } else { None };
+        if user.is_some() {
+            let_through(&folder)?;
+        }
+        port::retry_if_taken(|| {
+            let data = folder.join("data");
+            if data.exists() {
+                fs::remove_dir_all(&data)?;
+            }
+            let mut server = Self {
+                programs: programs.clone(),
+                folder: folder.clone(),
+                user,
+                port: port::free()?,
+                service: None,
+                pause: None,
+            };
+            server.make(settings)?;
+            server.launch()?;
+            let (name, password) = USER;
+            server.sql("postgres", &format!("CREATE ROLE {name} LOGIN PASSWORD '{password}'"))?;
+            Ok(server)
+        })
+        .context("PostgreSQL does not start")
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// One of its programs, as the user it runs as. Its first process dies with this one.
+    fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(process::MORTAL[0]);
+        command.args(["--pdeathsig", "QUIT"]);
+        if let Some(User { uid, gid }) = self.user {
+            command.args(["--reuid", &uid.to_string(), "--regid", &gid.to_string(), "--clear-groups"]);
+        }
+        command.arg("--").arg(self.programs.join(name));
+        command.env("LC_ALL", "C").env("TZ", "UTC").current_dir(&self.folder);
+        command
+    }
+
+    fn make(&self, settings: &[(&str, &str)]) -> Result<()> {
+        let data = self.data();
+        let (admin, password) = ADMIN;
+        let password_file = self.folder.join("password");
+        fs::create_dir(&data)?;
+        fs::write(&password_file, password)?;
+        if let Some(User { uid, gid }) = self.user {
+            chown(&data, Some(uid), Some(gid))?;
+            chown(&password_file, Some(uid), Some(gid))?;
+        }
+        let mut initdb = self.program("initdb");
+        initdb.arg("--pgdata").arg(&data).arg("--pwfile").arg(&password_file);
+        initdb.args(["--username", admin, "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C"]);
+        // The files are there for every process at once; only a machine that fails could lose them.
+        initdb.arg("--no-sync");
+        process::run(initdb)?;
+        fs::remove_file(password_file)?;
+
+        let port = self.port.to_string();
+        let ours = [
+            ("listen_addresses", "127.0.0.1"),
+            ("port", &port),
+            ("unix_socket_directories", ""),
+            ("fsync", "on"),
+            ("shared_buffers", "64MB"),
+            ("max_connections", "50"),
+            // In the folder, so that nothing is left in /dev/shm whatever happens.
+            ("dynamic_shared_memory_type", "mmap"),
+        ];
+        let configuration = data.join("postgresql.conf");
+        let mut text = fs::read_to_string(&configuration)?;
+        // Of several lines about the same, the last one counts.
+        for (name, value) in ours.iter().chain(settings) {
+            text.push_str(&format!("{name} = '{value}'\n"));
+        }
+        fs::write(configuration, text)?;
+        Ok(())
+    }
+
+    fn launch(&mut self) -> Result<()> {
+        let mut command = self.program("postgres");
+        command.arg("-D").arg(self.data());
+        let mut service = Service::start("PostgreSQL", command, &self.log())?;
+        service.wait_ready(READY, |service| {
+            let ready = service.output()?.contains("database system is ready to accept connections");
+            Ok(ready.then_some(()))
+        })?;
+        self.service = Some(service);
+        Ok(())
+    }
+
+    /// Makes a database that belongs to [`USER`] and says where it is.
+    pub fn create_database(&self, name: &str) -> Result<String> {
+        self.sql("postgres", &format!("CREATE DATABASE \"{name}\" OWNER {}", USER.0))?;
+        Ok(self.url(name))
+    }
+
+    /// Where [`USER`] finds a database.
+    pub fn url(&self, database: &str) -> String {
+        let (name, password) = USER;
+        format!("postgres://{name}:{password}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Runs SQL as [`ADMIN`], in one transaction if these are several statements; returns the rows as `a|b` lines.
+    pub fn sql(&self, database: &str, statements: &str) -> Result<String> {
+        let mut psql = process::mortal(self.programs.join("psql"));
+        psql.args(["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set", "ON_ERROR_STOP=1"]);
+        psql.args(["--host", "127.0.0.1", "--port", &self.port.to_string(), "--username", ADMIN.0]);
+        psql.args(["--dbname", database, "--command", statements]);
+        psql.env("PGPASSWORD", ADMIN.1).env("LC_ALL", "C").current_dir(&self.folder);
+        Ok(process::run(psql)?.trim_end().to_owned())
+    }
+
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The file with everything it wrote.
+    pub fn log(&self) -> PathBuf {
+        self.folder.join("postgres.log")
+    }
+
+    /// The version, such as `15.14`.
+    pub fn version(&self) -> Result<String> {
+        let text = self.sql("postgres", "SHOW server_version")?;
+        Ok(text.split(' ').next().unwrap_or_default().to_owned())
+    }
+
+    /// Who its first process is, while it runs.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.service.as_ref().map(Service::identity)
+    }
+
+    /// Its first process and at this moment all others: one a connection, and those that work in the background.
+    pub fn processes(&self) -> Result<Vec<Identity>> {
+        let Some(first) = self.identity() else { return Ok(Vec::new()) };
+        let mut all = vec![first.clone()];
+        all.extend(first.children()?);
+        Ok(all)
+    }
+
+    /// Ends it in good order, whoever is connected. The data stays.
+    pub fn stop(&mut self) -> Result<()> {
+        self.resume();
+        let Some(service) = self.service.take() else { return Ok(()) };
+        // SIGTERM alone would wait until nobody is connected any more; after this it says nothing new.
+        service.signal(Signal::INT)?;
+        service.stop(GRACE).map(drop)
+    }
+
+    /// SIGKILL for all its processes at once, as a crash would. The data stays.
+    pub fn kill(&mut self) -> Result<()> {
+        let Some(service) = self.service.take() else { return Ok(()) };
+        // While it is stopped it makes no children that nobody would know of.
+        service.signal(Signal::STOP)?;
+        let children = service.identity().children()?;
+        for child in &children {
+            child.signal(Signal::KILL)?;
+        }
+        service.kill()?;
+        // It starts again only when nobody holds the shared memory of the time before.
+        let deadline = Instant::now() + GRACE;
+        while children.iter().any(Identity::is_alive) {
+            if Instant::now() >= deadline {
+                bail!("PostgreSQL's processes are still there, even after SIGKILL");
+            }
+            thread::sleep(POLL);
+        }
+        self.pause = None;
+        Ok(())
+    }
+
+    /// Starts it again on the same port and data after [`stop`](Self::stop) or [`kill`](Self::kill).
+    pub fn start_again(&mut self) -> Result<()> {
+        if self.service.is_some() {
+            return Ok(());
+        }
+        self.launch().context("PostgreSQL does not start again")
+    }
+
+    /// Freezes all its processes: connections stay open and nothing answers.
+    pub fn pause(&mut self) -> Result<()> {
+        if self.pause.is_none() && self.service.is_some() {
+            // The first one first: it makes no more of them then.
+            self.service.as_ref().map_or(Ok(()), |service| service.signal(Signal::STOP))?;
+            let all = self.processes()?;
+            self.pause = Some(Pause::begin(&all)?);
+            for process in &all {
+                process.signal(Signal::STOP)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets it go on after [`pause`](Self::pause).
+    pub fn resume(&mut self) {
+        self.pause = None;
+    }
+
+    /// An immediate shutdown, which gives the shared memory back.
+    fn quit(&mut self) -> Result<()> {
+        self.resume();
+        let Some(service) = self.service.take() else { return Ok(()) };
+        service.signal(Signal::QUIT)?;
+        service.stop(GRACE).map(drop)
+    }
+
+    /// Removes the shared memory that one that was killed has left behind, if it was not started again since.
+    fn release(&self) {
+        let left = fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default();
+        if let Some(id) = left.lines().nth(6).and_then(|line| line.split_whitespace().nth(1)) {
+            let mut remove = Command::new("ipcrm");
+            remove.args(["-m", id]).stdout(Stdio::null()).stderr(Stdio::null());
+            let _ = remove.status();
+        }
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        // Nobody is there to be told; without its first process the others end as well.
+        let _ = self.quit();
+        self.release();
+    }
+}
+
+/// Somebody who wakes stopped processes, also if this process dies in between: a stopped one would stay for ever.
+#[derive(Debug)]
+struct Pause(Child);
+
+impl Pause {
+    fn begin(processes: &[Identity]) -> Result<Self> {
+        let mut guard = Command::new("sh");
+        guard.args(["-c", "read _; kill -CONT \"$@\" 2>/dev/null", "sh"]);
+        guard.args(processes.iter().map(|process| process.pid.to_string()));
+        guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        Ok(Self(process::spawn(guard).context("cannot start `sh`")?))
+    }
+}
+
+impl Drop for Pause {
+    fn drop(&mut self) {
+        // The end of its input is its sign; it comes as well when this process dies.
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+/// The folder of the programs of the newest version. The package is installed if it is missing and that is possible.
+fn installed() -> Result<PathBuf> {
+    static ONE: Mutex<()> = Mutex::new(());
+    static FOUND: OnceLock<PathBuf> = OnceLock::new();
+    let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some(found) = FOUND.get() {
+        return Ok(found.clone());
+    }
+    let console = Console::stderr();
+    prerequisites::ensure(&[Tool::Postgres, Tool::Setpriv], &paths::repository()?, &console)?;
+    let found = find().context("PostgreSQL was there a moment ago")?;
+    Ok(FOUND.get_or_init(|| found).clone())
+}
+
+/// The folder of the programs of the newest version that is supported.
+pub(crate) fn find() -> Option<PathBuf> {
+    newest(Path::new(VERSIONS))
+}
+
+fn newest(versions: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(versions).ok()?.flatten();
+    let found = entries.filter_map(|entry| {
+        let version: u32 = entry.file_name().to_str()?.parse().ok()?;
+        let programs = entry.path().join("bin");
+        let complete = ["initdb", "postgres", "psql"].iter().all(|name| programs.join(name).is_file());
+        (version >= OLDEST && complete).then_some((version, programs))
+    });
+    found.max().map(|(_, programs)| programs)
+}
+
+fn unprivileged() -> Result<User> {
+    let users = fs::read_to_string("/etc/passwd").context("reading the users of this machine")?;
+    ["postgres", "nobody"]
+        .iter()
+        .find_map(|name| user(&users, name))
+        .context("PostgreSQL refuses to be root, and there is neither a user postgres nor nobody")
+}
+
+/// A user of that name in the text of `/etc/passwd`, who is not root.
+fn user(users: &str, name: &str) -> Option<User> {
+    let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
+    let mut numbers = line.split(':').skip(2);
+    let user = User { uid: numbers.next()?.parse().ok()?, gid: numbers.next()?.parse().ok()? };
+    (user.uid != 0).then_some(user)
+}
+
+/// Lets others pass through the folder, and through those above it that are temporary, without seeing what is in them.
+fn let_through(folder: &Path) -> Result<()> {
+    const PASS: u32 = 0o001;
+    let temporary = std::env::temp_dir().canonicalize()?;
+    for above in folder.ancestors() {
+        let metadata = above.metadata()?;
+        if metadata.mode() & PASS == PASS {
+            continue;
+        }
+        if above != folder && (above == temporary || !above.starts_with(&temporary)) {
+            bail!(
+                "PostgreSQL does not run as root, and its user may not pass through {}: set TMPDIR to a folder that is open",
+                above.display()
+            );
+        }
+        fs::set_permissions(above, fs::Permissions::from_mode(metadata.mode() & 0o7777 | PASS))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
