@@ -4,7 +4,7 @@
 //! Rooms, from the left to the right, where each names only what stands left of it:
 //!
 //! ```text
-//! sdk ← api ← domain ← { kafka | store | cluster } ← { controllers | webhook } ← { app | ctl }
+//! sdk ← api ← domain ← { kafka | store | cluster } ← { controllers | webhook | rest } ← { app | ctl }
 //! ```
 //!
 //! - [`api`]: the custom resources.
@@ -12,6 +12,7 @@
 //! - [`kafka`], [`store`], [`cluster`]: Kafka, the database and Kubernetes, each named there and nowhere else.
 //! - [`controllers`]: what brings them together.
 //! - [`webhook`]: what the API server asks.
+//! - [`rest`]: what people and programs ask.
 //! - [`app`]: the operator's program.
 //! - [`ctl`]: `eventctl`, the program for teams.
 
@@ -22,5 +23,6 @@ pub mod controllers;
 pub mod ctl;
 pub mod domain;
 pub mod kafka;
+pub mod rest;
 pub mod store;
 pub mod webhook;

@@ -150,6 +150,38 @@ impl AdminClient {
         };
         let number = self.shared.next.fetch_add(1, Ordering::Relaxed);
         let options = AdminOptions::new(link, &request, number)?;
+        let reply = self.expect(request, number, decode);
+        send(link, &options);
+        Ok(reply)
+    }
+
+    /// Hands a message to librdkafka, which is answered when it is delivered or never will be. `send` gets the number to
+    /// pass on as the message's opaque pointer.
+    pub(crate) fn deliver(
+        &self,
+        request: Request,
+        send: impl FnOnce(&Link, usize) -> Result<(), ErrorCode>,
+    ) -> Result<Reply<()>, RequestError> {
+        let link = self.link.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(link) = link.as_ref() else {
+            return Err(request.closed());
+        };
+        let number = self.shared.next.fetch_add(1, Ordering::Relaxed);
+        let reply = self.expect(request, number, |_| Ok(()));
+        if let Err(code) = send(link, number) {
+            lock(&self.shared.waiting).remove(&number);
+            return self.shared.note(&request, Err((code, code.description())));
+        }
+        Ok(reply)
+    }
+
+    /// Notes that an answer is waited for.
+    fn expect<T: Send + 'static>(
+        &self,
+        request: Request,
+        number: usize,
+        decode: impl FnOnce(&Event) -> Result<T, RequestError> + Send + 'static,
+    ) -> Reply<T> {
         let (sender, receiver) = oneshot::channel();
         let complete: Complete = Box::new(move |answer: Result<&Event, RequestError>| {
             if !sender.is_closed() {
@@ -158,8 +190,7 @@ impl AdminClient {
             }
         });
         lock(&self.shared.waiting).insert(number, Waiting { request, complete });
-        send(link, &options);
-        Ok(Reply { request, receiver })
+        Reply { request, receiver }
     }
 
     /// Runs `call`, which blocks, on a thread of its own.
@@ -241,6 +272,14 @@ impl Shared {
             EventKind::Log => {
                 if let Some((level, facility, message)) = event.log() {
                     observer(ClientEvent::Log { level, facility, message });
+                }
+            }
+            EventKind::Delivery => {
+                for (number, failure) in event.deliveries() {
+                    let waiting = lock(&self.waiting).remove(&number);
+                    if let Some(Waiting { request, complete }) = waiting {
+                        complete(self.note(&request, failure.map_or(Ok(event), Err)));
+                    }
                 }
             }
             EventKind::Other => {

@@ -40,7 +40,9 @@ impl Conf {
 
     fn into_client(self) -> Result<Native, NewClientError> {
         // SAFETY: the configuration is ours.
-        unsafe { rd::rd_kafka_conf_set_events(self.0.as_ptr(), rd::RD_KAFKA_EVENT_ERROR) };
+        unsafe {
+            rd::rd_kafka_conf_set_events(self.0.as_ptr(), rd::RD_KAFKA_EVENT_ERROR | rd::RD_KAFKA_EVENT_DR)
+        };
         let mut text = ErrorText::new();
         // SAFETY: the configuration is ours, the buffer has that length. Only on success does the client own the
         // configuration, which is then not freed here.
@@ -116,6 +118,8 @@ impl Link {
         // At most this long after a broker is back there is a connection again; the default, 10 s, is longer than a request
         // may want to wait.
         conf.set("reconnect.backoff.max.ms", "3000")?;
+        // Who hands in a message waits for it, and hands in another one if it is not delivered.
+        conf.set("message.timeout.ms", "20000")?;
         for (name, value) in properties {
             conf.set(name, value)?;
         }
@@ -169,6 +173,8 @@ impl Link {
 pub(crate) enum EventKind {
     Error,
     Log,
+    /// Messages that were delivered, or never will be.
+    Delivery,
     Other,
 }
 
@@ -192,6 +198,7 @@ impl Event {
         match unsafe { rd::rd_kafka_event_type(self.as_ptr()) } {
             rd::RD_KAFKA_EVENT_ERROR => EventKind::Error,
             rd::RD_KAFKA_EVENT_LOG => EventKind::Log,
+            rd::RD_KAFKA_EVENT_DR => EventKind::Delivery,
             _ => EventKind::Other,
         }
     }
@@ -200,6 +207,29 @@ impl Event {
     pub(crate) fn request(&self) -> usize {
         // SAFETY: the event is alive. The pointer is a number in disguise and never followed.
         unsafe { rd::rd_kafka_event_opaque(self.as_ptr()) }.addr()
+    }
+
+    /// The messages of a delivery report: the number each was given, and why it was not delivered. Can be asked once.
+    pub(crate) fn deliveries(&self) -> impl Iterator<Item = (usize, Option<(ErrorCode, String)>)> {
+        std::iter::from_fn(|| {
+            // SAFETY: the event is alive; the messages belong to it.
+            let message = NonNull::new(unsafe { rd::rd_kafka_event_message_next(self.as_ptr()) }.cast_mut())?;
+            let message = message.as_ptr();
+            // SAFETY: the message is alive. The pointer is a number in disguise and never followed.
+            let number = unsafe { (*message)._private }.addr();
+            // SAFETY: the message is alive.
+            let code = unsafe { &raw const (*message).err }.cast::<c_int>();
+            // SAFETY: the message is alive. Read as the integer it is, because the broker may send any.
+            let code = unsafe { code.read() };
+            if code == 0 {
+                return Some((number, None));
+            }
+            // SAFETY: the message is alive.
+            let text = unsafe { rd::rd_kafka_message_errstr(message) };
+            // SAFETY: the text belongs to the message, or is static.
+            let text = unsafe { sys::text(text) }.unwrap_or_default().into_owned();
+            Some((number, Some((ErrorCode::from_c(code), text))))
+        })
     }
 
     /// The error of the event as a whole.

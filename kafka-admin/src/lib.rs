@@ -6,6 +6,7 @@
 //! # Map
 //! - [`AdminClient`] (`client`): making and closing it, the polling thread, the way of a request.
 //! - `topic`, `config`, `describe`, `acl`: the requests by what they are about, with the decoding of their answers.
+//! - `message`: appending a message to a topic, for the few that an administrator has to say.
 //! - `input`: what can be sent; `options`: timeouts; `error`: what can go wrong on which level.
 //! - `handle`: owners of librdkafka's long-lived objects; `sys`: corrected bindings.
 //!
@@ -46,6 +47,7 @@ mod describe;
 mod error;
 mod handle;
 mod input;
+mod message;
 mod options;
 mod sys;
 mod topic;

@@ -19,6 +19,7 @@ unsafe extern "C" {
     pub(crate) fn rd_kafka_AclBinding_resource_pattern_type(acl: *const rd::rd_kafka_AclBinding_t) -> c_int;
     pub(crate) fn rd_kafka_AclBinding_operation(acl: *const rd::rd_kafka_AclBinding_t) -> c_int;
     pub(crate) fn rd_kafka_AclBinding_permission_type(acl: *const rd::rd_kafka_AclBinding_t) -> c_int;
+    pub(crate) fn rd_kafka_producev(client: *mut rd::rd_kafka_t, ...) -> c_int;
     pub(crate) fn rd_kafka_err2str(code: c_int) -> *const c_char;
     pub(crate) fn rd_kafka_err2name(code: c_int) -> *const c_char;
     pub(crate) fn rd_kafka_metadata(

@@ -1,12 +1,21 @@
 //! The command line: one struct, where each `--flag` is also `EVENTCENTER_FLAG`.
 
+mod api;
+mod audit;
+mod value;
+mod webhook;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::domain::topic::quantity;
+pub(super) use api::Api;
+pub(super) use audit::{Audit, AuditPolicy};
+pub(super) use value::Place;
+use value::{duration, place, seconds};
+pub(super) use webhook::{Certificates, Webhook};
 
 /// Event governance as Kubernetes resources.
 #[derive(Debug, Parser)]
@@ -22,6 +31,8 @@ pub(super) enum Command {
     Run(Box<Config>),
     /// Print the custom resource definitions, or write them to files.
     Crds(Crds),
+    /// Print the description of the REST API (OpenAPI 3.1), or write it to a file.
+    Openapi(OpenApi),
     /// Print what makes the API server ask the webhook, and the policies that it keeps by itself.
     Webhooks(Webhooks),
 }
@@ -50,22 +61,6 @@ pub(super) struct Webhooks {
     pub(super) no_policies: bool,
 }
 
-/// A name in a namespace.
-#[derive(Clone, Debug)]
-pub(super) struct Place {
-    pub(super) namespace: String,
-    pub(super) name: String,
-}
-
-fn place(text: &str) -> Result<Place, String> {
-    match text.split_once('/') {
-        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
-            Ok(Place { namespace: namespace.to_owned(), name: name.to_owned() })
-        }
-        _ => Err("write NAMESPACE/NAME".into()),
-    }
-}
-
 /// The name of the webhook configurations unless another is given.
 const CONFIGURATION: &str = "eventcenter";
 
@@ -75,6 +70,14 @@ pub(super) struct Crds {
     /// Write one file a definition into this folder instead of printing.
     #[arg(long, value_name = "DIR")]
     pub(super) output_dir: Option<PathBuf>,
+}
+
+/// Arguments of `eventcenter openapi`.
+#[derive(Debug, Args)]
+pub(super) struct OpenApi {
+    /// Write it to this file instead of printing.
+    #[arg(long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
 }
 
 /// Arguments of `eventcenter run`. Kubernetes is found by KUBECONFIG, or the pod's service account.
@@ -118,7 +121,13 @@ pub(super) struct Config {
     pub(super) lease_duration: Duration,
 
     #[command(flatten)]
+    pub(super) audit: Audit,
+
+    #[command(flatten)]
     pub(super) webhook: Webhook,
+
+    #[command(flatten)]
+    pub(super) api: Api,
 
     /// How logs are written.
     #[arg(long, env = "EVENTCENTER_LOG_FORMAT", value_enum, default_value = "text")]
@@ -136,63 +145,8 @@ pub(super) enum Role {
     Controllers,
     /// Answers the API server's reviews; every replica.
     Webhook,
-}
-
-/// What the role `webhook` needs to know.
-#[derive(Clone, Debug, Args)]
-pub(super) struct Webhook {
-    /// Address on which the API server calls the webhook.
-    #[arg(
-        long,
-        env = "EVENTCENTER_WEBHOOK_LISTEN",
-        value_name = "ADDRESS:PORT",
-        default_value = "0.0.0.0:8443"
-    )]
-    pub(super) webhook_listen: SocketAddr,
-
-    /// Who makes the webhook's certificates.
-    #[arg(long, env = "EVENTCENTER_WEBHOOK_CERTIFICATES", value_enum, default_value = "self")]
-    pub(super) webhook_certificates: Certificates,
-
-    /// Name of the Secret with the webhook's certificates, in the operator's namespace.
-    #[arg(
-        long,
-        env = "EVENTCENTER_WEBHOOK_CERTIFICATE_SECRET",
-        value_name = "NAME",
-        default_value = "eventcenter-webhook"
-    )]
-    pub(super) webhook_certificate_secret: String,
-
-    /// Names and addresses by which the webhook is called, for its certificate.
-    /// Default: eventcenter-webhook.NAMESPACE.svc, and the address it listens on if that is a loopback one.
-    #[arg(long, env = "EVENTCENTER_WEBHOOK_DNS_NAME", value_name = "NAME", value_delimiter = ',')]
-    pub(super) webhook_dns_name: Vec<String>,
-
-    /// Name of the webhook configurations whose caBundle is kept right.
-    #[arg(long, env = "EVENTCENTER_WEBHOOK_CONFIGURATION", value_name = "NAME", default_value = CONFIGURATION)]
-    pub(super) webhook_configuration: String,
-
-    /// How long a certificate of the webhook is valid. It is renewed after two thirds of that.
-    #[arg(long, env = "EVENTCENTER_WEBHOOK_CERTIFICATE_VALIDITY", value_name = "TIME", default_value = "90d", value_parser = seconds)]
-    pub(super) webhook_certificate_validity: Duration,
-
-    /// How long the authority is valid that signs them. It is renewed after two thirds of that.
-    #[arg(long, env = "EVENTCENTER_WEBHOOK_AUTHORITY_VALIDITY", value_name = "TIME", default_value = "730d", value_parser = seconds)]
-    pub(super) webhook_authority_validity: Duration,
-
-    /// How long reviews are still answered after SIGTERM, so that others learn that this replica goes.
-    #[arg(long, env = "EVENTCENTER_WEBHOOK_DRAIN", value_name = "TIME", default_value = "5s", value_parser = duration)]
-    pub(super) webhook_drain: Duration,
-}
-
-/// Who makes the webhook's certificates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Certificates {
-    /// The webhook's replicas, in a Secret that they share.
-    #[value(name = "self")]
-    Own,
-    /// Others, such as cert-manager: the Secret is read, and caBundle is left alone.
-    Secret,
+    /// Answers people and programs that read the audit log; every replica.
+    Api,
 }
 
 /// How logs are written.
@@ -202,21 +156,6 @@ pub(super) enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let milliseconds = quantity::milliseconds(text).ok().and_then(|number| u64::try_from(number).ok());
-    match milliseconds {
-        Some(milliseconds) if milliseconds >= 100 => Ok(Duration::from_millis(milliseconds)),
-        _ => Err("write a number and its unit (ms, s, m, h), such as 30s, and at least 100ms".into()),
-    }
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    match duration(text) {
-        Ok(duration) if duration >= Duration::from_secs(5) => Ok(duration),
-        _ => Err("write a number and its unit (s, m, h, d), such as 90d, and at least 5s".into()),
-    }
 }
 
 #[cfg(test)]
@@ -253,10 +192,63 @@ mod tests {
             &["--webhook-listen", "8443"],
             &["--webhook-certificates", "none"],
             &["--webhook-certificate-validity", "1s"],
+            &["--audit-policy", "sometimes"],
+            &["--audit-timeout", "4100ms"],
+            &["--audit-spool-size", "unlimited"],
+            &["--audit-spool-size", "1"],
+            &["--audit-checkpoint-topic", "audit"],
+            &["--audit-retention", "long"],
+            &["--installation", "a+b"],
+            &["--api-rate-limit", "0"],
             &["--unknown"],
         ] {
             let all = ["eventcenter", "run"].iter().chain(arguments);
             assert!(Cli::try_parse_from(all).is_err(), "{arguments:?}");
         }
+    }
+    fn run(arguments: &[&str]) -> Config {
+        let all = ["eventcenter", "run"].iter().chain(arguments);
+        match Cli::try_parse_from(all).expect("it can be read").command {
+            Command::Run(config) => *config,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_database_is_a_file_in_the_folder_for_data_unless_one_is_named() {
+        let store = |arguments: &[&str]| run(arguments).audit.store().map(|store| store.to_string());
+        for (arguments, expected) in [
+            (&[][..], "sqlite:/var/lib/eventcenter/eventcenter.db"),
+            (&["--data-dir", "/tmp/x"], "sqlite:/tmp/x/eventcenter.db"),
+            (&["--data-dir", "/tmp/x", "--store", "sqlite:/tmp/y.db"], "sqlite:/tmp/y.db"),
+            (&["--store", "postgres://eve:secret@db:5432/audit"], "postgres://db:5432/audit"),
+        ] {
+            assert_eq!(store(arguments).expect("a database"), expected);
+        }
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        for store in ["postgres://eve:sesame@db/audit?password=sesame", "postgres:/eve:sesame@db/audit"] {
+            let config = run(&["--store", store]);
+            let told = match config.audit.store() {
+                Ok(store) => format!("{store} {store:?}"),
+                Err(error) => format!("{error:#}"),
+            };
+            let all = format!("{config:?} {told}");
+            assert!(!all.contains("sesame"), "{all}");
+            assert!(
+                all.contains("postgres://db/audit") || all.contains("write sqlite:FILE or postgres://"),
+                "{all}"
+            );
+        }
+    }
+
+    #[test]
+    fn sizes_and_times_are_read() {
+        let audit = run(&["--audit-spool-size", "1Mi", "--audit-retention", "90d"]).audit;
+        assert_eq!(audit.audit_spool_size, 1 << 20);
+        assert_eq!(audit.audit_retention.0, Some(Duration::from_hours(90 * 24)));
+        assert_eq!(run(&[]).audit.audit_retention.0, None);
     }
 }

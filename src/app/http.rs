@@ -17,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone, Debug)]
 pub(super) struct Health {
     roles: Arc<Mutex<Vec<Role>>>,
+    /// Whether the database answers, as far as is known.
+    store: Arc<AtomicBool>,
     registry: Arc<Registry>,
 }
 
@@ -32,7 +34,7 @@ impl Role {
 
 impl Health {
     pub(super) fn new(registry: Registry) -> Self {
-        Self { roles: Arc::default(), registry: Arc::new(registry) }
+        Self { roles: Arc::default(), store: Arc::new(AtomicBool::new(true)), registry: Arc::new(registry) }
     }
 
     /// A role of the process, not ready yet. The process is ready when all of its roles are.
@@ -40,6 +42,19 @@ impl Health {
         let role = Role::default();
         self.roles.lock().unwrap_or_else(PoisonError::into_inner).push(role.clone());
         role
+    }
+
+    /// Whether the database answers. It is no part of being ready: a webhook that is taken out of its Service refuses
+    /// everything, and cannot say why.
+    pub(super) fn set_store(&self, answers: bool) {
+        self.store.store(answers, Ordering::Relaxed);
+    }
+
+    /// What `/metrics` says.
+    pub(super) fn metrics(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
+        Ok(text)
     }
 
     fn is_ready(&self) -> bool {
@@ -63,16 +78,21 @@ pub(super) async fn serve(listener: TcpListener, health: Health, stop: Cancellat
 
 async fn ready(State(health): State<Health>) -> impl IntoResponse {
     if health.is_ready() {
-        (StatusCode::OK, "ok\n")
+        let text = match health.store.load(Ordering::Relaxed) {
+            true => "ok\n",
+            false => {
+                "ok, but the database does not answer, so that nothing can be recorded: the log says more\n"
+            }
+        };
+        (StatusCode::OK, text)
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready: the log says what is waited for\n")
     }
 }
 
 async fn metrics(State(health): State<Health>) -> impl IntoResponse {
-    let mut text = String::new();
-    match prometheus_client::encoding::text::encode(&mut text, &health.registry) {
-        Ok(()) => {
+    match health.metrics() {
+        Ok(text) => {
             let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             (StatusCode::OK, [(CONTENT_TYPE, kind)], text)
         }

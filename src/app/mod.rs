@@ -2,9 +2,12 @@
 //!
 //! Only this room reads the clock for the others, prints, and decides how the process ends.
 
+mod audit;
 mod config;
 mod crds;
 mod http;
+mod openapi;
+mod roles;
 mod run;
 mod telemetry;
 mod webhooks;
@@ -12,6 +15,7 @@ mod webhooks;
 use std::process::ExitCode;
 
 use clap::Parser;
+use jiff::Timestamp;
 
 /// Runs the program with the arguments of the process.
 #[must_use]
@@ -19,6 +23,12 @@ pub fn main() -> ExitCode {
     match config::Cli::parse().command {
         config::Command::Run(config) => run::run(&config),
         config::Command::Crds(arguments) => crds::crds(&arguments),
+        config::Command::Openapi(arguments) => openapi::openapi(&arguments),
         config::Command::Webhooks(arguments) => webhooks::webhooks(&arguments),
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the clock that all others are given")]
+fn clock() -> Timestamp {
+    Timestamp::now()
 }

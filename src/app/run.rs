@@ -1,28 +1,23 @@
 //! `eventcenter run`: from the command line to the end of the process.
 
-use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context;
-use jiff::Timestamp;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::config::{Certificates, Config, Role};
+use super::audit::Audit;
+use super::config::{Config, Role};
+use super::roles::{Process, answer, lead, tell};
 use super::{http, telemetry};
-use crate::cluster::{Cluster, LeaseSettings};
-use crate::controllers::{self, AllMetrics, Options};
-use crate::webhook::{self, Lifetimes, Source};
-
-/// How often the leader renews its Lease.
-const RENEWAL: Duration = Duration::from_secs(2);
-/// How long what is under way may take to end. A pod has 30 s (terminationGracePeriodSeconds).
-const GRACE: Duration = Duration::from_secs(20);
+use crate::cluster::Cluster;
+use crate::controllers::AllMetrics;
+use crate::rest;
+use crate::webhook;
 
 pub(super) fn run(config: &Config) -> ExitCode {
     let result = telemetry::start(config).and_then(|()| {
@@ -59,7 +54,10 @@ async fn operate(config: &Config) -> anyhow::Result<()> {
     );
     let metrics = AllMetrics::register(&mut registry);
     let webhook_metrics = webhook::Metrics::register(&mut registry);
+    let api_metrics = rest::Metrics::register(&mut registry);
+    let audit = Audit::open(config, &instance, &mut registry)?;
     let health = http::Health::new(registry);
+    audit.look_after(health.clone());
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("listening on {} (--listen)", config.listen))?;
@@ -68,26 +66,37 @@ async fn operate(config: &Config) -> anyhow::Result<()> {
 
     let stop = stop_on_signal()?;
     let result = {
+        let process = Process { config, instance: &instance, cluster: &cluster, audit: &audit, stop: &stop };
         // Each says before it begins that it is part of being ready.
-        let answers = config.roles.contains(&Role::Webhook).then(|| health.role());
-        let leads = config.roles.contains(&Role::Controllers).then(|| health.role());
+        let role = |role: Role| config.roles.contains(&role).then(|| health.role());
+        let (answers, leads) = (role(Role::Webhook), role(Role::Controllers));
+        let tells = role(Role::Api);
         // Reviews are answered whoever leads, and from the beginning.
         let answering = async {
             match answers {
-                Some(role) => Box::pin(answer(config, cluster.clone(), webhook_metrics, role, &stop)).await,
+                Some(role) => Box::pin(answer(&process, webhook_metrics, role)).await,
                 None => Ok(()),
             }
         };
         let leading = async {
             match leads {
-                Some(role) => Box::pin(lead(config, instance, cluster.clone(), metrics, role, &stop)).await,
+                Some(role) => Box::pin(lead(&process, metrics, role)).await,
                 None => Ok(()),
             }
         };
-        // What ends one of them ends the other in good order.
-        let (answered, led) = tokio::join!(ending(answering, &stop), ending(leading, &stop));
-        answered.and(led)
+        let telling = async {
+            match tells {
+                Some(role) => Box::pin(tell(&process, api_metrics, health.clone(), role)).await,
+                None => Ok(()),
+            }
+        };
+        // What ends one of them ends the others in good order.
+        let (answered, led, told) =
+            tokio::join!(ending(answering, &stop), ending(leading, &stop), ending(telling, &stop));
+        answered.and(led).and(told)
     };
+    // What they did last is recorded too.
+    audit.close().await;
     served.cancel();
     server.await.context("stopping the server for health and metrics")?;
     tracing::info!("stopped");
@@ -105,102 +114,6 @@ async fn ending(
         stop.cancel();
     }
     result
-}
-
-/// Answers reviews until the end.
-async fn answer(
-    config: &Config,
-    cluster: Cluster,
-    metrics: webhook::Metrics,
-    role: http::Role,
-    stop: &CancellationToken,
-) -> anyhow::Result<()> {
-    let settings = &config.webhook;
-    let listen = settings.webhook_listen;
-    let listener = TcpListener::bind(listen)
-        .await
-        .with_context(|| format!("listening on {listen} (--webhook-listen)"))?;
-    let mut names: BTreeSet<String> = settings.webhook_dns_name.iter().cloned().collect();
-    if names.is_empty() {
-        names.insert(format!("eventcenter-webhook.{}.svc", config.namespace));
-        names.extend(listen.ip().is_loopback().then(|| listen.ip().to_string()));
-    }
-    let source = match settings.webhook_certificates {
-        Certificates::Secret => Source::Others,
-        Certificates::Own => Source::Own {
-            lifetimes: Lifetimes {
-                authority: settings.webhook_authority_validity,
-                serving: settings.webhook_certificate_validity,
-            },
-            names,
-            configurations: settings.webhook_configuration.clone(),
-        },
-    };
-    let options = webhook::Options {
-        source,
-        secret: settings.webhook_certificate_secret.clone(),
-        drain: settings.webhook_drain,
-    };
-    let ready = move |ready| role.set_ready(ready);
-    let running = webhook::run(cluster, options, listener, metrics, clock, stop.clone(), ready);
-    Ok(Box::pin(running).await?)
-}
-
-/// Waits to become the leader, works until the end, and lets the next one lead.
-async fn lead(
-    config: &Config,
-    identity: String,
-    cluster: Cluster,
-    metrics: AllMetrics,
-    role: http::Role,
-    stop: &CancellationToken,
-) -> anyhow::Result<()> {
-    let settings = LeaseSettings {
-        name: config.lease.clone(),
-        identity,
-        duration: config.lease_duration,
-        period: RENEWAL,
-    };
-    let another_leads = || {
-        // Waiting to take over is what a second replica is for: it is ready.
-        tracing::info!("another replica leads; waiting");
-        role.set_ready(true);
-    };
-    let mut leadership = tokio::select! {
-        () = stop.cancelled() => return Ok(()),
-        leadership = cluster.lease(settings).acquire(another_leads) => leadership,
-    };
-    tracing::info!("leading");
-    let options = Options {
-        resync: config.resync_interval,
-        heartbeat: config.heartbeat_interval,
-        concurrency: config.concurrency,
-    };
-    let ready = || {
-        tracing::info!("all resources have been read");
-        role.set_ready(true);
-    };
-    let controllers = controllers::run(cluster, options, metrics, clock, stop.clone(), ready);
-    let ended = async {
-        let mut controllers = std::pin::pin!(controllers);
-        tokio::select! {
-            () = &mut controllers => return,
-            () = stop.cancelled() => {}
-        }
-        tracing::info!("stopping: no new work begins");
-        if tokio::time::timeout(GRACE, controllers).await.is_err() {
-            tracing::warn!(
-                "what was under way did not end in time; it is found and finished after the next start"
-            );
-        }
-    };
-    tokio::select! {
-        () = ended => {
-            leadership.release().await;
-            Ok(())
-        }
-        lost = leadership.keep() => Err(lost.into()),
-    }
 }
 
 fn stop_on_signal() -> anyhow::Result<CancellationToken> {
@@ -224,9 +137,4 @@ fn instance() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
     format!("{}-{random:016x}", host.trim())
-}
-
-#[expect(clippy::disallowed_methods, reason = "this is the clock that all others are given")]
-fn clock() -> Timestamp {
-    Timestamp::now()
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use kube::api::PostParams;
-use kube::core::ObjectMeta;
+use kube::core::{ClusterResourceScope, ObjectMeta};
 use kube::{Api, Resource};
 
 use super::write::failed;
@@ -70,6 +70,40 @@ impl Cluster {
             verb: Some(verb.to_owned()),
             ..ResourceAttributes::default()
         };
+        self.review_access(somebody, attributes).await
+    }
+
+    /// Whether somebody is allowed a verb on a subresource of one resource of a kind without namespaces; without a name,
+    /// of all of them.
+    ///
+    /// # Errors
+    /// As [`Self::is_allowed`].
+    pub async fn is_allowed_part<K>(
+        &self,
+        somebody: Somebody<'_>,
+        verb: &str,
+        subresource: &str,
+        name: Option<&str>,
+    ) -> Result<bool, WriteError>
+    where
+        K: Resource<DynamicType = (), Scope = ClusterResourceScope>,
+    {
+        let attributes = ResourceAttributes {
+            group: Some(K::group(&()).into_owned()),
+            resource: Some(K::plural(&()).into_owned()),
+            subresource: Some(subresource.to_owned()),
+            name: name.map(ToOwned::to_owned),
+            verb: Some(verb.to_owned()),
+            ..ResourceAttributes::default()
+        };
+        self.review_access(somebody, attributes).await
+    }
+
+    async fn review_access(
+        &self,
+        somebody: Somebody<'_>,
+        attributes: ResourceAttributes,
+    ) -> Result<bool, WriteError> {
         let review = SubjectAccessReview {
             metadata: ObjectMeta::default(),
             spec: SubjectAccessReviewSpec {

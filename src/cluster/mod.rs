@@ -7,28 +7,34 @@
 
 mod access_review;
 mod certificate;
+mod checkpoint;
 mod config_map;
 mod decision;
 mod event;
 mod get;
 mod lease;
 mod list;
+mod rest_session;
 mod revision;
 mod seal;
 mod secret;
 mod session;
+mod token_review;
 mod watch;
 mod write;
 
 pub use access_review::Somebody;
 pub use certificate::{Configuration, ConfigurationKind, Keys};
+pub use checkpoint::{Published, Unpublished};
 pub use event::{Note, NoteKind};
 pub use lease::{Leadership, Lease, LeaseSettings, Lost};
 pub use list::ListError;
+pub use rest_session::{Download, RestError, RestLogin, RestSession, Secret};
 pub use revision::StoredRevision;
-pub use seal::{Sealer, Seals};
+pub use seal::{SealKey, Sealer, Seals};
 pub use secret::SecretError;
 pub use session::{Login, Session, SessionError};
+pub use token_review::Known;
 pub use write::WriteError;
 
 use std::sync::Arc;

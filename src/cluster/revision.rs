@@ -174,20 +174,15 @@ impl Cluster {
         Ok(list.items.into_iter().filter_map(|revision| revision.metadata.name).collect())
     }
 
-    /// Takes away what is kept of a resource beside this.
+    /// Takes away an approved declaration that is kept of a resource. That it is gone already is no error.
     ///
     /// # Errors
     /// The API server does not answer.
-    pub async fn forget_approved<K>(&self, owner: &K, but: Option<&str>) -> Result<(), WriteError>
+    pub async fn forget_approved<K>(&self, owner: &K, name: &str) -> Result<(), WriteError>
     where
         K: Resource<DynamicType = ()>,
     {
-        for name in self.all_approved(owner).await? {
-            if but != Some(name.as_str()) {
-                self.remove("removing what was approved before", owner, &name).await?;
-            }
-        }
-        Ok(())
+        self.remove("removing what was approved before", owner, name).await
     }
 
     fn revisions_beside(&self, owner: &impl Resource<DynamicType = ()>) -> Api<ControllerRevision> {

@@ -20,7 +20,7 @@ use super::{Cluster, in_time};
 use crate::domain::approval::{PublicKeys, SigningKey};
 
 /// The ConfigMap with the public halves.
-const PUBLIC: &str = "eventcenter-seals";
+pub(super) const PUBLIC: &str = "eventcenter-seals";
 
 /// The key in a Secret under which the private half stands.
 const SEED: &str = "seed";
@@ -32,19 +32,33 @@ pub enum Sealer {
     Webhook,
     /// The controllers': what is in force.
     Controllers,
+    /// The controllers' for the audit log: how far it goes, and what it said up to there.
+    Audit,
 }
 
 impl Sealer {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Webhook => "webhook",
             Self::Controllers => "controllers",
+            Self::Audit => "audit",
         }
     }
 
-    fn secret(self) -> String {
+    /// The name of the Secret that holds the private half.
+    #[must_use]
+    pub fn secret(self) -> String {
         format!("eventcenter-seal-{}", self.name())
     }
+}
+
+/// A key, and whether it is new.
+#[derive(Debug)]
+pub struct SealKey {
+    /// The private half.
+    pub key: SigningKey,
+    /// Whether nobody knew it before: it was made just now, or its public half was not published yet.
+    pub is_new: bool,
 }
 
 /// Whose seals are believed.
@@ -61,14 +75,14 @@ impl Cluster {
     ///
     /// # Errors
     /// The API server does not answer, or another replica was faster: then it is worth another try.
-    pub async fn seal_key(&self, sealer: Sealer) -> Result<SigningKey, WriteError> {
+    pub async fn seal_key(&self, sealer: Sealer) -> Result<SealKey, WriteError> {
         let secret = sealer.secret();
         let stored = self.read_keys(&secret).await?;
         let known = stored
             .as_ref()
             .and_then(|keys| SigningKey::of_seed(&String::from_utf8(keys.data().remove(SEED)?).ok()?).ok());
-        let key = match known {
-            Some(key) => key,
+        let (key, is_new) = match known {
+            Some(key) => (key, false),
             None => {
                 let mut seed = [0_u8; 32];
                 aws_lc_rs::rand::fill(&mut seed).expect("the system has randomness");
@@ -76,14 +90,15 @@ impl Cluster {
                 let data = BTreeMap::from([(SEED.to_owned(), seed.clone().into_bytes())]);
                 self.store_keys(&secret, stored.as_ref(), "Opaque", data).await?;
                 tracing::info!(secret, "made a key for seals");
-                SigningKey::of_seed(&seed).expect("written as a key just now")
+                (SigningKey::of_seed(&seed).expect("written as a key just now"), true)
             }
         };
-        self.publish_seal(sealer, &key.public()).await?;
-        Ok(key)
+        let published = self.publish_seal(sealer, &key.public()).await?;
+        Ok(SealKey { key, is_new: is_new || published })
     }
 
-    async fn publish_seal(&self, sealer: Sealer, public: &str) -> Result<(), WriteError> {
+    /// Publishes a public half. Returns whether it was not there before.
+    async fn publish_seal(&self, sealer: Sealer, public: &str) -> Result<bool, WriteError> {
         const WHAT: &str = "publishing a key for seals";
         let maps = self.public_halves();
         let stored = in_time(maps.get_opt(PUBLIC)).await.map_err(failed(WHAT))?;
@@ -93,19 +108,22 @@ impl Cluster {
                 data: Some(BTreeMap::from([(sealer.name().to_owned(), format!("{public}\n"))])),
                 ..ConfigMap::default()
             };
-            return in_time(maps.create(&PostParams::default(), &map)).await.map(drop).map_err(failed(WHAT));
+            return in_time(maps.create(&PostParams::default(), &map))
+                .await
+                .map(|_| true)
+                .map_err(failed(WHAT));
         };
         let known =
             stored.data.as_ref().and_then(|data| data.get(sealer.name())).cloned().unwrap_or_default();
         if known.split_whitespace().any(|key| key == public) {
-            return Ok(());
+            return Ok(false);
         }
         let patch = json!({
             "metadata": {"resourceVersion": stored.metadata.resource_version},
             "data": {sealer.name(): format!("{known}{public}\n")},
         });
         let (parameters, patch) = (PatchParams::default(), Patch::Merge(patch));
-        in_time(maps.patch(PUBLIC, &parameters, &patch)).await.map(drop).map_err(failed(WHAT))
+        in_time(maps.patch(PUBLIC, &parameters, &patch)).await.map(|_| true).map_err(failed(WHAT))
     }
 
     /// Whose seals are believed, now and as it changes.
@@ -117,7 +135,7 @@ impl Cluster {
         })
     }
 
-    fn public_halves(&self) -> Api<ConfigMap> {
+    pub(super) fn public_halves(&self) -> Api<ConfigMap> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 }

@@ -18,6 +18,25 @@ pub struct Login {
     pub groups: Vec<String>,
 }
 
+impl Login {
+    /// What the kubeconfig says of the cluster and of whoever logs in.
+    pub(super) async fn config(&self) -> Result<Config, SessionError> {
+        let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
+        let unusable = |source| SessionError::Kubeconfig(Box::new(source));
+        match &self.kubeconfig {
+            Some(path) => {
+                let file = Kubeconfig::read_from(path).map_err(unusable)?;
+                Config::from_custom_kubeconfig(file, &options).await.map_err(unusable)
+            }
+            None => match Config::from_kubeconfig(&options).await {
+                // In a pod, such as that of a pipeline, it is the pod's service account.
+                Err(error) if self.context.is_none() => Config::incluster().map_err(|_| unusable(error)),
+                found => found.map_err(unusable),
+            },
+        }
+    }
+}
+
 /// A connection to the API server as one person.
 #[derive(Clone)]
 pub struct Session {
@@ -108,19 +127,7 @@ impl Session {
     /// # Errors
     /// No usable kubeconfig, or no such context in it.
     pub async fn open(login: &Login) -> Result<Self, SessionError> {
-        let options = KubeConfigOptions { context: login.context.clone(), ..KubeConfigOptions::default() };
-        let unusable = |source| SessionError::Kubeconfig(Box::new(source));
-        let mut config = match &login.kubeconfig {
-            Some(path) => {
-                let file = Kubeconfig::read_from(path).map_err(unusable)?;
-                Config::from_custom_kubeconfig(file, &options).await.map_err(unusable)?
-            }
-            None => match Config::from_kubeconfig(&options).await {
-                // In a pod, such as that of a pipeline, it is the pod's service account.
-                Err(error) if login.context.is_none() => Config::incluster().map_err(|_| unusable(error))?,
-                found => found.map_err(unusable)?,
-            },
-        };
+        let mut config = login.config().await?;
         if login.user.is_some() {
             config.auth_info.impersonate.clone_from(&login.user);
             config.auth_info.impersonate_groups = Some(login.groups.clone());

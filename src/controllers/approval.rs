@@ -12,11 +12,12 @@ use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::Event;
 use tokio::sync::watch;
 
-use super::{Context, Watched};
+use super::{Audit, Context, Watched};
 use crate::api::{APPROVE, Approver, ChangeApproval, Decision, EventTopic};
-use crate::cluster::{Cluster, Sealer, Seals, WriteError};
+use crate::cluster::{Cluster, SealKey, Sealer, Seals, WriteError};
 use crate::domain::approval::gate::Voice;
 use crate::domain::approval::{PublicKeys, Record, SigningKey, SpecHash, Subject};
+use crate::domain::audit::{self, Action, Actor, LogName, Outcome, Target, Via};
 use crate::domain::topic::claim::Resource;
 
 /// How long to wait before a key is asked for again.
@@ -174,14 +175,35 @@ pub(super) async fn without_revoked(
     Ok(kept)
 }
 
-/// The controllers' key. Without it nothing can be noted as in force, so nothing begins before it is there.
-pub(super) async fn key(cluster: &Cluster) -> SigningKey {
+/// A key of the controllers' own. Without the one for approvals nothing can be noted as in force, so nothing begins
+/// before it is there. One that nobody knew before is recorded.
+pub(super) async fn key(cluster: &Cluster, audit: &Audit, sealer: Sealer) -> SigningKey {
     loop {
-        match cluster.seal_key(Sealer::Controllers).await {
-            Ok(key) => return key,
+        match cluster.seal_key(sealer).await {
+            Ok(SealKey { key, is_new: false }) => return key,
+            Ok(SealKey { key, is_new: true }) => {
+                audit.recorder.note(made(&key, sealer, cluster.namespace(), &audit.instance)).await;
+                return key;
+            }
             Err(error) => tracing::warn!(%error, "the key for seals is not there yet; it is asked for again"),
         }
         tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// What is recorded of a new key.
+fn made(key: &SigningKey, sealer: Sealer, namespace: &str, instance: &str) -> audit::Event {
+    let actor = Actor { user: instance.to_owned(), groups: Vec::new(), via: Via::Controllers };
+    let target = Target {
+        kind: "Secret".into(),
+        namespace: Some(namespace.to_owned()),
+        name: sealer.secret(),
+        uid: None,
+    };
+    audit::Event {
+        target: Some(target),
+        message: Some(format!("a new key for signatures, with the public half {}", key.public())),
+        ..audit::Event::new(LogName::platform(), actor, Action::MakeKey, Outcome::Succeeded)
     }
 }
 

@@ -19,6 +19,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use tokio::time::Instant;
 
+use super::checkpoint;
 use crate::api::{EventTopic, KafkaCluster, Tenant};
 use crate::domain::quota::Limits;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -74,6 +75,7 @@ pub struct Metrics {
     unregistered: Family<OfCluster, Gauge>,
     changes: Family<Outcome, Counter>,
     approved: Histogram,
+    pub(super) checkpoints: checkpoint::Metrics,
     running: Arc<Running>,
     shown: Arc<OnceLock<Shown>>,
 }
@@ -120,6 +122,7 @@ impl Metrics {
             unregistered: Family::default(),
             changes: Family::default(),
             approved: Histogram::new(exponential_buckets(0.01, 2.0, 12)),
+            checkpoints: checkpoint::Metrics::register(registry),
             running: Arc::default(),
             shown: Arc::default(),
         };

@@ -9,13 +9,17 @@
 //! Kafka, `access` what was left of ACLs there, `approval` what was decided on changes that need it. `resync` looks at all Kafka topics at once, from time to time, and wakes the
 //! reconciles of those that have changed; `unregistered` counts those that nobody declares.
 //!
+//! `effect` records everything that is done in the audit log, before it is done; `checkpoint` signs what the log says.
+//!
 //! Deliberately absent: decisions (they are in the domain), and acting on why a reconcile was
 //! woken: what is observed decides.
 
 mod access;
 mod approval;
+mod checkpoint;
 mod connections;
 mod declared;
+mod effect;
 mod kafka_cluster;
 mod metrics;
 mod report;
@@ -38,10 +42,12 @@ use kube::runtime::{Controller, WatchStreamExt, controller};
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
+pub use checkpoint::Checkpoints;
 pub use metrics::Metrics;
 
 use crate::api::{EventTopic, KafkaCluster, Tenant};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Sealer};
+use crate::store;
 use access::Access;
 use approval::Approvals;
 use connections::Connections;
@@ -57,6 +63,19 @@ pub struct Options {
     pub heartbeat: Duration,
     /// How many topics are reconciled at once: what bounds memory, and how large batches can get.
     pub concurrency: u16,
+}
+
+/// The audit log, as the controllers write and sign it.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    /// Where records are handed in.
+    pub recorder: store::Recorder,
+    /// The log, for signing it and for dropping what is too old.
+    pub log: store::Audit,
+    /// How it is signed.
+    pub checkpoints: Checkpoints,
+    /// This replica, as records name it.
+    pub instance: String,
 }
 
 /// A resource as it was watched: read, or not readable.
@@ -77,6 +96,7 @@ struct Context {
     wake_clusters: Triggers<Watched<KafkaCluster>>,
     wake_topics: Triggers<Watched<EventTopic>>,
     metrics: Metrics,
+    audit: Audit,
     options: Options,
     clock: fn() -> Timestamp,
 }
@@ -101,13 +121,14 @@ impl AllMetrics {
 pub async fn run(
     cluster: Cluster,
     options: Options,
+    audit: Audit,
     metrics: AllMetrics,
     clock: fn() -> Timestamp,
     stop: CancellationToken,
     ready: impl FnOnce(),
 ) {
     let key = tokio::select! {
-        key = approval::key(&cluster) => key,
+        key = approval::key(&cluster, &audit, Sealer::Controllers) => key,
         () = stop.cancelled() => return,
     };
     let (tenants, tenant_writer) = reflector::store();
@@ -134,6 +155,7 @@ pub async fn run(
         wake_clusters,
         wake_topics,
         metrics: metrics.controllers,
+        audit,
         options,
         clock,
         cluster,
@@ -189,6 +211,7 @@ pub async fn run(
             approval::follow_seals(&context),
             approval::follow(&context),
             resync::run(&context),
+            checkpoint::run(&context),
             tenant::count(&context)
         );
         std::future::pending::<()>().await;

@@ -12,6 +12,7 @@
 mod acls;
 mod batch;
 mod error;
+mod message;
 mod metrics;
 mod properties;
 mod settings;

@@ -16,8 +16,10 @@ use tokio::time::sleep;
 
 use super::certificate::{self, IssueError, Lifetimes, Material, Step};
 use super::metrics::Metrics;
+use super::record::Own;
 use super::tls::Served;
 use crate::cluster::{Cluster, Configuration, Keys, WriteError};
+use crate::domain::audit::Action;
 
 /// How long to wait at least between two attempts.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -48,6 +50,7 @@ pub(super) struct Authority {
     pub(super) secret: String,
     pub(super) served: Arc<Served>,
     pub(super) metrics: Metrics,
+    pub(super) own: Own,
     pub(super) clock: fn() -> Timestamp,
 }
 
@@ -198,6 +201,8 @@ impl Authority {
                 tracing::info!(secret = self.secret, ?step, serving = ?made.serving, "made certificates");
                 state.keys = Some(Some(written.clone()));
                 state.made = Some(now);
+                let message = format!("{}; serving {:?}", step.words(), made.serving);
+                self.own.did(Action::RenewCertificate, &self.secret, message).await;
                 (keys, stored) = (Some(written), Some(made));
             }
             None => {
@@ -264,6 +269,9 @@ impl Authority {
         for configuration in &wrong {
             self.cluster.trust(configuration, &bundle).await?;
             tracing::info!(kind = ?configuration.kind, name = configuration.name, "set caBundle");
+            let kind = format!("{:?}WebhookConfiguration", configuration.kind);
+            let message = format!("caBundle is what Secret {} has now", self.secret);
+            self.own.did_for_all(Action::RenewCertificate, &kind, &configuration.name, message).await;
         }
         // As it will be seen in a moment.
         let known = [&mut state.validating, &mut state.mutating].into_iter().flatten().flatten();

@@ -137,6 +137,19 @@ pub(super) enum Step {
     Wait(Timestamp),
 }
 
+impl Step {
+    /// What is done, for people.
+    pub(super) fn words(&self) -> &'static str {
+        match self {
+            Self::Everything => "made an authority and a certificate; no other authority is trusted",
+            Self::Authority => "made another authority, which is trusted beside the one before",
+            Self::Serving => "made another certificate",
+            Self::Forget => "authorities that have expired are not trusted any more",
+            Self::Wait(_) => "nothing",
+        }
+    }
+}
+
 /// What has to be done next. `published`: the newest authority has been in all configurations for
 /// long enough that everybody who calls trusts it.
 pub(super) fn next(

@@ -1,8 +1,11 @@
 //! What makes the API server ask the webhook, as manifests.
 //!
 //! Each webhook says in CEL which requests can matter at all; the others never reach it. Whoever
-//! deletes needs no webhook: finalizers come off, and a namespace goes, while no replica runs. Only the deletion
-//! of data is asked about, and if nobody answers the controllers decide alone.
+//! deletes needs no webhook: finalizers come off, and a namespace goes, while no replica runs. Deletions are asked about
+//! all the same, so that it is recorded who deletes what; if nobody answers, the controllers decide alone whether data
+//! goes.
+
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -36,8 +39,8 @@ pub struct Wanted {
 }
 
 /// How long the API server waits for an answer. A review takes milliseconds, and a schema at most a
-/// tenth of a second; the rest is for a machine that is busy.
-const TIMEOUT: u32 = 5;
+/// tenth of a second; then its record is waited for (`--audit-timeout`); the rest is for a machine that is busy.
+pub const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Not what is being deleted already: only finalizers are left to be taken off.
 const LIVING: &str = "request.operation == 'DELETE' ? !has(oldObject.metadata.deletionTimestamp) : \
@@ -62,16 +65,17 @@ pub fn configurations(wanted: &Wanted) -> Vec<Value> {
     let declaration = |kind: &str, operations: Value, changed: &str| {
         let name = format!("{kind}.{GROUP}");
         let conditions = json!([condition("not-being-deleted", LIVING), condition("changed", changed)]);
-        webhook(wanted, &name, "validate", rule(kind, operations), conditions)
+        webhook(wanted, &name, "validate", rule(&[kind], operations), conditions)
     };
     let all = json!(["CREATE", "UPDATE", "DELETE"]);
     let validating = [
         declaration("eventtopics", json!(["CREATE", "UPDATE"]), &topic),
-        deletions(wanted),
+        deletions(wanted, "deletions", rule(&["eventtopics", "changeapprovals"], json!(["DELETE"]))),
         declaration("tenants", all.clone(), SPEC),
         declaration("kafkaclusters", all, SPEC),
         approvals(wanted, "validate"),
-        schemas(wanted),
+        schemas(wanted, json!(["CREATE", "UPDATE"])),
+        schemas(wanted, json!(["DELETE"])),
     ];
     // Others may change a resource after we have looked at it; who asks is noted for what is stored.
     let mutating = [stamps(wanted), approvals(wanted, "mutate")].map(|mut webhook| {
@@ -88,45 +92,46 @@ pub fn configurations(wanted: &Wanted) -> Vec<Value> {
 fn stamps(wanted: &Wanted) -> Value {
     let changed = format!("{SPEC} || {}", differ(&[AUTHORED_BY, BREAK_GLASS, REQUESTED_BY, REQUEST]),);
     let conditions = json!([condition("not-being-deleted", LIVING), condition("asks", &changed)]);
-    let rule = rule("eventtopics", json!(["CREATE", "UPDATE"]));
+    let rule = rule(&["eventtopics"], json!(["CREATE", "UPDATE"]));
     webhook(wanted, &format!("eventtopics.{GROUP}"), "mutate", rule, conditions)
 }
 
-/// EventTopics whose data would be deleted with them. Of one whose change waits that is not known from what it
-/// declares now. The controllers ask the same again, so nothing is lost if nobody answers, and a namespace can go.
-fn deletions(wanted: &Wanted) -> Value {
-    let data =
-        "oldObject.?spec.?deletionPolicy.orValue('') == 'Delete' || oldObject.?status.?pending.hasValue()";
-    let conditions = json!([condition("not-being-deleted", LIVING), condition("deletes-data", data)]);
-    let rule = rule("eventtopics", json!(["DELETE"]));
-    let mut webhook = webhook(wanted, &format!("deletions.{GROUP}"), "validate", rule, conditions);
+/// Deletions that are in nobody's way: of an EventTopic whose data goes with it the controllers ask the same again, and
+/// of everything else only who has deleted it would not be known.
+fn deletions(wanted: &Wanted, name: &str, rule: Value) -> Value {
+    let conditions = json!([condition("not-being-deleted", LIVING)]);
+    let mut webhook = webhook(wanted, &format!("{name}.{GROUP}"), "validate", rule, conditions);
     webhook["failurePolicy"] = json!("Ignore");
     webhook
 }
 
 /// Who decides on changes, and whether they may.
 fn approvals(wanted: &Wanted, path: &str) -> Value {
-    let rule = rule("changeapprovals", json!(["CREATE"]));
+    let rule = rule(&["changeapprovals"], json!(["CREATE"]));
     webhook(wanted, &format!("changeapprovals.{GROUP}"), path, rule, json!([]))
 }
 
-fn rule(kind: &str, operations: Value) -> Value {
-    json!({"apiGroups": [GROUP], "apiVersions": ["v1alpha1"], "resources": [kind], "operations": operations})
+fn rule(kinds: &[&str], operations: Value) -> Value {
+    json!({"apiGroups": [GROUP], "apiVersions": ["v1alpha1"], "resources": kinds, "operations": operations})
 }
 
-/// ConfigMaps that hold schemas, and no others: a webhook of its own, so that nothing else depends on it.
-fn schemas(wanted: &Wanted) -> Value {
+/// ConfigMaps that hold schemas, and no others: webhooks of their own, so that nothing else depends on them. Deleting one
+/// is always allowed: what was registered stays in force, and a namespace can go in any order.
+fn schemas(wanted: &Wanted, operations: Value) -> Value {
     let changed = format!(
         "request.operation != 'UPDATE' || object.?data != oldObject.?data || \
          object.metadata.?labels[?'{SCHEMA_LABEL}'] != oldObject.metadata.?labels[?'{SCHEMA_LABEL}']"
     );
     let conditions = json!([condition("not-being-deleted", LIVING), condition("changed", &changed)]);
-    // Deleting one is always allowed: what was registered stays in force, and a namespace can go in any order.
+    let deletes = operations == json!(["DELETE"]);
     let rule = json!({
         "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"],
-        "operations": ["CREATE", "UPDATE"], "scope": "Namespaced",
+        "operations": operations, "scope": "Namespaced",
     });
-    let mut webhook = webhook(wanted, &format!("schemas.{GROUP}"), "validate", rule, conditions);
+    let mut webhook = match deletes {
+        true => deletions(wanted, "schema-deletions", rule),
+        false => webhook(wanted, &format!("schemas.{GROUP}"), "validate", rule, conditions),
+    };
     webhook["objectSelector"] = json!({"matchLabels": {SCHEMA_LABEL: "true"}});
     let mut spared = vec!["kube-system", "kube-public", "kube-node-lease"];
     if let Address::Service { namespace, .. } = &wanted.address {
@@ -158,7 +163,7 @@ fn webhook(wanted: &Wanted, name: &str, path: &str, rule: Value, conditions: Val
         "matchPolicy": "Equivalent",
         "rules": [rule],
         "sideEffects": "NoneOnDryRun",
-        "timeoutSeconds": TIMEOUT,
+        "timeoutSeconds": TIMEOUT.as_secs(),
     })
 }
 

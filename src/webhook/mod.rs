@@ -5,7 +5,7 @@
 //! `tls` hold the connections, `certificate` knows when certificates are to be renewed and `authority`
 //! does it, `review` is one question and its answer, `complete` is what is written into a resource before it is
 //! judged, `manifest` and `policy` are what makes the API server ask. `governed` and `change_approval` answer for
-//! changes that need approval, with the keys that `sealing` keeps.
+//! changes that need approval, with the keys that `sealing` keeps, and `record` says what the audit log is told.
 //!
 //! Whatever is unknown is refused: a webhook that has not read everything yet, a kind it has no rules
 //! for, a resource it cannot read.
@@ -24,6 +24,7 @@ mod kafka_cluster;
 pub mod manifest;
 mod metrics;
 mod policy;
+mod record;
 mod request;
 mod review;
 mod route;
@@ -46,8 +47,10 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
+use crate::store::Recorder;
 use authority::Authority;
 use cache::Cache;
+use record::Own;
 use review::Reviewer;
 use sealing::Sealing;
 use server::Ending;
@@ -63,6 +66,10 @@ pub struct Options {
     /// How long reviews are still answered after the end was asked for, so that Services and the API
     /// server's connections turn to other replicas.
     pub drain: Duration,
+    /// Who is recorded as the one who makes certificates and keys: this replica.
+    pub instance: String,
+    /// Where it is recorded what is decided, and what the webhook does for itself.
+    pub recorder: Recorder,
 }
 
 /// Runs the webhook until it is told to stop and what is under way has been answered.
@@ -89,9 +96,18 @@ pub async fn run(
         cluster: cluster.clone(),
         metrics: metrics.clone(),
         sealing: Arc::clone(&sealing),
+        recorder: options.recorder.clone(),
         clock,
     };
-    let authority = Authority { cluster: cluster.clone(), secret: options.secret, served, metrics, clock };
+    let own = Own::new(options.recorder, &options.instance, cluster.namespace());
+    let authority = Authority {
+        cluster: cluster.clone(),
+        secret: options.secret,
+        served,
+        metrics,
+        own: own.clone(),
+        clock,
+    };
     let certified = Notify::new();
     let announce = async {
         tokio::join!(cache.complete(), sealing.complete(), certified.notified());
@@ -106,7 +122,7 @@ pub async fn run(
         tokio::join!(
             authority.keep(options.source, || certified.notify_one()),
             cache.follow(&cluster),
-            sealing.keep(&cluster),
+            sealing.keep(&cluster, &own),
             announce
         );
         std::future::pending::<()>().await;

@@ -4,11 +4,13 @@
 //! is a tree of values, and reviews come in numbers.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use kube::core::TypeMeta;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, DeserializeSeed, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use crate::cluster::Somebody;
 use crate::domain::approval::request::Asker;
@@ -51,6 +53,16 @@ pub(super) struct Request<'a> {
     /// Whether nothing will be stored.
     #[serde(default)]
     pub(super) dry_run: bool,
+    /// How it was asked for.
+    options: Option<Options>,
+}
+
+/// How something was asked for.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Options {
+    /// What the program calls itself that asks.
+    field_manager: Option<String>,
 }
 
 /// What a resource is.
@@ -110,6 +122,66 @@ impl Request<'_> {
     /// The resource as it is stored; none if it is to be made.
     pub(super) fn stored<K: DeserializeOwned>(&self) -> Option<Result<K, serde_json::Error>> {
         self.old_object.map(read)
+    }
+
+    /// The resource as it is stored, as far as records may tell it; none if it is to be made.
+    pub(super) fn before(&self) -> Option<Value> {
+        self.old_object.and_then(told)
+    }
+
+    /// The resource as it would be, as far as records may tell it; none if it is to be deleted.
+    pub(super) fn after(&self) -> Option<Value> {
+        self.object.and_then(told)
+    }
+
+    /// How many bytes both have.
+    pub(super) fn size(&self) -> usize {
+        [self.object, self.old_object].into_iter().flatten().map(|text| text.get().len()).sum()
+    }
+
+    /// What the program calls itself that asks, if it does.
+    pub(super) fn field_manager(&self) -> Option<&str> {
+        self.options.as_ref()?.field_manager.as_deref().filter(|name| !name.is_empty())
+    }
+}
+
+/// A resource as a tree of values, without what is large and no record tells: its status, and who manages which field.
+fn told(text: &RawValue) -> Option<Value> {
+    let mut parser = serde_json::Deserializer::from_str(text.get());
+    Without(&["status"]).deserialize(&mut parser).ok()
+}
+
+/// An object without some fields.
+#[derive(Clone, Copy)]
+struct Without(&'static [&'static str]);
+
+impl<'de> DeserializeSeed<'de> for Without {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, parser: D) -> Result<Value, D::Error> {
+        parser.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Without {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            if self.0.contains(&key.as_str()) {
+                entries.next_value::<IgnoredAny>()?;
+            } else if key == "metadata" {
+                object.insert(key, entries.next_value_seed(Without(&["managedFields"]))?);
+            } else {
+                object.insert(key, entries.next_value()?);
+            }
+        }
+        Ok(Value::Object(object))
     }
 }
 

@@ -15,9 +15,11 @@ use kube::core::response::{StatusCause, StatusDetails, StatusSummary};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
+use uuid::Uuid;
 
 use super::cache::{Cache, Known};
 use super::metrics::{Answered, Metrics};
+use super::record::record;
 use super::request::{Operation, Request, Review, User};
 use super::sealing::Sealing;
 use super::{change_approval, complete, event_topic, governed, kafka_cluster, schema, tenant};
@@ -25,6 +27,7 @@ use crate::api::{ChangeApproval, EventTopic, GROUP, KafkaCluster, Tenant};
 use crate::cluster::Cluster;
 use crate::domain::Refusal;
 use crate::domain::admission::{Change, Verdict};
+use crate::store::Recorder;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +50,7 @@ pub(super) struct Reviewer {
     pub(super) cluster: Cluster,
     pub(super) metrics: Metrics,
     pub(super) sealing: Arc<Sealing>,
+    pub(super) recorder: Recorder,
     pub(super) clock: fn() -> Timestamp,
 }
 
@@ -78,7 +82,8 @@ impl Reviewer {
             Task::Validate => by.validate(&request).await,
             Task::Mutate => complete::complete(&request, &by).await,
         };
-        let answer = response(&request, &outcome);
+        let (outcome, id) = record(task, &request, outcome, self).await;
+        let answer = response(&request, &outcome, id);
         self.note(task, &request, &outcome, begun.elapsed());
         serde_json::to_vec(&answer.into_review()).map_err(|error| NotAReview(error.to_string()))
     }
@@ -215,6 +220,9 @@ impl Reviewer {
     }
 }
 
+/// What the annotation in Kubernetes' audit log is called, after the webhook's name and a slash.
+const RECORD: &str = "record";
+
 /// How long news of what others declare are waited for before that is held against anybody: the watch is
 /// a few milliseconds behind.
 const BEHIND: Duration = Duration::from_millis(10);
@@ -271,9 +279,11 @@ fn name(request: &Request<'_>) -> String {
     format!("{} {place}{}", request.kind.kind, request.name)
 }
 
-fn response(request: &Request<'_>, outcome: &Outcome) -> AdmissionResponse {
+/// The answer. What was recorded is named in Kubernetes' own audit log, which knows from where somebody came.
+fn response(request: &Request<'_>, outcome: &Outcome, record: Option<Uuid>) -> AdmissionResponse {
     let mut response = AdmissionResponse::invalid("");
     (response.uid, response.allowed, response.result) = (request.uid.clone(), true, Status::default());
+    response.audit_annotations.extend(record.map(|id| (RECORD.to_owned(), id.to_string())));
     match outcome {
         Outcome::Allowed(warnings) => {
             response.warnings = (!warnings.is_empty()).then(|| warnings.clone());

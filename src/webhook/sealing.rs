@@ -7,8 +7,10 @@ use futures::StreamExt;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use crate::cluster::{Cluster, Sealer, Seals, WriteError};
+use super::record::Own;
+use crate::cluster::{Cluster, SealKey, Sealer, Seals, WriteError};
 use crate::domain::approval::SigningKey;
+use crate::domain::audit::Action;
 
 /// How long to wait after another replica was faster, and after anything else.
 const AT_ONCE: Duration = Duration::from_millis(100);
@@ -55,8 +57,8 @@ impl Sealing {
     }
 
     /// Keeps it true for as long as it is polled.
-    pub(super) async fn keep(&self, cluster: &Cluster) {
-        let key = obtain(cluster).await;
+    pub(super) async fn keep(&self, cluster: &Cluster, own: &Own) {
+        let key = obtain(cluster, own).await;
         // Nobody else sets it.
         drop(self.key.set(key));
         let mut seals = std::pin::pin!(cluster.watch_seals());
@@ -66,10 +68,16 @@ impl Sealing {
     }
 }
 
-async fn obtain(cluster: &Cluster) -> SigningKey {
+/// The key. One that nobody knew before is recorded.
+async fn obtain(cluster: &Cluster, own: &Own) -> SigningKey {
     loop {
         match cluster.seal_key(Sealer::Webhook).await {
-            Ok(key) => return key,
+            Ok(SealKey { key, is_new: false }) => return key,
+            Ok(SealKey { key, is_new: true }) => {
+                let message = format!("a new key for signatures, with the public half {}", key.public());
+                own.did(Action::MakeKey, &Sealer::Webhook.secret(), message).await;
+                return key;
+            }
             Err(WriteError::Conflict { .. }) => sleep(AT_ONCE).await,
             Err(error) => {
                 tracing::warn!(%error, "the key for seals");

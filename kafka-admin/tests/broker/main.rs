@@ -8,5 +8,6 @@
 
 mod acls;
 mod connection;
+mod messages;
 mod support;
 mod topics;

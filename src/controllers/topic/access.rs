@@ -9,11 +9,13 @@ use tokio::time::Instant;
 use super::super::Context;
 use super::super::access::Left;
 use super::super::connections::Reach;
+use super::super::effect::{Failure, Undone};
 use super::super::report::write;
 use super::visit;
 use crate::api::{EventTopic, TopicAcl};
 use crate::cluster::WriteError;
 use crate::domain::Refusal;
+use crate::domain::audit::Action;
 use crate::domain::topic::access::{
     Acl, Facts, Object, Plan, Standing, concerns, declared, is_applied, plan,
 };
@@ -42,7 +44,7 @@ pub(super) async fn enforce<'t>(
     let found = match kafka.acls(&identity.topic, groups.clone()).await {
         Ok(found) => found,
         Err(error) => {
-            let standing = failed(&error, ours, identity, context);
+            let standing = failed(&error.into(), ours, identity, context);
             if standing.is_unenforced() {
                 context.access.visited(identity, Left::knowing(groups, None, false, Instant::now()));
             }
@@ -57,8 +59,9 @@ pub(super) async fn enforce<'t>(
         plan(&wanted, declaration.drift, &facts, |acl| world.others_want(identity, acl, &this))
     };
     let topic = write_ahead(topic, identity, &plan, context).await?;
-    if let Err(error) = apply(&plan, identity, &this, kafka, context).await {
-        return Ok((topic, Some(failed(&error, plan.ahead, identity, context))));
+    if let Err(error) = apply(&plan, &topic, identity, &this, kafka, context).await {
+        let standing = failed(&error, plan.ahead, identity, context);
+        return Ok((topic, Some(standing)));
     }
     let changed = !plan.create.is_empty() || !plan.delete.is_empty();
     let left = if settled {
@@ -93,13 +96,14 @@ async fn write_ahead<'t>(
 /// Makes the changes. What cannot be made does not keep what has to go; the first failure is told.
 async fn apply(
     plan: &Plan,
+    topic: &EventTopic,
     identity: &Identity,
     this: &Resource,
     kafka: &Kafka,
     context: &Context,
-) -> Result<(), Error> {
-    let made = allow(&plan.create, identity, kafka).await;
-    let taken = take_away(&plan.delete, identity, kafka).await;
+) -> Result<(), Undone<Error>> {
+    let made = allow(&plan.create, topic, identity, kafka, context).await;
+    let taken = take_away(&plan.delete, topic, identity, kafka, context).await;
     made.and(taken)?;
     // Whoever began to want a group's ACL meanwhile may have seen it before it went.
     let wanted_now: BTreeSet<TopicAcl> = {
@@ -107,10 +111,16 @@ async fn apply(
         let groups = plan.delete.iter().filter(|acl| acl.group.is_some());
         groups.filter(|acl| world.others_want(identity, acl, this)).cloned().collect()
     };
-    allow(&wanted_now, identity, kafka).await
+    allow(&wanted_now, topic, identity, kafka, context).await
 }
 
-async fn allow(acls: &BTreeSet<TopicAcl>, identity: &Identity, kafka: &Kafka) -> Result<(), Error> {
+async fn allow(
+    acls: &BTreeSet<TopicAcl>,
+    topic: &EventTopic,
+    identity: &Identity,
+    kafka: &Kafka,
+    context: &Context,
+) -> Result<(), Undone<Error>> {
     if acls.is_empty() {
         return Ok(());
     }
@@ -118,10 +128,17 @@ async fn allow(acls: &BTreeSet<TopicAcl>, identity: &Identity, kafka: &Kafka) ->
     for acl in &acls {
         tracing::info!(topic = %identity.topic, cluster = %identity.cluster, change = %format_args!("{acl} on {:?}", acl.object), "changing Kafka");
     }
-    kafka.allow(&identity.topic, &acls).await
+    let allow = kafka.allow(&identity.topic, &acls);
+    context.effect(topic, Action::CreateAcls, told(identity, &acls), allow).await
 }
 
-async fn take_away(acls: &BTreeSet<TopicAcl>, identity: &Identity, kafka: &Kafka) -> Result<(), Error> {
+async fn take_away(
+    acls: &BTreeSet<TopicAcl>,
+    topic: &EventTopic,
+    identity: &Identity,
+    kafka: &Kafka,
+    context: &Context,
+) -> Result<(), Undone<Error>> {
     if acls.is_empty() {
         return Ok(());
     }
@@ -129,21 +146,42 @@ async fn take_away(acls: &BTreeSet<TopicAcl>, identity: &Identity, kafka: &Kafka
     for acl in &acls {
         tracing::info!(topic = %identity.topic, cluster = %identity.cluster, change = %format_args!("no {acl} on {:?}", acl.object), "changing Kafka");
     }
-    kafka.withdraw(&identity.topic, &acls).await
+    let withdraw = kafka.withdraw(&identity.topic, &acls);
+    context.effect(topic, Action::DeleteAcls, told(identity, &acls), withdraw).await
+}
+
+/// What is given or taken away, for its record: a line each.
+fn told(identity: &Identity, acls: &[Acl]) -> String {
+    let lines = acls.iter().map(|acl| format!("\n{acl} on {}", named(&acl.object)));
+    lines.fold(format!("access to Kafka topic {identity}:"), |text, line| text + &line)
+}
+
+fn named(object: &Object) -> String {
+    match object {
+        Object::Topic(name) => format!("topic {name}"),
+        Object::Group(name) => format!("consumer group {name}"),
+        Object::GroupsBeginning(name) => format!("consumer groups {name}*"),
+    }
 }
 
 fn in_kafka(acls: &BTreeSet<TopicAcl>, identity: &Identity) -> BTreeSet<Acl> {
     acls.iter().map(|acl| Acl::of(acl, &identity.topic)).collect()
 }
 
-fn failed(error: &Error, acls: BTreeSet<TopicAcl>, identity: &Identity, context: &Context) -> Standing {
+fn failed(
+    error: &Undone<Error>,
+    acls: BTreeSet<TopicAcl>,
+    identity: &Identity,
+    context: &Context,
+) -> Standing {
     context.access.forget(identity);
-    let refusal = match error.reason() {
+    let (refusal, stalled) = error.told();
+    let refusal = match refusal.reason {
         Reason::AuthorizerMissing => access::unenforced(),
-        _ => error.refusal(),
+        _ => refusal,
     };
     let foreign = (refusal.reason == Reason::AuthorizerMissing).then(Vec::new);
-    Standing { acls, foreign, drift: None, failure: Some((refusal, error.is_stalled())) }
+    Standing { acls, foreign, drift: None, failure: Some((refusal, stalled)) }
 }
 
 /// Takes ACLs of a topic away, because its resource goes or may not be used any more. Where Kafka
@@ -153,6 +191,7 @@ fn failed(error: &Error, acls: BTreeSet<TopicAcl>, identity: &Identity, context:
 /// Why they are still there, and whether somebody has to act.
 pub(super) async fn withdraw(
     acls: &BTreeSet<TopicAcl>,
+    topic: &EventTopic,
     identity: &Identity,
     context: &Context,
 ) -> Result<(), (Refusal, bool)> {
@@ -162,10 +201,8 @@ pub(super) async fn withdraw(
         Reach::Unknown => return Err((visit::away(identity, Reason::Progressing), false)),
     };
     context.access.forget(identity);
-    match take_away(acls, identity, &kafka).await {
-        Err(error) if error.reason() != Reason::AuthorizerMissing => {
-            Err((error.refusal(), error.is_stalled()))
-        }
+    match take_away(acls, topic, identity, &kafka, context).await.map_err(|error| error.told()) {
+        Err((refusal, stalled)) if refusal.reason != Reason::AuthorizerMissing => Err((refusal, stalled)),
         _ => Ok(()),
     }
 }
@@ -185,7 +222,7 @@ pub(super) async fn stop(
         (world.acls(topic), world.withdrawn(topic, identity))
     };
     let mut standing = Standing { failure: Some((refusal.clone(), true)), ..Standing::default() };
-    match withdraw(&going, identity, context).await {
+    match withdraw(&going, topic, identity, context).await {
         Ok(()) => (Outcome::Refused(refusal), Some(standing)),
         Err((refusal, stalled)) => {
             standing.acls = ours;

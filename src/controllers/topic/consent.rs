@@ -13,16 +13,19 @@ use kube::ResourceExt;
 use super::super::Context;
 use super::super::approval::without_revoked;
 use super::super::connections::Reach;
+use super::super::effect::{Undone, chain};
 use super::super::report::write;
+use super::live::{Live, tell};
 use super::{visit, wake};
 use crate::api::{ApprovalAction, ApprovedSpec, Decision, EventTopic, GovernedChange};
-use crate::cluster::{Note, NoteKind, StoredRevision, WriteError};
+use crate::cluster::{StoredRevision, WriteError};
 use crate::domain::approval::gate::{Facts, Held, Opened, Voice};
-use crate::domain::approval::pending::{Waiting, Withheld, named};
+use crate::domain::approval::pending::{Waiting, Withheld};
 use crate::domain::approval::record::{Traces, in_force, kept, revision_name};
 use crate::domain::approval::{
     Consent, Gate, InForce, Record, Request, Rules, SpecHash, Subject, gate, topic,
 };
+use crate::domain::audit::Action;
 use crate::domain::tenant::TenantFacts;
 use crate::domain::topic::farewell::{Farewell, leaving};
 use crate::domain::topic::status::Outcome;
@@ -48,14 +51,6 @@ pub(super) enum Way {
     Hold(Option<Outcome>),
 }
 
-/// A declaration that takes effect.
-pub(super) struct Live {
-    hash: SpecHash,
-    opened: Opened,
-    changes: BTreeSet<GovernedChange>,
-    decided: Option<Timestamp>,
-}
-
 /// How a resource stands with approvals.
 pub(super) struct Standing {
     /// What is said of that.
@@ -74,7 +69,10 @@ impl Standing {
 }
 
 /// Decides what a visit is about.
-pub(super) async fn course<'t>(topic: &'t EventTopic, context: &Context) -> Result<Course<'t>, WriteError> {
+pub(super) async fn course<'t>(
+    topic: &'t EventTopic,
+    context: &Context,
+) -> Result<Course<'t>, Undone<WriteError>> {
     let act = |consent| Course {
         topic: Cow::Borrowed(topic),
         way: Way::Act,
@@ -99,7 +97,7 @@ async fn governed<'t>(
     topic: &'t EventTopic,
     tenant: &TenantFacts,
     context: &Context,
-) -> Result<Course<'t>, WriteError> {
+) -> Result<Course<'t>, Undone<WriteError>> {
     let mut asked = Asked::of(topic, &tenant.approval, context);
     let in_force = asked.in_force(context).await?;
     let standing = |consent, record| Standing { consent, record, ..Standing::unasked(topic) };
@@ -304,7 +302,7 @@ impl<'a> Asked<'a> {
 
 /// The note of what is in force as it should be: with a ControllerRevision, of this generation, sealed with the key
 /// of today. When a tenant begins to have rules, what is in force is kept so that it is known after the next change.
-async fn settled(asked: &Asked<'_>, record: Record, context: &Context) -> Result<Record, WriteError> {
+async fn settled(asked: &Asked<'_>, record: Record, context: &Context) -> Result<Record, Undone<WriteError>> {
     let said = record.said();
     let is_settled = said.revision.is_some()
         && said.generation == asked.subject.generation
@@ -325,10 +323,12 @@ async fn keep(
     subject: &Subject,
     hash: &SpecHash,
     context: &Context,
-) -> Result<String, WriteError> {
+) -> Result<String, Undone<WriteError>> {
     let name = revision_name(subject, hash);
     let revision = StoredRevision { name: name.clone(), number: subject.generation, data: kept(&topic.spec) };
-    context.cluster.keep_approved(topic, revision).await?;
+    let what = format!("ControllerRevision {name} keeps generation {}, content {hash}", subject.generation);
+    let keep = context.cluster.keep_approved(topic, revision);
+    context.effect(topic, Action::KeepRevision, what, keep).await?;
     Ok(name)
 }
 
@@ -337,14 +337,18 @@ pub(super) async fn go_live(
     topic: &EventTopic,
     live: &Live,
     context: &Context,
-) -> Result<(EventTopic, Record), WriteError> {
+) -> Result<(EventTopic, Record), Undone<WriteError>> {
     let subject = Subject::topic(topic);
     let revision = keep(topic, &subject, &live.hash, context).await?;
     let now = (context.clock)();
     let record = Record::of(&subject, &live.hash, Some(revision), now, context.approvals.key());
     let mut status = topic.status.clone().unwrap_or_default();
     status.approved = Some(record.said().clone());
-    write(context, &context.wake_topics, topic, &status).await?;
+    let note = write(context, &context.wake_topics, topic, &status);
+    match live.begins(topic, context) {
+        Some(begins) => drop(context.recorded(begins, note).await?),
+        None => drop(note.await?),
+    }
     context.approvals.remember(topic, record.clone());
     let topic = EventTopic { status: Some(status), ..topic.clone() };
     // From now on its access counts beside that of others.
@@ -354,46 +358,22 @@ pub(super) async fn go_live(
     Ok((topic, record))
 }
 
-/// Tells of what takes effect, or goes.
-pub(super) fn tell(topic: &EventTopic, live: &Live, context: &Context) {
-    let changes = named(&live.changes);
-    let (kind, reason, message) = match &live.opened {
-        Opened::Free => {
-            context.metrics.change("free");
-            return;
-        }
-        Opened::Approved(people) => {
-            context.metrics.change("approved");
-            (NoteKind::Normal, "Approved", format!("{changes}: approved by {}", people.join(", ")))
-        }
-        Opened::BrokenGlass(glass) => {
-            context.metrics.change("break_glass");
-            let message = format!(
-                "{changes}: takes effect without approval, by {}, because: {}",
-                glass.by, glass.reason
-            );
-            (NoteKind::Warning, "BreakGlass", message)
-        }
-    };
-    tracing::info!(reason, generation = topic.metadata.generation, hash = %live.hash, "{message}");
-    context.cluster.note(topic, Note { kind, reason, message });
-}
-
-/// What was declared is in Kafka: notes how long that took after it was approved.
-pub(super) fn is_live(live: &Live, outcome: &Outcome, context: &Context) {
-    let is_in_kafka = matches!(outcome, Outcome::Applied { .. });
-    if let Some(decided) = live.decided.filter(|_| is_in_kafka) {
-        let took = (context.clock)().duration_since(decided);
-        context.metrics.approved(took.try_into().unwrap_or_default());
-    }
-}
-
 /// Takes away what is kept of a resource besides what is in force. What cannot be taken away now is with the next
 /// change, or with the resource.
 pub(super) async fn tidy(topic: &EventTopic, record: &ApprovedSpec, context: &Context) {
-    if let Err(error) = context.cluster.forget_approved(topic, record.revision.as_deref()).await {
-        tracing::debug!(%error, "what was in force before is still kept");
+    if let Err(error) = forget(topic, record.revision.as_deref(), context).await {
+        tracing::debug!(error = %chain(&error), "what was in force before is still kept");
     }
+}
+
+async fn forget(topic: &EventTopic, but: Option<&str>, context: &Context) -> Result<(), Undone<WriteError>> {
+    let kept = context.cluster.all_approved(topic).await?;
+    for name in kept.iter().filter(|name| but != Some(name.as_str())) {
+        let what = format!("ControllerRevision {name} is not in force any more");
+        let forget = context.cluster.forget_approved(topic, name);
+        context.effect(topic, Action::ForgetRevision, what, forget).await?;
+    }
+    Ok(())
 }
 
 /// The note for a topic that is in force where nothing needs approval, so that rules which come later know what

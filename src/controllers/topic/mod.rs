@@ -3,6 +3,7 @@
 mod access;
 mod consent;
 mod leave;
+mod live;
 mod report;
 pub(super) mod schema;
 mod visit;
@@ -18,17 +19,20 @@ use kube::runtime::controller::Action;
 use kube::runtime::watcher::{self, Event};
 
 use super::connections::Reach;
+use super::effect::{Undone, unrecorded};
 use super::trigger::Fingerprint;
 use super::{Context, Watched};
 use crate::api::{DELETE_FINALIZER, DeletionPolicy, EventTopic};
 use crate::cluster::WriteError;
+use crate::domain::audit;
 use crate::domain::backoff;
 use crate::domain::topic::claim::Resource;
 use crate::domain::topic::farewell::wants_finalizer;
 use crate::domain::topic::status::Outcome;
 use crate::domain::topic::{Declared, Identity, Right, attention};
 use crate::kafka::Kafka;
-use consent::{Course, Live, Standing, Way};
+use consent::{Course, Standing, Way};
+use live::Live;
 
 /// The topics worth a reconcile. Keeps the world true on the way.
 pub(super) fn watched(
@@ -105,13 +109,21 @@ pub(super) async fn reconcile(
         Ok(topic) if topic.metadata.deletion_timestamp.is_some() => leave::leave(topic, &context).await,
         Ok(topic) => manage(topic, &context).await,
     };
-    let (reason, action) = result.unwrap_or_else(|error| after_failed_write(&error));
+    let result = match (result, &topic.0) {
+        // There is nothing else to be said of it than that.
+        (Err(Undone::Unrecorded(_)), Ok(topic)) => {
+            let outcome = Outcome::Failed { refusal: unrecorded(), stalled: false };
+            report::report(topic, &outcome, None, &Standing::unasked(topic), &context).await
+        }
+        (result, _) => result,
+    };
+    let (reason, action) = result.unwrap_or_else(|error| after_failure(&error));
     visit.end(reason.as_str());
     Ok(action)
 }
 
 /// A reconcile that ended, by the one word for it, and when to come again.
-type Ended = Result<(Reason, Action), WriteError>;
+type Ended = Result<(Reason, Action), Undone<WriteError>>;
 
 async fn manage(topic: &EventTopic, context: &Context) -> Ended {
     let Course { topic, way, mut standing } = consent::course(topic, context).await?;
@@ -170,7 +182,7 @@ async fn bring_about(
     let known = schema::schemas(topic, context).await?;
     let mut outcome = visit::visit(topic, identity.clone(), declared, kafka, context).await;
     if let Some(live) = live {
-        consent::is_live(live, &outcome, context);
+        live::is_live(live, &outcome, context);
     }
     if let Outcome::Applied { schemas, .. } = &mut outcome {
         *schemas = known;
@@ -189,18 +201,29 @@ async fn bring_about(
     Ok(ended)
 }
 
-async fn finalizer(topic: &EventTopic, context: &Context) -> Result<(), WriteError> {
+/// What is recorded of our finalizer.
+const HOLD: &str = "the resource does not go before what was made for it in Kafka is taken care of";
+const LET_GO: &str = "the resource may go: nothing in Kafka is to go with it any more";
+
+async fn finalizer(topic: &EventTopic, context: &Context) -> Result<(), Undone<WriteError>> {
     let wanted = attention(topic).is_ok_and(|attention| wants_finalizer(topic, attention));
     match (wanted, has_finalizer(topic)) {
-        (true, false) => context.cluster.add_finalizer(topic, DELETE_FINALIZER).await,
-        (false, true) => context.cluster.remove_finalizer(topic, DELETE_FINALIZER).await,
+        (true, false) => {
+            let add = context.cluster.add_finalizer(topic, DELETE_FINALIZER);
+            context.effect(topic, audit::Action::AddFinalizer, HOLD, add).await
+        }
+        (false, true) => leave::release(topic, context).await,
         _ => Ok(()),
     }
 }
 
 /// A write to Kubernetes failed, so there is nowhere to report it but here. What was done in Kafka
 /// stays and is found there by the next visit.
-fn after_failed_write(error: &WriteError) -> (Reason, Action) {
+fn after_failure(error: &Undone<WriteError>) -> (Reason, Action) {
+    let error = match error {
+        Undone::Failed(error) => error,
+        Undone::Unrecorded(_) => return (Reason::AuditUnavailable, Action::requeue(backoff::SHORTEST)),
+    };
     match error {
         // It comes again as it is now, or never.
         WriteError::Gone { .. } => (Reason::Deleting, Action::await_change()),

@@ -14,6 +14,8 @@ use super::{Ended, consent};
 use crate::api::{DriftAction, EventTopic, EventTopicStatus};
 use crate::cluster::{Note, NoteKind, WriteError};
 use crate::domain::approval::Consent;
+use crate::domain::approval::pending::named;
+use crate::domain::audit;
 use crate::domain::backoff;
 use crate::domain::condition::{self, Conditions, Health, READY};
 use crate::domain::topic::access::{ACCESS_IN_FORCE, Standing};
@@ -34,7 +36,15 @@ pub(super) async fn report(
     let after = told(topic, outcome, access, standing, now, context);
     let ready = condition::find(&after.conditions, READY);
     let reason = ready.and_then(|ready| ready.reason.parse().ok()).unwrap_or(Reason::Internal);
+    let rejected = rejection(topic.status.as_ref(), &after);
+    if let Some(what) = &rejected {
+        let why = Some(Reason::ChangeRejected);
+        context.happened(topic, audit::Action::RejectChange, audit::Outcome::Denied, why, what.clone()).await;
+    }
     let written = write(context, &context.wake_topics, topic, &after).await?;
+    if rejected.is_some() {
+        context.metrics.change("rejected");
+    }
     approvals(topic, &after, standing, context).await;
     if let Some(note) = drift(topic.status.as_ref(), &after).filter(|_| written) {
         tracing::info!(reason = note.reason, "{}", note.message);
@@ -78,6 +88,21 @@ fn told(
     standing.consent.told(topic.status.as_ref(), after, standing.generation, now)
 }
 
+/// What is recorded of a change that was rejected, if that was not said before.
+fn rejection(before: Option<&EventTopicStatus>, after: &EventTopicStatus) -> Option<String> {
+    let rejected = |status: &EventTopicStatus| {
+        let pending = status.pending.clone()?;
+        Some((pending.generation, pending.hash, pending.changes, pending.rejected?))
+    };
+    let (generation, hash, changes, rejection) = rejected(after)?;
+    if before.and_then(rejected).is_some_and(|(known, ..)| known == generation) {
+        return None;
+    }
+    let changes = named(&changes);
+    let comment = rejection.comment.map(|comment| format!(", because: {comment}")).unwrap_or_default();
+    Some(format!("{changes}: rejected by {}{comment}; generation {generation}, content {hash}", rejection.by))
+}
+
 /// What follows from what was said of approvals.
 async fn approvals(
     topic: &EventTopic,
@@ -88,12 +113,6 @@ async fn approvals(
     let before = topic.status.as_ref();
     if let Some(record) = &standing.record {
         context.approvals.remember(topic, record.clone());
-    }
-    let rejected = |status: &EventTopicStatus| {
-        status.pending.as_ref().filter(|pending| pending.rejected.is_some()).map(|pending| pending.generation)
-    };
-    if rejected(after).is_some() && rejected(after) != before.and_then(rejected) {
-        context.metrics.change("rejected");
     }
     if matches!(standing.consent, Consent::Withheld(_)) {
         // How long people take to decide says nothing of how fast the operator is.

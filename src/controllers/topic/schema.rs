@@ -4,8 +4,10 @@ use futures::StreamExt;
 use kube::ResourceExt;
 
 use super::super::Context;
+use super::super::effect::Undone;
 use crate::api::{EventTopic, RegisteredType};
 use crate::cluster::{StoredRevision, WriteError};
+use crate::domain::audit::Action;
 use crate::domain::registration::{
     Declaration, Revision, Source, Step, is_registered, read, register, source,
 };
@@ -15,7 +17,10 @@ use crate::domain::topic::status::Schemas;
 ///
 /// A kill after a revision was stored and before the status says so is made good by the next visit,
 /// which finds the revision.
-pub(super) async fn schemas(topic: &EventTopic, context: &Context) -> Result<Option<Schemas>, WriteError> {
+pub(super) async fn schemas(
+    topic: &EventTopic,
+    context: &Context,
+) -> Result<Option<Schemas>, Undone<WriteError>> {
     let status = topic.status.as_ref().map(|status| status.event_types.as_slice()).unwrap_or_default();
     let (declared, mut schemas) = known(topic, status, context).await?;
     if declared.is_empty() && schemas.refusals.is_empty() && status.is_empty() {
@@ -35,11 +40,21 @@ pub(super) async fn schemas(topic: &EventTopic, context: &Context) -> Result<Opt
         match step {
             Step::Register(revision) => {
                 tracing::info!(event_type = %revision.id, revision = revision.number, "registering a schema");
+                let what = format!(
+                    "revision {} of the schema of {}, as ControllerRevision {}",
+                    revision.number, revision.id, revision.object
+                );
                 let data = revision.data();
                 let stored = StoredRevision { name: revision.object, number: revision.number, data };
-                context.cluster.add_revision(topic, stored).await?;
+                let add = context.cluster.add_revision(topic, stored);
+                context.effect(topic, Action::RegisterSchema, what, add).await?;
             }
-            Step::Forget { object } => context.cluster.remove_revision(topic, &object).await?,
+            Step::Forget { object } => {
+                let what =
+                    format!("ControllerRevision {object}: there are newer revisions of the schema enough");
+                let forget = context.cluster.remove_revision(topic, &object);
+                context.effect(topic, Action::ForgetRevision, what, forget).await?;
+            }
         }
     }
     schemas.registered.extend(registration.registered);

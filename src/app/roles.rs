@@ -1,0 +1,185 @@
+//! What a process does, one function a role. Each runs until the end.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::audit::Audit;
+use super::config::{Certificates, Config};
+use super::{clock, http};
+use crate::cluster::{Cluster, LeaseSettings, Lost};
+use crate::controllers::{self, AllMetrics, Checkpoints, Options};
+use crate::domain::audit::{Action, Actor, Event, LogName, Outcome, Target, Via};
+use crate::rest;
+use crate::webhook::{self, Lifetimes, Source};
+
+/// How often the leader renews its Lease.
+const RENEWAL: Duration = Duration::from_secs(2);
+/// How long what is under way may take to end. A pod has 30 s (terminationGracePeriodSeconds).
+const GRACE: Duration = Duration::from_secs(20);
+
+/// What all roles of a process share.
+pub(super) struct Process<'a> {
+    pub(super) config: &'a Config,
+    pub(super) instance: &'a str,
+    pub(super) cluster: &'a Cluster,
+    pub(super) audit: &'a Audit,
+    pub(super) stop: &'a CancellationToken,
+}
+
+impl Process<'_> {
+    /// What is recorded of leading.
+    fn led(&self, action: Action, lost: Option<&Lost>) -> Event {
+        let actor = Actor { user: self.instance.to_owned(), groups: Vec::new(), via: Via::Controllers };
+        let target = Target {
+            kind: "Lease".into(),
+            namespace: Some(self.config.namespace.clone()),
+            name: self.config.lease.clone(),
+            uid: None,
+        };
+        let message = lost.map(ToString::to_string);
+        let event = Event::new(LogName::platform(), actor, action, Outcome::Succeeded);
+        Event { target: Some(target), message, ..event }
+    }
+}
+
+/// Answers reviews until the end.
+pub(super) async fn answer(
+    process: &Process<'_>,
+    metrics: webhook::Metrics,
+    role: http::Role,
+) -> anyhow::Result<()> {
+    let Process { config, instance, cluster, audit, stop } = *process;
+    let settings = &config.webhook;
+    let listen = settings.webhook_listen;
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("listening on {listen} (--webhook-listen)"))?;
+    let mut names: BTreeSet<String> = settings.webhook_dns_name.iter().cloned().collect();
+    if names.is_empty() {
+        names.insert(format!("eventcenter-webhook.{}.svc", config.namespace));
+        names.extend(listen.ip().is_loopback().then(|| listen.ip().to_string()));
+    }
+    let source = match settings.webhook_certificates {
+        Certificates::Secret => Source::Others,
+        Certificates::Own => Source::Own {
+            lifetimes: Lifetimes {
+                authority: settings.webhook_authority_validity,
+                serving: settings.webhook_certificate_validity,
+            },
+            names,
+            configurations: settings.webhook_configuration.clone(),
+        },
+    };
+    let options = webhook::Options {
+        source,
+        secret: settings.webhook_certificate_secret.clone(),
+        drain: settings.webhook_drain,
+        instance: instance.to_owned(),
+        recorder: audit.journal.recorder("webhook", false),
+    };
+    let ready = move |ready| role.set_ready(ready);
+    let running = webhook::run(cluster.clone(), options, listener, metrics, clock, stop.clone(), ready);
+    Ok(Box::pin(running).await?)
+}
+
+/// Answers whoever reads the audit log until the end.
+pub(super) async fn tell(
+    process: &Process<'_>,
+    metrics: rest::Metrics,
+    health: http::Health,
+    role: http::Role,
+) -> anyhow::Result<()> {
+    let Process { config, cluster, audit, stop, .. } = *process;
+    let settings = &config.api;
+    let listen = settings.api_listen;
+    let listener =
+        TcpListener::bind(listen).await.with_context(|| format!("listening on {listen} (--api-listen)"))?;
+    let page = move || health.metrics().unwrap_or_default();
+    let options = rest::Options {
+        installation: config.audit.installation.clone(),
+        rate: settings.api_rate_limit,
+        tls_secret: settings.api_tls_secret.clone(),
+        metrics_page: rest::Page(Arc::new(page)),
+    };
+    let (log, recorder) = (audit.store.audit(), audit.journal.recorder("api", false));
+    let ready = move |ready| role.set_ready(ready);
+    let running =
+        rest::run(cluster.clone(), log, recorder, options, listener, metrics, clock, stop.clone(), ready);
+    Ok(Box::pin(running).await?)
+}
+
+/// Waits to become the leader, works until the end, and lets the next one lead.
+pub(super) async fn lead(process: &Process<'_>, metrics: AllMetrics, role: http::Role) -> anyhow::Result<()> {
+    let Process { config, instance, cluster, audit, stop } = *process;
+    let recorder = audit.journal.recorder("controllers", true);
+    let settings = LeaseSettings {
+        name: config.lease.clone(),
+        identity: instance.to_owned(),
+        duration: config.lease_duration,
+        period: RENEWAL,
+    };
+    let another_leads = || {
+        // Waiting to take over is what a second replica is for: it is ready.
+        tracing::info!("another replica leads; waiting");
+        role.set_ready(true);
+    };
+    let mut leadership = tokio::select! {
+        () = stop.cancelled() => return Ok(()),
+        leadership = cluster.lease(settings).acquire(another_leads) => leadership,
+    };
+    tracing::info!("leading");
+    recorder.note(process.led(Action::Lead, None)).await;
+    let options = Options {
+        resync: config.resync_interval,
+        heartbeat: config.heartbeat_interval,
+        concurrency: config.concurrency,
+    };
+    let ready = || {
+        tracing::info!("all resources have been read");
+        role.set_ready(true);
+    };
+    let topic = config.audit.audit_checkpoint_topic.clone();
+    let signed = controllers::Audit {
+        recorder: recorder.clone(),
+        log: audit.store.audit(),
+        checkpoints: Checkpoints {
+            interval: config.audit.audit_checkpoint_interval,
+            installation: config.audit.installation.clone(),
+            retention: config.audit.audit_retention.0,
+            topic: topic.map(|topic| (topic.cluster, topic.topic)),
+        },
+        instance: instance.to_owned(),
+    };
+    let controllers = controllers::run(cluster.clone(), options, signed, metrics, clock, stop.clone(), ready);
+    let ended = async {
+        let mut controllers = std::pin::pin!(controllers);
+        tokio::select! {
+            () = &mut controllers => return,
+            () = stop.cancelled() => {}
+        }
+        tracing::info!("stopping: no new work begins");
+        if tokio::time::timeout(GRACE, controllers).await.is_err() {
+            tracing::warn!(
+                "what was under way did not end in time; it is found and finished after the next start"
+            );
+        }
+    };
+    let result = tokio::select! {
+        () = ended => Ok(()),
+        lost = leadership.keep() => Err(lost),
+    };
+    tracing::info!("leads no more");
+    recorder.note(process.led(Action::StopLeading, result.as_ref().err())).await;
+    match result {
+        Ok(()) => {
+            leadership.release().await;
+            Ok(())
+        }
+        Err(lost) => Err(lost.into()),
+    }
+}

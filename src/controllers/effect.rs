@@ -1,0 +1,287 @@
+//! Effects and their records: nothing is changed in Kafka or Kubernetes before the audit log says that it is about to be.
+//!
+//! An effect has two records. The first is durable before the effect begins; the second tells how it ended and need not be
+//! waited for. A kill in between leaves the first one alone, which says that nobody knows how it ended.
+//!
+//! Deliberately absent: statuses and Events of Kubernetes, which tell of effects and are none.
+
+use eventcenter_sdk::Reason;
+use kube::{Resource, ResourceExt};
+use uuid::Uuid;
+
+use super::Context;
+use crate::cluster::WriteError;
+use crate::domain::Refusal;
+use crate::domain::audit::{Action, Actor, Event, LogName, Outcome, Target, Via};
+use crate::kafka;
+use crate::store::{Unrecorded, Written};
+
+/// An effect was not made, or nobody knows.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Undone<E> {
+    /// It could not be recorded, so it was not tried.
+    #[error(transparent)]
+    Unrecorded(Unrecorded),
+    /// It was tried.
+    #[error("{0}")]
+    Failed(E),
+}
+
+impl<E> From<E> for Undone<E> {
+    fn from(error: E) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Why an effect failed.
+pub(super) trait Failure {
+    /// What is told of it, and whether somebody has to change something before it can succeed.
+    fn told(&self) -> (Refusal, bool);
+}
+
+impl Failure for kafka::Error {
+    fn told(&self) -> (Refusal, bool) {
+        (self.refusal(), self.is_stalled())
+    }
+}
+
+impl Failure for WriteError {
+    fn told(&self) -> (Refusal, bool) {
+        let reason = match self {
+            Self::Gone { .. } => Reason::Deleting,
+            Self::Conflict { .. } => Reason::Progressing,
+            Self::Api { .. } => Reason::Internal,
+        };
+        (Refusal::new(reason, self.to_string()), false)
+    }
+}
+
+impl Failure for (Refusal, bool) {
+    fn told(&self) -> (Refusal, bool) {
+        self.clone()
+    }
+}
+
+impl<E: Failure> Failure for Undone<E> {
+    fn told(&self) -> (Refusal, bool) {
+        match self {
+            Self::Unrecorded(_) => (unrecorded(), false),
+            Self::Failed(error) => error.told(),
+        }
+    }
+}
+
+/// What is told of a resource for which nothing is done because that could not be recorded. What exactly is the matter
+/// with the store is for the log.
+pub(super) fn unrecorded() -> Refusal {
+    Refusal::new(
+        Reason::AuditUnavailable,
+        "the audit log cannot be written just now, and nothing is changed without a record; this is tried again by itself",
+    )
+}
+
+/// Who does what to which resource, as its first record says it.
+fn started(
+    resource: &impl Resource<DynamicType = ()>,
+    tenant: Option<&str>,
+    instance: &str,
+    action: Action,
+    what: String,
+) -> Event {
+    Event { message: Some(what), ..about(resource, tenant, instance, action, Outcome::Started) }
+}
+
+/// What all records about a resource say.
+fn about<K: Resource<DynamicType = ()>>(
+    resource: &K,
+    tenant: Option<&str>,
+    instance: &str,
+    action: Action,
+    outcome: Outcome,
+) -> Event {
+    let actor = Actor { user: instance.to_owned(), groups: Vec::new(), via: Via::Controllers };
+    let target = Target {
+        kind: K::kind(&()).into_owned(),
+        namespace: resource.namespace(),
+        name: resource.name_any(),
+        uid: resource.uid(),
+    };
+    Event { target: Some(target), ..Event::new(LogName::of(tenant), actor, action, outcome) }
+}
+
+/// How what was begun has ended.
+fn ended(start: &Event, record: Option<Uuid>, failure: Option<(Refusal, bool)>) -> Event {
+    let outcome = if failure.is_some() { Outcome::Failed } else { Outcome::Succeeded };
+    let failure = failure.map(|(refusal, _)| (refusal.reason, refusal.message));
+    let end = start.ended(record.unwrap_or_default(), outcome, failure);
+    // Where the first record was lost, and the policy lets things go on, the second stands alone.
+    Event { completes: record, ..end }
+}
+
+impl Context {
+    /// Records that this is about to be done to a resource, does it, and records how it went.
+    ///
+    /// # Errors
+    /// It could not be recorded, so nothing was done; or it was tried and failed.
+    pub(super) fn effect<'f, T, E: Failure>(
+        &'f self,
+        resource: &impl Resource<DynamicType = ()>,
+        action: Action,
+        what: impl Into<String>,
+        effect: impl Future<Output = Result<T, E>> + 'f,
+    ) -> impl Future<Output = Result<T, Undone<E>>> + 'f {
+        self.recorded(self.begins(resource, action, what.into()), effect)
+    }
+
+    /// The first record of what is about to be done to a resource.
+    pub(super) fn begins(
+        &self,
+        resource: &impl Resource<DynamicType = ()>,
+        action: Action,
+        what: String,
+    ) -> Event {
+        let tenant = self.tenant_of(resource);
+        started(resource, tenant.as_deref(), &self.audit.instance, action, what)
+    }
+
+    /// The same for an event that is known already.
+    ///
+    /// # Errors
+    /// As above.
+    pub(super) fn recorded<'f, T, E: Failure>(
+        &'f self,
+        start: Event,
+        effect: impl Future<Output = Result<T, E>> + 'f,
+    ) -> impl Future<Output = Result<T, Undone<E>>> + 'f {
+        // A reconcile has many of them one after the other, and would be as large as all together.
+        let effect = Box::pin(effect);
+        async move {
+            let record = match self.audit.recorder.record(start.clone()).await {
+                Ok(Written::Durable(id) | Written::Spooled(id)) => Some(id),
+                Ok(Written::Lost) => None,
+                Err(error) => {
+                    tracing::warn!(action = %start.action, error = %chain(&error), "not done: it cannot be recorded");
+                    return Err(Undone::Unrecorded(error));
+                }
+            };
+            let result = effect.await;
+            let failure = result.as_ref().err().map(Failure::told);
+            self.audit.recorder.note(ended(&start, record, failure)).await;
+            result.map_err(Undone::Failed)
+        }
+    }
+
+    /// Records something about a resource that has happened. What cannot be recorded is in the log of the process.
+    pub(super) async fn happened(
+        &self,
+        resource: &impl Resource<DynamicType = ()>,
+        action: Action,
+        outcome: Outcome,
+        why: Option<Reason>,
+        what: String,
+    ) {
+        let tenant = self.tenant_of(resource);
+        let event = about(resource, tenant.as_deref(), &self.audit.instance, action, outcome);
+        let event = Event { reason: why, message: Some(what), ..event };
+        if let Err(error) = self.audit.recorder.record(event).await {
+            tracing::warn!(%action, error = %chain(&error), "this cannot be recorded");
+        }
+    }
+
+    fn tenant_of(&self, resource: &impl Resource<DynamicType = ()>) -> Option<String> {
+        self.world.now().tenant_of(&resource.namespace()?)
+    }
+}
+
+/// An error and what it is due to.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+    use kube::core::DeserializeGuard;
+
+    use super::*;
+    use crate::api::EventTopic;
+
+    fn topic() -> EventTopic {
+        serde_json::from_value(serde_json::json!({
+            "apiVersion": "eventcenter.io/v1alpha1", "kind": "EventTopic",
+            "metadata": {"namespace": "shop", "name": "orders", "uid": "7e57", "labels": {"a": "b"}},
+            "spec": {},
+        }))
+        .expect("an EventTopic")
+    }
+
+    fn line(event: &Event) -> String {
+        let target = event.target.as_ref().expect("it is about a resource");
+        format!(
+            "{}: {} via {}: {} {} {}/{} ({}) {}{}: {}{}",
+            event.log,
+            event.actor.user,
+            event.actor.via,
+            event.action,
+            target.kind,
+            target.namespace.as_deref().unwrap_or("-"),
+            target.name,
+            target.uid.as_deref().unwrap_or("-"),
+            event.outcome,
+            event.reason.map(|reason| format!(" {reason}")).unwrap_or_default(),
+            event.message.as_deref().unwrap_or("-"),
+            event.completes.map(|start| format!(" completes {start}")).unwrap_or_default(),
+        )
+    }
+
+    fn check(tenant: Option<&str>, action: Action, what: &str, failure: Option<&dyn Failure>, says: &Expect) {
+        let start = started(&topic(), tenant, "pod-1", action, what.into());
+        let id = Some(Uuid::from_u128(7));
+        let ends = [ended(&start, id, failure.map(Failure::told)), ended(&start, None, None)];
+        let lines: Vec<String> = [&start, &ends[0], &ends[1]].map(line).into();
+        assert!(ends.iter().all(|end| end.change.is_none()));
+        says.assert_eq(&lines.join("\n"));
+    }
+
+    #[test]
+    fn both_records_say_who_did_what_to_which_resource_and_how_it_ended() {
+        let what = "Kafka topic shop.orders in main: create with 3 partitions";
+        check(
+            Some("shop"),
+            Action::CreateTopic,
+            what,
+            None,
+            &expect![[r#"
+                shop: pod-1 via Controllers: CreateTopic EventTopic shop/orders (7e57) Started: Kafka topic shop.orders in main: create with 3 partitions
+                shop: pod-1 via Controllers: CreateTopic EventTopic shop/orders (7e57) Succeeded: Kafka topic shop.orders in main: create with 3 partitions completes 00000000-0000-0000-0000-000000000007
+                shop: pod-1 via Controllers: CreateTopic EventTopic shop/orders (7e57) Succeeded: Kafka topic shop.orders in main: create with 3 partitions"#]],
+        );
+    }
+
+    #[test]
+    fn a_failure_has_its_reason_and_a_namespace_without_a_tenant_is_the_platforms() {
+        let conflict = WriteError::Conflict { what: "adding the finalizer" };
+        check(
+            None,
+            Action::AddFinalizer,
+            "finalizer",
+            Some(&conflict),
+            &expect![[r#"
+                _platform: pod-1 via Controllers: AddFinalizer EventTopic shop/orders (7e57) Started: finalizer
+                _platform: pod-1 via Controllers: AddFinalizer EventTopic shop/orders (7e57) Failed Progressing: adding the finalizer: the resource has changed meanwhile completes 00000000-0000-0000-0000-000000000007
+                _platform: pod-1 via Controllers: AddFinalizer EventTopic shop/orders (7e57) Succeeded: finalizer"#]],
+        );
+        let inner = Undone::Failed(kafka::Error::NotShown);
+        assert_eq!(inner.told().0.reason, Reason::Progressing);
+    }
+
+    #[test]
+    fn a_resource_that_cannot_be_read_is_named_all_the_same() {
+        let guard = DeserializeGuard(Ok(topic()));
+        assert_eq!(
+            started(&guard, None, "p", Action::RemoveFinalizer, "f".into()),
+            started(&topic(), None, "p", Action::RemoveFinalizer, "f".into())
+        );
+    }
+}

@@ -1,0 +1,178 @@
+//! What was signed of a log, and proofs that it was only added to since.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
+use eventcenter_sdk::Reason;
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::filter::LogParameters;
+use super::logs::root_of;
+use super::shape;
+use crate::domain::audit::checkpoint::{TrustedKeys, origin};
+use crate::domain::audit::merkle::{Consistency, Hash};
+use crate::rest::Rest;
+use crate::rest::access::Verb;
+use crate::rest::envelope::{Chain, Envelope, Failure, Refused, success};
+use crate::rest::identity::Caller;
+use crate::rest::parameter::{Parameters, refused};
+
+/// How many checkpoints are told, the newest ones.
+pub(super) const MOST: usize = 100;
+
+/// How long the public halves of keys count that were read.
+pub(in crate::rest) const KEYS_LAST: Duration = Duration::from_secs(10);
+
+/// What was signed of a log.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::rest) struct Checkpoints {
+    /// The log in checkpoints: `INSTALLATION/audit/LOG`.
+    #[schema(example = "eventcenter/audit/shop")]
+    origin: String,
+    /// The verifier keys (C2SP signed-note) of those who sign, the old ones included.
+    keys: Vec<String>,
+    /// The newest checkpoints, at most 100, the newest first.
+    items: Vec<Item>,
+    /// The log as it is now, which nobody has signed.
+    head: Head,
+}
+
+/// A checkpoint.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::rest) struct Item {
+    /// The number of records that it covers.
+    size: u64,
+    /// The signed note (C2SP tlog-checkpoint).
+    note: String,
+    /// When it was signed.
+    time: Timestamp,
+}
+
+/// Where a log ends.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::rest) struct Head {
+    /// The number of records, those that were dropped included.
+    size: u64,
+    /// The root of the tree.
+    #[schema(value_type = String)]
+    root: Hash,
+}
+
+/// What was signed of a log.
+#[utoipa::path(
+    get,
+    path = "/api/audit/checkpoints",
+    tag = "audit",
+    params(
+        ("X-Tenant-Id" = Option<String>, Header, description = "The same as the parameter `tenant`"),
+        LogParameters,
+    ),
+    responses(
+        (status = 200, description = "Checkpoints and keys", body = Envelope<Checkpoints>),
+        (status = 400, description = "A parameter breaks a rule", body = Refused),
+        (status = 401, description = "No token, or none that Kubernetes accepts", body = Refused),
+        (status = 403, description = "No right to this log", body = Refused),
+        (status = 429, description = "Too many requests", body = Refused),
+        (status = 503, description = "The log cannot be read", body = Refused),
+    )
+)]
+pub(in crate::rest) async fn list(
+    State(rest): State<Rest>,
+    caller: Caller,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, Failure> {
+    let mut given = Parameters::read(&uri, &LogParameters::NAMES)?;
+    let tenant = LogParameters::read(&mut given)?.tenant;
+    let log = rest.log(&caller, &headers, tenant.as_deref(), Verb::Get).await?;
+
+    let head = rest.audit.head(&log).await?;
+    let noted = rest.audit.checkpoints(&log, MOST).await?;
+    let keys = TrustedKeys::read(&rest.checkpoint_keys().await?);
+    let origin = origin(&rest.options.installation, &log);
+    Ok(success(Checkpoints {
+        keys: keys.verifier_keys(&origin),
+        origin,
+        items: noted
+            .into_iter()
+            .map(|noted| Item { size: noted.size, note: noted.note, time: noted.time })
+            .collect(),
+        head: Head { size: head.size, root: root_of(&head)? },
+    }))
+}
+
+impl Rest {
+    /// The public halves of the keys for checkpoints, as they are published.
+    async fn checkpoint_keys(&self) -> Result<String, Failure> {
+        if let Some(keys) = self.keys.get(&()) {
+            return Ok(keys);
+        }
+        let published = self.cluster.published_checkpoints().await.map_err(|error| {
+            tracing::warn!(error = %Chain(&error), "reading the keys for checkpoints");
+            let text = "the keys for checkpoints cannot be read just now: try again later";
+            Failure::new(Reason::AuditUnavailable, text)
+        })?;
+        self.keys.keep((), published.keys.clone());
+        Ok(published.keys)
+    }
+}
+
+/// Parameters of proofs.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ProofParameters {
+    /// The number of records of the older tree.
+    #[param(minimum = 1)]
+    from: u64,
+    /// The number of records of the younger tree: at most what the log has.
+    #[param(minimum = 1)]
+    to: u64,
+}
+
+/// The proof that the first records of a log are still what they were when there were only those.
+#[utoipa::path(
+    get,
+    path = "/api/audit/proof/consistency",
+    tag = "audit",
+    params(
+        ("X-Tenant-Id" = Option<String>, Header, description = "The same as the parameter `tenant`"),
+        LogParameters, ProofParameters,
+    ),
+    responses(
+        (status = 200, description = "The proof", body = Envelope<shape::Consistency>),
+        (status = 400, description = "A parameter breaks a rule", body = Refused),
+        (status = 401, description = "No token, or none that Kubernetes accepts", body = Refused),
+        (status = 403, description = "No right to this log", body = Refused),
+        (status = 429, description = "Too many requests", body = Refused),
+        (status = 503, description = "The log cannot be read", body = Refused),
+    )
+)]
+pub(in crate::rest) async fn consistency(
+    State(rest): State<Rest>,
+    caller: Caller,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, Failure> {
+    let mut given = Parameters::read(&uri, &[&LogParameters::NAMES[..], &["from", "to"]].concat())?;
+    let tenant = LogParameters::read(&mut given)?.tenant;
+    let mut number = |name: &str| {
+        let number = given.number(name, 1..=u64::MAX)?;
+        number.ok_or_else(|| refused(name, "it is missing: write the number of records of a tree"))
+    };
+    let asked = ProofParameters { from: number("from")?, to: number("to")? };
+    if asked.from > asked.to {
+        return Err(refused("from", "write at most what to says"));
+    }
+    let log = rest.log(&caller, &headers, tenant.as_deref(), Verb::Get).await?;
+
+    let size = rest.audit.head(&log).await?.size;
+    if asked.to > size {
+        return Err(refused("to", &format!("the log {log} has {size} records: write at most that")));
+    }
+    let proof: Consistency = rest.audit.consistency(&log, asked.from, asked.to).await?;
+    Ok(success(proof))
+}

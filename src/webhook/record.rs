@@ -1,0 +1,476 @@
+//! What is recorded of a review: who has asked for what, and what became of it.
+//!
+//! One record a decision. Nothing is recorded of a dry run, of an update that changes nothing that is governed, and of
+//! what was not decided on: as long as not everything has been read, whoever asks is told to ask again. What is allowed is
+//! answered once its record is durable; what is refused is refused whether or not that can be written.
+
+use eventcenter_sdk::Reason;
+use tokio::sync::Semaphore;
+use tokio::task::block_in_place;
+use uuid::Uuid;
+
+use super::request::{Operation, Request};
+use super::review::{Outcome, Reviewer, Task, kind};
+use crate::api::ChangeApproval;
+use crate::domain::Refusal;
+use crate::domain::audit::{self, Action, Actor, Caller, Change, Event, LogName, Target, Via};
+use crate::store::{Recorder, Unrecorded, Written};
+
+/// From this size on one resource is taken apart at a time: as a tree of values it is ten times as large.
+const LARGE: usize = 64 * 1024;
+
+/// What is said where the policy lets a change go on whose record is nowhere.
+const LOST: &str = "this is not in the audit log, which cannot be written just now";
+
+/// Records what a review has come to. What it has come to in the end, and the record's id if there is one.
+pub(super) async fn record(
+    task: Task,
+    request: &Request<'_>,
+    outcome: Outcome,
+    this: &Reviewer,
+) -> (Outcome, Option<Uuid>) {
+    if request.dry_run || !is_decision(task, &outcome) {
+        return (outcome, None);
+    }
+    let log = log(request, this);
+    let event = match request.size() {
+        0..LARGE => event(request, &outcome, log),
+        _ => in_turn(|| event(request, &outcome, log)).await,
+    };
+    let Some(event) = event else { return (outcome, None) };
+    let denied = matches!(outcome, Outcome::Allowed(_)).then(|| denied(&event));
+    match (this.recorder.record(event).await, outcome) {
+        (Ok(Written::Durable(id) | Written::Spooled(id)), outcome) => (outcome, Some(id)),
+        (Ok(Written::Lost), Outcome::Allowed(mut warnings)) => {
+            warnings.push(format!("{}: {LOST}", Reason::AuditUnavailable));
+            (Outcome::Allowed(warnings), None)
+        }
+        (Err(error), Outcome::Allowed(_)) => {
+            // Whether it was written after all is not known. What is said to whoever asks follows it, if that is possible
+            // soon; nobody waits for that.
+            if let Some(denied) = denied {
+                let recorder = this.recorder.clone();
+                tokio::spawn(async move { recorder.note(denied).await });
+            }
+            (unrecorded(&error), None)
+        }
+        // The answer is no in any case.
+        (_, outcome) => (outcome, None),
+    }
+}
+
+/// Whether it is over with this answer: what the mutating part does not refuse, the validating part decides on.
+fn is_decision(task: Task, outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Refused(_) | Outcome::Unreadable(_) => true,
+        Outcome::Allowed(_) => task == Task::Validate,
+        Outcome::Completed(_) | Outcome::Early => false,
+    }
+}
+
+/// What is recorded of a change that is refused in the end because it could not be recorded in time.
+fn denied(allowed: &Event) -> Event {
+    let Event { log, actor, action, target, request, caller, .. } = allowed;
+    Event {
+        reason: Some(Reason::AuditUnavailable),
+        message: Some(
+            "this was allowed, and then refused because its record could not be written in time".into(),
+        ),
+        target: target.clone(),
+        request: request.clone(),
+        caller: caller.clone(),
+        ..Event::new(log.clone(), actor.clone(), *action, audit::Outcome::Denied)
+    }
+}
+
+fn unrecorded(error: &Unrecorded) -> Outcome {
+    tracing::warn!(
+        error = error as &dyn std::error::Error,
+        "a change is refused because it cannot be recorded"
+    );
+    Outcome::Refused(vec![Refusal::new(
+        Reason::AuditUnavailable,
+        "the audit log cannot be written just now, and nothing is changed without a record: try again in a moment. If it \
+         stays like this, tell the platform's administrator that eventcenter's database (--store) does not answer; the log \
+         of the webhook says why",
+    )])
+}
+
+/// The log of the tenant that a request is about.
+fn log(request: &Request<'_>, this: &Reviewer) -> LogName {
+    match (kind(request), request.namespace.as_deref()) {
+        ("Tenant", _) => LogName::of(Some(&request.name)),
+        (_, Some(namespace)) if !namespace.is_empty() => {
+            let tenant = this.cache.ask(|known| known.world.tenants().of_namespace(namespace).ok().cloned());
+            LogName::of(tenant.flatten().map(|tenant| tenant.name.to_string()).as_deref())
+        }
+        _ => LogName::platform(),
+    }
+}
+
+/// The record of a decision; nothing if that has allowed an update of nothing that is governed.
+fn event(request: &Request<'_>, outcome: &Outcome, log: LogName) -> Option<Event> {
+    let (ended, reason, said) = match outcome {
+        Outcome::Allowed(warnings) => (audit::Outcome::Allowed, None, lines(warnings)),
+        Outcome::Completed(_) | Outcome::Early => return None,
+        Outcome::Refused(refusals) => {
+            let reason = refusals.first().map_or(Reason::InvalidResource, |refusal| refusal.reason);
+            (audit::Outcome::Denied, Some(reason), lines(refusals))
+        }
+        Outcome::Unreadable(message) => {
+            (audit::Outcome::Denied, Some(Reason::InvalidResource), Some(message.clone()))
+        }
+    };
+    let action = match request.operation {
+        Operation::Create => Action::Create,
+        Operation::Update => Action::Update,
+        Operation::Delete => Action::Delete,
+        // Of nothing that we have rules for, so that it was refused.
+        Operation::Connect => return None,
+    };
+    let (before, after) = (request.before(), request.after());
+    let change = Change::between(before.as_ref(), after.as_ref());
+    if change.is_none() && action == Action::Update && ended == audit::Outcome::Allowed {
+        return None;
+    }
+    let text = |pointer: &str| {
+        let objects = [&after, &before].into_iter().flatten();
+        objects.filter_map(|object| object.pointer(pointer)?.as_str()).find(|text| !text.is_empty())
+    };
+    let user = &request.user_info;
+    let actor = Actor { user: user.username.clone(), groups: user.groups.clone(), via: Via::Admission };
+    // A name that the API server makes is in the resource and not in the request.
+    let name = Some(request.name.as_str()).filter(|name| !name.is_empty()).or_else(|| text("/metadata/name"));
+    let target = Target {
+        kind: request.kind.kind.clone(),
+        namespace: request.namespace.clone().filter(|namespace| !namespace.is_empty()),
+        name: name.unwrap_or_default().to_owned(),
+        uid: text("/metadata/uid").map(ToOwned::to_owned),
+    };
+    let message = match decision(request) {
+        Some(decision) => Some([Some(decision), said].into_iter().flatten().collect::<Vec<_>>().join("\n")),
+        None => said,
+    };
+    Some(Event {
+        target: Some(target),
+        reason,
+        message,
+        change,
+        request: Some(request.uid.clone()),
+        caller: Caller { field_manager: request.field_manager().map(ToOwned::to_owned), ..Caller::default() },
+        ..Event::new(log, actor, action, ended)
+    })
+}
+
+fn lines<T: std::fmt::Display>(all: &[T]) -> Option<String> {
+    let lines: Vec<String> = all.iter().map(ToString::to_string).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+/// What a ChangeApproval decides, in words.
+fn decision(request: &Request<'_>) -> Option<String> {
+    if kind(request) != "ChangeApproval" {
+        return None;
+    }
+    let approval = request.proposed::<ChangeApproval>().or_else(|| request.stored())?.ok()?;
+    let spec = &approval.spec;
+    let (target, hash) = (&spec.target, &spec.spec_hash);
+    Some(format!("{:?}: {:?} {:?} {} as {hash}", spec.decision, spec.action, target.kind, target.name))
+}
+
+/// Records what the webhook does for itself.
+#[derive(Clone, Debug)]
+pub(super) struct Own {
+    recorder: Recorder,
+    actor: Actor,
+    namespace: String,
+}
+
+impl Own {
+    pub(super) fn new(recorder: Recorder, instance: &str, namespace: &str) -> Self {
+        let actor = Actor { user: instance.to_owned(), groups: Vec::new(), via: Via::Controllers };
+        Self { recorder, actor, namespace: namespace.to_owned() }
+    }
+
+    /// Something was done with a Secret of the operator's namespace.
+    pub(super) async fn did(&self, action: Action, secret: &str, message: String) {
+        self.note(action, "Secret", Some(&self.namespace), secret, message).await;
+    }
+
+    /// Something was done with what is in no namespace.
+    pub(super) async fn did_for_all(&self, action: Action, kind: &str, name: &str, message: String) {
+        self.note(action, kind, None, name, message).await;
+    }
+
+    async fn note(&self, action: Action, kind: &str, namespace: Option<&str>, name: &str, message: String) {
+        let target = Target {
+            kind: kind.to_owned(),
+            namespace: namespace.map(ToOwned::to_owned),
+            name: name.to_owned(),
+            uid: None,
+        };
+        let event = Event::new(LogName::platform(), self.actor.clone(), action, audit::Outcome::Succeeded);
+        self.recorder.note(Event { target: Some(target), message: Some(message), ..event }).await;
+    }
+}
+
+/// Reviews of small resources have the other processors and threads to themselves.
+async fn in_turn<T>(work: impl FnOnce() -> T) -> T {
+    static TURN: Semaphore = Semaphore::const_new(1);
+    let _turn = TURN.acquire().await;
+    block_in_place(work)
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+    use serde_json::{Value, json};
+
+    use super::super::request::Review;
+    use super::*;
+
+    /// A review of an EventTopic, with some of its fields replaced (RFC 7396).
+    fn review(changes: Value) -> Value {
+        let mut request = json!({
+            "uid": "11111111-2222-3333-4444-555555555555",
+            "kind": {"group": "eventcenter.io", "version": "v1alpha1", "kind": "EventTopic"},
+            "namespace": "shop", "name": "orders", "operation": "UPDATE", "dryRun": false,
+            "userInfo": {
+                "username": "alice", "uid": "secret-uid", "groups": ["team", "system:authenticated"],
+                "extra": {"example.com/token": ["secret-extra"]},
+            },
+            "options": {"kind": "UpdateOptions", "fieldManager": "kubectl-edit"},
+            "object": topic(json!({"partitions": 3})),
+            "oldObject": topic(json!({"partitions": 1})),
+        });
+        json_patch::merge(&mut request, &changes);
+        json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request})
+    }
+
+    fn topic(spec: Value) -> Value {
+        json!({
+            "apiVersion": "eventcenter.io/v1alpha1", "kind": "EventTopic",
+            "metadata": {
+                "name": "orders", "namespace": "shop", "uid": "u-1", "generation": 7,
+                "managedFields": [{"manager": "x"}],
+            },
+            "spec": spec, "status": {"topicName": "shop.orders"},
+        })
+    }
+
+    fn print(review: &Value, outcome: &Outcome) -> String {
+        let text = review.to_string();
+        let review: Review<'_> = serde_json::from_str(&text).expect("a review");
+        let event = event(&review.request.expect("a request"), outcome, LogName::of(Some("shop")));
+        let Some(event) = event else { return "nothing".into() };
+        let draft = event.draft(Uuid::nil(), jiff::Timestamp::UNIX_EPOCH, "webhook", "a");
+        let record = serde_json::to_value(draft.at(0)).expect("JSON");
+        let kept = record
+            .as_object()
+            .expect("an object")
+            .iter()
+            .filter(|(key, _)| !["id", "seq", "time", "tenant"].contains(&key.as_str()));
+        kept.map(|(key, value)| format!("{key}: {value}\n")).collect()
+    }
+
+    #[track_caller]
+    fn check(review: &Value, outcome: &Outcome, expected: Expect) {
+        expected.assert_eq(&print(review, outcome));
+    }
+
+    fn allowed(warnings: &[&str]) -> Outcome {
+        Outcome::Allowed(warnings.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn a_change_is_told_with_who_and_with_before_and_after() {
+        check(
+            &review(json!({})),
+            &allowed(&["spec.owner: nobody is named"]),
+            expect![[r#"
+            action: "Update"
+            actor: {"groups":["team","system:authenticated"],"user":"alice","via":"Admission"}
+            change: {"patch":[{"op":"test","path":"/spec/partitions","value":1},{"op":"replace","path":"/spec/partitions","value":3}]}
+            message: "spec.owner: nobody is named"
+            origin: {"component":"webhook","fieldManager":"kubectl-edit","instance":"a"}
+            outcome: "Allowed"
+            requestId: "11111111-2222-3333-4444-555555555555"
+            target: {"kind":"EventTopic","name":"orders","namespace":"shop","uid":"u-1"}
+        "#]],
+        );
+    }
+
+    #[test]
+    fn what_is_made_has_nothing_before() {
+        let created = json!({
+            "operation": "CREATE", "oldObject": null, "name": "",
+            "options": {"kind": "CreateOptions"}, "object": {"metadata": {"uid": null, "name": "orders-x7"}},
+        });
+        check(
+            &review(created),
+            &allowed(&[]),
+            expect![[r#"
+            action: "Create"
+            actor: {"groups":["team","system:authenticated"],"user":"alice","via":"Admission"}
+            change: {"patch":[{"op":"add","path":"","value":{"spec":{"partitions":3}}}]}
+            origin: {"component":"webhook","fieldManager":"kubectl-edit","instance":"a"}
+            outcome: "Allowed"
+            requestId: "11111111-2222-3333-4444-555555555555"
+            target: {"kind":"EventTopic","name":"orders-x7","namespace":"shop"}
+        "#]],
+        );
+    }
+
+    #[test]
+    fn what_is_deleted_has_nothing_after() {
+        let deleted = json!({"operation": "DELETE", "object": null, "options": null});
+        check(
+            &review(deleted),
+            &allowed(&[]),
+            expect![[r#"
+            action: "Delete"
+            actor: {"groups":["team","system:authenticated"],"user":"alice","via":"Admission"}
+            change: {"patch":[{"op":"test","path":"","value":{"spec":{"partitions":1}}},{"op":"remove","path":""}]}
+            origin: {"component":"webhook","instance":"a"}
+            outcome: "Allowed"
+            requestId: "11111111-2222-3333-4444-555555555555"
+            target: {"kind":"EventTopic","name":"orders","namespace":"shop","uid":"u-1"}
+        "#]],
+        );
+    }
+
+    #[test]
+    fn a_refusal_is_told_with_all_its_reasons() {
+        let refusals = vec![
+            Refusal::new(Reason::NotSupported, "spec.partitions: fewer"),
+            Refusal::new(Reason::InvalidResource, "spec.topicName: too long"),
+        ];
+        check(
+            &review(json!({})),
+            &Outcome::Refused(refusals),
+            expect![[r#"
+            action: "Update"
+            actor: {"groups":["team","system:authenticated"],"user":"alice","via":"Admission"}
+            change: {"patch":[{"op":"test","path":"/spec/partitions","value":1},{"op":"replace","path":"/spec/partitions","value":3}]}
+            message: "NotSupported: spec.partitions: fewer\nInvalidResource: spec.topicName: too long"
+            origin: {"component":"webhook","fieldManager":"kubectl-edit","instance":"a"}
+            outcome: "Denied"
+            reason: "NotSupported"
+            requestId: "11111111-2222-3333-4444-555555555555"
+            target: {"kind":"EventTopic","name":"orders","namespace":"shop","uid":"u-1"}
+        "#]],
+        );
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_told_as_it_was_sent() {
+        let wrong = json!({"object": {"spec": {"partitions": "three"}}});
+        check(
+            &review(wrong),
+            &Outcome::Unreadable("EventTopic shop/orders: three".into()),
+            expect![[r#"
+            action: "Update"
+            actor: {"groups":["team","system:authenticated"],"user":"alice","via":"Admission"}
+            change: {"patch":[{"op":"test","path":"/spec/partitions","value":1},{"op":"replace","path":"/spec/partitions","value":"three"}]}
+            message: "EventTopic shop/orders: three"
+            origin: {"component":"webhook","fieldManager":"kubectl-edit","instance":"a"}
+            outcome: "Denied"
+            reason: "InvalidResource"
+            requestId: "11111111-2222-3333-4444-555555555555"
+            target: {"kind":"EventTopic","name":"orders","namespace":"shop","uid":"u-1"}
+        "#]],
+        );
+    }
+
+    #[test]
+    fn a_decision_is_told_in_words() {
+        let approval = json!({
+            "kind": {"kind": "ChangeApproval"}, "name": "orders-1", "operation": "CREATE", "oldObject": null,
+            "object": null,
+        });
+        let mut review = review(approval);
+        review["request"]["object"] = json!({
+            "apiVersion": "eventcenter.io/v1alpha1", "kind": "ChangeApproval",
+            "metadata": {"name": "orders-1", "namespace": "shop"},
+            "spec": {
+                "target": {"kind": "EventTopic", "name": "orders"}, "action": "Delete", "decision": "Reject",
+                "specHash": "ab".repeat(32), "comment": "not now",
+            },
+        });
+        let refusal = Refusal::new(Reason::ApprovalNotAllowed, "it is your own change");
+        check(
+            &review,
+            &Outcome::Refused(vec![refusal]),
+            expect![[r#"
+            action: "Create"
+            actor: {"groups":["team","system:authenticated"],"user":"alice","via":"Admission"}
+            change: {"patch":[{"op":"add","path":"","value":{"spec":{"action":"Delete","comment":"not now","decision":"Reject","specHash":"abababababababababababababababababababababababababababababababab","target":{"kind":"EventTopic","name":"orders"}}}}]}
+            message: "Reject: Delete EventTopic orders as abababababababababababababababababababababababababababababababab\nApprovalNotAllowed: it is your own change"
+            origin: {"component":"webhook","fieldManager":"kubectl-edit","instance":"a"}
+            outcome: "Denied"
+            reason: "ApprovalNotAllowed"
+            requestId: "11111111-2222-3333-4444-555555555555"
+            target: {"kind":"ChangeApproval","name":"orders-1","namespace":"shop"}
+        "#]],
+        );
+    }
+
+    #[test]
+    fn a_tenant_is_in_no_namespace() {
+        let tenant = json!({
+            "kind": {"kind": "Tenant"}, "namespace": "", "name": "shop",
+            "object": {"kind": "Tenant", "spec": {"partitions": null, "namespaces": ["shop", "till"]}},
+            "oldObject": {"kind": "Tenant", "spec": {"partitions": null, "namespaces": ["shop"]}},
+        });
+        check(
+            &review(tenant),
+            &allowed(&[]),
+            expect![[r#"
+            action: "Update"
+            actor: {"groups":["team","system:authenticated"],"user":"alice","via":"Admission"}
+            change: {"patch":[{"op":"add","path":"/spec/namespaces/1","value":"till"}]}
+            origin: {"component":"webhook","fieldManager":"kubectl-edit","instance":"a"}
+            outcome: "Allowed"
+            requestId: "11111111-2222-3333-4444-555555555555"
+            target: {"kind":"Tenant","name":"shop","uid":"u-1"}
+        "#]],
+        );
+    }
+
+    #[test]
+    fn what_changes_nothing_is_told_only_if_it_was_refused() {
+        let same = review(json!({"object": {"spec": {"partitions": 1}, "status": {"topicName": "x"}}}));
+        check(&same, &allowed(&[]), expect!["nothing"]);
+        let refusal = Refusal::new(Reason::TenantSuspended, "it is suspended");
+        check(
+            &same,
+            &Outcome::Refused(vec![refusal]),
+            expect![[r#"
+            action: "Update"
+            actor: {"groups":["team","system:authenticated"],"user":"alice","via":"Admission"}
+            message: "TenantSuspended: it is suspended"
+            origin: {"component":"webhook","fieldManager":"kubectl-edit","instance":"a"}
+            outcome: "Denied"
+            reason: "TenantSuspended"
+            requestId: "11111111-2222-3333-4444-555555555555"
+            target: {"kind":"EventTopic","name":"orders","namespace":"shop","uid":"u-1"}
+        "#]],
+        );
+    }
+
+    #[test]
+    fn nothing_is_told_of_what_is_not_decided() {
+        let patch = Outcome::Completed(json_patch::Patch(Vec::new()));
+        for (task, outcome, is) in [
+            (Task::Validate, &allowed(&[]), true),
+            (Task::Mutate, &allowed(&[]), false),
+            (Task::Mutate, &patch, false),
+            (Task::Mutate, &Outcome::Refused(Vec::new()), true),
+            (Task::Validate, &Outcome::Refused(Vec::new()), true),
+            (Task::Mutate, &Outcome::Unreadable(String::new()), true),
+            (Task::Validate, &Outcome::Early, false),
+        ] {
+            assert_eq!(is_decision(task, outcome), is);
+        }
+    }
+}
