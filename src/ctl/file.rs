@@ -45,7 +45,8 @@ pub(super) fn value(path: &Path) -> anyhow::Result<Value> {
     }
 }
 
-fn is_input(path: &Path) -> bool {
+/// Whether standard input is meant.
+pub(super) fn is_input(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 

@@ -1,5 +1,5 @@
 //! `eventctl`, also called as `kubectl eventcenter`: what teams do with schemas and events on their own machines and in
-//! their pipelines, and with changes that wait for approval.
+//! their pipelines, with changes that wait for approval, and with the audit log.
 //!
 //! A file for each subject; each command is a function from its arguments to an `Answer`. Here the command line is read
 //! and the answer is written, so that all commands look and end alike: 0 for yes, 1 for no, 2 for what could not be done.
@@ -8,10 +8,12 @@
 
 mod adopt;
 mod approval;
+mod audit;
 mod file;
 mod lint;
 mod login;
 mod schema;
+mod terminal;
 
 use std::io::Write;
 use std::path::Path;
@@ -30,13 +32,14 @@ Examples:
   eventctl diff EventTopic orders -n shop
   eventctl approve EventTopic orders -n shop --comment 'as agreed in OPS-17'
   eventctl lint topics/ --tenants platform/tenants.yaml
+  eventctl audit list --since 2h --outcome Denied
 
 Installed as kubectl-eventcenter it is a plugin of kubectl: kubectl eventcenter pending.
 
 Exit codes: 0 yes, 1 no, 2 the question could not be answered.";
 
-/// Event governance from the command line: check schemas and events before they are pushed, and decide on changes that
-/// wait for approval.
+/// Event governance from the command line: check schemas and events before they are pushed, decide on changes that
+/// wait for approval, and read and verify the audit log.
 #[derive(Debug, Parser)]
 #[command(name = NAME, version, propagate_version = true, after_help = EXAMPLES)]
 struct Cli {
@@ -49,6 +52,9 @@ enum Command {
     Adopt(Box<adopt::Arguments>),
     Approvals(approval::decisions::Approvals),
     Approve(approval::decide::Approve),
+    /// Read the audit log, and find out whether it is as it was written.
+    #[command(subcommand)]
+    Audit(Box<audit::Command>),
     Diff(approval::diff::Diff),
     /// Judge a folder of manifests as the webhook would.
     ///
@@ -84,6 +90,11 @@ fn called() -> &'static str {
     if name.starts_with("kubectl-eventcenter") { "kubectl eventcenter" } else { NAME }
 }
 
+/// Says what was done, where standard output is for something else.
+fn note(text: &str) {
+    drop(writeln!(std::io::stderr(), "{text}"));
+}
+
 /// Says something that is not the answer.
 fn warn(text: &str) {
     drop(writeln!(std::io::stderr(), "warning: {text}"));
@@ -110,6 +121,7 @@ fn answer(command: &Command) -> anyhow::Result<Answer> {
         Command::Adopt(arguments) => adopt::answer(arguments),
         Command::Approvals(arguments) => approval::decisions::answer(arguments),
         Command::Approve(arguments) => approval::decide::approve(arguments),
+        Command::Audit(command) => audit::answer(command),
         Command::Diff(arguments) => approval::diff::answer(arguments),
         Command::Lint(arguments) => lint::answer(arguments),
         Command::Pending(arguments) => approval::pending::answer(arguments),
@@ -143,7 +155,10 @@ pub fn main() -> ExitCode {
     match answer(&cli.command) {
         // Whoever closed the pipe has read enough.
         Ok(Answer { yes, text }) => {
-            drop(writeln!(std::io::stdout(), "{}", text.trim_end()));
+            // What came piece by piece is written already.
+            if !text.is_empty() {
+                drop(writeln!(std::io::stdout(), "{}", text.trim_end()));
+            }
             ExitCode::from(u8::from(!yes))
         }
         Err(error) => {

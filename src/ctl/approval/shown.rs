@@ -1,37 +1,10 @@
 //! How changes and decisions look: functions from values to text.
-//!
-//! What others have written, such as a value of a configuration or a comment, is shown without characters that
-//! a terminal obeys: whoever approves has to see what is there.
 
 use jiff::Timestamp;
 
 use super::super::login::Named;
+pub(super) use super::super::terminal::{plain, table};
 use crate::api::{ApprovalAction, ChangeApproval, PendingChange};
-
-/// Text on one line, without what a terminal or an editor would obey.
-pub(super) fn plain(text: &str) -> String {
-    let obeyed = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|c| if obeyed(c) { '\u{fffd}' } else { c }).collect()
-}
-
-/// Columns as wide as they have to be, three spaces apart, as `kubectl` has them.
-pub(super) fn table<const N: usize>(heads: [&str; N], rows: &[[String; N]]) -> String {
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.chain([heads[column].len()]).max().unwrap_or_default()
-    };
-    let widths: [usize; N] = std::array::from_fn(width);
-    let line = |cells: [&str; N]| {
-        let padded: Vec<String> =
-            cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        padded.join("   ").trim_end().to_owned()
-    };
-    let rows = rows.iter().map(|row| line(std::array::from_fn(|column| row[column].as_str())));
-    [line(heads)].into_iter().chain(rows).collect::<Vec<_>>().join("\n")
-}
 
 /// How long ago, as `kubectl` says it: two units where one would be too coarse.
 pub(super) fn age(since: Timestamp, now: Timestamp) -> String {
@@ -229,7 +202,6 @@ mod tests {
 
     #[test]
     fn what_a_terminal_would_obey_is_not_passed_on() {
-        assert_eq!(plain("a\u{1b}[2Kb\nc\u{202e}d"), "a\u{fffd}[2Kb\u{fffd}c\u{fffd}d");
         let pending = "{hash: abc, generation: 3, since: '2026-11-21T12:00:00Z', approvals: 0/1, diff: [\"x: 1\\e[1A\\e[2K\"]}";
         let pending: PendingChange = serde_yaml::from_str(pending).expect("a change");
         assert!(!waiting(&named(), "shop", &pending, &pending.diff, pending.since).contains('\u{1b}'));

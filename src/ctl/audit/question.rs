@@ -1,0 +1,187 @@
+//! What is asked of a log, by flags.
+
+use anyhow::bail;
+use clap::Args;
+use jiff::Zoned;
+
+use super::moment;
+use crate::domain::audit::{Action, Filter, Outcome};
+
+/// Which records are meant: those to which all of this applies.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Filters")]
+pub(super) struct About {
+    /// Who it was: the user, exactly.
+    #[arg(long, value_name = "USER")]
+    actor: Option<String>,
+    /// What was asked for or done, such as Update or DeleteTopic.
+    #[arg(long, value_name = "ACTION")]
+    action: Option<Action>,
+    /// What it was about: KIND/NAME, or KIND for all of them.
+    #[arg(long, value_name = "KIND/NAME")]
+    target: Option<String>,
+    /// The namespace of what it was about.
+    #[arg(long, short, value_name = "NAME")]
+    namespace: Option<String>,
+    /// How it ended: Allowed, Denied, Started, Succeeded or Failed.
+    #[arg(long, value_name = "OUTCOME")]
+    outcome: Option<Outcome>,
+    /// A text in the user, the target, the reason, the message or the request's id, in whatever case.
+    #[arg(long, value_name = "TEXT")]
+    text: Option<String>,
+    /// From then on: 30m, 2h, 7d, today, yesterday, 2026-11-21, 2026-11-21T10:00 (local), 2026-11-21T10:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+}
+
+/// The same of what has happened already.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Filters")]
+pub(super) struct Question {
+    #[command(flatten)]
+    about: About,
+    /// Before then, in the same forms.
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// Only what was started and has no recorded end.
+    #[arg(long)]
+    open: bool,
+}
+
+impl About {
+    /// What is asked for.
+    pub(super) fn filter(&self, now: &Zoned) -> anyhow::Result<Filter> {
+        let (kind, name) = self.target.as_deref().map(target).transpose()?.unwrap_or_default();
+        Ok(Filter {
+            actor: self.actor.clone(),
+            action: self.action.map(|action| action.as_str().to_owned()),
+            kind,
+            namespace: self.namespace.clone(),
+            name,
+            outcome: self.outcome,
+            since: self.since.as_deref().map(|text| moment::read(text, now)).transpose()?,
+            text: self.text.clone().filter(|text| !text.is_empty()),
+            ..Filter::default()
+        })
+    }
+}
+
+impl Question {
+    /// What is asked for.
+    pub(super) fn filter(&self, now: &Zoned) -> anyhow::Result<Filter> {
+        let until = self.until.as_deref().map(|text| moment::read(text, now)).transpose()?;
+        let filter = Filter { until, open: self.open, ..self.about.filter(now)? };
+        if let (Some(since), Some(until)) = (filter.since, filter.until)
+            && since >= until
+        {
+            bail!("--since is {since:.0} and --until {until:.0}: nothing lies between them");
+        }
+        Ok(filter)
+    }
+}
+
+/// A kind, and a name if there is one.
+fn target(text: &str) -> anyhow::Result<(Option<String>, Option<String>)> {
+    let (word, name) = text.split_once('/').map_or((text, None), |(word, name)| (word, Some(name)));
+    if word.is_empty() || name.is_some_and(|name| name.is_empty() || name.contains('/')) {
+        bail!("{text:?} names no target: write KIND or KIND/NAME, such as EventTopic/orders");
+    }
+    Ok((Some(kind(word)), name.map(str::to_owned)))
+}
+
+/// A kind as records have it. Kubernetes' kinds may be written as `kubectl` takes them; others are as they are.
+fn kind(word: &str) -> String {
+    const KINDS: &[(&str, &str)] = &[
+        ("EventTopic", "etopic"),
+        ("Tenant", "ectenant"),
+        ("KafkaCluster", "eckafka"),
+        ("ChangeApproval", "ecapproval"),
+        ("ConfigMap", "cm"),
+        ("Secret", "secret"),
+    ];
+    let folded = word.to_ascii_lowercase();
+    let plain = folded.strip_suffix(".eventcenter.io").unwrap_or(&folded);
+    let is = |(kind, short): &&(&str, &str)| {
+        let kind = kind.to_ascii_lowercase();
+        plain == *short || plain == kind || plain.strip_suffix('s') == Some(&kind)
+    };
+    KINDS.iter().find(is).map_or_else(|| word.to_owned(), |(kind, _)| (*kind).to_owned())
+}
+
+/// A filter as parameters of the REST API.
+pub(super) fn parameters(filter: &Filter) -> Vec<(&'static str, String)> {
+    let Filter { actor, action, kind, namespace, name, outcome, open, since, until, text } = filter;
+    let pairs = [
+        ("actor", actor.clone()),
+        ("action", action.clone()),
+        ("kind", kind.clone()),
+        ("namespace", namespace.clone()),
+        ("name", name.clone()),
+        ("outcome", outcome.map(|outcome| outcome.to_string())),
+        ("open", open.then(|| "true".to_owned())),
+        ("since", since.map(|since| since.to_string())),
+        ("until", until.map(|until| until.to_string())),
+        ("text", text.clone()),
+    ];
+    pairs.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> Zoned {
+        "2026-11-21T12:00:00+00:00[UTC]".parse().expect("a time")
+    }
+
+    #[test]
+    fn targets_are_named_as_kubectl_takes_them() {
+        for (text, found) in [
+            ("EventTopic", ("EventTopic", None)),
+            ("etopic/orders", ("EventTopic", Some("orders"))),
+            ("eventtopics.eventcenter.io/orders", ("EventTopic", Some("orders"))),
+            ("tenants/shop", ("Tenant", Some("shop"))),
+            ("eckafka", ("KafkaCluster", None)),
+            ("ConfigMap/eventcenter-seals", ("ConfigMap", Some("eventcenter-seals"))),
+            ("KafkaTopic/shop.orders", ("KafkaTopic", Some("shop.orders"))),
+        ] {
+            let expected = (Some(found.0.to_owned()), found.1.map(str::to_owned));
+            assert_eq!(target(text).ok(), Some(expected), "{text}");
+        }
+        for text in ["", "/orders", "EventTopic/", "EventTopic/a/b"] {
+            assert!(target(text).is_err_and(|error| error.to_string().contains("KIND/NAME")), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn flags_become_a_filter_and_parameters() {
+        let about = About {
+            actor: Some("alice".into()),
+            action: Some(Action::Update),
+            target: Some("etopic/orders".into()),
+            outcome: Some(Outcome::Denied),
+            since: Some("2h".into()),
+            text: Some(String::new()),
+            ..About::default()
+        };
+        let question = Question { about, until: Some("1h".into()), open: true };
+        let told: Vec<String> = parameters(&question.filter(&now()).expect("a filter"))
+            .into_iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        assert_eq!(
+            told.join(" "),
+            "actor=alice action=Update kind=EventTopic name=orders outcome=Denied open=true since=2026-11-21T10:00:00Z \
+             until=2026-11-21T11:00:00Z"
+        );
+        assert_eq!(parameters(&Filter::default()), []);
+    }
+
+    #[test]
+    fn an_empty_span_is_told() {
+        let about = About { since: Some("1h".into()), ..About::default() };
+        let question = Question { about, until: Some("2h".into()), open: false };
+        let error = question.filter(&now()).expect_err("it is empty").to_string();
+        assert!(error.contains("nothing lies between them"), "{error}");
+    }
+}

@@ -1,0 +1,281 @@
+//! `eventctl audit show`: everything of one record, and whether it is in the log that was signed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::super::Answer;
+use super::super::login::run;
+use super::super::terminal::{self, Color, plain};
+use super::server::{Found, Log, Proof, Server};
+use super::shown::{self, Layout};
+use super::verify::witness;
+use super::{Output, moment};
+use crate::domain::audit::checkpoint::{Checkpoint, TrustedKeys};
+use crate::domain::audit::merkle::Hash;
+use crate::domain::audit::{LogName, Record};
+
+const EXAMPLES: &str = "\
+Examples:
+  eventctl audit list --since 2h -o wide
+  eventctl audit show 019aa5d0-7c5e-7a30-b3b5-0d6e5a5c1f11
+  eventctl audit show 019aa5d0-7c5e-7a30-b3b5-0d6e5a5c1f11 --tenant shop --key keys.txt
+
+Exit codes: 0 the record is in its log, 1 its proof does not hold, 2 the question could not be answered.";
+
+/// How long the cluster has to tell whose signatures count.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Show a record with its change before and after, and check the proof that it is in its log.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(in super::super) struct Show {
+    /// The record's id, as list -o wide shows it, or the annotation of Kubernetes' own audit log.
+    #[arg(value_name = "ID")]
+    id: Uuid,
+    /// File with public keys whose signatures count, instead of those of the cluster. May be given several times.
+    #[arg(long = "key", value_name = "FILE")]
+    keys: Vec<PathBuf>,
+    /// The operator's namespace.
+    #[arg(long, value_name = "NAME", default_value = witness::NAMESPACE)]
+    operator_namespace: String,
+    /// How it is written.
+    #[arg(long, short, value_enum, default_value_t = Output::Table, value_name = "FORM")]
+    output: Output,
+    /// When it is coloured.
+    #[arg(long, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    color: Color,
+    #[command(flatten)]
+    server: Server,
+}
+
+pub(super) fn answer(arguments: &Show) -> anyhow::Result<Answer> {
+    let keys = witness::keys(&arguments.keys)?;
+    run(async {
+        let log = arguments.server.open().await?;
+        let found = log.get(arguments.id).await?;
+        let record = shown::record(&found.record)?;
+        if record.id != arguments.id {
+            bail!("the server answered with another record: {}", record.id);
+        }
+        let started = match record.completes {
+            Some(start) => Some(read(&log, start).await?),
+            None => None,
+        };
+        let keys = match keys.is_empty() {
+            true => cluster_keys(arguments).await,
+            false => keys,
+        };
+        let proof = prove(&found, &record, &keys);
+        let text = match arguments.output {
+            Output::Json => serde_json::to_string_pretty(&machine(&found, &proof))?,
+            Output::Yaml => serde_yaml::to_string(&machine(&found, &proof))?,
+            Output::Table | Output::Wide => {
+                let layout = Layout {
+                    zone: moment::now().time_zone().clone(),
+                    width: terminal::width(),
+                    colored: arguments.color.is_on(),
+                    ids: true,
+                };
+                people(&found, &record, started.as_ref(), &proof, &layout)?
+            }
+        };
+        Ok(Answer { yes: proof.is_ok(), text })
+    })
+}
+
+async fn read(log: &Log, id: Uuid) -> anyhow::Result<Record> {
+    let found = log.get(id).await.context("reading the record of the start")?;
+    shown::record(&found.record)
+}
+
+/// The keys that the cluster publishes, if it can be asked.
+async fn cluster_keys(arguments: &Show) -> TrustedKeys {
+    let login = arguments.server.kubernetes();
+    let asked = witness::of_cluster(&login, &arguments.operator_namespace);
+    match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(Ok((_, keys))) => TrustedKeys::read(&keys),
+        _ => TrustedKeys::default(),
+    }
+}
+
+/// What was found out about a record: a sentence if it is proven, and one if it is not.
+type Proven = Result<String, String>;
+
+/// Checks the proof here: the content against its hash, the hash against the root, the root against the signature.
+fn prove(found: &Found, record: &Record, keys: &TrustedKeys) -> Proven {
+    let Found { record: content, hash, completion: _, proof } = found;
+    let canonical = serde_json_canonicalizer::to_vec(content).map_err(|error| error.to_string())?;
+    if Hash::leaf(&canonical) != *hash {
+        return Err("the record is not what its hash was made of: it was edited".into());
+    }
+    let Proof { inclusion, checkpoint, root } = proof;
+    if inclusion.index != record.seq {
+        return Err(format!("the proof is about record {}, and this is {}", inclusion.index, record.seq));
+    }
+    let (root, who) = match checkpoint {
+        Some(note) => {
+            let read = signed(note, &record.tenant, keys)?;
+            if read.size != inclusion.size {
+                return Err(format!(
+                    "the proof is about {} records, and the checkpoint about {}",
+                    inclusion.size, read.size
+                ));
+            }
+            let who = match keys.is_empty() {
+                true => "the signature was not checked, because no key is known here (--key)",
+                false => "the signature is right",
+            };
+            (read.root, format!("of the checkpoint at {} records; {who}", read.size))
+        }
+        None => {
+            let root = root.ok_or("the server gives neither a checkpoint nor a root")?;
+            (root, format!("of the log as it is now, {} records; nobody has signed that yet", inclusion.size))
+        }
+    };
+    match inclusion.holds(hash, &root) {
+        true => Ok(format!("the record is in the tree {who}")),
+        false => Err(format!("the record is not in the tree {who}")),
+    }
+}
+
+/// A checkpoint of that log; by somebody who is believed, if it is known who that is.
+fn signed(note: &str, log: &LogName, keys: &TrustedKeys) -> Result<Checkpoint, String> {
+    let read = Checkpoint::read(note).map_err(|error| error.to_string())?;
+    if !read.origin.ends_with(&format!("/audit/{log}")) {
+        return Err(format!("the checkpoint is about {}, not about this log", plain(&read.origin)));
+    }
+    match keys.is_empty() {
+        true => Ok(read),
+        false => Checkpoint::believed(note, &read.origin, keys).map_err(|error| error.to_string()),
+    }
+}
+
+fn people(
+    found: &Found,
+    record: &Record,
+    started: Option<&Record>,
+    proof: &Proven,
+    layout: &Layout,
+) -> anyhow::Result<String> {
+    let mut lines = shown::whole(record, layout);
+    lines.push(String::new());
+    if let Some(started) = started {
+        lines.push(format!("completes:    {}", shown::brief(started, &layout.zone)));
+    }
+    if let Some(completion) = &found.completion {
+        lines.push(format!("completed by: {}", shown::brief(&shown::record(completion)?, &layout.zone)));
+    }
+    lines.push(match proof {
+        Ok(sentence) => format!("proof:        {sentence}"),
+        Err(sentence) => format!("proof:        does not hold: {sentence}"),
+    });
+    Ok(lines.join("\n"))
+}
+
+fn machine(found: &Found, proof: &Proven) -> Value {
+    let (holds, told) = match proof {
+        Ok(told) => (true, told),
+        Err(told) => (false, told),
+    };
+    let mut value = json!({
+        "record": found.record, "hash": found.hash, "proof": {
+            "holds": holds, "message": told, "inclusion": found.proof.inclusion, "checkpoint": found.proof.checkpoint,
+            "root": found.proof.root,
+        },
+    });
+    if let Some(completion) = &found.completion {
+        value["completion"] = completion.clone();
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::approval::SigningKey;
+    use crate::domain::audit::merkle::{Inclusion, Node, Nodes, Range};
+
+    fn record(seq: u64) -> Value {
+        json!({
+            "id": format!("019aa5d0-0000-7000-8000-{seq:012}"), "seq": seq, "tenant": "shop", "time": "2026-11-21T10:05:07Z",
+            "actor": {"user": "alice", "via": "Admission"}, "action": "Update", "outcome": "Denied",
+            "origin": {"component": "webhook", "instance": "a"},
+        })
+    }
+
+    fn key(seed: u8) -> SigningKey {
+        SigningKey::of_seed(&format!("{seed:02x}").repeat(32)).expect("a key")
+    }
+
+    /// Record 2 of 5, with a checkpoint of that many.
+    fn found() -> Found {
+        let (mut range, mut nodes) = (Range::empty(0), Nodes::new());
+        for seq in 0..5 {
+            let leaf = Hash::leaf(&serde_json_canonicalizer::to_vec(&record(seq)).expect("JSON"));
+            range.push(leaf, |node: Node, hash| {
+                nodes.insert(node, hash);
+            });
+        }
+        let inclusion = Inclusion::prove(2, 5, &nodes).expect("a proof");
+        let root = range.root().expect("a root");
+        let checkpoint = Checkpoint { origin: "eventcenter/audit/shop".into(), size: 5, root };
+        let hash = nodes[&Node { level: 0, index: 2 }];
+        let proof = Proof { inclusion, checkpoint: Some(checkpoint.sign(&key(1))), root: Some(root) };
+        Found { record: record(2), hash, completion: None, proof }
+    }
+
+    fn check(found: &Found, keys: &TrustedKeys) -> Proven {
+        prove(found, &shown::record(&found.record).expect("a record"), keys)
+    }
+
+    #[test]
+    fn a_proof_is_checked_here() {
+        let (known, other) = (TrustedKeys::read(&key(1).public()), TrustedKeys::read(&key(2).public()));
+        assert!(check(&found(), &known).is_ok_and(|told| told.ends_with("the signature is right")));
+        assert!(check(&found(), &TrustedKeys::default()).is_ok_and(|told| told.contains("was not checked")));
+        assert!(check(&found(), &other).is_err_and(|told| told.contains("none of the known keys")));
+        let mut open = found();
+        open.proof.checkpoint = None;
+        assert!(check(&open, &known).is_ok_and(|told| told.contains("nobody has signed that yet")));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told() {
+        type Edit = fn(&mut Found);
+        let edits: [(Edit, &str); 7] = [
+            (|found| found.record["outcome"] = json!("Allowed"), "it was edited"),
+            (
+                |found| {
+                    found.record["outcome"] = json!("Allowed");
+                    found.hash = Hash::leaf(&serde_json_canonicalizer::to_vec(&found.record).expect("JSON"));
+                },
+                "is not in the tree",
+            ),
+            (|found| found.proof.inclusion.index = 3, "the proof is about record 3, and this is 2"),
+            (
+                |found| found.proof.inclusion.size = 6,
+                "the proof is about 6 records, and the checkpoint about 5",
+            ),
+            (|found| found.proof.inclusion.path.clear(), "is not in the tree"),
+            (|found| found.proof.checkpoint = Some("none".into()), "no signed checkpoint"),
+            (
+                |found| {
+                    let note = found.proof.checkpoint.as_ref().expect("a note");
+                    found.proof.checkpoint = Some(note.replace("audit/shop", "audit/other"));
+                },
+                "not about this log",
+            ),
+        ];
+        let keys = TrustedKeys::read(&key(1).public());
+        for (edit, expected) in edits {
+            let mut found = found();
+            edit(&mut found);
+            assert!(check(&found, &keys).is_err_and(|told| told.contains(expected)), "{expected}");
+        }
+    }
+}

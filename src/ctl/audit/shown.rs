@@ -1,0 +1,304 @@
+//! How records look: functions from records to text.
+
+use std::collections::HashSet;
+
+use anyhow::Context;
+use jiff::tz::TimeZone;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::super::terminal::{Paint, painted, painted_table, plain, shortened};
+use super::{difference, moment};
+use crate::domain::audit::{Outcome, Record, Target};
+
+/// How wide columns are at most where a line has to fit.
+const ACTOR: usize = 32;
+const TARGET: usize = 44;
+
+/// The least that is shown of a reason or message.
+const LEAST: usize = 24;
+
+/// How a table is laid out.
+pub(super) struct Layout {
+    /// The zone of the times.
+    pub(super) zone: TimeZone,
+    /// How many characters a line has, where it may not have more.
+    pub(super) width: Option<usize>,
+    /// Whether outcomes have colours.
+    pub(super) colored: bool,
+    /// Whether the records' ids are shown.
+    pub(super) ids: bool,
+}
+
+/// A record of what the server or an export has.
+pub(super) fn record(value: &Value) -> anyhow::Result<Record> {
+    serde_json::from_value(value.clone())
+        .context("a record cannot be read: it is of another version than this program (-o json shows it)")
+}
+
+/// What a record is about.
+pub(super) fn target(target: Option<&Target>) -> String {
+    let Some(Target { kind, namespace, name, uid: _ }) = target else { return "-".into() };
+    match namespace {
+        Some(namespace) => plain(&format!("{kind} {namespace}/{name}")),
+        None => plain(&format!("{kind} {name}")),
+    }
+}
+
+/// Why it ended as it did.
+fn why(record: &Record) -> String {
+    // What is said in several lines is one cell of a table.
+    let message = record.message.as_ref().map(|message| message.replace('\n', "; "));
+    let (reason, message) = (record.reason.as_deref(), message.as_deref());
+    match (reason, message) {
+        (Some(reason), Some(message)) if message.starts_with(reason) => plain(message),
+        (Some(reason), Some(message)) => plain(&format!("{reason}: {message}")),
+        (one, other) => plain(one.or(other).unwrap_or_default()),
+    }
+}
+
+fn paint(outcome: Outcome) -> Paint {
+    match outcome {
+        Outcome::Allowed | Outcome::Succeeded => Paint::Good,
+        Outcome::Denied | Outcome::Failed => Paint::Bad,
+        Outcome::Started => Paint::Open,
+    }
+}
+
+/// Records as a table, in the order in which they come.
+pub(super) fn table(records: &[Record], layout: &Layout) -> String {
+    let limit = |text: String, most: usize| match layout.width {
+        Some(_) => shortened(&text, most),
+        None => text,
+    };
+    let mut rows: Vec<[String; 6]> = records
+        .iter()
+        .map(|record| {
+            let time = moment::shown(record.time, &layout.zone);
+            [
+                if layout.ids { format!("{}   {time}", record.id) } else { time },
+                limit(plain(&record.actor.user), ACTOR),
+                plain(&record.action),
+                limit(target(record.target.as_ref()), TARGET),
+                record.outcome.to_string(),
+                why(record),
+            ]
+        })
+        .collect();
+    let time = if layout.ids { format!("{:<36}   TIME", "ID") } else { "TIME".into() };
+    let heads = [time.as_str(), "ACTOR", "ACTION", "TARGET", "OUTCOME", "REASON/MESSAGE"];
+    if let Some(width) = layout.width {
+        let widest = |column: usize| {
+            rows.iter().map(|row| row[column].chars().count()).chain([heads[column].len()]).max().unwrap_or(0)
+        };
+        let before: usize = (0..5).map(|column| widest(column) + 3).sum();
+        let room = width.saturating_sub(before).max(LEAST);
+        rows.iter_mut().for_each(|row| row[5] = shortened(&row[5], room));
+    }
+    painted_table(heads, &rows, |row, column| {
+        (layout.colored && column == 4).then(|| paint(records[row].outcome))
+    })
+}
+
+/// Records without the starts of what has ended among them: for people the end says it all.
+pub(super) fn ended(mut records: Vec<Record>) -> Vec<Record> {
+    let ended: HashSet<Uuid> = records.iter().filter_map(|record| record.completes).collect();
+    records.retain(|record| !ended.contains(&record.id));
+    records
+}
+
+/// A record as a line of its own, with columns that are wide enough for most.
+pub(super) fn line(record: &Record, layout: &Layout) -> String {
+    let outcome = format!("{:<9}", record.outcome);
+    let line = format!(
+        "{}{}   {}   {:<16}   {:<24}   {:<32}   ",
+        if layout.ids { format!("{}   ", record.id) } else { String::new() },
+        moment::shown(record.time, &layout.zone),
+        if layout.colored { painted(&outcome, paint(record.outcome)) } else { outcome },
+        plain(&record.action),
+        plain(&record.actor.user),
+        target(record.target.as_ref()),
+    );
+    let codes = if layout.colored { painted("", Paint::Good).len() } else { 0 };
+    let why = match layout.width {
+        Some(width) => {
+            shortened(&why(record), (width + codes).saturating_sub(line.chars().count()).max(LEAST))
+        }
+        None => why(record),
+    };
+    format!("{line}{why}").trim_end().to_owned()
+}
+
+/// A record in a few words, where another is told of.
+pub(super) fn brief(record: &Record, zone: &TimeZone) -> String {
+    format!(
+        "{} ({}, {}, {} {}, {})",
+        record.id,
+        moment::shown(record.time, zone),
+        plain(&record.actor.user),
+        plain(&record.action),
+        target(record.target.as_ref()),
+        record.outcome,
+    )
+}
+
+/// Everything that a record says.
+pub(super) fn whole(record: &Record, layout: &Layout) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut tell = |head: &str, text: String| lines.push(format!("{:<12}{text}", format!("{head}:")));
+    let outcome = record.outcome.to_string();
+    tell("record", record.id.to_string());
+    tell("log", format!("{}, record {}", record.tenant, record.seq));
+    tell("time", format!("{} ({})", moment::shown(record.time, &layout.zone), record.time));
+    tell("actor", format!("{}, through {}", plain(&record.actor.user), record.actor.via));
+    if !record.actor.groups.is_empty() {
+        tell("groups", plain(&record.actor.groups.join(", ")));
+    }
+    tell("action", plain(&record.action));
+    if let Some(about) = &record.target {
+        let uid = about.uid.as_ref().map(|uid| format!(" (uid {})", plain(uid))).unwrap_or_default();
+        tell("target", format!("{}{uid}", target(Some(about))));
+    }
+    tell("outcome", if layout.colored { painted(&outcome, paint(record.outcome)) } else { outcome });
+    let optional = [
+        ("reason", record.reason.as_ref()),
+        ("message", record.message.as_ref()),
+        ("request", record.request_id.as_ref()),
+        ("trace", record.trace_id.as_ref()),
+    ];
+    for (head, text) in optional {
+        if let Some(text) = text {
+            let lines: Vec<String> = text.lines().map(plain).collect();
+            tell(head, lines.join(&format!("\n{:<12}", "")));
+        }
+    }
+    let origin = &record.origin;
+    tell("written by", plain(&format!("{} on {}", origin.component, origin.instance)));
+    let optional = [
+        ("address", origin.caller.address.as_ref()),
+        ("user agent", origin.caller.user_agent.as_ref()),
+        ("manager", origin.caller.field_manager.as_ref()),
+    ];
+    for (head, text) in optional {
+        if let Some(text) = text {
+            tell(head, plain(text));
+        }
+    }
+    if let Some(change) = &record.change {
+        lines.push(String::new());
+        lines.push("change:".into());
+        for line in difference::lines(change) {
+            let paint = match (layout.colored, line.chars().next()) {
+                (true, Some('+')) => Some(Paint::Good),
+                (true, Some('-')) => Some(Paint::Bad),
+                (true, Some('~')) => Some(Paint::Open),
+                _ => None,
+            };
+            lines.push(format!("  {}", paint.map_or_else(|| line.clone(), |paint| painted(&line, paint))));
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+    use serde_json::json;
+
+    pub(super) fn denied() -> Record {
+        let value = json!({
+            "id": "019aa5d0-0000-7000-8000-000000000001", "seq": 17, "tenant": "shop", "time": "2026-11-21T10:05:07.123456Z",
+            "actor": {"user": "alice", "groups": ["shop", "leads"], "via": "Admission"}, "action": "Update",
+            "target": {"kind": "EventTopic", "namespace": "shop", "name": "orders", "uid": "u1"}, "outcome": "Denied",
+            "reason": "TenantQuotaExceeded", "message": "spec.partitions: tenant shop may have 4 partitions",
+            "change": {"patch": [
+                {"op": "test", "path": "/spec/partitions", "value": 3}, {"op": "replace", "path": "/spec/partitions", "value": 6},
+            ]},
+            "requestId": "r1", "origin": {"component": "webhook", "instance": "eventcenter-0", "fieldManager": "kubectl"},
+        });
+        record(&value).expect("a record")
+    }
+
+    fn led() -> Record {
+        let value = json!({
+            "id": "019aa5d0-0000-7000-8000-000000000002", "seq": 18, "tenant": "shop", "time": "2026-11-21T10:05:08Z",
+            "actor": {"user": "eventcenter-0 \u{1b}[2K", "via": "Controllers"}, "action": "Lead", "outcome": "Succeeded",
+            "origin": {"component": "controllers", "instance": "eventcenter-0"},
+        });
+        record(&value).expect("a record")
+    }
+
+    fn layout(width: Option<usize>, colored: bool, ids: bool) -> Layout {
+        Layout { zone: TimeZone::fixed(jiff::tz::offset(1)), width, colored, ids }
+    }
+
+    #[test]
+    fn records_are_a_table() {
+        let records = [led(), denied()];
+        expect![[r#"
+            TIME                  ACTOR                ACTION   TARGET                   OUTCOME     REASON/MESSAGE
+            2026-11-21 11:05:08   eventcenter-0 �[2K   Lead     -                        Succeeded
+            2026-11-21 11:05:07   alice                Update   EventTopic shop/orders   Denied      TenantQuotaExceeded: spec.partitions: tenant shop may have 4 partitions"#]]
+        .assert_eq(&table(&records, &layout(None, false, false)));
+        expect![[r#"
+            TIME                  ACTOR                ACTION   TARGET                   OUTCOME     REASON/MESSAGE
+            2026-11-21 11:05:08   eventcenter-0 �[2K   Lead     -                        Succeeded
+            2026-11-21 11:05:07   alice                Update   EventTopic shop/orders   Denied      TenantQuotaExceeded: spec.partiti…"#]]
+        .assert_eq(&table(&records, &layout(Some(123), false, false)));
+    }
+
+    #[test]
+    fn no_line_is_longer_than_the_terminal() {
+        let mut long = denied();
+        long.actor.user = "system:serviceaccount:argocd:argocd-application-controller".into();
+        long.message = Some("x".repeat(500));
+        let shown = table(&[long.clone()], &layout(Some(200), false, false));
+        assert!(shown.lines().all(|line| line.chars().count() <= 200), "{shown}");
+        assert!(shown.contains("argocd:ar…"), "{shown}");
+        for width in [150, 200] {
+            let plain = line(&long, &layout(Some(width + 60), false, false));
+            assert_eq!(plain.chars().count(), width + 60);
+            let colored = line(&long, &layout(Some(width + 60), true, false));
+            assert_eq!(colored.replace("\u{1b}[31m", "").replace("\u{1b}[0m", ""), plain);
+        }
+    }
+
+    #[test]
+    fn outcomes_are_coloured_and_columns_stay() {
+        let colored = table(&[led(), denied()], &layout(None, true, true));
+        assert!(colored.contains("\u{1b}[32mSucceeded\u{1b}[0m"), "{colored}");
+        assert!(colored.contains("\u{1b}[31mDenied\u{1b}[0m   "), "{colored}");
+        assert!(colored.contains("019aa5d0-0000-7000-8000-000000000001   2026-11-21 11:05:07"), "{colored}");
+        let bare = ["\u{1b}[32m", "\u{1b}[31m", "\u{1b}[0m"]
+            .iter()
+            .fold(colored, |text, code| text.replace(code, ""));
+        assert_eq!(bare, table(&[led(), denied()], &layout(None, false, true)));
+    }
+
+    #[test]
+    fn a_record_tells_everything() {
+        expect![[r#"
+            record:     019aa5d0-0000-7000-8000-000000000001
+            log:        shop, record 17
+            time:       2026-11-21 11:05:07 (2026-11-21T10:05:07.123456Z)
+            actor:      alice, through Admission
+            groups:     shop, leads
+            action:     Update
+            target:     EventTopic shop/orders (uid u1)
+            outcome:    Denied
+            reason:     TenantQuotaExceeded
+            message:    spec.partitions: tenant shop may have 4 partitions
+            request:    r1
+            written by: webhook on eventcenter-0
+            manager:    kubectl
+
+            change:
+              ~ spec.partitions: 3 → 6"#]]
+        .assert_eq(&whole(&denied(), &layout(None, false, false)).join("\n"));
+        assert_eq!(
+            brief(&led(), &TimeZone::UTC),
+            "019aa5d0-0000-7000-8000-000000000002 (2026-11-21 10:05:08, eventcenter-0 \u{fffd}[2K, Lead -, Succeeded)"
+        );
+    }
+}

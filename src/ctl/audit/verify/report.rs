@@ -1,0 +1,282 @@
+//! What was found out, for people and programs.
+
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+
+use super::super::super::terminal::plain;
+use super::super::{moment, shown};
+use crate::domain::audit::verify::{Finding, Verified};
+use crate::domain::audit::{LogName, Record};
+
+/// What was found, and in which record.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) finding: Finding,
+    pub(super) record: Option<Value>,
+}
+
+/// What was found out about a log.
+#[derive(Clone, Debug)]
+pub(super) struct Conclusion {
+    log: LogName,
+    verified: Option<Verified>,
+    found: Vec<Found>,
+}
+
+impl Found {
+    /// What was found while a record was read, which may be about that record or about another.
+    pub(super) fn at(finding: Finding, body: &[u8]) -> Self {
+        let record: Option<Value> = serde_json::from_slice(body).ok();
+        let is_it = |record: &Value| {
+            let has_id = id(&finding).is_some_and(|id| record["id"] == *id);
+            has_id || place(&finding).is_some_and(|seq| record["seq"] == seq)
+        };
+        let record = record.filter(is_it);
+        Self { finding, record }
+    }
+}
+
+/// The id of the record that a finding is about.
+fn id(finding: &Finding) -> Option<&str> {
+    match finding {
+        Finding::Edited { id, .. }
+        | Finding::Rewritten { id, .. }
+        | Finding::Mislabelled { id, .. }
+        | Finding::Inserted { id, .. } => Some(id),
+        _ => None,
+    }
+}
+
+/// The place of the record that a finding is about.
+pub(super) fn place(finding: &Finding) -> Option<u64> {
+    match finding {
+        Finding::Unreadable { seq }
+        | Finding::Edited { seq, .. }
+        | Finding::Rewritten { seq, .. }
+        | Finding::Mislabelled { seq, .. }
+        | Finding::Inserted { seq, .. } => Some(*seq),
+        Finding::Swapped { first, .. } => Some(*first),
+        _ => None,
+    }
+}
+
+/// The one word for a finding.
+fn word(finding: &Finding) -> String {
+    let told = format!("{finding:?}");
+    told.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default().to_owned()
+}
+
+impl Conclusion {
+    /// What was found in the log comes first, then checkpoints that are not believed.
+    pub(super) fn new(
+        log: LogName,
+        verified: Option<Verified>,
+        mut found: Vec<Found>,
+        forged: Vec<Finding>,
+    ) -> Self {
+        found.extend(forged.into_iter().map(|finding| Found { finding, record: None }));
+        Self { log, verified, found }
+    }
+
+    /// Whether nothing was found.
+    pub(super) fn is_right(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// The log.
+    pub(super) fn log(&self) -> &LogName {
+        &self.log
+    }
+
+    /// For people. `checked` says whether signatures were.
+    pub(super) fn people(&self, checked: bool, zone: &TimeZone) -> String {
+        let log = &self.log;
+        let mut lines = Vec::new();
+        if let Some(verified) = &self.verified {
+            let rest = if self.is_right() { "" } else { ", but not all that is said of them is right" };
+            lines.push(match verified.records {
+                0 => format!("{log}: there are no records{rest}"),
+                records => {
+                    let (first, last) = (verified.first, verified.size.saturating_sub(1));
+                    format!("{log}: {records} records ({first} to {last}) are as they were written{rest}")
+                }
+            });
+            let root = verified.root.to_string();
+            lines.push(format!("  size {}, root {}…", verified.size, &root[..16]));
+            lines.push(signed(verified, checked));
+            if verified.first > 0 {
+                lines.push(format!("  the first {} records were dropped by the retention", verified.first));
+            }
+        }
+        for Found { finding, record } in &self.found {
+            lines.push(format!("{log}: {}", plain(&finding.to_string())));
+            if let Some(record) = record {
+                lines.push(format!("  record: {}", brief(record, zone)));
+            }
+        }
+        if let Some(first) = self.found.first() {
+            lines.push(format!("  what to do: {}", remedy(&first.finding)));
+        }
+        lines.join("\n")
+    }
+
+    /// For programs.
+    pub(super) fn machine(&self, checked: bool) -> Value {
+        let found = self.found.iter().map(|Found { finding, record }| {
+            json!({"finding": word(finding), "message": finding.to_string(), "seq": place(finding), "record": record})
+        });
+        let verified = self.verified.as_ref().map(|verified| {
+            json!({
+                "first": verified.first, "records": verified.records, "size": verified.size, "root": verified.root,
+                "checkpoints": verified.checkpoints, "signed": verified.signed,
+            })
+        });
+        json!({
+            "log": self.log, "right": self.is_right(), "signaturesChecked": checked, "verified": verified,
+            "findings": found.collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// Who has signed how much.
+fn signed(verified: &Verified, checked: bool) -> String {
+    let after = verified.size.saturating_sub(verified.signed);
+    let by = if checked { "signed by a known key" } else { "whose signatures were not checked" };
+    match (verified.checkpoints, after) {
+        (0, _) => {
+            "  no checkpoint: nobody says how many records there were, so a cut at the end would not be seen"
+                .into()
+        }
+        (count, 0) => format!("  {}, {by}, and all records are covered", checkpoints(count)),
+        (count, after) => format!(
+            "  {}, {by}, up to {} records; {after} after them nobody has signed yet",
+            checkpoints(count),
+            verified.signed
+        ),
+    }
+}
+
+fn checkpoints(count: usize) -> String {
+    if count == 1 { "1 checkpoint".into() } else { format!("{count} checkpoints") }
+}
+
+/// A record in a few words, as far as it can be read.
+fn brief(record: &Value, zone: &TimeZone) -> String {
+    match serde_json::from_value::<Record>(record.clone()) {
+        Ok(record) => format!(
+            "{}, {}, {}, {} {}, {}",
+            record.id,
+            moment::shown(record.time, zone),
+            plain(&record.actor.user),
+            plain(&record.action),
+            shown::target(record.target.as_ref()),
+            record.outcome
+        ),
+        Err(_) => plain(&record.to_string()),
+    }
+}
+
+/// What to do about a finding.
+fn remedy(finding: &Finding) -> &'static str {
+    match finding {
+        Finding::Forged { .. } => {
+            "find out who could write that checkpoint, and whether a key is missing here (--key): keys that were \
+             replaced still count for what they signed"
+        }
+        Finding::Cut { .. } | Finding::Missing { .. } => {
+            "keep the database, its backups and the checkpoints as they are: they are evidence. Look for the missing \
+             records in an older export or a copy of the database, and find out whether an older copy was put back"
+        }
+        _ => {
+            "keep the database, its backups and the checkpoints as they are: they are evidence. Compare the record with an \
+             older export or a copy of the database; records before it are as they were written"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::audit::merkle::Hash;
+    use expect_test::expect;
+
+    fn verified() -> Verified {
+        Verified {
+            log: log(),
+            first: 0,
+            records: 120,
+            size: 120,
+            root: Hash::leaf(b"x"),
+            checkpoints: 2,
+            signed: 100,
+        }
+    }
+
+    fn log() -> LogName {
+        "shop".parse().expect("a log")
+    }
+
+    fn record() -> Value {
+        json!({
+            "id": "019aa5d0-0000-7000-8000-000000000007", "seq": 7, "tenant": "shop", "time": "2026-11-21T10:05:07Z",
+            "actor": {"user": "alice\u{1b}[2K", "via": "Admission"}, "action": "Update", "outcome": "Denied",
+            "target": {"kind": "EventTopic", "namespace": "shop", "name": "orders"},
+            "origin": {"component": "webhook", "instance": "a"},
+        })
+    }
+
+    #[test]
+    fn a_log_that_is_right() {
+        let right = Conclusion::new(log(), Some(verified()), Vec::new(), Vec::new());
+        assert!(right.is_right());
+        expect![[r#"
+            shop: 120 records (0 to 119) are as they were written
+              size 120, root 3c7e9bc930dc93f0…
+              2 checkpoints, signed by a known key, up to 100 records; 20 after them nobody has signed yet"#]]
+        .assert_eq(&right.people(true, &TimeZone::UTC));
+        let dropped = Verified { first: 20, records: 100, signed: 120, ..verified() };
+        let right = Conclusion::new(log(), Some(dropped), Vec::new(), Vec::new());
+        expect![[r#"
+            shop: 100 records (20 to 119) are as they were written
+              size 120, root 3c7e9bc930dc93f0…
+              2 checkpoints, whose signatures were not checked, and all records are covered
+              the first 20 records were dropped by the retention"#]]
+        .assert_eq(&right.people(false, &TimeZone::UTC));
+        let alone = Verified { checkpoints: 0, signed: 0, ..verified() };
+        let right = Conclusion::new(log(), Some(alone), Vec::new(), Vec::new());
+        assert!(right.people(true, &TimeZone::UTC).contains("no checkpoint: "));
+        expect![[r#"{"findings":[],"log":"shop","right":true,"signaturesChecked":true,"verified":{"checkpoints":0,"first":0,"records":120,"root":"3c7e9bc930dc93f01fa69985ef242d9f9e861f3c5355aa24ce5ef4b4b8a70ccb","signed":0,"size":120}}"#]].assert_eq(&right.machine(true).to_string());
+    }
+
+    #[test]
+    fn what_was_found_names_the_record_and_what_to_do() {
+        let finding = Finding::Edited { seq: 7, id: "019aa5d0-0000-7000-8000-000000000007".into() };
+        let found = Found::at(finding, record().to_string().as_bytes());
+        let wrong = Conclusion::new(log(), None, vec![found], Vec::new());
+        assert!(!wrong.is_right());
+        expect![[r#"
+            shop: record 7 (019aa5d0-0000-7000-8000-000000000007) was edited: its content is not what its hash was made of
+              record: 019aa5d0-0000-7000-8000-000000000007, 2026-11-21 10:05:07, alice�[2K, Update EventTopic shop/orders, Denied
+              what to do: keep the database, its backups and the checkpoints as they are: they are evidence. Compare the record with an older export or a copy of the database; records before it are as they were written"#]].assert_eq(&wrong.people(true, &TimeZone::UTC));
+        let machine = wrong.machine(true);
+        assert_eq!(
+            (&machine["findings"][0]["finding"], &machine["findings"][0]["seq"]),
+            (&json!("Edited"), &json!(7))
+        );
+        let other = Finding::Unreadable { seq: 8 };
+        assert!(Found::at(other, record().to_string().as_bytes()).record.is_none(), "it is another one");
+    }
+
+    #[test]
+    fn a_checkpoint_that_nobody_believes() {
+        let forged =
+            Finding::Forged { witness: "the store's checkpoint of 5 records".into(), why: "why".into() };
+        let wrong = Conclusion::new(log(), Some(verified()), Vec::new(), vec![forged]);
+        expect![[r#"
+            shop: 120 records (0 to 119) are as they were written, but not all that is said of them is right
+              size 120, root 3c7e9bc930dc93f0…
+              2 checkpoints, signed by a known key, up to 100 records; 20 after them nobody has signed yet
+            shop: the store's checkpoint of 5 records is not believed: why
+              what to do: find out who could write that checkpoint, and whether a key is missing here (--key): keys that were replaced still count for what they signed"#]].assert_eq(&wrong.people(true, &TimeZone::UTC));
+    }
+}
