@@ -9,12 +9,14 @@
 //! - [`declaration`], [`apply`]: EventTopics as tenants declare them, by way of the API server.
 //! - [`review`]: the same as reviews, straight to the webhook.
 //! - [`bare`]: what the API server and Kafka take without an operator, for comparison.
+//! - [`audit`]: the audit log on a database, without Kubernetes.
 //!
 //! Deliberately absent: any measurement of other processes, and any judgement.
 #![allow(clippy::print_stdout, reason = "its standard output is how it is read")]
 #![allow(clippy::disallowed_methods, reason = "it measures time and is no part of what is measured")]
 
 mod apply;
+mod audit;
 mod bare;
 mod declaration;
 mod load;
@@ -101,6 +103,8 @@ enum Step {
         #[arg(long)]
         bootstrap: String,
     },
+    /// Write and read the audit log in a database
+    Audit(audit::Arguments),
     /// Count the Kafka topics whose names begin like those of the EventTopics
     Count {
         /// HOST:PORT of Kafka
@@ -118,7 +122,12 @@ struct Alone {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    // What is measured with the journal runs in this process as it does in the operator's.
+    let mut runtime = match arguments.step {
+        Step::Audit(_) => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("eventcenter-bench: starting the runtime: {error}");
@@ -146,6 +155,7 @@ async fn run(arguments: Arguments) -> Result<()> {
     let report = match arguments.step {
         Step::Kafka { action, bootstrap } => bare::kafka(&load, action, &bootstrap).await?,
         Step::Count { bootstrap } => bare::count(&load, &bootstrap).await?,
+        Step::Audit(audit) => audit::run(&audit, load.writers, load.patience).await?,
         step => kubernetes(step, &load).await?,
     };
     Message::Result(report).print()?;
@@ -172,7 +182,9 @@ async fn kubernetes(step: Step, load: &Load) -> Result<Report> {
         Step::Review { configuration } => review::run(client, load, &configuration).await,
         Step::OperatorWrites => load.run(client, Target::Gone, true, bare::operator_writes).await,
         Step::Rest { seconds } => watch::rest(client, load, Duration::from_secs(seconds)).await,
-        Step::Kafka { .. } | Step::Count { .. } => unreachable!("they are about Kafka"),
+        Step::Kafka { .. } | Step::Count { .. } | Step::Audit(_) => {
+            unreachable!("they are not about Kubernetes")
+        }
     }
 }
 

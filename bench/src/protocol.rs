@@ -41,12 +41,26 @@ pub(crate) struct Report {
     pub(crate) answer_seconds: Option<Latency>,
     /// What happened that nobody asked for.
     pub(crate) events: u32,
+    /// What a step consists of, where each part counts by itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) cases: Vec<Case>,
 }
 
-/// Times of many, as three of them.
+/// One question that was asked many times.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Case {
+    pub(crate) name: String,
+    /// How much all answers had.
+    pub(crate) found: u32,
+    /// From each question to its answer.
+    pub(crate) seconds: Latency,
+}
+
+/// Times of many, as four of them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Latency {
     pub(crate) p50: f64,
+    pub(crate) p95: f64,
     pub(crate) p99: f64,
     pub(crate) max: f64,
 }
@@ -60,7 +74,7 @@ impl Latency {
             let index = (times.len() * percent).div_ceil(100).saturating_sub(1);
             times.get(index).map(Duration::as_secs_f64)
         };
-        Some(Self { p50: rank(50)?, p99: rank(99)?, max: rank(100)? })
+        Some(Self { p50: rank(50)?, p95: rank(95)?, p99: rank(99)?, max: rank(100)? })
     }
 }
 
@@ -81,9 +95,9 @@ mod tests {
     fn percentiles_are_of_the_nearest_rank() {
         assert_eq!(Latency::of(Vec::new()), None);
         let times = (1..=200).rev().map(Duration::from_secs).collect();
-        assert_eq!(Latency::of(times), Some(Latency { p50: 100.0, p99: 198.0, max: 200.0 }));
+        assert_eq!(Latency::of(times), Some(Latency { p50: 100.0, p95: 190.0, p99: 198.0, max: 200.0 }));
         let one = Latency::of(vec![Duration::from_secs(3)]);
-        assert_eq!(one, Some(Latency { p50: 3.0, p99: 3.0, max: 3.0 }));
+        assert_eq!(one, Some(Latency { p50: 3.0, p95: 3.0, p99: 3.0, max: 3.0 }));
     }
 
     #[test]

@@ -85,3 +85,36 @@ fn every_apply_is_reviewed_or_none_is() {
     }
     assert!(!report["added"].as_array().expect("a list of figures").is_empty(), "{report:#}");
 }
+
+#[test]
+fn the_audit_log_is_written_and_read_on_both_databases() {
+    let output = Command::new(program("xtask"))
+        .args(["bench", "audit", "--quick", "--json", "--generator"])
+        .arg(env!("CARGO_BIN_EXE_eventcenter-bench"))
+        .output()
+        .expect("it can be started");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}\n{said}", output.status);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("it prints JSON");
+    let stores = report["stores"].as_array().expect("a list of databases");
+    assert_eq!(stores.len(), 2, "{report:#}");
+    for store in stores {
+        let rows = store["steps"].as_array().expect("a list of steps");
+        assert_eq!(rows.len(), 7, "{store:#}");
+        // How fast it is depends on the machine and the build; that nothing is left out does not.
+        for row in rows {
+            assert_eq!(row["outcome"]["done"], row["outcome"]["count"], "{row:#}");
+        }
+        let cases = rows.iter().filter_map(|row| row["outcome"]["cases"].as_array()).flatten();
+        let found = |name: &str| {
+            let case = cases.clone().find(|case| case["name"] == name);
+            case.and_then(|case| case["found"].as_u64()).unwrap_or_else(|| panic!("no {name}: {store:#}"))
+        };
+        for name in
+            ["everything: deep page", "actor: first page", "outcome Denied: first page", "open: first page"]
+        {
+            assert!(found(name) > 0, "{name}: {store:#}");
+        }
+        assert_eq!(found("text, nowhere: first page"), 0);
+    }
+}

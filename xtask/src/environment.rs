@@ -52,6 +52,8 @@ pub struct OperatorPlan {
     pub arguments: Vec<String>,
     /// Whether the API server asks it before it stores anything.
     pub webhook: bool,
+    /// Whether it answers the REST API.
+    pub api: bool,
 }
 
 /// Everything that an environment consists of.
@@ -174,12 +176,16 @@ impl Environment {
         let mut options = OperatorOptions::new(&plan.program, &self.operator_kubeconfig);
         options.arguments = LONE.map(String::from).into();
         options.arguments.extend_from_slice(&plan.arguments);
-        let log = self.folder.join("operator.log");
-        if !plan.webhook {
+        let log = self.operator_log();
+        if !plan.webhook && !plan.api {
             self.operator = Some(Operator::start(&options, &log)?);
             return Ok(());
         }
         let operator = port::retry_if_taken(|| {
+            options.api = plan.api.then(port::free).transpose()?;
+            if !plan.webhook {
+                return Operator::start(&options, &log);
+            }
             let webhook = port::free()?;
             // Before the operator is ready: it is when the API server trusts it.
             self.kubectl().install_webhook(&plan.program, &webhook_url(webhook), &self.folder)?;
@@ -188,6 +194,10 @@ impl Environment {
         });
         self.operator = Some(operator?);
         Ok(())
+    }
+
+    fn operator_log(&self) -> PathBuf {
+        self.folder.join("operator.log")
     }
 
     /// The folder with logs and data.
@@ -256,6 +266,10 @@ impl Environment {
             set("METRICS_URL", operator.metrics_url());
             if let Some(url) = operator.webhook_url() {
                 set("WEBHOOK_URL", url);
+            }
+            if let Some(url) = operator.api_url() {
+                set("API_URL", url.clone());
+                set("EVENTCTL_SERVER", url);
             }
         }
         set("OPERATOR_KUBECONFIG", path(&self.operator_kubeconfig));

@@ -26,7 +26,7 @@ pub struct OperatorOptions {
     pub program: PathBuf,
     /// The cluster, and who the operator is there.
     pub kubeconfig: PathBuf,
-    /// Arguments after `eventcenter run`. `--listen` and `--namespace` are added unless they are among them.
+    /// Arguments after `eventcenter run`. `--listen`, `--namespace` and `--data-dir` are added unless they are among them.
     pub arguments: Vec<String>,
     /// Additional environment variables.
     pub variables: Vec<(String, String)>,
@@ -34,6 +34,8 @@ pub struct OperatorOptions {
     pub port: Option<u16>,
     /// The port for the webhook, if it is to answer reviews as well.
     pub webhook: Option<u16>,
+    /// The port for the REST API, if it is to answer that as well.
+    pub api: Option<u16>,
     /// Whether to wait until it is ready. A second replica is not until the first one is gone.
     pub wait: bool,
 }
@@ -48,6 +50,7 @@ impl OperatorOptions {
             variables: Vec::new(),
             port: None,
             webhook: None,
+            api: None,
             wait: true,
         }
     }
@@ -59,19 +62,23 @@ pub struct Operator {
     service: Service,
     port: u16,
     webhook: Option<u16>,
+    api: Option<u16>,
+    data: PathBuf,
 }
 
 impl Operator {
     /// Starts it; returns when `/readyz` says so (unless the options say not to wait).
     pub fn start(options: &OperatorOptions, log: &Path) -> Result<Self> {
+        let data = given(&options.arguments, "--data-dir").map_or_else(|| data_folder(log), PathBuf::from);
         port::retry_if_taken(|| {
             let port = options.port.map_or_else(port::free, Ok)?;
             let mut command = process::mortal(&options.program);
-            command.arg("run").args(arguments(&options.arguments, port, options.webhook));
+            command.arg("run").args(arguments(options, port, &data));
             command.env("KUBECONFIG", &options.kubeconfig).env("RUST_BACKTRACE", "1");
             command.envs(options.variables.iter().map(|(key, value)| (key, value)));
             let service = Service::start("the operator", command, log)?;
-            let mut operator = Self { service, port, webhook: options.webhook };
+            let (webhook, api) = (options.webhook, options.api);
+            let mut operator = Self { service, port, webhook, api, data: data.clone() };
             if options.wait {
                 operator.wait_ready(READY)?;
             }
@@ -111,6 +118,16 @@ impl Operator {
     /// Where the API server finds its webhook, if it has one.
     pub fn webhook_url(&self) -> Option<String> {
         self.webhook.map(webhook_url)
+    }
+
+    /// Where its REST API is, if it has one.
+    pub fn api_url(&self) -> Option<String> {
+        self.api.map(|port| format!("http://127.0.0.1:{port}"))
+    }
+
+    /// The folder with its database, unless it was given another one, and with what waits for that.
+    pub fn data(&self) -> &Path {
+        &self.data
     }
 
     /// Status and body of one of its pages, if it answers.
@@ -159,25 +176,53 @@ pub fn webhook_url(port: u16) -> String {
     format!("https://127.0.0.1:{port}")
 }
 
+/// Where an operator keeps its data that has this log, so that one that is started anew finds what it had.
+pub fn data_folder(log: &Path) -> PathBuf {
+    log.with_extension("data")
+}
+
+/// The value of a flag that was given.
+fn given<'a>(arguments: &'a [String], flag: &str) -> Option<&'a str> {
+    let mut words = arguments.iter();
+    while let Some(word) = words.next() {
+        match word.strip_prefix(flag) {
+            Some("") => return words.next().map(String::as_str),
+            Some(rest) if rest.starts_with('=') => return Some(&rest[1..]),
+            _ => {}
+        }
+    }
+    None
+}
+
 /// The given arguments, after those that they leave out.
-fn arguments(given: &[String], port: u16, webhook: Option<u16>) -> Vec<String> {
-    let mut defaults = vec![("--listen", format!("127.0.0.1:{port}")), ("--namespace", NAMESPACE.to_owned())];
-    if let Some(port) = webhook {
+fn arguments(options: &OperatorOptions, port: u16, data: &Path) -> Vec<String> {
+    let mut defaults = vec![
+        ("--listen", format!("127.0.0.1:{port}")),
+        ("--namespace", NAMESPACE.to_owned()),
+        ("--data-dir", data.display().to_string()),
+    ];
+    let mut roles = vec!["controllers"];
+    if let Some(port) = options.webhook {
+        roles.push("webhook");
         defaults.extend([
-            ("--roles", "controllers,webhook".to_owned()),
             ("--webhook-listen", format!("127.0.0.1:{port}")),
             // No Service has to notice that it goes.
             ("--webhook-drain", "100ms".to_owned()),
         ]);
     }
-    let is_given =
-        |flag: &str| given.iter().any(|word| word == flag || word.starts_with(&format!("{flag}=")));
+    if let Some(port) = options.api {
+        roles.push("api");
+        defaults.push(("--api-listen", format!("127.0.0.1:{port}")));
+    }
+    if roles.len() > 1 {
+        defaults.push(("--roles", roles.join(",")));
+    }
     let mut all: Vec<String> = defaults
         .into_iter()
-        .filter(|(flag, _)| !is_given(flag))
+        .filter(|(flag, _)| given(&options.arguments, flag).is_none())
         .flat_map(|(flag, value)| [flag.to_owned(), value])
         .collect();
-    all.extend_from_slice(given);
+    all.extend_from_slice(&options.arguments);
     all
 }
 
@@ -188,9 +233,13 @@ mod tests {
     #[test]
     fn what_is_given_is_not_set_twice() {
         let words = |given: &[&str]| {
-            arguments(&given.iter().map(ToString::to_string).collect::<Vec<_>>(), 1, None).join(" ")
+            let mut options = OperatorOptions::new(Path::new("x"), Path::new("y"));
+            options.arguments = given.iter().map(ToString::to_string).collect();
+            arguments(&options, 1, &data_folder(Path::new("/x/operator.log"))).join(" ")
         };
-        assert_eq!(words(&[]), "--listen 127.0.0.1:1 --namespace eventcenter-system");
-        assert_eq!(words(&["--namespace=x", "--a"]), "--listen 127.0.0.1:1 --namespace=x --a");
+        let usual = "--listen 127.0.0.1:1 --namespace eventcenter-system --data-dir /x/operator.data";
+        assert_eq!(words(&[]), usual);
+        let given = "--listen 127.0.0.1:1 --namespace=x --data-dir /y --a";
+        assert_eq!(words(&["--namespace=x", "--data-dir", "/y", "--a"]), given);
     }
 }

@@ -1,18 +1,13 @@
 //! `generate`: files that are made from the code.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::Path,
-    process::{Command, ExitCode},
-};
+use std::{collections::BTreeMap, fs, path::Path, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 use xtask::process;
 
 use super::{Context, build, shown};
 
-/// Write crds/*.yaml from the types.
+/// Write crds/*.yaml and docs/openapi.json from the types.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Write nothing; show the difference and fail if there is one
@@ -21,11 +16,16 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
+    let definitions = definitions(context, arguments)?;
+    let description = description(context, arguments)?;
+    Ok(if definitions && description { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Brings crds/ up to date, or says whether it is.
+fn definitions(context: &Context, arguments: &Arguments) -> Result<bool> {
     let fresh = tempfile::tempdir()?;
     context.console.run("Generating the resource definitions", |_| {
-        let mut generate = build::cargo(&context.repository);
-        generate.args(["run", "--quiet", "--package", "eventcenter", "--", "crds", "--output-dir"]);
-        process::run(add(generate, fresh.path())).map(drop)
+        generate(context, &["crds", "--output-dir"], fresh.path())
     })?;
     let folder = context.repository.join("crds");
     fs::create_dir_all(&folder)?;
@@ -36,14 +36,12 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> 
     let changes = changes(&old, &new);
     if changes.is_empty() {
         println!("{} is up to date ({} files).", shown(&folder), new.len());
-        return Ok(ExitCode::SUCCESS);
+        return Ok(true);
     }
     if arguments.check {
-        let mut diff = process::mortal("diff");
-        diff.args(["-ruN", "--exclude=[!*].[!y]*"]).arg(&folder).arg(fresh.path());
-        print!("{}", String::from_utf8_lossy(&process::output(diff)?.stdout));
+        difference(&["-ruN", "--exclude=[!*].[!y]*"], &folder, fresh.path())?;
         println!("\n{} is out of date: {}. Run: cargo xtask generate", shown(&folder), changes.join(", "));
-        return Ok(ExitCode::FAILURE);
+        return Ok(false);
     }
     for name in old.keys().filter(|name| !new.contains_key(*name)) {
         fs::remove_file(folder.join(name))?;
@@ -54,12 +52,44 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> 
         }
     }
     println!("{}: {}.", shown(&folder), changes.join(", "));
-    Ok(ExitCode::SUCCESS)
+    Ok(true)
 }
 
-fn add(mut command: Command, folder: &Path) -> Command {
-    command.arg(folder);
-    command
+/// Brings docs/openapi.json up to date, or says whether it is.
+fn description(context: &Context, arguments: &Arguments) -> Result<bool> {
+    let fresh = tempfile::NamedTempFile::new()?;
+    context.console.run("Generating the description of the API", |_| {
+        generate(context, &["openapi", "--output"], fresh.path())
+    })?;
+    let file = context.repository.join("docs/openapi.json");
+    let new = fs::read(fresh.path())?;
+    if fs::read(&file).is_ok_and(|old| old == new) {
+        println!("{} is up to date.", shown(&file));
+        return Ok(true);
+    }
+    if arguments.check {
+        difference(&["-uN"], &file, fresh.path())?;
+        println!("\n{} is out of date. Run: cargo xtask generate", shown(&file));
+        return Ok(false);
+    }
+    fs::write(&file, new)?;
+    println!("{} changed.", shown(&file));
+    Ok(true)
+}
+
+/// Runs the program so that it writes to this path.
+fn generate(context: &Context, words: &[&str], path: &Path) -> Result<()> {
+    let mut command = build::cargo(&context.repository);
+    command.args(["run", "--quiet", "--package", "eventcenter", "--"]).args(words).arg(path);
+    process::run(command).map(drop)
+}
+
+/// Shows what is different.
+fn difference(options: &[&str], old: &Path, new: &Path) -> Result<()> {
+    let mut diff = process::mortal("diff");
+    diff.args(options).arg(old).arg(new);
+    print!("{}", String::from_utf8_lossy(&process::output(diff)?.stdout));
+    Ok(())
 }
 
 fn read(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>> {

@@ -117,6 +117,7 @@ fn plan(context: &Context, arguments: &Arguments) -> Result<Plan> {
             program: build::operator(context, arguments.release)?,
             arguments: operator_arguments(&arguments.operator_arg),
             webhook: !arguments.no_webhook && matches!(cluster, Cluster::Own(_)),
+            api: true,
         }),
     };
     Ok(Plan {
@@ -130,11 +131,13 @@ fn plan(context: &Context, arguments: &Arguments) -> Result<Plan> {
     })
 }
 
-/// A developer wants to see drift corrected soon.
+/// A developer wants to see drift corrected soon, and what was recorded signed soon.
 fn operator_arguments(given: &[String]) -> Vec<String> {
     let mut arguments = given.to_vec();
-    if !given.iter().any(|word| word.starts_with("--resync-interval")) {
-        arguments.extend(["--resync-interval".to_owned(), "10s".to_owned()]);
+    for (flag, value) in [("--resync-interval", "10s"), ("--audit-checkpoint-interval", "5s")] {
+        if !given.iter().any(|word| word.starts_with(flag)) {
+            arguments.extend([flag.to_owned(), value.to_owned()]);
+        }
     }
     arguments
 }
@@ -174,7 +177,10 @@ fn next_steps(context: &Context, state: &State) -> String {
     step("kafka-topics --bootstrap-server $KAFKA_BOOTSTRAP --list", "the Kafka topics");
     match &state.plan.operator {
         Some(_) => step(&context.command("logs operator -f"), "what the operator does"),
-        None => step("KUBECONFIG=$OPERATOR_KUBECONFIG cargo run -- run", "the operator, by hand"),
+        None => step(
+            "KUBECONFIG=$OPERATOR_KUBECONFIG cargo run -- run --data-dir target/dev/data",
+            "the operator, by hand",
+        ),
     }
     step(&context.command("down"), "stop all of it");
     text
@@ -185,10 +191,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_resync_is_short_unless_given() {
+    fn what_developers_wait_for_is_short_unless_given() {
         let words =
             |given: &[&str]| operator_arguments(&given.iter().map(ToString::to_string).collect::<Vec<_>>());
-        assert_eq!(words(&[]), ["--resync-interval", "10s"]);
-        assert_eq!(words(&["--resync-interval=1m"]), ["--resync-interval=1m"]);
+        let signed = ["--audit-checkpoint-interval", "5s"];
+        assert_eq!(words(&[]), [&["--resync-interval", "10s"], &signed[..]].concat());
+        let given = ["--resync-interval=1m"];
+        assert_eq!(words(&given), [&given, &signed[..]].concat());
     }
 }

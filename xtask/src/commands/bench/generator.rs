@@ -49,12 +49,25 @@ pub(crate) struct Outcome {
     pub(crate) latency_seconds: Option<Latency>,
     pub(crate) answer_seconds: Option<Latency>,
     pub(crate) events: u32,
+    /// What a step consists of, where each part counts by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) cases: Vec<Case>,
+}
+
+/// One question that was asked many times.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Case {
+    pub(crate) name: String,
+    /// How much all answers had.
+    pub(crate) found: u32,
+    pub(crate) seconds: Latency,
 }
 
 /// From each write until it was seen to be done, or until it was answered; in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Latency {
     pub(crate) p50: f64,
+    pub(crate) p95: f64,
     pub(crate) p99: f64,
     pub(crate) max: f64,
 }

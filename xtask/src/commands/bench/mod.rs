@@ -1,12 +1,13 @@
 //! `bench`: whole journeys on the real parts, measured from outside.
 //!
-//! - `topics`, `admission`: the journeys; `stage`: what they happen on; `generator`: who makes the load.
+//! - `topics`, `admission`, `audit_log`: the journeys; `stage`: what they happen on; `generator`: who makes the load.
 //! - `platform`: the tenants of `admission`, and whether the webhook is asked.
 //! - `sampler`: CPU and memory of every process; `audit`: what the operator wrote; `review`: what it was asked.
 //! - `goal`, `report`, `comparison`: what has to be reached, and the tables.
 
 mod admission;
 mod audit;
+mod audit_log;
 mod comparison;
 mod generator;
 mod goal;
@@ -28,7 +29,7 @@ use xtask::{environment::Plan, interrupt, process};
 use self::stage::Programs;
 use super::{Context, build};
 
-/// Measure the operator against a real Kubernetes and a real Kafka.
+/// Measure the operator against a real Kubernetes, a real Kafka and a real PostgreSQL.
 ///
 /// Builds it optimised, starts an environment of its own in a temporary folder, and prints a table.
 #[derive(clap::Args)]
@@ -41,6 +42,7 @@ pub(crate) struct Arguments {
 enum Journey {
     Topics(topics::Arguments),
     Admission(admission::Arguments),
+    Audit(audit_log::Arguments),
 }
 
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
@@ -48,6 +50,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> 
     match &arguments.journey {
         Journey::Topics(arguments) => topics::run(context, arguments),
         Journey::Admission(arguments) => admission::run(context, arguments),
+        Journey::Audit(arguments) => audit_log::run(context, arguments),
     }
 }
 

@@ -60,9 +60,9 @@ pub(crate) struct Cost {
 
 /// What all processors together did, in clock ticks since the start of the machine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Machine {
-    busy: u64,
-    idle: u64,
+pub(crate) struct Machine {
+    pub(crate) busy: u64,
+    pub(crate) idle: u64,
 }
 
 impl Sampler {
@@ -111,9 +111,7 @@ impl Step<'_> {
             let cost = Cost { cpu: usage.cpu.saturating_sub(*before), peak_rss_kib: usage.peak_rss_kib };
             costs.insert(name.clone(), cost);
         }
-        let machine =
-            Machine { busy: machine.busy - self.machine.busy, idle: machine.idle - self.machine.idle };
-        Ok(Measurement { wall, costs, machine })
+        Ok(Measurement { wall, costs, machine: machine.since(&self.machine) })
     }
 }
 
@@ -137,15 +135,23 @@ impl Measurement {
     }
 }
 
+/// Clock ticks in seconds.
 #[expect(clippy::cast_precision_loss, reason = "exact for 2^53 ticks, a million years")]
-fn ticks(number: u64) -> f64 {
+pub(crate) fn ticks(number: u64) -> f64 {
     number as f64 / rustix::param::clock_ticks_per_second().max(1) as f64
 }
 
 impl Machine {
-    fn now() -> Result<Self> {
+    /// Since the machine was started.
+    pub(crate) fn now() -> Result<Self> {
         let text = fs::read_to_string("/proc/stat")?;
         Self::parse(&text).context("/proc/stat is not understood")
+    }
+
+    /// What it did since an earlier moment.
+    pub(crate) fn since(&self, earlier: &Self) -> Self {
+        // The kernel's count of waiting may go back a little.
+        Self { busy: self.busy.saturating_sub(earlier.busy), idle: self.idle.saturating_sub(earlier.idle) }
     }
 
     /// The first line: user, nice, system, idle, iowait, irq, softirq, steal (guest time is part of user).

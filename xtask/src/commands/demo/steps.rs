@@ -21,7 +21,8 @@ pub(super) fn all(demo: &Demo<'_>, examples: &Path) -> Result<()> {
     drift(demo, &topic)?;
     mistake(demo, &manifests, &topic)?;
     broken_schema(demo, &manifests, &topic)?;
-    four_eyes(demo, &manifests, &topic)
+    four_eyes(demo, &manifests, &topic)?;
+    audit(demo, &topic)
 }
 
 /// The examples name the usual port of Kafka; this Kafka has another one.
@@ -193,11 +194,41 @@ fn four_eyes(demo: &Demo<'_>, manifests: &Path, topic: &Topic) -> Result<()> {
     demo.run(&topic.config())
 }
 
+fn audit(demo: &Demo<'_>, topic: &Topic) -> Result<()> {
+    if demo.variable("WEBHOOK_URL").is_empty() {
+        // Who asked and who approved is what the webhook sees.
+        return Ok(());
+    }
+    let Topic { namespace, name, .. } = topic;
+    demo.heading("Who asked, who approved, what was done: the audit log of the tenant");
+    demo.run("kubectl apply -f examples/audit/auditor.yaml")?;
+    let token = format!("--token \"$(kubectl create token auditor -n {namespace})\"");
+    demo.run(&format!("eventctl audit list --text {name} --limit 16 {token}"))?;
+
+    demo.heading("Nobody has changed it: an export is verified without a server");
+    let (export, keys) = (demo.folder.join("shop.ndjson"), demo.folder.join("keys"));
+    let (export, keys) = (demo.shown(&export), demo.shown(&keys));
+    let signed =
+        "kubectl get configmap eventcenter-audit-checkpoints -n eventcenter-system -o jsonpath={.data.shop}";
+    demo.wait_for("Waiting for the first signature", signed, "shop", SOON)?;
+    demo.run(&format!("eventctl audit export --to {export} {token}"))?;
+    let audit = "{.data.audit}";
+    demo.run(&format!(
+        "kubectl get configmap eventcenter-seals -n eventcenter-system -o jsonpath={audit} > {keys}"
+    ))?;
+    let verify = |file: &str| format!("eventctl audit verify --file {file} --key {keys}");
+    demo.run(&verify(&export))?;
+    let forged = demo.shown(&demo.folder.join("forged.ndjson"));
+    let edit = r#"'s/"user":"ben"/"user":"ann"/'"#;
+    demo.run(&format!("sed {edit} {export} > {forged}"))?;
+    demo.refused(&verify(&forged))
+}
+
 pub(super) fn goodbye(demo: &Demo<'_>) {
     let env = demo.shown(&demo.context.folder.env());
     demo.heading("That was the demo");
     demo.say("Topics declared as resources were created in Kafka, changed, put right after drift, protected from two mistakes,");
-    demo.say("and what would have lost events waited for a second person.");
+    demo.say("and what would have lost events waited for a second person. All of it is in a log that nobody changes unseen.");
     demo.say("Everything is still running. To go on:\n");
     for (command, why) in [
         (format!(". {env}"), "KUBECONFIG, KAFKA_BOOTSTRAP, kubectl and Kafka's tools"),

@@ -1,0 +1,136 @@
+use std::{
+    env,
+    io::{BufRead, BufReader, Read},
+    net::TcpStream,
+};
+
+use super::*;
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a temporary folder")
+}
+
+fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + GRACE;
+    while !done() {
+        assert!(Instant::now() < deadline, "{what}: not within {} s", GRACE.as_secs());
+        thread::sleep(POLL);
+    }
+}
+
+#[test]
+fn what_was_written_is_there_after_a_crash_and_after_a_stop() {
+    let folder = folder();
+    let mut server = Postgres::start(folder.path()).expect("it starts");
+    let url = server.create_database("things").expect("it can be made");
+    assert_eq!(url, format!("postgres://eventcenter:eventcenter-secret@127.0.0.1:{}/things", server.port()));
+    assert_eq!(server.sql("things", "SHOW fsync").expect("it answers"), "on");
+
+    server.sql("things", "CREATE TABLE t (n int); INSERT INTO t VALUES (1)").expect("it writes");
+    let before = server.processes().expect("they can be listed");
+    assert!(before.len() > 3, "{before:?}");
+    server.kill().expect("it can be killed");
+    assert!(before.iter().all(|process| !process.is_alive()), "all of them are gone");
+    assert!(server.sql("things", "SELECT 1").is_err(), "nobody answers");
+
+    server.start_again().expect("it starts again");
+    let log = fs::read_to_string(server.log()).expect("it has a log");
+    assert!(log.contains("was not properly shut down"), "{log}");
+    server.sql("things", "INSERT INTO t VALUES (2)").expect("it writes");
+    server.stop().expect("it stops");
+    server.start_again().expect("it starts again");
+    let rows = server.sql("things", "SELECT n, 2 * n FROM t ORDER BY n").expect("it answers");
+    assert_eq!(rows, "1|2\n2|4");
+}
+
+#[test]
+fn one_that_is_paused_answers_when_it_goes_on() {
+    let folder = folder();
+    let mut server = Postgres::start(folder.path()).expect("it starts");
+    server.pause().expect("it can be paused");
+    let begun = thread::scope(|threads| {
+        let asked = threads.spawn(|| {
+            let mut client = TcpStream::connect(("127.0.0.1", server.port())).expect("the kernel takes it");
+            client.set_read_timeout(Some(Duration::from_millis(300))).expect("it can be set");
+            // A request for TLS (its length and its number), which is answered with one byte.
+            std::io::Write::write_all(&mut client, &[0, 0, 0, 8, 4, 210, 22, 47])
+                .expect("the kernel takes it");
+            let mut answer = [0];
+            (client.read_exact(&mut answer).is_err(), client)
+        });
+        asked.join().expect("no panic")
+    });
+    let (silent, mut client) = begun;
+    assert!(silent, "nobody answered");
+    server.resume();
+    client.set_read_timeout(Some(GRACE)).expect("it can be set");
+    let mut answer = [0];
+    client.read_exact(&mut answer).expect("now it is answered");
+    assert_eq!(server.sql("postgres", "SELECT 1").expect("it answers"), "1");
+
+    server.pause().expect("it can be paused");
+    let all = server.processes().expect("they can be listed");
+    server.kill().expect("it can be killed");
+    assert!(all.iter().all(|process| !process.is_alive()), "all of them are gone");
+}
+
+/// This test is also the process that dies: it calls its own program.
+#[test]
+fn it_dies_with_who_started_it_even_if_it_is_paused() {
+    const ROLE: &str = "EVENTCENTER_TEST_POSTGRES_IN";
+    if let Some(folder) = env::var_os(ROLE) {
+        let mut server = Postgres::start(Path::new(&folder)).expect("it starts");
+        let all = server.processes().expect("they can be listed");
+        server.pause().expect("it can be paused");
+        println!("\nprocesses {}", serde_json::to_string(&all).expect("they are plain data"));
+        loop {
+            thread::park();
+        }
+    }
+    let folder = folder();
+    let mut parent = Command::new(env::current_exe().expect("it is a file"));
+    parent.args(["--exact", "--nocapture"]);
+    parent.arg("postgres::tests::it_dies_with_who_started_it_even_if_it_is_paused");
+    parent.env(ROLE, folder.path()).stdout(Stdio::piped());
+    let mut parent = parent.spawn().expect("it starts");
+    let lines = BufReader::new(parent.stdout.take().expect("it is piped")).lines();
+    let found =
+        lines.map_while(Result::ok).find_map(|line| line.strip_prefix("processes ").map(str::to_owned));
+    parent.kill().expect("it can be killed");
+    parent.wait().expect("it has ended");
+    let all: Vec<Identity> = serde_json::from_str(&found.expect("it says who they are")).expect("as written");
+    assert!(all.len() > 3, "{all:?}");
+    wait_until("they end", || all.iter().all(|process| !process.is_alive()));
+}
+
+#[test]
+fn the_newest_version_that_is_complete_is_taken() {
+    let folder = folder();
+    let put = |version: &str, names: &[&str]| {
+        let programs = folder.path().join(version).join("bin");
+        fs::create_dir_all(&programs).expect("it can be made");
+        names.iter().for_each(|name| fs::write(programs.join(name), "").expect("it can be written"));
+    };
+    let found =
+        || newest(folder.path()).map(|path| path.parent().and_then(Path::file_name).map(ToOwned::to_owned));
+    let all = ["initdb", "postgres", "psql"];
+    put("9", &all);
+    put("14", &all);
+    put("17", &["psql"]);
+    put("common", &all);
+    assert_eq!(found(), None);
+    put("15", &all);
+    put("16", &all);
+    assert_eq!(found(), Some(Some("16".into())));
+    assert_eq!(newest(&folder.path().join("nothing")), None);
+}
+
+#[test]
+fn root_is_not_taken_for_somebody_else() {
+    let users =
+        "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65533::/:/sbin/nologin\nodd:x:0:0::/:/bin/sh\n";
+    assert_eq!(user(users, "nobody"), Some(User { uid: 65534, gid: 65533 }));
+    assert_eq!(user(users, "odd"), None);
+    assert_eq!(user(users, "postgres"), None);
+    assert_eq!(user(users, "no"), None);
+}
