@@ -61,6 +61,13 @@ fn the_definitions_are_those_of_the_code() {
     }
 }
 
+#[test]
+fn the_description_of_the_api_is_that_of_the_code() {
+    let stored = read(&repository().join("docs/openapi.json"));
+    let generated = eventcenter::rest::document();
+    assert!(stored == generated, "docs/openapi.json is not what the code says: run `cargo xtask generate`");
+}
+
 /// The fields of a document that its type does not know: written out again, they are missing.
 fn unknown(written: &Value, read: &Value, path: &str, found: &mut Vec<String>) {
     match (written, read) {
@@ -125,12 +132,13 @@ fn a_misspelt_field_in_an_example_would_be_found() {
 }
 
 /// The kinds of Kubernetes' own that the operator and its users have to do with, by group.
-const KUBERNETES: [(&str, &str); 8] = [
+const KUBERNETES: [(&str, &str); 9] = [
     ("", "configmaps"),
     ("", "secrets"),
     ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
     ("admissionregistration.k8s.io", "validatingwebhookconfigurations"),
     ("apps", "controllerrevisions"),
+    ("authentication.k8s.io", "tokenreviews"),
     ("authorization.k8s.io", "subjectaccessreviews"),
     ("coordination.k8s.io", "leases"),
     ("events.k8s.io", "events"),

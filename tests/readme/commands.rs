@@ -6,6 +6,10 @@ use crate::{blocks, files, pages, read, root, section, spans};
 
 /// What is wrong with a command that a page shows, if anything.
 fn wrong_with_command(line: &str) -> Result<(), String> {
+    if let Some((name, command)) = line.strip_suffix(')').and_then(|line| line.split_once("=$(")) {
+        known(name, name.bytes().all(|byte| byte.is_ascii_uppercase()))?;
+        return wrong_with_command(command);
+    }
     for command in line.split(" | ") {
         let mut words = command.split_whitespace().skip_while(|word| word.contains('=')).peekable();
         let program = words.next().unwrap_or_default();
@@ -19,6 +23,8 @@ fn wrong_with_command(line: &str) -> Result<(), String> {
             "kubectl" => kubectl(&words)?,
             "." if words == ["target/dev/env"] => {}
             "curl" if words == ["$METRICS_URL"] => {}
+            "curl" => curl(words.last().copied().unwrap_or_default())?,
+            "export" if words.iter().all(|word| word.contains('=')) => {}
             "git" if words.first() == Some(&"clone") => {}
             "cd" => {}
             _ => return Err(format!("`{command}` is not known here")),
@@ -29,6 +35,20 @@ fn wrong_with_command(line: &str) -> Result<(), String> {
 
 fn known(what: &str, is_known: bool) -> Result<(), String> {
     if is_known { Ok(()) } else { Err(format!("there is no {what}")) }
+}
+
+/// An address of the REST API is one of its routes.
+fn curl(address: &str) -> Result<(), String> {
+    let path = address.trim_matches('\'').split_once("/api/").map_or("", |(_, path)| path);
+    let path = format!("/api/{}", path.split('?').next().unwrap_or_default());
+    let document: serde_json::Value = serde_json::from_str(&read("docs/openapi.json")).unwrap();
+    let routes = document["paths"].as_object().unwrap();
+    let is_route = |route: &String| {
+        let (route, path): (Vec<_>, Vec<_>) = (route.split('/').collect(), path.split('/').collect());
+        let fits = |(part, piece): (&&str, &&str)| part == piece || part.starts_with('{');
+        route.len() == path.len() && route.iter().zip(&path).all(fits)
+    };
+    known(&format!("route {path}"), routes.keys().any(is_route))
 }
 
 fn flags<'a>(words: &[&'a str]) -> impl Iterator<Item = &'a str> {
@@ -187,6 +207,8 @@ fn a_wrong_command_is_seen() {
         "cargo test --test imagination",
         "eventcenter walk",
         "eventcenter run --fast",
+        "curl -s http://localhost:8090/api/audit/nowhere",
+        "TOKEN=$(kubectl party)",
         "eventctl schema",
         "eventctl schema guess",
         "eventctl schema check --fast",

@@ -15,7 +15,7 @@ use crate::support::site::{LIMIT, Site, is_ready};
 
 const LEASE: &str = "eventcenter-controllers";
 /// What an operator says when it begins to lead.
-const LEADING: &str = "eventcenter::app::run: leading";
+const LEADING: &str = "eventcenter::app::roles: leading";
 
 /// When a line was logged.
 fn time(line: &str) -> Option<Timestamp> {
@@ -119,7 +119,7 @@ async fn a_leader_that_is_cut_off_stops_before_the_other_begins() -> Result<()> 
     let status = exits(&site, &mut a).await;
     assert!(!status.success(), "it could not go on");
     let (a, b) = (a.output()?, b.output()?);
-    let stopped = last(&a, "").context("a said something")?;
+    let stopped = last(&a, "leads no more").context("a said so")?;
     let wrote = last(&a, "changing Kafka").context("a wrote something")?;
     let began = first(&b, LEADING).context("b leads")?;
     println!("last change of the one: {wrote}, its end: {stopped}, begin of the other: {began}");
@@ -212,7 +212,9 @@ struct Life {
 
 fn life(name: &'static str, log: &str) -> Life {
     let began = first(log, LEADING);
-    Life { name, led: began.and_then(|began| Some((began, last(log, "")?))) }
+    // One that was killed has not said that it ends. What comes after it is about the last records.
+    let end = last(log, "leads no more").or_else(|| last(log, ""));
+    Life { name, led: began.zip(end) }
 }
 
 #[tokio::test]

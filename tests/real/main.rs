@@ -5,6 +5,8 @@
 //! share one operator ([`support::Stage::shared`]) and disturb each other not, because each has a namespace and a tenant of
 //! its own ([`support::Fixture`]). Tests of failures have a stage of their own.
 //!
+//! [`store`] is about the audit log in its databases: PostgreSQL and SQLite, and no Kubernetes.
+//!
 //! `docs/behaviours.md` lists the behaviours with their tests.
 //!
 //! Nothing here sleeps to see what happens: a test waits for a state, and that nothing happens is shown by something that
@@ -19,6 +21,7 @@ mod access_crash;
 mod admission;
 mod adopt;
 mod approval;
+mod audit;
 mod clusters;
 mod command_line;
 mod config;
@@ -35,10 +38,12 @@ mod leader;
 mod outage;
 mod quota;
 mod refusal;
+mod rest;
 mod schema;
 mod schemas;
 mod security;
 mod shape;
+mod store;
 mod suspended;
 mod tenancy;
 mod unregistered;

@@ -84,6 +84,16 @@ impl Kube {
         Self { client: Client::try_from(config).expect("a client") }
     }
 
+    /// Connects as one who asks once, as kubectl does: the others ask again for a minute and longer where the answer is 503.
+    pub(crate) async fn asking_once(kubeconfig: &Path) -> Self {
+        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+        let file = Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
+        let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
+        let mut config = config.expect("a usable kubeconfig");
+        config.default_retry = false;
+        Self { client: Client::try_from(config).expect("a client") }
+    }
+
     /// The client of somebody else.
     pub(crate) fn of(client: Client) -> Self {
         Self { client }

@@ -3,6 +3,7 @@
 //! - [`Stage`]: where a journey plays: an API server, Kafka, the operator between them. One is shared by the tests of
 //!   behaviour.
 //! - [`Fixture`]: a namespace with its tenant on a stage, and short words for what people do there.
+//! - [`audit::Logs`]: the audit log of an operator, read behind its back.
 //! - [`Broker`]: Kafka behind the operator's back; [`clients`]: those who use it.
 //! - [`Kube`]: Kubernetes as its administrator; [`Kube::accepts`] and [`Kube::rejects`] ask in every way that people have.
 //! - [`site::Site`]: where a test of failures plays: API server, Kafka and operators of its own ([`own::Own`]) that it may
@@ -10,6 +11,7 @@
 //!
 //! A wait that does not end fails with the object as it was last seen and the end of the operator's log.
 
+pub(crate) mod audit;
 mod broker;
 pub(crate) mod clients;
 mod fixture;

@@ -18,7 +18,7 @@ use xtask::controlplane::{ControlPlane, ControlPlaneOptions};
 use xtask::environment::{Cluster, Plan, temporary_folder};
 use xtask::kafka::{BrokerOptions, KafkaBroker, Profile};
 use xtask::kubectl::{Kubectl, NAMESPACE};
-use xtask::operator::{Operator, OperatorOptions, webhook_url};
+use xtask::operator::{Operator, OperatorOptions, data_folder, webhook_url};
 
 use super::proxy::{Mode, Protocol, Proxy};
 
@@ -271,9 +271,10 @@ impl Own {
         said.collect()
     }
 
-    /// Forgets what earlier operators said.
+    /// Forgets what earlier operators said and recorded.
     pub(crate) fn clear_logs(&self) {
         for log in xtask::logs::find(self.folder.path(), "operator-") {
+            drop(std::fs::remove_dir_all(data_folder(&log)));
             drop(std::fs::remove_file(log));
         }
     }

@@ -70,6 +70,10 @@ impl Site {
 
     async fn clean(&self) -> Result<()> {
         self.uninstall_webhook()?;
+        // Each test has a database of its own, and what is signed is of another one.
+        let signed =
+            ["delete", "configmap", "eventcenter-audit-checkpoints", "-n", NAMESPACE, "--ignore-not-found"];
+        self.kubectl().run(&signed)?;
         self.remove_all::<EventTopic>().await?;
         self.remove_all::<Tenant>().await?;
         self.remove_all::<KafkaCluster>().await?;

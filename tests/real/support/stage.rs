@@ -12,6 +12,7 @@ use xtask::operator::{Operator, OperatorOptions};
 use xtask::process;
 use xtask::test_environment::TestEnvironment;
 
+use super::audit::Logs;
 use super::{Broker, unique};
 
 /// An API server, Kafka, and the operator between them.
@@ -69,6 +70,18 @@ impl Stage {
         let mut environment = guarded().environment.lock().unwrap_or_else(PoisonError::into_inner);
         let answer = environment.operator().expect("it was asked for").get("/metrics");
         sum(&answer.expect("the operator answers").1, name, labels)
+    }
+
+    /// The audit logs of the operator on [`Stage::with_webhook`].
+    pub(crate) fn webhook_logs() -> Logs {
+        let mut environment = guarded().environment.lock().unwrap_or_else(PoisonError::into_inner);
+        Logs::of(environment.operator().expect("it was asked for").data())
+    }
+
+    /// The API server's own audit log on [`Stage::with_webhook`].
+    pub(crate) fn webhook_audit_log() -> PathBuf {
+        let mut environment = guarded().environment.lock().unwrap_or_else(PoisonError::into_inner);
+        environment.control_plane().expect("it is our own").data_dir().join("audit.log")
     }
 
     /// The environment that the shared stage is in.
@@ -143,7 +156,7 @@ fn start_guarded() -> anyhow::Result<Guarded> {
         cluster: Cluster::Own(shared.control_plane.clone()),
         kafka: Kafka::Existing(shared.bootstrap.clone()),
         sasl: false,
-        operator: Some(OperatorPlan { program: program.to_owned(), arguments, webhook: true }),
+        operator: Some(OperatorPlan { program: program.to_owned(), arguments, webhook: true, api: false }),
     };
     let environment = TempEnvironment::start(&plan, &Console::stderr())?;
     let kubectl = environment.kubectl();

@@ -1,0 +1,102 @@
+//! Exports are whole and can be verified, or are seen not to be.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use eventcenter::domain::audit::checkpoint::TrustedKeys;
+use eventcenter::domain::audit::export::{Line, Reader};
+use eventcenter::domain::audit::verify::Verified;
+use serde_json::Value;
+
+use super::house::{House, RECORDS, SIGNED, fill, people, start};
+use super::http::{ask, parse, request};
+
+/// Reads an export with the published keys: what was found out, and how many records and gaps there were.
+fn read(house: &House, text: &str) -> (Verified, usize, usize) {
+    let data = house.get(&people().shopper, "/api/audit/checkpoints").data();
+    let keys: Vec<&str> = data["keys"].as_array().expect("keys").iter().filter_map(Value::as_str).collect();
+    let mut reader = Reader::new(TrustedKeys::read(&keys.join("\n")), Vec::new());
+    let (mut records, mut gaps) = (0, 0);
+    for line in text.lines() {
+        reader.line(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        match serde_json::from_str(line).expect("a line") {
+            Line::Record(_) => records += 1,
+            Line::Gap(_) => gaps += 1,
+            _ => {}
+        }
+    }
+    (reader.end().expect("it is verified"), records, gaps)
+}
+
+#[test]
+fn an_export_is_verified_without_a_server() {
+    let (house, people) = (House::shared(), people());
+    let answer = house.get(&people.shopper, "/api/audit/logs/export");
+    assert_eq!((answer.status, answer.is_complete), (200, true));
+    assert_eq!(answer.headers["content-type"], "application/x-ndjson");
+    let name = &answer.headers["content-disposition"];
+    assert!(name.starts_with(&format!("attachment; filename=\"audit-{}-", people.shop)), "{name}");
+    assert!(name.ends_with(".ndjson\""), "{name}");
+    let (verified, records, gaps) = read(house, &answer.text());
+    assert_eq!(gaps, 0);
+    assert_eq!((verified.log.as_str(), verified.checkpoints), (people.shop.as_str(), SIGNED.len()));
+    assert!(verified.size > RECORDS && verified.records == verified.size && records as u64 == verified.size);
+    // Its own record is in it.
+    assert!(answer.text().contains("\"action\":\"ExportAudit\""));
+}
+
+#[test]
+fn an_export_with_a_filter_is_verified_as_well() {
+    let (house, people) = (House::shared(), people());
+    for (query, expected) in
+        [("actor=alice", 70), ("name=topic-333", 1), ("text=change%2012", 11), ("kind=Nothing", 0)]
+    {
+        let answer = house.get(&people.shopper, &format!("/api/audit/logs/export?action=Update&{query}"));
+        let (verified, records, gaps) = read(house, &answer.text());
+        assert_eq!((records, verified.checkpoints), (expected, SIGNED.len()), "{query}");
+        assert!(gaps >= SIGNED.len(), "{query}");
+    }
+}
+
+#[test]
+fn a_spreadsheet_gets_no_formula() {
+    let (house, people) = (House::shared(), people());
+    let answer = house.get(&people.shopper, "/api/audit/logs/export?format=csv&action=Update");
+    assert!(answer.is_complete && answer.headers["content-type"].starts_with("text/csv"));
+    let mut rows = csv::Reader::from_reader(&answer.body[..]);
+    assert_eq!(rows.headers().expect("a header").len(), 12);
+    let rows: Vec<csv::StringRecord> = rows.records().map(|row| row.expect("a row")).collect();
+    assert_eq!(rows.len() as u64, RECORDS);
+    assert!(rows.iter().flatten().all(|cell| !cell.starts_with(['=', '+', '-', '@', '\t', '\r'])));
+    assert_eq!((&rows[0][3], &rows[1][3], &rows[1][1]), ("alice", "'=cmd|' /C calc'!A0", "1"));
+}
+
+/// A stream that cannot go on is broken off, so that nobody takes it for complete.
+#[test]
+fn an_export_ends_with_the_process_and_is_seen_to_be_cut() {
+    let people = people();
+    let data = fill(people);
+    grow(data.folder.path(), &people.shop);
+    let (operator, port) = start(data.folder.path(), &[]);
+    let bearer = format!("Bearer {}", people.shopper);
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+    let asked = request("GET", "/api/audit/logs/export", &[("Authorization", &bearer)]);
+    stream.write_all(asked.as_bytes()).expect("it is sent");
+    let mut all = vec![0; 4_096];
+    stream.read_exact(&mut all).expect("it begins");
+    // The rest does not fit into the buffers between, so that it is under way still.
+    operator.stop().expect("it stops");
+    drop(stream.read_to_end(&mut all));
+    let answer = parse(&all);
+    assert_eq!(answer.status, 200);
+    assert!(!answer.is_complete && !answer.text().contains("{\"end\":"), "{} bytes", all.len());
+    assert!(
+        std::panic::catch_unwind(|| ask(port, "GET", "/healthz", &[])).is_err(),
+        "nobody listens any more"
+    );
+}
+
+/// Adds so many records that they do not fit into the buffers of a connection.
+fn grow(folder: &std::path::Path, log: &str) {
+    super::house::add(folder, log, 6_000, 4_000);
+}

@@ -1,0 +1,306 @@
+//! Where these tests play: the role `api` as a process on a database that was filled before, and people with tokens.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use eventcenter::domain::approval::SigningKey;
+use eventcenter::domain::audit::checkpoint::{Checkpoint, origin};
+use eventcenter::domain::audit::{Action, Actor, Event, LogName, Outcome, Target, Via};
+use eventcenter::store::{Journal, Metrics, Noted, Options, Policy, Recorder, Store, StoreUrl, Written};
+use jiff::Timestamp;
+use prometheus_client::registry::Registry;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use xtask::kubectl::{Kubectl, NAMESPACE};
+use xtask::operator::{Operator, OperatorOptions};
+use xtask::test_environment::TestEnvironment;
+
+use super::http::{Answer, ask};
+use crate::support::unique;
+
+/// The installation.
+pub(super) const INSTALLATION: &str = "tests";
+
+/// The seed of the key that has signed.
+const SEED: &str = "7d1a3c5e9f0b2d4c6e8f1a3b5c7d9e0f1a2b3c4d5e6f708192a3b4c5d6e7f809";
+
+/// How many records `shop` has, and how many of them are signed.
+pub(super) const RECORDS: u64 = 700;
+pub(super) const SIGNED: [u64; 3] = [100, 333, 600];
+
+/// People, and what they may read.
+pub(super) struct People {
+    pub(super) namespace: String,
+    /// The two tenants.
+    pub(super) shop: String,
+    pub(super) bank: String,
+    /// May read and export all logs.
+    pub(super) auditor: String,
+    /// May read and export that of `shop`.
+    pub(super) shopper: String,
+    /// May read that of `shop`, and not export it.
+    pub(super) reader: String,
+    /// May read nothing.
+    pub(super) nobody: String,
+}
+
+/// A database with logs, in a folder.
+pub(super) struct Data {
+    pub(super) folder: TempDir,
+    /// The ids of `shop`'s and `bank`'s records.
+    pub(super) shop: Vec<Uuid>,
+    pub(super) bank: Vec<Uuid>,
+}
+
+/// All of it, shared by the tests that disturb nothing.
+pub(super) struct House {
+    pub(super) data: Data,
+    pub(super) port: u16,
+    operator: std::sync::Mutex<Operator>,
+}
+
+pub(super) fn kubectl() -> Kubectl {
+    TestEnvironment::get().expect("the environment").kubectl()
+}
+
+/// Those whom Kubernetes knows, made once.
+pub(super) fn people() -> &'static People {
+    static PEOPLE: OnceLock<People> = OnceLock::new();
+    PEOPLE.get_or_init(|| {
+        let key = unique();
+        let (namespace, shop, bank) = (format!("rest-{key}"), format!("shop-{key}"), format!("bank-{key}"));
+        let mut objects = vec![json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})];
+        let right = |verbs: &[&str], names: Option<&str>| {
+            let mut rule = json!({"apiGroups": ["eventcenter.io"], "resources": ["tenants/audit"], "verbs": verbs});
+            if let Some(name) = names {
+                rule["resourceNames"] = json!([name]);
+            }
+            json!([rule])
+        };
+        for (name, rules) in [
+            ("auditor", right(&["get", "list"], None)),
+            ("shopper", right(&["get", "list"], Some(&shop))),
+            ("reader", right(&["get"], Some(&shop))),
+            // Tenants themselves, and all else of ours: not their logs.
+            ("nobody", json!([{"apiGroups": ["eventcenter.io"], "resources": ["tenants", "tenants/status", "eventtopics"], "verbs": ["get", "list", "watch"]}])),
+        ] {
+            let role = format!("{namespace}-{name}");
+            let group = "rbac.authorization.k8s.io";
+            objects.extend([
+                json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}}),
+                json!({"apiVersion": format!("{group}/v1"), "kind": "ClusterRole", "metadata": {"name": role}, "rules": rules}),
+                json!({"apiVersion": format!("{group}/v1"), "kind": "ClusterRoleBinding", "metadata": {"name": role},
+                    "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": role},
+                    "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}]}),
+            ]);
+        }
+        apply(&objects);
+        let token = |name: &str| token(&namespace, name);
+        People {
+            auditor: token("auditor"),
+            shopper: token("shopper"),
+            reader: token("reader"),
+            nobody: token("nobody"),
+            namespace,
+            shop,
+            bank,
+        }
+    })
+}
+
+/// Declares objects.
+pub(super) fn apply(objects: &[Value]) {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
+    std::io::Write::write_all(&mut file, list.to_string().as_bytes()).expect("it is written");
+    kubectl().run(&["apply", "-f", file.path().to_str().expect("a path")]).expect("it is declared");
+}
+
+/// A new token of a service account.
+pub(super) fn token(namespace: &str, name: &str) -> String {
+    kubectl().run(&["create", "token", name, "-n", namespace]).expect("a token").trim().to_owned()
+}
+
+/// A clock for the journal.
+#[expect(clippy::disallowed_methods, reason = "a test is where time comes from")]
+fn clock() -> Timestamp {
+    Timestamp::now()
+}
+
+/// Adds as many records with messages of so many bytes to a log that nobody has open.
+pub(super) fn add(folder: &Path, log: &str, records: u64, length: usize) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let store = open(folder);
+        let (recorder, stop, writing) = journal(&store);
+        let log: LogName = log.parse().expect("a log");
+        for number in 0..records {
+            let long = Event { message: Some("x".repeat(length)), ..event(&log, number, Outcome::Allowed) };
+            recorder.note(long).await;
+        }
+        stop.cancel();
+        writing.await.expect("it ends");
+        store.close().await;
+    });
+}
+
+/// A journal, and how to end it.
+fn journal(store: &Store) -> (Recorder, CancellationToken, JoinHandle<()>) {
+    let options = Options {
+        policy: Policy::Required,
+        patience: Duration::from_secs(30),
+        instance: "filler".into(),
+        spool: None,
+    };
+    let (metrics, stop) = (Metrics::register(&mut Registry::default()), CancellationToken::new());
+    let (journal, writing) =
+        Journal::start(store.clone(), options, metrics, clock, stop.clone()).expect("a journal");
+    (journal.recorder("webhook", false), stop, tokio::spawn(writing))
+}
+
+/// Fills a database as webhook and controllers would have.
+pub(super) fn fill(people: &People) -> Data {
+    let folder = xtask::environment::temporary_folder().expect("a folder");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let (shop, bank) = runtime.block_on(async {
+        let store = open(folder.path());
+        store.migrate().await.expect("it is migrated");
+        let (recorder, stop, writing) = journal(&store);
+        let write = async |event: Event| match recorder.record(event).await.expect("it is written") {
+            Written::Durable(id) => id,
+            other => panic!("{other:?}"),
+        };
+        let (shop_log, bank_log): (LogName, LogName) =
+            (people.shop.parse().expect("a log"), people.bank.parse().expect("a log"));
+        let mut shop = Vec::new();
+        for number in 0..RECORDS {
+            // The last two are a start and its end.
+            let event = match number {
+                number if number == RECORDS - 2 => event(&shop_log, number, Outcome::Started),
+                number if number == RECORDS - 1 => {
+                    let start = event(&shop_log, number - 1, Outcome::Started);
+                    start.ended(*shop.last().expect("there is a start"), Outcome::Succeeded, None)
+                }
+                number => event(&shop_log, number, Outcome::Allowed),
+            };
+            shop.push(write(event).await);
+            if SIGNED.contains(&(number + 1)) {
+                sign(&store, &shop_log).await;
+            }
+        }
+        let mut bank = Vec::new();
+        for number in 0..20 {
+            bank.push(write(event(&bank_log, number, Outcome::Denied)).await);
+        }
+        sign(&store, &bank_log).await;
+        write(event(&LogName::platform(), 0, Outcome::Allowed)).await;
+        stop.cancel();
+        writing.await.expect("it ends");
+        store.close().await;
+        (shop, bank)
+    });
+    publish_key();
+    Data { folder, shop, bank }
+}
+
+pub(super) fn open(folder: &Path) -> Store {
+    Store::open(&StoreUrl::Sqlite(folder.join("eventcenter.db"))).expect("a database")
+}
+
+fn event(log: &LogName, number: u64, outcome: Outcome) -> Event {
+    let user = if number.is_multiple_of(10) { "alice" } else { "=cmd|' /C calc'!A0" };
+    let actor = Actor { user: user.into(), groups: vec!["team".into()], via: Via::Admission };
+    Event {
+        target: Some(Target {
+            kind: "EventTopic".into(),
+            namespace: Some(format!("{log}-ns")),
+            name: format!("topic-{number}"),
+            uid: None,
+        }),
+        message: Some(format!("change {number} of {log}")),
+        ..Event::new(log.clone(), actor, Action::Update, outcome)
+    }
+}
+
+/// Signs a log as it is now.
+async fn sign(store: &Store, log: &LogName) {
+    let head = store.audit().head(log).await.expect("a head");
+    let root = head.range.root().expect("from the first");
+    let key = SigningKey::of_seed(SEED).expect("a seed");
+    let note = Checkpoint { origin: origin(INSTALLATION, log), size: head.size, root }.sign(&key);
+    let noted = Noted { size: head.size, note, time: clock() };
+    store.audit().keep_checkpoint(log, &noted).await.expect("it is kept");
+}
+
+/// Adds the public half to those that there are, as the controllers do.
+fn publish_key() {
+    let public = SigningKey::of_seed(SEED).expect("a seed").public();
+    let kubectl = kubectl();
+    let name = "eventcenter-seals";
+    drop(kubectl.run(&["create", "configmap", name, "-n", NAMESPACE]));
+    for _ in 0..100 {
+        let map =
+            kubectl.run(&["get", "configmap", name, "-n", NAMESPACE, "-o", "json"]).expect("it is there");
+        let map: Value = serde_json::from_str(&map).expect("JSON");
+        let known = map["data"]["audit"].as_str().unwrap_or_default();
+        if known.contains(&public) {
+            return;
+        }
+        let patch = json!({
+            "metadata": {"resourceVersion": map["metadata"]["resourceVersion"]},
+            "data": {"audit": format!("{known}{public}\n")},
+        });
+        let patch = patch.to_string();
+        // Somebody else may have been faster.
+        drop(kubectl.run(&["patch", "configmap", name, "-n", NAMESPACE, "--type=merge", "-p", &patch]));
+    }
+    panic!("the key cannot be published");
+}
+
+/// A process with the role `api` on a folder with data.
+pub(super) fn start(folder: &Path, arguments: &[&str]) -> (Operator, u16) {
+    let environment = TestEnvironment::get().expect("the environment");
+    let port = xtask::port::free().expect("a port");
+    let program = PathBuf::from(env!("CARGO_BIN_EXE_eventcenter"));
+    let mut options = OperatorOptions::new(&program, &environment.operator_kubeconfig);
+    let listen = format!("127.0.0.1:{port}");
+    let data = folder.to_str().expect("a path");
+    let own = ["--roles", "api", "--api-listen", &listen, "--data-dir", data, "--installation", INSTALLATION];
+    options.arguments = own.iter().chain(arguments).map(ToString::to_string).collect();
+    let log = folder.join("api.log");
+    (Operator::start(&options, &log).expect("it starts"), port)
+}
+
+impl House {
+    /// The one that most tests share. Its limit is out of reach.
+    pub(super) fn shared() -> &'static Self {
+        static HOUSE: OnceLock<House> = OnceLock::new();
+        HOUSE.get_or_init(|| {
+            let data = fill(people());
+            let (operator, port) = start(data.folder.path(), &["--api-rate-limit", "10000"]);
+            Self { data, port, operator: std::sync::Mutex::new(operator) }
+        })
+    }
+
+    /// Asks with a token.
+    pub(super) fn get(&self, token: &str, path: &str) -> Answer {
+        self.get_with(token, path, &[])
+    }
+
+    /// The same with other headers beside it.
+    pub(super) fn get_with(&self, token: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let authorization = format!("Bearer {token}");
+        let headers = [&[("Authorization", authorization.as_str())], headers].concat();
+        ask(self.port, "GET", path, &headers)
+    }
+
+    /// What the process has written to its log.
+    pub(super) fn log(&self) -> String {
+        let operator = self.operator.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        operator.output().expect("its log")
+    }
+}
