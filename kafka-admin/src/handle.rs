@@ -224,11 +224,9 @@ impl Event {
             if code == 0 {
                 return Some((number, None));
             }
-            // SAFETY: the message is alive.
-            let text = unsafe { rd::rd_kafka_message_errstr(message) };
-            // SAFETY: the text belongs to the message, or is static.
-            let text = unsafe { sys::text(text) }.unwrap_or_default().into_owned();
-            Some((number, Some((ErrorCode::from_c(code), text))))
+            // The message's own text of its error is no choice: of a message that was to be sent it is its content.
+            let code = ErrorCode::from_c(code);
+            Some((number, Some((code, code.description()))))
         })
     }
 
