@@ -11,7 +11,6 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::*;
-pub(crate) use crate as eventcenter;
 use behaviour::*;
 
 fn open(folder: &Path) -> Store {

@@ -1,0 +1,165 @@
+//! What is promised of every database. Each function has logs of its own, so that all can use one database.
+//!
+//! `tests/real/store` has tests of its own about the same, on PostgreSQL as well.
+
+mod away;
+mod proof;
+mod reading;
+mod writing;
+
+pub(crate) use away::*;
+pub(crate) use proof::*;
+pub(crate) use reading::*;
+pub(crate) use writing::*;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use prometheus_client::registry::Registry;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::domain::audit::verify::{Verified, Verifier, Witnesses};
+use crate::domain::audit::{Action, Actor, Event, Filter, LogName, Outcome, Record, Target, Via};
+use crate::store::{Journal, Metrics, Options, Policy, Store, Written};
+
+/// A journal that runs.
+pub(crate) struct Writing {
+    pub(crate) journal: Journal,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Writing {
+    pub(crate) fn start(store: &Store, options: Options, clock: fn() -> Timestamp) -> Self {
+        let stop = CancellationToken::new();
+        let metrics = Metrics::register(&mut Registry::default());
+        let (journal, run) =
+            Journal::start(store.clone(), options, metrics, clock, stop.clone()).expect("a journal");
+        Self { journal, stop, task: tokio::spawn(run) }
+    }
+
+    /// Until all that was handed in is written.
+    pub(crate) async fn end(self) {
+        self.stop.cancel();
+        self.task.await.expect("the journal ends");
+    }
+}
+
+pub(crate) fn required() -> Options {
+    Options {
+        policy: Policy::Required,
+        patience: Duration::from_secs(60),
+        instance: "test".to_owned(),
+        spool: None,
+    }
+}
+
+/// A clock that stands still.
+pub(crate) fn noon() -> Timestamp {
+    at(0)
+}
+
+/// So many seconds after noon.
+pub(crate) fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_767_268_800 + second).expect("a time")
+}
+
+pub(crate) fn log(name: &str) -> LogName {
+    name.parse().expect("a log")
+}
+
+pub(crate) fn event(log: &LogName, user: &str, name: &str) -> Event {
+    let actor = Actor { user: user.to_owned(), groups: vec!["team".to_owned()], via: Via::Admission };
+    let mut event = Event::new(log.clone(), actor, Action::Update, Outcome::Allowed);
+    event.target = Some(Target {
+        kind: "EventTopic".to_owned(),
+        namespace: Some("orders".to_owned()),
+        name: name.to_owned(),
+        uid: None,
+    });
+    event
+}
+
+/// Writes so many plain records.
+pub(crate) async fn write(store: &Store, log: &LogName, records: usize) {
+    let writing = Writing::start(store, required(), noon);
+    let recorder = writing.journal.recorder("webhook", false);
+    let written = (0..records).map(|number| recorder.record(event(log, "alice", &format!("topic-{number}"))));
+    for written in futures::future::join_all(written).await {
+        assert!(matches!(written, Ok(Written::Durable(_))));
+    }
+    writing.end().await;
+}
+
+/// All records, oldest first.
+pub(crate) async fn all(store: &Store, log: &LogName) -> Vec<Record> {
+    let (mut records, mut from) = (Vec::new(), Some(0));
+    while let Some(place) = from {
+        let page =
+            store.audit().following(log, &Filter::default(), place, u64::MAX, 100).await.expect("a page");
+        records.extend(page.records.into_iter().map(|stored| stored.record));
+        from = page.next;
+    }
+    records
+}
+
+/// Reads a log as it is kept and compares everything that is said twice.
+pub(crate) async fn verify(store: &Store, log: &LogName) -> Verified {
+    let audit = store.audit();
+    let head = audit.head(log).await.expect("a head");
+    let dropped = audit.range(log, 0, head.first).await.expect("what was dropped");
+    let chain = audit.chain_before(log).await.expect("the chain");
+    let mut verifier = Verifier::new(log.clone(), dropped, chain, Witnesses { checkpoints: Vec::new() });
+    let mut from = head.first;
+    loop {
+        let rows = audit.rows(log, from, 100).await.expect("rows");
+        let Some(last) = rows.last() else { break };
+        let until = last.seq + 1;
+        for row in &rows {
+            verifier.row(row).expect("nothing was done to the log");
+        }
+        for (node, hash) in audit.nodes(log, from, until).await.expect("nodes") {
+            verifier.node(node, &hash).expect("nothing was done to the nodes");
+        }
+        from = until;
+    }
+    verifier.end(Some(head.size)).expect("nothing was done to the log")
+}
+
+/// Records of all kinds; the clock goes on by a second for each, and once back by ten minutes.
+async fn varied(store: &Store, log: &LogName, records: i64) {
+    use std::sync::atomic::{AtomicI64, Ordering};
+    static SECOND: AtomicI64 = AtomicI64::new(0);
+    let writing = Writing::start(store, required(), || at(SECOND.load(Ordering::SeqCst)));
+    let recorder = writing.journal.recorder("controllers", false);
+    let mut open = None;
+    for number in 0..records {
+        let second = if number % 300 == 299 { number - 600 } else { number };
+        SECOND.store(second, Ordering::SeqCst);
+        let mut event =
+            event(log, ["alice", "bob", "carol"][number as usize % 3], &format!("t{}", number % 17));
+        let target = event.target.as_mut().expect("a target");
+        match number % 7 {
+            0 => event.outcome = Outcome::Denied,
+            1 => event.action = Action::Delete,
+            2 => target.kind = "Tenant".to_owned(),
+            3 => target.namespace = Some("payments".to_owned()),
+            4 => event.target = None,
+            5 => event.message = Some(format!("50% of \"{number}\"\\_ is ÄPFEL Done\n")),
+            _ => event.outcome = Outcome::Started,
+        }
+        if let Some(start) = open.take_if(|_| number % 2 == 0) {
+            event = event.ended(start, Outcome::Failed, None);
+        }
+        if event.outcome != Outcome::Started {
+            recorder.note(event).await;
+            continue;
+        }
+        let written = recorder.record(event).await;
+        let Ok(Written::Durable(id)) = written else { panic!("not durable: {written:?}") };
+        open = Some(id);
+    }
+    writing.end().await;
+}
