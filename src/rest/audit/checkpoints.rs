@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
+use super::described::{Refusals, TenantHeader};
 use super::filter::LogParameters;
 use super::logs::root_of;
 use super::shape;
@@ -67,16 +68,10 @@ pub(in crate::rest) struct Head {
     get,
     path = "/api/audit/checkpoints",
     tag = "audit",
-    params(
-        ("X-Tenant-Id" = Option<String>, Header, description = "The same as the parameter `tenant`"),
-        LogParameters,
-    ),
+    params(TenantHeader, LogParameters),
     responses(
         (status = 200, description = "Checkpoints and keys", body = Envelope<Checkpoints>),
-        (status = 400, description = "A parameter breaks a rule", body = Refused),
-        (status = 401, description = "No token, or none that Kubernetes accepts", body = Refused),
-        (status = 403, description = "No right to this log", body = Refused),
-        (status = 429, description = "Too many requests", body = Refused),
+        Refusals,
         (status = 503, description = "The log cannot be read", body = Refused),
     )
 )]
@@ -138,16 +133,10 @@ struct ProofParameters {
     get,
     path = "/api/audit/proof/consistency",
     tag = "audit",
-    params(
-        ("X-Tenant-Id" = Option<String>, Header, description = "The same as the parameter `tenant`"),
-        LogParameters, ProofParameters,
-    ),
+    params(TenantHeader, LogParameters, ProofParameters),
     responses(
         (status = 200, description = "The proof", body = Envelope<shape::Consistency>),
-        (status = 400, description = "A parameter breaks a rule", body = Refused),
-        (status = 401, description = "No token, or none that Kubernetes accepts", body = Refused),
-        (status = 403, description = "No right to this log", body = Refused),
-        (status = 429, description = "Too many requests", body = Refused),
+        Refusals,
         (status = 503, description = "The log cannot be read", body = Refused),
     )
 )]

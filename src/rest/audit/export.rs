@@ -14,6 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::checkpoints::MOST;
 use super::csv;
+use super::described::{Refusals, TenantHeader};
 use super::filter::{FilterParameters, LogParameters};
 use crate::domain::audit::export::{End, Header, Line, VERSION};
 use crate::domain::audit::{Action, Filter, LogName};
@@ -69,20 +70,15 @@ struct ExportParameters {
     get,
     path = "/api/audit/logs/export",
     tag = "audit",
-    params(
-        ("X-Tenant-Id" = Option<String>, Header, description = "The same as the parameter `tenant`"),
-        LogParameters, FilterParameters, ExportParameters,
-    ),
+    params(TenantHeader, LogParameters, FilterParameters, ExportParameters),
     responses(
         (status = 200, description = "The records", content(
             (String = "application/x-ndjson"),
             (String = "text/csv"),
         )),
-        (status = 400, description = "A parameter breaks a rule", body = Refused),
-        (status = 401, description = "No token, or none that Kubernetes accepts", body = Refused),
+        Refusals,
         (status = 403, description = "No right to take this log along (verb `list`)", body = Refused),
         (status = 429, description = "Too many requests, or too many exports at once", body = Refused),
-        (status = 503, description = "The log cannot be read or written", body = Refused),
     )
 )]
 pub(in crate::rest) async fn export(

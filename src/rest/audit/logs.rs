@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use super::described::{Refusals, TenantHeader};
 use super::filter::{FilterParameters, LogParameters};
 use super::shape;
 use crate::domain::audit::checkpoint::Checkpoint;
@@ -85,17 +86,10 @@ pub(in crate::rest) struct Proof {
     get,
     path = "/api/audit/logs",
     tag = "audit",
-    params(
-        ("X-Tenant-Id" = Option<String>, Header, description = "The same as the parameter `tenant`"),
-        LogParameters, FilterParameters, PageParameters,
-    ),
+    params(TenantHeader, LogParameters, FilterParameters, PageParameters),
     responses(
         (status = 200, description = "A page of records", body = Envelope<Page>),
-        (status = 400, description = "A parameter breaks a rule", body = Refused),
-        (status = 401, description = "No token, or none that Kubernetes accepts", body = Refused),
-        (status = 403, description = "No right to this log", body = Refused),
-        (status = 429, description = "Too many requests", body = Refused),
-        (status = 503, description = "The log cannot be read or written", body = Refused),
+        Refusals,
     )
 )]
 pub(in crate::rest) async fn list(
@@ -129,17 +123,12 @@ pub(in crate::rest) async fn list(
     tag = "audit",
     params(
         ("id" = Uuid, Path, description = "The record's id"),
-        ("X-Tenant-Id" = Option<String>, Header, description = "The same as the parameter `tenant`"),
-        LogParameters,
+        TenantHeader, LogParameters,
     ),
     responses(
         (status = 200, description = "The record", body = Envelope<Shown>),
-        (status = 400, description = "A parameter breaks a rule", body = Refused),
-        (status = 401, description = "No token, or none that Kubernetes accepts", body = Refused),
-        (status = 403, description = "No right to this log", body = Refused),
+        Refusals,
         (status = 404, description = "No record with this id in this log", body = Refused),
-        (status = 429, description = "Too many requests", body = Refused),
-        (status = 503, description = "The log cannot be read or written", body = Refused),
     )
 )]
 pub(in crate::rest) async fn show(
