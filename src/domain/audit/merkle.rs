@@ -298,6 +298,25 @@ fn middle(start: u64, end: u64) -> u64 {
     start + (1 << (end - start - 1).ilog2())
 }
 
+/// Goes down from the root to a leaf of the tree, as far as a subtree of these leaves: where it starts, and what stands beside
+/// the way from there up.
+fn way(leaf: u64, size: u64, is_there: impl Fn(u64, u64) -> bool) -> (u64, Vec<Step>) {
+    let mut steps = Vec::new();
+    let (mut start, mut end) = (0, size);
+    while !is_there(start, end) {
+        let middle = middle(start, end);
+        if leaf < middle {
+            steps.push(Step::right(middle, end));
+            end = middle;
+        } else {
+            steps.push(Step::left(start, middle));
+            start = middle;
+        }
+    }
+    steps.reverse();
+    (start, steps)
+}
+
 impl Inclusion {
     /// The nodes whose hashes are needed for the proof.
     #[must_use]
@@ -331,20 +350,10 @@ impl Inclusion {
 
     /// What stands beside the way from the leaf up.
     fn steps(index: u64, size: u64) -> Vec<Step> {
-        let mut steps = Vec::new();
-        let (mut start, mut end) = (0, size);
-        while index < size && end - start > 1 {
-            let middle = middle(start, end);
-            if index < middle {
-                steps.push(Step::right(middle, end));
-                end = middle;
-            } else {
-                steps.push(Step::left(start, middle));
-                start = middle;
-            }
+        if index >= size {
+            return Vec::new();
         }
-        steps.reverse();
-        steps
+        way(index, size, |start, end| end - start == 1).1
     }
 }
 
@@ -397,23 +406,11 @@ impl Consistency {
     /// The largest subtree that ends where the older tree ends, unless it is all of it; and what stands beside the way from
     /// there up.
     fn steps(from: u64, to: u64) -> (Option<Step>, Vec<Step>) {
-        let mut steps = Vec::new();
         if from == 0 || from >= to {
-            return (None, steps);
+            return (None, Vec::new());
         }
-        let (mut start, mut end) = (0, to);
-        while end > from {
-            let middle = middle(start, end);
-            if from <= middle {
-                steps.push(Step::right(middle, end));
-                end = middle;
-            } else {
-                steps.push(Step::left(start, middle));
-                start = middle;
-            }
-        }
-        steps.reverse();
-        ((start > 0).then(|| Step::left(start, end)), steps)
+        let (start, steps) = way(from - 1, to, |_, end| end == from);
+        ((start > 0).then(|| Step::left(start, from)), steps)
     }
 }
 
