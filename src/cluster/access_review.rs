@@ -1,5 +1,6 @@
 //! What Kubernetes' RBAC allows somebody else.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
@@ -11,14 +12,14 @@ use super::write::failed;
 use super::{Cluster, WriteError, in_time};
 
 /// A user as the API server knows them.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Somebody<'a> {
     /// The name.
     pub username: &'a str,
     /// The uid, where the authenticator knows one.
     pub uid: Option<&'a str>,
     /// The groups.
-    pub groups: &'a [String],
+    pub groups: Cow<'a, [String]>,
     /// What else the authenticator says.
     pub extra: &'a BTreeMap<String, Vec<String>>,
 }
@@ -26,28 +27,19 @@ pub struct Somebody<'a> {
 /// What everybody is in whom the API server knows.
 const AUTHENTICATED: &str = "system:authenticated";
 
-impl Cluster {
-    /// Whether a name in these groups alone is allowed a verb on one resource of a kind.
-    ///
-    /// # Errors
-    /// As [`Self::is_allowed`].
-    pub async fn is_allowed_by_these<K>(
-        &self,
-        username: &str,
-        groups: &[String],
-        verb: &str,
-        namespace: &str,
-        name: &str,
-    ) -> Result<bool, WriteError>
-    where
-        K: Resource<DynamicType = ()>,
-    {
-        let groups = [groups, &[AUTHENTICATED.to_owned()]].concat();
-        let extra = BTreeMap::new();
-        let somebody = Somebody { username, uid: None, groups: &groups, extra: &extra };
-        self.is_allowed::<K>(somebody, verb, namespace, name).await
-    }
+/// Nothing else is said.
+static NO_EXTRA: BTreeMap<String, Vec<String>> = BTreeMap::new();
 
+impl<'a> Somebody<'a> {
+    /// A name in these groups alone, and in that of all whom the API server knows.
+    #[must_use]
+    pub fn in_groups(username: &'a str, groups: &[String]) -> Self {
+        let groups = [groups, &[AUTHENTICATED.to_owned()]].concat();
+        Self { username, uid: None, groups: groups.into(), extra: &NO_EXTRA }
+    }
+}
+
+impl Cluster {
     /// Whether somebody is allowed a verb on one resource of a kind.
     ///
     /// # Errors
@@ -109,7 +101,7 @@ impl Cluster {
             spec: SubjectAccessReviewSpec {
                 user: Some(somebody.username.to_owned()),
                 uid: somebody.uid.map(ToOwned::to_owned),
-                groups: Some(somebody.groups.to_vec()),
+                groups: Some(somebody.groups.into_owned()),
                 extra: Some(somebody.extra.clone()),
                 resource_attributes: Some(attributes),
                 ..SubjectAccessReviewSpec::default()

@@ -30,7 +30,7 @@ impl Known {
         Somebody {
             username: &self.username,
             uid: self.uid.as_deref(),
-            groups: &self.groups,
+            groups: (&self.groups).into(),
             extra: &self.extra,
         }
     }

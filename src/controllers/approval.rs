@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::{Audit, Context, Watched};
 use crate::api::{APPROVE, Approver, ChangeApproval, Decision, EventTopic};
-use crate::cluster::{Cluster, SealKey, Sealer, Seals, WriteError};
+use crate::cluster::{Cluster, SealKey, Sealer, Seals, Somebody, WriteError};
 use crate::domain::approval::gate::Voice;
 use crate::domain::approval::{PublicKeys, Record, SigningKey, SpecHash, Subject};
 use crate::domain::audit::{self, Action, Actor, LogName, Outcome, Target, Via};
@@ -163,9 +163,10 @@ pub(super) async fn without_revoked(
     let mut kept = Vec::with_capacity(voices.len());
     for voice in voices {
         let Approver { username, groups, revocable } = &voice.approver;
+        let somebody = Somebody::in_groups(username, groups);
         let is_lost = *revocable
             && voice.decision == Decision::Approve
-            && !cluster.is_allowed_by_these::<EventTopic>(username, groups, APPROVE, namespace, name).await?;
+            && !cluster.is_allowed::<EventTopic>(somebody, APPROVE, namespace, name).await?;
         if is_lost {
             tracing::info!(username, "has lost the right to approve, so the approval does not count");
         } else {

@@ -15,7 +15,7 @@ use super::governed::unknown;
 use super::request::User;
 use super::review::Reviewer;
 use crate::api::{APPROVE, Approver, ChangeApproval, EventTopic, GovernedKind};
-use crate::cluster::Seals;
+use crate::cluster::{Seals, Somebody};
 use crate::domain::Refusal;
 use crate::domain::admission::{Change, Verdict};
 use crate::domain::approval::gate::{Voice, statement};
@@ -62,10 +62,10 @@ pub(super) async fn complete(
     this: &Reviewer,
 ) -> Result<Patch, Refusal> {
     let (username, groups) = (seen.user.username.clone(), seen.rules.of_interest(&seen.user.groups));
-    let name = &approval.spec.target.name;
+    let (name, somebody) = (&approval.spec.target.name, Somebody::in_groups(&username, &groups));
     let (topic, revocable) = tokio::join!(
         target(approval, seen.namespace, this),
-        this.cluster.is_allowed_by_these::<EventTopic>(&username, &groups, APPROVE, seen.namespace, name),
+        this.cluster.is_allowed::<EventTopic>(somebody, APPROVE, seen.namespace, name),
     );
     let revocable = revocable.map_err(|error| {
         tracing::warn!(%error, "what somebody is allowed cannot be asked");

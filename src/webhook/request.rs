@@ -109,7 +109,7 @@ impl User {
     /// The user as the one whose rights are looked up.
     pub(super) fn somebody(&self) -> Somebody<'_> {
         let Self { username, uid, groups, extra } = self;
-        Somebody { username, uid: uid.as_deref(), groups, extra }
+        Somebody { username, uid: uid.as_deref(), groups: groups.into(), extra }
     }
 }
 
