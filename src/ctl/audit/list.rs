@@ -4,12 +4,12 @@ use clap::Args;
 use serde_json::Value;
 
 use super::super::login::run;
-use super::super::terminal::{self, Color};
 use super::super::{Answer, warn};
+use super::form::{Form, Output};
+use super::moment;
 use super::question::Question;
 use super::server::{Log, Server};
-use super::shown::{self, Layout};
-use super::{Output, moment};
+use super::shown;
 use crate::domain::audit::{Filter, Record};
 
 const EXAMPLES: &str = "\
@@ -36,12 +36,8 @@ pub(in super::super) struct List {
     /// All of them.
     #[arg(long, conflicts_with = "limit")]
     all: bool,
-    /// How they are written.
-    #[arg(long, short, value_enum, default_value_t = Output::Table, value_name = "FORM")]
-    output: Output,
-    /// When outcomes are coloured.
-    #[arg(long, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
-    color: Color,
+    #[command(flatten)]
+    form: Form,
     #[command(flatten)]
     server: Server,
 }
@@ -54,20 +50,15 @@ pub(super) fn answer(arguments: &List) -> anyhow::Result<Answer> {
     if more {
         warn(&format!("there are older ones: --limit NUMBER shows more than {limit}, --all all of them"));
     }
-    let text = match arguments.output {
+    let text = match arguments.form.output {
         Output::Json => serde_json::to_string_pretty(&items)?,
         Output::Yaml => serde_yaml::to_string(&items)?,
         Output::Table | Output::Wide if items.is_empty() => "nothing of that is recorded".into(),
         Output::Table | Output::Wide => {
             let records: Vec<Record> = items.iter().map(shown::record).collect::<Result<_, _>>()?;
-            let records = if arguments.output == Output::Table { shown::ended(records) } else { records };
-            let layout = Layout {
-                zone: now.time_zone().clone(),
-                width: terminal::width(),
-                colored: arguments.color.is_on(),
-                ids: arguments.output == Output::Wide,
-            };
-            shown::table(&records, &layout)
+            let records =
+                if arguments.form.output == Output::Table { shown::ended(records) } else { records };
+            shown::table(&records, &arguments.form.layout(&now))
         }
     };
     Ok(Answer { yes: true, text })

@@ -7,6 +7,7 @@
 
 mod difference;
 mod export;
+mod form;
 mod lines;
 mod list;
 mod moment;
@@ -17,7 +18,7 @@ mod shown;
 mod tail;
 mod verify;
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 
 use super::Answer;
 
@@ -28,20 +29,6 @@ pub(super) enum Command {
     Export(export::Export),
     Verify(verify::Verify),
     Tail(tail::Tail),
-}
-
-/// How records are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people.
-    #[default]
-    Table,
-    /// For people, with the records' ids.
-    Wide,
-    /// With everything that is recorded.
-    Json,
-    /// The same.
-    Yaml,
 }
 
 pub(super) fn answer(command: &Command) -> anyhow::Result<Answer> {

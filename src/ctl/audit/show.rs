@@ -10,11 +10,12 @@ use uuid::Uuid;
 
 use super::super::Answer;
 use super::super::login::run;
-use super::super::terminal::{self, Color, plain};
+use super::super::terminal::plain;
+use super::form::{Form, Output};
+use super::moment;
 use super::server::{Found, Log, Proof, Server};
 use super::shown::{self, Layout};
 use super::verify::witness;
-use super::{Output, moment};
 use crate::domain::audit::checkpoint::{Checkpoint, TrustedKeys};
 use crate::domain::audit::merkle::Hash;
 use crate::domain::audit::{LogName, Record};
@@ -33,6 +34,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Show a record with its change before and after, and check the proof that it is in its log.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
+#[command(mut_arg("output", |output| output.help("How it is written")))]
+#[command(mut_arg("color", |color| color.help("When it is coloured")))]
 pub(in super::super) struct Show {
     /// The record's id, as list -o wide shows it, or the annotation of Kubernetes' own audit log.
     #[arg(value_name = "ID")]
@@ -43,12 +46,8 @@ pub(in super::super) struct Show {
     /// The operator's namespace.
     #[arg(long, value_name = "NAME", default_value = witness::NAMESPACE)]
     operator_namespace: String,
-    /// How it is written.
-    #[arg(long, short, value_enum, default_value_t = Output::Table, value_name = "FORM")]
-    output: Output,
-    /// When it is coloured.
-    #[arg(long, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
-    color: Color,
+    #[command(flatten)]
+    form: Form,
     #[command(flatten)]
     server: Server,
 }
@@ -71,16 +70,11 @@ pub(super) fn answer(arguments: &Show) -> anyhow::Result<Answer> {
             false => keys,
         };
         let proof = prove(&found, &record, &keys);
-        let text = match arguments.output {
+        let text = match arguments.form.output {
             Output::Json => serde_json::to_string_pretty(&machine(&found, &proof))?,
             Output::Yaml => serde_yaml::to_string(&machine(&found, &proof))?,
             Output::Table | Output::Wide => {
-                let layout = Layout {
-                    zone: moment::now().time_zone().clone(),
-                    width: terminal::width(),
-                    colored: arguments.color.is_on(),
-                    ids: true,
-                };
+                let layout = Layout { ids: true, ..arguments.form.layout(&moment::now()) };
                 people(&found, &record, started.as_ref(), &proof, &layout)?
             }
         };

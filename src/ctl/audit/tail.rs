@@ -9,12 +9,12 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::super::login::run;
-use super::super::terminal::{self, Color};
 use super::super::{Answer, warn};
+use super::form::{Form, Output};
+use super::moment;
 use super::question::About;
 use super::server::{Log, Server};
 use super::shown::{self, Layout};
-use super::{Output, moment};
 use crate::cluster::RestError;
 use crate::domain::audit::{Action, Filter, Record};
 
@@ -40,15 +40,12 @@ const PAGE: usize = 100;
 /// Of the reads that this itself makes, which are recorded, nothing is shown.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
+#[command(mut_arg("output", |output| output.help("How they are written; JSON is one line each")))]
 pub(in super::super) struct Tail {
     #[command(flatten)]
     about: About,
-    /// How they are written; JSON is one line each.
-    #[arg(long, short, value_enum, default_value_t = Output::Table, value_name = "FORM")]
-    output: Output,
-    /// When outcomes are coloured.
-    #[arg(long, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
-    color: Color,
+    #[command(flatten)]
+    form: Form,
     #[command(flatten)]
     server: Server,
 }
@@ -56,13 +53,7 @@ pub(in super::super) struct Tail {
 pub(super) fn answer(arguments: &Tail) -> anyhow::Result<Answer> {
     let now = moment::now();
     let filter = arguments.about.filter(&now)?;
-    let layout = Layout {
-        zone: now.time_zone().clone(),
-        width: terminal::width(),
-        colored: arguments.color.is_on(),
-        ids: arguments.output == Output::Wide,
-    };
-    let printer = Printer { output: arguments.output, layout };
+    let printer = Printer { output: arguments.form.output, layout: arguments.form.layout(&now) };
     run(async {
         let follow = async {
             let log = arguments.server.open().await?;
