@@ -68,6 +68,8 @@ pub struct Seals {
     pub webhook: PublicKeys,
     /// Of what is in force.
     pub controllers: PublicKeys,
+    /// How many words stand among the webhook's that are no keys.
+    pub unreadable: usize,
 }
 
 impl Cluster {
@@ -105,7 +107,7 @@ impl Cluster {
         let Some(stored) = stored else {
             let map = ConfigMap {
                 metadata: ObjectMeta { name: Some(PUBLIC.into()), ..ObjectMeta::default() },
-                data: Some(BTreeMap::from([(sealer.name().to_owned(), format!("{public}\n"))])),
+                data: Some(BTreeMap::from([(sealer.name().to_owned(), joined("", public))])),
                 ..ConfigMap::default()
             };
             return in_time(maps.create(&PostParams::default(), &map))
@@ -120,7 +122,7 @@ impl Cluster {
         }
         let patch = json!({
             "metadata": {"resourceVersion": stored.metadata.resource_version},
-            "data": {sealer.name(): format!("{known}{public}\n")},
+            "data": {sealer.name(): joined(&known, public)},
         });
         let (parameters, patch) = (PatchParams::default(), Patch::Merge(patch));
         in_time(maps.patch(PUBLIC, &parameters, &patch)).await.map(|_| true).map_err(failed(WHAT))
@@ -130,12 +132,50 @@ impl Cluster {
     pub fn watch_seals(&self) -> impl Stream<Item = Seals> + Send + use<> {
         told("ConfigMap", watch_object(self.public_halves(), PUBLIC)).map(|found| {
             let data = found.and_then(|map| map.data).unwrap_or_default();
-            let keys = |sealer: Sealer| PublicKeys::read(data.get(sealer.name()).map_or("", String::as_str));
-            Seals { webhook: keys(Sealer::Webhook), controllers: keys(Sealer::Controllers) }
+            let text = |sealer: Sealer| data.get(sealer.name()).map_or("", String::as_str);
+            Seals {
+                webhook: PublicKeys::read(text(Sealer::Webhook)),
+                controllers: PublicKeys::read(text(Sealer::Controllers)),
+                unreadable: PublicKeys::unreadable(text(Sealer::Webhook)),
+            }
         })
     }
 
     pub(super) fn public_halves(&self) -> Api<ConfigMap> {
         Api::namespaced(self.client.clone(), &self.namespace)
+    }
+}
+
+/// Public halves with another one behind them. Whoever has edited those before may have left no end of a line.
+fn joined(known: &str, public: &str) -> String {
+    let between = if known.is_empty() || known.ends_with(char::is_whitespace) { "" } else { "\n" };
+    format!("{known}{between}{public}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_is_added_leaves_those_before_it_as_they_were() {
+        let public =
+            |digit: char| SigningKey::of_seed(&digit.to_string().repeat(64)).expect("a key").public();
+        let (one, two, ours) = (public('1'), public('2'), public('3'));
+        for (known, expected) in [
+            (String::new(), format!("{ours}\n")),
+            ("\n".into(), format!("\n{ours}\n")),
+            (one.clone(), format!("{one}\n{ours}\n")),
+            (format!("{one}\n"), format!("{one}\n{ours}\n")),
+            (format!("{one}\r\n"), format!("{one}\r\n{ours}\n")),
+            (format!("{one} "), format!("{one} {ours}\n")),
+            (format!("{one}\n{two}"), format!("{one}\n{two}\n{ours}\n")),
+            ("nonsense".into(), format!("nonsense\n{ours}\n")),
+        ] {
+            let joined = joined(&known, &ours);
+            assert_eq!(joined, expected, "{known:?}");
+            let mut keys = PublicKeys::read(&known);
+            keys.extend(&ours);
+            assert_eq!(PublicKeys::read(&joined), keys, "{known:?}");
+        }
     }
 }

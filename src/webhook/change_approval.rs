@@ -234,7 +234,7 @@ mod tests {
             serde_yaml::from_str("{rules: [{changes: [Any], groups: [a]}]}").expect("rules");
         let rules = Rules::read(Some(&declared)).expect("rules");
         let key = SigningKey::of_seed(&"1".repeat(64)).expect("a key");
-        let seals = Seals { webhook: PublicKeys::read(&key.public()), controllers: PublicKeys::default() };
+        let seals = Seals { webhook: PublicKeys::read(&key.public()), ..Seals::default() };
         let user = User { username: "alice".into(), groups: vec!["a".into(), "z".into()], ..User::default() };
         let now = "2026-01-01T00:00:00.123456789Z".parse().expect("a time");
         let seen = Seen { namespace: "shop", user: &user, rules: &rules, key: &key, now };

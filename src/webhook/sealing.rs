@@ -62,9 +62,32 @@ impl Sealing {
         // Nobody else sets it.
         drop(self.key.set(key));
         let mut seals = std::pin::pin!(cluster.watch_seals());
+        let mut told = None;
         while let Some(seals) = seals.next().await {
+            let complaint = complaint(&seals);
+            if let Some(complaint) = complaint.as_ref().filter(|_| told != complaint) {
+                tracing::warn!("{complaint}");
+            }
+            told = complaint;
             self.seals.send_replace(seals);
         }
+    }
+}
+
+/// What whoever has edited the public halves should know.
+fn complaint(seals: &Seals) -> Option<String> {
+    const WHERE: &str = "ConfigMap eventcenter-seals under `webhook`";
+    let Seals { webhook, unreadable, .. } = seals;
+    match (webhook.is_empty(), unreadable) {
+        (false, 0) => None,
+        (false, _) => Some(format!(
+            "{unreadable} of the words in {WHERE} are no keys (64 hexadecimal digits each); what was sealed with such a key \
+             does not count: correct or remove them"
+        )),
+        (true, _) => Some(format!(
+            "there is no key in {WHERE} ({unreadable} words that are none), so nothing can be sealed and reviews are \
+             refused: put the keys back, or restart the webhook, which adds its own"
+        )),
     }
 }
 
@@ -94,12 +117,31 @@ mod tests {
     use crate::domain::approval::{PublicKeys, Statement};
 
     #[test]
+    fn words_that_are_no_keys_are_told() {
+        let key = SigningKey::of_seed(&"1".repeat(64)).expect("a key").public();
+        for (text, expected) in [
+            (key.clone(), None),
+            (format!("{key} {key}{key}"), Some("1 of the words")),
+            (format!("{key}{key}\nnonsense"), Some("(2 words that are none)")),
+            (String::new(), Some("there is no key")),
+        ] {
+            let (webhook, unreadable) = (PublicKeys::read(&text), PublicKeys::unreadable(&text));
+            let told = complaint(&Seals { webhook, unreadable, ..Seals::default() });
+            match (&told, expected) {
+                (None, None) => {}
+                (Some(told), Some(expected)) => assert!(told.contains(expected), "{text}: {told}"),
+                _ => panic!("{text}: {told:?}"),
+            }
+        }
+    }
+
+    #[test]
     fn what_a_dry_run_seals_counts_in_dry_runs_only() {
         let sealing = Sealing::default();
         assert!(sealing.rehearsal().now().is_none(), "not before the key is there");
         let key = SigningKey::of_seed(&"1".repeat(64)).expect("a key");
         let webhook = PublicKeys::read(&key.public());
-        sealing.seals.send_replace(Seals { webhook, controllers: PublicKeys::default() });
+        sealing.seals.send_replace(Seals { webhook, ..Seals::default() });
         drop(sealing.key.set(key));
         let (kind, at) = (GovernedKind::EventTopic, jiff::Timestamp::UNIX_EPOCH);
         let statement = Statement::Approved { kind, uid: "u", hash: "h", generation: 1, revision: None, at };

@@ -146,8 +146,13 @@ impl PublicKeys {
     /// Reads keys in hexadecimal, separated by white space. What is none is left out: nothing is believed for it.
     #[must_use]
     pub fn read(text: &str) -> Self {
-        let keys = text.split_whitespace().filter_map(unhex).filter(|key| key.len() == 32);
-        Self(keys.map(|key| (id(&key), key)).collect())
+        Self(text.split_whitespace().filter_map(public).map(|key| (id(&key), key)).collect())
+    }
+
+    /// How many words of a text [`PublicKeys::read`] leaves out.
+    #[must_use]
+    pub fn unreadable(text: &str) -> usize {
+        text.split_whitespace().filter(|word| public(word).is_none()).count()
     }
 
     /// Believes these too; see [`PublicKeys::read`].
@@ -173,6 +178,11 @@ impl PublicKeys {
         let (Some(key), Some(signature)) = (self.0.get(id), unhex(signature)) else { return false };
         UnparsedPublicKey::new(&ED25519, key).verify(&statement.bytes(), &signature).is_ok()
     }
+}
+
+/// A public key in hexadecimal.
+fn public(text: &str) -> Option<Vec<u8>> {
+    unhex(text).filter(|key| key.len() == 32)
 }
 
 /// The name of a public key, by which it is found.
@@ -221,6 +231,20 @@ mod tests {
         }
         let both = PublicKeys::read(&format!("{} {}", other.public(), ours.public()));
         assert!(both.verify(&statement("u", "h"), &seal), "keys change one after the other");
+    }
+
+    #[test]
+    fn what_is_no_key_is_counted() {
+        let (one, two) = (key('1').public(), key('2').public());
+        for (text, count) in [
+            (String::new(), 0),
+            (format!("{one}\n{two}\n"), 0),
+            (format!("{one}{two}\n"), 1),
+            (format!("keys: {one}"), 1),
+            (format!("{}\nnonsense", &one[2..]), 2),
+        ] {
+            assert_eq!(PublicKeys::unreadable(&text), count, "{text}");
+        }
     }
 
     #[test]

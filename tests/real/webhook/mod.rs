@@ -4,11 +4,13 @@
 //! - `policy`: what the API server keeps while no webhook is installed.
 //! - `availability`: replicas that start, stop and die, and what happens to reviews meanwhile.
 //! - `certificate`: certificates that live for seconds.
+//! - `key`: whose seals are believed, and what others do to that.
 //! - `wire`: whatever else arrives on the port.
 
 mod answer;
 mod availability;
 mod balancer;
 mod certificate;
+mod key;
 mod policy;
 mod wire;
