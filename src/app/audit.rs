@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use prometheus_client::registry::Registry;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::clock;
@@ -64,9 +65,27 @@ impl Audit {
     /// Brings the tables up to date and goes on looking whether the database answers, until this is closed.
     pub(super) fn look_after(&self, health: Health) {
         let (store, metrics, stop) = (self.store.clone(), self.metrics.clone(), self.stop.clone());
+        let work = async move {
+            let tried = Notify::new();
+            let prepare = async {
+                let first = Box::pin(store.migrate()).await;
+                tried.notify_one();
+                match first {
+                    Ok(()) => tracing::info!("the database is ready"),
+                    // It tells what is wrong, and goes on.
+                    Err(_) => store.prepare().await,
+                }
+            };
+            let watch = async {
+                // At the first start of all there are no tables before. One that takes longer may hang, which is to be told.
+                drop(timeout(LOOK, tried.notified()).await);
+                look(&store, &metrics, &health).await;
+            };
+            tokio::join!(prepare, watch);
+        };
         tokio::spawn(async move {
             tokio::select! {
-                ((), ()) = async { tokio::join!(store.prepare(), look(&store, &metrics, &health)) } => {}
+                () = work => {}
                 () = stop.cancelled() => {}
             }
         });
@@ -75,12 +94,12 @@ impl Audit {
     /// Writes what was handed in, and lets the database go.
     pub(super) async fn close(self) {
         self.stop.cancel();
-        match tokio::time::timeout(self.patience + GRACE, self.writing).await {
+        match timeout(self.patience + GRACE, self.writing).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(%error, "the task that writes the audit log"),
             Err(_) => tracing::warn!("the last records could not be written in time"),
         }
-        if tokio::time::timeout(GRACE, self.store.close()).await.is_err() {
+        if timeout(GRACE, self.store.close()).await.is_err() {
             tracing::warn!("the database did not let go in time");
         }
     }

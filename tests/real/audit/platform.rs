@@ -43,6 +43,12 @@ async fn what_comes_last_is_recorded_before_the_process_ends() -> Result<()> {
     let site = Site::new("itself").await?;
     let operator = site.operator("a", &[])?;
     let data = operator.data().to_owned();
+    let said = operator.output()?;
+    assert!(said.contains("the database is ready"), "{said}");
+    assert!(
+        !said.contains("the database does not answer"),
+        "tables that are not made yet are looked at:\n{said}"
+    );
     assert!(operator.stop()?.success());
     let leaving = Filter { action: Some(Action::StopLeading.as_str().into()), ..Filter::default() };
     let records = Logs::of(&data).read(&LogName::platform(), &leaving).await;
