@@ -35,7 +35,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
@@ -134,28 +134,26 @@ pub async fn run(
         stop: stop.clone(),
     }));
     let acceptor = certificate.as_ref().map(tls::Certificate::acceptor);
-    let background = async {
-        let served = async {
-            if let Some(certificate) = &certificate {
-                certificate.read(&cluster).await;
-            }
-            tracing::info!("the API answers");
-            ready(true);
-            stop.cancelled().await;
-            ready(false);
-            std::future::pending::<()>().await;
-        };
-        let renewed = async {
-            match &certificate {
-                Some(certificate) => certificate.follow(&cluster).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::join!(served, renewed)
+    let certified = Notify::new();
+    let announce = async {
+        if certificate.is_some() {
+            certified.notified().await;
+        }
+        tracing::info!("the API answers");
+        ready(true);
+        stop.cancelled().await;
+        ready(false);
+        std::future::pending::<()>().await;
+    };
+    let renew = async {
+        match &certificate {
+            Some(certificate) => certificate.keep(&cluster, || certified.notify_one()).await,
+            None => std::future::pending().await,
+        }
     };
     tokio::select! {
         () = server::serve(listener, acceptor, route::routes(rest), &stop) => Ok(()),
-        ((), ()) = background => Ok(()),
+        ((), ()) = async { tokio::join!(announce, renew) } => Ok(()),
     }
 }
 

@@ -16,9 +16,9 @@ use super::envelope::Chain;
 use crate::cluster::{Cluster, SecretError};
 
 /// How often the Secret is read.
-const LOOK: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_secs(10);
 
-/// How long it is waited for one that is not there yet.
+/// How often it is read as long as nothing can be served.
 const RETRY: Duration = Duration::from_secs(2);
 
 /// Why a certificate cannot be served. No variant holds a key.
@@ -28,6 +28,8 @@ enum Unusable {
     Secret(#[from] SecretError),
     #[error("tls.crt is no certificate in PEM: {0}")]
     Certificate(rustls::pki_types::pem::Error),
+    #[error("there is no certificate in tls.crt")]
+    Nothing,
     #[error("tls.key is no private key in PEM")]
     Key,
     #[error("tls.crt and tls.key cannot be used together: {0}")]
@@ -69,39 +71,57 @@ impl Certificate {
         TlsAcceptor::from(Arc::clone(&self.config))
     }
 
-    /// Reads it, and waits until it can be served.
-    pub(super) async fn read(&self, cluster: &Cluster) {
-        while let Err(error) = self.look(cluster).await {
-            tracing::warn!(error = %Chain(&error), "waiting for the API's certificate");
-            sleep(RETRY).await;
-        }
-    }
-
-    /// Serves each one that comes after it. What cannot be served leaves the one before.
-    pub(super) async fn follow(&self, cluster: &Cluster) {
+    /// Serves what is in the Secret, and each one that comes after it, for as long as it is polled. What cannot be served leaves
+    /// the one before. Calls `ready` when another one is served.
+    pub(super) async fn keep(&self, cluster: &Cluster, ready: impl Fn()) {
+        let (mut is_served, mut told) = (false, None);
         loop {
-            sleep(LOOK).await;
-            if let Err(error) = self.look(cluster).await {
-                tracing::warn!(error = %Chain(&error), "reading the API's certificate");
+            match self.look(cluster).await {
+                Ok(is_another) => {
+                    told = None;
+                    if is_another {
+                        tracing::info!(secret = self.secret, "the API is served with another certificate");
+                        is_served = true;
+                        ready();
+                    }
+                }
+                Err(error) => {
+                    let error = Chain(&error).to_string();
+                    // The same is told once, however long it stays like this.
+                    if told.as_ref() != Some(&error) {
+                        match is_served {
+                            true => {
+                                tracing::warn!(
+                                    error,
+                                    "the API's certificate: what was served before still is"
+                                );
+                            }
+                            false => tracing::warn!(error, "waiting for the API's certificate"),
+                        }
+                    }
+                    told = Some(error);
+                }
             }
+            sleep(if is_served { LOOK } else { RETRY }).await;
         }
     }
 
-    async fn look(&self, cluster: &Cluster) -> Result<(), Unusable> {
+    /// Reads the Secret. Returns whether another certificate than before is served from now on.
+    async fn look(&self, cluster: &Cluster) -> Result<bool, Unusable> {
         let [chain, key] = cluster.secret(&self.secret, ["tls.crt", "tls.key"]).await?;
         let certified = Arc::new(certified(&chain, &key)?);
         let mut served = self.served.0.write().unwrap_or_else(PoisonError::into_inner);
-        if served.as_ref().is_none_or(|before| before.cert != certified.cert) {
-            tracing::info!(secret = self.secret, "another certificate of the API is served");
-        }
-        *served = Some(certified);
-        Ok(())
+        let before = served.replace(Arc::clone(&certified));
+        Ok(before.is_none_or(|before| before.cert != certified.cert))
     }
 }
 
 fn certified(chain: &str, key: &str) -> Result<CertifiedKey, Unusable> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain.as_bytes()).collect();
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| Unusable::Key)?;
     let chain = chain.map_err(Unusable::Certificate)?;
+    if chain.is_empty() {
+        return Err(Unusable::Nothing);
+    }
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| Unusable::Key)?;
     CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(Unusable::Pair)
 }

@@ -264,9 +264,15 @@ fn publish_key() {
 /// A process with the role `api` on a folder with data.
 pub(super) fn start(folder: &Path, arguments: &[&str]) -> (Operator, u16) {
     let environment = TestEnvironment::get().expect("the environment");
+    start_as(&environment.operator_kubeconfig, folder, arguments, true)
+}
+
+/// The same as somebody who may not be the operator; may wait until it is ready.
+pub(super) fn start_as(kubeconfig: &Path, folder: &Path, arguments: &[&str], wait: bool) -> (Operator, u16) {
     let port = xtask::port::free().expect("a port");
     let program = PathBuf::from(env!("CARGO_BIN_EXE_eventcenter"));
-    let mut options = OperatorOptions::new(&program, &environment.operator_kubeconfig);
+    let mut options = OperatorOptions::new(&program, kubeconfig);
+    options.wait = wait;
     let listen = format!("127.0.0.1:{port}");
     let data = folder.to_str().expect("a path");
     let own = ["--roles", "api", "--api-listen", &listen, "--data-dir", data, "--installation", INSTALLATION];

@@ -8,3 +8,4 @@ mod http;
 mod limit;
 mod login;
 mod reading;
+mod tls;
