@@ -8,4 +8,5 @@ mod http;
 mod limit;
 mod login;
 mod reading;
+mod rights;
 mod tls;

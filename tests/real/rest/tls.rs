@@ -23,17 +23,17 @@ use super::http::{Answer, parse, request};
 use crate::support::{PATIENCE, unique};
 
 /// A certificate, and by whom it is known. All of it is PEM.
-struct Issued {
-    certificate: String,
-    key: String,
-    authority: String,
+pub(super) struct Issued {
+    pub(super) certificate: String,
+    pub(super) key: String,
+    pub(super) authority: String,
 }
 
 fn parameters() -> CertificateParams {
     CertificateParams::new(vec!["localhost".into(), "127.0.0.1".into()]).expect("names")
 }
 
-fn issued() -> Issued {
+pub(super) fn issued() -> Issued {
     let mut authority = CertificateParams::new(Vec::new()).expect("no names");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().expect("a key"));
@@ -49,7 +49,12 @@ fn self_signed() -> Issued {
 }
 
 /// Asks over TLS, knowing the server by this authority.
-fn ask(port: u16, authority: &str, path: &str, headers: &[(&str, &str)]) -> Result<Answer, String> {
+pub(super) fn ask(
+    port: u16,
+    authority: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Result<Answer, String> {
     let text = |error: &dyn std::error::Error| error.to_string();
     let mut roots = RootCertStore::empty();
     let known = CertificateDer::from_pem_slice(authority.as_bytes()).map_err(|error| text(&error))?;
@@ -81,6 +86,14 @@ fn in_the_clear(port: u16) -> Vec<u8> {
     all
 }
 
+/// Puts something into a Secret in place of what was there.
+pub(super) fn put(secret: &str, data: &[(&str, &str)]) {
+    let entry = |&(key, value): &(&str, &str)| (key.to_owned(), json!(STANDARD.encode(value)));
+    let data: serde_json::Map<String, Value> = data.iter().map(entry).collect();
+    let metadata = json!({"name": secret, "namespace": NAMESPACE});
+    apply(&[json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})]);
+}
+
 /// The API as a process with a certificate from a Secret.
 struct Encrypted {
     operator: Operator,
@@ -88,12 +101,8 @@ struct Encrypted {
 }
 
 impl Encrypted {
-    /// Puts something into the Secret in place of what was there.
     fn put(&self, data: &[(&str, &str)]) {
-        let entry = |&(key, value): &(&str, &str)| (key.to_owned(), json!(STANDARD.encode(value)));
-        let data: serde_json::Map<String, Value> = data.iter().map(entry).collect();
-        let metadata = json!({"name": self.secret, "namespace": NAMESPACE});
-        apply(&[json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})]);
+        put(&self.secret, data);
     }
 
     fn delete(&self) {
@@ -120,7 +129,8 @@ impl Encrypted {
         let deadline = Instant::now() + PATIENCE;
         while !is() {
             let said = self.operator.output().unwrap_or_default();
-            assert!(Instant::now() < deadline, "{what}: not in time\n{said}");
+            let status = self.status();
+            assert!(Instant::now() < deadline, "{what}: not in time; /readyz {status:?}\n{said}");
             std::thread::sleep(Duration::from_millis(50));
         }
     }
