@@ -23,7 +23,7 @@ pub(super) fn form(text: &[u8]) -> Option<Cow<'_, [u8]>> {
 
 /// Whether a text is in canonical form: JSON without space, with ordered names, and with one way to write each value. Much
 /// faster than making the form.
-fn is_canonical(text: &[u8]) -> bool {
+pub(super) fn is_canonical(text: &[u8]) -> bool {
     let Ok(text) = str::from_utf8(text) else { return false };
     let mut scan = Scan { text, at: 0 };
     scan.value(0).is_some() && scan.at == text.len()

@@ -30,18 +30,18 @@ const REDACTED_CHANGED: &str = "[redacted, changed]";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Change {
+    /// SHA-256 of the canonical JSON after, where the patch would be too large.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// SHA-256 of the canonical JSON before, where the patch would be too large.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
     /// The operations.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub patch: Vec<Value>,
     /// The paths that changed, where the patch would be too large.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paths: Vec<String>,
-    /// SHA-256 of the canonical JSON before, where the patch would be too large.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before: Option<String>,
-    /// SHA-256 of the canonical JSON after, where the patch would be too large.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
 }
 
 impl Change {
