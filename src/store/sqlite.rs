@@ -26,8 +26,9 @@ const READER_CACHE: &str = "-2048";
 
 /// After so many bytes of records the log of writes is copied into the database, beside the writing.
 const COPY_AFTER: u64 = 2 << 20;
-/// The log of writes begins anew before it has more pages: 64 MiB.
-const LONGEST_WAL: u64 = 16 << 10;
+/// The log of writes begins anew before it has more pages: 16 MiB. What was copied meanwhile is on the disk only then, and
+/// whoever writes waits for it: seldom is long.
+const LONGEST_WAL: u64 = 4 << 10;
 const WAL_LIMIT: &str = "67108864";
 
 /// The file and its connections.

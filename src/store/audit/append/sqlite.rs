@@ -3,28 +3,32 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::LazyLock;
 
+use serde_json::{Value, json};
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
-use super::layout::{Layout, Placed, Tail};
+use super::layout::{KeptNode, Layout, Placed, Tail};
 use super::{ByLog, WRITING};
 use crate::domain::audit::LogName;
+use crate::domain::audit::merkle::Hash;
 use crate::store::Error;
 use crate::store::audit::{Head, signed};
 
-const TAIL: &str = "SELECT size, first, chain, range_hashes, earliest, latest FROM audit_head WHERE log = $1";
+const TAILS: &str = "SELECT log, size, first, chain, range_hashes, earliest, latest FROM audit_head \
+     WHERE log IN (SELECT value FROM json_each($1))";
 const KNOWN: &str = "SELECT id FROM audit_record WHERE log = $1 AND id = $2";
-const NODE: &str =
-    "INSERT INTO audit_node (log, level, idx, hash, earliest, latest) VALUES ($1, $2, $3, $4, $5, $6)";
-const HEAD: &str = "INSERT INTO audit_head (log, size, first, first_chain, chain, range_hashes, earliest, latest) \
-     VALUES ($1, $2, 0, zeroblob(32), $3, $4, $5, $6) \
+const NODES: &str = "INSERT INTO audit_node (log, level, idx, hash, earliest, latest) \
+     SELECT value ->> 0, value ->> 1, value ->> 2, unhex(value ->> 3), value ->> 4, value ->> 5 FROM json_each($1)";
+const HEADS: &str = "INSERT INTO audit_head (log, size, first, first_chain, chain, range_hashes, earliest, latest) \
+     SELECT value ->> 0, value ->> 1, 0, zeroblob(32), unhex(value ->> 2), unhex(value ->> 3), value ->> 4, value ->> 5 \
+     FROM json_each($1) WHERE true \
      ON CONFLICT (log) DO UPDATE SET size = excluded.size, chain = excluded.chain, range_hashes = excluded.range_hashes, \
      earliest = excluded.earliest, latest = excluded.latest";
 
-/// Rows of one statement: as many as are left, in the fewest statements.
-const CHUNKS: [usize; 3] = [64, 8, 1];
+/// Rows of one statement: as many as are left, in few statements. Each of them wakes the thread of the connection.
+const CHUNKS: [usize; 5] = [256, 64, 16, 4, 1];
 
-static RECORDS: LazyLock<[&'static str; 3]> = LazyLock::new(|| {
+static RECORDS: LazyLock<[&'static str; 5]> = LazyLock::new(|| {
     CHUNKS.map(|rows| {
         let values = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; rows].join(", ");
         let text = format!(
@@ -35,21 +39,22 @@ static RECORDS: LazyLock<[&'static str; 3]> = LazyLock::new(|| {
     })
 });
 
-type TailRow = (i64, i64, Vec<u8>, Vec<u8>, Option<i64>, Option<i64>);
+type TailRow = (String, i64, i64, Vec<u8>, Vec<u8>, Option<i64>, Option<i64>);
 
 /// Where the logs end. Nobody else writes before this transaction ends.
 pub(super) async fn tails<'a>(
     connection: &mut SqliteConnection,
     logs: &ByLog<'a>,
 ) -> Result<BTreeMap<&'a LogName, Tail>, Error> {
+    let names: Vec<&str> = logs.keys().map(|log| log.as_str()).collect();
+    let rows: Vec<TailRow> = sqlx::query_as(TAILS)
+        .bind(json!(names).to_string())
+        .fetch_all(connection)
+        .await
+        .map_err(Error::driver(WRITING))?;
     let mut tails = BTreeMap::new();
-    for log in logs.keys() {
-        let row: Option<TailRow> = sqlx::query_as(TAIL)
-            .bind(log.as_str())
-            .fetch_optional(&mut *connection)
-            .await
-            .map_err(Error::driver(WRITING))?;
-        if let Some((size, first, chain, hashes, earliest, latest)) = row {
+    for (log, size, first, chain, hashes, earliest, latest) in rows {
+        if let Some(log) = logs.keys().find(|one| one.as_str() == log) {
             let head = Head::read(size, first, &chain, &hashes)?;
             tails.insert(*log, Tail { head, times: earliest.zip(latest) });
         }
@@ -86,29 +91,22 @@ pub(super) async fn insert(connection: &mut SqliteConnection, layout: &Layout<'_
             rows = rest;
         }
     }
-    for node in &layout.nodes {
-        sqlx::query(NODE)
-            .bind(node.log.as_str())
-            .bind(i64::from(node.node.level))
-            .bind(signed(node.node.index))
-            .bind(node.hash.0.as_slice())
-            .bind(node.times.map(|times| times.0))
-            .bind(node.times.map(|times| times.1))
-            .execute(&mut *connection)
-            .await
-            .map_err(Error::driver(WRITING))?;
-    }
-    for (log, _, tail) in &layout.tails {
-        sqlx::query(HEAD)
-            .bind(log.as_str())
-            .bind(signed(tail.head.size))
-            .bind(tail.head.chain.0.as_slice())
-            .bind(tail.head.hashes())
-            .bind(tail.times.map(|times| times.0))
-            .bind(tail.times.map(|times| times.1))
-            .execute(&mut *connection)
-            .await
-            .map_err(Error::driver(WRITING))?;
+    let node = |node: &KeptNode<'_>| {
+        let (earliest, latest) = node.times.unzip();
+        json!([node.log, node.node.level, node.node.index, node.hash, earliest, latest])
+    };
+    let tail = |(log, _, tail): &(&LogName, u64, Tail)| {
+        let (earliest, latest) = tail.times.unzip();
+        let hashes: String = tail.head.range.hashes().iter().map(Hash::to_string).collect();
+        json!([log, tail.head.size, tail.head.chain, hashes, earliest, latest])
+    };
+    let nodes: Vec<Value> = layout.nodes.iter().map(node).collect();
+    let tails: Vec<Value> = layout.tails.iter().map(tail).collect();
+    for (text, rows) in [(NODES, nodes), (HEADS, tails)] {
+        if !rows.is_empty() {
+            let rows = Value::from(rows).to_string();
+            sqlx::query(text).bind(rows).execute(&mut *connection).await.map_err(Error::driver(WRITING))?;
+        }
     }
     Ok(())
 }
