@@ -7,7 +7,8 @@ use crate::domain::audit::merkle::Hash;
 use crate::domain::audit::verify::{Columns, Kept, Row};
 use crate::domain::audit::{LogName, Record};
 use crate::store::Error;
-use crate::store::database::reading;
+use crate::store::database::{Database, reading};
+use crate::store::sqlite::Sqlite;
 
 const READING: &str = "reading records of the audit log";
 
@@ -101,12 +102,122 @@ impl Audit {
     /// # Errors
     /// The database does not answer.
     pub async fn rows(&self, log: &LogName, from: u64, limit: usize) -> Result<Vec<Row>, Error> {
-        const QUERY: &str = "SELECT seq, id, time, actor, action, kind, namespace, name, outcome, completes, hash, chain, body \
-             FROM audit_record WHERE log = $1 AND seq >= $2 ORDER BY seq LIMIT $3";
-        let rows: Vec<WholeRow> = reading!(&self.database, pool => {
-            sqlx::query_as(QUERY).bind(log.as_str()).bind(signed(from)).bind(signed(limit as u64)).fetch_all(pool).await
-        })
-        .map_err(Error::driver(READING))?;
-        rows.into_iter().map(row).collect()
+        match &self.database {
+            Database::Postgres(pool) => {
+                let query = sqlx::query_as(ROWS).bind(log.as_str()).bind(signed(from));
+                let rows: Vec<WholeRow> =
+                    query.bind(signed(limit as u64)).fetch_all(pool).await.map_err(Error::driver(READING))?;
+                rows.into_iter().map(row).collect()
+            }
+            Database::Sqlite(file) => {
+                let mut rows = Vec::new();
+                let mut packed = Packed::read(file, log, from, limit).await?;
+                while let Some(next) = packed.next {
+                    let wanted = limit.saturating_sub(rows.len() + PACKED_AT_ONCE);
+                    let unpacking = tokio::task::spawn_blocking(move || packed.rows());
+                    // The next are read while these are unpacked.
+                    let following = Packed::read(file, log, next, wanted).await;
+                    rows.extend(unpacking.await.map_err(|ended| Error::away(READING, ended))??);
+                    packed = following?;
+                }
+                Ok(rows)
+            }
+        }
     }
+}
+
+const ROWS: &str = "SELECT seq, id, time, actor, action, kind, namespace, name, outcome, completes, hash, chain, body \
+     FROM audit_record WHERE log = $1 AND seq >= $2 ORDER BY seq LIMIT $3";
+
+/// The same in few values. The driver hands each value of each row from the thread of the connection to us, which takes
+/// longer than to read and to verify the row.
+const PACKED: &str = "SELECT MAX(seq), CAST(json_group_array(json_array(seq, hex(id), time, actor, action, kind, namespace, name, \
+     outcome, CASE WHEN completes IS NOT NULL THEN hex(completes) END, octet_length(hash), octet_length(chain), \
+     octet_length(body))) AS BLOB), \
+     CAST(group_concat(hash || chain, '') AS BLOB), CAST(group_concat(body, '') AS BLOB) FROM \
+     (SELECT seq, id, time, actor, action, kind, namespace, name, outcome, completes, hash, chain, body \
+     FROM audit_record WHERE log = $1 AND seq >= $2 ORDER BY seq LIMIT $3)";
+
+/// Rows in a value, so that it stays small.
+const PACKED_AT_ONCE: usize = 512;
+
+/// Some rows: their columns as JSON, their hashes, and their texts, each one behind the other.
+struct Packed {
+    /// Where the rows after these begin, if there are these.
+    next: Option<u64>,
+    columns: Vec<u8>,
+    hashes: Vec<u8>,
+    bodies: Vec<u8>,
+}
+
+/// The columns of a row, and how long its hashes and its text are.
+type PackedRow = (
+    i64,
+    String,
+    i64,
+    String,
+    String,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    String,
+    Option<String>,
+    usize,
+    usize,
+    usize,
+);
+
+type PackedRows = (Option<i64>, Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>);
+
+impl Packed {
+    /// Rows from a place on, so many at most.
+    async fn read(file: &Sqlite, log: &LogName, from: u64, most: usize) -> Result<Self, Error> {
+        let most = most.min(PACKED_AT_ONCE);
+        let (last, columns, hashes, bodies): PackedRows = sqlx::query_as(PACKED)
+            .bind(log.as_str())
+            .bind(signed(from))
+            .bind(signed(most as u64))
+            .fetch_one(file.readers())
+            .await
+            .map_err(Error::driver(READING))?;
+        let next = last.map(|last| count(last, READING)).transpose()?.map(|last| last.saturating_add(1));
+        let (hashes, bodies) = (hashes.unwrap_or_default(), bodies.unwrap_or_default());
+        Ok(Self { next, columns, hashes, bodies })
+    }
+
+    fn rows(&self) -> Result<Vec<Row>, Error> {
+        let columns: Vec<PackedRow> = serde_json::from_slice(&self.columns)
+            .map_err(|error| damaged(format!("the columns of a record cannot be read: {error}")))?;
+        let (mut hashes, mut bodies) = (self.hashes.as_slice(), self.bodies.as_slice());
+        let row = |packed: PackedRow| {
+            let (seq, id, time, actor, action, kind, namespace, name, outcome, completes, hash, chain, body) =
+                packed;
+            let hash = hash_of(taken(&mut hashes, hash)?, READING)?;
+            let chain = hash_of(taken(&mut hashes, chain)?, READING)?;
+            let completes = completes.as_deref().map(uuid).transpose()?;
+            let id = uuid(&id)?;
+            let columns = Columns { id, time, actor, action, kind, namespace, name, outcome, completes };
+            let body = taken(&mut bodies, body)?.to_vec();
+            Ok(Row { seq: count(seq, READING)?, body, kept: Some(Kept { hash, chain, columns }) })
+        };
+        columns.into_iter().map(row).collect()
+    }
+}
+
+fn damaged(why: String) -> Error {
+    Error::Damaged { what: READING, why }
+}
+
+/// An id as text, from its digits.
+fn uuid(digits: &str) -> Result<String, Error> {
+    let uuid = Uuid::try_parse(digits).map_err(|_| damaged(format!("{digits} is no id of a record")))?;
+    Ok(uuid.to_string())
+}
+
+/// The next so many bytes.
+fn taken<'a>(bytes: &mut &'a [u8], count: usize) -> Result<&'a [u8], Error> {
+    let split = bytes.split_at_checked(count);
+    let (next, rest) = split.ok_or_else(|| damaged("a record is shorter than it says".to_owned()))?;
+    *bytes = rest;
+    Ok(next)
 }
