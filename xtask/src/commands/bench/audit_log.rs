@@ -127,8 +127,13 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> 
 }
 
 /// Settings of a PostgreSQL for some load; what is not said is as it is delivered, and a commit is on the disk.
-const SETTINGS: [(&str, &str); 3] =
-    [("shared_buffers", "1GB"), ("max_wal_size", "4GB"), ("max_connections", "50")];
+const SETTINGS: [(&str, &str); 4] =
+    [("shared_buffers", "1GB"), ("min_wal_size", "1GB"), ("max_wal_size", "4GB"), ("max_connections", "50")];
+
+/// A server that has been running for a while writes its log into files that it has used before. A new one makes each when
+/// it needs it, and every commit waits for that.
+const USED_BEFORE: &str =
+    "SELECT pg_logical_emit_message(false, 'bench', 'used'), pg_switch_wal() FROM generate_series(1, 60)";
 
 /// How long a page may take, for 95 of 100 questions, in milliseconds.
 const PAGE: f64 = 100.0;
@@ -175,7 +180,10 @@ impl Stage {
         let (postgres, name) = match kind {
             Which::Postgres => {
                 let postgres = console.run("Starting PostgreSQL", |_| {
-                    Postgres::start_with(&folder.path().join("postgres"), &SETTINGS)
+                    let postgres = Postgres::start_with(&folder.path().join("postgres"), &SETTINGS)?;
+                    postgres.sql("postgres", USED_BEFORE)?;
+                    postgres.sql("postgres", "CHECKPOINT")?;
+                    Ok(postgres)
                 })?;
                 let name = format!("PostgreSQL {}", postgres.version()?);
                 (Some(postgres), name)
