@@ -15,8 +15,10 @@ const ACQUIRE: Duration = Duration::from_secs(3);
 const IDLE: Duration = Duration::from_secs(300);
 
 /// What the server is told of each connection: nothing runs, or waits for a lock, for ever, and plans are made for the
-/// values that are asked for, because one log has many records and another few.
-const SETTINGS: [(&str, &str); 6] = [
+/// values that are asked for, because one log has many records and another few. To compile a statement takes longer than
+/// any of ours.
+const SETTINGS: [(&str, &str); 7] = [
+    ("jit", "off"),
     ("statement_timeout", "15s"),
     ("lock_timeout", "5s"),
     ("idle_in_transaction_session_timeout", "15s"),

@@ -21,8 +21,8 @@ const IDLE: Duration = Duration::from_secs(60);
 const BUSY: Duration = Duration::from_secs(5);
 
 /// Kibibytes of pages each connection keeps in memory.
-const WRITER_CACHE: &str = "-8192";
-const READER_CACHE: &str = "-2048";
+const WRITER_CACHE: &str = "-2048";
+const READER_CACHE: &str = "-1024";
 
 /// After so many bytes of records the log of writes is copied into the database, beside the writing.
 const COPY_AFTER: u64 = 2 << 20;

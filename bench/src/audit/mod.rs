@@ -77,7 +77,10 @@ pub(crate) async fn run(arguments: &Arguments, writers: u32, patience: Duration)
         }
         Step::Fill => {
             let load = append::Load { records: *records, tenants: 1, writers: FILLERS, patience };
-            append::run(&store, &load).await
+            let filled = append::run(&store, &load).await;
+            // As it would be some seconds later.
+            store.audit().index(&event::log(0)?).await.context("indexing")?;
+            filled
         }
         Step::Verify => read::verify(&store).await,
         Step::Scan => plain::scan(url).await,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use eventcenter::domain::audit::export::{End, Header, Line, VERSION};
 use eventcenter::domain::audit::merkle::{Hash, Node};
-use eventcenter::domain::audit::verify::{Row, Verifier, Witnesses};
+use eventcenter::domain::audit::verify::{Posting, Row, SEGMENT, Verifier, Witnesses};
 use eventcenter::domain::audit::{Filter, Outcome};
 use eventcenter::store::{Audit, Store};
 use jiff::Timestamp;
@@ -25,6 +25,9 @@ const PAGE: usize = 50;
 /// How many records an export reads at a time.
 const EXPORTED: usize = 1000;
 
+/// Some rows, the nodes that end among them, and the index of them.
+type Batch = (Vec<Row>, Vec<(Node, Hash)>, Vec<(u64, Vec<Posting>)>);
+
 pub(crate) async fn verify(store: &Store) -> Result<Report> {
     let (audit, log) = (store.audit(), event::log(0)?);
     let head = audit.head(&log).await?;
@@ -35,7 +38,8 @@ pub(crate) async fn verify(store: &Store) -> Result<Report> {
     let begun = crate::ready().await?;
 
     // One reads while the other computes.
-    let (sender, mut batches) = mpsc::channel::<(Vec<Row>, Vec<(Node, Hash)>)>(4);
+    let (sender, mut batches) = mpsc::channel::<Batch>(4);
+    let indexed = audit.indexed(&log).await? / SEGMENT;
     let reading = tokio::spawn(async move {
         let mut at = head.first;
         loop {
@@ -43,15 +47,23 @@ pub(crate) async fn verify(store: &Store) -> Result<Report> {
             let Some(last) = rows.last() else { return anyhow::Ok(()) };
             let after = last.seq + 1;
             let nodes = audit.nodes(&log, at, after).await?;
+            let segments = (at / SEGMENT).min(indexed)..(after / SEGMENT).min(indexed);
+            let index = audit.postings(&log, segments).await?;
             at = after;
-            if sender.send((rows, nodes)).await.is_err() {
+            if sender.send((rows, nodes, index)).await.is_err() {
                 return Ok(());
             }
         }
     });
     let computing = tokio::task::spawn_blocking(move || {
-        while let Some((rows, nodes)) = batches.blocking_recv() {
-            rows.iter().try_for_each(|row| verifier.row(row))?;
+        while let Some((rows, nodes, index)) = batches.blocking_recv() {
+            let mut index = index.into_iter().peekable();
+            for row in &rows {
+                verifier.row(row)?;
+                while let Some((from, kept)) = index.next_if(|(from, _)| from + SEGMENT == row.seq + 1) {
+                    verifier.index(from, &kept)?;
+                }
+            }
             nodes.iter().try_for_each(|(node, hash)| verifier.node(*node, hash))?;
         }
         verifier.end(Some(head.size))

@@ -5,6 +5,7 @@
 //! from the records, the roots with the signed checkpoints. What is found first is told; after it nothing can be said.
 
 mod finding;
+mod index;
 mod place;
 mod said;
 
@@ -13,6 +14,8 @@ use std::collections::VecDeque;
 
 pub use finding::Finding;
 pub(super) use finding::shown;
+use index::Index;
+pub use index::Posting;
 use place::{Pending, Step};
 use said::Said;
 
@@ -124,6 +127,9 @@ pub struct Verified {
 /// How many nodes are remembered: those over the last 8 million records, and some megabytes.
 const MOST_NODES: usize = 64 * 1024;
 
+/// Records of which an index is made at once.
+pub const SEGMENT: u64 = 1024;
+
 /// Nodes below this level are not kept by anybody: they follow from few records.
 const LOWEST: u8 = 8;
 
@@ -161,6 +167,8 @@ pub struct Verifier {
     pending: Option<Pending>,
     /// Nodes that follow from what was read.
     nodes: Nodes,
+    /// The index of the records of this segment, and of the one before.
+    index: (Index, Index),
     /// Checkpoints that are still ahead, the smallest first.
     ahead: VecDeque<(Checkpoint, String)>,
     /// Those that were right: how many, and how many records the largest covers.
@@ -194,6 +202,7 @@ impl Verifier {
             before: Before::default(),
             pending: None,
             nodes: BTreeMap::new(),
+            index: (Index::default(), Index::default()),
             ahead: ahead.into(),
             checkpoints: 0,
             signed: 0,
@@ -262,6 +271,12 @@ impl Verifier {
         };
         if let Some(column) = column {
             return Err(Finding::Mislabelled { seq: place, id: said.id.into_owned(), column });
+        }
+        if let Some(kept) = &row.kept {
+            if place.is_multiple_of(SEGMENT) {
+                self.index.1 = std::mem::replace(&mut self.index.0, Index::begin(place));
+            }
+            self.index.0.see(&kept.columns);
         }
         self.before.id.clear();
         self.before.id.push_str(&said.id);
@@ -368,6 +383,19 @@ impl Verifier {
     /// It does not follow from them.
     pub fn node(&mut self, node: Node, hash: &Hash) -> Result<(), Finding> {
         self.once(|verifier| verifier.compare_node(node, hash))
+    }
+
+    /// What is kept as the index of a segment that has been read, the last or the one before. One whose first records were
+    /// dropped is not compared.
+    ///
+    /// # Errors
+    /// It does not follow from the records.
+    pub fn index(&mut self, from: u64, kept: &[Posting]) -> Result<(), Finding> {
+        self.once(|verifier| {
+            let (now, before) = &verifier.index;
+            let segment = [now, before].into_iter().find(|index| index.extent() == (from, SEGMENT));
+            segment.map_or(Ok(()), |index| index.compare(kept))
+        })
     }
 
     fn compare_node(&self, node: Node, hash: &Hash) -> Result<(), Finding> {

@@ -4,9 +4,11 @@ pub(super) mod append;
 mod checkpoint;
 mod head;
 mod page;
+mod posting;
 mod proof;
 mod record;
 mod retention;
+mod search;
 
 use jiff::Timestamp;
 

@@ -1,267 +1,38 @@
 //! Finding records.
 //!
-//! What an index finds is looked up in it, from the place where the page begins; whatever else is asked for is tried on
-//! what was found. Times become places first: the nodes of the lowest level that is kept tell of which times the records
-//! below are. So many rows are looked at and no more, and the page says how far it has come.
+//! What the inverted index knows is looked up in it; the end of the log, which is not in the index yet, is looked through,
+//! and so is everything if nothing is asked for that the index knows. Whatever else is asked for is tried on what was found.
+//! Times become places first: the nodes of the lowest level that is kept tell of which times the records below are. So many
+//! rows are looked at and no more, and the page says how far it has come.
 
-use sqlx::{Database, Encode, QueryBuilder, Type};
-
+use super::posting::{self, SEGMENT, Term};
 use super::record::{StoredRow, count, stored};
+use super::search::{Order, Search};
 use super::{Audit, BLOCK, Page, Stored, signed};
-use crate::domain::audit::{Filter, LogName, Outcome};
+use crate::domain::audit::{Filter, LogName};
 use crate::store::Error;
 use crate::store::database::reading;
 
 const SEARCHING: &str = "searching the audit log";
 
-/// Rows that a page looks at.
-const LOOKED_AT: u64 = 20_000;
-/// The same where their text has to be read.
-const READ: u64 = 4_000;
+/// Segments that are looked up at once: at first and at most.
+const SEGMENTS: (u64, u64) = (16, 4096);
+/// Segments that a page looks up: 16 million records.
+const MOST_SEGMENTS: u64 = 16 << 10;
+/// Rows that the index has found and that are tried at once: at first and at most.
+const ROWS: (usize, usize) = (64, 2000);
 
-/// Which end is shown first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Order {
-    NewestFirst,
-    OldestFirst,
+/// What a search has found, and how many rows it may still look at.
+struct Found {
+    places: Vec<u64>,
+    limit: usize,
+    left: u64,
 }
 
-impl Order {
-    fn words(self) -> &'static str {
-        match self {
-            Self::NewestFirst => " ORDER BY seq DESC",
-            Self::OldestFirst => " ORDER BY seq",
-        }
+impl Found {
+    fn wanted(&self) -> usize {
+        self.limit - self.places.len()
     }
-}
-
-/// What is looked through: an index with the value that is looked up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lookup<'a> {
-    Name(&'a str),
-    Actor(&'a str),
-    Outcome(&'a str),
-    Kind(&'a str),
-    Namespace(&'a str),
-    Action(&'a str),
-    /// All records, by their place.
-    Place,
-}
-
-impl<'a> Lookup<'a> {
-    /// The index that is likely to leave the fewest.
-    fn of(filter: &'a Filter) -> Self {
-        let outcome = filter.outcome.filter(|outcome| matches!(outcome, Outcome::Denied | Outcome::Failed));
-        let kind = filter.kind.as_deref().filter(|kind| *kind != "EventTopic");
-        None.or(filter.name.as_deref().map(Self::Name))
-            .or(filter.actor.as_deref().map(Self::Actor))
-            .or(outcome.map(|outcome| Self::Outcome(outcome.as_str())))
-            .or(kind.map(Self::Kind))
-            .or(filter.namespace.as_deref().map(Self::Namespace))
-            .or(filter.action.as_deref().map(Self::Action))
-            .unwrap_or(Self::Place)
-    }
-
-    /// The index, as the migrations call it.
-    fn index(self) -> Option<&'static str> {
-        match self {
-            Self::Name(_) => Some("audit_record_name"),
-            Self::Actor(_) => Some("audit_record_actor"),
-            Self::Outcome(_) => Some("audit_record_outcome"),
-            Self::Kind(_) => Some("audit_record_kind"),
-            Self::Namespace(_) => Some("audit_record_namespace"),
-            Self::Action(_) => Some("audit_record_action"),
-            Self::Place => None,
-        }
-    }
-
-    /// The condition. What an index is limited to is repeated, so that the database knows that it can be used.
-    fn push<DB>(self, query: &mut QueryBuilder<DB>)
-    where
-        DB: Database,
-        for<'q> &'q str: Encode<'q, DB> + Type<DB>,
-    {
-        let (condition, value) = match self {
-            Self::Name(value) => (" AND name IS NOT NULL AND name = ", value),
-            Self::Actor(value) => (" AND actor = ", value),
-            Self::Outcome(value) => (" AND outcome IN ('Denied', 'Failed') AND outcome = ", value),
-            Self::Kind(value) => (" AND kind <> 'EventTopic' AND kind = ", value),
-            Self::Namespace(value) => (" AND namespace IS NOT NULL AND namespace = ", value),
-            Self::Action(value) => (" AND action = ", value),
-            Self::Place => return,
-        };
-        query.push(condition);
-        query.push_bind(value);
-    }
-}
-
-/// One search in one log.
-struct Search<'a> {
-    log: &'a LogName,
-    filter: &'a Filter,
-    lookup: Lookup<'a>,
-    /// What the record's JSON has to be like.
-    text: Option<String>,
-    order: Order,
-    from: u64,
-    until: u64,
-}
-
-impl<'a> Search<'a> {
-    fn new(log: &'a LogName, filter: &'a Filter, order: Order, from: u64, until: u64) -> Self {
-        let text = filter.text.as_ref().filter(|text| !text.is_empty()).map(|text| pattern(text));
-        Self { log, filter, lookup: Lookup::of(filter), text, order, from, until }
-    }
-
-    /// Where the next page begins, if there may be one.
-    fn after(&self, last: u64) -> Option<u64> {
-        match self.order {
-            Order::NewestFirst => (last > self.from).then_some(last),
-            Order::OldestFirst => (last + 1 < self.until).then_some(last + 1),
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.from >= self.until
-    }
-
-    /// How many rows are looked at.
-    fn bound(&self) -> u64 {
-        if self.text.is_some() { READ } else { LOOKED_AT }
-    }
-
-    /// Whether all records are wanted.
-    fn is_for_all(&self) -> bool {
-        *self.filter == Filter { text: self.filter.text.clone(), ..Filter::default() } && self.text.is_none()
-    }
-
-    /// What is looked at: `columns` of rows that the index finds.
-    fn push_looked_at<DB>(&self, query: &mut QueryBuilder<DB>, columns: &str)
-    where
-        DB: Database,
-        for<'q> &'q str: Encode<'q, DB> + Type<DB>,
-        i64: for<'q> Encode<'q, DB> + Type<DB>,
-    {
-        query.push("SELECT ").push(columns).push(" FROM audit_record");
-        // SQLite knows nothing of how many there are of a value, and would read all records in their order.
-        if let Some(index) = self.lookup.index().filter(|_| DB::NAME == sqlx::Sqlite::NAME) {
-            query.push(" INDEXED BY ").push(index);
-        }
-        query.push(" WHERE log = ").push_bind(self.log.as_str());
-        self.lookup.push(query);
-        query.push(" AND seq >= ").push_bind(signed(self.from));
-        query.push(" AND seq < ").push_bind(signed(self.until));
-        query.push(self.order.words()).push(" LIMIT ").push_bind(signed(self.bound()));
-    }
-
-    /// The places of records that pass, as many as are wanted.
-    fn places<DB>(&self, limit: usize) -> QueryBuilder<DB>
-    where
-        DB: Database,
-        for<'q> &'q str: Encode<'q, DB> + Type<DB>,
-        i64: for<'q> Encode<'q, DB> + Type<DB>,
-    {
-        let mut query = QueryBuilder::new("SELECT seq FROM (");
-        let columns = "seq, id, time, actor, action, kind, namespace, name, outcome";
-        let body = if self.text.is_some() { ", body" } else { "" };
-        self.push_looked_at(&mut query, &format!("{columns}{body}"));
-        query.push(") AS looked_at WHERE 1 = 1");
-        let filter = self.filter;
-        for (column, value) in [
-            (" AND actor = ", filter.actor.as_deref()),
-            (" AND action = ", filter.action.as_deref()),
-            (" AND kind = ", filter.kind.as_deref()),
-            (" AND namespace = ", filter.namespace.as_deref()),
-            (" AND name = ", filter.name.as_deref()),
-            (" AND outcome = ", filter.outcome.map(Outcome::as_str)),
-        ] {
-            if let Some(value) = value {
-                query.push(column).push_bind(value);
-            }
-        }
-        if let Some(since) = filter.since {
-            query.push(" AND time >= ").push_bind(since.as_microsecond());
-        }
-        if let Some(until) = filter.until {
-            query.push(" AND time < ").push_bind(until.as_microsecond());
-        }
-        if filter.open {
-            query.push(
-                " AND outcome = 'Started' AND NOT EXISTS (SELECT 1 FROM audit_record AS ended WHERE ended.completes IS NOT NULL \
-                 AND ended.completes = looked_at.id AND ended.log = ",
-            );
-            query.push_bind(self.log.as_str()).push(")");
-        }
-        if let Some(text) = &self.text {
-            // Some of them have it elsewhere: the record tells.
-            query.push(r" AND lower(body) LIKE ").push_bind(text.as_str()).push(r" ESCAPE '\'");
-        }
-        // SQLite takes the rows as they come, which is in order; told to sort them it would look at all first.
-        if DB::NAME == sqlx::Postgres::NAME {
-            query.push(self.order.words());
-        }
-        query.push(" LIMIT ").push_bind(signed(limit as u64));
-        query
-    }
-
-    /// The next records, if all are wanted.
-    fn all<DB>(&self, limit: usize) -> QueryBuilder<DB>
-    where
-        DB: Database,
-        for<'q> &'q str: Encode<'q, DB> + Type<DB>,
-        i64: for<'q> Encode<'q, DB> + Type<DB>,
-    {
-        let mut query = QueryBuilder::new("SELECT body, hash FROM audit_record WHERE log = ");
-        query.push_bind(self.log.as_str());
-        query.push(" AND seq >= ").push_bind(signed(self.from));
-        query.push(" AND seq < ").push_bind(signed(self.until));
-        query.push(self.order.words()).push(" LIMIT ").push_bind(signed(limit as u64));
-        query
-    }
-
-    /// The records at places.
-    fn records<DB>(&self, places: &[i64]) -> QueryBuilder<DB>
-    where
-        DB: Database,
-        for<'q> &'q str: Encode<'q, DB> + Type<DB>,
-        i64: for<'q> Encode<'q, DB> + Type<DB>,
-    {
-        let mut query = QueryBuilder::new("SELECT body, hash FROM audit_record WHERE log = ");
-        query.push_bind(self.log.as_str()).push(" AND seq IN (");
-        let mut list = query.separated(", ");
-        for place in places {
-            list.push_bind(*place);
-        }
-        query.push(")").push(self.order.words());
-        query
-    }
-
-    /// How many rows were looked at, and the last place.
-    fn looked_at<DB>(&self) -> QueryBuilder<DB>
-    where
-        DB: Database,
-        for<'q> &'q str: Encode<'q, DB> + Type<DB>,
-        i64: for<'q> Encode<'q, DB> + Type<DB>,
-    {
-        let mut query = QueryBuilder::new(match self.order {
-            Order::NewestFirst => "SELECT COUNT(*), MIN(seq) FROM (",
-            Order::OldestFirst => "SELECT COUNT(*), MAX(seq) FROM (",
-        });
-        self.push_looked_at(&mut query, "seq");
-        query.push(") AS looked_at");
-        query
-    }
-}
-
-/// A text as a pattern for the JSON of records, where it is quoted. Letters of ASCII are small there.
-fn pattern(text: &str) -> String {
-    let quoted = serde_json::to_string(text).unwrap_or_default().to_ascii_lowercase();
-    let inner = quoted.strip_prefix('"').and_then(|quoted| quoted.strip_suffix('"')).unwrap_or_default();
-    let escaped: String = inner
-        .chars()
-        .flat_map(|char| matches!(char, '%' | '_' | '\\').then_some('\\').into_iter().chain([char]))
-        .collect();
-    format!("%{escaped}%")
 }
 
 impl Audit {
@@ -363,18 +134,12 @@ impl Audit {
             let next = last.and_then(|last| search.after(last.record.seq));
             return Ok(Page { records, next });
         }
-        let places: Vec<i64> = reading!(&self.database, pool => {
-            search.places(limit).build_query_scalar().persistent(false).fetch_all(pool).await
-        })
-        .map_err(Error::driver(SEARCHING))?;
-        let next = match places.last() {
-            Some(last) if places.len() == limit => search.after(count(*last, SEARCHING)?),
-            _ => self.came_to(&search).await?,
-        };
+        let mut found = Found { places: Vec::new(), limit, left: search.bound() };
+        let next = self.walk(&search, &mut found).await?;
         let mut records = Vec::new();
-        if !places.is_empty() {
+        if !found.places.is_empty() {
             let rows: Vec<StoredRow> = reading!(&self.database, pool => {
-                search.records(&places).build_query_as().persistent(false).fetch_all(pool).await
+                search.records(&found.places).build_query_as().persistent(false).fetch_all(pool).await
             })
             .map_err(Error::driver(SEARCHING))?;
             records = rows.into_iter().map(stored).collect::<Result<_, _>>()?;
@@ -383,17 +148,126 @@ impl Audit {
         Ok(Page { records, next })
     }
 
-    /// Where a search has come to that found less than was wanted.
-    async fn came_to(&self, search: &Search<'_>) -> Result<Option<u64>, Error> {
-        let (looked_at, last): (i64, Option<i64>) = reading!(&self.database, pool => {
-            search.looked_at().build_query_as().persistent(false).fetch_one(pool).await
+    /// What is in the index and what is not yet, the end that is shown first before the other. Where the next page begins.
+    async fn walk(&self, search: &Search<'_>, found: &mut Found) -> Result<Option<u64>, Error> {
+        let terms = posting::terms(search.filter);
+        let indexed = if terms.is_empty() { 0 } else { self.indexed(search.log).await? };
+        let (known, rest) = (search.within(&(0..indexed)), search.within(&(indexed..u64::MAX)));
+        let next = match search.order {
+            Order::NewestFirst => match self.look_through(&rest, found).await? {
+                None => self.look_up(&known, &terms, found).await?,
+                next => next,
+            },
+            Order::OldestFirst => match self.look_up(&known, &terms, found).await? {
+                None => self.look_through(&rest, found).await?,
+                next => next,
+            },
+        };
+        Ok(next.and_then(|last| search.after(last)))
+    }
+
+    /// Rows as they come. The last place that was looked at, if the search ends there.
+    async fn look_through(&self, search: &Search<'_>, found: &mut Found) -> Result<Option<u64>, Error> {
+        if search.is_empty() {
+            return Ok(None);
+        }
+        let places: Vec<i64> = reading!(&self.database, pool => {
+            let (most, limit) = (found.left, found.wanted());
+            search.passing(most, limit).build_query_scalar().persistent(false).fetch_all(pool).await
         })
         .map_err(Error::driver(SEARCHING))?;
+        let places: Vec<u64> =
+            places.into_iter().map(|place| count(place, SEARCHING)).collect::<Result<_, _>>()?;
+        found.places.extend(&places);
+        if found.wanted() == 0 {
+            return Ok(places.last().copied());
+        }
+        let (looked_at, last): (i64, Option<i64>) = reading!(&self.database, pool => {
+            search.range(found.left).build_query_as().persistent(false).fetch_one(pool).await
+        })
+        .map_err(Error::driver(SEARCHING))?;
+        found.left = found.left.saturating_sub(count(looked_at, SEARCHING)?);
         match last {
-            Some(last) if count(looked_at, SEARCHING)? >= search.bound() => {
-                Ok(search.after(count(last, SEARCHING)?))
-            }
+            Some(last) if found.left == 0 => count(last, SEARCHING).map(Some),
             _ => Ok(None),
         }
+    }
+
+    /// Rows that the index finds, in some segments at first and in more at a time the longer nothing is found.
+    async fn look_up(
+        &self,
+        search: &Search<'_>,
+        terms: &[Term<'_>],
+        found: &mut Found,
+    ) -> Result<Option<u64>, Error> {
+        if search.is_empty() {
+            return Ok(None);
+        }
+        let mut segments = search.from / SEGMENT..(search.until - 1) / SEGMENT + 1;
+        let (mut width, mut left) = (SEGMENTS.0, MOST_SEGMENTS);
+        while !segments.is_empty() {
+            let length = segments.end - segments.start;
+            let part = match search.order {
+                Order::NewestFirst => segments.end - width.min(length)..segments.end,
+                Order::OldestFirst => segments.start..segments.start + width.min(length),
+            };
+            let mut places = self.places(search.log, terms, part.clone()).await?;
+            places.retain(|place| (search.from..search.until).contains(place));
+            if search.order == Order::NewestFirst {
+                places.reverse();
+            }
+            if let Some(last) = self.try_on(search, &places, found).await? {
+                return Ok(Some(last));
+            }
+            let last = match search.order {
+                Order::NewestFirst => {
+                    segments.end = part.start;
+                    part.start * SEGMENT
+                }
+                Order::OldestFirst => {
+                    segments.start = part.end;
+                    part.end * SEGMENT - 1
+                }
+            };
+            left = left.saturating_sub(width);
+            if left == 0 {
+                return Ok(Some(last));
+            }
+            width = (width * 4).min(SEGMENTS.1);
+        }
+        Ok(None)
+    }
+
+    /// Whatever else is asked for, of rows that the index has found. The last place that was looked at, if the search ends
+    /// there.
+    async fn try_on(
+        &self,
+        search: &Search<'_>,
+        places: &[u64],
+        found: &mut Found,
+    ) -> Result<Option<u64>, Error> {
+        let mut places = places;
+        let mut width = found.wanted().max(ROWS.0);
+        while !places.is_empty() {
+            let most = usize::try_from(found.left).unwrap_or(usize::MAX);
+            let (now, later) = places.split_at(width.min(most).min(places.len()));
+            let passing: Vec<i64> = reading!(&self.database, pool => {
+                search.passing_of(now).build_query_scalar().persistent(false).fetch_all(pool).await
+            })
+            .map_err(Error::driver(SEARCHING))?;
+            found.left -= now.len() as u64;
+            for place in passing.into_iter().take(found.wanted()) {
+                found.places.push(count(place, SEARCHING)?);
+            }
+            if found.wanted() == 0 {
+                return Ok(found.places.last().copied());
+            }
+            if found.left == 0 {
+                return Ok(now.last().copied());
+            }
+            places = later;
+            width = (width * 4).min(ROWS.1);
+        }
+        Ok(None)
     }
 }

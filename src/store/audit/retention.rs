@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::posting::SEGMENT;
 use super::record::count;
 use super::{Audit, BLOCK, signed};
 use crate::domain::audit::LogName;
@@ -84,6 +85,7 @@ impl Audit {
              (SELECT chain FROM audit_record WHERE log = $1 AND seq = $3 - 1) WHERE log = $1 AND first = $2 \
              AND EXISTS (SELECT 1 FROM audit_record WHERE log = $1 AND seq = $3 - 1)";
         const DROP: &str = "DELETE FROM audit_record WHERE log = $1 AND seq < $2";
+        const FORGET: &str = "DELETE FROM audit_posting WHERE log = $1 AND segment < $2";
         writing!(&self.database, pool => {
             let mut transaction = pool.begin().await.map_err(Error::driver(DROPPING))?;
             let begun = sqlx::query(BEGIN)
@@ -94,12 +96,14 @@ impl Audit {
                 .await
                 .map_err(Error::driver(DROPPING))?;
             if begun.rows_affected() == 1 {
-                sqlx::query(DROP)
-                    .bind(log.as_str())
-                    .bind(signed(until))
-                    .execute(&mut *transaction)
-                    .await
-                    .map_err(Error::driver(DROPPING))?;
+                for (drop, before) in [(DROP, until), (FORGET, until / SEGMENT)] {
+                    sqlx::query(drop)
+                        .bind(log.as_str())
+                        .bind(signed(before))
+                        .execute(&mut *transaction)
+                        .await
+                        .map_err(Error::driver(DROPPING))?;
+                }
             }
             transaction.commit().await.map_err(Error::driver(DROPPING))?;
             Ok(begun.rows_affected() == 1)

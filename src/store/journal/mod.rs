@@ -4,6 +4,7 @@
 //! that commit. While the database is away, records of the controllers are kept in a file and follow later.
 
 mod id;
+mod indexing;
 mod writer;
 
 use std::path::PathBuf;
@@ -111,9 +112,14 @@ impl Journal {
         let spool = options.spool.as_ref().map(|(path, limit)| Spool::open(path, *limit)).transpose()?;
         let (queue, waiting) = mpsc::channel(QUEUE);
         let Options { policy, patience, instance, .. } = options;
-        let writer = Writer::new(store, waiting, spool, policy, patience, metrics.clone());
+        let (completed, to_be_indexed) = mpsc::channel(indexing::QUEUE);
+        let indexing = indexing::run(store.audit(), to_be_indexed, stop.clone());
+        let writer = Writer::new(store, waiting, spool, policy, patience, metrics.clone(), completed);
         let shared = Shared { queue, policy, patience, instance, clock, ids: Ids::default(), metrics };
-        Ok((Self { shared: Arc::new(shared) }, writer.run(stop)))
+        let running = async move {
+            tokio::join!(writer.run(stop), indexing);
+        };
+        Ok((Self { shared: Arc::new(shared) }, running))
     }
 
     /// For a role: `webhook`, `controllers` or `api`. `spools` says whether its records may wait in the spool.

@@ -10,6 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::{Policy, RECORDING, Unrecorded, Written};
+use crate::domain::audit::LogName;
 use crate::store::audit::append::{Entry, append};
 use crate::store::spool::Spool;
 use crate::store::{Error, Metrics, Store};
@@ -20,7 +21,7 @@ const GROUP_BYTES: usize = 4 << 20;
 /// Records that are kept beside the queue.
 const PENDING: usize = 1024;
 
-/// How long a record that may wait in the spool waits for the database.
+/// How long a record that may wait in the spool waits for the database at most, and not longer than half of its patience.
 const UNTIL_SPOOLED: Duration = Duration::from_millis(500);
 /// How often it is looked, while something takes long, at who has waited long enough.
 const TICK: Duration = Duration::from_millis(50);
@@ -105,6 +106,8 @@ pub(super) struct Writer {
     policy: Policy,
     patience: Duration,
     metrics: Metrics,
+    /// Who indexes logs of which a segment has become complete.
+    completed: mpsc::Sender<LogName>,
     trouble: Option<Trouble>,
     width: Width,
     /// When the spool is tried again, one of whose logs cannot be written.
@@ -123,6 +126,7 @@ impl Writer {
         policy: Policy,
         patience: Duration,
         metrics: Metrics,
+        completed: mpsc::Sender<LogName>,
     ) -> Self {
         Self {
             store,
@@ -132,6 +136,7 @@ impl Writer {
             policy,
             patience,
             metrics,
+            completed,
             trouble: None,
             width: Width::All,
             spool_refused: None,
@@ -347,14 +352,15 @@ impl Writer {
                 _ = tick.tick() => self.relieve(group).await,
             }
         };
-        if written.is_ok() {
-            self.metrics.committed(records, begun.elapsed());
-            self.metrics.answers(true);
-            if self.trouble.take().is_some() {
-                tracing::info!("the audit log is written again");
-            }
+        let completed = written?;
+        self.metrics.committed(records, begun.elapsed());
+        self.metrics.answers(true);
+        if self.trouble.take().is_some() {
+            tracing::info!("the audit log is written again");
         }
-        written
+        // If too many wait already, they are found later.
+        completed.into_iter().for_each(|log| drop(self.completed.try_send(log)));
+        Ok(())
     }
 
     /// A group was not written, or nobody knows: it is tried again.
@@ -411,7 +417,8 @@ impl Writer {
     async fn relieve(&mut self, group: &mut [Waiting]) {
         let now = Instant::now();
         // It is known to be away: there is nothing to wait for.
-        let longest = if self.trouble.is_some() { Duration::ZERO } else { UNTIL_SPOOLED };
+        let longest =
+            if self.trouble.is_some() { Duration::ZERO } else { UNTIL_SPOOLED.min(self.patience / 2) };
         if let Some(spool) = &mut self.spool {
             let mut room = spool.room();
             let has_waited = |waiting: &&mut Waiting| {

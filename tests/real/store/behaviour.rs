@@ -1,6 +1,7 @@
 //! What is written is found, by whoever may ask, and can be proved.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use eventcenter::domain::audit::merkle::Hash;
@@ -8,13 +9,14 @@ use eventcenter::domain::audit::{Filter, LogName, Outcome, Record};
 use eventcenter::store::{Audit, Noted, Store, Stored};
 use jiff::Timestamp;
 
-use super::keeper::{Keeper, all, event, log, options, signed, verify};
+use super::keeper::{Keeper, all, event, in_time, log, options, signed, verify};
 use super::on_both;
 use super::place::Place;
 
 on_both! {
     records_are_read_as_they_were_written,
     a_filter_finds_exactly_what_passes_it,
+    the_index_follows_the_log,
     what_was_started_is_open_until_it_is_completed,
     no_question_about_one_log_is_answered_with_another,
     what_follows_is_read_from_the_front,
@@ -117,9 +119,9 @@ fn passes(filter: &Filter, record: &Record) -> bool {
 }
 
 async fn a_filter_finds_exactly_what_passes_it(place: Place) -> Result<()> {
-    let scene = Scene::set(place, 700).await?;
+    let scene = Scene::set(place, 2400).await?;
     let records = scene.all().await?;
-    let (early, late) = (records[600].record.time, records[100].record.time);
+    let (early, late) = (records[1600].record.time, records[500].record.time);
     let some = |text: &str| Some(text.to_owned());
     let none = Filter::default;
     let filters = [
@@ -138,6 +140,7 @@ async fn a_filter_finds_exactly_what_passes_it(place: Place) -> Result<()> {
         Filter { since: Some(early), ..none() },
         Filter { until: Some(late), ..none() },
         Filter { since: Some(early), until: Some(late), actor: some("carol"), ..none() },
+        Filter { until: Some(early), outcome: Some(Outcome::Denied), namespace: some("orders"), ..none() },
         Filter { since: Some(late), until: Some(early), ..none() },
         Filter { text: some("CAROL"), ..none() },
         Filter { text: some("number 12"), ..none() },
@@ -147,16 +150,47 @@ async fn a_filter_finds_exactly_what_passes_it(place: Place) -> Result<()> {
         Filter { text: some("' OR 1=1 --"), ..none() },
         Filter { actor: some("' OR '1'='1"), ..none() },
     ];
-    for filter in &filters {
-        let expected: Vec<_> = records.iter().filter(|stored| passes(filter, &stored.record)).collect();
-        for limit in [7, 500] {
-            let found = all(&scene.audit, &scene.acme, filter, limit).await?;
-            assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{filter:?} by {limit}");
+    // Whether all of it is in the index, some of it, or nothing.
+    for (state, statements) in [
+        (2048, None),
+        (1024, Some("DELETE FROM audit_posting WHERE segment > 0; UPDATE audit_indexed SET segments = 1")),
+        (0, Some("DELETE FROM audit_posting; DELETE FROM audit_indexed")),
+    ] {
+        match statements {
+            Some(statements) => scene.place.sql(statements).await?,
+            None => scene.audit.index(&scene.acme).await?,
+        }
+        assert_eq!(scene.audit.indexed(&scene.acme).await?, state);
+        for filter in &filters {
+            let expected: Vec<_> = records.iter().filter(|stored| passes(filter, &stored.record)).collect();
+            for limit in [41, 1000] {
+                let found = all(&scene.audit, &scene.acme, filter, limit).await?;
+                assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{filter:?} by {limit} with {state}");
+            }
         }
     }
     assert!(
         filters.iter().filter(|filter| records.iter().any(|one| passes(filter, &one.record))).count() > 15
     );
+    scene.store.close().await;
+    Ok(())
+}
+
+/// Also of records that were written before there was an index, or while whoever indexes was away.
+async fn the_index_follows_the_log(place: Place) -> Result<()> {
+    let scene = Scene::set(place, 1100).await?;
+    scene.place.sql("DELETE FROM audit_posting; DELETE FROM audit_indexed").await?;
+    let keeper = Keeper::start(&scene.store, options("a"))?;
+    let follows = async |until: u64| {
+        while scene.audit.indexed(&scene.acme).await? < until {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        anyhow::Ok(())
+    };
+    in_time("what was there is indexed", follows(1024)).await?;
+    keeper.record_many(&scene.acme, 1000).await?;
+    in_time("what has come is indexed", follows(2048)).await?;
+    keeper.end().await?;
     scene.store.close().await;
     Ok(())
 }
@@ -327,8 +361,25 @@ async fn old_records_are_dropped_and_the_rest_verifies(place: Place) -> Result<(
     assert_eq!((verified.first, verified.records, verified.size), (512, 588, 1100));
     let proof = audit.inclusion(acme, 700, 1000).await?;
     assert!(proof.holds(&records[299].hash, &before.range.root().context("it begins at 0")?));
+    audit.index(acme).await?;
+    let named = Filter { name: Some("topic-7".to_owned()), ..Filter::default() };
+    let found = audit.following(acme, &named, 0, u64::MAX, 1000).await?.records;
+    let remaining = records.iter().rev().skip(512).filter(|one| passes(&named, &one.record));
+    assert_eq!(
+        found.iter().take_while(|one| one.record.seq < 1000).collect::<Vec<_>>(),
+        remaining.collect::<Vec<_>>()
+    );
     let dropped = audit.drop_before(acme, 5000).await?;
     assert_eq!(dropped, 1024, "what is not there yet is not dropped");
+    assert_eq!(
+        audit
+            .following(acme, &named, 0, u64::MAX, 1000)
+            .await?
+            .records
+            .first()
+            .map(|one| one.record.seq / 1024),
+        Some(1)
+    );
     verify(audit, acme, &[]).await?.expect("nothing is found");
     scene.store.close().await;
     Ok(())

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use eventcenter::domain::approval::SigningKey;
 use eventcenter::domain::audit::checkpoint::{Checkpoint, TrustedKeys, origin};
-use eventcenter::domain::audit::verify::{Finding, Verified, Verifier, Witnesses};
+use eventcenter::domain::audit::verify::{Finding, SEGMENT, Verified, Verifier, Witnesses};
 use eventcenter::domain::audit::{Action, Actor, Event, Filter, LogName, Outcome, Target, Via};
 use eventcenter::store::{Audit, Journal, Metrics, Noted, Options, Policy, Recorder, Store, Stored, Written};
 use jiff::Timestamp;
@@ -149,13 +149,19 @@ pub(crate) async fn verify(
     let dropped = audit.range(log, 0, head.first).await?;
     let chain = audit.chain_before(log).await?;
     let mut verifier = Verifier::new(log.clone(), dropped, chain, Witnesses { checkpoints });
-    let mut at = head.first;
+    let (mut at, indexed) = (head.first, audit.indexed(log).await? / SEGMENT);
     loop {
         let rows = audit.rows(log, at, 200).await?;
         let Some(last) = rows.last() else { break };
         let after = last.seq + 1;
         for row in &rows {
             if let Err(finding) = verifier.row(row) {
+                return Ok(Err(finding));
+            }
+        }
+        let segments = (at / SEGMENT).min(indexed)..(after / SEGMENT).min(indexed);
+        for (from, kept) in audit.postings(log, segments).await? {
+            if let Err(finding) = verifier.index(from, &kept) {
                 return Ok(Err(finding));
             }
         }

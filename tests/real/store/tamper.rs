@@ -152,6 +152,7 @@ on_both! {
     the_chain_is_rewritten_after_the_last_checkpoint,
     everything_is_rewritten_that_the_database_has,
     a_column_that_is_searched_is_edited,
+    a_line_of_the_index_is_changed,
     a_record_is_deleted_from_the_middle,
     the_tail_is_cut,
     the_tail_is_cut_and_the_head_says_so,
@@ -211,6 +212,39 @@ async fn a_column_that_is_searched_is_edited(place: Place) -> Result<()> {
     let scene = Scene::set(place).await?;
     scene.sql("UPDATE audit_record SET actor = 'mallory' WHERE log = 'acme' AND seq = 300").await?;
     scene.finds(expect!["record 300 (ID) is kept under another actor than it says"]).await
+}
+
+/// Somebody's records are to be found by nobody any more, and none of them is touched.
+async fn a_line_of_the_index_is_changed(place: Place) -> Result<()> {
+    let scene = Scene::set(place).await?;
+    let keeper = Keeper::start(&scene.store, options("a"))?;
+    keeper.record_many(&scene.acme, 1600).await?;
+    keeper.end().await?;
+    scene.audit.index(&scene.acme).await?;
+    let index = "SELECT * FROM audit_posting WHERE log = 'acme'";
+    scene.sql(&format!("CREATE TABLE as_it_was AS {index}")).await?;
+    let second = "log = 'acme' AND segment = 1";
+    for tampering in [
+        format!("DELETE FROM audit_posting WHERE {second} AND value = 'carol'"),
+        format!("UPDATE audit_posting SET value = 'mallory' WHERE {second} AND value = 'carol'"),
+        format!("UPDATE audit_posting SET field = 'name' WHERE {second} AND value = 'carol'"),
+        format!("UPDATE audit_posting SET places = '2' WHERE {second} AND value = 'carol'"),
+        format!("UPDATE audit_posting SET places = '*' WHERE {second} AND value = 'topic-7'"),
+        "INSERT INTO audit_posting VALUES ('acme', 1, 'actor', 'mallory', '3')".to_owned(),
+        format!("DELETE FROM audit_posting WHERE {second}"),
+    ] {
+        scene.sql(&tampering).await?;
+        let found = scene.verify().await?.expect_err(&tampering).to_string();
+        expect!["the index of records 1024 to 2047 was changed: a search may miss some of them"]
+            .assert_eq(&found);
+        let put_back =
+            "DELETE FROM audit_posting WHERE log = 'acme'; INSERT INTO audit_posting SELECT * FROM as_it_was";
+        scene.sql(put_back).await?;
+        let verified = scene.verify().await?.expect("it is as it was");
+        assert_eq!(verified.records, 2200);
+    }
+    scene.store.close().await;
+    Ok(())
 }
 
 async fn a_record_is_deleted_from_the_middle(place: Place) -> Result<()> {

@@ -187,6 +187,10 @@ fn remedy(finding: &Finding) -> &'static str {
             "keep the database, its backups and the checkpoints as they are: they are evidence. Look for the missing \
              records in an older export or a copy of the database, and find out whether an older copy was put back"
         }
+        Finding::Index { .. } => {
+            "the records up to there are as they were written, but searches and exports with a filter may have missed some: \
+             find out who could write into the database, then have the index made anew (see docs/audit.md)"
+        }
         _ => {
             "keep the database, its backups and the checkpoints as they are: they are evidence. Compare the record with an \
              older export or a copy of the database; records before it are as they were written"

@@ -11,7 +11,7 @@ use super::report::{Conclusion, Found};
 use super::witness::Trust;
 use crate::domain::audit::LogName;
 use crate::domain::audit::merkle::{Hash, Node};
-use crate::domain::audit::verify::{Finding, Row, Verified, Verifier};
+use crate::domain::audit::verify::{Finding, Posting, Row, SEGMENT, Verified, Verifier};
 use crate::store::{Audit, Head, Store, StoreUrl};
 
 /// How many rows are read at a time: whole nodes of those that are kept.
@@ -23,10 +23,11 @@ const AHEAD: usize = 4;
 /// How many checkpoints of a log are compared at most, the newest of them.
 const CHECKPOINTS: usize = 10_000;
 
-/// Some rows, with the nodes that end among them.
+/// Some rows, with the nodes that end among them, and the index of the segments that do.
 struct Part {
     rows: Vec<Row>,
     nodes: Vec<(Node, Hash)>,
+    index: Vec<(u64, Vec<Posting>)>,
 }
 
 /// Opens a database that is there: nothing is made.
@@ -89,6 +90,7 @@ pub(super) async fn verify(
 async fn read(audit: &Audit, log: &LogName, head: &Head, parts: mpsc::Sender<Part>) -> anyhow::Result<Head> {
     const READING: &str = "reading the log";
     let (mut from, mut noted) = (head.first, head.clone());
+    let indexed = audit.indexed(log).await.context(READING)? / SEGMENT;
     let mut progress = Progress::start();
     loop {
         let rows = audit.rows(log, from, PAGE).await.context(READING)?;
@@ -101,9 +103,11 @@ async fn read(audit: &Audit, log: &LogName, head: &Head, parts: mpsc::Sender<Par
         };
         let next = last.seq.saturating_add(1);
         let nodes = audit.nodes(log, from, next).await.context(READING)?;
+        let segments = (from / SEGMENT).min(indexed)..(next / SEGMENT).min(indexed);
+        let index = audit.postings(log, segments).await.context(READING)?;
         from = next;
         progress.tell(&format_args!("{log}: {from} of {} records", noted.size));
-        if parts.send(Part { rows, nodes }).await.is_err() {
+        if parts.send(Part { rows, nodes, index }).await.is_err() {
             // Something was found, and nothing can be said of what follows.
             break;
         }
@@ -112,9 +116,10 @@ async fn read(audit: &Audit, log: &LogName, head: &Head, parts: mpsc::Sender<Par
     Ok(noted)
 }
 
-/// Compares what is read. A node is compared as soon as its last record is known.
+/// Compares what is read. A node, or the index of a segment, is compared as soon as its last record is known.
 fn compare(mut verifier: Verifier, mut parts: mpsc::Receiver<Part>) -> Result<Verifier, Box<Found>> {
-    while let Some(Part { rows, mut nodes }) = parts.blocking_recv() {
+    while let Some(Part { rows, mut nodes, index }) = parts.blocking_recv() {
+        let mut index = index.into_iter().peekable();
         let end = |node: &Node| (u128::from(node.index) + 1) << node.level;
         nodes.sort_by_key(|(node, _)| (end(node), node.level));
         let mut nodes = nodes.into_iter().peekable();
@@ -123,6 +128,9 @@ fn compare(mut verifier: Verifier, mut parts: mpsc::Receiver<Part>) -> Result<Ve
                 while let Some((node, hash)) = nodes.next_if(|(node, _)| end(node) <= u128::from(row.seq) + 1)
                 {
                     verifier.node(node, &hash)?;
+                }
+                while let Some((from, kept)) = index.next_if(|(from, _)| from + SEGMENT == row.seq + 1) {
+                    verifier.index(from, &kept)?;
                 }
                 Ok(())
             });

@@ -77,6 +77,13 @@ pub enum Finding {
         /// The one after the last.
         to: u64,
     },
+    /// The index of some records does not follow from them: a search may miss some, or look for them where they are not.
+    Index {
+        /// The first of them.
+        from: u64,
+        /// The one after the last.
+        to: u64,
+    },
     /// The records up to a checkpoint do not have the root that was signed: the log was rewritten somewhere after the one
     /// before it.
     Root {
@@ -130,6 +137,10 @@ impl fmt::Display for Finding {
                     f,
                     "records {from} to {last} were rewritten: the hash over them that is kept is another"
                 )
+            }
+            Self::Index { from, to } => {
+                let last = to.saturating_sub(1);
+                write!(f, "the index of records {from} to {last} was changed: a search may miss some of them")
             }
             Self::Root { from, to, witness } => {
                 let (last, witness) = (to.saturating_sub(1), shown(witness));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{ByLog, Entry};
 use crate::domain::audit::LogName;
 use crate::domain::audit::merkle::{Hash, Node};
+use crate::store::audit::posting::SEGMENT;
 use crate::store::audit::{BLOCK, Head, STEP};
 
 /// Where a log ends, and the times of the records of its last block, which is not complete.
@@ -52,6 +53,13 @@ impl<'a> Layout<'a> {
             layout.tails.push((log, before, tail));
         }
         layout
+    }
+
+    /// The logs of which a segment has become complete.
+    pub(super) fn completed(&self) -> Vec<LogName> {
+        let has_completed = |before: u64, tail: &Tail| before / SEGMENT != tail.head.size / SEGMENT;
+        let tails = self.tails.iter().filter(|(_, before, tail)| has_completed(*before, tail));
+        tails.map(|(log, _, _)| (*log).clone()).collect()
     }
 
     fn place(&mut self, log: &'a LogName, entry: &'a Entry, tail: &mut Tail) {

@@ -26,12 +26,12 @@ const LONGEST: Duration = Duration::from_secs(10);
 type ByLog<'a> = BTreeMap<&'a LogName, Vec<&'a Entry>>;
 
 /// Writes a group; all of it is durable when this returns, or nothing is known of it: then the group is `repeated`, and what
-/// is there already is not written once more.
+/// is there already is not written once more. Says which logs have another complete segment now.
 pub(in crate::store) async fn append(
     database: &Database,
     group: &[&Entry],
     is_repeated: bool,
-) -> Result<(), Error> {
+) -> Result<Vec<LogName>, Error> {
     let mut logs: ByLog<'_> = BTreeMap::new();
     group.iter().for_each(|entry| logs.entry(entry.log()).or_default().push(entry));
     match database {
@@ -50,9 +50,9 @@ pub(in crate::store) async fn append(
             let bytes = group.iter().map(|entry| entry.size() as u64).sum();
             let mut connection = file.writer().acquire().await.map_err(Error::driver(WRITING))?;
             file.shorten(&mut connection).await.map_err(Error::driver(WRITING))?;
-            write_sqlite(&mut connection, logs, is_repeated).await?;
+            let completed = write_sqlite(&mut connection, logs, is_repeated).await?;
             file.written(bytes);
-            Ok(())
+            Ok(completed)
         }
     }
 }
@@ -61,7 +61,7 @@ async fn write_postgres(
     connection: &mut sqlx::PgConnection,
     mut logs: ByLog<'_>,
     is_repeated: bool,
-) -> Result<(), Error> {
+) -> Result<Vec<LogName>, Error> {
     let mut transaction = connection.begin().await.map_err(Error::driver(WRITING))?;
     let tails = postgres::lock(&mut transaction, &logs).await?;
     if is_repeated {
@@ -69,14 +69,15 @@ async fn write_postgres(
     }
     let layout = Layout::of(tails, &logs);
     postgres::insert(&mut transaction, &layout).await?;
-    transaction.commit().await.map_err(Error::driver(WRITING))
+    transaction.commit().await.map_err(Error::driver(WRITING))?;
+    Ok(layout.completed())
 }
 
 async fn write_sqlite(
     connection: &mut sqlx::SqliteConnection,
     mut logs: ByLog<'_>,
     is_repeated: bool,
-) -> Result<(), Error> {
+) -> Result<Vec<LogName>, Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(Error::driver(WRITING))?;
     let tails = sqlite::tails(&mut transaction, &logs).await?;
     if is_repeated {
@@ -84,5 +85,6 @@ async fn write_sqlite(
     }
     let layout = Layout::of(tails, &logs);
     sqlite::insert(&mut transaction, &layout).await?;
-    transaction.commit().await.map_err(Error::driver(WRITING))
+    transaction.commit().await.map_err(Error::driver(WRITING))?;
+    Ok(layout.completed())
 }

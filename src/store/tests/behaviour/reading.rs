@@ -8,6 +8,7 @@ use crate::domain::audit::merkle::Hash;
 pub(crate) async fn filters_find_exactly_what_passes(store: &Store) {
     let log = log("filters");
     varied(store, &log, 1200).await;
+    store.audit().index(&log).await.expect("indexed");
     let records = all(store, &log).await;
     assert_eq!(records.len(), 1200);
     let completed: BTreeSet<Uuid> = records.iter().filter_map(|record| record.completes).collect();
