@@ -1,5 +1,7 @@
 //! Rows of records.
 
+use sqlx::postgres::PgRow;
+use sqlx::{FromRow, Row as _};
 use uuid::Uuid;
 
 use super::{Audit, Stored, signed};
@@ -8,7 +10,6 @@ use crate::domain::audit::verify::{Columns, Kept, Row};
 use crate::domain::audit::{LogName, Record};
 use crate::store::Error;
 use crate::store::database::{Database, reading};
-use crate::store::sqlite::Sqlite;
 
 const READING: &str = "reading records of the audit log";
 
@@ -102,26 +103,67 @@ impl Audit {
     /// # Errors
     /// The database does not answer.
     pub async fn rows(&self, log: &LogName, from: u64, limit: usize) -> Result<Vec<Row>, Error> {
-        match &self.database {
+        let mut rows = Vec::new();
+        let mut part = Part::read(&self.database, log, from, limit).await?;
+        while let Some(next) = part.next {
+            let wanted = limit.saturating_sub(rows.len() + AT_ONCE);
+            let unpacking = tokio::task::spawn_blocking(move || part.content.rows());
+            // The next are read while these are unpacked.
+            let following = Part::read(&self.database, log, next, wanted).await;
+            rows.extend(unpacking.await.map_err(|ended| Error::away(READING, ended))??);
+            part = following?;
+        }
+        Ok(rows)
+    }
+}
+
+/// Rows that are read at once, so that they take little memory.
+const AT_ONCE: usize = 512;
+
+/// Some rows as a database gives them.
+struct Part {
+    /// Where the rows after these begin, if there are these.
+    next: Option<u64>,
+    content: Content,
+}
+
+enum Content {
+    Postgres(Vec<PgRow>),
+    Sqlite(Packed),
+}
+
+impl Part {
+    /// Rows from a place on, so many at most.
+    async fn read(database: &Database, log: &LogName, from: u64, most: usize) -> Result<Self, Error> {
+        let (log, from, most) = (log.as_str(), signed(from), signed(most.min(AT_ONCE) as u64));
+        let (last, content): (Option<i64>, Content) = match database {
             Database::Postgres(pool) => {
-                let query = sqlx::query_as(ROWS).bind(log.as_str()).bind(signed(from));
-                let rows: Vec<WholeRow> =
-                    query.bind(signed(limit as u64)).fetch_all(pool).await.map_err(Error::driver(READING))?;
-                rows.into_iter().map(row).collect()
+                let query = sqlx::query(ROWS).bind(log).bind(from).bind(most);
+                let rows = query.fetch_all(pool).await.map_err(Error::driver(READING))?;
+                let last = rows.last().map(|row| row.try_get(0)).transpose();
+                (last.map_err(Error::driver(READING))?, Content::Postgres(rows))
             }
             Database::Sqlite(file) => {
-                let mut rows = Vec::new();
-                let mut packed = Packed::read(file, log, from, limit).await?;
-                while let Some(next) = packed.next {
-                    let wanted = limit.saturating_sub(rows.len() + PACKED_AT_ONCE);
-                    let unpacking = tokio::task::spawn_blocking(move || packed.rows());
-                    // The next are read while these are unpacked.
-                    let following = Packed::read(file, log, next, wanted).await;
-                    rows.extend(unpacking.await.map_err(|ended| Error::away(READING, ended))??);
-                    packed = following?;
-                }
-                Ok(rows)
+                let query = sqlx::query_as(PACKED).bind(log).bind(from).bind(most);
+                let (last, columns, hashes, bodies): PackedRows =
+                    query.fetch_one(file.readers()).await.map_err(Error::driver(READING))?;
+                let (hashes, bodies) = (hashes.unwrap_or_default(), bodies.unwrap_or_default());
+                (last, Content::Sqlite(Packed { columns, hashes, bodies }))
             }
+        };
+        let last = last.map(|last| count(last, READING)).transpose()?;
+        Ok(Self { next: last.map(|last| last.saturating_add(1)), content })
+    }
+}
+
+impl Content {
+    fn rows(self) -> Result<Vec<Row>, Error> {
+        match self {
+            Self::Postgres(rows) => {
+                let whole = |row: &PgRow| WholeRow::from_row(row).map_err(Error::driver(READING));
+                rows.iter().map(|one| whole(one).and_then(row)).collect()
+            }
+            Self::Sqlite(packed) => packed.rows(),
         }
     }
 }
@@ -138,13 +180,8 @@ const PACKED: &str = "SELECT MAX(seq), CAST(json_group_array(json_array(seq, hex
      (SELECT seq, id, time, actor, action, kind, namespace, name, outcome, completes, hash, chain, body \
      FROM audit_record WHERE log = $1 AND seq >= $2 ORDER BY seq LIMIT $3)";
 
-/// Rows in a value, so that it stays small.
-const PACKED_AT_ONCE: usize = 512;
-
 /// Some rows: their columns as JSON, their hashes, and their texts, each one behind the other.
 struct Packed {
-    /// Where the rows after these begin, if there are these.
-    next: Option<u64>,
     columns: Vec<u8>,
     hashes: Vec<u8>,
     bodies: Vec<u8>,
@@ -170,21 +207,6 @@ type PackedRow = (
 type PackedRows = (Option<i64>, Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>);
 
 impl Packed {
-    /// Rows from a place on, so many at most.
-    async fn read(file: &Sqlite, log: &LogName, from: u64, most: usize) -> Result<Self, Error> {
-        let most = most.min(PACKED_AT_ONCE);
-        let (last, columns, hashes, bodies): PackedRows = sqlx::query_as(PACKED)
-            .bind(log.as_str())
-            .bind(signed(from))
-            .bind(signed(most as u64))
-            .fetch_one(file.readers())
-            .await
-            .map_err(Error::driver(READING))?;
-        let next = last.map(|last| count(last, READING)).transpose()?.map(|last| last.saturating_add(1));
-        let (hashes, bodies) = (hashes.unwrap_or_default(), bodies.unwrap_or_default());
-        Ok(Self { next, columns, hashes, bodies })
-    }
-
     fn rows(&self) -> Result<Vec<Row>, Error> {
         let columns: Vec<PackedRow> = serde_json::from_slice(&self.columns)
             .map_err(|error| damaged(format!("the columns of a record cannot be read: {error}")))?;
