@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use xtask::console::Console;
@@ -162,6 +163,7 @@ fn start_guarded() -> anyhow::Result<Guarded> {
     let kubectl = environment.kubectl();
     declare(&kubectl, &main_cluster(&shared.bootstrap))?;
     wait_for_cluster(&kubectl, MAIN)?;
+    wait_until_asked(&kubectl)?;
     let stage = Stage {
         kubeconfig: environment.kubeconfig().to_owned(),
         kubectl: shared.kubectl.clone(),
@@ -263,4 +265,29 @@ fn declare(kubectl: &Kubectl, object: &Value) -> anyhow::Result<()> {
 fn wait_for_cluster(kubectl: &Kubectl, name: &str) -> anyhow::Result<()> {
     let words = ["wait", "--for=condition=Ready", "--timeout=60s", "kafkacluster", name];
     kubectl.run(&words).map(drop)
+}
+
+/// An API server asks a webhook some moments after it was told of it. Until then it refuses nothing, such as this topic in a
+/// namespace of no tenant; nothing is stored.
+fn wait_until_asked(kubectl: &Kubectl) -> anyhow::Result<()> {
+    const LIMIT: Duration = Duration::from_secs(60);
+    let topic = json!({
+        "apiVersion": "eventcenter.io/v1alpha1",
+        "kind": "EventTopic",
+        "metadata": {"name": "asked", "namespace": "default"},
+        "spec": {"owner": {"team": "nobody"}},
+    });
+    let mut file = tempfile::NamedTempFile::new()?;
+    file.write_all(topic.to_string().as_bytes())?;
+    let begun = Instant::now();
+    loop {
+        let mut command = kubectl.command();
+        command.args(["create", "--dry-run=server", "-f"]).arg(file.path());
+        match process::run(command) {
+            Err(error) if format!("{error:#}").contains("admission webhook") => return Ok(()),
+            answer if begun.elapsed() > LIMIT => anyhow::bail!("the webhook is not asked: {answer:?}"),
+            // A question takes a tenth of a second: there is nothing to wait for besides.
+            _ => {}
+        }
+    }
 }
