@@ -68,8 +68,36 @@ pub struct Seals {
     pub webhook: PublicKeys,
     /// Of what is in force.
     pub controllers: PublicKeys,
-    /// How many words stand among the webhook's that are no keys.
-    pub unreadable: usize,
+    /// How many words stand among the keys of whom that are none.
+    pub unreadable: Vec<(Sealer, usize)>,
+}
+
+impl Seals {
+    fn read(data: &BTreeMap<String, String>) -> Self {
+        let text = |sealer: Sealer| data.get(sealer.name()).map_or("", String::as_str);
+        let unreadable = [Sealer::Webhook, Sealer::Controllers, Sealer::Audit]
+            .map(|sealer| (sealer, PublicKeys::unreadable(text(sealer))))
+            .into_iter()
+            .filter(|(_, count)| *count > 0);
+        Self {
+            webhook: PublicKeys::read(text(Sealer::Webhook)),
+            controllers: PublicKeys::read(text(Sealer::Controllers)),
+            unreadable: unreadable.collect(),
+        }
+    }
+
+    /// What whoever has edited the public halves should know.
+    #[must_use]
+    pub fn complaints(&self) -> Vec<String> {
+        let complaint = |(sealer, count): &(Sealer, usize)| {
+            format!(
+                "{count} of the words in ConfigMap {PUBLIC} under `{}` are no keys (64 hexadecimal digits each); what was signed \
+                 with such a key does not count: correct or remove them",
+                sealer.name()
+            )
+        };
+        self.unreadable.iter().map(complaint).collect()
+    }
 }
 
 impl Cluster {
@@ -130,14 +158,14 @@ impl Cluster {
 
     /// Whose seals are believed, now and as it changes.
     pub fn watch_seals(&self) -> impl Stream<Item = Seals> + Send + use<> {
-        told("ConfigMap", watch_object(self.public_halves(), PUBLIC)).map(|found| {
-            let data = found.and_then(|map| map.data).unwrap_or_default();
-            let text = |sealer: Sealer| data.get(sealer.name()).map_or("", String::as_str);
-            Seals {
-                webhook: PublicKeys::read(text(Sealer::Webhook)),
-                controllers: PublicKeys::read(text(Sealer::Controllers)),
-                unreadable: PublicKeys::unreadable(text(Sealer::Webhook)),
-            }
+        let mut complained = Vec::new();
+        told("ConfigMap", watch_object(self.public_halves(), PUBLIC)).map(move |found| {
+            let seals = Seals::read(&found.and_then(|map| map.data).unwrap_or_default());
+            let complaints = seals.complaints();
+            let new = complaints.iter().filter(|complaint| !complained.contains(*complaint));
+            new.for_each(|complaint| tracing::warn!("{complaint}"));
+            complained = complaints;
+            seals
         })
     }
 
@@ -155,6 +183,36 @@ fn joined(known: &str, public: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_that_are_no_keys_are_told() {
+        let key = SigningKey::of_seed(&"1".repeat(64)).expect("a key").public();
+        for (data, expected) in [
+            (vec![("webhook", key.clone()), ("audit", key.clone())], vec![]),
+            (
+                vec![("webhook", format!("{key} {key}{key}"))],
+                vec!["1 of the words in ConfigMap eventcenter-seals under `webhook`"],
+            ),
+            (
+                vec![
+                    ("controllers", format!("{key}{key}\nnonsense")),
+                    ("audit", "x".to_owned()),
+                    ("other", "x".to_owned()),
+                ],
+                vec![
+                    "2 of the words in ConfigMap eventcenter-seals under `controllers`",
+                    "1 of the words in ConfigMap eventcenter-seals under `audit`",
+                ],
+            ),
+        ] {
+            let data = data.into_iter().map(|(whose, text)| (whose.to_owned(), text)).collect();
+            let complaints = Seals::read(&data).complaints();
+            assert_eq!(complaints.len(), expected.len(), "{complaints:?}");
+            let begins =
+                complaints.iter().zip(&expected).all(|(complaint, expected)| complaint.starts_with(expected));
+            assert!(begins, "{complaints:?}");
+        }
+    }
 
     #[test]
     fn a_key_that_is_added_leaves_those_before_it_as_they_were() {
