@@ -73,18 +73,31 @@ async fn write_postgres(
     Ok(layout.completed())
 }
 
+/// Each question wakes the thread of the connection, which for a record alone takes longer than everything else. So the transaction
+/// begins with the first one and ends with the last.
 async fn write_sqlite(
+    connection: &mut sqlx::SqliteConnection,
+    logs: ByLog<'_>,
+    is_repeated: bool,
+) -> Result<Vec<LogName>, Error> {
+    let written = transact_sqlite(connection, logs, is_repeated).await;
+    if written.is_err() {
+        // It has not begun, or it has to end. If that fails as well, the next one cannot begin, and ends it.
+        sqlite::roll_back(connection).await;
+    }
+    written
+}
+
+async fn transact_sqlite(
     connection: &mut sqlx::SqliteConnection,
     mut logs: ByLog<'_>,
     is_repeated: bool,
 ) -> Result<Vec<LogName>, Error> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(Error::driver(WRITING))?;
-    let tails = sqlite::tails(&mut transaction, &logs).await?;
+    let tails = sqlite::begin(connection, &logs).await?;
     if is_repeated {
-        sqlite::leave_out_known(&mut transaction, &mut logs).await?;
+        sqlite::leave_out_known(connection, &mut logs).await?;
     }
     let layout = Layout::of(tails, &logs);
-    sqlite::insert(&mut transaction, &layout).await?;
-    transaction.commit().await.map_err(Error::driver(WRITING))?;
+    sqlite::insert_and_commit(connection, &layout).await?;
     Ok(layout.completed())
 }
