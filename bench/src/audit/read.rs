@@ -5,19 +5,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use eventcenter::domain::audit::export::{End, Header, Line, VERSION};
-use eventcenter::domain::audit::merkle::{Hash, Node};
-use eventcenter::domain::audit::verify::{Posting, Row, SEGMENT, Verifier, Witnesses};
+use eventcenter::domain::audit::verify::Witnesses;
 use eventcenter::domain::audit::{Filter, Outcome};
 use eventcenter::store::{Audit, Store};
 use jiff::Timestamp;
 use serde_json::value::RawValue;
-use tokio::sync::mpsc;
 
 use super::event::{self, scatter};
 use crate::protocol::{Case, Latency, Report};
-
-/// How many rows are read at a time.
-const ROWS: usize = 4096;
 
 /// How many records are on a page of a search, as people are shown them.
 const PAGE: usize = 50;
@@ -25,55 +20,15 @@ const PAGE: usize = 50;
 /// How many records an export reads at a time.
 const EXPORTED: usize = 1000;
 
-/// Some rows, the nodes that end among them, and the index of them.
-type Batch = (Vec<Row>, Vec<(Node, Hash)>, Vec<(u64, Vec<Posting>)>);
-
 pub(crate) async fn verify(store: &Store) -> Result<Report> {
     let (audit, log) = (store.audit(), event::log(0)?);
     let head = audit.head(&log).await?;
-    let dropped = audit.range(&log, 0, head.first).await?;
-    let chain = audit.chain_before(&log).await?;
-    let witnesses = Witnesses { checkpoints: Vec::new() };
-    let mut verifier = Verifier::new(log.clone(), dropped, chain, witnesses);
     let begun = crate::ready().await?;
-
-    // One reads while the other computes.
-    let (sender, mut batches) = mpsc::channel::<Batch>(4);
-    let indexed = audit.indexed(&log).await? / SEGMENT;
-    let reading = tokio::spawn(async move {
-        let mut at = head.first;
-        loop {
-            let rows = audit.rows(&log, at, ROWS).await?;
-            let Some(last) = rows.last() else { return anyhow::Ok(()) };
-            let after = last.seq + 1;
-            let nodes = audit.nodes(&log, at, after).await?;
-            let segments = (at / SEGMENT).min(indexed)..(after / SEGMENT).min(indexed);
-            let index = audit.postings(&log, segments).await?;
-            at = after;
-            if sender.send((rows, nodes, index)).await.is_err() {
-                return Ok(());
-            }
-        }
-    });
-    let computing = tokio::task::spawn_blocking(move || {
-        while let Some((rows, nodes, index)) = batches.blocking_recv() {
-            let mut index = index.into_iter().peekable();
-            for row in &rows {
-                verifier.row(row)?;
-                while let Some((from, kept)) = index.next_if(|(from, _)| from + SEGMENT == row.seq + 1) {
-                    verifier.index(from, &kept)?;
-                }
-            }
-            nodes.iter().try_for_each(|(node, hash)| verifier.node(*node, hash))?;
-        }
-        verifier.end(Some(head.size))
-    });
-    let verified = match computing.await? {
+    let verified = match audit.verify(&log, &Witnesses::default(), |_, _| {}).await? {
         Ok(verified) => verified,
-        Err(finding) => bail!("the log is not as it was written: {finding}"),
+        Err(found) => bail!("the log is not as it was written: {}", found.finding),
     };
     let wall = begun.elapsed();
-    reading.await??;
     ensure!(Some(verified.root) == head.range.root(), "the root is another one");
     report(wall, verified.records, head.size)
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::checkpoint::{Checkpoint, TrustedKeys, origin};
 use super::merkle::{Hash, Node, Range};
 use super::record::{Action, Actor, Draft, Event, LogName, Outcome, Record, Target, Via};
-use super::verify::{Columns, Finding, Kept, Row, Verified, Verifier, Witnesses};
+use super::verify::{Columns, Finding, Kept, Part, Row, Verified, Verifier, Witnesses};
 use crate::domain::approval::SigningKey;
 
 /// How many records the logs of the tests have.
@@ -176,22 +176,34 @@ impl Log {
         self.rows.drain(..at);
     }
 
-    /// Verifies it as it is kept: rows in batches, and after each the nodes whose records have been read.
-    pub(super) fn verify(&self, witnesses: &[(Checkpoint, &str)]) -> Result<Verified, Finding> {
+    fn verifier(&self, witnesses: &[(Checkpoint, &str)]) -> Verifier {
         let named = |(checkpoint, name): &(Checkpoint, &str)| (checkpoint.clone(), (*name).to_owned());
         let witnesses = Witnesses { checkpoints: witnesses.iter().map(named).collect() };
-        let mut verifier = Verifier::new(log_name(), self.dropped.clone(), self.chain, witnesses);
+        Verifier::new(log_name(), self.dropped.clone(), self.chain, witnesses)
+    }
+
+    /// Verifies the rows alone.
+    pub(super) fn verify_rows(&self) -> Result<Verified, Finding> {
+        let mut verifier = self.verifier(&[]);
+        self.rows.iter().try_for_each(|row| verifier.row(row))?;
+        verifier.end(None)
+    }
+
+    /// Verifies it as it is kept: rows in parts, and with each the nodes that end there.
+    pub(super) fn verify(&self, witnesses: &[(Checkpoint, &str)]) -> Result<Verified, Finding> {
+        let mut verifier = self.verifier(witnesses);
         let mut nodes: Vec<_> =
             self.nodes.iter().map(|(node, hash)| ((node.index + 1) << node.level, *node, *hash)).collect();
         nodes.sort_unstable();
-        let mut nodes = nodes.into_iter().peekable();
         for rows in self.rows.chunks(300) {
-            rows.iter().try_for_each(|row| verifier.row(row))?;
-            while let Some((_, node, hash)) = nodes.next_if(|(end, _, _)| *end <= verifier.next()) {
-                verifier.node(node, &hash)?;
-            }
+            let next = rows.last().map_or(0, |row| row.seq + 1);
+            let rest = nodes.split_off(nodes.partition_point(|(end, ..)| *end <= next));
+            let ended = std::mem::replace(&mut nodes, rest).into_iter();
+            let nodes = ended.map(|(_, node, hash)| (node, hash)).collect();
+            let part = Part { rows: rows.to_vec(), nodes, ..Part::default() };
+            verifier.part(part).map_err(|found| found.finding)?;
         }
-        nodes.try_for_each(|(_, node, hash)| verifier.node(node, &hash))?;
+        nodes.iter().try_for_each(|(_, node, hash)| verifier.node(*node, hash))?;
         verifier.end(Some(self.noted))
     }
 }

@@ -6,6 +6,7 @@
 
 mod finding;
 mod index;
+mod part;
 mod place;
 mod said;
 
@@ -16,6 +17,7 @@ pub use finding::Finding;
 pub(super) use finding::shown;
 use index::Index;
 pub use index::Posting;
+pub use part::{Found, Part};
 use place::{Pending, Step};
 use said::Said;
 
@@ -130,8 +132,9 @@ const MOST_NODES: usize = 64 * 1024;
 /// Records of which an index is made at once.
 pub const SEGMENT: u64 = 1024;
 
-/// Nodes below this level are not kept by anybody: they follow from few records.
-const LOWEST: u8 = 8;
+/// Only nodes of every eighth level are kept, and no leaves: one for 256 records, one for 65,536 and so on. Those between follow
+/// from them, those below from few records.
+pub const STEP: u8 = 8;
 
 impl Verified {
     /// Compares with the hashes that are noted of the whole log, if they are of as many records: who rewrites the end of a
@@ -273,7 +276,7 @@ impl Verifier {
             return Err(Finding::Mislabelled { seq: place, id: said.id.into_owned(), column });
         }
         if let Some(kept) = &row.kept {
-            if place.is_multiple_of(SEGMENT) {
+            if self.records == 0 || place.is_multiple_of(SEGMENT) {
                 self.index.1 = std::mem::replace(&mut self.index.0, Index::begin(place));
             }
             self.index.0.see(&kept.columns);
@@ -282,7 +285,7 @@ impl Verifier {
         self.before.id.push_str(&said.id);
         let nodes = &mut self.nodes;
         self.range.push(leaf, |node, hash| {
-            if node.level >= LOWEST {
+            if node.level >= STEP {
                 nodes.insert(node, hash);
             }
         });
@@ -385,15 +388,14 @@ impl Verifier {
         self.once(|verifier| verifier.compare_node(node, hash))
     }
 
-    /// What is kept as the index of a segment that has been read, the last or the one before. One whose first records were
-    /// dropped is not compared.
+    /// What is kept as the index of a segment, the last that has been read or the one before.
     ///
     /// # Errors
     /// It does not follow from the records.
     pub fn index(&mut self, from: u64, kept: &[Posting]) -> Result<(), Finding> {
         self.once(|verifier| {
             let (now, before) = &verifier.index;
-            let segment = [now, before].into_iter().find(|index| index.extent() == (from, SEGMENT));
+            let segment = [now, before].into_iter().find(|index| index.is_of(from));
             segment.map_or(Ok(()), |index| index.compare(kept))
         })
     }

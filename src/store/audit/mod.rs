@@ -8,17 +8,17 @@ mod posting;
 mod proof;
 mod record;
 mod retention;
+mod rows;
 mod search;
+mod verify;
 
 use jiff::Timestamp;
 
 use super::database::Database;
 use crate::domain::audit::Record;
 use crate::domain::audit::merkle::{Hash, Range};
+use crate::domain::audit::verify::STEP;
 
-/// Only nodes of every eighth level are kept: one row for 256 records, one for 65,536 and so on. Those between follow from
-/// them, those below from the records.
-const STEP: u8 = 8;
 /// Records below a node of the lowest level that is kept.
 const BLOCK: u64 = 1 << STEP;
 

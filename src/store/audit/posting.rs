@@ -157,23 +157,28 @@ impl Audit {
         Ok(true)
     }
 
-    /// The place up to which a log is in the index. What follows is looked through.
+    /// The place up to which a log is in the index. What follows is looked through: the end of the log always is, because only
+    /// what is complete is compared with the index when a log is verified.
     ///
     /// # Errors
     /// The database does not answer.
     pub async fn indexed(&self, log: &LogName) -> Result<u64, Error> {
-        const QUERY: &str = "SELECT segments FROM audit_indexed WHERE log = $1";
-        let segments: Option<i64> = reading!(&self.database, pool => {
-            sqlx::query_scalar(QUERY).bind(log.as_str()).fetch_optional(pool).await
+        const QUERY: &str = "SELECT indexed.segments, head.size FROM audit_indexed AS indexed \
+             JOIN audit_head AS head ON head.log = indexed.log WHERE indexed.log = $1";
+        let row: Option<(i64, i64)> = reading!(&self.database, pool => {
+            sqlx::query_as(QUERY).bind(log.as_str()).fetch_optional(pool).await
         })
         .map_err(Error::driver(LOOKING_UP))?;
-        Ok(count(segments.unwrap_or(0), LOOKING_UP)? * SEGMENT)
+        let (segments, size) = row.unwrap_or_default();
+        let complete = count(size, LOOKING_UP)? / SEGMENT;
+        Ok(count(segments, LOOKING_UP)?.min(complete) * SEGMENT)
     }
 
-    /// The index of some segments, each with the place where it begins, as it is kept.
+    /// The index of some segments, each with the place where it begins, as it is kept. A list that cannot be read is one
+    /// without places, which no value has.
     ///
     /// # Errors
-    /// The database does not answer, or the index cannot be read.
+    /// The database does not answer.
     pub async fn postings(
         &self,
         log: &LogName,
@@ -201,7 +206,7 @@ impl Audit {
         let mut found: BTreeMap<u64, Vec<Posting>> =
             segments.map(|segment| (segment * SEGMENT, Vec::new())).collect();
         for (segment, field, value, places) in rows {
-            let places = listed(&places).map_err(|error| damaged(format!("{places:?}: {error}")))?;
+            let places = listed(&places).unwrap_or_else(|_| Some(Vec::new()));
             found.entry(segment * SEGMENT).or_default().push(Posting { field, value, places });
         }
         Ok(found.into_iter().collect())

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use eventcenter::domain::approval::SigningKey;
 use eventcenter::domain::audit::checkpoint::{Checkpoint, TrustedKeys, origin};
-use eventcenter::domain::audit::verify::{Finding, SEGMENT, Verified, Verifier, Witnesses};
+use eventcenter::domain::audit::verify::{Finding, Verified, Witnesses};
 use eventcenter::domain::audit::{Action, Actor, Event, Filter, LogName, Outcome, Target, Via};
 use eventcenter::store::{Audit, Journal, Metrics, Noted, Options, Policy, Recorder, Store, Stored, Written};
 use jiff::Timestamp;
@@ -145,34 +145,8 @@ pub(crate) async fn verify(
             Err(why) => return Ok(Err(Finding::Forged { witness, why: why.to_string() })),
         }
     }
-    let head = audit.head(log).await?;
-    let dropped = audit.range(log, 0, head.first).await?;
-    let chain = audit.chain_before(log).await?;
-    let mut verifier = Verifier::new(log.clone(), dropped, chain, Witnesses { checkpoints });
-    let (mut at, indexed) = (head.first, audit.indexed(log).await? / SEGMENT);
-    loop {
-        let rows = audit.rows(log, at, 200).await?;
-        let Some(last) = rows.last() else { break };
-        let after = last.seq + 1;
-        for row in &rows {
-            if let Err(finding) = verifier.row(row) {
-                return Ok(Err(finding));
-            }
-        }
-        let segments = (at / SEGMENT).min(indexed)..(after / SEGMENT).min(indexed);
-        for (from, kept) in audit.postings(log, segments).await? {
-            if let Err(finding) = verifier.index(from, &kept) {
-                return Ok(Err(finding));
-            }
-        }
-        for (node, hash) in audit.nodes(log, at, after).await? {
-            if let Err(finding) = verifier.node(node, &hash) {
-                return Ok(Err(finding));
-            }
-        }
-        at = after;
-    }
-    Ok(verifier.end(Some(head.size)).and_then(|verified| verified.noted(&head.range)))
+    let verdict = audit.verify(log, &Witnesses { checkpoints }, |_, _| {}).await?;
+    Ok(verdict.map_err(|found| found.finding))
 }
 
 /// Waits, but not for ever.

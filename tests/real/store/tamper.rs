@@ -8,7 +8,7 @@ use eventcenter::domain::approval::SigningKey;
 use eventcenter::domain::audit::checkpoint::{Checkpoint, origin};
 use eventcenter::domain::audit::merkle::{Hash, Node, Range};
 use eventcenter::domain::audit::verify::Row;
-use eventcenter::domain::audit::{LogName, Record};
+use eventcenter::domain::audit::{Filter, LogName, Record};
 use eventcenter::store::{Audit, Noted, Store};
 use expect_test::{Expect, expect};
 use regex::Regex;
@@ -75,7 +75,7 @@ impl Scene {
     }
 
     async fn rows(&self, from: u64) -> Result<Vec<Row>> {
-        Ok(self.audit.rows(&self.acme, from, ALL).await?)
+        Ok(self.audit.rows(&self.acme, from, 2 * ALL).await?)
     }
 
     /// The body of a record after somebody else has done it.
@@ -153,14 +153,17 @@ on_both! {
     everything_is_rewritten_that_the_database_has,
     a_column_that_is_searched_is_edited,
     a_line_of_the_index_is_changed,
+    the_index_is_said_to_have_more_than_it_has,
     a_record_is_deleted_from_the_middle,
     the_tail_is_cut,
     the_tail_is_cut_and_the_head_says_so,
+    the_tail_is_cut_and_hashes_over_it_are_left,
     two_are_swapped,
     one_is_inserted_in_the_middle,
     one_is_added_beside_the_journal,
     one_is_put_into_another_log,
     a_node_is_edited,
+    a_node_is_deleted,
     the_whole_database_is_put_back,
     a_checkpoint_is_signed_by_somebody_else,
     a_checkpoint_is_edited,
@@ -230,6 +233,7 @@ async fn a_line_of_the_index_is_changed(place: Place) -> Result<()> {
         format!("UPDATE audit_posting SET field = 'name' WHERE {second} AND value = 'carol'"),
         format!("UPDATE audit_posting SET places = '2' WHERE {second} AND value = 'carol'"),
         format!("UPDATE audit_posting SET places = '*' WHERE {second} AND value = 'topic-7'"),
+        format!("UPDATE audit_posting SET places = 'x' WHERE {second} AND value = 'topic-7'"),
         "INSERT INTO audit_posting VALUES ('acme', 1, 'actor', 'mallory', '3')".to_owned(),
         format!("DELETE FROM audit_posting WHERE {second}"),
     ] {
@@ -245,6 +249,21 @@ async fn a_line_of_the_index_is_changed(place: Place) -> Result<()> {
     }
     scene.store.close().await;
     Ok(())
+}
+
+/// The end of the log is not in the index, and nobody can say that it is.
+async fn the_index_is_said_to_have_more_than_it_has(place: Place) -> Result<()> {
+    let scene = Scene::set(place).await?;
+    let named = Filter { name: Some("topic-7".to_owned()), ..Filter::default() };
+    let before = scene.audit.page(&scene.acme, &named, None, 1000).await?;
+    assert_eq!(before.records.len(), 30);
+    scene.sql("DELETE FROM audit_indexed; INSERT INTO audit_indexed VALUES ('acme', 9)").await?;
+    assert_eq!(scene.audit.page(&scene.acme, &named, None, 1000).await?, before);
+    // Whatever is complete is compared.
+    let keeper = Keeper::start(&scene.store, options("a"))?;
+    keeper.record_many(&scene.acme, 1600).await?;
+    keeper.end().await?;
+    scene.finds(expect!["the index of records 0 to 1023 was changed: a search may miss some of them"]).await
 }
 
 async fn a_record_is_deleted_from_the_middle(place: Place) -> Result<()> {
@@ -263,19 +282,37 @@ async fn the_tail_is_cut(place: Place) -> Result<()> {
         .await
 }
 
-async fn the_tail_is_cut_and_the_head_says_so(place: Place) -> Result<()> {
-    let scene = Scene::set(place).await?;
+/// Cuts the end off, and makes what is noted of the log fit to what is left.
+async fn cut_and_noted(scene: &Scene, size: usize) -> Result<()> {
     let rows = scene.rows(0).await?;
-    let kept: Vec<_> = rows.iter().take(450).filter_map(|row| row.kept.as_ref()).collect();
+    let kept: Vec<_> = rows.iter().take(size).filter_map(|row| row.kept.as_ref()).collect();
     let leaves: Vec<_> = kept.iter().map(|kept| kept.hash).collect();
-    let chain = scene.bytes(&kept[449].chain);
+    let chain = scene.bytes(&kept[size - 1].chain);
     let statements = format!(
-        "DELETE FROM audit_record WHERE log = 'acme' AND seq >= 450;
-         DELETE FROM audit_node WHERE log = 'acme' AND level = 8 AND idx >= 1;
-         DELETE FROM audit_checkpoint WHERE log = 'acme';
+        "DELETE FROM audit_record WHERE log = 'acme' AND seq >= {size};
+         DELETE FROM audit_checkpoint WHERE log = 'acme' AND size > {size};
          UPDATE audit_head SET chain = {chain} WHERE log = 'acme'"
     );
-    scene.sql(&(statements + &scene.retold(&leaves))).await?;
+    scene.sql(&(statements + &scene.retold(&leaves))).await
+}
+
+async fn the_tail_is_cut_and_hashes_over_it_are_left(place: Place) -> Result<()> {
+    let scene = Scene::set(place).await?;
+    let keeper = Keeper::start(&scene.store, options("a"))?;
+    keeper.record_many(&scene.acme, 600).await?;
+    keeper.end().await?;
+    cut_and_noted(&scene, 700).await?;
+    scene
+        .finds(expect![
+            "the end was cut off: there are 700 records, and there were 768 by a hash that is kept over them"
+        ])
+        .await
+}
+
+async fn the_tail_is_cut_and_the_head_says_so(place: Place) -> Result<()> {
+    let scene = Scene::set(place).await?;
+    cut_and_noted(&scene, 450).await?;
+    scene.sql("DELETE FROM audit_node WHERE log = 'acme' AND level = 8 AND idx >= 1").await?;
     scene
         .finds(expect![
             "the end was cut off: there are 450 records, and there were 500 by published checkpoint 500"
@@ -356,6 +393,12 @@ async fn a_node_is_edited(place: Place) -> Result<()> {
     scene
         .finds(expect!["records 256 to 511 were rewritten: the hash over them that is kept is another"])
         .await
+}
+
+async fn a_node_is_deleted(place: Place) -> Result<()> {
+    let scene = Scene::set(place).await?;
+    scene.sql("DELETE FROM audit_node WHERE log = 'acme' AND level = 8 AND idx = 1").await?;
+    scene.finds(expect!["the hash over records 256 to 511 is missing: none of them can be proved"]).await
 }
 
 async fn the_whole_database_is_put_back(place: Place) -> Result<()> {

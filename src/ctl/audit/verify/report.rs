@@ -191,6 +191,10 @@ fn remedy(finding: &Finding) -> &'static str {
             "the records up to there are as they were written, but searches and exports with a filter may have missed some: \
              find out who could write into the database, then have the index made anew (see docs/audit.md)"
         }
+        Finding::Unkept { .. } => {
+            "the records up to there are as they were written: find out who could write into the database, and take the rows of \
+             audit_node that are missing from a backup or a copy"
+        }
         _ => {
             "keep the database, its backups and the checkpoints as they are: they are evidence. Compare the record with an \
              older export or a copy of the database; records before it are as they were written"

@@ -77,6 +77,13 @@ pub enum Finding {
         /// The one after the last.
         to: u64,
     },
+    /// A node is not kept that follows from the records: none of those below it can be proved to be in the log.
+    Unkept {
+        /// The first record below it.
+        from: u64,
+        /// The one after the last.
+        to: u64,
+    },
     /// The index of some records does not follow from them: a search may miss some, or look for them where they are not.
     Index {
         /// The first of them.
@@ -137,6 +144,10 @@ impl fmt::Display for Finding {
                     f,
                     "records {from} to {last} were rewritten: the hash over them that is kept is another"
                 )
+            }
+            Self::Unkept { from, to } => {
+                let last = to.saturating_sub(1);
+                write!(f, "the hash over records {from} to {last} is missing: none of them can be proved")
             }
             Self::Index { from, to } => {
                 let last = to.saturating_sub(1);

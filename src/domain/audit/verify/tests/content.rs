@@ -156,6 +156,33 @@ fn a_node_was_edited() {
 }
 
 #[test]
+fn a_node_was_deleted() {
+    check(
+        &[
+            ("one of them", &|log| log.nodes.retain(|(node, _)| *node != Node { level: 8, index: 2 })),
+            ("the last", &|log| log.nodes.truncate(log.nodes.len() - 1)),
+            // What stands in the wrong place is more than that.
+            ("and records swapped", &|log| {
+                log.nodes.retain(|(node, _)| *node != Node { level: 8, index: 2 });
+                log.rows.swap(700, 900);
+                (log.rows[700].seq, log.rows[900].seq) = (700, 900);
+            }),
+        ],
+        expect![[r#"
+            one of them
+                rows: verified: 2000 records of 0..2000, signed up to 0 by 0 checkpoints
+                kept, signed: the hash over records 512 to 767 is missing: none of them can be proved
+                export: verified: 2000 records of 0..2000, signed up to 1900 by 2 checkpoints
+            the last
+                rows: verified: 2000 records of 0..2000, signed up to 0 by 0 checkpoints
+                kept, signed: the hash over records 1536 to 1791 is missing: none of them can be proved
+                export: verified: 2000 records of 0..2000, signed up to 1900 by 2 checkpoints
+            and records swapped: records 700 and 900 stand in each other's place
+        "#]],
+    );
+}
+
+#[test]
 fn what_records_are_searched_by_was_edited() {
     type Edit = fn(&mut Columns);
     let edits: [(&str, Edit); 13] = [

@@ -64,8 +64,8 @@ fn what_is_left_of_dropped_records_was_edited() {
         expect![[r#"
             before 768
                 rows: verified: 1232 records of 768..2000, signed up to 0 by 0 checkpoints
-                kept: records 512 to 767 were rewritten: the hash over them that is kept is another
-                signed, export: something in records 0 to 999 was rewritten: their root is not that of checkpoint 1000
+                kept, signed: records 512 to 767 were rewritten: the hash over them that is kept is another
+                export: something in records 0 to 999 was rewritten: their root is not that of checkpoint 1000
             before a checkpoint
                 rows: verified: 1000 records of 1000..2000, signed up to 0 by 0 checkpoints
                 kept: records 512 to 767 were rewritten: the hash over them that is kept is another
