@@ -16,7 +16,7 @@ const VERIFYING: &str = "verifying the audit log";
 const ROWS: u64 = 2 * SEGMENT;
 
 /// How many parts are asked for at once: a database works on the next while the one before is on its way.
-const AT_ONCE: usize = 2;
+const AT_ONCE: usize = 3;
 
 /// How many parts may wait to be compared, so that the memory is bounded.
 const AHEAD: usize = 4;
