@@ -5,6 +5,10 @@
 //! Times become places first: the nodes of the lowest level that is kept tell of which times the records below are. So many
 //! rows are looked at and no more, and the page says how far it has come.
 
+use std::ops::Range;
+
+use futures::{StreamExt, TryStreamExt, stream};
+
 use super::posting::{self, SEGMENT, Term};
 use super::record::{StoredRow, count, stored};
 use super::search::{Order, Search};
@@ -19,6 +23,9 @@ const SEARCHING: &str = "searching the audit log";
 const SEGMENTS: (u64, u64) = (16, 4096);
 /// Segments that a page looks up: 16 million records.
 const MOST_SEGMENTS: u64 = 16 << 10;
+/// How many of them are looked up by one question, and how many questions are asked at once: a server answers each of them
+/// with one of its processors.
+const SLICE: (u64, usize) = (512, 2);
 /// Rows that the index has found and that are tried at once: at first and at most.
 const ROWS: (usize, usize) = (64, 2000);
 
@@ -211,7 +218,7 @@ impl Audit {
                 Order::NewestFirst => segments.end - width.min(length)..segments.end,
                 Order::OldestFirst => segments.start..segments.start + width.min(length),
             };
-            let mut places = self.places(search.log, terms, part.clone()).await?;
+            let mut places = self.places_of_slices(search.log, terms, part.clone()).await?;
             places.retain(|place| (search.from..search.until).contains(place));
             if search.order == Order::NewestFirst {
                 places.reverse();
@@ -236,6 +243,19 @@ impl Audit {
             width = (width * 4).min(SEGMENTS.1);
         }
         Ok(None)
+    }
+
+    /// What the index says of some segments, in order.
+    async fn places_of_slices(
+        &self,
+        log: &LogName,
+        terms: &[Term<'_>],
+        segments: Range<u64>,
+    ) -> Result<Vec<u64>, Error> {
+        let (width, at_once) = SLICE;
+        let starts = (segments.start..segments.end).step_by(usize::try_from(width).unwrap_or(usize::MAX));
+        let slices = starts.map(|start| self.places(log, terms, start..segments.end.min(start + width)));
+        stream::iter(slices).buffered(at_once).try_concat().await
     }
 
     /// Whatever else is asked for, of rows that the index has found. The last place that was looked at, if the search ends
