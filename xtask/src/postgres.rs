@@ -171,6 +171,26 @@ impl Postgres {
         Ok(self.url(name))
     }
 
+    /// From now on it is reached by TLS only, with this certificate and key (PEM). Starts it again.
+    pub fn encrypt(&mut self, certificate: &str, key: &str) -> Result<()> {
+        self.stop()?;
+        let data = self.data();
+        for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+            let file = data.join(name);
+            fs::write(&file, text)?;
+            // It refuses a key that others may read.
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
+            if let Some(User { uid, gid }) = self.user {
+                chown(&file, Some(uid), Some(gid))?;
+            }
+        }
+        let configuration = data.join("postgresql.conf");
+        let text = fs::read_to_string(&configuration)?;
+        fs::write(configuration, text + "ssl = 'on'\n")?;
+        fs::write(data.join("pg_hba.conf"), "hostssl all all 127.0.0.1/32 scram-sha-256\n")?;
+        self.start_again()
+    }
+
     /// Where [`USER`] finds a database.
     pub fn url(&self, database: &str) -> String {
         let (name, password) = USER;

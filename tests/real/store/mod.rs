@@ -5,7 +5,8 @@
 //! - [`behaviour`]: what is written is found, by whoever may ask, and can be proved.
 //! - [`tamper`]: what somebody did to a database is found and named.
 //! - [`crash`]: databases and writers are killed at random moments, and nothing that was acknowledged is missing.
-//! - [`replica`]: several write one log at once. [`away`]: the database does not answer for a while.
+//! - [`replica`]: several write one log at once. [`away`]: the database does not answer for a while. [`tls`]: it is reached by
+//!   TLS.
 
 mod away;
 mod behaviour;
@@ -14,6 +15,7 @@ mod keeper;
 mod place;
 mod replica;
 mod tamper;
+mod tls;
 
 /// Runs each of these functions on both databases.
 macro_rules! on_both {

@@ -1,0 +1,75 @@
+//! PostgreSQL is reached by TLS.
+
+use std::sync::{Arc, Mutex};
+
+use anyhow::Result;
+use eventcenter::store::{Store, StoreUrl};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use sqlx::{ConnectOptions, Row};
+use tempfile::TempDir;
+use tokio::task::block_in_place;
+use xtask::environment::temporary_folder;
+use xtask::postgres::{Postgres, USER};
+
+use super::keeper::{Keeper, event, log, options, verify};
+use super::place::{Place, lock};
+
+/// An authority, as the file that clients are given.
+fn authority(folder: &TempDir, name: &str) -> Result<(CertifiedIssuer<'static, KeyPair>, String)> {
+    let mut parameters = CertificateParams::new(Vec::new())?;
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(parameters, KeyPair::generate()?)?;
+    let file = folder.path().join(name);
+    std::fs::write(&file, authority.pem())?;
+    Ok((authority, file.display().to_string()))
+}
+
+/// What comes of opening a database in this way, and of writing into it.
+async fn opened(url: &str) -> Result<()> {
+    let store = Store::open(&url.parse::<StoreUrl>()?)?;
+    store.migrate().await?;
+    let keeper = Keeper::start(&store, options("a"))?;
+    keeper.record(event(&log("acme"), 1)).await?;
+    keeper.end().await?;
+    verify(&store.audit(), &log("acme"), &[]).await?.expect("nothing was done to it");
+    store.close().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_is_reached_by_tls_and_only_if_it_is_the_right_one() -> Result<()> {
+    let folder = temporary_folder()?;
+    let (issuer, trusted) = authority(&folder, "trusted.pem")?;
+    let (_, strange) = authority(&folder, "strange.pem")?;
+    let key = KeyPair::generate()?;
+    let certificate = CertificateParams::new(vec!["127.0.0.1".into()])?.signed_by(&key, &issuer)?;
+    let server = block_in_place(|| -> Result<Postgres> {
+        let mut server = Postgres::start(&folder.path().join("postgres"))?;
+        server.encrypt(&certificate.pem(), &key.serialize_pem())?;
+        Ok(server)
+    })?;
+    let place = Place::on(Arc::new(Mutex::new(server)))?;
+    let url = place.url_text();
+
+    opened(&format!("{url}?sslmode=verify-full&sslrootcert={trusted}")).await?;
+    // Without a word about it.
+    opened(&url).await?;
+    let options: sqlx::postgres::PgConnectOptions = url.parse()?;
+    let row = sqlx::query("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+        .fetch_one(&mut options.connect().await?)
+        .await?;
+    assert!(row.try_get::<bool, _>(0)?, "it is encrypted");
+
+    for (how, told) in [
+        (format!("sslmode=verify-full&sslrootcert={strange}"), "certificate"),
+        ("sslmode=verify-full&sslrootcert=/nowhere.pem".to_owned(), "/nowhere.pem"),
+        ("sslmode=disable".to_owned(), "no encryption"),
+    ] {
+        let error = opened(&format!("{url}?{how}")).await.expect_err(&how);
+        let error = format!("{error:#}");
+        assert!(error.contains(told), "{how}: {error}");
+        assert!(!error.contains(USER.1), "the password: {error}");
+    }
+    let Place::Postgres { server, .. } = place else { unreachable!("it is made above") };
+    block_in_place(|| lock(&server).stop())
+}
