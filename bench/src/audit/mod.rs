@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
+use eventcenter::domain::audit::{Filter, Outcome};
 use eventcenter::store::{Store, StoreUrl};
 
 use crate::protocol::Report;
@@ -56,7 +57,11 @@ enum Step {
         questions: u32,
     },
     /// Write all of it in the form of an export, to nowhere
-    Export,
+    Export {
+        /// Only decisions that were denied, and for what is between them the hashes that prove it
+        #[arg(long)]
+        denied: bool,
+    },
 }
 
 /// How many wait for a commit at once when a log is filled: more than the goal's writers, because nobody measures them.
@@ -85,7 +90,11 @@ pub(crate) async fn run(arguments: &Arguments, writers: u32, patience: Duration)
         Step::Verify => read::verify(&store).await,
         Step::Scan => plain::scan(url).await,
         Step::Query { questions } => read::query(&store, *questions).await,
-        Step::Export => read::export(&store).await,
+        Step::Export { denied: false } => read::export(&store, Filter::default()).await,
+        Step::Export { denied: true } => {
+            let denied = Filter { outcome: Some(Outcome::Denied), ..Filter::default() };
+            read::export(&store, denied).await
+        }
         Step::Insert => unreachable!("it is done above"),
     };
     store.close().await;

@@ -174,9 +174,9 @@ impl Write for Nowhere {
     }
 }
 
-pub(crate) async fn export(store: &Store) -> Result<Report> {
+/// What the report counts are records that are told or passed over.
+pub(crate) async fn export(store: &Store, filter: Filter) -> Result<Report> {
     let (audit, log) = (store.audit(), event::log(0)?);
-    let filter = Filter::default();
     let begun = crate::ready().await?;
     let head = audit.head(&log).await?;
     let mut out = Nowhere::default();
@@ -194,16 +194,28 @@ pub(crate) async fn export(store: &Store) -> Result<Report> {
         chain: audit.chain_before(&log).await?,
         size: head.size,
     }))?;
-    let (mut at, mut records) = (Some(head.first), 0);
+    let (mut at, mut records, mut told) = (Some(head.first), 0, head.first);
     while let Some(from) = at {
         let page = audit.following(&log, &filter, from, head.size, EXPORTED).await?;
-        for stored in page.records {
-            line(&Line::Record(RawValue::from_string(stored.body)?))?;
-            records += 1;
+        let last = page.next.is_none().then_some(head.size);
+        let places = page.records.iter().map(|stored| stored.record.seq).chain(last);
+        let parts: Vec<(u64, u64)> =
+            places.map(|place| (std::mem::replace(&mut told, place + 1), place)).collect();
+        let gaps = audit.ranges(&log, &parts).await?;
+        let mut records_of_page = page.records.into_iter();
+        for gap in gaps {
+            if gap.end() > gap.start() {
+                line(&Line::Gap(gap))?;
+            }
+            if let Some(stored) = records_of_page.next() {
+                line(&Line::Record(RawValue::from_string(stored.body)?))?;
+                records += 1;
+            }
         }
         at = page.next;
     }
     line(&Line::End(End { records }))?;
     ensure!(out.0 > records, "something was written");
-    report(begun.elapsed(), records, head.size - head.first)
+    let all = head.size - head.first;
+    report(begun.elapsed(), all, all)
 }

@@ -17,6 +17,7 @@ use super::csv;
 use super::described::{Refusals, TenantHeader};
 use super::filter::{FilterParameters, LogParameters};
 use crate::domain::audit::export::{End, Header, Line, VERSION};
+use crate::domain::audit::merkle::Range;
 use crate::domain::audit::{Action, Filter, LogName};
 use crate::rest::Rest;
 use crate::rest::access::Verb;
@@ -217,7 +218,8 @@ impl Export {
             return Ok((part, false));
         }
         if self.format == Format::Ndjson {
-            self.write_gap(self.size, &mut part).await?;
+            let gaps = self.gaps(&[self.size]).await?;
+            gaps.into_iter().flatten().for_each(|gap| write(&mut part, &Line::Gap(gap)));
             write(&mut part, &Line::End(End { records: self.records }));
         }
         Ok((part, true))
@@ -228,14 +230,15 @@ impl Export {
             Format::Csv if page.is_empty() => {}
             Format::Csv => *part = csv::lines(page.iter().map(|stored| &stored.record)),
             Format::Ndjson => {
-                for stored in page {
-                    let seq = stored.record.seq;
-                    self.write_gap(seq, part).await?;
+                let places: Vec<u64> = page.iter().map(|stored| stored.record.seq).collect();
+                let gaps = self.gaps(&places).await?;
+                for (stored, gaps) in page.iter().zip(gaps) {
+                    gaps.into_iter().for_each(|gap| write(part, &Line::Gap(gap)));
                     // As a line of the form, without reading again what was written as JSON.
                     part.extend_from_slice(br#"{"record":"#);
                     part.extend_from_slice(stored.body.as_bytes());
                     part.extend_from_slice(b"}\n");
-                    self.told = seq + 1;
+                    self.told = stored.record.seq + 1;
                 }
             }
         }
@@ -245,17 +248,19 @@ impl Export {
         Ok(())
     }
 
-    /// What is not told before a place, by its hashes. It is split where something was signed, so that the root there can
-    /// be found. Without a filter everything is told: what is missing then is not covered up.
-    async fn write_gap(&mut self, until: u64, part: &mut Vec<u8>) -> Result<(), store::Error> {
+    /// For each of these places what is not told before it, by its hashes. It is split where something was signed, so that the
+    /// root there can be found. Without a filter everything is told: what is missing then is not covered up.
+    async fn gaps(&self, places: &[u64]) -> Result<Vec<Vec<Range>>, store::Error> {
         if self.filter == Filter::default() {
-            return Ok(());
+            return Ok(vec![Vec::new(); places.len()]);
         }
-        for (from, to) in pieces(self.told, until, self.signed.iter().copied()) {
-            write(part, &Line::Gap(self.rest.audit.range(&self.log, from, to).await?));
-        }
-        self.told = self.told.max(until);
-        Ok(())
+        let begins = std::iter::once(self.told).chain(places.iter().map(|place| place + 1));
+        let parts: Vec<_> = begins
+            .zip(places)
+            .map(|(from, until)| pieces(from, *until, self.signed.iter().copied()))
+            .collect();
+        let mut ranges = self.rest.audit.ranges(&self.log, &parts.concat()).await?.into_iter();
+        Ok(parts.iter().map(|parts| ranges.by_ref().take(parts.len()).collect()).collect())
     }
 }
 

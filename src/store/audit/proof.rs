@@ -2,14 +2,31 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
+
 use super::record::{count, hash_of};
 use super::{Audit, STEP, signed};
 use crate::domain::audit::LogName;
 use crate::domain::audit::merkle::{Consistency, Hash, Inclusion, Node, Nodes, Range};
 use crate::store::Error;
-use crate::store::database::{reading, snapshot};
+use crate::store::database::{Database, reading, snapshot};
 
 const PROVING: &str = "reading nodes of the audit log";
+
+/// How many ranges are asked for at once, so that they take little memory: each needs at most 510 leaves.
+const RANGES: usize = 64;
+
+/// Leaves from one place to before another, and nodes of a level likewise, for each of those in a list in JSON. The list comes
+/// first: it is short.
+const LEAVES_POSTGRES: &str = "SELECT 0::bigint, leaf.seq, leaf.hash FROM json_array_elements($2::json) AS part (place) \
+     JOIN audit_record AS leaf ON leaf.log = $1 AND leaf.seq >= (place ->> 0)::bigint AND leaf.seq < (place ->> 1)::bigint";
+const LEAVES_SQLITE: &str = "SELECT 0, leaf.seq, leaf.hash FROM json_each($2) AS part CROSS JOIN audit_record AS leaf \
+     WHERE leaf.log = $1 AND leaf.seq >= part.value ->> 0 AND leaf.seq < part.value ->> 1";
+const NODES_POSTGRES: &str = "SELECT node.level, node.idx, node.hash FROM json_array_elements($2::json) AS part (place) \
+     JOIN audit_node AS node ON node.log = $1 AND node.level = (place ->> 0)::bigint \
+     AND node.idx >= (place ->> 1)::bigint AND node.idx < (place ->> 2)::bigint";
+const NODES_SQLITE: &str = "SELECT node.level, node.idx, node.hash FROM json_each($2) AS part CROSS JOIN audit_node AS node \
+     WHERE node.log = $1 AND node.level = part.value ->> 0 AND node.idx >= part.value ->> 1 AND node.idx < part.value ->> 2";
 
 /// A place in a level, and the hash there.
 type NodeRow = (i64, Vec<u8>);
@@ -106,14 +123,31 @@ impl Audit {
     /// # Errors
     /// The database does not answer, or the records are not there any more.
     pub async fn range(&self, log: &LogName, from: u64, until: u64) -> Result<Range, Error> {
-        if from > until {
-            return Err(missing(log, from, until));
-        }
-        let wanted = Range::nodes(from, until);
-        let nodes = self.hashes(log, &wanted).await?;
-        let hashes = wanted.iter().map(|node| nodes.get(node).copied()).collect::<Option<_>>();
-        let range = hashes.and_then(|hashes| Range::of(from, until, hashes).ok());
+        let range = self.ranges(log, &[(from, until)]).await?.pop();
         range.ok_or_else(|| missing(log, from, until))
+    }
+
+    /// The compact ranges of several parts of a log, by few questions.
+    ///
+    /// # Errors
+    /// As [`Audit::range`].
+    pub async fn ranges(&self, log: &LogName, parts: &[(u64, u64)]) -> Result<Vec<Range>, Error> {
+        if let Some((from, until)) = parts.iter().find(|(from, until)| from > until) {
+            return Err(missing(log, *from, *until));
+        }
+        let mut ranges = Vec::with_capacity(parts.len());
+        for some in parts.chunks(RANGES) {
+            let wanted: Vec<Node> =
+                some.iter().flat_map(|(from, until)| Range::nodes(*from, *until)).collect();
+            let nodes = self.hashes(log, &wanted).await?;
+            for (from, until) in some {
+                let wanted = Range::nodes(*from, *until);
+                let hashes = wanted.iter().map(|node| nodes.get(node).copied()).collect::<Option<_>>();
+                let range = hashes.and_then(|hashes| Range::of(*from, *until, hashes).ok());
+                ranges.push(range.ok_or_else(|| missing(log, *from, *until))?);
+            }
+        }
+        Ok(ranges)
     }
 
     /// The proof that a record is among the first `size`.
@@ -142,42 +176,41 @@ impl Audit {
 
     /// The hashes of nodes; those that cannot be known are absent.
     async fn hashes(&self, log: &LogName, wanted: &[Node]) -> Result<Nodes, Error> {
-        const LEAVES: &str = "SELECT seq, hash FROM audit_record WHERE log = $1 AND seq >= $2 AND seq < $3";
-        const NODES: &str =
-            "SELECT idx, hash FROM audit_node WHERE log = $1 AND level = $2 AND idx >= $3 AND idx < $4";
+        if wanted.is_empty() {
+            return Ok(Nodes::new());
+        }
         let plan = Plan::of(wanted);
-        let mut read: Vec<(u8, Vec<NodeRow>)> = Vec::new();
+        let (leaves_of, nodes_of) = match &self.database {
+            Database::Postgres(_) => (LEAVES_POSTGRES, NODES_POSTGRES),
+            Database::Sqlite(_) => (LEAVES_SQLITE, NODES_SQLITE),
+        };
+        let mut below: Nodes = BTreeMap::new();
         snapshot!(&self.database, PROVING, transaction => {
-            for (from, until) in plan.leaves {
-                let leaves = sqlx::query_as(LEAVES)
+            for (text, places, is_needed) in [
+                (leaves_of, json!(plan.leaves), !plan.leaves.is_empty()),
+                (nodes_of, json!(plan.kept), !plan.kept.is_empty()),
+            ] {
+                if !is_needed {
+                    continue;
+                }
+                let rows: Vec<(i64, i64, Vec<u8>)> = sqlx::query_as(text)
                     .bind(log.as_str())
-                    .bind(signed(from))
-                    .bind(signed(until))
+                    .bind(places.to_string())
                     .fetch_all(&mut *transaction)
                     .await
                     .map_err(Error::driver(PROVING))?;
-                read.push((0, leaves));
-            }
-            for (level, from, until) in plan.kept {
-                let nodes = sqlx::query_as(NODES)
-                    .bind(log.as_str())
-                    .bind(i64::from(level))
-                    .bind(signed(from))
-                    .bind(signed(until))
-                    .fetch_all(&mut *transaction)
-                    .await
-                    .map_err(Error::driver(PROVING))?;
-                read.push((level, nodes));
+                for (level, index, hash) in rows {
+                    let level = u8::try_from(level).map_err(|_| not_a_level(level))?;
+                    below.insert(Node { level, index: count(index, PROVING)? }, hash_of(&hash, PROVING)?);
+                }
             }
         });
-        let mut below: Nodes = BTreeMap::new();
-        for (level, rows) in read {
-            for (index, hash) in rows {
-                below.insert(Node { level, index: count(index, PROVING)? }, hash_of(&hash, PROVING)?);
-            }
-        }
         Ok(wanted.iter().filter_map(|node| Some((*node, raised(*node, &below)?))).collect())
     }
+}
+
+fn not_a_level(level: i64) -> Error {
+    Error::Damaged { what: PROVING, why: format!("{level} is no level of a tree") }
 }
 
 fn missing(log: &LogName, from: u64, until: u64) -> Error {

@@ -100,7 +100,7 @@ impl Audit {
                 let Some(next) = next else { break part };
                 let is_whole = from.checked_add(ROWS) == Some(next);
                 from = next;
-                told(from, noted.size);
+                told(from, noted.size.max(from));
                 if parts.send(part).await.is_err() {
                     // Something was found, and nothing can be said of what follows.
                     return Ok(noted);

@@ -25,7 +25,7 @@ pub struct Found {
 
 /// The place after the last record below a node.
 fn end(node: Node) -> u128 {
-    (u128::from(node.index) + 1) << node.level
+    (u128::from(node.index) + 1).checked_shl(u32::from(node.level)).unwrap_or(u128::MAX)
 }
 
 impl Verifier {

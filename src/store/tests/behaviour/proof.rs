@@ -39,6 +39,17 @@ pub(crate) async fn proofs_hold(store: &Store) {
         range.append(&audit.range(&log, size, 1100).await.expect("a range")).expect("it follows");
         assert_eq!(range, head.range);
     }
+    // Many at once are as each alone.
+    let parts: Vec<(u64, u64)> = (0..200).map(|number| (number * 5, number * 5 + number % 100)).collect();
+    let ranges = audit.ranges(&log, &parts).await.expect("ranges");
+    assert_eq!(ranges.len(), parts.len());
+    for ((from, until), range) in parts.iter().zip(ranges) {
+        let mut expected = Range::empty(*from);
+        hashes[*from as usize..*until as usize].iter().for_each(|hash| expected.push(*hash, |_, _| {}));
+        assert_eq!(range, expected, "{from} to {until}");
+    }
+    assert_eq!(audit.ranges(&log, &[]).await.expect("none"), []);
+    assert!(audit.ranges(&log, &[(0, 5), (1000, 1101)]).await.is_err(), "there are fewer");
     assert!(audit.inclusion(&log, 0, 1101).await.is_err(), "there are fewer");
     assert!(audit.consistency(&log, 1, 1101).await.is_err(), "there are fewer");
     assert!(audit.range(&log, 0, 1101).await.is_err(), "there are fewer");

@@ -239,9 +239,15 @@ impl Stage {
             Goal::at_least("export", 50_000.0, export.rate()),
             Goal::at_most("export peak RSS", 96.0, export.rss(), "MiB"),
         ];
+        let mut denied = self.step("export denied", &read, &["export", "--denied"])?;
+        denied.name = "export the denied ones".to_owned();
+        denied.goals = vec![
+            Goal::at_least("export the denied ones, of all", 50_000.0, denied.rate()),
+            Goal::at_most("export the denied ones, peak RSS", 96.0, denied.rss(), "MiB"),
+        ];
         Ok(Report {
             store: self.name.clone(),
-            steps: vec![insert, appending, fill, scan, verify, query, export],
+            steps: vec![insert, appending, fill, scan, verify, query, export, denied],
         })
     }
 
