@@ -100,7 +100,7 @@ fn the_audit_log_is_written_and_read_on_both_databases() {
     assert_eq!(stores.len(), 2, "{report:#}");
     for store in stores {
         let rows = store["steps"].as_array().expect("a list of steps");
-        assert_eq!(rows.len(), 7, "{store:#}");
+        assert_eq!(rows.len(), 8, "{store:#}");
         // How fast it is depends on the machine and the build; that nothing is left out does not.
         for row in rows {
             assert_eq!(row["outcome"]["done"], row["outcome"]["count"], "{row:#}");
