@@ -4,12 +4,12 @@
 //! Rooms, from the left to the right, where each names only what stands left of it:
 //!
 //! ```text
-//! sdk ← api ← domain ← { kafka | store | cluster } ← { controllers | webhook | rest } ← { app | ctl }
+//! sdk ← api ← domain ← { kafka | store | kubernetes } ← { controllers | webhook | rest } ← { app | ctl }
 //! ```
 //!
 //! - [`api`]: the custom resources.
 //! - [`domain`]: every decision, pure.
-//! - [`kafka`], [`store`], [`cluster`]: Kafka, the database and Kubernetes, each named there and nowhere else.
+//! - [`kafka`], [`store`], [`kubernetes`]: Kafka, the database and Kubernetes, each named there and nowhere else.
 //! - [`controllers`]: what brings them together.
 //! - [`webhook`]: what the API server asks.
 //! - [`rest`]: what people and programs ask.
@@ -18,11 +18,11 @@
 
 pub mod api;
 pub mod app;
-pub mod cluster;
 pub mod controllers;
 pub mod ctl;
 pub mod domain;
 pub mod kafka;
+pub mod kubernetes;
 pub mod rest;
 pub mod store;
 pub mod webhook;

@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 use super::audit::Audit;
 use super::config::{Certificates, Config};
 use super::{clock, http};
-use crate::cluster::{Cluster, LeaseSettings, Lost};
 use crate::controllers::{self, AllMetrics, Checkpoints, Options};
 use crate::domain::audit::{Action, Actor, Event, LogName, Outcome, Target, Via};
+use crate::kubernetes::{KubeClient, LeaseLost, LeaseSettings};
 use crate::rest;
 use crate::webhook::{self, Lifetimes, Source};
 
@@ -26,14 +26,14 @@ const GRACE: Duration = Duration::from_secs(20);
 pub(super) struct Process<'a> {
     pub(super) config: &'a Config,
     pub(super) instance: &'a str,
-    pub(super) cluster: &'a Cluster,
+    pub(super) kubernetes: &'a KubeClient,
     pub(super) audit: &'a Audit,
     pub(super) stop: &'a CancellationToken,
 }
 
 impl Process<'_> {
     /// What is recorded of leading.
-    fn led(&self, action: Action, lost: Option<&Lost>) -> Event {
+    fn led(&self, action: Action, lost: Option<&LeaseLost>) -> Event {
         let actor = Actor { user: self.instance.to_owned(), groups: Vec::new(), via: Via::Controllers };
         let target = Target {
             kind: "Lease".into(),
@@ -53,7 +53,7 @@ pub(super) async fn answer(
     metrics: webhook::Metrics,
     role: http::Role,
 ) -> anyhow::Result<()> {
-    let Process { config, instance, cluster, audit, stop } = *process;
+    let Process { config, instance, kubernetes, audit, stop } = *process;
     let settings = &config.webhook;
     let listen = settings.webhook_listen;
     let listener = TcpListener::bind(listen)
@@ -66,7 +66,7 @@ pub(super) async fn answer(
     }
     let source = match settings.webhook_certificates {
         Certificates::Secret => Source::Others,
-        Certificates::Own => Source::Own {
+        Certificates::SelfSigned => Source::SelfSigned {
             lifetimes: Lifetimes {
                 authority: settings.webhook_authority_validity,
                 serving: settings.webhook_certificate_validity,
@@ -83,7 +83,7 @@ pub(super) async fn answer(
         recorder: audit.journal.recorder("webhook", false),
     };
     let ready = move |ready| role.set_ready(ready);
-    let running = webhook::run(cluster.clone(), options, listener, metrics, clock, stop.clone(), ready);
+    let running = webhook::run(kubernetes.clone(), options, listener, metrics, clock, stop.clone(), ready);
     Ok(Box::pin(running).await?)
 }
 
@@ -94,7 +94,7 @@ pub(super) async fn tell(
     health: http::Health,
     role: http::Role,
 ) -> anyhow::Result<()> {
-    let Process { config, cluster, audit, stop, .. } = *process;
+    let Process { config, kubernetes, audit, stop, .. } = *process;
     let settings = &config.api;
     let listen = settings.api_listen;
     let listener =
@@ -109,13 +109,13 @@ pub(super) async fn tell(
     let (log, recorder) = (audit.store.audit(), audit.journal.recorder("api", false));
     let ready = move |ready| role.set_ready(ready);
     let running =
-        rest::run(cluster.clone(), log, recorder, options, listener, metrics, clock, stop.clone(), ready);
+        rest::run(kubernetes.clone(), log, recorder, options, listener, metrics, clock, stop.clone(), ready);
     Ok(Box::pin(running).await?)
 }
 
 /// Waits to become the leader, works until the end, and lets the next one lead.
 pub(super) async fn lead(process: &Process<'_>, metrics: AllMetrics, role: http::Role) -> anyhow::Result<()> {
-    let Process { config, instance, cluster, audit, stop } = *process;
+    let Process { config, instance, kubernetes, audit, stop } = *process;
     let recorder = audit.journal.recorder("controllers", true);
     let settings = LeaseSettings {
         name: config.lease.clone(),
@@ -130,7 +130,7 @@ pub(super) async fn lead(process: &Process<'_>, metrics: AllMetrics, role: http:
     };
     let mut leadership = tokio::select! {
         () = stop.cancelled() => return Ok(()),
-        leadership = cluster.lease(settings).acquire(another_leads) => leadership,
+        leadership = kubernetes.lease(settings).acquire(another_leads) => leadership,
     };
     tracing::info!("leading");
     recorder.note(process.led(Action::Lead, None)).await;
@@ -155,7 +155,8 @@ pub(super) async fn lead(process: &Process<'_>, metrics: AllMetrics, role: http:
         },
         instance: instance.to_owned(),
     };
-    let controllers = controllers::run(cluster.clone(), options, signed, metrics, clock, stop.clone(), ready);
+    let controllers =
+        controllers::run(kubernetes.clone(), options, signed, metrics, clock, stop.clone(), ready);
     let ended = async {
         let mut controllers = std::pin::pin!(controllers);
         tokio::select! {

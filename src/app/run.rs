@@ -14,8 +14,8 @@ use super::audit::Audit;
 use super::config::{Config, Role};
 use super::roles::{Process, answer, lead, tell};
 use super::{http, telemetry};
-use crate::cluster::Cluster;
 use crate::controllers::AllMetrics;
+use crate::kubernetes::KubeClient;
 use crate::rest;
 use crate::webhook;
 
@@ -44,7 +44,7 @@ async fn operate(config: &Config) -> anyhow::Result<()> {
         .install_default()
         .map_err(|_| anyhow::anyhow!("another TLS provider is installed already"))?;
     let instance = config.instance.clone().unwrap_or_else(instance);
-    let cluster = Cluster::connect(&config.namespace, &instance).await?;
+    let kubernetes = KubeClient::connect(&config.namespace, &instance).await?;
 
     let mut registry = Registry::with_prefix("eventcenter");
     registry.register(
@@ -66,7 +66,8 @@ async fn operate(config: &Config) -> anyhow::Result<()> {
 
     let stop = stop_on_signal()?;
     let result = {
-        let process = Process { config, instance: &instance, cluster: &cluster, audit: &audit, stop: &stop };
+        let process =
+            Process { config, instance: &instance, kubernetes: &kubernetes, audit: &audit, stop: &stop };
         // Each says before it begins that it is part of being ready.
         let role = |role: Role| config.roles.contains(&role).then(|| health.role());
         let (answers, leads) = (role(Role::Webhook), role(Role::Controllers));

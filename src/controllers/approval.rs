@@ -8,17 +8,17 @@ use std::time::Duration;
 use eventcenter_sdk::Reason;
 use futures::StreamExt;
 use kube::ResourceExt;
-use kube::runtime::reflector::ObjectRef;
+use kube::runtime::reflector;
 use kube::runtime::watcher::Event;
 use tokio::sync::watch;
 
 use super::{Audit, Context, Watched};
 use crate::api::{APPROVE, Approver, ChangeApproval, Decision, EventTopic};
-use crate::cluster::{Cluster, SealKey, Sealer, Seals, Somebody, WriteError};
-use crate::domain::approval::gate::Voice;
-use crate::domain::approval::{PublicKeys, Record, SigningKey, SpecHash, Subject};
+use crate::domain::ObjectRef;
+use crate::domain::approval::authorization::VerifiedDecision;
+use crate::domain::approval::{ActiveRecord, PublicKeys, SigningKey, SpecHash, Subject};
 use crate::domain::audit::{self, Action, Actor, LogName, Outcome, Target, Via};
-use crate::domain::topic::claim::Resource;
+use crate::kubernetes::{KubeClient, SealKey, SealRole, TrustedKeys, UserInfo, WriteError};
 
 /// How long to wait before a key is asked for again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -27,9 +27,9 @@ const AGAIN: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Approvals {
     key: SigningKey,
-    seals: RwLock<Seals>,
+    seals: RwLock<TrustedKeys>,
     given: Mutex<Given>,
-    noted: Mutex<HashMap<String, Record>>,
+    noted: Mutex<HashMap<String, ActiveRecord>>,
     known: watch::Sender<Known>,
 }
 
@@ -43,16 +43,19 @@ struct Known {
 /// The ChangeApprovals, by what they decide on.
 #[derive(Debug, Default)]
 struct Given {
-    by_target: HashMap<Resource, BTreeMap<String, Arc<ChangeApproval>>>,
-    targets: HashMap<Resource, Resource>,
+    by_target: HashMap<ObjectRef, BTreeMap<String, Arc<ChangeApproval>>>,
+    targets: HashMap<ObjectRef, ObjectRef>,
 }
 
 impl Given {
     /// Notes one. Returns what it decides on.
-    fn set(&mut self, approval: ChangeApproval) -> Resource {
-        let this = Resource::of(&approval);
-        let target =
-            Resource { namespace: this.namespace.clone(), name: approval.spec.target.name.as_str().into() };
+    fn set(&mut self, approval: ChangeApproval) -> ObjectRef {
+        let this = ObjectRef::of(&approval);
+        let target = ObjectRef {
+            kind: format!("{:?}", approval.spec.target.kind).into(),
+            namespace: this.namespace.clone(),
+            name: approval.spec.target.name.as_str().into(),
+        };
         // What it decides on never changes, unless another one takes its name.
         self.remove(&this);
         self.targets.insert(this.clone(), target.clone());
@@ -61,7 +64,7 @@ impl Given {
     }
 
     /// Forgets one. Returns what it decided on.
-    fn remove(&mut self, this: &Resource) -> Option<Resource> {
+    fn remove(&mut self, this: &ObjectRef) -> Option<ObjectRef> {
         let target = self.targets.remove(this)?;
         if let Some(all) = self.by_target.get_mut(&target) {
             all.remove(&*this.name);
@@ -103,9 +106,17 @@ impl Approvals {
 
     /// What was decided on a content of a resource, as far as that is sealed. What was decided on others stays as long
     /// as the resource does, and is not worth a signature's check each time.
-    pub(super) fn voices(&self, subject: &Subject, hash: &SpecHash, keys: &PublicKeys) -> Vec<Voice> {
-        let target =
-            Resource { namespace: subject.namespace.as_str().into(), name: subject.name.as_str().into() };
+    pub(super) fn decisions(
+        &self,
+        subject: &Subject,
+        hash: &SpecHash,
+        keys: &PublicKeys,
+    ) -> Vec<VerifiedDecision> {
+        let target = ObjectRef {
+            kind: format!("{:?}", subject.kind).into(),
+            namespace: subject.namespace.as_str().into(),
+            name: subject.name.as_str().into(),
+        };
         let all: Vec<_> = self
             .given()
             .by_target
@@ -113,17 +124,17 @@ impl Approvals {
             .map(|all| all.values().cloned().collect())
             .unwrap_or_default();
         let of_this = all.iter().filter(|approval| approval.spec.spec_hash == hash.as_str());
-        of_this.filter_map(|approval| Voice::verified(approval, subject, keys)).collect()
+        of_this.filter_map(|approval| VerifiedDecision::verified(approval, subject, keys)).collect()
     }
 
     /// What is noted as in force: what the status says, or what this process has noted later. A status that was read
     /// may be older than what was written, or somebody may have put back an old one.
-    pub(super) fn record(&self, topic: &EventTopic) -> Option<Record> {
+    pub(super) fn record(&self, topic: &EventTopic) -> Option<ActiveRecord> {
         let said = {
             let seals = self.seals.read().unwrap_or_else(PoisonError::into_inner);
-            Record::verified(topic, &seals.controllers)
+            ActiveRecord::verified(topic, &seals.controllers)
         };
-        Record::newer(self.noted().get(&topic.uid().unwrap_or_default()).cloned(), said)
+        ActiveRecord::newer(self.noted().get(&topic.uid().unwrap_or_default()).cloned(), said)
     }
 
     /// Whether this process has noted, or found in order, what is in force of a resource.
@@ -132,7 +143,7 @@ impl Approvals {
     }
 
     /// Remembers what was noted in a status.
-    pub(super) fn remember(&self, topic: &EventTopic, record: Record) {
+    pub(super) fn remember(&self, topic: &EventTopic, record: ActiveRecord) {
         self.noted().insert(topic.uid().unwrap_or_default(), record);
     }
 
@@ -147,7 +158,7 @@ impl Approvals {
         self.given.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn noted(&self) -> MutexGuard<'_, HashMap<String, Record>> {
+    fn noted(&self) -> MutexGuard<'_, HashMap<String, ActiveRecord>> {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -155,22 +166,22 @@ impl Approvals {
 /// Leaves out the approvals of those who have lost the right to approve since, as far as RBAC gave it to their name
 /// and the groups that are known of them.
 pub(super) async fn without_revoked(
-    voices: Vec<Voice>,
+    decisions: Vec<VerifiedDecision>,
     subject: &Subject,
-    cluster: &Cluster,
-) -> Result<Vec<Voice>, WriteError> {
+    kubernetes: &KubeClient,
+) -> Result<Vec<VerifiedDecision>, WriteError> {
     let Subject { namespace, name, .. } = subject;
-    let mut kept = Vec::with_capacity(voices.len());
-    for voice in voices {
-        let Approver { username, groups, revocable } = &voice.approver;
-        let somebody = Somebody::in_groups(username, groups);
+    let mut kept = Vec::with_capacity(decisions.len());
+    for decision in decisions {
+        let Approver { username, groups, revocable } = &decision.approver;
+        let somebody = UserInfo::in_groups(username, groups);
         let is_lost = *revocable
-            && voice.decision == Decision::Approve
-            && !cluster.is_allowed::<EventTopic>(somebody, APPROVE, namespace, name).await?;
+            && decision.decision == Decision::Approve
+            && !kubernetes.is_allowed::<EventTopic>(somebody, APPROVE, namespace, name).await?;
         if is_lost {
             tracing::info!(username, "has lost the right to approve, so the approval does not count");
         } else {
-            kept.push(voice);
+            kept.push(decision);
         }
     }
     Ok(kept)
@@ -178,12 +189,12 @@ pub(super) async fn without_revoked(
 
 /// A key of the controllers' own. Without the one for approvals nothing can be noted as in force, so nothing begins
 /// before it is there. One that nobody knew before is recorded.
-pub(super) async fn key(cluster: &Cluster, audit: &Audit, sealer: Sealer) -> SigningKey {
+pub(super) async fn key(kubernetes: &KubeClient, audit: &Audit, sealer: SealRole) -> SigningKey {
     loop {
-        match cluster.seal_key(sealer).await {
+        match kubernetes.ensure_signing_key(sealer).await {
             Ok(SealKey { key, is_new: false }) => return key,
             Ok(SealKey { key, is_new: true }) => {
-                audit.recorder.note(made(&key, sealer, cluster.namespace(), &audit.instance)).await;
+                audit.recorder.note(made(&key, sealer, kubernetes.namespace(), &audit.instance)).await;
                 return key;
             }
             Err(error) => tracing::warn!(%error, "the key for seals is not there yet; it is asked for again"),
@@ -193,7 +204,7 @@ pub(super) async fn key(cluster: &Cluster, audit: &Audit, sealer: Sealer) -> Sig
 }
 
 /// What is recorded of a new key.
-fn made(key: &SigningKey, sealer: Sealer, namespace: &str, instance: &str) -> audit::Event {
+fn made(key: &SigningKey, sealer: SealRole, namespace: &str, instance: &str) -> audit::Event {
     let actor = Actor { user: instance.to_owned(), groups: Vec::new(), via: Via::Controllers };
     let target = Target {
         kind: "Secret".into(),
@@ -210,7 +221,7 @@ fn made(key: &SigningKey, sealer: Sealer, namespace: &str, instance: &str) -> au
 
 /// Follows whose seals are believed, until it is dropped.
 pub(super) async fn follow_seals(context: &Context) {
-    let mut changes = std::pin::pin!(context.cluster.watch_seals());
+    let mut changes = std::pin::pin!(context.kubernetes.watch_trusted_keys());
     while let Some(mut seals) = changes.next().await {
         // Whatever the ConfigMap says, the controllers believe themselves.
         seals.controllers.extend(context.approvals.key.public().as_str());
@@ -224,8 +235,8 @@ pub(super) async fn follow_seals(context: &Context) {
         }
         for topic in context.topics.state() {
             let Ok(topic) = &topic.0 else { continue };
-            if context.world.now().governing(topic).is_some() {
-                context.wake_topics.wake(topic.namespace().as_deref(), &topic.name_any());
+            if context.catalog.lock().governing_tenant(topic).is_some() {
+                context.topic_queue.enqueue(topic.namespace().as_deref(), &topic.name_any());
             }
         }
     }
@@ -233,19 +244,19 @@ pub(super) async fn follow_seals(context: &Context) {
 
 /// Follows what is decided, and wakes what it is decided on, until it is dropped.
 pub(super) async fn follow(context: &Context) {
-    let mut events = std::pin::pin!(context.cluster.watch::<ChangeApproval>());
+    let mut events = std::pin::pin!(context.kubernetes.watch::<ChangeApproval>());
     let mut listed = HashSet::new();
     while let Some(event) = events.next().await {
         match event {
             Ok(Event::Init) => listed.clear(),
             Ok(Event::InitApply(approval)) => {
-                listed.insert(Resource::of(&approval));
+                listed.insert(ObjectRef::of(&approval));
                 learn(context, approval);
             }
             Ok(Event::Apply(approval)) => learn(context, approval),
-            Ok(Event::Delete(approval)) => forget(context, &Resource::of(&approval)),
+            Ok(Event::Delete(approval)) => forget(context, &ObjectRef::of(&approval)),
             Ok(Event::InitDone) => {
-                let gone: Vec<Resource> = {
+                let gone: Vec<ObjectRef> = {
                     let given = context.approvals.given();
                     given.targets.keys().filter(|known| !listed.contains(*known)).cloned().collect()
                 };
@@ -258,7 +269,7 @@ pub(super) async fn follow(context: &Context) {
 }
 
 fn learn(context: &Context, approval: Watched<ChangeApproval>) {
-    let this = Resource::of(&approval);
+    let this = ObjectRef::of(&approval);
     let target = match approval.0 {
         Ok(approval) => Some(context.approvals.given().set(approval)),
         Err(invalid) => {
@@ -275,16 +286,16 @@ fn learn(context: &Context, approval: Watched<ChangeApproval>) {
     wake(context, target);
 }
 
-fn forget(context: &Context, approval: &Resource) {
+fn forget(context: &Context, approval: &ObjectRef) {
     let target = context.approvals.given().remove(approval);
     wake(context, target);
 }
 
-fn wake(context: &Context, target: Option<Resource>) {
+fn wake(context: &Context, target: Option<ObjectRef>) {
     let Some(target) = target else { return };
     // It may decide on what does not exist yet.
-    let topic = ObjectRef::new(&target.name).within(&target.namespace);
+    let topic = reflector::ObjectRef::new(&target.name).within(&target.namespace);
     if context.topics.get(&topic).is_some() {
-        context.wake_topics.wake(Some(&target.namespace), &target.name);
+        context.topic_queue.enqueue(Some(&target.namespace), &target.name);
     }
 }

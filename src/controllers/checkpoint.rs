@@ -16,13 +16,13 @@ use eventcenter_sdk::Reason;
 use eventcenter_sdk::name::{ClusterName, TopicName};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::connections::Reach;
+use super::connections::ClusterState;
 use super::{Context, approval, effect};
-use crate::cluster::{Note, NoteKind, Published, Sealer, WriteError};
 use crate::domain::approval::SigningKey;
 use crate::domain::audit::LogName;
 use crate::domain::audit::checkpoint::{Checkpoint, TrustedKeys, origin};
 use crate::domain::audit::merkle::Hash;
+use crate::kubernetes::{EventRecord, EventType, Published, SealRole, WriteError};
 use crate::store::{self, Noted};
 
 pub(super) use metrics::Metrics;
@@ -49,7 +49,7 @@ enum Missed {
     #[error(transparent)]
     Store(#[from] store::Error),
     #[error(transparent)]
-    Cluster(#[from] WriteError),
+    Kubernetes(#[from] WriteError),
 }
 
 /// A log cannot be signed.
@@ -81,7 +81,7 @@ type Covered = BTreeMap<LogName, (u64, u64)>;
 
 /// Signs for as long as this process leads, until it is dropped.
 pub(super) async fn run(context: &Context) {
-    let key = approval::key(&context.cluster, &context.audit, Sealer::Audit).await;
+    let key = approval::key(&context.kubernetes, &context.audit, SealRole::Audit).await;
     let mut signer = Signer { key, said: BTreeMap::new(), sent: BTreeMap::new() };
     let mut ticks = interval(context.audit.checkpoints.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -120,7 +120,7 @@ struct Signer {
 impl Signer {
     /// Looks at all logs, signs those that have grown, and publishes all that by one write.
     async fn pass(&mut self, context: &Context) -> Result<Covered, Missed> {
-        let published = context.cluster.published_checkpoints().await?;
+        let published = context.kubernetes.get_published_checkpoints().await?;
         let keys = TrustedKeys::read(&format!("{}\n{}", published.keys, self.key.public()));
         let mut logs: BTreeSet<LogName> = context.audit.log.logs().await?.into_iter().collect();
         // A log that has vanished altogether is not among those that have records.
@@ -138,7 +138,7 @@ impl Signer {
                 Err(Refused::Missed(error)) => return Err(error),
             }
         }
-        let left = context.cluster.publish_checkpoints(&published, &notes).await?;
+        let left = context.kubernetes.publish_checkpoints(&published, &notes).await?;
         if !left.0.is_empty() {
             tracing::error!(
                 logs = left.0.join(", "),
@@ -173,13 +173,13 @@ impl Signer {
             return;
         }
         let kafka = match context.connections.reach(cluster) {
-            Reach::Answers(kafka) => kafka,
-            Reach::Away(reason) => {
+            ClusterState::Available(kafka) => kafka,
+            ClusterState::Unavailable(reason) => {
                 tracing::warn!(%cluster, %topic, %reason, "checkpoints of the audit log wait for the KafkaCluster");
                 return;
             }
             // It is asked in a moment, unless there is none of that name.
-            Reach::Unknown => {
+            ClusterState::Unknown => {
                 tracing::info!(%cluster, %topic, "checkpoints of the audit log wait for the KafkaCluster");
                 return;
             }
@@ -277,5 +277,7 @@ fn inconsistent(log: &LogName, why: &str, published: &Published, context: &Conte
          eventctl audit verify tells more"
     );
     let reason = Reason::AuditInconsistent.as_str();
-    context.cluster.note_checkpoints(published, Note { kind: NoteKind::Warning, reason, message });
+    context
+        .kubernetes
+        .publish_checkpoint_event(published, EventRecord { kind: EventType::Warning, reason, message });
 }

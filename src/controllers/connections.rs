@@ -24,23 +24,23 @@ struct Connection {
     /// How it was when it was last asked; none until it has been asked.
     state: Option<Result<(), Reason>>,
     /// What Kafka had under each topic's name when it was last visited, and when.
-    visits: HashMap<TopicName, Visited>,
+    visits: HashMap<TopicName, LastVisit>,
 }
 
 /// Whether a Kafka cluster can be worked with.
-pub(super) enum Reach {
+pub(super) enum ClusterState {
     /// It answers.
-    Answers(Arc<Kafka>),
+    Available(Arc<Kafka>),
     /// It did not when it was last asked. Nothing is sent to it until it does, so that those who
     /// wait for it take nothing from those who do not.
-    Away(Reason),
+    Unavailable(Reason),
     /// It has not been asked yet, and will be in a moment.
     Unknown,
 }
 
 /// What a reconcile left behind in Kafka.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Visited {
+pub(super) struct LastVisit {
     /// A hash of what Kafka has, as far as the reconcile knows: all that is needed to see that it
     /// has become something else.
     left: u64,
@@ -53,7 +53,7 @@ pub(super) struct Visited {
 /// After a change Kafka may show what was before for a moment.
 pub(super) const SETTLED: Duration = Duration::from_secs(5);
 
-impl Visited {
+impl LastVisit {
     /// A visit that leaves this behind.
     pub(super) fn leaving(observed: Option<&Observed>, changed: bool, at: Instant) -> Self {
         Self { left: hash(observed), changed, at }
@@ -83,14 +83,14 @@ impl Connections {
     }
 
     /// Whether a cluster can be worked with.
-    pub(super) fn reach(&self, cluster: &ClusterName) -> Reach {
+    pub(super) fn reach(&self, cluster: &ClusterName) -> ClusterState {
         let all = self.read();
         match all.get(cluster) {
             Some(Connection { link: Some((kafka, _)), state: Some(Ok(())), .. }) => {
-                Reach::Answers(Arc::clone(kafka))
+                ClusterState::Available(Arc::clone(kafka))
             }
-            Some(Connection { state: Some(Err(reason)), .. }) => Reach::Away(*reason),
-            _ => Reach::Unknown,
+            Some(Connection { state: Some(Err(reason)), .. }) => ClusterState::Unavailable(*reason),
+            _ => ClusterState::Unknown,
         }
     }
 
@@ -130,7 +130,7 @@ impl Connections {
     }
 
     /// Notes what a reconcile left behind, or that it is not known.
-    pub(super) fn visited(&self, cluster: &ClusterName, topic: &TopicName, visited: Option<Visited>) {
+    pub(super) fn visited(&self, cluster: &ClusterName, topic: &TopicName, visited: Option<LastVisit>) {
         let mut all = self.write();
         let Some(connection) = all.get_mut(cluster) else { return };
         match visited {
@@ -140,7 +140,7 @@ impl Connections {
     }
 
     /// What the last visit to a topic left behind.
-    pub(super) fn last_visit(&self, cluster: &ClusterName, topic: &TopicName) -> Option<Visited> {
+    pub(super) fn last_visit(&self, cluster: &ClusterName, topic: &TopicName) -> Option<LastVisit> {
         self.read().get(cluster)?.visits.get(topic).copied()
     }
 

@@ -10,24 +10,24 @@ use kube::{Resource, ResourceExt};
 use uuid::Uuid;
 
 use super::Context;
-use crate::cluster::WriteError;
 use crate::domain::Refusal;
 use crate::domain::audit::{Action, Actor, Event, LogName, Outcome, Target, Via};
 use crate::kafka;
+use crate::kubernetes::WriteError;
 use crate::store::{Unrecorded, Written};
 
 /// An effect was not made, or nobody knows.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Undone<E> {
+pub(super) enum EffectError<E> {
     /// It could not be recorded, so it was not tried.
     #[error(transparent)]
-    Unrecorded(Unrecorded),
+    NotRecorded(Unrecorded),
     /// It was tried.
     #[error("{0}")]
     Failed(E),
 }
 
-impl<E> From<E> for Undone<E> {
+impl<E> From<E> for EffectError<E> {
     fn from(error: E) -> Self {
         Self::Failed(error)
     }
@@ -62,10 +62,10 @@ impl Failure for (Refusal, bool) {
     }
 }
 
-impl<E: Failure> Failure for Undone<E> {
+impl<E: Failure> Failure for EffectError<E> {
     fn told(&self) -> (Refusal, bool) {
         match self {
-            Self::Unrecorded(_) => (unrecorded(), false),
+            Self::NotRecorded(_) => (unrecorded(), false),
             Self::Failed(error) => error.told(),
         }
     }
@@ -129,12 +129,12 @@ impl Context {
         action: Action,
         what: impl Into<String>,
         effect: impl Future<Output = Result<T, E>> + 'f,
-    ) -> impl Future<Output = Result<T, Undone<E>>> + 'f {
-        self.recorded(self.begins(resource, action, what.into()), effect)
+    ) -> impl Future<Output = Result<T, EffectError<E>>> + 'f {
+        self.run_recorded(self.start_record(resource, action, what.into()), effect)
     }
 
     /// The first record of what is about to be done to a resource.
-    pub(super) fn begins(
+    pub(super) fn start_record(
         &self,
         resource: &impl Resource<DynamicType = ()>,
         action: Action,
@@ -148,11 +148,11 @@ impl Context {
     ///
     /// # Errors
     /// As above.
-    pub(super) fn recorded<'f, T, E: Failure>(
+    pub(super) fn run_recorded<'f, T, E: Failure>(
         &'f self,
         start: Event,
         effect: impl Future<Output = Result<T, E>> + 'f,
-    ) -> impl Future<Output = Result<T, Undone<E>>> + 'f {
+    ) -> impl Future<Output = Result<T, EffectError<E>>> + 'f {
         // A reconcile has many of them one after the other, and would be as large as all together.
         let effect = Box::pin(effect);
         async move {
@@ -161,18 +161,18 @@ impl Context {
                 Ok(Written::Lost) => None,
                 Err(error) => {
                     tracing::warn!(action = %start.action, error = %chain(&error), "not done: it cannot be recorded");
-                    return Err(Undone::Unrecorded(error));
+                    return Err(EffectError::NotRecorded(error));
                 }
             };
             let result = effect.await;
             let failure = result.as_ref().err().map(Failure::told);
             self.audit.recorder.note(ended(&start, record, failure)).await;
-            result.map_err(Undone::Failed)
+            result.map_err(EffectError::Failed)
         }
     }
 
     /// Records something about a resource that has happened. What cannot be recorded is in the log of the process.
-    pub(super) async fn happened(
+    pub(super) async fn record_event(
         &self,
         resource: &impl Resource<DynamicType = ()>,
         action: Action,
@@ -189,7 +189,7 @@ impl Context {
     }
 
     fn tenant_of(&self, resource: &impl Resource<DynamicType = ()>) -> Option<String> {
-        self.world.now().tenant_of(&resource.namespace()?)
+        self.catalog.lock().tenant_of(&resource.namespace()?)
     }
 }
 
@@ -272,7 +272,7 @@ mod tests {
                 _platform: pod-1 via Controllers: AddFinalizer EventTopic shop/orders (7e57) Failed Progressing: adding the finalizer: the resource has changed meanwhile completes 00000000-0000-0000-0000-000000000007
                 _platform: pod-1 via Controllers: AddFinalizer EventTopic shop/orders (7e57) Succeeded: finalizer"#]],
         );
-        let inner = Undone::Failed(kafka::Error::NotShown);
+        let inner = EffectError::Failed(kafka::Error::NotShown);
         assert_eq!(inner.told().0.reason, Reason::Progressing);
     }
 

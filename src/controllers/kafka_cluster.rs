@@ -9,13 +9,13 @@ use futures::StreamExt;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
-use super::report::write;
+use super::status::write_status;
 use super::{Context, Watched};
 use crate::api::KafkaCluster;
-use crate::cluster::{Cluster, SecretError};
 use crate::domain::cluster::{Clusters, status};
 use crate::domain::{Refusal, backoff};
 use crate::kafka::{ClusterFacts, Credentials, Secret, Settings, TlsSettings};
+use crate::kubernetes::{KubeClient, SecretError};
 
 /// Reads all clusters again, ends the connections to those that went, and wakes whoever that concerns.
 pub(super) fn learn(context: &Context) {
@@ -29,19 +29,19 @@ pub(super) fn learn(context: &Context) {
     }
     let topics = context.topics.state();
     let topics = topics.iter().filter_map(|topic| topic.0.as_ref().ok());
-    let concerned = context.world.now().set_clusters(Clusters::of(readable()), topics);
+    let concerned = context.catalog.lock().set_clusters(Clusters::of(readable()), topics);
     for topic in concerned {
-        context.wake_topics.wake(Some(&topic.namespace), &topic.name);
+        context.topic_queue.enqueue(Some(&topic.namespace), &topic.name);
     }
 }
 
 /// Wakes the clusters that read a Secret when it changes, until it is dropped.
 pub(super) async fn follow_secrets(context: &Context) {
-    let mut changed = std::pin::pin!(context.cluster.watch_secrets());
+    let mut changed = std::pin::pin!(context.kubernetes.watch_secrets());
     while let Some(secret) = changed.next().await {
         for cluster in context.clusters.state() {
             if cluster.0.as_ref().is_ok_and(|cluster| secrets(cluster).any(|name| name == secret)) {
-                context.wake_clusters.wake(None, &cluster.name_any());
+                context.cluster_queue.enqueue(None, &cluster.name_any());
             }
         }
     }
@@ -61,7 +61,7 @@ pub(super) async fn reconcile(
     cluster: Arc<Watched<KafkaCluster>>,
     context: Arc<Context>,
 ) -> Result<Action, Infallible> {
-    context.wake_clusters.begin(&cluster);
+    context.cluster_queue.begin(&cluster);
     let visit = context.metrics.begin("KafkaCluster");
     let (cluster, name) = match (&cluster.0, cluster.name_any().parse::<ClusterName>()) {
         (Ok(cluster), Ok(name)) => (cluster, name),
@@ -79,21 +79,21 @@ pub(super) async fn reconcile(
     let facts = observe(&context, cluster, &name).await;
     let state = facts.as_ref().map(drop).map_err(|refusal| refusal.reason);
     if context.connections.asked(&name, state) {
-        wake_topics(&context, &name);
+        topic_queue(&context, &name);
     }
-    let is_other_default =
-        cluster.spec.default && context.world.now().clusters().default().is_some_and(|other| *other != name);
+    let is_other_default = cluster.spec.default
+        && context.catalog.lock().clusters().default().is_some_and(|other| *other != name);
     let facts = facts.map(|facts| (facts.id, i32::try_from(facts.brokers).unwrap_or(i32::MAX)));
     let mut after = status(cluster, facts.as_ref(), is_other_default, (context.clock)());
     if let Some(found) = context.unregistered.of(&name) {
         found.tell(&mut after);
     }
-    let written = write(&context, &context.wake_clusters, cluster, &after).await;
+    let written = write_status(&context, &context.cluster_queue, cluster, &after).await;
     if let Err(error) = &written {
         tracing::warn!(%error, "the status could not be written");
     }
     if written.is_ok() && facts.is_ok() {
-        context.wake_clusters.in_force(cluster);
+        context.cluster_queue.in_force(cluster);
     }
     let outcome = facts.map_or_else(|refusal| refusal.reason, |_| Reason::Available);
     visit.end(written.as_ref().map_or_else(|_| Reason::Internal.as_str(), |_| outcome.as_str()));
@@ -109,22 +109,22 @@ async fn observe(
     cluster: &KafkaCluster,
     name: &ClusterName,
 ) -> Result<ClusterFacts, Refusal> {
-    let settings = settings(&context.cluster, cluster).await?;
+    let settings = settings(&context.kubernetes, cluster).await?;
     let kafka = context.connections.ensure(name, settings).map_err(|error| error.refusal())?;
     kafka.describe().await.map_err(|error| error.refusal())
 }
 
 /// Topics that could not be helped while Kafka was away need not wait for their next try; and while
 /// it was away, anything may have happened to the others.
-fn wake_topics(context: &Context, cluster: &ClusterName) {
-    let owned = context.world.now().owned(cluster);
+fn topic_queue(context: &Context, cluster: &ClusterName) {
+    let owned = context.catalog.lock().owned(cluster);
     for (_, owner) in owned {
-        context.wake_topics.wake(Some(&owner.namespace), &owner.name);
+        context.topic_queue.enqueue(Some(&owner.namespace), &owner.name);
     }
 }
 
 /// How to reach a cluster, its Secrets read.
-async fn settings(kubernetes: &Cluster, cluster: &KafkaCluster) -> Result<Settings, Refusal> {
+async fn settings(kubernetes: &KubeClient, cluster: &KafkaCluster) -> Result<Settings, Refusal> {
     let refused = |error: SecretError| {
         let reason = match error {
             SecretError::Missing { .. } | SecretError::NoKey { .. } => Reason::SecretNotFound,

@@ -14,21 +14,21 @@
 //! Deliberately absent: decisions (they are in the domain), and acting on why a reconcile was
 //! woken: what is observed decides.
 
-mod access;
+mod acl_resync;
 mod approval;
+mod catalog;
 mod checkpoint;
 mod connections;
-mod declared;
 mod effect;
 mod kafka_cluster;
 mod metrics;
-mod report;
+mod queue;
 mod resync;
+mod status;
 mod tenant;
 mod topic;
-mod trigger;
 mod unregistered;
-mod world;
+mod watch;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -46,13 +46,13 @@ pub use checkpoint::Checkpoints;
 pub use metrics::Metrics;
 
 use crate::api::{EventTopic, KafkaCluster, Tenant};
-use crate::cluster::{Cluster, Sealer};
+use crate::kubernetes::{KubeClient, SealRole};
 use crate::store;
-use access::Access;
+use acl_resync::Access;
 use approval::Approvals;
+use catalog::Catalog;
 use connections::Connections;
-use trigger::Triggers;
-use world::World;
+use queue::WorkQueue;
 
 /// How the controllers run.
 #[derive(Clone, Debug)]
@@ -83,8 +83,8 @@ type Watched<K> = DeserializeGuard<K>;
 
 /// What all reconciles share.
 struct Context {
-    cluster: Cluster,
-    world: World,
+    kubernetes: KubeClient,
+    catalog: Catalog,
     connections: Connections,
     access: Access,
     approvals: Approvals,
@@ -92,9 +92,9 @@ struct Context {
     tenants: Store<Watched<Tenant>>,
     clusters: Store<Watched<KafkaCluster>>,
     topics: Store<Watched<EventTopic>>,
-    wake_tenants: Triggers<Watched<Tenant>>,
-    wake_clusters: Triggers<Watched<KafkaCluster>>,
-    wake_topics: Triggers<Watched<EventTopic>>,
+    tenant_queue: WorkQueue<Watched<Tenant>>,
+    cluster_queue: WorkQueue<Watched<KafkaCluster>>,
+    topic_queue: WorkQueue<Watched<EventTopic>>,
     metrics: Metrics,
     audit: Audit,
     options: Options,
@@ -119,7 +119,7 @@ impl AllMetrics {
 ///
 /// `ready` is called once all resources have been read.
 pub async fn run(
-    cluster: Cluster,
+    kubernetes: KubeClient,
     options: Options,
     audit: Audit,
     metrics: AllMetrics,
@@ -128,15 +128,15 @@ pub async fn run(
     ready: impl FnOnce(),
 ) {
     let key = tokio::select! {
-        key = approval::key(&cluster, &audit, Sealer::Controllers) => key,
+        key = approval::key(&kubernetes, &audit, SealRole::Controllers) => key,
         () = stop.cancelled() => return,
     };
     let (tenants, tenant_writer) = reflector::store();
     let (clusters, cluster_writer) = reflector::store();
     let (topics, topic_writer) = reflector::store();
-    let (wake_tenants, tenants_woken) = Triggers::new("Tenant", &metrics.controllers);
-    let (wake_clusters, clusters_woken) = Triggers::new("KafkaCluster", &metrics.controllers);
-    let (wake_topics, topics_woken) = Triggers::new("EventTopic", &metrics.controllers);
+    let (tenant_queue, tenants_woken) = WorkQueue::new("Tenant", &metrics.controllers);
+    let (cluster_queue, clusters_woken) = WorkQueue::new("KafkaCluster", &metrics.controllers);
+    let (topic_queue, topics_woken) = WorkQueue::new("EventTopic", &metrics.controllers);
     metrics.controllers.show(metrics::Shown {
         tenants: tenants.clone(),
         clusters: clusters.clone(),
@@ -147,29 +147,30 @@ pub async fn run(
         access: Access::default(),
         approvals: Approvals::new(key),
         unregistered: unregistered::Found::default(),
-        world: World::default(),
+        catalog: Catalog::default(),
         tenants,
         clusters,
         topics,
-        wake_tenants,
-        wake_clusters,
-        wake_topics,
+        tenant_queue,
+        cluster_queue,
+        topic_queue,
         metrics: metrics.controllers,
         audit,
         options,
         clock,
-        cluster,
+        kubernetes,
     });
 
     // Tenants and clusters are known before the first topic is seen: who owns a topic, and which
     // one it is, depends on them.
-    let tenant_events = context.cluster.watch::<Tenant>().reflect(tenant_writer);
+    let tenant_events = context.kubernetes.watch::<Tenant>().reflect(tenant_writer);
     let tenant_stream =
-        declared::watched(&context, tenant_events, |context| &context.wake_tenants, tenant::learn);
-    let cluster_events = context.cluster.watch::<KafkaCluster>().reflect(cluster_writer);
+        watch::watched(&context, tenant_events, |context| &context.tenant_queue, tenant::learn);
+    let cluster_events = context.kubernetes.watch::<KafkaCluster>().reflect(cluster_writer);
     let cluster_stream =
-        declared::watched(&context, cluster_events, |context| &context.wake_clusters, kafka_cluster::learn);
-    let topic_stream = topic::watched(&context, context.cluster.watch::<EventTopic>().reflect(topic_writer));
+        watch::watched(&context, cluster_events, |context| &context.cluster_queue, kafka_cluster::learn);
+    let topic_stream =
+        topic::watched(&context, context.kubernetes.watch::<EventTopic>().reflect(topic_writer));
 
     let config = |concurrency| controller::Config::default().concurrency(concurrency);
     let tenants_run = Controller::for_stream(tenant_stream, context.tenants.clone())

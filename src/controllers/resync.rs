@@ -7,7 +7,7 @@ use eventcenter_sdk::name::{ClusterName, TopicName};
 use futures::future::join_all;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use super::{Context, access, unregistered};
+use super::{Context, acl_resync, unregistered};
 use crate::kafka::Kafka;
 
 /// Looks from time to time, until it is dropped.
@@ -21,7 +21,7 @@ pub(super) async fn run(context: &Context) {
         join_all(clusters.iter().map(|(cluster, kafka)| async move {
             tokio::join!(
                 look(context, cluster, kafka),
-                access::look(context, cluster, kafka),
+                acl_resync::look(context, cluster, kafka),
                 unregistered::look(context, cluster, kafka),
             );
         }))
@@ -33,8 +33,8 @@ async fn look(context: &Context, cluster: &ClusterName, kafka: &Kafka) {
     let begin = Instant::now();
     // Those that have not been visited are being visited, or wait for their next try.
     let (topics, owners): (Vec<TopicName>, Vec<_>) = context
-        .world
-        .now()
+        .catalog
+        .lock()
         .owned(cluster)
         .into_iter()
         .filter(|(topic, _)| {
@@ -48,7 +48,7 @@ async fn look(context: &Context, cluster: &ClusterName, kafka: &Kafka) {
         let last = context.connections.last_visit(cluster, topic);
         if last.is_some_and(|last| last.differs(found.as_ref(), begin)) {
             woken += 1;
-            context.wake_topics.wake(Some(&owner.namespace), &owner.name);
+            context.topic_queue.enqueue(Some(&owner.namespace), &owner.name);
         }
     }
     tracing::debug!(%cluster, topics = topics.len(), woken, took = ?begin.elapsed(), "looked at all topics");

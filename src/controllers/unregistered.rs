@@ -51,12 +51,12 @@ pub(super) async fn look(context: &Context, cluster: &ClusterName, kafka: &Kafka
     let found = Unregistered::of(all, |name| registered.contains(name));
     context.metrics.unregistered(cluster, found.number);
     if context.unregistered.note(cluster, found) {
-        context.wake_clusters.wake(None, cluster.as_ref());
+        context.cluster_queue.enqueue(None, cluster.as_ref());
     }
 }
 
 fn names(context: &Context, cluster: &ClusterName) -> HashSet<String> {
     let topics = context.topics.state();
     let topics = topics.iter().filter_map(|topic| topic.0.as_ref().ok());
-    context.world.now().registered(cluster, topics).into_iter().map(String::from).collect()
+    context.catalog.lock().registered(cluster, topics).into_iter().map(String::from).collect()
 }

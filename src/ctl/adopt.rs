@@ -10,11 +10,11 @@ use serde::Deserialize;
 
 use super::Answer;
 use crate::api::Tenant;
-use crate::cluster::Cluster;
 use crate::domain::Refusal;
 use crate::domain::cluster::Unregistered;
 use crate::domain::topic::adopt::{Home, home, manifest};
 use crate::kafka::{Error, Kafka, Metrics, Settings};
+use crate::kubernetes::KubeClient;
 
 /// Write the EventTopic for topics that are in Kafka already: applied, it changes nothing there.
 ///
@@ -60,7 +60,7 @@ enum AdoptError {
     #[error("{path} does not hold Tenants")]
     Tenants { path: PathBuf, source: serde_yaml::Error },
     #[error("reading the Tenants of the cluster (or give a file: --tenants)")]
-    Cluster(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Kubernetes(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error(transparent)]
     Kafka(#[from] Error),
     #[error("Kafka has no topic {0}, or this user may not see it")]
@@ -143,14 +143,14 @@ async fn tenants(arguments: &Arguments) -> Result<Vec<Tenant>, AdoptError> {
         return Ok(tenants.into_iter().flatten().collect());
     }
     let listed = async {
-        let cluster = Cluster::connect("default", "eventctl").await?;
+        let cluster = KubeClient::connect("default", "eventctl").await?;
         let tenants = cluster.list::<Tenant>().await?.into_iter().filter_map(|tenant| tenant.0.ok());
         Ok::<_, Box<dyn std::error::Error + Send + Sync>>(tenants.collect())
     };
     match listed.await {
         Ok(tenants) => Ok(tenants),
         Err(_) if arguments.namespace.is_some() => Ok(Vec::new()),
-        Err(error) => Err(AdoptError::Cluster(error)),
+        Err(error) => Err(AdoptError::Kubernetes(error)),
     }
 }
 

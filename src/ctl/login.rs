@@ -6,7 +6,7 @@ use anyhow::bail;
 use clap::Args;
 
 use crate::api::GovernedKind;
-use crate::cluster::{Login, Session, SessionError};
+use crate::kubernetes::{Login, Session, SessionError};
 
 /// Which Kubernetes, as whom, and where in it.
 #[derive(Debug, Args)]

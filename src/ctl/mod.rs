@@ -21,7 +21,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::cluster::SessionError;
+use crate::kubernetes::SessionError;
 
 /// What the program is called where it is not called otherwise.
 const NAME: &str = "eventctl";

@@ -1,6 +1,6 @@
 //! A folder of manifests, judged as the webhook would judge it if it were applied.
 //!
-//! Tenants, KafkaClusters and ConfigMaps among the manifests make up the world; EventTopics are
+//! Tenants, KafkaClusters and ConfigMaps among the manifests make up the catalog; EventTopics are
 //! created in it one after the other, or change what an older state of the folder has. Objects of
 //! other kinds are passed over. What the definitions say in CEL is not checked here: much of it is
 //! said again by the rules that are.
@@ -22,9 +22,9 @@ use super::cluster::Clusters;
 use super::event_type::TypeId;
 use super::registration::{self, Declaration, Revision, register};
 use super::tenant::Tenants;
-use super::topic::claim::Resource;
-use super::{Refusal, World};
+use super::{Catalog, Refusal};
 use crate::api::{EventTopic, GROUP, KafkaCluster, SCHEMA_LABEL, Tenant};
+use crate::domain::ObjectRef;
 
 /// A manifest and where it is from.
 #[derive(Clone, Debug)]
@@ -55,27 +55,28 @@ pub struct Finding {
 #[must_use]
 pub fn lint(manifests: &[Manifest], before: &[Manifest]) -> Vec<Finding> {
     let folder = Folder::read(manifests);
-    let mut world = World::default();
-    world.set_tenants(Tenants::of(folder.tenants.iter().map(|(_, tenant)| tenant)), std::iter::empty());
-    world.set_clusters(Clusters::of(&folder.clusters()), std::iter::empty());
+    let mut catalog = Catalog::default();
+    catalog.set_tenants(Tenants::of(folder.tenants.iter().map(|(_, tenant)| tenant)), std::iter::empty());
+    catalog.set_clusters(Clusters::of(&folder.clusters()), std::iter::empty());
     let old = Folder::read(before);
     let mut findings = folder.findings;
     for (place, tenant) in &folder.tenants {
         let others = folder.tenants.iter().map(|(_, other)| other);
-        findings.push((*place, admission::tenant(&Change::Create(tenant), others, &world)));
+        findings.push((*place, admission::tenant(&Change::Create(tenant), others, &catalog)));
     }
     for (place, cluster) in &folder.kafka_clusters {
-        findings.push((*place, admission::kafka_cluster(&Change::Create(cluster), &world)));
+        findings.push((*place, admission::kafka_cluster(&Change::Create(cluster), &catalog)));
     }
     for (place, topic) in &folder.topics {
-        let was = old.topics.iter().map(|(_, old)| old).find(|old| Resource::of(*old) == Resource::of(topic));
+        let was =
+            old.topics.iter().map(|(_, old)| old).find(|old| ObjectRef::of(*old) == ObjectRef::of(topic));
         let change = match was {
             Some(old) => Change::Update { old, new: topic },
             None => Change::Create(topic),
         };
-        let mut verdict = admission::topic(&change, &world);
+        let mut verdict = admission::topic(&change, &catalog);
         verdict.refusals.extend(schemas(topic, &folder.texts, was.map(|was| (was, &old.texts))));
-        world.seen(topic);
+        catalog.upsert(topic);
         findings.push((*place, verdict));
     }
     findings.sort_by_key(|(place, _)| *place);

@@ -9,10 +9,13 @@ pub mod admission;
 pub mod approval;
 pub mod audit;
 pub mod backoff;
+pub mod catalog;
 pub mod cluster;
 pub mod condition;
 pub mod event_type;
 pub mod lint;
+pub mod object_ref;
+pub mod ownership;
 pub mod quota;
 pub mod refusal;
 pub mod registration;
@@ -21,10 +24,10 @@ pub mod tenant;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod topic;
-pub mod world;
 
+pub use catalog::Catalog;
+pub use object_ref::ObjectRef;
 pub use refusal::Refusal;
-pub use world::World;
 
 use jiff::Timestamp;
 use kube::ResourceExt;

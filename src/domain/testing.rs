@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::api::{EventTopic, KafkaCluster, Tenant};
-use crate::domain::World;
+use crate::domain::Catalog;
 use crate::domain::cluster::Clusters;
 use crate::domain::tenant::Tenants;
 
@@ -66,10 +66,10 @@ pub(crate) fn clusters(names: &[(&str, bool)]) -> Clusters {
     Clusters::of(&clusters)
 }
 
-/// A world of tenants and clusters, and no topic yet.
-pub(crate) fn world(tenants: &[(&str, &str)], clusters: &[(&str, bool)]) -> World {
-    let mut world = World::default();
-    world.set_tenants(self::tenants(tenants), std::iter::empty());
-    world.set_clusters(self::clusters(clusters), std::iter::empty());
-    world
+/// A catalog of tenants and clusters, and no topic yet.
+pub(crate) fn catalog(tenants: &[(&str, &str)], clusters: &[(&str, bool)]) -> Catalog {
+    let mut catalog = Catalog::default();
+    catalog.set_tenants(self::tenants(tenants), std::iter::empty());
+    catalog.set_clusters(self::clusters(clusters), std::iter::empty());
+    catalog
 }

@@ -13,8 +13,8 @@ use super::envelope::Failure;
 use super::identity::{Caller, Fingerprint};
 use super::recent::Recent;
 use crate::api::Tenant;
-use crate::cluster::Cluster;
 use crate::domain::audit::LogName;
+use crate::kubernetes::KubeClient;
 
 /// The header that names the tenant.
 pub(super) const HEADER: &str = "x-tenant-id";
@@ -60,16 +60,16 @@ type Question = (Fingerprint, Verb, Option<LogName>);
 /// Finds out what somebody may read.
 #[derive(Debug)]
 pub(super) struct Access {
-    cluster: Cluster,
+    kubernetes: KubeClient,
     answers: Recent<Question, bool>,
     readable: Recent<(Fingerprint, Verb), Arc<Vec<LogName>>>,
     asking: Semaphore,
 }
 
 impl Access {
-    pub(super) fn new(cluster: Cluster) -> Self {
+    pub(super) fn new(kubernetes: KubeClient) -> Self {
         Self {
-            cluster,
+            kubernetes,
             answers: Recent::new(LASTING, REMEMBERED),
             readable: Recent::new(LASTING, REMEMBERED),
             asking: Semaphore::new(ASKING),
@@ -85,7 +85,7 @@ impl Access {
         let _place = self.asking.acquire().await;
         let somebody = caller.known.somebody();
         let name = log.map(LogName::as_str);
-        let answer = self.cluster.is_allowed_part::<Tenant>(somebody, verb.as_str(), PART, name).await;
+        let answer = self.kubernetes.is_allowed_part::<Tenant>(somebody, verb.as_str(), PART, name).await;
         let answer = answer.map_err(|error| Failure::unknowable(&error))?;
         self.answers.keep(question, answer);
         Ok(answer)

@@ -18,8 +18,8 @@ use super::limit::Asker;
 use super::recent::Recent;
 use super::request_id::{RequestId, trace};
 use super::server::Peer;
-use crate::cluster::{Cluster, Known};
 use crate::domain::audit::{Actor, Via};
+use crate::kubernetes::{AuthenticatedUser, KubeClient};
 
 /// How long Kubernetes' answer counts. A token that is withdrawn is accepted for so long.
 const LASTING: Duration = Duration::from_secs(10);
@@ -77,7 +77,7 @@ impl Sender {
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
     /// Whom Kubernetes knows.
-    pub(super) known: Arc<Known>,
+    pub(super) known: Arc<AuthenticatedUser>,
     /// The token they came with.
     pub(super) fingerprint: Fingerprint,
     /// Where the request comes from.
@@ -94,28 +94,32 @@ impl Caller {
 /// Finds out whom tokens stand for.
 #[derive(Debug)]
 pub(super) struct Identities {
-    cluster: Cluster,
-    accepted: Recent<Fingerprint, Arc<Known>>,
+    kubernetes: KubeClient,
+    accepted: Recent<Fingerprint, Arc<AuthenticatedUser>>,
     refused: Recent<Fingerprint, ()>,
     asking: Semaphore,
 }
 
 impl Identities {
-    pub(super) fn new(cluster: Cluster) -> Self {
+    pub(super) fn new(kubernetes: KubeClient) -> Self {
         Self {
-            cluster,
+            kubernetes,
             accepted: Recent::new(LASTING, REMEMBERED),
             refused: Recent::new(LASTING, REMEMBERED),
             asking: Semaphore::new(ASKING),
         }
     }
 
-    async fn ask(&self, token: &str, fingerprint: Fingerprint) -> Result<Option<Arc<Known>>, Failure> {
+    async fn ask(
+        &self,
+        token: &str,
+        fingerprint: Fingerprint,
+    ) -> Result<Option<Arc<AuthenticatedUser>>, Failure> {
         if self.refused.get(&fingerprint).is_some() {
             return Ok(None);
         }
         let _place = self.asking.acquire().await;
-        let known = self.cluster.review_token(token).await.map_err(|error| Failure::unknowable(&error))?;
+        let known = self.kubernetes.review_token(token).await.map_err(|error| Failure::unknowable(&error))?;
         let known = known.map(Arc::new);
         match &known {
             Some(known) => self.accepted.keep(fingerprint, Arc::clone(known)),

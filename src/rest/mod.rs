@@ -38,7 +38,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::Cluster;
+use crate::kubernetes::KubeClient;
 use crate::store;
 use access::Access;
 use identity::Identities;
@@ -76,7 +76,7 @@ impl std::ops::Deref for Rest {
 
 #[derive(Debug)]
 struct Shared {
-    cluster: Cluster,
+    kubernetes: KubeClient,
     audit: store::Audit,
     recorder: store::Recorder,
     options: Options,
@@ -105,7 +105,7 @@ struct Shared {
 /// TLS cannot be set up at all.
 #[expect(clippy::too_many_arguments, reason = "each of them is another thing that the process has")]
 pub async fn run(
-    cluster: Cluster,
+    kubernetes: KubeClient,
     audit: store::Audit,
     recorder: store::Recorder,
     options: Options,
@@ -118,14 +118,14 @@ pub async fn run(
     let certificate =
         options.tls_secret.clone().map(tls::Certificate::new).transpose().map_err(SetupError)?;
     let rest = Rest(Arc::new(Shared {
-        identities: Identities::new(cluster.clone()),
-        access: Access::new(cluster.clone()),
+        identities: Identities::new(kubernetes.clone()),
+        access: Access::new(kubernetes.clone()),
         limit: Limit::per_second(options.rate),
         refusals: record::Refusals::new(),
         readings: record::Readings::new(),
         exports: Arc::new(Semaphore::new(EXPORTS)),
         keys: Recent::new(audit::KEYS_LAST, 1),
-        cluster: cluster.clone(),
+        kubernetes: kubernetes.clone(),
         audit,
         recorder,
         options,
@@ -147,7 +147,7 @@ pub async fn run(
     };
     let renew = async {
         match &certificate {
-            Some(certificate) => certificate.keep(&cluster, || certified.notify_one()).await,
+            Some(certificate) => certificate.keep(&kubernetes, || certified.notify_one()).await,
             None => std::future::pending().await,
         }
     };

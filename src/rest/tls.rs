@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 
 use super::envelope::Chain;
-use crate::cluster::{Cluster, SecretError};
+use crate::kubernetes::{KubeClient, SecretError};
 
 /// How often the Secret is read.
 const LOOK: Duration = Duration::from_secs(10);
@@ -73,10 +73,10 @@ impl Certificate {
 
     /// Serves what is in the Secret, and each one that comes after it, for as long as it is polled. What cannot be served leaves
     /// the one before. Calls `ready` when another one is served.
-    pub(super) async fn keep(&self, cluster: &Cluster, ready: impl Fn()) {
+    pub(super) async fn keep(&self, kubernetes: &KubeClient, ready: impl Fn()) {
         let (mut is_served, mut told) = (false, None);
         loop {
-            match self.look(cluster).await {
+            match self.look(kubernetes).await {
                 Ok(is_another) => {
                     told = None;
                     if is_another {
@@ -107,8 +107,8 @@ impl Certificate {
     }
 
     /// Reads the Secret. Returns whether another certificate than before is served from now on.
-    async fn look(&self, cluster: &Cluster) -> Result<bool, Unusable> {
-        let [chain, key] = cluster.secret(&self.secret, ["tls.crt", "tls.key"]).await?;
+    async fn look(&self, kubernetes: &KubeClient) -> Result<bool, Unusable> {
+        let [chain, key] = kubernetes.secret(&self.secret, ["tls.crt", "tls.key"]).await?;
         let certified = Arc::new(certified(&chain, &key)?);
         let mut served = self.served.0.write().unwrap_or_else(PoisonError::into_inner);
         let before = served.replace(Arc::clone(&certified));

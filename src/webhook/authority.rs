@@ -16,10 +16,10 @@ use tokio::time::sleep;
 
 use super::certificate::{self, IssueError, Lifetimes, Material, Step};
 use super::metrics::Metrics;
-use super::record::Own;
+use super::record::SelfAudit;
 use super::tls::Served;
-use crate::cluster::{Cluster, Configuration, Keys, WriteError};
 use crate::domain::audit::Action;
+use crate::kubernetes::{CertificateSecret, KubeClient, WebhookConfiguration, WriteError};
 
 /// How long to wait at least between two attempts.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -31,7 +31,7 @@ const GLANCE: Duration = Duration::from_hours(1);
 #[derive(Clone, Debug)]
 pub enum Source {
     /// The webhook's replicas.
-    Own {
+    SelfSigned {
         /// How long what they make is valid.
         lifetimes: Lifetimes,
         /// The names and addresses that the webhook is called by.
@@ -44,13 +44,13 @@ pub enum Source {
 }
 
 /// What keeps certificates good.
-pub(super) struct Authority {
-    pub(super) cluster: Cluster,
+pub(super) struct CertificateManager {
+    pub(super) kubernetes: KubeClient,
     /// The Secret in the operator's namespace.
     pub(super) secret: String,
     pub(super) served: Arc<Served>,
     pub(super) metrics: Metrics,
-    pub(super) own: Own,
+    pub(super) own: SelfAudit,
     pub(super) clock: fn() -> Timestamp,
 }
 
@@ -66,28 +66,28 @@ enum Failure {
 /// What is known at the moment; outer options are for what has not been read yet.
 #[derive(Default)]
 struct State {
-    keys: Option<Option<Keys>>,
-    validating: Option<Option<Configuration>>,
-    mutating: Option<Option<Configuration>>,
+    keys: Option<Option<CertificateSecret>>,
+    validating: Option<Option<WebhookConfiguration>>,
+    mutating: Option<Option<WebhookConfiguration>>,
     /// The newest authority that is in all configurations, and since when that is so.
     published: Option<(String, Timestamp)>,
     /// When this replica last made certificates.
     made: Option<Timestamp>,
     /// What was last read, so that what it is wrong about is told once.
-    told: Option<Keys>,
+    told: Option<CertificateSecret>,
 }
 
 enum Seen {
-    Keys(Option<Keys>),
-    Validating(Option<Configuration>),
-    Mutating(Option<Configuration>),
+    Secret(Option<CertificateSecret>),
+    Validating(Option<WebhookConfiguration>),
+    Mutating(Option<WebhookConfiguration>),
 }
 
-impl Authority {
+impl CertificateManager {
     /// Keeps them good for as long as it is polled. Calls `ready` whenever the webhook can be called.
     pub(super) async fn keep(self, source: Source, ready: impl Fn()) {
         match source {
-            Source::Own { lifetimes, names, configurations } => {
+            Source::SelfSigned { lifetimes, names, configurations } => {
                 self.keep_own(lifetimes, &names, &configurations, ready).await;
             }
             Source::Others => self.follow(ready).await,
@@ -96,7 +96,7 @@ impl Authority {
 
     /// Serves what somebody else puts into the Secret.
     async fn follow(&self, ready: impl Fn()) {
-        let mut found = std::pin::pin!(self.cluster.watch_keys(&self.secret));
+        let mut found = std::pin::pin!(self.kubernetes.watch_certificate_secret(&self.secret));
         while let Some(keys) = found.next().await {
             let Some(keys) = keys else {
                 tracing::error!(
@@ -128,16 +128,16 @@ impl Authority {
         configurations: &str,
         ready: impl Fn(),
     ) {
-        let keys = self.cluster.watch_keys(&self.secret).map(Seen::Keys);
-        let validating = self.cluster.watch_validating(configurations).map(Seen::Validating);
-        let mutating = self.cluster.watch_mutating(configurations).map(Seen::Mutating);
+        let keys = self.kubernetes.watch_certificate_secret(&self.secret).map(Seen::Secret);
+        let validating = self.kubernetes.watch_validating(configurations).map(Seen::Validating);
+        let mutating = self.kubernetes.watch_mutating(configurations).map(Seen::Mutating);
         let mut changes = std::pin::pin!(select(keys, select(validating, mutating)));
         let mut state = State::default();
         let mut pause = Duration::ZERO;
         loop {
             tokio::select! {
                 seen = changes.next() => match seen {
-                    Some(Seen::Keys(keys)) => state.keys = Some(keys),
+                    Some(Seen::Secret(keys)) => state.keys = Some(keys),
                     Some(Seen::Validating(found)) => state.validating = Some(found),
                     Some(Seen::Mutating(found)) => state.mutating = Some(found),
                     None => return,
@@ -195,8 +195,8 @@ impl Authority {
         match certificate::issue(&step, stored.as_ref(), names, lifetimes, now)? {
             Some(made) => {
                 let written = self
-                    .cluster
-                    .store_keys(&self.secret, keys.as_ref(), "kubernetes.io/tls", made.data())
+                    .kubernetes
+                    .store_certificate_secret(&self.secret, keys.as_ref(), "kubernetes.io/tls", made.data())
                     .await?;
                 tracing::info!(secret = self.secret, ?step, serving = ?made.serving, "made certificates");
                 state.keys = Some(Some(written.clone()));
@@ -224,7 +224,7 @@ impl Authority {
     }
 
     /// What a Secret holds, if that can be used.
-    fn read(&self, keys: Option<&Keys>, state: &mut State) -> Option<Material> {
+    fn read(&self, keys: Option<&CertificateSecret>, state: &mut State) -> Option<Material> {
         let keys = keys?;
         match Material::read(&keys.data()) {
             Ok(material) => Some(material),
@@ -246,12 +246,12 @@ impl Authority {
     async fn publish(
         &self,
         state: &mut State,
-        keys: Option<&Keys>,
+        keys: Option<&CertificateSecret>,
         stored: &Material,
     ) -> Result<(), Failure> {
         let bundle = stored.bundle();
         let found = [state.validating.clone().flatten(), state.mutating.clone().flatten()];
-        let wrong: Vec<Configuration> = found
+        let wrong: Vec<WebhookConfiguration> = found
             .into_iter()
             .flatten()
             .filter(|found| found.webhooks.iter().any(|(_, trusted)| trusted != bundle.as_bytes()))
@@ -261,17 +261,19 @@ impl Authority {
         }
         state.published = None;
         // Another replica may know of a newer Secret: whoever is behind must not put back what was.
-        let latest = self.cluster.read_keys(&self.secret).await?;
+        let latest = self.kubernetes.get_certificate_secret(&self.secret).await?;
         if !matches!((&latest, keys), (Some(latest), Some(keys)) if latest.is(keys)) {
             state.keys = Some(latest);
             return Err(WriteError::Conflict { what: "writing caBundle" }.into());
         }
         for configuration in &wrong {
-            self.cluster.trust(configuration, &bundle).await?;
+            self.kubernetes.update_ca_bundle(configuration, &bundle).await?;
             tracing::info!(kind = ?configuration.kind, name = configuration.name, "set caBundle");
             let kind = format!("{:?}WebhookConfiguration", configuration.kind);
             let message = format!("caBundle is what Secret {} has now", self.secret);
-            self.own.did_for_all(Action::RenewCertificate, &kind, &configuration.name, message).await;
+            self.own
+                .record_cluster_scoped(Action::RenewCertificate, &kind, &configuration.name, message)
+                .await;
         }
         // As it will be seen in a moment.
         let known = [&mut state.validating, &mut state.mutating].into_iter().flatten().flatten();

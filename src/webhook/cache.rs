@@ -1,4 +1,4 @@
-//! What is declared, as the webhook keeps it in memory: the [`World`] and as much of each resource
+//! What is declared, as the webhook keeps it in memory: the [`Catalog`] and as much of each resource
 //! as it takes to work it out again when tenants or clusters change.
 
 use std::collections::BTreeMap;
@@ -13,33 +13,33 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
 use crate::api::{EventTopic, EventTopicStatus, KafkaCluster, Tenant};
-use crate::cluster::Cluster;
-use crate::domain::World;
+use crate::domain::Catalog;
+use crate::domain::ObjectRef;
 use crate::domain::cluster::Clusters;
 use crate::domain::tenant::Tenants;
-use crate::domain::topic::claim::Resource;
+use crate::kubernetes::KubeClient;
 
 /// Everything that verdicts are found with.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct Snapshot {
     /// What all declarations together say.
-    pub(super) world: World,
+    pub(super) catalog: Catalog,
     /// The tenants.
-    pub(super) tenants: Kept<Tenant>,
+    pub(super) tenants: KindStore<Tenant>,
     /// The Kafka clusters.
-    pub(super) clusters: Kept<KafkaCluster>,
-    topics: Kept<EventTopic>,
+    pub(super) clusters: KindStore<KafkaCluster>,
+    topics: KindStore<EventTopic>,
 }
 
 /// All resources of a kind that could be read.
 #[derive(Debug)]
-pub(super) struct Kept<K> {
-    now: BTreeMap<Resource, K>,
+pub(super) struct KindStore<K> {
+    now: BTreeMap<ObjectRef, K>,
     /// Those that a new listing has brought so far; what is known counts until it is complete.
-    arriving: Option<BTreeMap<Resource, K>>,
+    arriving: Option<BTreeMap<ObjectRef, K>>,
 }
 
-impl<K> Default for Kept<K> {
+impl<K> Default for KindStore<K> {
     fn default() -> Self {
         Self { now: BTreeMap::new(), arriving: None }
     }
@@ -49,24 +49,24 @@ impl<K> Default for Kept<K> {
 #[derive(Debug, PartialEq, Eq)]
 enum Changed {
     Nothing,
-    One(Resource),
-    Gone(Resource),
+    One(ObjectRef),
+    Gone(ObjectRef),
     All,
 }
 
-impl<K: kube::Resource<DynamicType = ()>> Kept<K> {
+impl<K: kube::Resource<DynamicType = ()>> KindStore<K> {
     /// The resources.
     pub(super) fn iter(&self) -> impl Iterator<Item = &K> {
         self.now.values()
     }
 
     /// Notes that these are all that there are. One that cannot be read counts as it did before.
-    fn become_these(&mut self, listed: Vec<DeserializeGuard<K>>) {
+    fn replace(&mut self, listed: Vec<DeserializeGuard<K>>) {
         let mut before = std::mem::take(&mut self.now);
         self.now = listed
             .into_iter()
             .filter_map(|guard| {
-                let key = Resource::of(&guard);
+                let key = ObjectRef::of(&guard);
                 guard.0.ok().or_else(|| before.remove(&key)).map(|resource| (key, resource))
             })
             .collect();
@@ -81,7 +81,7 @@ impl<K: kube::Resource<DynamicType = ()>> Kept<K> {
             }
             Event::InitApply(guard) => {
                 if let (Some(arriving), Ok(resource)) = (&mut self.arriving, guard.0) {
-                    arriving.insert(Resource::of(&resource), keep(resource));
+                    arriving.insert(ObjectRef::of(&resource), keep(resource));
                 }
                 Changed::Nothing
             }
@@ -91,14 +91,14 @@ impl<K: kube::Resource<DynamicType = ()>> Kept<K> {
             }
             Event::Apply(guard) => match guard.0 {
                 Ok(resource) => {
-                    let key = Resource::of(&resource);
+                    let key = ObjectRef::of(&resource);
                     self.now.insert(key.clone(), keep(resource));
                     Changed::One(key)
                 }
                 Err(_) => Changed::Nothing,
             },
             Event::Delete(guard) => {
-                let key = Resource::of(&guard);
+                let key = ObjectRef::of(&guard);
                 self.now.remove(&key);
                 Changed::Gone(key)
             }
@@ -106,10 +106,10 @@ impl<K: kube::Resource<DynamicType = ()>> Kept<K> {
     }
 }
 
-impl Known {
+impl Snapshot {
     /// The EventTopics in a namespace, as far as they are kept.
     pub(super) fn topics_in<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a EventTopic> {
-        self.world.topics_in(namespace).filter_map(|resource| self.topics.now.get(resource))
+        self.catalog.topics_in(namespace).filter_map(|resource| self.topics.now.get(resource))
     }
 
     fn listed(
@@ -117,16 +117,16 @@ impl Known {
         tenants: Vec<DeserializeGuard<Tenant>>,
         clusters: Vec<DeserializeGuard<KafkaCluster>>,
     ) {
-        self.tenants.become_these(tenants);
-        self.clusters.become_these(clusters);
-        self.world.set_tenants(Tenants::of(self.tenants.iter()), self.topics.iter());
-        self.world.set_clusters(Clusters::of(self.clusters.iter()), self.topics.iter());
+        self.tenants.replace(tenants);
+        self.clusters.replace(clusters);
+        self.catalog.set_tenants(Tenants::of(self.tenants.iter()), self.topics.iter());
+        self.catalog.set_clusters(Clusters::of(self.clusters.iter()), self.topics.iter());
     }
 
     fn tenant(&mut self, event: Event<DeserializeGuard<Tenant>>) -> bool {
         let changed = self.tenants.take(event, |tenant| tenant);
         if changed != Changed::Nothing {
-            self.world.set_tenants(Tenants::of(self.tenants.iter()), self.topics.iter());
+            self.catalog.set_tenants(Tenants::of(self.tenants.iter()), self.topics.iter());
         }
         changed == Changed::All
     }
@@ -134,22 +134,22 @@ impl Known {
     fn cluster(&mut self, event: Event<DeserializeGuard<KafkaCluster>>) -> bool {
         let changed = self.clusters.take(event, |cluster| cluster);
         if changed != Changed::Nothing {
-            self.world.set_clusters(Clusters::of(self.clusters.iter()), self.topics.iter());
+            self.catalog.set_clusters(Clusters::of(self.clusters.iter()), self.topics.iter());
         }
         changed == Changed::All
     }
 
     fn topic(&mut self, event: Event<DeserializeGuard<EventTopic>>) -> bool {
-        match self.topics.take(event, slim) {
+        match self.topics.take(event, strip) {
             Changed::Nothing => {}
             Changed::One(key) => {
                 if let Some(topic) = self.topics.now.get(&key) {
-                    self.world.seen(topic);
+                    self.catalog.upsert(topic);
                 }
             }
-            Changed::Gone(key) => drop(self.world.gone(&key)),
+            Changed::Gone(key) => drop(self.catalog.remove(&key)),
             Changed::All => {
-                self.world.all(self.topics.iter());
+                self.catalog.replace_all(self.topics.iter());
                 return true;
             }
         }
@@ -157,8 +157,8 @@ impl Known {
     }
 }
 
-/// What the world asks of a topic, without the rest, which is most of it.
-fn slim(mut topic: EventTopic) -> EventTopic {
+/// What the catalog asks of a topic, without the rest, which is most of it.
+fn strip(mut topic: EventTopic) -> EventTopic {
     let ours = |key: &str| key.starts_with(concat!("eventcenter.io", "/"));
     let meta = topic.meta_mut();
     meta.labels = None;
@@ -188,7 +188,7 @@ fn slim(mut topic: EventTopic) -> EventTopic {
 /// What is known, and whether that is everything yet.
 #[derive(Debug)]
 pub(super) struct Cache {
-    known: RwLock<Known>,
+    known: RwLock<Snapshot>,
     /// Which kinds have been read: tenants, clusters, topics.
     read: watch::Sender<[bool; 3]>,
     /// Is told of each change.
@@ -206,7 +206,7 @@ impl Default for Cache {
 
 impl Cache {
     /// The answer to a question, or nothing as long as not everything has been read.
-    pub(super) fn ask<T>(&self, question: impl FnOnce(&Known) -> T) -> Option<T> {
+    pub(super) fn ask<T>(&self, question: impl FnOnce(&Snapshot) -> T) -> Option<T> {
         if *self.read.borrow() != [true; 3] {
             return None;
         }
@@ -220,14 +220,14 @@ impl Cache {
 
     /// Lists tenants and clusters, because the watches may be behind what was stored a moment ago.
     /// Those who wait for a look at the same time share the one that begins next.
-    pub(super) async fn look_again(&self, cluster: &Cluster) {
+    pub(super) async fn refresh(&self, kubernetes: &KubeClient) {
         let asked = Instant::now();
         let mut looked = self.looked.lock().await;
         if looked.is_some_and(|began| began >= asked) {
             return;
         }
         let began = Instant::now();
-        match tokio::try_join!(cluster.list::<Tenant>(), cluster.list::<KafkaCluster>()) {
+        match tokio::try_join!(kubernetes.list::<Tenant>(), kubernetes.list::<KafkaCluster>()) {
             Ok((tenants, clusters)) => {
                 self.known.write().unwrap_or_else(PoisonError::into_inner).listed(tenants, clusters);
                 *looked = Some(began);
@@ -247,15 +247,15 @@ impl Cache {
     }
 
     /// Keeps it true for as long as it is polled.
-    pub(super) async fn follow(&self, cluster: &Cluster) {
+    pub(super) async fn follow(&self, kubernetes: &KubeClient) {
         let topics = async {
             // Which topic one is, and who has it, depends on tenants and clusters.
             self.are_read(|read| read[0] && read[1]).await;
-            self.fold(2, cluster.watch(), Known::topic).await;
+            self.fold(2, kubernetes.watch(), Snapshot::topic).await;
         };
         tokio::join!(
-            self.fold(0, cluster.watch(), Known::tenant),
-            self.fold(1, cluster.watch(), Known::cluster),
+            self.fold(0, kubernetes.watch(), Snapshot::tenant),
+            self.fold(1, kubernetes.watch(), Snapshot::cluster),
             topics
         );
     }
@@ -264,7 +264,7 @@ impl Cache {
         &self,
         kind: usize,
         events: impl Stream<Item = Result<Event<DeserializeGuard<K>>, watcher::Error>>,
-        note: fn(&mut Known, Event<DeserializeGuard<K>>) -> bool,
+        note: fn(&mut Snapshot, Event<DeserializeGuard<K>>) -> bool,
     ) {
         let mut events = std::pin::pin!(events);
         while let Some(event) = events.next().await {
@@ -300,22 +300,22 @@ mod tests {
         }
     }"#;
 
-    /// What is left out of memory is nothing that the world would have asked for.
+    /// What is left out of memory is nothing that the catalog would have asked for.
     #[test]
     fn the_world_is_the_same_without_what_is_left_out() {
         let whole = topic(FULL);
         let print = |topic: &EventTopic| {
-            let mut world = World::default();
-            world.set_tenants(
+            let mut catalog = Catalog::default();
+            catalog.set_tenants(
                 tenants(&[("shop", "{namespaces: [shop], quotas: {topics: 5}}")]),
                 std::iter::empty(),
             );
-            world.set_clusters(clusters(&[("main", true)]), std::iter::empty());
-            world.seen(topic);
-            let right = format!("{:?}", world.decide(topic));
-            (format!("{world:?}"), right.split_whitespace().next().map(String::from))
+            catalog.set_clusters(clusters(&[("main", true)]), std::iter::empty());
+            catalog.upsert(topic);
+            let right = format!("{:?}", catalog.reserve(topic));
+            (format!("{catalog:?}"), right.split_whitespace().next().map(String::from))
         };
-        let kept = slim(whole.clone());
+        let kept = strip(whole.clone());
         assert_eq!(print(&kept), print(&whole));
         let size = |topic: &EventTopic| serde_json::to_string(topic).expect("JSON").len();
         assert!(size(&kept) < size(&whole) * 3 / 4, "{} of {}", size(&kept), size(&whole));
@@ -324,21 +324,21 @@ mod tests {
     #[test]
     fn what_is_known_counts_until_a_new_listing_is_complete() {
         let guarded = |name: &str| DeserializeGuard(Ok(topic(&format!("name: {name}"))));
-        let mut kept = Kept::<EventTopic>::default();
-        let names = |kept: &Kept<EventTopic>| -> Vec<String> {
+        let mut kept = KindStore::<EventTopic>::default();
+        let names = |kept: &KindStore<EventTopic>| -> Vec<String> {
             kept.iter().filter_map(|topic| topic.metadata.name.clone()).collect()
         };
         for event in [Event::Init, Event::InitApply(guarded("a")), Event::InitApply(guarded("b"))] {
-            assert_eq!(kept.take(event, slim), Changed::Nothing);
+            assert_eq!(kept.take(event, strip), Changed::Nothing);
         }
-        assert_eq!(kept.take(Event::InitDone, slim), Changed::All);
+        assert_eq!(kept.take(Event::InitDone, strip), Changed::All);
         assert_eq!(names(&kept), ["a", "b"]);
-        kept.take(Event::Init, slim);
-        kept.take(Event::InitApply(guarded("c")), slim);
+        kept.take(Event::Init, strip);
+        kept.take(Event::InitApply(guarded("c")), strip);
         assert_eq!(names(&kept), ["a", "b"], "the old ones count");
-        assert_eq!(kept.take(Event::InitDone, slim), Changed::All);
+        assert_eq!(kept.take(Event::InitDone, strip), Changed::All);
         assert_eq!(names(&kept), ["c"]);
-        assert!(matches!(kept.take(Event::Delete(guarded("c")), slim), Changed::Gone(_)));
+        assert!(matches!(kept.take(Event::Delete(guarded("c")), strip), Changed::Gone(_)));
         assert!(names(&kept).is_empty());
     }
 }

@@ -102,7 +102,7 @@ pub(super) struct Material {
 
 /// Why what a Secret holds cannot be used. No variant holds a value.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Garbled {
+pub(super) enum InvalidSecret {
     #[error("there is no text under the key {0}")]
     Missing(&'static str),
     #[error("what is under the key {0} is not a certificate in PEM")]
@@ -119,7 +119,7 @@ pub(super) enum IssueError {
     #[error("making a certificate: {0}")]
     Rcgen(#[from] rcgen::Error),
     #[error("reading the certificate that was made: {0}")]
-    Garbled(#[from] Garbled),
+    InvalidSecret(#[from] InvalidSecret),
 }
 
 /// What has to be done to certificates.
@@ -223,17 +223,18 @@ pub(super) fn issue(
 
 impl Material {
     /// Reads a Secret's data.
-    pub(super) fn read(data: &BTreeMap<String, Vec<u8>>) -> Result<Self, Garbled> {
+    pub(super) fn read(data: &BTreeMap<String, Vec<u8>>) -> Result<Self, InvalidSecret> {
         let authorities = Certificate::read_all(text(data, AUTHORITIES)?, AUTHORITIES)?;
         let authority_key = Key(text(data, AUTHORITY_KEY)?.to_owned());
-        let pair = KeyPair::from_pem(authority_key.pem()).map_err(|_| Garbled::NotAKey(AUTHORITY_KEY))?;
+        let pair =
+            KeyPair::from_pem(authority_key.pem()).map_err(|_| InvalidSecret::NotAKey(AUTHORITY_KEY))?;
         if authorities.first().is_none_or(|newest| newest.public_key != pair.public_key_raw()) {
-            return Err(Garbled::Mismatch(AUTHORITY_KEY));
+            return Err(InvalidSecret::Mismatch(AUTHORITY_KEY));
         }
         let (serving, serving_key) = read_serving(data)?;
-        let pair = KeyPair::from_pem(serving_key.pem()).map_err(|_| Garbled::NotAKey(SERVING_KEY))?;
+        let pair = KeyPair::from_pem(serving_key.pem()).map_err(|_| InvalidSecret::NotAKey(SERVING_KEY))?;
         if serving.public_key != pair.public_key_raw() {
-            return Err(Garbled::Mismatch(SERVING_KEY));
+            return Err(InvalidSecret::Mismatch(SERVING_KEY));
         }
         Ok(Self { authorities, authority_key, serving, serving_key })
     }
@@ -262,7 +263,7 @@ impl Material {
 }
 
 /// The serving certificate of a Secret, which somebody else may have made.
-pub(super) fn read_serving(data: &BTreeMap<String, Vec<u8>>) -> Result<(Certificate, Key), Garbled> {
+pub(super) fn read_serving(data: &BTreeMap<String, Vec<u8>>) -> Result<(Certificate, Key), InvalidSecret> {
     let mut chain = Certificate::read_all(text(data, SERVING)?, SERVING)?;
     let mut serving = chain.swap_remove(0);
     // With what stands between it and the authority.
@@ -270,19 +271,19 @@ pub(super) fn read_serving(data: &BTreeMap<String, Vec<u8>>) -> Result<(Certific
     Ok((serving, Key(text(data, SERVING_KEY)?.to_owned())))
 }
 
-fn text<'a>(data: &'a BTreeMap<String, Vec<u8>>, key: &'static str) -> Result<&'a str, Garbled> {
+fn text<'a>(data: &'a BTreeMap<String, Vec<u8>>, key: &'static str) -> Result<&'a str, InvalidSecret> {
     let text = data.get(key).and_then(|value| std::str::from_utf8(value).ok());
-    text.filter(|text| !text.trim().is_empty()).ok_or(Garbled::Missing(key))
+    text.filter(|text| !text.trim().is_empty()).ok_or(InvalidSecret::Missing(key))
 }
 
 impl Certificate {
     /// The certificates in a PEM text, of which there is at least one.
-    fn read_all(pem: &str, key: &'static str) -> Result<Vec<Self>, Garbled> {
+    fn read_all(pem: &str, key: &'static str) -> Result<Vec<Self>, InvalidSecret> {
         let mut all = Vec::new();
         for block in blocks(pem) {
-            all.push(Self::read(block).ok_or(Garbled::NotACertificate(key))?);
+            all.push(Self::read(block).ok_or(InvalidSecret::NotACertificate(key))?);
         }
-        if all.is_empty() { Err(Garbled::NotACertificate(key)) } else { Ok(all) }
+        if all.is_empty() { Err(InvalidSecret::NotACertificate(key)) } else { Ok(all) }
     }
 
     fn read(pem: &str) -> Option<Self> {

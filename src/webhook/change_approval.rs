@@ -9,24 +9,24 @@ use json_patch::{Patch, PatchOperation};
 use kube::{Resource, ResourceExt};
 use serde_json::json;
 
-use super::cache::Known;
+use super::approval::unknown;
+use super::cache::Snapshot;
 use super::event_topic::{add, remove};
-use super::governed::unknown;
 use super::request::User;
 use super::review::Reviewer;
 use crate::api::{APPROVE, Approver, ChangeApproval, EventTopic, GovernedKind};
-use crate::cluster::{Seals, Somebody};
 use crate::domain::Refusal;
 use crate::domain::admission::{Change, Verdict};
-use crate::domain::approval::gate::{Voice, statement};
-use crate::domain::approval::review::{Approving, Target, review};
+use crate::domain::approval::authorization::{VerifiedDecision, statement};
+use crate::domain::approval::eligibility::{Approving, Target, review};
 use crate::domain::approval::{Request, Rules, SigningKey, SpecHash, Subject, person};
-use crate::domain::topic::right::suspended;
+use crate::domain::topic::validate::suspended;
+use crate::kubernetes::{TrustedKeys, UserInfo};
 
 /// A tenant has to be there and active for its changes to be decided on.
-pub(super) fn judge(change: &Change<'_, ChangeApproval>, known: &Known) -> Verdict {
+pub(super) fn judge(change: &Change<'_, ChangeApproval>, known: &Snapshot) -> Verdict {
     let Change::Create(approval) = *change else { return Verdict::default() };
-    match known.world.tenants().of_namespace(&approval.namespace().unwrap_or_default()) {
+    match known.catalog.tenants().of_namespace(&approval.namespace().unwrap_or_default()) {
         Ok(tenant) if tenant.suspended.is_some() => Verdict::refused(suspended(tenant)),
         Ok(_) => Verdict::default(),
         Err(refusal) => Verdict::refused(refusal),
@@ -40,7 +40,7 @@ async fn target(
     this: &Reviewer,
 ) -> Result<Option<EventTopic>, Refusal> {
     let GovernedKind::EventTopic = approval.spec.target.kind;
-    this.cluster.get(namespace, &approval.spec.target.name).await.map_err(|error| {
+    this.kubernetes.get(namespace, &approval.spec.target.name).await.map_err(|error| {
         tracing::warn!(%error, "what is decided on cannot be read");
         unknown()
     })
@@ -62,10 +62,10 @@ pub(super) async fn complete(
     this: &Reviewer,
 ) -> Result<Patch, Refusal> {
     let (username, groups) = (seen.user.username.clone(), seen.rules.of_interest(&seen.user.groups));
-    let (name, somebody) = (&approval.spec.target.name, Somebody::in_groups(&username, &groups));
+    let (name, somebody) = (&approval.spec.target.name, UserInfo::in_groups(&username, &groups));
     let (topic, revocable) = tokio::join!(
         target(approval, seen.namespace, this),
-        this.cluster.is_allowed::<EventTopic>(somebody, APPROVE, seen.namespace, name),
+        this.kubernetes.is_allowed::<EventTopic>(somebody, APPROVE, seen.namespace, name),
     );
     let revocable = revocable.map_err(|error| {
         tracing::warn!(%error, "what somebody is allowed cannot be asked");
@@ -128,14 +128,14 @@ pub(super) async fn decide(change: &Change<'_, ChangeApproval>, user: &User, thi
 
 async fn may_decide(approval: &ChangeApproval, user: &User, this: &Reviewer) -> Result<(), Refusal> {
     let namespace = approval.namespace().unwrap_or_default();
-    let tenant = this.cache.ask(|known| known.world.tenants().of_namespace(&namespace).cloned());
+    let tenant = this.cache.ask(|known| known.catalog.tenants().of_namespace(&namespace).cloned());
     let rules = &tenant.ok_or_else(unknown)??.approval;
-    let (_, seals) = this.sealing.now().ok_or_else(unknown)?;
+    let (_, seals) = this.seal_keys.now().ok_or_else(unknown)?;
     let name = &approval.spec.target.name;
     let (topic, is_allowed, stored) = tokio::join!(
         target(approval, &namespace, this),
-        this.cluster.is_allowed::<EventTopic>(user.somebody(), APPROVE, &namespace, name),
-        this.cluster.list_in::<ChangeApproval>(&namespace),
+        this.kubernetes.is_allowed::<EventTopic>(user.somebody(), APPROVE, &namespace, name),
+        this.kubernetes.list_in::<ChangeApproval>(&namespace),
     );
     let cannot = |error: &dyn std::fmt::Display| {
         tracing::warn!(%error, "a decision cannot be judged");
@@ -147,8 +147,8 @@ async fn may_decide(approval: &ChangeApproval, user: &User, this: &Reviewer) -> 
     let target = as_target(approval, &namespace, topic.as_ref(), &seals);
     let by = Approving { username: &user.username, groups: &user.groups, is_allowed };
     review(approval, &target, by, rules)?;
-    let voice = is_sealed(approval, &target.subject, user, rules, &seals)?;
-    match stored.iter().find(|other| is_again(other, &voice, &target.subject, &seals)) {
+    let decision = is_sealed(approval, &target.subject, user, rules, &seals)?;
+    match stored.iter().find(|other| is_again(other, &decision, &target.subject, &seals)) {
         None => Ok(()),
         Some(other) => Err(Refusal::new(
             Reason::ApprovalNotAllowed,
@@ -165,7 +165,7 @@ fn as_target(
     approval: &ChangeApproval,
     namespace: &str,
     topic: Option<&EventTopic>,
-    seals: &Seals,
+    seals: &TrustedKeys,
 ) -> Target {
     let Some(topic) = topic else {
         let subject = Subject {
@@ -190,34 +190,40 @@ fn is_sealed(
     subject: &Subject,
     user: &User,
     rules: &Rules,
-    seals: &Seals,
-) -> Result<Voice, Refusal> {
-    let voice = Voice::verified(approval, subject, &seals.webhook).filter(|voice| {
-        voice.approver.username == user.username && voice.approver.groups == rules.of_interest(&user.groups)
+    seals: &TrustedKeys,
+) -> Result<VerifiedDecision, Refusal> {
+    let decision = VerifiedDecision::verified(approval, subject, &seals.webhook).filter(|decision| {
+        decision.approver.username == user.username
+            && decision.approver.groups == rules.of_interest(&user.groups)
     });
-    let voice = voice.ok_or_else(|| {
+    let decision = decision.ok_or_else(|| {
         Refusal::new(
             Reason::ApprovalNotAllowed,
             "spec.seal: this decision was not sealed for you: install the mutating part of the webhook as well \
              (eventcenter webhooks), and let nothing else change ChangeApprovals",
         )
     })?;
-    if (&voice.uid, voice.generation) != (&subject.uid, subject.generation) {
+    if (&decision.uid, decision.generation) != (&subject.uid, subject.generation) {
         let Subject { kind, name, .. } = subject;
         return Err(Refusal::new(
             Reason::ApprovalOutdated,
             format!("spec.target: {kind:?} {name} has changed at this moment: look at it again"),
         ));
     }
-    Ok(voice)
+    Ok(decision)
 }
 
 /// Whether a decision that is stored is the same one, of the same person.
-fn is_again(other: &ChangeApproval, voice: &Voice, subject: &Subject, seals: &Seals) -> bool {
-    Voice::verified(other, subject, &seals.webhook).is_some_and(|other| {
+fn is_again(
+    other: &ChangeApproval,
+    decision: &VerifiedDecision,
+    subject: &Subject,
+    seals: &TrustedKeys,
+) -> bool {
+    VerifiedDecision::verified(other, subject, &seals.webhook).is_some_and(|other| {
         (&other.uid, other.generation, other.action, other.decision, &other.hash)
-            == (&voice.uid, voice.generation, voice.action, voice.decision, &voice.hash)
-            && person::same(&other.approver.username, &voice.approver.username)
+            == (&decision.uid, decision.generation, decision.action, decision.decision, &decision.hash)
+            && person::same(&other.approver.username, &decision.approver.username)
     })
 }
 
@@ -234,7 +240,7 @@ mod tests {
             serde_yaml::from_str("{rules: [{changes: [Any], groups: [a]}]}").expect("rules");
         let rules = Rules::read(Some(&declared)).expect("rules");
         let key = SigningKey::of_seed(&"1".repeat(64)).expect("a key");
-        let seals = Seals { webhook: PublicKeys::read(&key.public()), ..Seals::default() };
+        let seals = TrustedKeys { webhook: PublicKeys::read(&key.public()), ..TrustedKeys::default() };
         let user = User { username: "alice".into(), groups: vec!["a".into(), "z".into()], ..User::default() };
         let now = "2026-01-01T00:00:00.123456789Z".parse().expect("a time");
         let seen = Seen { namespace: "shop", user: &user, rules: &rules, key: &key, now };
@@ -259,9 +265,9 @@ mod tests {
                         .expect("it fits");
                     let stored: ChangeApproval = serde_json::from_value(approval).expect("an approval");
                     let subject = as_target(&stored, "shop", topic, &seals).subject;
-                    let voice = is_sealed(&stored, &subject, &user, &rules, &seals).expect("it is sealed");
-                    assert_eq!((voice.uid, voice.generation), (subject.uid, subject.generation));
-                    assert_eq!(voice.approver.groups, ["a"], "nobody learns of the others");
+                    let decision = is_sealed(&stored, &subject, &user, &rules, &seals).expect("it is sealed");
+                    assert_eq!((decision.uid, decision.generation), (subject.uid, subject.generation));
+                    assert_eq!(decision.approver.groups, ["a"], "nobody learns of the others");
                     assert_eq!(stored.owner_references().len(), usize::from(topic.is_some()));
                 }
             }

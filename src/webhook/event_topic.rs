@@ -5,21 +5,21 @@ use json_patch::{AddOperation, PatchOperation, RemoveOperation};
 use kube::ResourceExt;
 use serde_json::{Map, Value, json};
 
-use super::cache::Known;
+use super::cache::Snapshot;
 use crate::api::{DELETE_FINALIZER, EventTopic};
 use crate::domain::admission::{self, Change, Verdict};
-use crate::domain::approval::stamp::Stamps;
-use crate::domain::topic::attention;
-use crate::domain::topic::farewell::wants_finalizer;
+use crate::domain::approval::annotations::RequestAnnotations;
+use crate::domain::topic::deletion::wants_finalizer;
+use crate::domain::topic::management_mode;
 
-pub(super) fn judge(change: &Change<'_, EventTopic>, known: &Known) -> Verdict {
-    admission::topic(change, &known.world)
+pub(super) fn judge(change: &Change<'_, EventTopic>, known: &Snapshot) -> Verdict {
+    admission::topic(change, &known.catalog)
 }
 
 /// Our finalizer, where it is needed: the controller then does not have to write it. Nothing if it
 /// is there, or if the annotations say nothing that can be read.
 pub(super) fn finalized(topic: &EventTopic) -> Option<PatchOperation> {
-    let wanted = attention(topic).is_ok_and(|attention| wants_finalizer(topic, attention));
+    let wanted = management_mode(topic).is_ok_and(|attention| wants_finalizer(topic, attention));
     if !wanted || topic.finalizers().iter().any(|known| known == DELETE_FINALIZER) {
         return None;
     }
@@ -31,7 +31,7 @@ pub(super) fn finalized(topic: &EventTopic) -> Option<PatchOperation> {
 }
 
 /// The stamps as they are to be, and all other annotations as they are.
-pub(super) fn stamped(topic: &EventTopic, stamps: &Stamps) -> Vec<PatchOperation> {
+pub(super) fn stamped(topic: &EventTopic, stamps: &RequestAnnotations) -> Vec<PatchOperation> {
     let Some(present) = &topic.metadata.annotations else {
         let stamps = stamps.annotations().into_iter();
         let all: Map<String, Value> =
@@ -74,9 +74,9 @@ mod tests {
     fn stamps_become_what_they_are_to_be() {
         let some = |text: &str| Some(text.to_owned());
         let ways = [
-            Stamps::default(),
-            Stamps { requested_by: some("alice"), request: some("{}") },
-            Stamps { requested_by: some("bob"), request: None },
+            RequestAnnotations::default(),
+            RequestAnnotations { requested_by: some("alice"), request: some("{}") },
+            RequestAnnotations { requested_by: some("bob"), request: None },
         ];
         for annotations in [None, Some(&[][..]), Some(&["other"]), Some(&["other", REQUEST, REQUESTED_BY])] {
             let mut topic = topic("{}");
@@ -84,7 +84,7 @@ mod tests {
                 .map(|keys| keys.iter().map(|key| ((*key).to_owned(), "forged".to_owned())).collect());
             for wanted in &ways {
                 let after = patched(&topic, stamped(&topic, wanted));
-                assert_eq!(Stamps::of(&after), *wanted);
+                assert_eq!(RequestAnnotations::of(&after), *wanted);
                 assert_eq!(after.annotations().get("other"), topic.annotations().get("other"));
                 assert!(stamped(&after, wanted).is_empty(), "they are right");
             }

@@ -5,7 +5,7 @@
 //! `tls` hold the connections, `certificate` knows when certificates are to be renewed and `authority`
 //! does it, `review` is one question and its answer, `complete` is what is written into a resource before it is
 //! judged, `manifest` and `policy` are what makes the API server ask. `governed` and `change_approval` answer for
-//! changes that need approval, with the keys that `sealing` keeps, and `record` says what the audit log is told.
+//! changes that need approval, with the keys that `seal_keys` keeps, and `record` says what the audit log is told.
 //!
 //! Whatever is unknown is refused: a webhook that has not read everything yet, a kind it has no rules
 //! for, a resource it cannot read.
@@ -13,23 +13,23 @@
 //! Deliberately absent: leadership, and writes to anything but the webhook's own certificates and keys. Every
 //! replica answers.
 
+mod approval;
 mod authority;
 mod cache;
 mod certificate;
 mod change_approval;
-mod complete;
 mod event_topic;
-mod governed;
 mod kafka_cluster;
 pub mod manifest;
 mod metrics;
+mod mutate;
 mod policy;
 mod record;
 mod request;
 mod review;
 mod route;
 mod schema;
-mod sealing;
+mod seal_keys;
 mod server;
 mod tenant;
 mod tls;
@@ -46,13 +46,13 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::Cluster;
+use crate::kubernetes::KubeClient;
 use crate::store::Recorder;
-use authority::Authority;
+use authority::CertificateManager;
 use cache::Cache;
-use record::Own;
+use record::SelfAudit;
 use review::Reviewer;
-use sealing::Sealing;
+use seal_keys::SealKeys;
 use server::Ending;
 use tls::Served;
 
@@ -79,7 +79,7 @@ pub struct Options {
 /// # Errors
 /// TLS cannot be set up at all.
 pub async fn run(
-    cluster: Cluster,
+    kubernetes: KubeClient,
     options: Options,
     listener: TcpListener,
     metrics: Metrics,
@@ -90,18 +90,18 @@ pub async fn run(
     let served = Arc::new(Served::default());
     let config = tls::config(Arc::clone(&served)).map_err(SetupError)?;
     let cache = Arc::new(Cache::default());
-    let sealing = Arc::new(Sealing::default());
+    let seal_keys = Arc::new(SealKeys::default());
     let reviewer = Reviewer {
         cache: Arc::clone(&cache),
-        cluster: cluster.clone(),
+        kubernetes: kubernetes.clone(),
         metrics: metrics.clone(),
-        sealing: Arc::clone(&sealing),
+        seal_keys: Arc::clone(&seal_keys),
         recorder: options.recorder.clone(),
         clock,
     };
-    let own = Own::new(options.recorder, &options.instance, cluster.namespace());
-    let authority = Authority {
-        cluster: cluster.clone(),
+    let own = SelfAudit::new(options.recorder, &options.instance, kubernetes.namespace());
+    let authority = CertificateManager {
+        kubernetes: kubernetes.clone(),
         secret: options.secret,
         served,
         metrics,
@@ -110,7 +110,7 @@ pub async fn run(
     };
     let certified = Notify::new();
     let announce = async {
-        tokio::join!(cache.complete(), sealing.complete(), certified.notified());
+        tokio::join!(cache.complete(), seal_keys.complete(), certified.notified());
         tracing::info!("the webhook answers");
         ready(true);
         stop.cancelled().await;
@@ -121,8 +121,8 @@ pub async fn run(
     let background = async {
         tokio::join!(
             authority.keep(options.source, || certified.notify_one()),
-            cache.follow(&cluster),
-            sealing.keep(&cluster, &own),
+            cache.follow(&kubernetes),
+            seal_keys.keep(&kubernetes, &own),
             announce
         );
         std::future::pending::<()>().await;

@@ -101,7 +101,8 @@ fn log(request: &Request<'_>, this: &Reviewer) -> LogName {
     match (kind(request), request.namespace.as_deref()) {
         ("Tenant", _) => LogName::of(Some(&request.name)),
         (_, Some(namespace)) if !namespace.is_empty() => {
-            let tenant = this.cache.ask(|known| known.world.tenants().of_namespace(namespace).ok().cloned());
+            let tenant =
+                this.cache.ask(|known| known.catalog.tenants().of_namespace(namespace).ok().cloned());
             LogName::of(tenant.flatten().map(|tenant| tenant.name.to_string()).as_deref())
         }
         _ => LogName::platform(),
@@ -180,13 +181,13 @@ fn decision(request: &Request<'_>) -> Option<String> {
 
 /// Records what the webhook does for itself.
 #[derive(Clone, Debug)]
-pub(super) struct Own {
+pub(super) struct SelfAudit {
     recorder: Recorder,
     actor: Actor,
     namespace: String,
 }
 
-impl Own {
+impl SelfAudit {
     pub(super) fn new(recorder: Recorder, instance: &str, namespace: &str) -> Self {
         let actor = Actor { user: instance.to_owned(), groups: Vec::new(), via: Via::Controllers };
         Self { recorder, actor, namespace: namespace.to_owned() }
@@ -198,7 +199,13 @@ impl Own {
     }
 
     /// Something was done with what is in no namespace.
-    pub(super) async fn did_for_all(&self, action: Action, kind: &str, name: &str, message: String) {
+    pub(super) async fn record_cluster_scoped(
+        &self,
+        action: Action,
+        kind: &str,
+        name: &str,
+        message: String,
+    ) {
         self.note(action, kind, None, name, message).await;
     }
 

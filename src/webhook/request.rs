@@ -12,8 +12,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::cluster::Somebody;
 use crate::domain::approval::request::Asker;
+use crate::kubernetes::UserInfo;
 
 /// A review.
 #[derive(Debug, Deserialize)]
@@ -107,9 +107,9 @@ impl User {
     }
 
     /// The user as the one whose rights are looked up.
-    pub(super) fn somebody(&self) -> Somebody<'_> {
+    pub(super) fn somebody(&self) -> UserInfo<'_> {
         let Self { username, uid, groups, extra } = self;
-        Somebody { username, uid: uid.as_deref(), groups: groups.into(), extra }
+        UserInfo { username, uid: uid.as_deref(), groups: groups.into(), extra }
     }
 }
 

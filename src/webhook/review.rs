@@ -17,16 +17,16 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
-use super::cache::{Cache, Known};
+use super::cache::{Cache, Snapshot};
 use super::metrics::{Answered, Metrics};
 use super::record::record;
 use super::request::{Operation, Request, Review, User};
-use super::sealing::Sealing;
-use super::{change_approval, complete, event_topic, governed, kafka_cluster, schema, tenant};
+use super::seal_keys::SealKeys;
+use super::{approval, change_approval, event_topic, kafka_cluster, mutate, schema, tenant};
 use crate::api::{ChangeApproval, EventTopic, GROUP, KafkaCluster, Tenant};
-use crate::cluster::Cluster;
 use crate::domain::Refusal;
 use crate::domain::admission::{Change, Verdict};
+use crate::kubernetes::KubeClient;
 use crate::store::Recorder;
 
 /// What is asked for.
@@ -47,9 +47,9 @@ pub(super) struct NotAReview(String);
 #[derive(Clone, Debug)]
 pub(super) struct Reviewer {
     pub(super) cache: Arc<Cache>,
-    pub(super) cluster: Cluster,
+    pub(super) kubernetes: KubeClient,
     pub(super) metrics: Metrics,
-    pub(super) sealing: Arc<Sealing>,
+    pub(super) seal_keys: Arc<SealKeys>,
     pub(super) recorder: Recorder,
     pub(super) clock: fn() -> Timestamp,
 }
@@ -80,7 +80,7 @@ impl Reviewer {
         let by = if request.dry_run { Cow::Owned(self.rehearsing()) } else { Cow::Borrowed(self) };
         let outcome = match task {
             Task::Validate => by.validate(&request).await,
-            Task::Mutate => complete::complete(&request, &by).await,
+            Task::Mutate => mutate::mutate(&request, &by).await,
         };
         let (outcome, id) = record(task, &request, outcome, self).await;
         let answer = response(&request, &outcome, id);
@@ -90,7 +90,7 @@ impl Reviewer {
 
     /// Who answers where nothing is going to be stored.
     fn rehearsing(&self) -> Self {
-        Self { sealing: Arc::new(self.sealing.rehearsal()), ..self.clone() }
+        Self { seal_keys: Arc::new(self.seal_keys.rehearsal()), ..self.clone() }
     }
 
     async fn validate(&self, request: &Request<'_>) -> Outcome {
@@ -99,11 +99,11 @@ impl Reviewer {
                 let closer =
                     async |change: &Change<'_, EventTopic>, user: &User, this: &Self| match schema::topic(
                         change,
-                        &this.cluster,
+                        &this.kubernetes,
                     )
                     .await
                     {
-                        refusals if refusals.is_empty() => governed::change(change, user, this).await,
+                        refusals if refusals.is_empty() => approval::change(change, user, this).await,
                         refusals => Verdict { refusals, warnings: Vec::new() },
                     };
                 self.judge(request, event_topic::judge, closer).await
@@ -119,7 +119,7 @@ impl Reviewer {
             "ConfigMap" => {
                 let schemas = async |change: &Change<'_, ConfigMap>, _: &User, this: &Self| {
                     let topics = this.cache.ask(|known| schema::taking(change, known)).unwrap_or_default();
-                    schema::config_map(change, &topics, &this.cluster).await
+                    schema::config_map(change, &topics, &this.kubernetes).await
                 };
                 self.judge(request, |_, _| Verdict::default(), schemas).await
             }
@@ -130,7 +130,7 @@ impl Reviewer {
     async fn judge<K: DeserializeOwned>(
         &self,
         request: &Request<'_>,
-        judge: fn(&Change<'_, K>, &Known) -> Verdict,
+        judge: fn(&Change<'_, K>, &Snapshot) -> Verdict,
         look_closer: impl AsyncFn(&Change<'_, K>, &User, &Self) -> Verdict,
     ) -> Outcome {
         // One that was stored and cannot be read any more is held against nobody: what replaces it is
@@ -166,11 +166,11 @@ impl Reviewer {
     /// What is said from memory; nothing as long as not everything has been read. A Tenant and its
     /// topics are often applied in one go, and the watch that tells of the one may be behind the review of
     /// the other: so nobody is refused before there was another look at what others declare.
-    async fn verdict(&self, judge: impl Fn(&Known) -> Verdict) -> Option<Verdict> {
+    async fn verdict(&self, judge: impl Fn(&Snapshot) -> Verdict) -> Option<Verdict> {
         let mut changes = self.cache.changes();
         let mut verdict = self.cache.ask(&judge)?;
         if is_about_the_platform(&verdict) {
-            self.cache.look_again(&self.cluster).await;
+            self.cache.refresh(&self.kubernetes).await;
             return self.cache.ask(&judge);
         }
         let deadline = Instant::now() + if is_about_topics(&verdict) { FAR_BEHIND } else { BEHIND };

@@ -8,18 +8,17 @@ use kube::ResourceExt;
 use tokio::sync::Semaphore;
 use tokio::task::block_in_place;
 
-use super::cache::Known;
+use super::cache::Snapshot;
 use crate::api::{EventTopic, EventType, SCHEMA_LABEL};
-use crate::cluster::{Cluster, WriteError};
-use crate::domain::Refusal;
 use crate::domain::admission::{Change, Verdict, listed};
 use crate::domain::registration::{
     Declaration, Revision, Source, is_newest, is_transitive, read, register, source,
 };
-use crate::domain::topic::claim::Resource;
+use crate::domain::{ObjectRef, Refusal};
+use crate::kubernetes::{KubeClient, WriteError};
 
 /// Judges the schemas of an EventTopic that are new in this change.
-pub(super) async fn topic(change: &Change<'_, EventTopic>, cluster: &Cluster) -> Vec<Refusal> {
+pub(super) async fn topic(change: &Change<'_, EventTopic>, kubernetes: &KubeClient) -> Vec<Refusal> {
     let (old, new) = match *change {
         Change::Create(new) => (None, new),
         Change::Update { old, new } => (Some(old), new),
@@ -30,7 +29,7 @@ pub(super) async fn topic(change: &Change<'_, EventTopic>, cluster: &Cluster) ->
     if changed.iter().all(|declared| source(declared) == Source::None) {
         return Vec::new();
     }
-    let texts = match cluster.schema_texts(new, changed.iter().copied()).await {
+    let texts = match kubernetes.get_schema_texts(new, changed.iter().copied()).await {
         Ok(texts) => texts,
         Err(error) => return vec![unknown(&error)],
     };
@@ -38,7 +37,7 @@ pub(super) async fn topic(change: &Change<'_, EventTopic>, cluster: &Cluster) ->
     let refusals: Vec<Refusal> = refused.into_iter().map(|(_, refusal)| refusal).collect();
     match old {
         Some(old) if refusals.is_empty() && !in_turn(|| fits_to(old, new, &declared)).await => {
-            compare(new, &declared, cluster).await
+            compare(new, &declared, kubernetes).await
         }
         _ => refusals,
     }
@@ -66,14 +65,14 @@ fn fits_to(old: &EventTopic, new: &EventTopic, declared: &[Declaration]) -> bool
 pub(super) async fn config_map(
     change: &Change<'_, ConfigMap>,
     topics: &[EventTopic],
-    cluster: &Cluster,
+    kubernetes: &KubeClient,
 ) -> Verdict {
     let new = match *change {
         Change::Create(new) | Change::Update { new, .. } => new,
         Change::Delete(_) => return Verdict::default(),
     };
     if new.labels().get(SCHEMA_LABEL).is_none_or(|value| value != "true") {
-        let topics = listed(topics.iter().map(Resource::of));
+        let topics = listed(topics.iter().map(ObjectRef::of));
         let warnings = topics.map(|topics| {
             format!("metadata.labels: without {SCHEMA_LABEL}: \"true\" it is no longer read for EventTopics {topics}")
         });
@@ -88,9 +87,9 @@ pub(super) async fn config_map(
         let (declared, refused) = in_turn(|| read(taken, |from| data.get(&from.key).cloned())).await;
         let mut found: Vec<Refusal> = refused.into_iter().map(|(_, refusal)| refusal).collect();
         if found.is_empty() {
-            found = compare(topic, &declared, cluster).await;
+            found = compare(topic, &declared, kubernetes).await;
         }
-        let about = Resource::of(topic);
+        let about = ObjectRef::of(topic);
         refusals.extend(found.into_iter().map(|refusal| {
             Refusal::new(
                 refusal.reason,
@@ -102,7 +101,7 @@ pub(super) async fn config_map(
 }
 
 /// The topics of a ConfigMap's namespace that take schemas from it.
-pub(super) fn taking(change: &Change<'_, ConfigMap>, known: &Known) -> Vec<EventTopic> {
+pub(super) fn taking(change: &Change<'_, ConfigMap>, known: &Snapshot) -> Vec<EventTopic> {
     let map = match *change {
         Change::Create(map) | Change::Update { new: map, .. } | Change::Delete(map) => map,
     };
@@ -114,8 +113,8 @@ pub(super) fn taking(change: &Change<'_, ConfigMap>, known: &Known) -> Vec<Event
     known.topics_in(&namespace).filter(takes).cloned().collect()
 }
 
-async fn compare(topic: &EventTopic, declared: &[Declaration], cluster: &Cluster) -> Vec<Refusal> {
-    let history = match cluster.recent_revisions(topic).await {
+async fn compare(topic: &EventTopic, declared: &[Declaration], kubernetes: &KubeClient) -> Vec<Refusal> {
+    let history = match kubernetes.list_recent_schema_revisions(topic).await {
         Ok(history) => history,
         Err(error) => return vec![unknown(&error)],
     };

@@ -21,13 +21,13 @@ use source::{File, absolute};
 const ROOMS: &[&[&str]] = &[
     &["api"],
     &["domain"],
-    &["kafka", "store", "cluster", "callback"],
+    &["kafka", "store", "kubernetes", "callback"],
     &["controllers", "webhook", "rest", "dispatcher", "collector"],
     &["app", "ctl"],
     &["main", "eventctl", "kubectl-eventcenter"],
 ];
 
-const LEFTWARDS: &str = "imports go to the left only: sdk ← api ← domain ← { kafka | store | cluster | callback } ← \
+const LEFTWARDS: &str = "imports go to the left only: sdk ← api ← domain ← { kafka | store | kubernetes | callback } ← \
                          { controllers | webhook | rest | dispatcher | collector } ← { app | ctl } ← { main | eventctl }";
 
 const APART: &str =
@@ -53,8 +53,8 @@ const RESERVED: &[(&[&str], &[&str], &str)] = &[
             "kube::runtime::watcher::watcher",
             "kube_client",
         ],
-        &["cluster"],
-        "the room cluster alone names the client of Kubernetes: the others know resources, not requests",
+        &["kubernetes"],
+        "the room kubernetes alone names the client of Kubernetes: the others know resources, not requests",
     ),
     (
         &["hyper::client", "hyper_util::client", "reqwest", "ureq"],
@@ -268,10 +268,10 @@ fn members() -> Vec<String> {
 /// The rules can be broken: each snippet is answered with its sentence, and with no other.
 #[test]
 fn a_broken_rule_is_told() {
-    let [kafka, store, cluster, callback] = std::array::from_fn(|place| RESERVED[place].2);
+    let [kafka, store, kubernetes, callback] = std::array::from_fn(|place| RESERVED[place].2);
     for (path, text, rule) in [
         ("src/domain/x.rs", "use crate::kafka::Kafka;", LEFTWARDS),
-        ("src/domain/x.rs", "use crate::{api::Tenant, cluster::Cluster};", LEFTWARDS),
+        ("src/domain/x.rs", "use crate::{api::Tenant, kubernetes::KubeClient};", LEFTWARDS),
         ("src/domain/topic/x.rs", "use super::super::super::controllers::run;", LEFTWARDS),
         ("src/domain/x.rs", "mod tests { use super::super::super::app::main; }", LEFTWARDS),
         ("src/api/x.rs", "fn f() { crate::domain::age(1) }", LEFTWARDS),
@@ -279,25 +279,29 @@ fn a_broken_rule_is_told() {
         ("src/controllers/x.rs", "use crate::app;", LEFTWARDS),
         ("sdk/src/x.rs", "use eventcenter::api::Tenant;", BELOW),
         ("xtask/src/x.rs", "fn f() { eventcenter::app::main() }", BELOW),
-        ("src/kafka/x.rs", "use crate::cluster::Cluster;", APART),
+        ("src/kafka/x.rs", "use crate::kubernetes::Cluster;", APART),
         ("src/store/mod.rs", "pub use super::callback::send;", APART),
         ("src/webhook/x.rs", "type T = crate::controllers::Options;", APART),
         ("src/controllers/x.rs", "use eventcenter_kafka_admin::AdminClient;", kafka),
         ("src/domain/x.rs", "fn f(code: rdkafka::types::RDKafkaErrorCode) {}", kafka),
         ("src/collector/x.rs", "use rdkafka as r; use r::Message;", kafka),
         ("src/rest/x.rs", "use sqlx::Pool;", store),
-        ("src/controllers/x.rs", "use kube::{Client, ResourceExt};", cluster),
-        ("src/controllers/x.rs", "fn f(client: kube::Client) {}", cluster),
-        ("src/controllers/x.rs", "use kube::api::{Api, Patch};", cluster),
-        ("src/controllers/x.rs", "use kube as k; fn f(c: k::Client) {}", cluster),
-        ("src/controllers/x.rs", "use kube::runtime; fn f() { runtime::events::Recorder::new() }", cluster),
-        ("src/controllers/x.rs", "use kube::{self as k, ResourceExt}; type A = k::Api<T>;", cluster),
-        ("src/controllers/x.rs", "use kube::*;", cluster),
-        ("src/controllers/x.rs", "use kube::runtime::watcher::{self, watcher};", cluster),
+        ("src/controllers/x.rs", "use kube::{Client, ResourceExt};", kubernetes),
+        ("src/controllers/x.rs", "fn f(client: kube::Client) {}", kubernetes),
+        ("src/controllers/x.rs", "use kube::api::{Api, Patch};", kubernetes),
+        ("src/controllers/x.rs", "use kube as k; fn f(c: k::Client) {}", kubernetes),
+        (
+            "src/controllers/x.rs",
+            "use kube::runtime; fn f() { runtime::events::Recorder::new() }",
+            kubernetes,
+        ),
+        ("src/controllers/x.rs", "use kube::{self as k, ResourceExt}; type A = k::Api<T>;", kubernetes),
+        ("src/controllers/x.rs", "use kube::*;", kubernetes),
+        ("src/controllers/x.rs", "use kube::runtime::watcher::{self, watcher};", kubernetes),
         ("src/controllers/x.rs", "use reqwest::Client;", callback),
         ("src/webhook/x.rs", "use hyper_util::client::legacy::Client;", callback),
         ("src/controllers/x.rs", "use hyper::Request;", RESERVED[6].2),
-        ("src/cluster/x.rs", "fn f() { rcgen::KeyPair::generate() }", RESERVED[7].2),
+        ("src/kubernetes/x.rs", "fn f() { rcgen::KeyPair::generate() }", RESERVED[7].2),
         ("src/domain/x.rs", "use tokio::time::Duration;", PURELY),
         ("src/domain/x.rs", "use std::{collections::BTreeMap, time::{Duration, Instant}};", PURELY),
         ("src/domain/x.rs", "async fn f() {}", PURELY),
@@ -312,7 +316,7 @@ fn a_broken_rule_is_told() {
         ("src/controllers/x.rs", "use clap::Parser;", RESERVED[4].2),
         ("src/main.rs", "use clap::Parser;", RESERVED[4].2),
         ("src/ctl/x.rs", "use crate::app::main;", APART),
-        ("src/ctl/x.rs", "use kube::Client;", cluster),
+        ("src/ctl/x.rs", "use kube::Client;", kubernetes),
         ("src/domain/x.rs", "use crate::ctl::main;", LEFTWARDS),
         ("src/app/x.rs", "use xtask::port;", ABOVE),
         ("src/lib.rs", "pub use rdkafka;", kafka),
@@ -347,7 +351,7 @@ fn a_kept_rule_is_not_told() {
             "src/controllers/topic/x.rs",
             "use super::super::Context; fn f() { super::super::tenant::watched() }",
         ),
-        ("src/cluster/x.rs", "use kube::{Api, Client}; use super::Cluster;"),
+        ("src/kubernetes/x.rs", "use kube::{Api, Client}; use super::Cluster;"),
         (
             "src/kafka/x.rs",
             "use eventcenter_kafka_admin::AdminClient; async fn f() { tokio::spawn(g()).await }",

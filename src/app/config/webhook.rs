@@ -60,7 +60,7 @@ pub(in crate::app) struct Webhook {
 pub(in crate::app) enum Certificates {
     /// The webhook's replicas, in a Secret that they share.
     #[value(name = "self")]
-    Own,
+    SelfSigned,
     /// Others, such as cert-manager: the Secret is read, and caBundle is left alone.
     Secret,
 }

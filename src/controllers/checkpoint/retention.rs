@@ -6,7 +6,7 @@ use std::time::Duration;
 use eventcenter_sdk::Reason;
 
 use super::super::Context;
-use super::super::effect::{Failure, Undone};
+use super::super::effect::{EffectError, Failure};
 use super::Covered;
 use crate::domain::Refusal;
 use crate::domain::audit::{Action, Actor, Event, LogName, Outcome, Via};
@@ -26,7 +26,7 @@ pub(super) async fn clear(
     covered: &Covered,
     age: Duration,
     context: &Context,
-) -> Result<(), Undone<store::Error>> {
+) -> Result<(), EffectError<store::Error>> {
     let Ok(before) = (context.clock)().checked_sub(age) else { return Ok(()) };
     for (log, (first, covers)) in covered {
         let old = context.audit.log.older_than(log, before).await?;
@@ -35,7 +35,7 @@ pub(super) async fn clear(
             continue;
         }
         let start = dropping(log, *first, until, before, &context.audit.instance);
-        let left = context.recorded(start, context.audit.log.drop_before(log, until)).await?;
+        let left = context.run_recorded(start, context.audit.log.drop_before(log, until)).await?;
         tracing::info!(%log, first = left, "dropped records of the audit log that are older than the retention");
     }
     Ok(())

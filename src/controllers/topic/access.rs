@@ -7,22 +7,22 @@ use eventcenter_sdk::Reason;
 use tokio::time::Instant;
 
 use super::super::Context;
-use super::super::access::Left;
-use super::super::connections::Reach;
-use super::super::effect::{Failure, Undone};
-use super::super::report::write;
-use super::visit;
+use super::super::acl_resync::Left;
+use super::super::connections::ClusterState;
+use super::super::effect::{EffectError, Failure};
+use super::super::status::write_status;
+use super::kafka_topic;
 use crate::api::{EventTopic, TopicAcl};
-use crate::cluster::WriteError;
+use crate::domain::ObjectRef;
 use crate::domain::Refusal;
 use crate::domain::audit::Action;
 use crate::domain::topic::access::{
     Acl, Facts, Object, Plan, Standing, concerns, declared, is_applied, plan,
 };
-use crate::domain::topic::claim::Resource;
 use crate::domain::topic::status::Outcome;
 use crate::domain::topic::{Declared, Identity, access};
 use crate::kafka::{Error, Kafka};
+use crate::kubernetes::WriteError;
 
 /// Looks at the ACLs of a topic and changes what has to be changed. Returns the resource with the
 /// status that was written on the way; nothing is said of access where none is declared.
@@ -37,7 +37,7 @@ pub(super) async fn enforce<'t>(
         context.access.forget(identity);
         return Ok((Cow::Borrowed(topic), None));
     }
-    let (wanted, ours) = (declared(topic), context.world.now().acls(topic));
+    let (wanted, ours) = (declared(topic), context.catalog.lock().acls(topic));
     let groups: BTreeSet<Object> =
         wanted.union(&ours).filter_map(|acl| acl.group.as_deref().map(Object::group)).collect();
     let settled = context.access.is_settled(identity, Instant::now());
@@ -53,10 +53,10 @@ pub(super) async fn enforce<'t>(
     };
     let facts =
         Facts { topic: &identity.topic, kafka: &found, ours: &ours, applied: is_applied(topic), settled };
-    let this = Resource::of(topic);
+    let this = ObjectRef::of(topic);
     let plan = {
-        let world = context.world.now();
-        plan(&wanted, declaration.drift, &facts, |acl| world.others_want(identity, acl, &this))
+        let catalog = context.catalog.lock();
+        plan(&wanted, declaration.drift, &facts, |acl| catalog.others_want(identity, acl, &this))
     };
     let topic = write_ahead(topic, identity, &plan, context).await?;
     if let Err(error) = apply(&plan, &topic, identity, &this, kafka, context).await {
@@ -89,7 +89,7 @@ async fn write_ahead<'t>(
     status.cluster = Some(identity.cluster.to_string());
     status.topic_name = Some(identity.topic.to_string());
     status.acls = plan.ahead.iter().cloned().collect();
-    write(context, &context.wake_topics, topic, &status).await?;
+    write_status(context, &context.topic_queue, topic, &status).await?;
     Ok(Cow::Owned(EventTopic { status: Some(status), ..topic.clone() }))
 }
 
@@ -98,18 +98,18 @@ async fn apply(
     plan: &Plan,
     topic: &EventTopic,
     identity: &Identity,
-    this: &Resource,
+    this: &ObjectRef,
     kafka: &Kafka,
     context: &Context,
-) -> Result<(), Undone<Error>> {
+) -> Result<(), EffectError<Error>> {
     let made = allow(&plan.create, topic, identity, kafka, context).await;
     let taken = take_away(&plan.delete, topic, identity, kafka, context).await;
     made.and(taken)?;
     // Whoever began to want a group's ACL meanwhile may have seen it before it went.
     let wanted_now: BTreeSet<TopicAcl> = {
-        let world = context.world.now();
+        let catalog = context.catalog.lock();
         let groups = plan.delete.iter().filter(|acl| acl.group.is_some());
-        groups.filter(|acl| world.others_want(identity, acl, this)).cloned().collect()
+        groups.filter(|acl| catalog.others_want(identity, acl, this)).cloned().collect()
     };
     allow(&wanted_now, topic, identity, kafka, context).await
 }
@@ -120,7 +120,7 @@ async fn allow(
     identity: &Identity,
     kafka: &Kafka,
     context: &Context,
-) -> Result<(), Undone<Error>> {
+) -> Result<(), EffectError<Error>> {
     if acls.is_empty() {
         return Ok(());
     }
@@ -138,7 +138,7 @@ async fn take_away(
     identity: &Identity,
     kafka: &Kafka,
     context: &Context,
-) -> Result<(), Undone<Error>> {
+) -> Result<(), EffectError<Error>> {
     if acls.is_empty() {
         return Ok(());
     }
@@ -169,7 +169,7 @@ fn in_kafka(acls: &BTreeSet<TopicAcl>, identity: &Identity) -> BTreeSet<Acl> {
 }
 
 fn failed(
-    error: &Undone<Error>,
+    error: &EffectError<Error>,
     acls: BTreeSet<TopicAcl>,
     identity: &Identity,
     context: &Context,
@@ -196,9 +196,9 @@ pub(super) async fn withdraw(
     context: &Context,
 ) -> Result<(), (Refusal, bool)> {
     let kafka = match context.connections.reach(&identity.cluster) {
-        Reach::Answers(kafka) => kafka,
-        Reach::Away(reason) => return Err((visit::away(identity, reason), false)),
-        Reach::Unknown => return Err((visit::away(identity, Reason::Progressing), false)),
+        ClusterState::Available(kafka) => kafka,
+        ClusterState::Unavailable(reason) => return Err((kafka_topic::away(identity, reason), false)),
+        ClusterState::Unknown => return Err((kafka_topic::away(identity, Reason::Progressing), false)),
     };
     context.access.forget(identity);
     match take_away(acls, topic, identity, &kafka, context).await.map_err(|error| error.told()) {
@@ -218,8 +218,8 @@ pub(super) async fn stop(
         return (Outcome::Refused(refusal), None);
     }
     let (ours, going) = {
-        let world = context.world.now();
-        (world.acls(topic), world.withdrawn(topic, identity))
+        let catalog = context.catalog.lock();
+        (catalog.acls(topic), catalog.withdrawn(topic, identity))
     };
     let mut standing = Standing { failure: Some((refusal.clone(), true)), ..Standing::default() };
     match withdraw(&going, topic, identity, context).await {

@@ -4,14 +4,14 @@ use futures::StreamExt;
 use kube::ResourceExt;
 
 use super::super::Context;
-use super::super::effect::Undone;
+use super::super::effect::EffectError;
 use crate::api::{EventTopic, RegisteredType};
-use crate::cluster::{StoredRevision, WriteError};
 use crate::domain::audit::Action;
 use crate::domain::registration::{
     Declaration, Revision, Source, Step, is_registered, read, register, source,
 };
 use crate::domain::topic::status::Schemas;
+use crate::kubernetes::{StoredRevision, WriteError};
 
 /// Registers the schemas that are new and fit. None if the topic has no schemas.
 ///
@@ -20,7 +20,7 @@ use crate::domain::topic::status::Schemas;
 pub(super) async fn schemas(
     topic: &EventTopic,
     context: &Context,
-) -> Result<Option<Schemas>, Undone<WriteError>> {
+) -> Result<Option<Schemas>, EffectError<WriteError>> {
     let status = topic.status.as_ref().map(|status| status.event_types.as_slice()).unwrap_or_default();
     let (declared, mut schemas) = known(topic, status, context).await?;
     if declared.is_empty() && schemas.refusals.is_empty() && status.is_empty() {
@@ -29,7 +29,7 @@ pub(super) async fn schemas(
     if schemas.refusals.is_empty() && is_registered(&declared, status) {
         return Ok(Some(Schemas { registered: status.to_vec(), refusals: Vec::new() }));
     }
-    let history = context.cluster.revisions(topic).await?;
+    let history = context.kubernetes.list_schema_revisions(topic).await?;
     let revisions: Vec<Revision> = history
         .into_iter()
         .filter_map(|stored| Revision::read(stored.name, stored.number, &stored.data))
@@ -46,13 +46,13 @@ pub(super) async fn schemas(
                 );
                 let data = revision.data();
                 let stored = StoredRevision { name: revision.object, number: revision.number, data };
-                let add = context.cluster.add_revision(topic, stored);
+                let add = context.kubernetes.create_schema_revision(topic, stored);
                 context.effect(topic, Action::RegisterSchema, what, add).await?;
             }
             Step::Forget { object } => {
                 let what =
                     format!("ControllerRevision {object}: there are newer revisions of the schema enough");
-                let forget = context.cluster.remove_revision(topic, &object);
+                let forget = context.kubernetes.delete_schema_revision(topic, &object);
                 context.effect(topic, Action::ForgetRevision, what, forget).await?;
             }
         }
@@ -69,7 +69,7 @@ async fn known(
     status: &[RegisteredType],
     context: &Context,
 ) -> Result<(Vec<Declaration>, Schemas), WriteError> {
-    let texts = context.cluster.schema_texts(topic, &topic.spec.event_types).await?;
+    let texts = context.kubernetes.get_schema_texts(topic, &topic.spec.event_types).await?;
     let (declared, refused) = read(&topic.spec.event_types, |from| texts.get(from).cloned());
     let mut schemas = Schemas::default();
     for (id, refusal) in refused {
@@ -84,7 +84,7 @@ async fn known(
 
 /// Wakes the topics that take schemas from a ConfigMap when it changes, until it is dropped.
 pub(in crate::controllers) async fn follow(context: &Context) {
-    let mut changed = std::pin::pin!(context.cluster.watch_schemas());
+    let mut changed = std::pin::pin!(context.kubernetes.watch_schemas());
     while let Some((namespace, name)) = changed.next().await {
         for topic in context.topics.state() {
             let takes = topic.namespace().as_deref() == Some(&namespace)
@@ -93,7 +93,7 @@ pub(in crate::controllers) async fn follow(context: &Context) {
                     sources.any(|source| matches!(source, Source::ConfigMap(from) if from.name == name))
                 });
             if takes {
-                context.wake_topics.wake(Some(&namespace), &topic.name_any());
+                context.topic_queue.enqueue(Some(&namespace), &topic.name_any());
             }
         }
     }

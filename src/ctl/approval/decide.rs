@@ -13,9 +13,9 @@ use crate::api::{
     ApprovalAction, ApprovalTarget, ChangeApproval, ChangeApprovalSpec, Conditioned, Decision,
     DeletionPolicy, PendingChange,
 };
-use crate::cluster::Session;
 use crate::domain::condition::{self, READY};
 use crate::domain::topic::quantity;
+use crate::kubernetes::Session;
 
 const APPROVE_EXAMPLES: &str = "\
 Examples:

@@ -24,9 +24,9 @@ use serde_json::Value;
 
 use super::login::Named;
 use crate::api::{ApprovalAction, EventTopic, EventTopicSpec, PendingChange};
-use crate::cluster::Session;
 use crate::domain::approval::SpecHash;
-use crate::domain::approval::topic::difference;
+use crate::domain::topic::diff::difference;
+use crate::kubernetes::Session;
 
 /// How often is looked whether the operator has done something.
 const GLANCE: Duration = Duration::from_millis(200);
@@ -93,7 +93,7 @@ impl Seen {
             )
         };
         let revision = approved.revision.as_deref().ok_or_else(lost)?;
-        let kept = session.kept_spec(namespace, revision).await?.ok_or_else(lost)?;
+        let kept = session.get_approved_spec(namespace, revision).await?.ok_or_else(lost)?;
         let spec: EventTopicSpec = serde_json::from_value(kept)
             .with_context(|| format!("ControllerRevision {revision} keeps no EventTopic"))?;
         if SpecHash::of(&spec).as_str() != approved.hash {

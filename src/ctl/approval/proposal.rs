@@ -14,9 +14,10 @@ use super::super::login::Named;
 use super::super::{file, warn};
 use super::{Seen, shown};
 use crate::api::{EventTopic, EventTopicSpec, GovernedChange, GovernedKind};
-use crate::cluster::{Session, SessionError};
 use crate::domain::approval::SpecHash;
-use crate::domain::approval::topic::{difference, touched};
+use crate::domain::topic::change::touched;
+use crate::domain::topic::diff::difference;
+use crate::kubernetes::{Session, SessionError};
 
 /// A content that somebody would like to apply.
 pub(super) struct Proposal {

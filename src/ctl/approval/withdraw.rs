@@ -9,7 +9,7 @@ use super::super::{Answer, No, called, warn};
 use super::consent::{Given, agrees};
 use super::{Seen, look, shown};
 use crate::api::EventTopicSpec;
-use crate::domain::approval::topic::difference;
+use crate::domain::topic::diff::difference;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -15,8 +15,8 @@ use super::lines::Lines;
 use super::moment;
 use super::question::Question;
 use super::server::{Form, Server};
-use crate::cluster::Download;
 use crate::domain::audit::export::{End, Line};
+use crate::kubernetes::Download;
 
 const EXAMPLES: &str = "\
 Examples:

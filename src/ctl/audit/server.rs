@@ -9,9 +9,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::question::parameters;
-use crate::cluster::{Download, Login, RestError, RestLogin, RestSession};
 use crate::domain::audit::merkle::{Hash, Inclusion};
 use crate::domain::audit::{Filter, LogName};
+use crate::kubernetes::{Download, Login, RestError, RestLogin, RestSession};
 
 /// How many records the API gives at a time.
 const PAGE: usize = 500;

@@ -15,8 +15,8 @@ use super::moment;
 use super::question::About;
 use super::server::{Log, Server};
 use super::shown::{self, Layout};
-use crate::cluster::RestError;
 use crate::domain::audit::{Action, Filter, Record};
+use crate::kubernetes::RestError;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -6,15 +6,15 @@ use kube::ResourceExt;
 
 use super::{Change, Verdict, listed};
 use crate::api::KafkaCluster;
-use crate::domain::{Refusal, World};
+use crate::domain::{Catalog, Refusal};
 
 /// Answers a change of a KafkaCluster.
 #[must_use]
-pub fn kafka_cluster(change: &Change<'_, KafkaCluster>, world: &World) -> Verdict {
+pub fn kafka_cluster(change: &Change<'_, KafkaCluster>, catalog: &Catalog) -> Verdict {
     let (old, new) = match *change {
         Change::Create(new) => (None, new),
         Change::Update { old, new } => (Some(old), new),
-        Change::Delete(old) => return delete(old, world),
+        Change::Delete(old) => return delete(old, catalog),
     };
     if new.metadata.deletion_timestamp.is_some() || old.is_some_and(|old| old.spec == new.spec) {
         return Verdict::default();
@@ -23,7 +23,7 @@ pub fn kafka_cluster(change: &Change<'_, KafkaCluster>, world: &World) -> Verdic
         return Verdict::refused(Refusal::new(Reason::InvalidResource, format!("metadata.name: {error}")));
     }
     let mut verdict = Verdict::default();
-    if let Some(other) = world.clusters().default().filter(|other| other.as_ref() != new.name_any())
+    if let Some(other) = catalog.clusters().default().filter(|other| other.as_ref() != new.name_any())
         && new.spec.default
     {
         verdict.warnings.push(format!("spec.default: KafkaCluster {other} is older and stays the default"));
@@ -41,8 +41,8 @@ pub fn kafka_cluster(change: &Change<'_, KafkaCluster>, world: &World) -> Verdic
     verdict
 }
 
-fn delete(old: &KafkaCluster, world: &World) -> Verdict {
-    let owned = old.name_any().parse().map(|name| world.owned(&name)).unwrap_or_default();
+fn delete(old: &KafkaCluster, catalog: &Catalog) -> Verdict {
+    let owned = old.name_any().parse().map(|name| catalog.owned(&name)).unwrap_or_default();
     let mut owners: Vec<_> = owned.into_iter().map(|(_, owner)| owner).collect();
     owners.sort();
     match listed(owners.iter()) {
@@ -62,7 +62,7 @@ fn delete(old: &KafkaCluster, world: &World) -> Verdict {
 mod tests {
     use super::super::print;
     use super::*;
-    use crate::domain::testing::{topic, world};
+    use crate::domain::testing::{catalog, topic};
     use expect_test::{Expect, expect};
     use serde_json::json;
 
@@ -73,9 +73,9 @@ mod tests {
     }
 
     fn check(change: &Change<'_, KafkaCluster>, expected: Expect) {
-        let mut world = world(&[("shop", "namespaces: [shop]")], &[("main", true)]);
-        world.seen(&topic("{}"));
-        expected.assert_eq(&print(&super::kafka_cluster(change, &world)));
+        let mut catalog = catalog(&[("shop", "namespaces: [shop]")], &[("main", true)]);
+        catalog.upsert(&topic("{}"));
+        expected.assert_eq(&print(&super::kafka_cluster(change, &catalog)));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::api::Tenant;
 use crate::domain::condition::Health;
 use crate::domain::quota::Limits;
 use crate::domain::tenant::{Tenants, prefix};
-use crate::domain::{Refusal, World};
+use crate::domain::{Catalog, Refusal};
 
 /// Answers a change of a Tenant. `tenants` are all that are stored.
 ///
@@ -17,26 +17,26 @@ use crate::domain::{Refusal, World};
 pub fn tenant<'a>(
     change: &Change<'_, Tenant>,
     tenants: impl IntoIterator<Item = &'a Tenant>,
-    world: &World,
+    catalog: &Catalog,
 ) -> Verdict {
     let (old, new) = match *change {
         Change::Create(new) => (None, new),
         Change::Update { old, new } => (Some(old), new),
-        Change::Delete(old) => return delete(old, world),
+        Change::Delete(old) => return delete(old, catalog),
     };
     if new.metadata.deletion_timestamp.is_some() || old.is_some_and(|old| old.spec == new.spec) {
         return Verdict::default();
     }
     let others: Vec<&Tenant> =
         tenants.into_iter().filter(|other| other.name_any() != new.name_any()).collect();
-    match judge(old, new, &others, world) {
-        Ok(()) => Verdict { refusals: Vec::new(), warnings: warnings(old, new, world) },
+    match judge(old, new, &others, catalog) {
+        Ok(()) => Verdict { refusals: Vec::new(), warnings: warnings(old, new, catalog) },
         Err(refusal) => Verdict::refused(refusal),
     }
 }
 
-fn delete(old: &Tenant, world: &World) -> Verdict {
-    match listed(world.topics_of(old)) {
+fn delete(old: &Tenant, catalog: &Catalog) -> Verdict {
+    match listed(catalog.topics_of(old)) {
         None => Verdict::default(),
         Some(topics) => Verdict::refused(Refusal::new(
             Reason::ResourceInUse,
@@ -49,7 +49,7 @@ fn delete(old: &Tenant, world: &World) -> Verdict {
     }
 }
 
-fn judge(old: Option<&Tenant>, new: &Tenant, others: &[&Tenant], world: &World) -> Result<(), Refusal> {
+fn judge(old: Option<&Tenant>, new: &Tenant, others: &[&Tenant], catalog: &Catalog) -> Result<(), Refusal> {
     // As if it were the youngest: then whatever others have is theirs.
     let mut youngest = new.clone();
     youngest.metadata.creation_timestamp = None;
@@ -59,7 +59,7 @@ fn judge(old: Option<&Tenant>, new: &Tenant, others: &[&Tenant], world: &World) 
     if let Health::Stalled(reason, message) = all.health(&new.name_any()) {
         return Err(Refusal::new(reason, message));
     }
-    match old.filter(|old| prefix(old) != prefix(new)).and_then(|old| listed(world.topics_of(old))) {
+    match old.filter(|old| prefix(old) != prefix(new)).and_then(|old| listed(catalog.topics_of(old))) {
         None => Ok(()),
         Some(topics) => Err(Refusal::new(
             Reason::NotSupported,
@@ -72,23 +72,23 @@ fn judge(old: Option<&Tenant>, new: &Tenant, others: &[&Tenant], world: &World) 
     }
 }
 
-fn warnings(old: Option<&Tenant>, new: &Tenant, world: &World) -> Vec<String> {
+fn warnings(old: Option<&Tenant>, new: &Tenant, catalog: &Catalog) -> Vec<String> {
     let mut warnings = Vec::new();
     let lost = old.into_iter().flat_map(|old| &old.spec.namespaces);
     for namespace in lost.filter(|namespace| !new.spec.namespaces.contains(namespace)) {
-        if let Some(topics) = listed(world.topics_in(namespace)) {
+        if let Some(topics) = listed(catalog.topics_in(namespace)) {
             warnings.push(format!(
                 "spec.namespaces: {namespace} is left without a tenant and has EventTopics: {topics}"
             ));
         }
     }
     for cluster in &new.spec.clusters {
-        let known = cluster.parse().is_ok_and(|cluster| world.clusters().contains(&cluster));
+        let known = cluster.parse().is_ok_and(|cluster| catalog.clusters().contains(&cluster));
         if !known {
             warnings.push(format!("spec.clusters: there is no KafkaCluster {cluster}"));
         }
     }
-    if let (Ok(limits), Some(usage)) = (Limits::read(new.spec.quotas.as_ref()), world.usage(new)) {
+    if let (Ok(limits), Some(usage)) = (Limits::read(new.spec.quotas.as_ref()), catalog.usage(new)) {
         for near in limits.nearly_reached(&usage) {
             warnings.push(near.to_string());
         }
@@ -112,16 +112,16 @@ mod tests {
             testing::tenant("junior", 3, "namespaces: [j]"),
         ];
         stored.extend(old.clone());
-        let mut world = World::default();
-        world.set_clusters(testing::clusters(&[("main", true)]), std::iter::empty());
-        world.set_tenants(Tenants::of(&stored), std::iter::empty());
-        world.seen(&topic("{}"));
+        let mut catalog = Catalog::default();
+        catalog.set_clusters(testing::clusters(&[("main", true)]), std::iter::empty());
+        catalog.set_tenants(Tenants::of(&stored), std::iter::empty());
+        catalog.upsert(&topic("{}"));
         let change = match (&old, &new) {
             (None, Some(new)) => Change::Create(new),
             (Some(old), Some(new)) => Change::Update { old, new },
             (old, None) => Change::Delete(old.as_ref().expect("one of the two")),
         };
-        expected.assert_eq(&print(&super::tenant(&change, &stored, &world)));
+        expected.assert_eq(&print(&super::tenant(&change, &stored, &catalog)));
     }
 
     const SHOP: &str = "namespaces: [shop]";

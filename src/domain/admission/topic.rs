@@ -5,22 +5,22 @@ use kube::ResourceExt;
 use super::{Change, Verdict};
 use crate::api::{EventTopic, MANAGED, PAUSED};
 use crate::domain::topic::plan::Observed;
-use crate::domain::topic::right::suspended;
-use crate::domain::topic::{Attention, Declared, access, attention, entitled, plan};
-use crate::domain::{Refusal, World, event_type};
+use crate::domain::topic::validate::suspended;
+use crate::domain::topic::{Declared, ManagementMode, access, management_mode, plan, validate};
+use crate::domain::{Catalog, Refusal, event_type};
 
 const YEAR: i64 = 365 * 24 * 3600 * 1000;
 
 /// Answers a change of an EventTopic. Deleting is always allowed: what may be deleted in Kafka is
 /// decided when the resource goes.
 #[must_use]
-pub fn topic(change: &Change<'_, EventTopic>, world: &World) -> Verdict {
+pub fn topic(change: &Change<'_, EventTopic>, catalog: &Catalog) -> Verdict {
     let (old, new) = match *change {
         Change::Create(new) => (None, new),
         Change::Update { old, new } if is_governed(old, new) => (Some(old), new),
         Change::Update { .. } | Change::Delete(_) => return Verdict::default(),
     };
-    match judge(old, new, world) {
+    match judge(old, new, catalog) {
         Ok(declared) => Verdict { refusals: Vec::new(), warnings: warnings(old, new, &declared) },
         Err(refusal) => Verdict::refused(refusal),
     }
@@ -34,17 +34,17 @@ pub fn is_governed(old: &EventTopic, new: &EventTopic) -> bool {
         && (old.spec != new.spec || annotations(old) != annotations(new))
 }
 
-fn judge(old: Option<&EventTopic>, new: &EventTopic, world: &World) -> Result<Declared, Refusal> {
+fn judge(old: Option<&EventTopic>, new: &EventTopic, catalog: &Catalog) -> Result<Declared, Refusal> {
     let namespace = new.namespace().unwrap_or_default();
-    let tenant = world.tenants().of_namespace(&namespace)?;
+    let tenant = catalog.tenants().of_namespace(&namespace)?;
     if tenant.suspended.is_some() {
         return Err(suspended(tenant));
     }
     // A paused resource is held against the rules all the same, or pausing would be a way around them.
-    if attention(new)? == Attention::Unmanaged {
+    if management_mode(new)? == ManagementMode::Unmanaged {
         return Declared::read(new);
     }
-    let declared = entitled(new, world)?.declared;
+    let declared = validate(new, catalog)?.declared;
     match impossible(old, new, &declared) {
         Some(refusal) => Err(refusal),
         None => Ok(declared),
@@ -105,22 +105,22 @@ fn warnings(old: Option<&EventTopic>, new: &EventTopic, declared: &Declared) -> 
 mod tests {
     use super::super::print;
     use super::*;
-    use crate::domain::testing::{topic, world};
+    use crate::domain::testing::{catalog, topic};
     use expect_test::{Expect, expect};
 
     const OWNED: &str = "owner: {team: a}";
 
     fn check(tenant: &str, old: Option<&str>, new: &str, expected: Expect) {
-        let mut world = world(&[("shop", tenant)], &[("main", true)]);
+        let mut catalog = catalog(&[("shop", tenant)], &[("main", true)]);
         let (old, new) = (old.map(topic), topic(new));
         if let Some(old) = &old {
-            world.seen(old);
+            catalog.upsert(old);
         }
         let change = match &old {
             Some(old) => Change::Update { old, new: &new },
             None => Change::Create(&new),
         };
-        expected.assert_eq(&print(&super::topic(&change, &world)));
+        expected.assert_eq(&print(&super::topic(&change, &catalog)));
     }
 
     const SHOP: &str = "namespaces: [shop]";

@@ -10,28 +10,26 @@
 //! Webhook and controllers call the same functions. The webhook knows who asks and signs that; the
 //! controllers believe only what is signed, and decide again.
 
-mod difference;
-pub mod gate;
+pub mod active;
+pub mod annotations;
+pub mod authorization;
+pub mod eligibility;
 pub mod hash;
 pub mod pending;
 pub mod person;
-pub mod record;
 pub mod request;
-pub mod review;
 pub mod rules;
-pub mod seal;
-pub mod stamp;
+pub mod statement;
 #[cfg(test)]
 mod testing;
-pub mod topic;
 
-pub use gate::{Gate, gate};
+pub use active::{ActiveRecord, ActiveSpec};
+pub use authorization::{Authorization, authorize};
 pub use hash::SpecHash;
-pub use pending::Consent;
-pub use record::{InForce, Record};
+pub use pending::ApprovalState;
 pub use request::Request;
 pub use rules::Rules;
-pub use seal::{PublicKeys, SigningKey, Statement};
+pub use statement::{PublicKeys, SigningKey, Statement};
 
 use jiff::Timestamp;
 use kube::ResourceExt;

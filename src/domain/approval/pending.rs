@@ -3,7 +3,7 @@
 use eventcenter_sdk::Reason;
 use jiff::Timestamp;
 
-use super::gate::Held;
+use super::authorization::PendingApproval;
 use super::{Request, SpecHash, Subject};
 use crate::api::{ApprovalAction, Decision, EventTopicStatus, GovernedChange, PendingChange};
 use crate::domain::Refusal;
@@ -15,20 +15,20 @@ pub const APPROVED: &str = "Approved";
 
 /// How a resource stands with approvals.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Consent {
+pub enum ApprovalState {
     /// That was not asked: what was said before stays.
-    Unasked,
+    Unchanged,
     /// No rule is about it.
-    Ungoverned,
+    NotGoverned,
     /// All that it declares is approved.
-    Given,
+    Approved,
     /// Something waits.
-    Withheld(Box<Withheld>),
+    Pending(Box<PendingStatus>),
 }
 
 /// A change that waits, and what is said of it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Withheld {
+pub struct PendingStatus {
     /// What is said to programs and approvers.
     pub pending: PendingChange,
     /// What is said to whoever asked.
@@ -47,7 +47,7 @@ pub struct Waiting<'a> {
     /// The content.
     pub hash: &'a SpecHash,
     /// What it waits for.
-    pub held: &'a Held,
+    pub held: &'a PendingApproval,
     /// Who has asked.
     pub request: Option<&'a Request>,
     /// What would change, a line each; no more than people read.
@@ -59,7 +59,7 @@ pub struct Waiting<'a> {
 impl Waiting<'_> {
     /// Spells it out. The same change waits since it was first said to.
     #[must_use]
-    pub fn told(&self, before: Option<&EventTopicStatus>, now: Timestamp) -> Withheld {
+    pub fn told(&self, before: Option<&EventTopicStatus>, now: Timestamp) -> PendingStatus {
         let Self { subject, action, hash, held, .. } = *self;
         let before = before.and_then(|before| before.pending.as_ref());
         let same = before.filter(|before| {
@@ -80,7 +80,7 @@ impl Waiting<'_> {
             diff: self.diff.to_vec(),
             approve_with: Some(approve_with(subject, action, hash)),
         };
-        Withheld { pending, refusal: self.refusal(), lapses: held.lapses }
+        PendingStatus { pending, refusal: self.refusal(), lapses: held.lapses }
     }
 
     fn approvals(&self) -> String {
@@ -175,7 +175,7 @@ pub fn approve_with(subject: &Subject, action: ApprovalAction, hash: &SpecHash) 
     )
 }
 
-impl Consent {
+impl ApprovalState {
     /// Says it in a status that was made for what is acted on: `before` is the status as it was, `generation` that of
     /// the resource as it is.
     #[must_use]
@@ -190,20 +190,20 @@ impl Consent {
         let mut conditions = Conditions::after(known, generation, now);
         let inner = std::mem::take(&mut after.conditions);
         match self {
-            Self::Unasked => {
+            Self::Unchanged => {
                 inner.into_iter().for_each(|condition| conditions.take(condition));
                 conditions.keep(APPROVED);
             }
-            Self::Ungoverned => {
+            Self::NotGoverned => {
                 inner.into_iter().for_each(|condition| conditions.take(condition));
                 after.pending = None;
             }
-            Self::Given => {
+            Self::Approved => {
                 inner.into_iter().for_each(|condition| conditions.take(condition));
                 conditions.set(APPROVED, true, Reason::Available, "everything that is declared is approved");
                 after.pending = None;
             }
-            Self::Withheld(withheld) => {
+            Self::Pending(withheld) => {
                 after.observed_generation = generation;
                 conditions.health(&withheld.health(&inner));
                 let others = [READY, RECONCILING, STALLED, APPROVED];
@@ -226,7 +226,7 @@ impl Consent {
     }
 }
 
-impl Withheld {
+impl PendingStatus {
     /// That something waits is what is most worth knowing, unless what is in force is in trouble: then `Ready` tells
     /// of that, and the condition `Approved` of what waits.
     fn health(&self, inner: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition]) -> Health {
@@ -258,8 +258,8 @@ mod tests {
     use crate::domain::testing::topic;
     use expect_test::{Expect, expect};
 
-    fn held(missing: &[&str]) -> Held {
-        Held {
+    fn held(missing: &[&str]) -> PendingApproval {
+        PendingApproval {
             changes: vec![GovernedChange::ReduceRetention, GovernedChange::AddPartitions],
             have: 0,
             need: 1,
@@ -269,7 +269,7 @@ mod tests {
         }
     }
 
-    fn told(held: &Held, action: ApprovalAction, lost: Option<&str>) -> Withheld {
+    fn told(held: &PendingApproval, action: ApprovalAction, lost: Option<&str>) -> PendingStatus {
         let orders = topic("{}");
         let (subject, hash) = (Subject::topic(&orders), SpecHash::of(&orders.spec));
         let waiting =
@@ -277,7 +277,7 @@ mod tests {
         waiting.told(None, Timestamp::UNIX_EPOCH)
     }
 
-    fn check(held: &Held, action: ApprovalAction, lost: Option<&str>, expected: Expect) {
+    fn check(held: &PendingApproval, action: ApprovalAction, lost: Option<&str>, expected: Expect) {
         expected.assert_eq(&told(held, action, lost).refusal.to_string());
     }
 
@@ -287,7 +287,7 @@ mod tests {
         let many: String = (0..60).map(|key| format!("key.{key}: 1, ")).collect();
         let orders = topic(&format!("config: {{{many}}}"));
         let (subject, hash) = (Subject::topic(&orders), SpecHash::of(&orders.spec));
-        let diff = crate::domain::approval::topic::difference(Some(&before.spec), &orders.spec);
+        let diff = crate::domain::topic::diff::difference(Some(&before.spec), &orders.spec);
         let (held, action) = (held(&[]), ApprovalAction::Apply);
         let waiting = Waiting {
             subject: &subject,
@@ -323,7 +323,7 @@ mod tests {
             ],
         );
         let rejected = Rejection { by: "bob".into(), comment: Some("too short".into()) };
-        let rejected = Held { rejected: Some(rejected), ..held(&[ONE]) };
+        let rejected = PendingApproval { rejected: Some(rejected), ..held(&[ONE]) };
         check(
             &rejected,
             ApprovalAction::Apply,
@@ -332,7 +332,8 @@ mod tests {
                 "ChangeRejected: rejected by bob: too short; what was in force before stays so until this is changed, or withdrawn with: eventctl withdraw EventTopic orders -n shop"
             ],
         );
-        let delete = Held { changes: vec![GovernedChange::Delete], ..held(&["Delete: 1 more of group a"]) };
+        let delete =
+            PendingApproval { changes: vec![GovernedChange::Delete], ..held(&["Delete: 1 more of group a"]) };
         check(
             &delete,
             ApprovalAction::Delete,
@@ -411,8 +412,8 @@ mod tests {
                 ..EventTopicStatus::default()
             }
         };
-        let first = Consent::Given.told(None, made(None, &ready, 1, 10), Some(1), at(10));
-        let withheld = Consent::Withheld(Box::new(told(&held(&[ONE]), ApprovalAction::Apply, None)));
+        let first = ApprovalState::Approved.told(None, made(None, &ready, 1, 10), Some(1), at(10));
+        let withheld = ApprovalState::Pending(Box::new(told(&held(&[ONE]), ApprovalAction::Apply, None)));
         let health = inner.unwrap_or(ready.clone());
         let waits = |before: &EventTopicStatus, second| {
             withheld.told(Some(before), made(Some(before), &health, 1, second), Some(2), at(second))
@@ -420,7 +421,8 @@ mod tests {
         let second = waits(&first, 20);
         assert_eq!(waits(&second, 30), second, "said once");
         assert_eq!(second.observed_generation, Some(2));
-        let third = Consent::Given.told(Some(&second), made(Some(&second), &ready, 2, 40), Some(2), at(40));
+        let third =
+            ApprovalState::Approved.told(Some(&second), made(Some(&second), &ready, 2, 40), Some(2), at(40));
         assert!(third.pending.is_none());
         expected.assert_eq(&[print(&second), print(&third)].join("\n--\n"));
     }

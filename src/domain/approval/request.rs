@@ -43,12 +43,12 @@ pub struct Asserted {
     pub at: Timestamp,
     /// Why it may not wait for approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub break_glass: Option<BrokenGlass>,
+    pub break_glass: Option<BreakGlass>,
 }
 
 /// Why a change may not wait for approval, and who says so.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BrokenGlass {
+pub struct BreakGlass {
     /// Who.
     pub by: String,
     /// Those of the user's groups that the rules name.
@@ -206,7 +206,7 @@ pub fn request<K: kube::Resource>(
     // What was there before speaks of another change.
     let reason = annotation(new, BREAK_GLASS)
         .filter(|reason| old.and_then(|old| annotation(old, BREAK_GLASS)).as_ref() != Some(reason));
-    let break_glass = reason.filter(|_| rules.may_break_glass(asker.groups)).map(|reason| BrokenGlass {
+    let break_glass = reason.filter(|_| rules.may_break_glass(asker.groups)).map(|reason| BreakGlass {
         by: asker.username.to_owned(),
         groups: rules.of_interest(asker.groups),
         reason,

@@ -1,5 +1,6 @@
 //! What all topics of a tenant ask for together, and whose wish is granted.
 
+use crate::domain::ObjectRef;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use eventcenter_sdk::Reason;
@@ -8,7 +9,7 @@ use eventcenter_sdk::name::TenantName;
 use super::Limits;
 use crate::api::{EventTopic, Usage};
 use crate::domain::Refusal;
-use crate::domain::topic::claim::{Claim, Resource};
+use crate::domain::ownership::Claim;
 
 /// The share of a quota, in percent, from which on it is nearly reached.
 pub const NEARLY: i64 = 80;
@@ -92,20 +93,20 @@ struct Account {
     entries: BTreeMap<Claim, Entry>,
     most: Demand,
     granted: Demand,
-    held: BTreeSet<Resource>,
+    held: BTreeSet<ObjectRef>,
 }
 
 /// What the topics of all tenants ask for and have.
 #[derive(Debug, Default)]
 pub struct Ledger {
     accounts: HashMap<TenantName, Account>,
-    by_resource: HashMap<Resource, (TenantName, Claim)>,
+    by_resource: HashMap<ObjectRef, (TenantName, Claim)>,
 }
 
 impl Ledger {
     /// Notes what a topic asks for and has, or that it counts for nobody. Returns the topics that
     /// were held and may fit now.
-    pub fn set(&mut self, claim: &Claim, count: Option<(&TenantName, Demand, Demand)>) -> Vec<Resource> {
+    pub fn set(&mut self, claim: &Claim, count: Option<(&TenantName, Demand, Demand)>) -> Vec<ObjectRef> {
         let before = self.take(&claim.resource);
         let mut freed = Vec::new();
         let same_tenant =
@@ -135,7 +136,7 @@ impl Ledger {
     }
 
     /// Forgets a topic. Returns the topics that were held and may fit now.
-    pub fn remove(&mut self, resource: &Resource) -> Vec<Resource> {
+    pub fn remove(&mut self, resource: &ObjectRef) -> Vec<ObjectRef> {
         match self.take(resource) {
             Some((tenant, _)) => self.released(&tenant, resource),
             None => Vec::new(),
@@ -143,14 +144,14 @@ impl Ledger {
     }
 
     /// A topic no longer counts for a tenant: those that are held there may fit now.
-    fn released(&mut self, tenant: &TenantName, resource: &Resource) -> Vec<Resource> {
+    fn released(&mut self, tenant: &TenantName, resource: &ObjectRef) -> Vec<ObjectRef> {
         if let Some(account) = self.accounts.get_mut(tenant) {
             account.held.remove(resource);
         }
         self.held(tenant)
     }
 
-    fn take(&mut self, resource: &Resource) -> Option<(TenantName, Entry)> {
+    fn take(&mut self, resource: &ObjectRef) -> Option<(TenantName, Entry)> {
         let (tenant, claim) = self.by_resource.remove(resource)?;
         let account = self.accounts.get_mut(&tenant)?;
         let entry = account.entries.remove(&claim)?;
@@ -159,7 +160,7 @@ impl Ledger {
         Some((tenant, entry))
     }
 
-    fn held(&self, tenant: &TenantName) -> Vec<Resource> {
+    fn held(&self, tenant: &TenantName) -> Vec<ObjectRef> {
         self.accounts.get(tenant).map(|account| account.held.iter().cloned().collect()).unwrap_or_default()
     }
 
@@ -172,7 +173,7 @@ impl Ledger {
         &self,
         tenant: &TenantName,
         limits: &Limits,
-        resource: &Resource,
+        resource: &ObjectRef,
         wish: Demand,
     ) -> Result<(), Refusal> {
         let empty = Account::default();
@@ -202,7 +203,7 @@ impl Ledger {
     }
 
     /// Promises a topic what it asks for: from now on it counts as something that it has.
-    pub fn promise(&mut self, resource: &Resource, wish: Demand) {
+    pub fn promise(&mut self, resource: &ObjectRef, wish: Demand) {
         let Some((tenant, claim)) = self.by_resource.get(resource) else { return };
         let Some(account) = self.accounts.get_mut(tenant) else { return };
         account.held.remove(resource);
@@ -214,7 +215,7 @@ impl Ledger {
     }
 
     /// Notes that a topic is held, so that it is woken when something is freed.
-    pub fn hold(&mut self, resource: &Resource) {
+    pub fn hold(&mut self, resource: &ObjectRef) {
         let Some((tenant, _)) = self.by_resource.get(resource) else { return };
         if let Some(account) = self.accounts.get_mut(tenant) {
             account.held.insert(resource.clone());
@@ -333,7 +334,7 @@ mod tests {
             made: jiff::Timestamp::from_second(second).expect("in range"),
             newcomer: true,
             uid: format!("uid-{name}").into(),
-            resource: Resource { namespace: "shop".into(), name: name.into() },
+            resource: ObjectRef::new::<crate::api::EventTopic>("shop", name),
         }
     }
 
@@ -349,7 +350,7 @@ mod tests {
         Limits { topics: Some(topics), partitions: Some(partitions), ..Limits::default() }
     }
 
-    fn ask(ledger: &mut Ledger, limits: &Limits, resource: &Resource, wish: Demand) -> Result<(), Refusal> {
+    fn ask(ledger: &mut Ledger, limits: &Limits, resource: &ObjectRef, wish: Demand) -> Result<(), Refusal> {
         let room = ledger.room(&tenant(), limits, resource, wish);
         match room {
             Ok(()) => ledger.promise(resource, wish),
@@ -419,7 +420,7 @@ mod tests {
     fn who_is_not_known_is_the_youngest() {
         let mut ledger = Ledger::default();
         ledger.set(&claim("a", 1), Some((&tenant(), demand(1), Demand::ZERO)));
-        let new = Resource { namespace: "shop".into(), name: "new".into() };
+        let new = ObjectRef::new::<crate::api::EventTopic>("shop", "new");
         assert!(ledger.room(&tenant(), &limits(1, 9), &new, demand(1)).is_err());
         assert!(ledger.room(&tenant(), &limits(2, 2), &new, demand(1)).is_ok());
         assert!(ledger.room(&tenant(), &limits(2, 2), &new, demand(2)).is_err());

@@ -11,7 +11,7 @@ use eventcenter_sdk::Reason;
 use eventcenter_sdk::name::TopicName;
 
 use super::plan::Found;
-use super::{Attention, Identity};
+use super::{Identity, ManagementMode};
 use crate::api::{AccessOperation, DriftAction, DriftPolicy, EventTopic, TopicAcl};
 use crate::domain::Refusal;
 use crate::domain::condition;
@@ -316,7 +316,7 @@ pub fn unenforced() -> Refusal {
 
 /// What becomes of the ACLs when their resource goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Parting {
+pub enum AclCleanup {
     /// There are none, or they are somebody else's business.
     Nothing,
     /// Take these away.
@@ -330,25 +330,25 @@ pub enum Parting {
 /// Decides that. `ours` are the ACLs that no other resource wants, with the topic they were made
 /// for, or why that is not known.
 #[must_use]
-pub fn parting(
+pub fn plan_acl_cleanup(
     topic: &EventTopic,
-    attention: &Result<Attention, Refusal>,
+    management_mode: &Result<ManagementMode, Refusal>,
     ours: Result<(Identity, BTreeSet<TopicAcl>), Refusal>,
-) -> Parting {
+) -> AclCleanup {
     let number = topic.status.as_ref().map_or(0, |status| status.acls.len());
-    match (attention, ours) {
-        _ if number == 0 => Parting::Nothing,
-        (Ok(Attention::Unmanaged), _) => Parting::Nothing,
-        (Ok(Attention::Paused), _) => Parting::Wait(Refusal::new(
+    match (management_mode, ours) {
+        _ if number == 0 => AclCleanup::Nothing,
+        (Ok(ManagementMode::Unmanaged), _) => AclCleanup::Nothing,
+        (Ok(ManagementMode::Paused), _) => AclCleanup::Wait(Refusal::new(
             Reason::Paused,
             "deletion waits because the resource is paused and its access would be taken away: remove the annotation \
              eventcenter.io/paused to go on, or set eventcenter.io/managed: \"false\" to leave the ACLs in Kafka",
         )),
-        (Err(refusal), _) => Parting::Wait(refusal.clone()),
-        (Ok(Attention::Managed), Err(refusal)) => Parting::Keep(format!(
+        (Err(refusal), _) => AclCleanup::Wait(refusal.clone()),
+        (Ok(ManagementMode::Managed), Err(refusal)) => AclCleanup::Keep(format!(
             "{number} of its ACLs stay in Kafka, because it is not known whose they are now ({refusal})"
         )),
-        (Ok(Attention::Managed), Ok((identity, ours))) => Parting::Withdraw(identity, ours),
+        (Ok(ManagementMode::Managed), Ok((identity, ours))) => AclCleanup::Withdraw(identity, ours),
     }
 }
 

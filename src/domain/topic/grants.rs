@@ -4,10 +4,11 @@ use std::collections::{BTreeSet, HashMap};
 
 use eventcenter_sdk::name::ClusterName;
 
+use super::Identity;
 use super::access::Acl;
-use super::claim::Resource;
-use super::{Claims, Identity};
 use crate::api::TopicAcl;
+use crate::domain::ObjectRef;
+use crate::domain::ownership::Claims;
 
 type Key = (ClusterName, Acl);
 
@@ -15,14 +16,14 @@ type Key = (ClusterName, Acl);
 /// takes no memory.
 #[derive(Debug, Default)]
 pub struct Grants {
-    wanted: HashMap<Key, BTreeSet<Resource>>,
-    by_resource: HashMap<Resource, (Identity, BTreeSet<TopicAcl>)>,
+    wanted: HashMap<Key, BTreeSet<ObjectRef>>,
+    by_resource: HashMap<ObjectRef, (Identity, BTreeSet<TopicAcl>)>,
 }
 
 impl Grants {
     /// Notes what a resource declares now for which Kafka topic.
-    pub fn seen(&mut self, resource: &Resource, identity: Option<Identity>, declared: BTreeSet<TopicAcl>) {
-        self.gone(resource);
+    pub fn upsert(&mut self, resource: &ObjectRef, identity: Option<Identity>, declared: BTreeSet<TopicAcl>) {
+        self.remove(resource);
         let Some(identity) = identity.filter(|_| !declared.is_empty()) else { return };
         for acl in &declared {
             self.wanted.entry(key(&identity, acl)).or_default().insert(resource.clone());
@@ -31,7 +32,7 @@ impl Grants {
     }
 
     /// Forgets a resource.
-    pub fn gone(&mut self, resource: &Resource) {
+    pub fn remove(&mut self, resource: &ObjectRef) {
         let Some((identity, declared)) = self.by_resource.remove(resource) else { return };
         for acl in &declared {
             let key = key(&identity, acl);
@@ -51,7 +52,7 @@ impl Grants {
         &self,
         identity: &Identity,
         acl: &TopicAcl,
-        this: &Resource,
+        this: &ObjectRef,
         claims: &Claims<Identity>,
     ) -> bool {
         let wanting = self.wanted.get(&key(identity, acl)).into_iter().flatten();
@@ -68,21 +69,21 @@ fn key(identity: &Identity, acl: &TopicAcl) -> Key {
 
 #[cfg(test)]
 mod tests {
-    use super::super::claim::Claim;
     use super::*;
+    use crate::domain::ownership::Claim;
     use crate::domain::testing::topic;
 
-    struct World(Grants, Claims<Identity>);
+    struct TestCatalog(Grants, Claims<Identity>);
 
-    impl World {
-        fn seen(&mut self, second: i64, name: &str, kafka: &str, access: &str) {
+    impl TestCatalog {
+        fn upsert(&mut self, second: i64, name: &str, kafka: &str, access: &str) {
             let declared = topic(&format!("{{name: {name}, access: {access}}}"));
-            let resource = Resource::of(&declared);
+            let resource = ObjectRef::of(&declared);
             let identity = identity(kafka);
             let made = jiff::Timestamp::from_second(second).expect("in range");
             let claim = Claim { made, newcomer: true, uid: name.into(), resource: resource.clone() };
             self.1.set(&claim, Some(identity.clone()));
-            self.0.seen(&resource, Some(identity), super::super::access::declared(&declared));
+            self.0.upsert(&resource, Some(identity), super::super::access::declared(&declared));
         }
 
         fn others_want(&self, name: &str, kafka: &str, group: Option<&str>) -> bool {
@@ -99,38 +100,38 @@ mod tests {
         Identity { cluster: "main".parse().expect("a name"), topic: topic.parse().expect("a name") }
     }
 
-    fn resource(name: &str) -> Resource {
-        Resource { namespace: "shop".into(), name: name.into() }
+    fn resource(name: &str) -> ObjectRef {
+        ObjectRef::new::<crate::api::EventTopic>("shop", name)
     }
 
     const READS: &str = "[{principal: 'User:a', operations: [Read], groups: [shop.g]}]";
 
     #[test]
     fn a_group_is_wanted_until_the_last_one_goes() {
-        let mut world = World(Grants::default(), Claims::default());
-        world.seen(1, "x", "shop.x", READS);
-        assert!(!world.others_want("x", "shop.x", Some("shop.g")), "itself does not count");
-        world.seen(2, "y", "shop.y", READS);
-        assert!(world.others_want("x", "shop.x", Some("shop.g")));
-        assert!(!world.others_want("x", "shop.x", Some("shop.g*")), "which is another ACL");
-        assert!(!world.others_want("x", "shop.x", None), "another topic is another ACL");
-        world.seen(2, "y", "shop.y", "[{principal: 'User:a', operations: [Read]}]");
-        assert!(!world.others_want("x", "shop.x", Some("shop.g")));
-        world.seen(2, "y", "shop.y", READS);
-        world.0.gone(&resource("y"));
-        assert!(!world.others_want("x", "shop.x", Some("shop.g")));
-        world.0.gone(&resource("x"));
-        assert!(world.0.wanted.is_empty() && world.0.by_resource.is_empty());
+        let mut catalog = TestCatalog(Grants::default(), Claims::default());
+        catalog.upsert(1, "x", "shop.x", READS);
+        assert!(!catalog.others_want("x", "shop.x", Some("shop.g")), "itself does not count");
+        catalog.upsert(2, "y", "shop.y", READS);
+        assert!(catalog.others_want("x", "shop.x", Some("shop.g")));
+        assert!(!catalog.others_want("x", "shop.x", Some("shop.g*")), "which is another ACL");
+        assert!(!catalog.others_want("x", "shop.x", None), "another topic is another ACL");
+        catalog.upsert(2, "y", "shop.y", "[{principal: 'User:a', operations: [Read]}]");
+        assert!(!catalog.others_want("x", "shop.x", Some("shop.g")));
+        catalog.upsert(2, "y", "shop.y", READS);
+        catalog.0.remove(&resource("y"));
+        assert!(!catalog.others_want("x", "shop.x", Some("shop.g")));
+        catalog.0.remove(&resource("x"));
+        assert!(catalog.0.wanted.is_empty() && catalog.0.by_resource.is_empty());
     }
 
     #[test]
     fn who_does_not_own_its_topic_keeps_nothing_alive_and_an_heir_does() {
-        let mut world = World(Grants::default(), Claims::default());
-        world.seen(1, "other", "shop.other", READS);
-        world.seen(2, "owner", "shop.x", READS);
-        world.seen(3, "loser", "shop.x", READS);
-        world.0.gone(&resource("owner"));
-        assert!(!world.others_want("other", "shop.other", Some("shop.g")), "the loser is not in force");
-        assert!(world.others_want("owner", "shop.x", None), "when the owner goes, the loser takes over");
+        let mut catalog = TestCatalog(Grants::default(), Claims::default());
+        catalog.upsert(1, "other", "shop.other", READS);
+        catalog.upsert(2, "owner", "shop.x", READS);
+        catalog.upsert(3, "loser", "shop.x", READS);
+        catalog.0.remove(&resource("owner"));
+        assert!(!catalog.others_want("other", "shop.other", Some("shop.g")), "the loser is not in force");
+        assert!(catalog.others_want("owner", "shop.x", None), "when the owner goes, the loser takes over");
     }
 }

@@ -106,7 +106,7 @@ impl Rest {
         if let Some(keys) = self.keys.get(&()) {
             return Ok(keys);
         }
-        let published = self.cluster.published_checkpoints().await.map_err(|error| {
+        let published = self.kubernetes.get_published_checkpoints().await.map_err(|error| {
             tracing::warn!(error = %Chain(&error), "reading the keys for checkpoints");
             let text = "the keys for checkpoints cannot be read just now: try again later";
             Failure::new(Reason::AuditUnavailable, text)

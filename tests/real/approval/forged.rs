@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use eventcenter::api::{ChangeApproval, REQUEST};
-use eventcenter::domain::approval::{Record, SigningKey, SpecHash, Subject};
+use eventcenter::domain::approval::{ActiveRecord, SigningKey, SpecHash, Subject};
 use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use serde_json::json;
@@ -95,8 +95,8 @@ async fn a_status_that_is_edited_puts_nothing_in_force() {
     // All of it, by a key of one's own.
     let key = SigningKey::of_seed(&"7".repeat(64)).expect("a key");
     let later = approved(&before).at.checked_add(Duration::from_secs(3600)).expect("in range");
-    let forged = Record::of(&Subject::topic(&changed), &hash, approved(&before).revision, later, &key);
-    s.forge("orders", json!({ "approved": forged.said() })).await;
+    let forged = ActiveRecord::of(&Subject::topic(&changed), &hash, approved(&before).revision, later, &key);
+    s.forge("orders", json!({ "approved": forged.as_status() })).await;
     s.t.wait("orders", "put right", |topic| approved(topic) == approved(&before)).await;
     // Nothing at all.
     s.forge("orders", json!({ "approved": null, "conditions": null, "pending": null })).await;

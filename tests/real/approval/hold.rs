@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use eventcenter::api::EventTopic;
-use eventcenter::domain::approval::{Record, SpecHash};
+use eventcenter::domain::approval::{ActiveRecord, SpecHash};
 use kube::ResourceExt;
 use kube::api::{ListParams, PostParams};
 use serde_json::{Value, json};
@@ -47,7 +47,7 @@ async fn a_creation_waits_and_is_live_once_it_is_approved() {
     assert!(has(&live, "Approved=True Available") && pending(&live).is_null(), "{live:#?}");
     assert_eq!(message(&live, "Approved"), "everything that is declared is approved");
     assert_eq!(approved(&live).hash, hash);
-    assert!(Record::verified(&live, &s.webhook.controllers().await).is_some());
+    assert!(ActiveRecord::verified(&live, &s.webhook.controllers().await).is_some());
     s.t.event("orders", "AwaitingApproval", "waits for approval").await;
     s.t.event("orders", "Approved", "approved by bob").await;
 }

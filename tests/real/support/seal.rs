@@ -9,7 +9,7 @@ use eventcenter::api::{
     ApprovalAction, ApprovalTarget, Approver, ChangeApproval, ChangeApprovalSpec, Decision, EventTopic,
     GovernedKind, REQUEST,
 };
-use eventcenter::domain::approval::gate::statement;
+use eventcenter::domain::approval::authorization::statement;
 use eventcenter::domain::approval::request::{Asked, Asker, request};
 use eventcenter::domain::approval::{PublicKeys, Request, Rules, SigningKey, SpecHash, Subject};
 use jiff::Timestamp;

@@ -14,9 +14,9 @@ use super::super::lines::Lines;
 use super::super::server::{Form, Log};
 use super::report::{Conclusion, Found};
 use super::witness::Trust;
-use crate::cluster::RestError;
 use crate::domain::audit::Filter;
 use crate::domain::audit::export::{Header, LONGEST_LINE, Line, Reader, Unverified};
+use crate::kubernetes::RestError;
 
 /// How much of a file is read at a time.
 const BUFFER: usize = 1 << 20;

@@ -8,10 +8,10 @@ use anyhow::{Context, bail};
 
 use super::super::super::terminal::plain;
 use super::super::super::{file, told, warn};
-use crate::cluster::{Login, Session, SessionError};
 use crate::domain::audit::LogName;
 use crate::domain::audit::checkpoint::{Checkpoint, TrustedKeys, origin};
 use crate::domain::audit::verify::{Finding, Witnesses};
+use crate::kubernetes::{Login, Session, SessionError};
 
 /// The operator's namespace unless another is given.
 pub(in super::super) const NAMESPACE: &str = "eventcenter-system";

@@ -164,7 +164,7 @@ fn glass_is_broken_in_the_very_request() {
 fn broken_glass_is_of_one_content() {
     let mut before = waiting(&["alice"], &[]);
     before.asserted.break_glass =
-        Some(BrokenGlass { by: "alice".into(), groups: groups(&["oncall"]), reason: "it burns".into() });
+        Some(BreakGlass { by: "alice".into(), groups: groups(&["oncall"]), reason: "it burns".into() });
     let burning = annotated(&[(BREAK_GLASS, "it burns")]);
     check(ask("bob", &[], Some(&burning), &burning, Some(&before)), expect!["alice, bob"]);
 }

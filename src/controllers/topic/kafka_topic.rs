@@ -1,0 +1,127 @@
+//! Observe, plan and apply for one topic.
+
+use eventcenter_sdk::Reason;
+use tokio::time::Instant;
+
+use super::super::Context;
+use super::super::connections::LastVisit;
+use super::super::effect::{EffectError, Failure};
+use crate::api::EventTopic;
+use crate::domain::Refusal;
+use crate::domain::audit::Action;
+use crate::domain::topic::status::{Outcome, is_applied};
+use crate::domain::topic::{Change, Declared, Identity, Observed, plan};
+use crate::kafka::{Error, Kafka};
+
+/// Looks at the Kafka topic and changes what has to be changed.
+pub(super) async fn sync(
+    topic: &EventTopic,
+    identity: Identity,
+    declared: &Declared,
+    kafka: &Kafka,
+    context: &Context,
+) -> Outcome {
+    let last = context.connections.last_visit(&identity.cluster, &identity.topic);
+    // What Kafka shows a moment after our own change is no drift.
+    let applied = is_applied(topic) && last.is_none_or(|last| last.is_settled(Instant::now()));
+    match observe_and_apply(topic, &identity, declared, applied, kafka, context).await {
+        Ok((outcome, visited)) => {
+            context.connections.visited(&identity.cluster, &identity.topic, Some(visited));
+            outcome
+        }
+        Err(error) => {
+            context.connections.visited(&identity.cluster, &identity.topic, None);
+            let (refusal, stalled) = error.told();
+            Outcome::Failed { refusal, stalled }
+        }
+    }
+}
+
+/// The cluster's status says more than tenants need to know.
+pub(super) fn away(identity: &Identity, reason: Reason) -> Refusal {
+    Refusal::new(
+        Reason::ClusterUnavailable,
+        format!(
+            "KafkaCluster {} cannot be worked with just now ({reason}, see its status); this topic is looked at again \
+             as soon as it can",
+            identity.cluster
+        ),
+    )
+}
+
+async fn observe_and_apply(
+    topic: &EventTopic,
+    identity: &Identity,
+    declared: &Declared,
+    applied: bool,
+    kafka: &Kafka,
+    context: &Context,
+) -> Result<(Outcome, LastVisit), EffectError<Error>> {
+    let observed = kafka.observe(&identity.topic).await?;
+    let known_id = topic.status.as_ref().and_then(|status| status.topic_id.as_deref());
+    let plan = plan(declared, observed.as_ref(), applied, known_id);
+    let observed = apply(&plan.changes, topic, identity, observed, kafka, context).await?;
+    let visited = LastVisit::leaving(observed.as_ref(), !plan.changes.is_empty(), Instant::now());
+    let outcome = Outcome::Applied {
+        identity: identity.clone(),
+        observed,
+        refusals: plan.refusals,
+        drift: plan.drift,
+        schemas: None,
+    };
+    Ok((outcome, visited))
+}
+
+/// What is done to a Kafka topic, for its record: a line each.
+fn told(identity: &Identity, what: impl std::fmt::Display) -> String {
+    format!("Kafka topic {identity}: {what}")
+}
+
+/// Makes the changes and tells what Kafka has then. One that fails does not keep the others from
+/// being made; the first failure is what is told.
+async fn apply(
+    changes: &[Change],
+    topic: &EventTopic,
+    identity: &Identity,
+    observed: Option<Observed>,
+    kafka: &Kafka,
+    context: &Context,
+) -> Result<Option<Observed>, EffectError<Error>> {
+    let (mut set, mut reset, mut failure) = (Vec::new(), Vec::new(), None);
+    let mut altered: Vec<String> = Vec::new();
+    for change in changes {
+        tracing::info!(topic = %identity.topic, cluster = %identity.cluster, %change, "changing Kafka");
+        match change {
+            Change::Create { partitions, replicas, config } => {
+                let create = kafka.create(&identity.topic, *partitions, *replicas, config);
+                return context
+                    .effect(topic, Action::CreateTopic, told(identity, change), create)
+                    .await
+                    .map(Some);
+            }
+            Change::Set { key, to, .. } => {
+                set.push((key.clone(), to.clone()));
+                altered.push(change.to_string());
+            }
+            Change::Reset { key, .. } => {
+                reset.push(key.clone());
+                altered.push(change.to_string());
+            }
+            Change::AddPartitions { from, to } => {
+                let add = kafka.add_partitions(&identity.topic, *from, *to);
+                let added = context.effect(topic, Action::AddPartitions, told(identity, change), add).await;
+                failure = failure.or(added.err());
+            }
+        }
+    }
+    if !set.is_empty() || !reset.is_empty() {
+        let alter = kafka.alter_config(&identity.topic, set, reset);
+        let what = told(identity, altered.join("\n"));
+        let done = context.effect(topic, Action::AlterConfig, what, alter).await;
+        failure = failure.or(done.err());
+    }
+    match failure {
+        Some(error) => Err(error),
+        None => Ok(observed.map(|observed| crate::domain::topic::plan::after(&observed, changes))),
+    }
+}

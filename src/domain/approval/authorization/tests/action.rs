@@ -1,0 +1,90 @@
+//! What is decided ahead, and what on a deletion.
+
+use super::*;
+
+#[test]
+fn approvals_ahead_count_where_changes_are_denied() {
+    let ahead = || VerifiedDecision { generation: 2, ..approval("bob") };
+    change(DENY).decided([ahead()]).check(expect!["open: approved by bob"]);
+    change(DENY).decided([approval("bob")]).check(expect!["open: approved by bob"]);
+    change(ONE).decided([ahead()]).check(expect![[r#"
+        held: 0/1 of ReduceRetention
+          ReduceRetention: 1 more of group approvers"#]]);
+    change(DENY).decided([VerifiedDecision { generation: 1, ..approval("bob") }]).check(expect![[r#"
+        held: 0/1 of ReduceRetention
+          ReduceRetention: 1 more of group approvers"#]]);
+    change(DENY).decided([VerifiedDecision { uid: None, ..ahead() }]).check(expect![[r#"
+        held: 0/1 of ReduceRetention
+          ReduceRetention: 1 more of group approvers"#]]);
+    change(DENY).decided([VerifiedDecision { uid: None, generation: 0, ..approval("bob") }]).check(expect![
+        [r#"
+        held: 0/1 of ReduceRetention
+          ReduceRetention: 1 more of group approvers"#]
+    ]);
+    change(DENY).asked_by(&["bob"], &[]).decided([ahead()]).check(expect![[r#"
+        held: 0/1 of ReduceRetention
+          ReduceRetention: 1 more of group approvers"#]]);
+    change(DENY).decided([ahead(), VerifiedDecision { generation: 2, ..rejection("carol", "no") }]).check(
+        expect![[r#"
+        held: 1/1 of ReduceRetention
+          rejected by carol: no
+          until 2026-01-13T11:00:00Z"#]],
+    );
+}
+
+#[test]
+fn what_does_not_exist_yet_is_approved_without_a_uid() {
+    let ahead = || VerifiedDecision { uid: None, generation: 0, ..approval("bob") };
+    let made = |uid: Option<&str>, generation: i64, mode: &str| {
+        let mut made = change(mode).touching(&[GovernedChange::Create, GovernedChange::ReduceRetention]);
+        made.subject.uid = uid.map(Into::into);
+        made.subject.generation = generation;
+        made.decided([ahead()])
+    };
+    // As the webhook sees it, before it is made and as it will be; as the controllers see it.
+    made(None, 0, DENY).check(expect!["open: approved by bob"]);
+    made(None, 1, DENY).check(expect!["open: approved by bob"]);
+    made(Some("u1"), 1, DENY).check(expect!["open: approved by bob"]);
+    made(Some("u1"), 2, DENY).check(expect![[r#"
+        held: 0/1 of ReduceRetention
+          ReduceRetention: 1 more of group approvers"#]]);
+    made(Some("u1"), 1, ONE).check(expect![[r#"
+        held: 0/1 of ReduceRetention
+          ReduceRetention: 1 more of group approvers"#]]);
+}
+
+#[test]
+fn an_approval_is_of_one_action() {
+    const DELETE: &str = "{rules: [{changes: [Delete], groups: [approvers]}]}";
+    let deletion = |rules: &str, decision: VerifiedDecision| {
+        let mut deletion =
+            change(rules).touching(&[GovernedChange::Delete, GovernedChange::Any]).decided([decision]);
+        deletion.action = ApprovalAction::Delete;
+        deletion
+    };
+    let of_deletion = || VerifiedDecision { action: ApprovalAction::Delete, ..approval("bob") };
+    deletion(DELETE, approval("bob")).check(expect![[r#"
+        held: 0/1 of Delete
+          Delete: 1 more of group approvers"#]]);
+    deletion(DELETE, of_deletion()).check(expect!["open: approved by bob"]);
+    deletion(DELETE, VerifiedDecision { action: ApprovalAction::Delete, ..approval("alice") }).check(
+        expect![[r#"
+        held: 0/1 of Delete
+          Delete: 1 more of group approvers"#]],
+    );
+    change(ONE).decided([of_deletion()]).check(expect![[r#"
+        held: 0/1 of ReduceRetention
+          ReduceRetention: 1 more of group approvers"#]]);
+    // Nothing is deleted on approvals of what was there before.
+    deletion(
+        &DELETE.replace("{rules", "{mode: Deny, rules"),
+        VerifiedDecision { generation: 2, ..of_deletion() },
+    )
+    .check(expect![[r#"
+            held: 0/1 of Delete
+              Delete: 1 more of group approvers"#]]);
+    // The controllers do not know who deletes.
+    let mut by_nobody = deletion(DELETE, of_deletion());
+    by_nobody.request = Some(asked_by(&[], &[]));
+    by_nobody.check(expect!["open: approved by bob"]);
+}

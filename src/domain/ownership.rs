@@ -1,0 +1,211 @@
+//! Who owns what several resources stand for, a Kafka topic or an event type: the oldest of them.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{ObjectRef, age};
+use crate::api::EventTopic;
+
+/// One resource's claim, ordered by age.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Claim {
+    /// When the resource was made. Kubernetes notes it to the second, so ties do happen.
+    pub made: Timestamp,
+    /// Whether the resource has not had a Kafka topic yet: of two that are equally old, nobody
+    /// loses what they have.
+    pub newcomer: bool,
+    /// Its uid, which settles what is left.
+    pub uid: Arc<str>,
+    /// The resource.
+    pub resource: ObjectRef,
+}
+
+impl Claim {
+    /// The claim of a resource, as far as the resource itself tells.
+    #[must_use]
+    pub fn of(topic: &EventTopic) -> Self {
+        let (made, uid) = age(topic);
+        let had = topic.status.as_ref().is_some_and(|status| status.topic_name.is_some());
+        Self { made, newcomer: !had, uid: uid.into(), resource: ObjectRef::of(topic) }
+    }
+}
+
+/// All claims to things of one kind, such as Kafka topics, kept while resources come and go.
+#[derive(Debug)]
+pub struct Claims<K> {
+    /// In order. Nearly all are of one claim, for which a tree would take ten times the memory.
+    by_thing: HashMap<K, Vec<Claim>>,
+    by_resource: HashMap<ObjectRef, (Vec<K>, Claim)>,
+}
+
+impl<K> Default for Claims<K> {
+    fn default() -> Self {
+        Self { by_thing: HashMap::new(), by_resource: HashMap::new() }
+    }
+}
+
+impl<K: Clone + Eq + Hash + Ord> Claims<K> {
+    /// Notes what a resource stands for now, or that it stands for nothing. Returns the resources
+    /// whose right has changed by that and that have to be looked at again, itself left out.
+    pub fn set(&mut self, claim: &Claim, things: impl IntoIterator<Item = K>) -> Vec<ObjectRef> {
+        let mut things: Vec<K> = things.into_iter().collect();
+        things.sort();
+        things.dedup();
+        match self.by_resource.get(&claim.resource) {
+            Some((known, by)) if *known == things && by == claim => return Vec::new(),
+            None if things.is_empty() => return Vec::new(),
+            _ => {}
+        }
+        let mut affected = self.remove(&claim.resource);
+        for thing in &things {
+            let claims = self.by_thing.entry(thing.clone()).or_default();
+            // Only the arrival of an older one takes the thing away from its owner.
+            if let Some(owner) = claims.first().filter(|owner| claim < owner) {
+                affected.push(owner.resource.clone());
+            }
+            if let Err(place) = claims.binary_search(claim) {
+                claims.reserve_exact(1);
+                claims.insert(place, claim.clone());
+            }
+        }
+        if !things.is_empty() {
+            self.by_resource.insert(claim.resource.clone(), (things, claim.clone()));
+        }
+        affected.retain(|resource| *resource != claim.resource);
+        affected
+    }
+
+    /// Forgets a resource. Returns those that own from now on what it owned.
+    pub fn remove(&mut self, resource: &ObjectRef) -> Vec<ObjectRef> {
+        let Some((things, claim)) = self.by_resource.remove(resource) else { return Vec::new() };
+        let mut heirs = Vec::new();
+        for thing in &things {
+            let Some(claims) = self.by_thing.get_mut(thing) else { continue };
+            let owned = claims.first() == Some(&claim);
+            if let Ok(place) = claims.binary_search(&claim) {
+                claims.remove(place);
+            }
+            heirs.extend(claims.first().filter(|_| owned).map(|heir| heir.resource.clone()));
+            if claims.is_empty() {
+                self.by_thing.remove(thing);
+            }
+        }
+        heirs
+    }
+
+    /// The resource that owns a thing.
+    #[must_use]
+    pub fn owner(&self, thing: &K) -> Option<&ObjectRef> {
+        self.by_thing.get(thing)?.first().map(|claim| &claim.resource)
+    }
+
+    /// The resource that would own a thing if this one went.
+    #[must_use]
+    pub fn heir(&self, thing: &K, of: &ObjectRef) -> Option<&ObjectRef> {
+        self.by_thing.get(thing)?.iter().map(|claim| &claim.resource).find(|resource| *resource != of)
+    }
+
+    /// All things that are claimed, with their owners.
+    pub fn owned(&self) -> impl Iterator<Item = (&K, &ObjectRef)> {
+        self.by_thing.iter().filter_map(|(thing, claims)| Some((thing, &claims.first()?.resource)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::topic::Identity;
+
+    fn claim(name: &str, second: i64) -> Claim {
+        Claim {
+            made: Timestamp::from_second(second).expect("in range"),
+            newcomer: true,
+            uid: format!("uid-{name}").into(),
+            resource: ObjectRef::new::<EventTopic>("shop", name),
+        }
+    }
+
+    fn identity(topic: &str) -> Identity {
+        Identity { cluster: "main".parse().expect("a name"), topic: topic.parse().expect("a name") }
+    }
+
+    fn names(resources: &[ObjectRef]) -> Vec<&str> {
+        resources.iter().map(|resource| &*resource.name).collect()
+    }
+
+    #[test]
+    fn the_oldest_owns_and_the_next_takes_over() {
+        let mut claims = Claims::default();
+        let (a, b, c) = (claim("a", 1), claim("b", 2), claim("c", 3));
+        assert!(claims.set(&b, Some(identity("t"))).is_empty());
+        assert!(claims.set(&c, Some(identity("t"))).is_empty(), "a younger one disturbs nobody");
+        assert_eq!(names(&claims.set(&a, Some(identity("t")))), ["b"], "an older one takes over from b");
+        assert_eq!(claims.owner(&identity("t")), Some(&a.resource));
+        assert_eq!(claims.heir(&identity("t"), &a.resource), Some(&b.resource));
+        assert_eq!(claims.heir(&identity("t"), &b.resource), Some(&a.resource));
+        assert_eq!(names(&claims.remove(&a.resource)), ["b"]);
+        assert!(claims.remove(&c.resource).is_empty(), "nobody inherits from one who owned nothing");
+        assert_eq!(claims.owner(&identity("t")), Some(&b.resource));
+    }
+
+    #[test]
+    fn of_two_equally_old_the_one_that_has_the_topic_keeps_it() {
+        let mut claims = Claims::default();
+        let owner = Claim { newcomer: false, ..claim("b", 1) };
+        claims.set(&claim("b", 1), Some(identity("t")));
+        claims.set(&owner, Some(identity("t")));
+        assert!(claims.set(&claim("a", 1), Some(identity("t"))).is_empty());
+        assert_eq!(claims.owner(&identity("t")), Some(&owner.resource));
+        assert_eq!(names(&claims.remove(&owner.resource)), ["a"]);
+    }
+
+    #[test]
+    fn a_resource_that_stands_for_something_else_lets_go() {
+        let mut claims = Claims::default();
+        let (a, b) = (claim("a", 1), claim("b", 2));
+        claims.set(&a, Some(identity("t")));
+        claims.set(&b, Some(identity("t")));
+        assert_eq!(names(&claims.set(&a, Some(identity("u")))), ["b"]);
+        assert_eq!(names(&claims.set(&a, None)), Vec::<&str>::new());
+        assert_eq!(claims.owned().count(), 1);
+    }
+
+    #[test]
+    fn one_recreated_under_the_same_name_starts_anew() {
+        let mut claims = Claims::default();
+        claims.set(&claim("a", 1), Some(identity("t")));
+        claims.set(&claim("b", 2), Some(identity("t")));
+        assert_eq!(names(&claims.set(&claim("a", 3), Some(identity("t")))), ["b"]);
+        assert_eq!(claims.owner(&identity("t")).map(|owner| &*owner.name), Some("b"));
+    }
+
+    #[test]
+    fn the_same_claim_again_changes_nothing() {
+        let mut claims = Claims::default();
+        claims.set(&claim("a", 1), Some(identity("t")));
+        assert!(claims.set(&claim("a", 1), Some(identity("t"))).is_empty());
+    }
+
+    proptest::proptest! {
+        /// Whatever comes and goes in whatever order, the owner is the oldest of those left.
+        #[test]
+        fn the_owner_is_always_the_oldest(steps in proptest::collection::vec((0_u8..6, 0_i64..4, 0_u8..3), 0..40)) {
+            let mut claims = Claims::default();
+            let mut expected: HashMap<u8, (Claim, Option<u8>)> = HashMap::new();
+            for (name, second, topic) in steps {
+                let claim = claim(&name.to_string(), second);
+                let target = (topic > 0).then_some(topic);
+                claims.set(&claim, target.map(|topic| identity(&format!("t{topic}"))));
+                expected.insert(name, (claim, target));
+                for topic in 1..3 {
+                    let oldest = expected.values().filter(|(_, to)| *to == Some(topic)).map(|(claim, _)| claim).min();
+                    let owner = claims.owner(&identity(&format!("t{topic}")));
+                    proptest::prop_assert_eq!(owner, oldest.map(|claim| &claim.resource));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! What happens to a Kafka topic when its resource goes.
+
+use std::borrow::Cow;
+
+use eventcenter_sdk::Reason;
+
+use super::{Identity, ManagementMode, access};
+use crate::api::{DeletionPolicy, EventTopic};
+use crate::domain::ObjectRef;
+use crate::domain::Refusal;
+use crate::domain::approval::ActiveSpec;
+
+/// What to do for a resource that is being deleted and carries our finalizer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeletionPlan {
+    /// Delete the Kafka topic, then let the resource go.
+    DeleteKafkaTopic(Identity),
+    /// Let the resource go and leave Kafka alone, for this reason.
+    Release(String),
+    /// Neither, until something is changed.
+    Wait(Refusal),
+}
+
+/// Whether a resource needs our finalizer: only where something has to be done when it goes. Access
+/// goes with the resource, also where the topic stays.
+#[must_use]
+pub fn wants_finalizer(topic: &EventTopic, attention: ManagementMode) -> bool {
+    let has_something = topic.spec.deletion_policy == DeletionPolicy::Delete || access::concerns(topic);
+    has_something && attention != ManagementMode::Unmanaged
+}
+
+/// A resource as it goes whose changes need approval: data is deleted only if both what it declares and what is in
+/// force ask for it. Of what was never approved, and of what is not known any more, nothing is deleted.
+#[must_use]
+pub fn leaving<'t>(topic: &'t EventTopic, in_force: &ActiveSpec) -> Cow<'t, EventTopic> {
+    let asks = match in_force {
+        ActiveSpec::Current(_) => true,
+        ActiveSpec::Previous(_, base) => base.deletion_policy == DeletionPolicy::Delete,
+        ActiveSpec::Unknown(_) | ActiveSpec::None => false,
+    };
+    if asks || topic.spec.deletion_policy == DeletionPolicy::Retain {
+        return Cow::Borrowed(topic);
+    }
+    let mut leaving = topic.clone();
+    leaving.spec.deletion_policy = DeletionPolicy::Retain;
+    Cow::Owned(leaving)
+}
+
+/// Decides what to do for a resource that is being deleted. Data is deleted only if the resource
+/// asks for it, owns the topic, may still name it, and nobody else stands for the same topic.
+#[must_use]
+pub fn plan_deletion(
+    topic: &EventTopic,
+    attention: &Result<ManagementMode, Refusal>,
+    identity: Result<Identity, Refusal>,
+    owner: Option<&ObjectRef>,
+    heir: Option<&ObjectRef>,
+    this: &ObjectRef,
+) -> DeletionPlan {
+    if topic.spec.deletion_policy == DeletionPolicy::Retain {
+        return DeletionPlan::Release("spec.deletionPolicy is Retain".into());
+    }
+    match attention {
+        Ok(ManagementMode::Unmanaged) => return DeletionPlan::Release("the topic is not managed".into()),
+        Ok(ManagementMode::Paused) => {
+            return DeletionPlan::Wait(Refusal::new(
+                Reason::Paused,
+                "deletion waits because the resource is paused: remove the annotation eventcenter.io/paused to go on, \
+                 or set spec.deletionPolicy: Retain to keep the Kafka topic",
+            ));
+        }
+        Ok(ManagementMode::Managed) => {}
+        Err(refusal) => return DeletionPlan::Wait(refusal.clone()),
+    }
+    let identity = match identity {
+        Ok(identity) => identity,
+        Err(refusal) => {
+            return DeletionPlan::Release(format!("it is not known which topic may be deleted ({refusal})"));
+        }
+    };
+    match (owner, heir) {
+        (Some(owner), _) if owner != this => {
+            DeletionPlan::Release(format!("the topic belongs to EventTopic {owner}"))
+        }
+        (_, Some(heir)) => DeletionPlan::Release(format!("EventTopic {heir} takes the topic over")),
+        _ => DeletionPlan::DeleteKafkaTopic(identity),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::management_mode;
+    use super::*;
+    use crate::domain::approval::{ActiveRecord, SigningKey, SpecHash, Subject};
+    use crate::domain::testing::topic;
+    use expect_test::{Expect, expect};
+
+    fn check(yaml: &str, identity: Result<(), Refusal>, owner: &str, heir: Option<&str>, expected: Expect) {
+        let topic = topic(yaml);
+        let resource = |name: &str| ObjectRef::new::<crate::api::EventTopic>("shop", name);
+        let identity = identity.map(|()| Identity {
+            cluster: "main".parse().expect("a name"),
+            topic: "shop.orders".parse().expect("a name"),
+        });
+        let verdict = plan_deletion(
+            &topic,
+            &management_mode(&topic),
+            identity,
+            Some(&resource(owner)),
+            heir.map(resource).as_ref(),
+            &resource("orders"),
+        );
+        expected.assert_eq(&match verdict {
+            DeletionPlan::DeleteKafkaTopic(identity) => format!("delete {identity}"),
+            DeletionPlan::Release(why) => format!("release: {why}"),
+            DeletionPlan::Wait(refusal) => format!("wait: {refusal}"),
+        });
+    }
+
+    #[test]
+    fn data_is_deleted_only_by_its_owner_who_asks_for_it() {
+        check("{deletionPolicy: Delete}", Ok(()), "orders", None, expect!["delete shop.orders in main"]);
+        check("{}", Ok(()), "orders", None, expect!["release: spec.deletionPolicy is Retain"]);
+        check(
+            "{deletionPolicy: Delete}",
+            Ok(()),
+            "older",
+            None,
+            expect!["release: the topic belongs to EventTopic shop/older"],
+        );
+        check(
+            "{deletionPolicy: Delete}",
+            Ok(()),
+            "orders",
+            Some("younger"),
+            expect!["release: EventTopic shop/younger takes the topic over"],
+        );
+    }
+
+    #[test]
+    fn data_is_deleted_only_if_that_is_in_force() {
+        let leaves =
+            |declared: &str, in_force: &ActiveSpec| leaving(&topic(declared), in_force).spec.deletion_policy;
+        let before = |yaml: &str| {
+            let before = topic(yaml);
+            let key = SigningKey::of_seed(&"1".repeat(64)).expect("a key");
+            let (subject, hash) = (Subject::topic(&before), SpecHash::of(&before.spec));
+            let record = ActiveRecord::of(&subject, &hash, None, jiff::Timestamp::UNIX_EPOCH, &key);
+            ActiveSpec::Previous(record, Box::new(before.spec))
+        };
+        let (delete, retain) = ("deletionPolicy: Delete", "{}");
+        assert_eq!(
+            leaves(delete, &before("{deletionPolicy: Delete, partitions: 2}")),
+            DeletionPolicy::Delete
+        );
+        assert_eq!(leaves(delete, &before(retain)), DeletionPolicy::Retain, "a change that waits");
+        assert_eq!(leaves(retain, &before(delete)), DeletionPolicy::Retain, "the way out");
+        assert_eq!(leaves(delete, &ActiveSpec::None), DeletionPolicy::Retain);
+        assert_eq!(leaves(delete, &ActiveSpec::Unknown("gone".into())), DeletionPolicy::Retain);
+    }
+
+    #[test]
+    fn what_may_not_be_named_is_not_deleted() {
+        let gone = Refusal::new(Reason::TenantNotFound, "no tenant");
+        check(
+            "{deletionPolicy: Delete}",
+            Err(gone),
+            "orders",
+            None,
+            expect!["release: it is not known which topic may be deleted (TenantNotFound: no tenant)"],
+        );
+    }
+
+    #[test]
+    fn annotations_hold_or_release() {
+        let with = |annotation: &str, value: &str| {
+            format!("{{deletionPolicy: Delete, annotations: {{eventcenter.io/{annotation}: {value:?}}}}}")
+        };
+        check(
+            &with("paused", "true"),
+            Ok(()),
+            "orders",
+            None,
+            expect![
+                "wait: Paused: deletion waits because the resource is paused: remove the annotation eventcenter.io/paused to go on, or set spec.deletionPolicy: Retain to keep the Kafka topic"
+            ],
+        );
+        check(
+            &with("managed", "false"),
+            Ok(()),
+            "orders",
+            None,
+            expect!["release: the topic is not managed"],
+        );
+        check(
+            &with("managed", "no"),
+            Ok(()),
+            "orders",
+            None,
+            expect![[
+                r#"wait: InvalidResource: metadata.annotations[eventcenter.io/managed]: the value is "true" or "false"; correct or remove it"#
+            ]],
+        );
+    }
+}

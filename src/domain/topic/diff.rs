@@ -1,0 +1,290 @@
+//! How a change of an EventTopic reads, for whoever decides on it.
+//!
+//! What would change in Kafka is said in the words of the plan, which the status uses too. What may need
+//! approval stands before what is harmless, so that nothing is hidden behind the lines that are left out; and
+//! characters that a terminal would act upon are written out, so that no value can pass for a line.
+
+use std::fmt::Display;
+
+use super::change::{self, Pair};
+use crate::api::{
+    Compatibility, CompatibilityMode, CompatibilityPolicy, DeletionPolicy, EventTopicSpec, GovernedChange,
+    Owner, TopicAcl,
+};
+use crate::domain::registration::Source;
+use crate::domain::topic::{Change, Declared, plan};
+
+/// More lines are only counted.
+const MOST_LINES: usize = 50;
+
+/// Longer lines are cut.
+const MOST_CHARACTERS: usize = 300;
+
+/// Longer values are cut within their line, so that there is room for both of them.
+const MOST_OF_VALUE: usize = 100;
+
+/// What would change, a line each, for people; nothing if nothing does.
+#[must_use]
+pub fn difference(base: Option<&EventTopicSpec>, new: &EventTopicSpec) -> Vec<String> {
+    if base == Some(new) {
+        return Vec::new();
+    }
+    let mut lines = Lines::default();
+    match base {
+        None => lines.creation(new),
+        Some(base) => lines.kafka(base, new),
+    }
+    lines.access(base, new);
+    lines.event_types(base, new);
+    lines.compatibility(base, new);
+    lines.policies(base, new);
+    lines.people(base, new);
+    if lines.grave.is_empty() && lines.harmless.is_empty() {
+        lines.add(false, "spec: written in another way that means the same");
+    }
+    lines.bounded()
+}
+
+/// What may need approval, and what is harmless.
+#[derive(Default)]
+struct Lines {
+    grave: Vec<String>,
+    harmless: Vec<String>,
+}
+
+impl Lines {
+    fn add(&mut self, grave: bool, line: impl Display) {
+        let lines = if grave { &mut self.grave } else { &mut self.harmless };
+        lines.push(cut(&plain(&line.to_string()), MOST_CHARACTERS));
+    }
+
+    fn bounded(self) -> Vec<String> {
+        let mut lines = self.grave;
+        lines.extend(self.harmless);
+        let more = lines.len().saturating_sub(MOST_LINES);
+        lines.truncate(MOST_LINES);
+        lines.extend((more > 0).then(|| format!("and {more} more")));
+        lines
+    }
+
+    /// A topic is made, or an existing one taken over.
+    fn creation(&mut self, new: &EventTopicSpec) {
+        let declared = match change::read(new) {
+            Ok(declared) => declared,
+            Err(refusal) => return self.add(true, refusal),
+        };
+        for change in plan(&declared, None, false, None).changes {
+            let is_long = plain(&change.to_string()).chars().count() > MOST_CHARACTERS;
+            match change {
+                // Too long for a line: one for each key then, so that each is seen.
+                Change::Create { partitions, replicas, config } if is_long => {
+                    self.add(true, Change::Create { partitions, replicas, config: [].into() });
+                    for (key, to) in config {
+                        self.change(&Change::Set { key, from: None, to });
+                    }
+                }
+                change => self.add(true, change),
+            }
+        }
+        self.named("cluster", None, new.cluster.as_ref());
+        self.named("topicName", None, new.topic_name.as_ref());
+    }
+
+    fn kafka(&mut self, base: &EventTopicSpec, new: &EventTopicSpec) {
+        self.named("cluster", base.cluster.as_ref(), new.cluster.as_ref());
+        self.named("topicName", base.topic_name.as_ref(), new.topic_name.as_ref());
+        let (old, declared) = match (change::read(base), change::read(new)) {
+            (Ok(old), Ok(declared)) => (old, declared),
+            (_, Err(refusal)) => return self.add(true, refusal),
+            (Err(refusal), Ok(_)) => {
+                return self.add(true, format!("what is in force cannot be read: {refusal}"));
+            }
+        };
+        change::changes(&old, &declared).iter().for_each(|change| self.change(change));
+        self.beside_the_plan(&old, &declared);
+    }
+
+    /// What the operator does not change in Kafka although it is declared otherwise.
+    fn beside_the_plan(&mut self, base: &Declared, new: &Declared) {
+        if new.partitions < base.partitions {
+            self.add(
+                false,
+                format!("partitions: {} -> {} (Kafka cannot remove any)", base.partitions, new.partitions),
+            );
+        }
+        let replicas = |declared: &Declared| declared.replicas.map_or("default".into(), |n| n.to_string());
+        self.changed(false, "replicas", &replicas(base), &replicas(new));
+        for key in new.ignored.difference(&base.ignored) {
+            self.add(false, format!("ignoreConfig: {key} is added"));
+        }
+        for key in base.ignored.difference(&new.ignored) {
+            self.add(true, format!("ignoreConfig: {key} is removed"));
+        }
+    }
+
+    fn change(&mut self, change: &Change) {
+        let grave = change::class(change) != GovernedChange::ChangeConfig;
+        let value = |text: &str| cut(&plain(text), MOST_OF_VALUE);
+        self.add(
+            grave,
+            match change {
+                Change::Set { key, from, to } => {
+                    Change::Set { key: key.clone(), from: from.as_deref().map(value), to: value(to) }
+                }
+                Change::Reset { key, from } => Change::Reset { key: key.clone(), from: value(from) },
+                change => change.clone(),
+            },
+        );
+    }
+
+    fn access(&mut self, base: Option<&EventTopicSpec>, new: &EventTopicSpec) {
+        let what = |acl: &TopicAcl| match &acl.group {
+            None => format!("{:?}", acl.operation),
+            Some(group) => format!("be part of group {group}"),
+        };
+        for acl in change::granted(base, new) {
+            self.add(true, format!("access: {} may {}", acl.principal, what(&acl)));
+        }
+        for acl in change::withdrawn(base, new) {
+            self.add(false, format!("access: {} may no longer {}", acl.principal, what(&acl)));
+        }
+    }
+
+    fn event_types(&mut self, base: Option<&EventTopicSpec>, new: &EventTopicSpec) {
+        let nothing = EventTopicSpec { event_types: Vec::new(), ..new.clone() };
+        let base = base.unwrap_or(&nothing);
+        let modes = [base, new].map(|spec| spec.compatibility.unwrap_or_default().mode);
+        let anything_goes = modes.contains(&CompatibilityMode::None);
+        match change::pairs(base, new) {
+            None if base.event_types == new.event_types => {}
+            None => self
+                .add(true, "eventTypes: changed, and a type is there twice or has a name of no convention"),
+            Some(pairs) => {
+                for (id, pair) in &pairs {
+                    for told in of_type(pair) {
+                        self.add(pair.breaks(anything_goes), format!("eventTypes: {id}{told}"));
+                    }
+                }
+            }
+        }
+    }
+
+    fn compatibility(&mut self, base: Option<&EventTopicSpec>, new: &EventTopicSpec) {
+        let of = |spec: &EventTopicSpec| spec.compatibility.unwrap_or_default();
+        let (before, after) = (base.map(of).unwrap_or_default(), of(new));
+        self.changed(
+            change::is_weaker(before.mode, after.mode),
+            "compatibility",
+            &mode(before),
+            &mode(after),
+        );
+        let policy = |compatibility: Compatibility| format!("{:?}", compatibility.policy);
+        let is_looser = after.policy == CompatibilityPolicy::Lenient;
+        self.changed(is_looser, "compatibility.policy", &policy(before), &policy(after));
+    }
+
+    fn policies(&mut self, base: Option<&EventTopicSpec>, new: &EventTopicSpec) {
+        let deletion = |spec: &EventTopicSpec| spec.deletion_policy;
+        let before = base.map(deletion).unwrap_or_default();
+        let grave = deletion(new) == DeletionPolicy::Delete;
+        self.changed(grave, "deletionPolicy", &format!("{before:?}"), &format!("{:?}", deletion(new)));
+        let drift = |spec: &EventTopicSpec| spec.drift_policy;
+        let before = base.map(drift).unwrap_or_default();
+        self.changed(false, "driftPolicy", &format!("{before:?}"), &format!("{:?}", drift(new)));
+    }
+
+    fn people(&mut self, base: Option<&EventTopicSpec>, new: &EventTopicSpec) {
+        let owner = |spec: &EventTopicSpec| spec.owner.as_ref().map_or("nobody".into(), name);
+        self.changed(false, "owner", &base.map_or("nobody".into(), owner), &owner(new));
+        let before = base.and_then(|base| base.description.as_ref());
+        if let Some(told) = turn(before, new.description.as_ref()) {
+            self.add(false, format!("description: {told}"));
+        }
+    }
+
+    fn changed(&mut self, grave: bool, field: &str, before: &str, after: &str) {
+        if before != after {
+            let value = |text: &str| cut(&plain(text), MOST_OF_VALUE);
+            self.add(grave, format!("{field}: {} -> {}", value(before), value(after)));
+        }
+    }
+
+    /// A name that cannot become another: Kafka knows a topic by it.
+    fn named(&mut self, field: &str, before: Option<&String>, after: Option<&String>) {
+        let word = |name: Option<&String>| name.map_or("default".to_owned(), Clone::clone);
+        self.changed(true, field, &word(before), &word(after));
+    }
+}
+
+/// What becomes of an event type, each as the end of a sentence.
+fn of_type(pair: &Pair<'_>) -> Vec<String> {
+    let (before, after) = match (pair.before, pair.after) {
+        (Some(before), Some(after)) => (before, after),
+        (None, Some(_)) if pair.sources().1 == Source::None => {
+            return vec![" is added, without a schema".into()];
+        }
+        (None, _) => return vec![" is added".into()],
+        (Some(_), None) => return vec![" is removed".into()],
+    };
+    let schema = match pair.sources() {
+        (before, after) if before == after => None,
+        (Source::None, _) => Some(": a schema is added".into()),
+        (_, Source::None) => Some(": the schema is removed".into()),
+        (_, Source::ConfigMap(from)) => {
+            Some(format!(": the schema is key {} of ConfigMap {}", from.key, from.name))
+        }
+        (_, Source::Inline(_)) => Some(": the schema changes".into()),
+    };
+    let description = turn(before.description.as_ref(), after.description.as_ref());
+    schema.into_iter().chain(description.map(|told| format!(": description: {told}"))).collect()
+}
+
+/// What becomes of a text that is too long to be shown.
+fn turn(before: Option<&String>, after: Option<&String>) -> Option<&'static str> {
+    match (before, after) {
+        (before, after) if before == after => None,
+        (None, _) => Some("added"),
+        (_, None) => Some("removed"),
+        _ => Some("changed"),
+    }
+}
+
+fn name(owner: &Owner) -> String {
+    match &owner.contact {
+        None => owner.team.clone(),
+        Some(contact) => format!("{} ({contact})", owner.team),
+    }
+}
+
+/// The word of the schema registries.
+fn mode(compatibility: Compatibility) -> String {
+    let word = serde_json::to_value(compatibility.mode).ok();
+    word.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// Writes out what would not be seen as it is: the end of a line, what moves a cursor, what turns the direction of
+/// writing.
+fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        let unseen = matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}');
+        if unseen || c.is_control() {
+            plain.extend(c.escape_default());
+        } else {
+            plain.push(c);
+        }
+    }
+    plain
+}
+
+/// At most so many characters; the last one says that there were more.
+fn cut(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,273 @@
+//! What a resource has a right to, before Kafka is asked.
+
+use std::sync::Arc;
+
+use eventcenter_sdk::Reason;
+
+use super::status::is_applied;
+use super::{Declared, Identity, ManagementMode, access, identity, management_mode};
+use crate::api::{EventTopic, WhenSuspended};
+use crate::domain::ObjectRef;
+use crate::domain::cluster::Clusters;
+use crate::domain::event_type::{self, TenantType, TypeId};
+use crate::domain::quota::Demand;
+use crate::domain::tenant::{TenantFacts, Tenants};
+use crate::domain::{Catalog, Refusal};
+
+/// What the operator may do for a resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Permission {
+    /// Nothing for now.
+    Paused,
+    /// Nothing at all.
+    Unmanaged,
+    /// Give the Kafka topic what is declared.
+    Managed(Identity, Declared),
+    /// Leave the Kafka topic as it is and take away the access to it.
+    Stopped(Identity, Refusal),
+}
+
+/// Decides that from everything that is declared.
+///
+/// # Errors
+/// A refusal with the way out: what [`entitled`] refuses, and any change while the tenant is
+/// suspended.
+pub fn permission(topic: &EventTopic, catalog: &Catalog) -> Result<Permission, Refusal> {
+    match management_mode(topic)? {
+        ManagementMode::Paused => return Ok(Permission::Paused),
+        ManagementMode::Unmanaged => return Ok(Permission::Unmanaged),
+        ManagementMode::Managed => {}
+    }
+    let entitled = validate(topic, catalog)?;
+    match entitled.tenant.suspended {
+        Some(WhenSuspended::Stop) => Ok(Permission::Stopped(entitled.identity, suspended(&entitled.tenant))),
+        Some(WhenSuspended::KeepRunning) if !is_applied(topic) => Err(suspended(&entitled.tenant)),
+        _ => Ok(Permission::Managed(entitled.identity, entitled.declared)),
+    }
+}
+
+/// What a tenant that is suspended is told about any change.
+#[must_use]
+pub fn suspended(tenant: &TenantFacts) -> Refusal {
+    Refusal::new(
+        Reason::TenantSuspended,
+        format!(
+            "tenant {} is suspended, so nothing of it can be made or changed: ask the platform's administrator to set \
+             spec.suspended: false in the Tenant",
+            tenant.name
+        ),
+    )
+}
+
+/// A declaration that keeps all rules: of its tenant, and beside all other declarations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValidatedTopic {
+    /// Whose it is.
+    pub tenant: Arc<TenantFacts>,
+    /// The Kafka topic it stands for.
+    pub identity: Identity,
+    /// What the topic should look like.
+    pub declared: Declared,
+    /// The event types it registers.
+    pub types: Vec<TypeId>,
+}
+
+/// Holds a resource against all rules. The webhook and the controllers ask the same.
+///
+/// # Errors
+/// The first rule that is broken, with the way out: no tenant, a cluster that may not be used, a
+/// name that is not the tenant's, another resource that owns the topic or an event type, a name of
+/// an event type, a field, a quota.
+pub fn validate(topic: &EventTopic, catalog: &Catalog) -> Result<ValidatedTopic, Refusal> {
+    let this = ObjectRef::of(topic);
+    let tenant = catalog.tenants().of_namespace(&this.namespace)?;
+    let identity = identity::identity(topic, catalog.tenants(), catalog.clusters())?;
+    if let Some(owner) = catalog.claims().owner(&identity).filter(|owner| **owner != this) {
+        return Err(Refusal::new(
+            Reason::ResourceConflict,
+            format!(
+                "Kafka topic {} in cluster {} belongs to EventTopic {owner}, which is older: delete one of the two, or \
+                 set another spec.topicName in a new EventTopic",
+                identity.topic, identity.cluster
+            ),
+        ));
+    }
+    let types = event_type::types(topic, &tenant.conventions)?;
+    for id in &types {
+        let registered = TenantType { tenant: tenant.name.clone(), id: id.clone() };
+        if let Some(owner) = catalog.types().owner(&registered).filter(|owner| **owner != this) {
+            return Err(Refusal::new(
+                Reason::ResourceConflict,
+                format!(
+                    "spec.eventTypes: {id} is registered by EventTopic {owner}, which is older: a type has one topic \
+                     within a tenant, so remove it from one of the two"
+                ),
+            ));
+        }
+    }
+    let declared = Declared::read(topic)?;
+    access::check(topic, tenant)?;
+    tenant.limits.allow(topic, &declared)?;
+    catalog.ledger().room(&tenant.name, &tenant.limits, &this, Demand::of(topic))?;
+    Ok(ValidatedTopic { tenant: Arc::clone(tenant), identity, declared, types })
+}
+
+/// What a resource claims, if it may claim anything: one that is left to others claims nothing.
+#[must_use]
+pub fn claimed(topic: &EventTopic, tenants: &Tenants, clusters: &Clusters) -> Option<Identity> {
+    match management_mode(topic) {
+        Ok(ManagementMode::Unmanaged) => None,
+        _ => identity::identity(topic, tenants, clusters).ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::testing::{catalog, topic};
+    use expect_test::{Expect, expect};
+
+    /// The right of a topic while an older one, if any is given, stands beside it.
+    fn check(yaml: &str, older: Option<&str>, expected: Expect) {
+        let mut catalog = catalog(&[("shop", "{namespaces: [shop]}")], &[("main", true)]);
+        for topic in older.iter().map(|yaml| topic(yaml)).chain([topic(yaml)]) {
+            catalog.upsert(&topic);
+        }
+        expected.assert_eq(&print(permission(&topic(yaml), &catalog)));
+    }
+
+    fn print(right: Result<Permission, Refusal>) -> String {
+        match right {
+            Ok(Permission::Managed(identity, _)) => format!("managed {identity}"),
+            Ok(Permission::Stopped(identity, refusal)) => format!("stopped {identity}: {refusal}"),
+            Ok(right) => format!("{right:?}"),
+            Err(refusal) => refusal.to_string(),
+        }
+    }
+
+    #[test]
+    fn the_older_of_two_owns_the_topic() {
+        let older = "{name: a-older, topicName: shop.orders}";
+        check("{}", None, expect!["managed shop.orders in main"]);
+        check(
+            "{}",
+            Some(older),
+            expect![
+                "ResourceConflict: Kafka topic shop.orders in cluster main belongs to EventTopic shop/a-older, which is older: delete one of the two, or set another spec.topicName in a new EventTopic"
+            ],
+        );
+        let released =
+            r#"{name: a-older, topicName: shop.orders, annotations: {eventcenter.io/managed: "false"}}"#;
+        check("{}", Some(released), expect!["managed shop.orders in main"]);
+        let paused =
+            r#"{name: a-older, topicName: shop.orders, annotations: {eventcenter.io/paused: "true"}}"#;
+        check(
+            "{}",
+            Some(paused),
+            expect![
+                "ResourceConflict: Kafka topic shop.orders in cluster main belongs to EventTopic shop/a-older, which is older: delete one of the two, or set another spec.topicName in a new EventTopic"
+            ],
+        );
+    }
+
+    #[test]
+    fn annotations_come_first() {
+        check(
+            r#"{namespace: nowhere, annotations: {eventcenter.io/managed: "false"}}"#,
+            None,
+            expect!["Unmanaged"],
+        );
+        check(
+            r#"{namespace: nowhere, annotations: {eventcenter.io/paused: "true"}}"#,
+            None,
+            expect!["Paused"],
+        );
+        check(
+            r#"{annotations: {eventcenter.io/paused: "yes"}}"#,
+            None,
+            expect![[
+                r#"InvalidResource: metadata.annotations[eventcenter.io/paused]: the value is "true" or "false"; correct or remove it"#
+            ]],
+        );
+    }
+
+    #[test]
+    fn a_type_has_one_topic() {
+        check(
+            "eventTypes: [{name: Order.Created.v1}, {name: Order.Paid.v1}]",
+            Some("{name: a-older, eventTypes: [{name: Order.Paid.v1}]}"),
+            expect![
+                "ResourceConflict: spec.eventTypes: Order.Paid.v1 is registered by EventTopic shop/a-older, which is older: a type has one topic within a tenant, so remove it from one of the two"
+            ],
+        );
+        check(
+            "eventTypes: [{name: Order.Paid.v2}]",
+            Some("{name: a-older, eventTypes: [{name: Order.Paid.v1}]}"),
+            expect!["managed shop.orders in main"],
+        );
+    }
+
+    /// The right of a topic of a tenant of which more is said.
+    fn check_tenant(tenant: &str, yaml: &str, expected: Expect) {
+        let mut catalog = catalog(&[("shop", tenant)], &[("main", true)]);
+        catalog.upsert(&topic(yaml));
+        expected.assert_eq(&print(catalog.reserve(&topic(yaml))));
+    }
+
+    #[test]
+    fn a_suspended_tenant_changes_nothing() {
+        const APPLIED: &str = "{status: {topicName: shop.orders, cluster: main, conditions: [{type: InSync, status: 'True', \
+                               observedGeneration: 1, reason: Available, message: '', lastTransitionTime: '2026-01-01T00:00:00Z'}]}}";
+        check_tenant(
+            "{namespaces: [shop], suspended: true}",
+            "{}",
+            expect![
+                "TenantSuspended: tenant shop is suspended, so nothing of it can be made or changed: ask the platform's administrator to set spec.suspended: false in the Tenant"
+            ],
+        );
+        check_tenant(
+            "{namespaces: [shop], suspended: true}",
+            APPLIED,
+            expect!["managed shop.orders in main"],
+        );
+        check_tenant(
+            "{namespaces: [shop], suspended: true, whenSuspended: Stop}",
+            APPLIED,
+            expect![
+                "stopped shop.orders in main: TenantSuspended: tenant shop is suspended, so nothing of it can be made or changed: ask the platform's administrator to set spec.suspended: false in the Tenant"
+            ],
+        );
+    }
+
+    #[test]
+    fn rules_of_the_tenant_are_kept() {
+        check_tenant(
+            "{namespaces: [shop], naming: {conventions: [Entity]}}",
+            "eventTypes: [{name: a.paid}]",
+            expect![
+                "InvalidResource: spec.eventTypes: a.paid follows the convention Dotted, and the tenant's naming.conventions allow Entity ({Entity}.{Action}.v{N}): rename it"
+            ],
+        );
+        check_tenant(
+            "{namespaces: [shop], quotas: {topics: 0}}",
+            "{}",
+            expect![
+                "TenantQuotaExceeded: metadata: tenant shop may have 0 topics (its quotas.topics), 0 are taken and this topic asks for 1 more: delete one that is no longer needed, or ask the platform's administrator for a larger quota"
+            ],
+        );
+        check_tenant(
+            "{namespaces: [shop], quotas: {partitions: 2}}",
+            "partitions: 3",
+            expect![
+                "TenantQuotaExceeded: spec.partitions: tenant shop may have 2 partitions (its quotas.partitions), 0 are taken and this topic asks for 3 more: ask for at most 2 more, or ask the platform's administrator for a larger quota"
+            ],
+        );
+        check_tenant(
+            "{namespaces: [shop], quotas: {retentionSize: 1Gi}}",
+            "{partitions: 3, retention: {size: 500Mi}}",
+            expect![
+                "TenantQuotaExceeded: spec.retention.size: tenant shop may have 1073741824 bytes (its quotas.retentionSize), 0 are taken and this topic asks for 1572864000 more: ask for at most 1073741824 more, or ask the platform's administrator for a larger quota"
+            ],
+        );
+    }
+}

@@ -1,0 +1,71 @@
+//! ConfigMaps that hold schemas: those with the label that says so, and no others.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::core::PartialObjectMeta;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, ResourceExt};
+
+use super::{KubeClient, WriteError, in_time, write};
+use crate::api::{ConfigMapKey, EventType, SCHEMA_LABEL};
+
+impl KubeClient {
+    /// The texts of the ConfigMaps that event types of a resource take their schemas from. One is missing
+    /// if the ConfigMap, its label or the key is: whoever may write EventTopics cannot have any other
+    /// ConfigMap read.
+    ///
+    /// # Errors
+    /// The API server does not answer.
+    pub async fn get_schema_texts<'a>(
+        &self,
+        beside: &impl kube::Resource,
+        event_types: impl IntoIterator<Item = &'a EventType>,
+    ) -> Result<BTreeMap<ConfigMapKey, String>, WriteError> {
+        let keys: BTreeSet<&ConfigMapKey> = event_types
+            .into_iter()
+            .filter_map(|declared| declared.schema_from.as_ref())
+            .map(|from| &from.config_map_key_ref)
+            .collect();
+        let maps = Api::<ConfigMap>::namespaced(self.client.clone(), &beside.namespace().unwrap_or_default());
+        let (mut texts, mut last): (_, Option<(&str, Option<ConfigMap>)>) = (BTreeMap::new(), None);
+        // In order, so that one with many keys is read once.
+        for key in keys {
+            if last.as_ref().is_none_or(|(name, _)| *name != key.name) {
+                let map = in_time(maps.get_opt(&key.name)).await;
+                let map = map.map_err(write::failed("reading a ConfigMap with schemas"))?;
+                last = Some((&key.name, map.filter(is_labelled)));
+            }
+            let data = last.as_ref().and_then(|(_, map)| map.as_ref()?.data.as_ref());
+            if let Some(text) = data.and_then(|data| data.get(&key.key)) {
+                texts.insert(key.clone(), text.clone());
+            }
+        }
+        Ok(texts)
+    }
+
+    /// Namespace and name of ConfigMaps with schemas, as each of them comes, changes or goes. Their
+    /// contents are not kept.
+    pub fn watch_schemas(&self) -> impl Stream<Item = (String, String)> + Send + use<> {
+        let maps = Api::<PartialObjectMeta<ConfigMap>>::all(self.client.clone());
+        let labelled = watcher::Config::default().labels(&format!("{SCHEMA_LABEL}=true"));
+        watcher(maps, labelled).default_backoff().filter_map(|event| async {
+            match event {
+                Ok(Event::Apply(map) | Event::InitApply(map) | Event::Delete(map)) => {
+                    Some((map.namespace().unwrap_or_default(), map.name_any()))
+                }
+                Ok(Event::Init | Event::InitDone) => None,
+                Err(error) => {
+                    tracing::warn!(%error, "watching ConfigMaps with schemas");
+                    None
+                }
+            }
+        })
+    }
+}
+
+fn is_labelled(map: &ConfigMap) -> bool {
+    map.labels().get(SCHEMA_LABEL).is_some_and(|value| value == "true")
+}

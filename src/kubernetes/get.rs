@@ -1,0 +1,24 @@
+//! Reading one resource as it is now, past every cache.
+
+use std::fmt::Debug;
+
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
+
+use super::write::failed;
+use super::{KubeClient, WriteError, in_time};
+
+impl KubeClient {
+    /// A resource as the API server has it now, if there is one.
+    ///
+    /// # Errors
+    /// The API server does not answer, or the resource cannot be read.
+    pub async fn get<K>(&self, namespace: &str, name: &str) -> Result<Option<K>, WriteError>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+    {
+        let resources = Api::<K>::namespaced(self.client.clone(), namespace);
+        in_time(resources.get_opt(name)).await.map_err(failed("reading a resource"))
+    }
+}

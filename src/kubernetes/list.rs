@@ -1,0 +1,50 @@
+//! Reading resources once.
+
+use std::fmt::Debug;
+
+use kube::api::ListParams;
+use kube::core::{DeserializeGuard, NamespaceResourceScope};
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
+
+use super::{KubeClient, in_time};
+
+/// Reading did not succeed.
+#[derive(Debug, thiserror::Error)]
+#[error("listing {kind}: {source}")]
+pub struct ListError {
+    /// The kind, in plural.
+    kind: String,
+    source: Box<kube::Error>,
+}
+
+impl KubeClient {
+    /// All resources of a kind that is not in namespaces, as they are now. One that cannot be read is
+    /// passed on as such.
+    ///
+    /// # Errors
+    /// The API server does not answer, or does not allow it.
+    pub async fn list<K>(&self) -> Result<Vec<DeserializeGuard<K>>, ListError>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    {
+        let all = Api::<DeserializeGuard<K>>::all(self.client.clone());
+        let listed = in_time(async move { all.list(&ListParams::default()).await }).await;
+        let failed = |source| ListError { kind: K::plural(&()).into_owned(), source: Box::new(source) };
+        listed.map(|list| list.items).map_err(failed)
+    }
+
+    /// The resources of a kind in a namespace that can be read, as they are now.
+    ///
+    /// # Errors
+    /// The API server does not answer, or does not allow it.
+    pub async fn list_in<K>(&self, namespace: &str) -> Result<Vec<K>, ListError>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+    {
+        let all = Api::<DeserializeGuard<K>>::namespaced(self.client.clone(), namespace);
+        let listed = in_time(async move { all.list(&ListParams::default()).await }).await;
+        let failed = |source| ListError { kind: K::plural(&()).into_owned(), source: Box::new(source) };
+        Ok(listed.map_err(failed)?.items.into_iter().filter_map(|guard| guard.0.ok()).collect())
+    }
+}

@@ -1,0 +1,111 @@
+//! Kubernetes, as the other rooms see it: watches, the few kinds of writes, Events, Secrets and
+//! the Lease that makes one replica the leader.
+//!
+//! This is the only room that names `kube::Client`. Deliberately absent: any decision about what
+//! is written. Writes are merge and JSON patches that name only what is ours, so that nobody
+//! else's change is overwritten; they share a small number of connections.
+
+mod access_review;
+mod approval_session;
+mod certificate;
+mod checkpoint;
+mod config_map;
+mod event;
+mod get;
+mod lease;
+mod list;
+mod rest_session;
+mod revision;
+mod seal_keys;
+mod secret;
+mod session;
+mod token_review;
+mod watch;
+mod write;
+
+pub use access_review::UserInfo;
+pub use certificate::{CertificateSecret, WebhookConfiguration, WebhookConfigurationKind};
+pub use checkpoint::{Published, Unpublished};
+pub use event::{EventRecord, EventType};
+pub use lease::{Leadership, Lease, LeaseLost, LeaseSettings};
+pub use list::ListError;
+pub use rest_session::{Download, RestError, RestLogin, RestSession, Secret};
+pub use revision::StoredRevision;
+pub use seal_keys::{SealKey, SealRole, TrustedKeys};
+pub use secret::SecretError;
+pub use session::{Login, Session, SessionError};
+pub use token_review::AuthenticatedUser;
+pub use write::WriteError;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use tokio::sync::Semaphore;
+
+/// How many writes are under way at once. Each has a connection of its own (HTTP/1.1), and the
+/// API server is not faster with more.
+const WRITERS: usize = 32;
+
+/// How long the API server has for one request. The client itself would wait five minutes, which
+/// is right for watches only.
+const ANSWER: Duration = Duration::from_secs(15);
+
+/// Ends a request that is not answered in time.
+async fn in_time<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, kube::Error> {
+    match tokio::time::timeout(ANSWER, request).await {
+        Ok(result) => result,
+        Err(_) => Err(kube::Error::Service("the API server did not answer in time".into())),
+    }
+}
+
+/// A connection to the Kubernetes API server.
+#[derive(Clone)]
+pub struct KubeClient {
+    client: Client,
+    writers: Arc<Semaphore>,
+    events: event::Sender,
+    namespace: Arc<str>,
+}
+
+impl std::fmt::Debug for KubeClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KubeClient").field("namespace", &self.namespace).finish_non_exhaustive()
+    }
+}
+
+impl KubeClient {
+    /// Connects with the kubeconfig of the environment, or the service account of the pod.
+    /// `namespace` is the operator's own: Secrets and the Lease live there. `instance` names this
+    /// replica in Events.
+    ///
+    /// # Errors
+    /// No usable configuration.
+    pub async fn connect(namespace: &str, instance: &str) -> Result<Self, ConnectError> {
+        let config = kube::Config::infer().await.map_err(|source| ConnectError::Config(Box::new(source)))?;
+        let client = Client::try_from(config).map_err(|source| ConnectError::Client(Box::new(source)))?;
+        Ok(Self {
+            events: event::start(client.clone(), instance),
+            client,
+            writers: Arc::new(Semaphore::new(WRITERS)),
+            namespace: namespace.into(),
+        })
+    }
+
+    /// The operator's own namespace.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+}
+
+/// There is no connection to Kubernetes to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Neither a kubeconfig nor a pod's service account.
+    #[error("finding out how to reach Kubernetes (set KUBECONFIG, or run in a pod)")]
+    Config(#[source] Box<kube::config::InferConfigError>),
+    /// The configuration cannot be used.
+    #[error("making a client for Kubernetes")]
+    Client(#[source] Box<kube::Error>),
+}

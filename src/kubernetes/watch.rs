@@ -1,0 +1,50 @@
+//! Watching resources.
+
+use std::fmt::Debug;
+
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::core::v1::Secret;
+use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
+
+use super::KubeClient;
+
+impl KubeClient {
+    /// All resources of a kind in all namespaces, now and as they change. One that cannot be read
+    /// is passed on as such and does not stop the others. What nobody reads is left out of memory.
+    pub fn watch<K>(
+        &self,
+    ) -> impl Stream<Item = Result<Event<DeserializeGuard<K>>, watcher::Error>> + Send + use<K>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+    {
+        watcher(Api::<DeserializeGuard<K>>::all(self.client.clone()), watcher::Config::default())
+            .default_backoff()
+            .modify(|resource| {
+                resource.meta_mut().managed_fields = None;
+                if let Some(annotations) = &mut resource.meta_mut().annotations {
+                    // A copy of the whole resource that kubectl keeps for itself.
+                    annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+                }
+            })
+    }
+
+    /// The names of Secrets in the operator's own namespace, as each of them changes. Their
+    /// contents are not read.
+    pub fn watch_secrets(&self) -> impl Stream<Item = String> + Send + use<> {
+        let secrets = Api::<PartialObjectMeta<Secret>>::namespaced(self.client.clone(), &self.namespace);
+        watcher(secrets, watcher::Config::default()).default_backoff().filter_map(|event| async {
+            match event {
+                Ok(Event::Apply(secret) | Event::Delete(secret)) => secret.metadata.name,
+                Ok(Event::Init | Event::InitApply(_) | Event::InitDone) => None,
+                Err(error) => {
+                    tracing::warn!(%error, "watching Secrets");
+                    None
+                }
+            }
+        })
+    }
+}
