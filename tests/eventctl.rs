@@ -84,13 +84,13 @@ fn a_revision_that_breaks() {
           remedy: keep accepting the old types beside the new ones, or register the next major version beside this one
 
         PROPERTY_REMOVED at /properties/note
-          a property is gone (BACKWARD, against old.json)
+          a property was removed (BACKWARD, against old.json)
           old: {"type":"string"}
           new: nothing
           remedy: keep it, marked deprecated: true, for at least two revisions, or register the next major version beside this one
 
         REQUIRED_PROPERTY_ADDED at /required
-          a property is required that was not (BACKWARD, against old.json)
+          a property became required (BACKWARD, against old.json)
           old: nothing
           new: "at"
           remedy: make it optional and let consumers do without it, or register the next major version beside this one
@@ -317,7 +317,7 @@ fn a_change_of_manifests() {
     );
     folder.check("lint now.yaml --tenants platform.yaml --against was.yaml", 1, &expect![[r#"
         now.yaml: EventTopic shop/orders
-          refused: SchemaIncompatible: spec.eventTypes: the schema of Order.Paid.v1 does not fit to those that are registered: TYPE_NARROWED at /properties/id/type: a type is no longer accepted: "integer" -> "string" (BACKWARD, revision 1); keep accepting the old types beside the new ones, or register the next major version beside this one; PROPERTY_REMOVED at /properties/note: a property is gone: {"type":"string"} -> nothing (BACKWARD, revision 1); keep it, marked deprecated: true, for at least two revisions, or register the next major version beside this one; REQUIRED_PROPERTY_ADDED at /required: a property is required that was not: nothing -> "at" (BACKWARD, revision 1); make it optional and let consumers do without it, or register the next major version beside this one
+          refused: SchemaIncompatible: spec.eventTypes: the schema of Order.Paid.v1 is not compatible with the registered revisions: TYPE_NARROWED at /properties/id/type: a type is no longer accepted: "integer" -> "string" (BACKWARD, revision 1); keep accepting the old types beside the new ones, or register the next major version beside this one; PROPERTY_REMOVED at /properties/note: a property was removed: {"type":"string"} -> nothing (BACKWARD, revision 1); keep it, marked deprecated: true, for at least two revisions, or register the next major version beside this one; REQUIRED_PROPERTY_ADDED at /required: a property became required: nothing -> "at" (BACKWARD, revision 1); make it optional and let consumers do without it, or register the next major version beside this one
         2 resources, 1 refused
     "#]]);
 }

@@ -283,7 +283,7 @@ mod tests {
         let (mut with, mut without) = (topic("t-00001", 1), topic("t-00000", 0));
         let read = |topic: &Value| {
             let schema = topic.pointer("/spec/eventTypes/0/schema").expect("there is a schema");
-            Document::read(schema).expect("it can be registered")
+            Document::from_value(schema).expect("it can be registered")
         };
         let before = read(&with);
         assert!(evolve(&mut with) && !evolve(&mut without));

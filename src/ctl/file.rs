@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use serde_json::Value;
 
-use crate::domain::schema::{Document, Unambiguous};
+use crate::domain::schema::{Document, StrictValue};
 
 /// More than any schema or event may have.
 const LARGEST: u64 = 16 * 1024 * 1024;
@@ -28,19 +28,19 @@ pub(super) fn read_once<'a>(paths: impl IntoIterator<Item = &'a Path>) -> anyhow
 /// Reads a schema.
 pub(super) fn schema(path: &Path) -> anyhow::Result<Document> {
     let value = value(path)?;
-    Document::read(&value).map_err(|refusal| anyhow::anyhow!("{}: {refusal}", name(path)))
+    Document::from_value(&value).map_err(|refusal| anyhow::anyhow!("{}: {refusal}", name(path)))
 }
 
 /// Reads a value.
 pub(super) fn value(path: &Path) -> anyhow::Result<Value> {
     let text = text(path).with_context(|| format!("reading {}", name(path)))?;
-    let parsed: Result<Unambiguous, String> = if is_json(path, &text) {
+    let parsed: Result<StrictValue, String> = if is_json(path, &text) {
         serde_json::from_str(&text).map_err(|error| format!("this is not JSON: {error}"))
     } else {
         serde_yaml::from_str(&text).map_err(|error| format!("this is not YAML: {error}"))
     };
     match parsed {
-        Ok(Unambiguous(value)) => Ok(value),
+        Ok(StrictValue(value)) => Ok(value),
         Err(error) => bail!("{}: {error}", name(path)),
     }
 }

@@ -316,7 +316,7 @@ spec: {namespaces: [shop], quotas: {topics: 1}}
             &[TENANT, &with("{type: object, required: [id]}")].concat(),
             expect![[r#"
                 1 Tenant shop: allowed
-                2 EventTopic shop/orders: refused: SchemaIncompatible: spec.eventTypes: the schema of Order.Paid.v1 does not fit to those that are registered: REQUIRED_PROPERTY_ADDED at /required: a property is required that was not: nothing -> "id" (BACKWARD, revision 1); make it optional and let consumers do without it, or register the next major version beside this one"#]],
+                2 EventTopic shop/orders: refused: SchemaIncompatible: spec.eventTypes: the schema of Order.Paid.v1 is not compatible with the registered revisions: REQUIRED_PROPERTY_ADDED at /required: a property became required: nothing -> "id" (BACKWARD, revision 1); make it optional and let consumers do without it, or register the next major version beside this one"#]],
         );
     }
 

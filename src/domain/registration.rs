@@ -115,7 +115,7 @@ pub fn read<'a>(
         match read {
             Ok(None) => {}
             Ok(Some(document)) => {
-                patterns += document.patterns();
+                patterns += document.pattern_count();
                 declared.push(Declaration { id, document });
             }
             Err(refusal) => refused.push((id, refusal)),
@@ -137,7 +137,7 @@ fn document(
     match source {
         Source::None => Ok(None),
         Source::Inline(schema) => {
-            Document::read(&serde_json::Value::Object(schema.clone())).map(Some).map_err(about)
+            Document::from_value(&serde_json::Value::Object(schema.clone())).map(Some).map_err(about)
         }
         Source::ConfigMap(from) => {
             let Some(text) = text(from) else {
@@ -228,7 +228,7 @@ fn fits(
     let history = &history[history.len().saturating_sub(enough)..];
     let (numbers, documents): (Vec<i64>, Vec<Document>) = history
         .iter()
-        .filter_map(|revision| Some((revision.number, Document::read(&revision.schema).ok()?)))
+        .filter_map(|revision| Some((revision.number, Document::from_value(&revision.schema).ok()?)))
         .unzip();
     let violations = schema::compare(document, &documents, compatibility, budget).map_err(|refusal| {
         Refusal::new(refusal.reason, format!("spec.eventTypes: {id}: {}", refusal.message))
@@ -255,7 +255,7 @@ fn fits(
     Err(Refusal::new(
         Reason::SchemaIncompatible,
         format!(
-            "spec.eventTypes: the schema of {id} does not fit to those that are registered: {}{more}",
+            "spec.eventTypes: the schema of {id} is not compatible with the registered revisions: {}{more}",
             told[..told.len().min(TOLD)].join("; ")
         ),
     ))
@@ -334,7 +334,7 @@ mod tests {
 
     fn declared(name: &str, schema: serde_json::Value) -> Declaration {
         let id = TypeId { name: name.parse().expect("a name"), version: 1 };
-        Declaration { id, document: Document::read(&schema).expect("a schema") }
+        Declaration { id, document: Document::from_value(&schema).expect("a schema") }
     }
 
     /// Registers one declaration after the other, and prints what was done each time.
@@ -402,10 +402,10 @@ mod tests {
                 register Order.Created.v1 1 as orders-27b919818a-1
                 registered: Order.Created.v1 1
                 register Order.Paid.v1 1 as orders-07261ece2c-1
-                refused SchemaIncompatible: spec.eventTypes: the schema of Order.Created.v1 does not fit to those that are registered: REQUIRED_PROPERTY_ADDED at /required: a property is required that was not: nothing -> "note" (BACKWARD, revision 1); make it optional and let consumers do without it, or register the next major version beside this one
+                refused SchemaIncompatible: spec.eventTypes: the schema of Order.Created.v1 is not compatible with the registered revisions: REQUIRED_PROPERTY_ADDED at /required: a property became required: nothing -> "note" (BACKWARD, revision 1); make it optional and let consumers do without it, or register the next major version beside this one
                 registered: Order.Created.v1 1, Order.Paid.v1 1
                 registered: Order.Paid.v1 1
-                refused SchemaIncompatible: spec.eventTypes: the schema of Order.Created.v1 does not fit to those that are registered: REQUIRED_PROPERTY_ADDED at /required: a property is required that was not: nothing -> "note" (BACKWARD, revision 1); make it optional and let consumers do without it, or register the next major version beside this one
+                refused SchemaIncompatible: spec.eventTypes: the schema of Order.Created.v1 is not compatible with the registered revisions: REQUIRED_PROPERTY_ADDED at /required: a property became required: nothing -> "note" (BACKWARD, revision 1); make it optional and let consumers do without it, or register the next major version beside this one
                 registered: Order.Created.v1 1"#]],
         );
     }

@@ -61,7 +61,7 @@ async fn one_that_does_not_fit_is_held_and_the_rest_goes_on() {
     let said = message(&held, "SchemaCompatible");
     assert!(
         said.starts_with(
-            "spec.eventTypes: the schema of Order.Created.v1 does not fit to those that are registered:"
+            "spec.eventTypes: the schema of Order.Created.v1 is not compatible with the registered revisions:"
         ),
         "{said}"
     );
@@ -189,8 +189,8 @@ mod before_it_is_stored {
     async fn a_revision_that_does_not_fit_is_refused() {
         let t = fixture().await;
         t.made("orders", &with(FIRST)).await;
-        let why = "SchemaIncompatible: spec.eventTypes: the schema of Order.Created.v1 does not fit to those that are \
-                   registered: REQUIRED_PROPERTY_ADDED at /required";
+        let why = "SchemaIncompatible: spec.eventTypes: the schema of Order.Created.v1 is not compatible with the \
+                   registered revisions: REQUIRED_PROPERTY_ADDED at /required";
         t.rejects("orders", &with(BROKEN), why).await;
         t.accepts("orders", &with(MORE)).await;
         t.made("orders", &with(MORE)).await;

@@ -1,32 +1,32 @@
-//! One new revision against the registered ones, as mode and policy ask.
+//! Compares a new revision with the registered ones according to mode and policy.
 
 use std::borrow::Borrow;
 
 use eventcenter_sdk::Reason;
 use serde_json::Value;
 
-use super::bounds;
 use super::document::Document;
-use super::fuel::{Fuel, Spent};
+use super::fuel::{Fuel, OutOfFuel};
 use super::inclusion::{Difference, Prover};
+use super::limits;
 use super::node::{Graph, Id};
 use super::removal::{self, Removal};
 use super::violation::{Direction, Rule, Violation};
 use crate::api::{Compatibility, CompatibilityMode, CompatibilityPolicy};
 use crate::domain::Refusal;
 
-/// What else is always possible.
+/// The remedy that always works.
 const NEXT_MAJOR: &str = "or register the next major version beside this one";
 
 /// Checks a new revision against the registered ones, oldest first.
 ///
-/// Nothing is found where nothing breaks. A revision with the same canonical form as a registered one is compatible with
-/// that one in every mode.
+/// Returns an empty list if the revision is compatible. A revision with the same canonical form as a registered one is
+/// compatible with it in every mode.
 ///
 /// # Errors
 ///
-/// [`Reason::SchemaInvalid`] if the schemas are too complex to be compared within the fuel that a comparison has. The
-/// same schemas always are, or never.
+/// [`Reason::SchemaInvalid`] if the schemas are too complex to be compared within the step limit. The result is
+/// deterministic.
 pub fn check(
     new: &Document,
     registered: &[impl Borrow<Document>],
@@ -35,32 +35,32 @@ pub fn check(
     compare(new, registered, compatibility, &mut Budget::default())
 }
 
-/// What all comparisons that somebody waits for may cost together.
+/// Steps that several comparisons share.
 #[derive(Debug)]
 pub struct Budget {
     steps: u32,
 }
 
 impl Default for Budget {
-    /// As much as the worst comparison with one revision: less than a tenth of a second.
+    /// The steps of one comparison at its limit: less than a tenth of a second.
     fn default() -> Self {
-        Self { steps: bounds::STEPS }
+        Self { steps: limits::MAX_COMPARISON_STEPS }
     }
 }
 
 impl Budget {
-    /// What is left of it.
+    /// The remaining steps.
     #[cfg(test)]
-    pub(super) fn left(&self) -> u32 {
+    pub(super) fn remaining(&self) -> u32 {
         self.steps
     }
 }
 
-/// As [`check`], at the expense of a budget that others share.
+/// Like [`check`], with a budget shared by several comparisons.
 ///
 /// # Errors
 ///
-/// As [`check`]; what was spent before counts.
+/// As [`check`]; steps spent by earlier comparisons count.
 pub fn compare(
     new: &Document,
     registered: &[impl Borrow<Document>],
@@ -69,22 +69,22 @@ pub fn compare(
 ) -> Result<Vec<Violation>, Refusal> {
     let steps = &mut budget.steps;
     let Compatibility { mode, policy } = compatibility;
-    let (directions, all) = asked(mode);
+    let (directions, is_transitive) = directions_of(mode);
     if directions.is_empty() || registered.is_empty() {
         return Ok(Vec::new());
     }
     let graphs: Vec<&Graph> = registered.iter().map(|old| old.borrow().graph()).collect();
     let newest = registered.len() - 1;
     let mut violations: Vec<Violation> = Vec::new();
-    let oldest = if all { 0 } else { newest };
+    let oldest = if is_transitive { 0 } else { newest };
     for (at, old) in registered.iter().enumerate().skip(oldest) {
         let old = old.borrow();
         if old.hash() == new.hash() {
             continue;
         }
-        let mut fuel = Fuel::new(*steps, bounds::NESTED);
+        let mut fuel = Fuel::new(*steps, limits::MAX_PROOF_DEPTH);
         let comparison = Comparison { old, new, policy, revision: at + 1 };
-        let before = fuel.left();
+        let before = fuel.remaining();
         let mut found = Vec::new();
         let done = (|| {
             let removal = match policy {
@@ -92,15 +92,15 @@ pub fn compare(
                 CompatibilityPolicy::Strict => Removal::default(),
             };
             if at == newest {
-                found.extend(comparison.removed(&removal, directions));
+                found.extend(comparison.removal_violations(&removal, directions));
             }
             for direction in directions {
                 found.extend(comparison.run(*direction, &removal, &mut fuel)?);
             }
             Ok(())
         })();
-        *steps -= before - fuel.left();
-        done.map_err(|Spent| too_complex(at + 1))?;
+        *steps -= before - fuel.remaining();
+        done.map_err(|OutOfFuel| too_complex(at + 1))?;
         found.sort_by(|one, other| (&one.pointer, one.rule).cmp(&(&other.pointer, other.rule)));
         found.dedup_by(|one, other| (&one.pointer, one.rule) == (&other.pointer, other.rule));
         violations.extend(found);
@@ -108,8 +108,8 @@ pub fn compare(
     Ok(violations)
 }
 
-/// Who has to read whose events, and whether of all revisions.
-fn asked(mode: CompatibilityMode) -> (&'static [Direction], bool) {
+/// The directions to check, and whether to check all revisions instead of the newest.
+fn directions_of(mode: CompatibilityMode) -> (&'static [Direction], bool) {
     use CompatibilityMode as Mode;
     let directions: &[Direction] = match mode {
         Mode::Backward | Mode::BackwardTransitive => &[Direction::Backward],
@@ -117,8 +117,9 @@ fn asked(mode: CompatibilityMode) -> (&'static [Direction], bool) {
         Mode::Full | Mode::FullTransitive => &[Direction::Backward, Direction::Forward],
         Mode::None => &[],
     };
-    let all = matches!(mode, Mode::BackwardTransitive | Mode::ForwardTransitive | Mode::FullTransitive);
-    (directions, all)
+    let is_transitive =
+        matches!(mode, Mode::BackwardTransitive | Mode::ForwardTransitive | Mode::FullTransitive);
+    (directions, is_transitive)
 }
 
 fn too_complex(revision: usize) -> Refusal {
@@ -137,12 +138,17 @@ struct Comparison<'a> {
 }
 
 impl Comparison<'_> {
-    fn run(&self, direction: Direction, removal: &Removal, fuel: &mut Fuel) -> Result<Vec<Violation>, Spent> {
+    fn run(
+        &self,
+        direction: Direction,
+        removal: &Removal,
+        fuel: &mut Fuel,
+    ) -> Result<Vec<Violation>, OutOfFuel> {
         let (graph, second) = self.old.graph().join(self.new.graph());
         // Cloning is work as well.
-        fuel.burn_many(graph.nodes.len() / 8)?;
+        fuel.consume(graph.nodes.len() / 8)?;
         let sources = [self.old.value(), self.new.value()];
-        let mut prover = Prover::new(&graph, sources, second, self.policy, &removal.waived, fuel);
+        let mut prover = Prover::new(&graph, sources, second, self.policy, &removal.allowed, fuel);
         let (from, to): (Id, Id) = match direction {
             Direction::Backward => (Graph::ROOT, second),
             Direction::Forward => (second, Graph::ROOT),
@@ -157,10 +163,10 @@ impl Comparison<'_> {
             Direction::Backward => (rule, to.or(from), was, is),
             Direction::Forward => (rule.mirrored(), from.or(to), is, was),
         };
-        self.told(rule, place.unwrap_or_default(), old, new, direction)
+        self.new_violation(rule, place.unwrap_or_default(), old, new, direction)
     }
 
-    fn told(
+    fn new_violation(
         &self,
         rule: Rule,
         pointer: String,
@@ -172,19 +178,19 @@ impl Comparison<'_> {
         Violation { rule, pointer, old, new, direction, revision: self.revision, remedy }
     }
 
-    /// Properties that were taken away too early.
-    fn removed(&self, removal: &Removal, directions: &[Direction]) -> Vec<Violation> {
+    /// Violations for properties that were removed too early.
+    fn removal_violations(&self, removal: &Removal, directions: &[Direction]) -> Vec<Violation> {
         let direction = directions.first().copied().unwrap_or(Direction::Backward);
         let graph = self.old.graph();
-        let told = removal.refused.iter().map(|(id, marks)| {
+        let violations = removal.refused.iter().map(|(id, deprecations)| {
             let pointer = graph.node(*id).pointer.clone();
             let old = self.old.value().pointer(&pointer).cloned();
-            let mut violation = self.told(Rule::PropertyRemoved, pointer, old, None, direction);
-            if *marks > 0 {
+            let mut violation = self.new_violation(Rule::PropertyRemoved, pointer, old, None, direction);
+            if *deprecations > 0 {
                 violation.remedy = format!("keep it, deprecated: true, for one more revision, {NEXT_MAJOR}");
             }
             violation
         });
-        told.collect()
+        violations.collect()
     }
 }

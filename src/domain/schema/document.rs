@@ -1,4 +1,4 @@
-//! A schema that was read: its canonical text, its hash, and what fits to it.
+//! A parsed schema: its canonical form, its hash, and validation of events.
 
 use std::sync::OnceLock;
 
@@ -7,18 +7,19 @@ use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::bounds::{self, refuse};
-use super::evaluation::Evaluation;
+use super::draft::Draft;
+use super::evaluation::Evaluator;
 use super::fuel::Fuel;
+use super::json;
+use super::limits::{self, refusal};
 use super::node::Graph;
-use super::reading::{self, Draft};
-use super::text;
+use super::parser;
 use crate::domain::Refusal;
 
-/// A JSON Schema that was read and is bounded.
+/// A JSON Schema within the limits of this module.
 ///
-/// What two documents with the same [`hash`](Self::hash) accept is the same. Numbers are doubles, as RFC 8785 has them:
-/// an integer beyond 2⁵³ is the nearest double.
+/// Documents with the same [`hash`](Self::hash) accept the same instances. Numbers are doubles as in RFC 8785: an integer
+/// beyond 2⁵³ becomes the nearest double.
 #[derive(Debug)]
 pub struct Document {
     value: Value,
@@ -29,50 +30,54 @@ pub struct Document {
     validator: OnceLock<Result<Validator, String>>,
 }
 
-/// One place in an event that does not fit to the schema.
+/// One validation error of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// JSON Pointer to the place in the event's data; empty for the data as a whole.
+    /// JSON Pointer to the value in the event's data; empty for the data as a whole.
     pub pointer: String,
-    /// The keyword of the schema that is not kept.
+    /// The keyword that the value violates.
     pub rule: String,
-    /// What is wrong, with the value.
+    /// Description of the error, with the value.
     pub message: String,
 }
 
 impl Document {
-    /// Reads a schema.
+    /// Parses a schema.
     ///
     /// # Errors
     ///
-    /// [`Reason::SchemaInvalid`] with the place, the rule and the remedy if it is not a schema, is written in another
-    /// dialect, refers to what is outside of it, or costs more than a schema may.
-    pub fn read(value: &Value) -> Result<Self, Refusal> {
-        bounds::depth(value)?;
+    /// [`Reason::SchemaInvalid`] with location, rule and remedy if the value is not a schema, uses another dialect, refers to
+    /// another document, or exceeds a limit.
+    pub fn from_value(value: &Value) -> Result<Self, Refusal> {
+        limits::check_nesting(value)?;
         let canonical = serde_json_canonicalizer::to_string(value).map_err(|error| {
-            refuse("", &format!("it has no canonical form: {error}"), "use finite numbers")
+            refusal("", &format!("it has no canonical form: {error}"), "use finite numbers")
         })?;
-        bounds::size(canonical.len(), bounds::SIZE)?;
-        // From here on the schema is what will be stored, so that a revision and its copy never differ.
+        limits::check_size(canonical.len(), limits::MAX_SCHEMA_BYTES)?;
+        // From here on the schema is what will be stored, so that a revision and its stored copy never differ.
         let value: Value = serde_json::from_str(&canonical)
-            .map_err(|error| refuse("", &format!("it has no canonical form: {error}"), "use plain JSON"))?;
+            .map_err(|error| refusal("", &format!("it has no canonical form: {error}"), "use plain JSON"))?;
         let draft = Draft::of(&value)?;
-        let graph = reading::read(&value, draft)?;
+        let graph = parser::parse(&value, draft)?;
         let hash = Sha256::digest(&canonical).iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Self { value, canonical, hash, draft, graph, validator: OnceLock::new() })
     }
 
-    /// Parses and reads a schema.
+    /// Parses a schema from JSON text.
     ///
     /// # Errors
     ///
-    /// As [`Document::read`], and if the text is too long, is no JSON, or names a member of an object twice.
+    /// As [`Document::from_value`], and if the text is too long, is not JSON, or repeats a name within an object.
     pub fn parse(text: &str) -> Result<Self, Refusal> {
-        bounds::size(text.len(), bounds::TEXT)?;
-        let value = text::parse(text).map_err(|error| {
-            refuse("", &format!("it is not JSON: {error}"), "correct it; each name stands once in an object")
+        limits::check_size(text.len(), limits::MAX_TEXT_BYTES)?;
+        let value = json::parse(text).map_err(|error| {
+            refusal(
+                "",
+                &format!("it is not JSON: {error}"),
+                "correct it; a name must be unique within its object",
+            )
         })?;
-        Self::read(&value)
+        Self::from_value(&value)
     }
 
     /// SHA-256 of the canonical form, in hexadecimal.
@@ -93,9 +98,9 @@ impl Document {
         &self.value
     }
 
-    /// How many different regular expressions there are in it, which is what costs most to read.
+    /// Number of distinct regular expressions. Compiling them is the most expensive part of parsing.
     #[must_use]
-    pub fn patterns(&self) -> usize {
+    pub fn pattern_count(&self) -> usize {
         self.graph.patterns.len()
     }
 
@@ -103,25 +108,25 @@ impl Document {
         &self.graph
     }
 
-    /// What in an event's data does not fit to the schema; nothing if it fits.
+    /// Validates an event's data. Returns an empty list if it is valid.
     ///
-    /// `format` is checked in draft-07 and is an annotation in 2020-12, as each of them says.
+    /// `format` is an assertion in draft-07 and an annotation in 2020-12, as those specifications define it.
     ///
     /// # Errors
     ///
-    /// [`Reason::SchemaInvalid`] if checking would cost too much, which takes a schema that refers to itself several
-    /// times for one value and data that is nested as deeply as the schema likes.
+    /// [`Reason::SchemaInvalid`] if validation exceeds the step limit. That takes a schema that refers to itself several
+    /// times for one value, and deeply nested data.
     pub fn validate(&self, instance: &Value) -> Result<Vec<Fault>, Refusal> {
         let costly =
-            |_| refuse("", "too complex to check this event with", "use fewer combinations of combinations");
-        bounds::depth(instance).map_err(|_| {
-            let rule = format!("the event is nested more than {} levels deep", bounds::DEPTH);
+            |_| refusal("", "too complex to validate this event", "use fewer combinations of combinations");
+        limits::check_nesting(instance).map_err(|_| {
+            let rule = format!("the event is nested more than {} levels deep", limits::MAX_NESTING);
             Refusal::new(Reason::SchemaInvalid, format!("{rule}; send a flatter one"))
         })?;
-        let mut fuel = Fuel::new(bounds::VALIDATION, bounds::EVALUATED);
-        Evaluation::new(&self.graph, &mut fuel).holds(Graph::ROOT, instance).map_err(costly)?;
+        let mut fuel = Fuel::new(limits::MAX_VALIDATION_STEPS, limits::MAX_EVALUATION_DEPTH);
+        Evaluator::new(&self.graph, &mut fuel).evaluate(Graph::ROOT, instance).map_err(costly)?;
         let validator = self.validator.get_or_init(|| self.compile());
-        let validator = validator.as_ref().map_err(|error| refuse("", error, "correct the schema"))?;
+        let validator = validator.as_ref().map_err(|error| refusal("", error, "correct the schema"))?;
         Ok(validator.iter_errors(instance).map(|error| fault(&error)).collect())
     }
 
@@ -130,7 +135,9 @@ impl Document {
             Draft::Seven => jsonschema::Draft::Draft7,
             Draft::TwentyTwenty => jsonschema::Draft::Draft202012,
         };
-        let patterns = PatternOptions::regex().size_limit(bounds::COMPILED).dfa_size_limit(bounds::COMPILED);
+        let patterns = PatternOptions::regex()
+            .size_limit(limits::MAX_COMPILED_PATTERN_BYTES)
+            .dfa_size_limit(limits::MAX_COMPILED_PATTERN_BYTES);
         let options = jsonschema::options().with_draft(draft).with_pattern_options(patterns).offline();
         options.build(&self.value).map_err(|error| error.to_string())
     }

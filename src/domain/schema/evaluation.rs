@@ -1,22 +1,22 @@
-//! Whether a value fits to a subschema, counted in steps: for the closed lists of values that comparisons meet.
+//! Evaluates a value against a subschema within a step limit. Used for the values listed in `enum` and `const`.
 
 use serde_json::{Map, Value};
 
-use super::fuel::{Fuel, Spent};
-use super::node::{Count, Graph, Id, Kinds, Node, double, key};
+use super::fuel::{Fuel, OutOfFuel};
+use super::node::{CountRange, Graph, Id, Node, TypeSet, double, equality_key};
 
-/// Checks values. `None` where it is not known, which only `unevaluatedProperties`, `unevaluatedItems`, `format` and
-/// fractions as `multipleOf` can cause.
-pub(super) struct Evaluation<'a> {
+/// Evaluates values. The result is `None` if it is unknown, which only `unevaluatedProperties`, `unevaluatedItems`,
+/// `format` and a fractional `multipleOf` can cause.
+pub(super) struct Evaluator<'a> {
     graph: &'a Graph,
     fuel: &'a mut Fuel,
 }
 
-/// All of several answers: no if one says no, unknown if one is.
+/// Conjunction in three-valued logic (Kleene).
 #[derive(Clone, Copy)]
-struct All(Option<bool>);
+struct Conjunction(Option<bool>);
 
-impl All {
+impl Conjunction {
     fn and(&mut self, answer: Option<bool>) {
         self.0 = match (self.0, answer) {
             (Some(false), _) | (_, Some(false)) => Some(false),
@@ -30,154 +30,159 @@ impl All {
     }
 }
 
-impl<'a> Evaluation<'a> {
+impl<'a> Evaluator<'a> {
     pub(super) fn new(graph: &'a Graph, fuel: &'a mut Fuel) -> Self {
         Self { graph, fuel }
     }
 
-    pub(super) fn holds(&mut self, id: Id, value: &Value) -> Result<Option<bool>, Spent> {
-        self.fuel.burn()?;
+    pub(super) fn evaluate(&mut self, id: Id, value: &Value) -> Result<Option<bool>, OutOfFuel> {
+        self.fuel.consume(1)?;
         if !self.fuel.enter() {
             return Ok(None);
         }
-        let answer = self.node(self.graph.node(id), value);
+        let answer = self.evaluate_node(self.graph.node(id), value);
         self.fuel.leave();
         answer
     }
 
-    fn node(&mut self, node: &'a Node, value: &Value) -> Result<Option<bool>, Spent> {
-        let mut all = All(Some(Kinds::of(value).is_within(node.kinds)));
-        if let Some(allowed) = &node.allowed {
-            all.and(Some(allowed.keys.contains(&key(value))));
+    fn evaluate_node(&mut self, node: &'a Node, value: &Value) -> Result<Option<bool>, OutOfFuel> {
+        let mut all = Conjunction(Some(TypeSet::of(value).is_subset_of(node.types)));
+        if let Some(allowed) = &node.enum_values {
+            all.and(Some(allowed.keys.contains(&equality_key(value))));
         }
         if all.fails() {
             return Ok(all.0);
         }
         match value {
-            Value::Number(number) => all.and(within(node, double(number))),
-            Value::String(text) => all.and(self.string(node, text)?),
-            Value::Object(members) => all.and(self.object(node, members)?),
-            Value::Array(items) => all.and(self.array(node, items)?),
+            Value::Number(number) => all.and(is_in_bounds(node, double(number))),
+            Value::String(text) => all.and(self.evaluate_string(node, text)?),
+            Value::Object(members) => all.and(self.evaluate_object(node, members)?),
+            Value::Array(items) => all.and(self.evaluate_array(node, items)?),
             Value::Null | Value::Bool(_) => {}
         }
         if !all.fails() {
-            all.and(self.combinations(node, value)?);
+            all.and(self.evaluate_combinations(node, value)?);
         }
         Ok(all.0)
     }
 
-    fn string(&mut self, node: &Node, text: &str) -> Result<Option<bool>, Spent> {
+    fn evaluate_string(&mut self, node: &Node, text: &str) -> Result<Option<bool>, OutOfFuel> {
         let rules = &node.string;
-        let mut all = All(Some(true));
-        if rules.length != Count::default() {
-            all.and(Some(counted(&rules.length, text.chars().count())));
+        let mut all = Conjunction(Some(true));
+        if rules.length != CountRange::default() {
+            all.and(Some(is_in_range(&rules.length, text.chars().count())));
         }
         if let Some(pattern) = &rules.pattern {
-            self.fuel.burn_many(text.len() / 16)?;
+            self.fuel.consume(text.len() / 16)?;
             all.and(Some(self.graph.matches(pattern, text)));
         }
-        if !rules.hints.is_empty() {
+        if !rules.annotations.is_empty() {
             all.and(None);
         }
         Ok(all.0)
     }
 
-    fn object(&mut self, node: &'a Node, members: &Map<String, Value>) -> Result<Option<bool>, Spent> {
+    fn evaluate_object(
+        &mut self,
+        node: &'a Node,
+        members: &Map<String, Value>,
+    ) -> Result<Option<bool>, OutOfFuel> {
         let rules = &node.object;
-        let mut all = All(Some(counted(&rules.count, members.len())));
+        let mut all = Conjunction(Some(is_in_range(&rules.count, members.len())));
         all.and(Some(rules.required.iter().all(|name| members.contains_key(name))));
-        for (name, needed) in &rules.needs {
-            let kept = !members.contains_key(name) || needed.iter().all(|name| members.contains_key(name));
-            all.and(Some(kept));
+        for (name, needed) in &rules.dependent_required {
+            let holds = !members.contains_key(name) || needed.iter().all(|name| members.contains_key(name));
+            all.and(Some(holds));
         }
         for (name, value) in members {
-            self.fuel.burn()?;
+            self.fuel.consume(1)?;
             let mut described = false;
             if let Some(id) = rules.properties.get(name) {
                 described = true;
-                all.and(self.holds(*id, value)?);
+                all.and(self.evaluate(*id, value)?);
             }
-            for (pattern, id) in &rules.patterns {
-                self.fuel.burn_many(1 + name.len() / 16)?;
+            for (pattern, id) in &rules.pattern_properties {
+                self.fuel.consume(1 + name.len() / 16)?;
                 if self.graph.matches(pattern, name) {
                     described = true;
-                    all.and(self.holds(*id, value)?);
+                    all.and(self.evaluate(*id, value)?);
                 }
             }
-            match rules.additional {
-                Some(id) if !described => all.and(self.holds(id, value)?),
+            match rules.additional_properties {
+                Some(id) if !described => all.and(self.evaluate(id, value)?),
                 _ => {}
             }
-            if let Some(names) = rules.names {
-                all.and(self.holds(names, &Value::String(name.clone()))?);
+            if let Some(names) = rules.property_names {
+                all.and(self.evaluate(names, &Value::String(name.clone()))?);
             }
-            if rules.unevaluated.is_some() && !described {
+            if rules.unevaluated_properties.is_some() && !described {
                 all.and(None);
             }
         }
         Ok(all.0)
     }
 
-    fn array(&mut self, node: &'a Node, items: &[Value]) -> Result<Option<bool>, Spent> {
+    fn evaluate_array(&mut self, node: &'a Node, items: &[Value]) -> Result<Option<bool>, OutOfFuel> {
         let rules = &node.array;
-        let mut all = All(Some(counted(&rules.count, items.len())));
+        let mut all = Conjunction(Some(is_in_range(&rules.count, items.len())));
         for (at, item) in items.iter().enumerate() {
-            self.fuel.burn()?;
-            if let Some(id) = rules.prefix.get(at).copied().or(rules.rest) {
-                all.and(self.holds(id, item)?);
-            } else if rules.unevaluated.is_some() {
+            self.fuel.consume(1)?;
+            if let Some(id) = rules.prefix_items.get(at).copied().or(rules.items) {
+                all.and(self.evaluate(id, item)?);
+            } else if rules.unevaluated_items.is_some() {
                 all.and(None);
             }
         }
-        if rules.unique {
-            let mut keys: Vec<String> = items.iter().map(key).collect();
+        if rules.is_unique {
+            let mut keys: Vec<String> = items.iter().map(equality_key).collect();
             keys.sort_unstable();
             all.and(Some(keys.windows(2).all(|pair| pair[0] != pair[1])));
         }
         if let Some(contains) = &rules.contains {
             let (mut sure, mut possible) = (0, 0);
             for item in items {
-                match self.holds(contains.item, item)? {
+                match self.evaluate(contains.item, item)? {
                     Some(true) => sure += 1,
                     Some(false) => {}
                     None => possible += 1,
                 }
             }
-            let (worst, best) = (counted(&contains.count, sure), counted(&contains.count, sure + possible));
+            let (worst, best) =
+                (is_in_range(&contains.count, sure), is_in_range(&contains.count, sure + possible));
             all.and(if possible == 0 { Some(worst) } else { (worst && best).then_some(true) });
         }
         Ok(all.0)
     }
 
-    fn combinations(&mut self, node: &'a Node, value: &Value) -> Result<Option<bool>, Spent> {
-        let mut all = All(Some(true));
-        for id in node.all.iter().copied().chain(node.reference) {
-            all.and(self.holds(id, value)?);
+    fn evaluate_combinations(&mut self, node: &'a Node, value: &Value) -> Result<Option<bool>, OutOfFuel> {
+        let mut all = Conjunction(Some(true));
+        for id in node.all_of.iter().copied().chain(node.reference) {
+            all.and(self.evaluate(id, value)?);
         }
-        for (name, id) in &node.object.implies {
+        for (name, id) in &node.object.dependent_schemas {
             if value.get(name).is_some() {
-                all.and(self.holds(*id, value)?);
+                all.and(self.evaluate(*id, value)?);
             }
         }
-        if !node.any.is_empty() {
-            let (fit, unknown) = self.fitting(&node.any, value)?;
-            all.and(if fit > 0 { Some(true) } else { (unknown == 0).then_some(false) });
+        if !node.any_of.is_empty() {
+            let (valid, unknown) = self.count_valid(&node.any_of, value)?;
+            all.and(if valid > 0 { Some(true) } else { (unknown == 0).then_some(false) });
         }
-        if !node.one.is_empty() {
-            let (fit, unknown) = self.fitting(&node.one, value)?;
-            all.and(if fit > 1 { Some(false) } else { (unknown == 0).then_some(fit == 1) });
+        if !node.one_of.is_empty() {
+            let (valid, unknown) = self.count_valid(&node.one_of, value)?;
+            all.and(if valid > 1 { Some(false) } else { (unknown == 0).then_some(valid == 1) });
         }
         if let Some(not) = node.not {
-            all.and(self.holds(not, value)?.map(|holds| !holds));
+            all.and(self.evaluate(not, value)?.map(|holds| !holds));
         }
         if let Some(condition) = &node.condition {
-            let branch = match self.holds(condition.test, value)? {
+            let branch = match self.evaluate(condition.test, value)? {
                 Some(true) => condition.then.map(Some),
                 Some(false) => condition.otherwise.map(Some),
                 None => Some(None),
             };
             match branch {
-                Some(Some(id)) => all.and(self.holds(id, value)?),
+                Some(Some(id)) => all.and(self.evaluate(id, value)?),
                 Some(None) => all.and(None),
                 None => {}
             }
@@ -185,35 +190,37 @@ impl<'a> Evaluation<'a> {
         Ok(all.0)
     }
 
-    /// How many subschemas a value fits to, and of how many that is not known.
-    fn fitting(&mut self, ids: &[Id], value: &Value) -> Result<(usize, usize), Spent> {
-        let (mut fit, mut unknown) = (0, 0);
+    /// Counts the subschemas for which a value is valid, and those for which that is unknown.
+    fn count_valid(&mut self, ids: &[Id], value: &Value) -> Result<(usize, usize), OutOfFuel> {
+        let (mut valid, mut unknown) = (0, 0);
         for id in ids {
-            match self.holds(*id, value)? {
-                Some(true) => fit += 1,
+            match self.evaluate(*id, value)? {
+                Some(true) => valid += 1,
                 Some(false) => {}
                 None => unknown += 1,
             }
         }
-        Ok((fit, unknown))
+        Ok((valid, unknown))
     }
 }
 
-fn counted(count: &Count, number: usize) -> bool {
+fn is_in_range(count: &CountRange, number: usize) -> bool {
     let number = number as u64;
-    count.least <= number && count.most.is_none_or(|most| number <= most)
+    count.min <= number && count.max.is_none_or(|most| number <= most)
 }
 
-fn within(node: &Node, number: f64) -> Option<bool> {
+fn is_in_bounds(node: &Node, number: f64) -> Option<bool> {
     let rules = &node.number;
-    let above = rules.lower.is_none_or(|end| if end.open { number > end.at } else { number >= end.at });
-    let below = rules.upper.is_none_or(|end| if end.open { number < end.at } else { number <= end.at });
+    let above =
+        rules.lower.is_none_or(|end| if end.is_exclusive { number > end.value } else { number >= end.value });
+    let below =
+        rules.upper.is_none_or(|end| if end.is_exclusive { number < end.value } else { number <= end.value });
     if !above || !below {
         return Some(false);
     }
     match rules.multiple_of {
         None => Some(true),
-        // With fractions, implementations disagree about what a multiple is.
+        // Implementations disagree about multiples of fractions.
         Some(divisor) if divisor.fract() != 0.0 || number.fract() != 0.0 => None,
         Some(divisor) => Some(number % divisor == 0.0),
     }

@@ -1,20 +1,20 @@
-//! What breaks whom: the closed list of rules, and one breach of a rule.
+//! The rules of compatibility, and violations of them.
 
 use std::fmt;
 
 use serde_json::Value;
 
-/// Who could no longer read whose events.
+/// Which reader can no longer read which events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Direction {
-    /// A consumer with the new schema could not read an event of the registered one.
+    /// Consumers with the new schema cannot read events of the registered one.
     Backward,
-    /// A consumer with the registered schema could not read an event of the new one.
+    /// Consumers with the registered schema cannot read events of the new one.
     Forward,
 }
 
 impl Direction {
-    /// The word for it, as in the modes.
+    /// The name, as in the compatibility modes.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -30,10 +30,10 @@ impl fmt::Display for Direction {
     }
 }
 
-/// One row a rule: its word, its mirror image, what happened, and what to do instead.
+/// One line per rule: variant, name, mirrored rule, description, remedy.
 macro_rules! rules {
     ($($variant:ident $word:literal mirrors $mirror:ident: $sentence:literal, $remedy:literal)*) => {
-        /// What a revision may not do. Each word says what the new schema does to the registered one.
+        /// A rule of compatibility. The name says what the new schema does compared with the registered one.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Rule {
             $(#[doc = $sentence] $variant,)*
@@ -43,13 +43,13 @@ macro_rules! rules {
             /// Every rule, in the order of the documentation.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// The word, as registries write theirs.
+            /// The name, in the style of schema registries.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word,)* }
             }
 
-            /// What the same difference is called when the schemas change places.
+            /// The rule for the same difference with the schemas exchanged.
             #[must_use]
             pub const fn mirrored(self) -> Self {
                 match self { $(Self::$variant => Self::$mirror,)* }
@@ -61,7 +61,7 @@ macro_rules! rules {
                 match self { $(Self::$variant => $sentence,)* }
             }
 
-            /// What to do instead; a new major version is always possible besides.
+            /// How to avoid it. A new major version is always possible as well.
             #[must_use]
             pub const fn remedy(self) -> &'static str {
                 match self { $(Self::$variant => $remedy,)* }
@@ -72,19 +72,19 @@ macro_rules! rules {
 
 rules! {
     PropertyRemoved "PROPERTY_REMOVED" mirrors PropertyAdded:
-        "a property is gone",
+        "a property was removed",
         "keep it, marked deprecated: true, for at least two revisions"
     PropertyAdded "PROPERTY_ADDED" mirrors PropertyRemoved:
-        "a property is new that a closed object of the other schema refuses",
-        "open the object first (additionalProperties: true) and let consumers take that up"
+        "a property was added that a closed object of the other schema refuses",
+        "open the object first (additionalProperties: true) and wait until consumers use that revision"
     PropertyAddedToOpenObject "PROPERTY_ADDED_TO_OPEN_OBJECT" mirrors PropertyRemovedFromOpenObject:
-        "a property is described whose name could already hold any other value",
+        "a property is described, but its name could already hold any value",
         "choose another name, leave the value undescribed, or use the policy Lenient"
     PropertyRemovedFromOpenObject "PROPERTY_REMOVED_FROM_OPEN_OBJECT" mirrors PropertyAddedToOpenObject:
-        "a property is no longer described, so that its name could hold any other value",
+        "a property is no longer described, so its name can hold any value",
         "keep its description, or use the policy Lenient"
     RequiredPropertyAdded "REQUIRED_PROPERTY_ADDED" mirrors RequiredPropertyRemoved:
-        "a property is required that was not",
+        "a property became required",
         "make it optional and let consumers do without it"
     RequiredPropertyRemoved "REQUIRED_PROPERTY_REMOVED" mirrors RequiredPropertyAdded:
         "a property is no longer required",
@@ -93,64 +93,64 @@ rules! {
         "a type is no longer accepted",
         "keep accepting the old types beside the new ones"
     TypeWidened "TYPE_WIDENED" mirrors TypeNarrowed:
-        "a type is accepted that was not",
-        "keep to the old types, and give the new value a property of its own"
+        "a new type is accepted",
+        "keep the old types, and add a separate property for the new value"
     EnumValueRemoved "ENUM_VALUE_REMOVED" mirrors EnumValueAdded:
-        "a value is no longer among the accepted ones",
+        "a value is no longer accepted",
         "keep the value; producers may stop using it"
     EnumValueAdded "ENUM_VALUE_ADDED" mirrors EnumValueRemoved:
-        "a value is accepted that was not",
+        "a new value is accepted",
         "let consumers accept it first, with a mode that allows this"
     EnumAdded "ENUM_ADDED" mirrors EnumRemoved:
-        "only certain values are accepted where others were possible",
-        "describe the values in a text, or give the closed list a property of its own"
+        "values outside a new list are no longer accepted",
+        "list the values in the description, or add a separate property with the enum"
     EnumRemoved "ENUM_REMOVED" mirrors EnumAdded:
-        "other values are possible where only certain ones were accepted",
+        "values outside the former list are accepted",
         "keep the list"
     BoundTightened "BOUND_TIGHTENED" mirrors BoundLoosened:
-        "a bound leaves out what was within it",
+        "a bound is stricter",
         "keep the wider bound"
     BoundLoosened "BOUND_LOOSENED" mirrors BoundTightened:
-        "a bound takes in what was outside of it",
+        "a bound is looser",
         "keep the narrower bound"
     MultipleOfChanged "MULTIPLE_OF_CHANGED" mirrors MultipleOfChanged:
-        "numbers have to be multiples of something else",
+        "numbers have to be multiples of another divisor",
         "keep the divisor, or one of its divisors"
     PatternChanged "PATTERN_CHANGED" mirrors PatternChanged:
         "strings have to match another regular expression",
-        "keep the expression; whether two of them accept the same is not decided here"
+        "keep the expression; two expressions are never compared by meaning"
     FormatChanged "FORMAT_CHANGED" mirrors FormatChanged:
         "strings have another format, encoding or media type",
-        "keep it, or give the new format a property of its own"
+        "keep it, or add a separate property for the new format"
     AdditionalPropertiesNarrowed "ADDITIONAL_PROPERTIES_NARROWED" mirrors AdditionalPropertiesWidened:
-        "properties that are not described are refused or limited",
+        "undescribed properties are refused or restricted",
         "leave the object as open as it was"
     AdditionalPropertiesWidened "ADDITIONAL_PROPERTIES_WIDENED" mirrors AdditionalPropertiesNarrowed:
-        "properties that are not described are accepted where they were refused or limited",
+        "undescribed properties are no longer refused or restricted",
         "leave the object as closed as it was"
     PatternPropertiesNarrowed "PATTERN_PROPERTIES_NARROWED" mirrors PatternPropertiesWidened:
-        "properties with certain names are limited that were not",
-        "leave them as free as they were"
+        "properties with matching names are restricted",
+        "keep them unrestricted"
     PatternPropertiesWidened "PATTERN_PROPERTIES_WIDENED" mirrors PatternPropertiesNarrowed:
-        "properties with certain names are free that were limited",
+        "properties with matching names are no longer restricted",
         "keep the limit"
     PropertyNamesNarrowed "PROPERTY_NAMES_NARROWED" mirrors PropertyNamesWidened:
-        "names of properties are limited that were not",
-        "leave the names as free as they were"
+        "property names are restricted",
+        "keep the names unrestricted"
     PropertyNamesWidened "PROPERTY_NAMES_WIDENED" mirrors PropertyNamesNarrowed:
-        "names of properties are free that were limited",
+        "property names are no longer restricted",
         "keep the limit"
     DependencyAdded "DEPENDENCY_ADDED" mirrors DependencyRemoved:
-        "a property asks for others that it did not ask for",
+        "a property requires other properties",
         "keep them independent"
     DependencyRemoved "DEPENDENCY_REMOVED" mirrors DependencyAdded:
-        "a property no longer asks for others",
+        "a property no longer requires other properties",
         "keep the dependency"
     ItemsNarrowed "ITEMS_NARROWED" mirrors ItemsWidened:
-        "items of an array are limited that were not",
-        "leave the items as free as they were"
+        "array items are restricted",
+        "keep the items unrestricted"
     ItemsWidened "ITEMS_WIDENED" mirrors ItemsNarrowed:
-        "items of an array are free that were limited",
+        "array items are no longer restricted",
         "keep the limit"
     UniqueItemsAdded "UNIQUE_ITEMS_ADDED" mirrors UniqueItemsRemoved:
         "items have to differ from each other",
@@ -159,31 +159,31 @@ rules! {
         "items no longer have to differ from each other",
         "keep uniqueItems"
     ContainsNarrowed "CONTAINS_NARROWED" mirrors ContainsWidened:
-        "an array has to contain what it did not have to",
+        "an array has to contain an item that was optional",
         "accept arrays without it"
     ContainsWidened "CONTAINS_WIDENED" mirrors ContainsNarrowed:
-        "an array need not contain what it had to",
+        "an array no longer has to contain an item",
         "keep contains"
     AlternativeRemoved "ALTERNATIVE_REMOVED" mirrors AlternativeAdded:
-        "one of the alternatives is gone, or fits no longer",
+        "an alternative was removed or narrowed",
         "keep the alternative"
     AlternativeAdded "ALTERNATIVE_ADDED" mirrors AlternativeRemoved:
-        "there is an alternative that was not there",
+        "an alternative was added or widened",
         "let consumers accept it first, with a mode that allows this"
     ExclusionAdded "EXCLUSION_ADDED" mirrors ExclusionRemoved:
-        "something is excluded that was not",
+        "more values are excluded",
         "take it out of not"
     ExclusionRemoved "EXCLUSION_REMOVED" mirrors ExclusionAdded:
-        "something is no longer excluded",
+        "fewer values are excluded",
         "keep it in not"
     ConditionAdded "CONDITION_ADDED" mirrors ConditionRemoved:
-        "a condition asks for more than before",
-        "keep what it asks for"
+        "a condition requires more than before",
+        "keep the former requirement"
     ConditionRemoved "CONDITION_REMOVED" mirrors ConditionAdded:
-        "a condition asks for less than before",
-        "keep what it asked for"
+        "a condition requires less than before",
+        "keep the former requirement"
     CannotProve "CANNOT_PROVE" mirrors CannotProve:
-        "it cannot be shown that this part still fits",
+        "this part cannot be proven compatible",
         "leave the part as it was, or write it with fewer combinations"
 }
 
@@ -193,22 +193,22 @@ impl fmt::Display for Rule {
     }
 }
 
-/// One thing in a new schema that breaks readers.
+/// One incompatible difference.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Violation {
-    /// What the new schema does.
+    /// The violated rule.
     pub rule: Rule,
-    /// JSON Pointer to the place: in the new schema, or in the registered one if the new one has no such place.
+    /// JSON Pointer into the new schema, or into the registered one if the new one has no such location.
     pub pointer: String,
-    /// What stands there in the registered schema.
+    /// The value in the registered schema.
     pub old: Option<Value>,
-    /// What stands there in the new schema.
+    /// The value in the new schema.
     pub new: Option<Value>,
-    /// Who is broken by it.
+    /// Which readers are affected.
     pub direction: Direction,
-    /// The registered revision, counted from 1.
+    /// Number of the registered revision, counted from 1.
     pub revision: usize,
-    /// What to do.
+    /// How to resolve it.
     pub remedy: String,
 }
 
@@ -225,7 +225,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// A value in one line, cut where a person stops reading.
+/// A value in one line, shortened for people.
 fn shorten(value: Option<&Value>) -> String {
     const LONGEST: usize = 80;
     let Some(value) = value else { return "nothing".into() };

@@ -1,40 +1,40 @@
-//! `anyOf`, `oneOf`, `not`, `if`, and telling alternatives apart.
+//! Proofs for `anyOf`, `oneOf`, `not` and `if`, and case splits.
 
 use super::super::facts::Facts;
-use super::super::fuel::Spent;
-use super::super::node::{Id, Kinds};
+use super::super::fuel::OutOfFuel;
+use super::super::node::{Id, TypeSet};
 use super::super::violation::Rule;
-use super::{Prover, Report, SPLITS};
+use super::{MAX_SPLITS, Prover, Report};
 
 impl Prover<'_> {
-    /// The keywords that combine subschemas for the same value, `allOf` excepted.
-    pub(super) fn combinations(
+    /// Proves the keywords that combine subschemas for the same value, except `allOf`.
+    pub(super) fn prove_combinations(
         &mut self,
         facts: &Facts,
         goal: Id,
         report: &mut Report,
-    ) -> Result<bool, Spent> {
+    ) -> Result<bool, OutOfFuel> {
         let graph = self.graph;
         let node = graph.node(goal);
-        let mut shown = true;
-        if !node.any.is_empty() && !self.any(facts, &node.any)? {
-            shown = self.alternatives(facts, goal, "/anyOf", &node.any, report)?;
+        let mut proven = true;
+        if !node.any_of.is_empty() && !self.proves_any_of(facts, &node.any_of)? {
+            proven = self.fail_alternatives(facts, goal, "/anyOf", &node.any_of, report)?;
         }
-        if !node.one.is_empty() && !self.one(facts, &node.one)? {
-            shown = self.alternatives(facts, goal, "/oneOf", &node.one, report)?;
+        if !node.one_of.is_empty() && !self.proves_one_of(facts, &node.one_of)? {
+            proven = self.fail_alternatives(facts, goal, "/oneOf", &node.one_of, report)?;
         }
         if let Some(not) = node.not
             && !self.excludes(facts, not)?
         {
-            shown = self.fail(facts, goal, "/not", Rule::ExclusionAdded, report);
+            proven = self.fail(facts, goal, "/not", Rule::ExclusionAdded, report);
         }
         if let Some(condition) = &node.condition {
             for known in facts.nodes(graph).filter_map(|known| known.condition.as_ref()) {
-                if self.is_same(known.test, condition.test)?
-                    && self.agree(known.then, condition.then)?
-                    && self.agree(known.otherwise, condition.otherwise)?
+                if self.is_equivalent(known.test, condition.test)?
+                    && self.are_equivalent_options(known.then, condition.then)?
+                    && self.are_equivalent_options(known.otherwise, condition.otherwise)?
                 {
-                    return Ok(shown);
+                    return Ok(proven);
                 }
             }
             let mut then = facts.clone();
@@ -47,17 +47,17 @@ impl Prover<'_> {
                 if let Some(wanted) = wanted
                     && !self.proves(&case, wanted)?
                 {
-                    shown = self.fail(facts, goal, path, Rule::ConditionAdded, report);
+                    proven = self.fail(facts, goal, path, Rule::ConditionAdded, report);
                 }
             }
         }
-        Ok(shown)
+        Ok(proven)
     }
 
-    fn any(&mut self, facts: &Facts, wanted: &[Id]) -> Result<bool, Spent> {
+    fn proves_any_of(&mut self, facts: &Facts, wanted: &[Id]) -> Result<bool, OutOfFuel> {
         let graph = self.graph;
         for known in facts.nodes(graph) {
-            if self.are_same(&known.any, wanted)? {
+            if self.are_equivalent(&known.any_of, wanted)? {
                 return Ok(true);
             }
         }
@@ -69,10 +69,10 @@ impl Prover<'_> {
         Ok(false)
     }
 
-    fn one(&mut self, facts: &Facts, wanted: &[Id]) -> Result<bool, Spent> {
+    fn proves_one_of(&mut self, facts: &Facts, wanted: &[Id]) -> Result<bool, OutOfFuel> {
         let graph = self.graph;
         for known in facts.nodes(graph) {
-            if self.are_same(&known.one, wanted)? {
+            if self.are_equivalent(&known.one_of, wanted)? {
                 return Ok(true);
             }
         }
@@ -94,22 +94,22 @@ impl Prover<'_> {
         Ok(false)
     }
 
-    /// Says which alternative does not fit: with its inner difference if it has a counterpart in the same place.
-    fn alternatives(
+    /// Reports the alternative that cannot be proven, in detail if it has a counterpart at the same index.
+    fn fail_alternatives(
         &mut self,
         facts: &Facts,
         goal: Id,
         path: &str,
         wanted: &[Id],
         report: &mut Report,
-    ) -> Result<bool, Spent> {
+    ) -> Result<bool, OutOfFuel> {
         if report.is_probe() {
             return Ok(false);
         }
         let graph = self.graph;
         let counterpart = facts.split.last().and_then(|id| {
             let known = graph.node(*id);
-            let list = if path == "/anyOf" { &known.any } else { &known.one };
+            let list = if path == "/anyOf" { &known.any_of } else { &known.one_of };
             let at = list.iter().position(|id| facts.holds.contains(id))?;
             (list.len() == wanted.len()).then(|| wanted[at])
         });
@@ -119,8 +119,8 @@ impl Prover<'_> {
                 return Ok(false);
             }
         }
-        // What fits to one alternative, but perhaps to others as well, is no lost alternative.
-        let rule = if path == "/oneOf" && self.any(facts, wanted)? {
+        // A value that is valid for one alternative and possibly for others is not a removed alternative.
+        let rule = if path == "/oneOf" && self.proves_any_of(facts, wanted)? {
             Rule::CannotProve
         } else {
             Rule::AlternativeRemoved
@@ -128,37 +128,37 @@ impl Prover<'_> {
         Ok(self.fail(facts, goal, path, rule, report))
     }
 
-    /// The ways of telling apart what the facts leave open, that could help with a goal.
-    pub(super) fn cases(&mut self, facts: &Facts, goal: Id) -> Result<Vec<Vec<Facts>>, Spent> {
-        if facts.split.len() >= SPLITS {
+    /// The case splits of the facts that may help to prove a goal.
+    pub(super) fn case_splits(&mut self, facts: &Facts, goal: Id) -> Result<Vec<Vec<Facts>>, OutOfFuel> {
+        if facts.split.len() >= MAX_SPLITS {
             return Ok(Vec::new());
         }
-        let mut ways = self.told_apart(facts)?;
+        let mut splits = self.alternatives_of(facts)?;
         if self.graph.node(goal).has_choice {
-            let kinds = Kinds::EACH.into_iter().filter(|kind| facts.kinds.meets(*kind));
-            let by_kind: Vec<Facts> = kinds
-                .map(|kind| {
+            let types = TypeSet::BASIC.into_iter().filter(|type_| facts.types.intersects(*type_));
+            let by_type: Vec<Facts> = types
+                .map(|type_| {
                     let mut case = facts.clone();
-                    case.kinds = case.kinds.and(kind);
+                    case.types = case.types.intersection(type_);
                     case
                 })
                 .collect();
-            if by_kind.len() > 1 {
-                ways.push(by_kind);
+            if by_type.len() > 1 {
+                splits.push(by_type);
             }
         }
-        Ok(ways)
+        Ok(splits)
     }
 
-    /// The alternatives of each subschema that has some and was not told apart before.
-    pub(super) fn told_apart(&mut self, facts: &Facts) -> Result<Vec<Vec<Facts>>, Spent> {
+    /// The alternatives of each subschema that has some and was not split before.
+    pub(super) fn alternatives_of(&mut self, facts: &Facts) -> Result<Vec<Vec<Facts>>, OutOfFuel> {
         let graph = self.graph;
-        let mut ways = Vec::new();
+        let mut splits = Vec::new();
         for id in facts.holds.iter().filter(|id| !facts.split.contains(id)) {
             let node = graph.node(*id);
-            // Each alternative is a copy of the facts, and one of `oneOf` denies all others.
-            let copies = node.any.len() + node.one.len();
-            self.fuel.burn_many(copies * facts.weight() + node.one.len() * node.one.len() / 16)?;
+            // Each alternative is a copy of the facts, and each one of `oneOf` denies all others.
+            let copies = node.any_of.len() + node.one_of.len();
+            self.fuel.consume(copies * facts.copy_cost() + node.one_of.len() * node.one_of.len() / 16)?;
             let case = |assumed: &[Id], denied: &[Id]| {
                 let mut case = facts.clone();
                 case.split.push(*id);
@@ -166,24 +166,24 @@ impl Prover<'_> {
                 denied.iter().for_each(|id| case.deny(*id));
                 case
             };
-            if node.any.len() > 1 {
-                ways.push(node.any.iter().map(|id| case(&[*id], &[])).collect());
+            if node.any_of.len() > 1 {
+                splits.push(node.any_of.iter().map(|id| case(&[*id], &[])).collect());
             }
-            if node.one.len() > 1 {
+            if node.one_of.len() > 1 {
                 let others =
-                    |id: &Id| node.one.iter().copied().filter(|other| other != id).collect::<Vec<_>>();
-                ways.push(node.one.iter().map(|id| case(&[*id], &others(id))).collect());
+                    |id: &Id| node.one_of.iter().copied().filter(|other| other != id).collect::<Vec<_>>();
+                splits.push(node.one_of.iter().map(|id| case(&[*id], &others(id))).collect());
             }
             if let Some(condition) = &node.condition {
                 let then: Vec<Id> = std::iter::once(condition.test).chain(condition.then).collect();
                 let otherwise: Vec<Id> = condition.otherwise.into_iter().collect();
-                ways.push(vec![case(&then, &[]), case(&otherwise, &[condition.test])]);
+                splits.push(vec![case(&then, &[]), case(&otherwise, &[condition.test])]);
             }
-            // One way after the other is enough: each is a proof on its own.
-            if ways.len() > 1 {
+            // One split is enough: the cases split the rest.
+            if splits.len() > 1 {
                 break;
             }
         }
-        Ok(ways)
+        Ok(splits)
     }
 }

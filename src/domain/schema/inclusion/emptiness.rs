@@ -1,15 +1,15 @@
-//! Whether no value at all can have what is known of it.
+//! Proofs that no value satisfies the facts.
 
 use super::super::facts::Facts;
-use super::super::fuel::Spent;
-use super::super::node::{Count, Id, Kinds};
-use super::{Prover, SPLITS, scalar};
+use super::super::fuel::OutOfFuel;
+use super::super::node::{CountRange, Id, TypeSet};
+use super::{MAX_SPLITS, Prover, scalar};
 
 impl Prover<'_> {
-    /// Whether no value fits to all facts. "No" where that is not found out.
-    pub(super) fn is_empty(&mut self, facts: &Facts) -> Result<bool, Spent> {
-        self.fuel.burn_many(facts.weight())?;
-        if facts.kinds == Kinds::NONE {
+    /// Whether no value satisfies all facts. `false` if that cannot be proven.
+    pub(super) fn is_empty(&mut self, facts: &Facts) -> Result<bool, OutOfFuel> {
+        self.fuel.consume(facts.copy_cost())?;
+        if facts.types == TypeSet::NONE {
             return Ok(true);
         }
         if facts.holds.is_empty() && facts.fails.is_empty() {
@@ -21,57 +21,57 @@ impl Prover<'_> {
         if !self.fuel.enter() {
             return Ok(false);
         }
-        // While this is being found out, it counts as unknown: a value has to end somewhere.
+        // Until this is proven it counts as not proven: a value has to be finite.
         self.empty.insert(facts.clone(), false);
-        let answer = self.strictly(|prover| prover.contradicts(facts));
+        let answer = self.with_strict_policy(|prover| prover.contradicts(facts));
         self.fuel.leave();
         let answer = answer?;
         self.empty.insert(facts.clone(), answer);
         if answer {
-            self.emptied.push(facts.clone());
+            self.proven_empty.push(facts.clone());
         }
         Ok(answer)
     }
 
-    /// Whether what is known leaves nothing that fits to this as well.
-    pub(super) fn excludes(&mut self, facts: &Facts, id: Id) -> Result<bool, Spent> {
+    /// Whether no value satisfies the facts and is valid for a subschema.
+    pub(super) fn excludes(&mut self, facts: &Facts, id: Id) -> Result<bool, OutOfFuel> {
         let mut both = facts.clone();
         both.assume(self.graph, id);
         self.is_empty(&both)
     }
 
-    fn contradicts(&mut self, facts: &Facts) -> Result<bool, Spent> {
-        if self.values(facts)?.is_some_and(|values| values.is_empty()) {
+    fn contradicts(&mut self, facts: &Facts) -> Result<bool, OutOfFuel> {
+        if self.enumerate_values(facts)?.is_some_and(|values| values.is_empty()) {
             return Ok(true);
         }
         for (at, id) in facts.fails.iter().enumerate() {
-            // What is to be shown false is taken out first, so that this ends.
-            self.fuel.burn_many(facts.weight())?;
+            // The denied subschema to prove is removed from the facts, so that the recursion ends.
+            self.fuel.consume(facts.copy_cost())?;
             let mut rest = facts.clone();
             rest.fails.remove(at);
             if self.graph.node(*id).accepts_all() || self.proves(&rest, *id)? {
                 return Ok(true);
             }
         }
-        let mut kinds = facts.kinds;
-        for kind in Kinds::EACH {
-            let gone = kinds.meets(kind)
-                && match kind {
-                    Kinds::NUMBER => scalar::has_no_number(self.graph, facts),
-                    Kinds::STRING => is_none(&facts.count(self.graph, |node| &node.string.length)),
-                    Kinds::ARRAY => self.has_no_array(facts)?,
-                    Kinds::OBJECT => self.has_no_object(facts)?,
+        let mut types = facts.types;
+        for type_ in TypeSet::BASIC {
+            let is_impossible = types.intersects(type_)
+                && match type_ {
+                    TypeSet::NUMBER => scalar::has_no_number(self.graph, facts),
+                    TypeSet::STRING => is_none(&facts.count(self.graph, |node| &node.string.length)),
+                    TypeSet::ARRAY => self.has_no_array(facts)?,
+                    TypeSet::OBJECT => self.has_no_object(facts)?,
                     _ => false,
                 };
-            if gone {
-                kinds = kinds.without(kind);
+            if is_impossible {
+                types = types.difference(type_);
             }
         }
-        if kinds == Kinds::NONE {
+        if types == TypeSet::NONE {
             return Ok(true);
         }
-        if facts.split.len() < SPLITS {
-            for cases in self.told_apart(facts)? {
+        if facts.split.len() < MAX_SPLITS {
+            for cases in self.alternatives_of(facts)? {
                 let mut none = true;
                 for case in &cases {
                     if !self.is_empty(case)? {
@@ -87,13 +87,13 @@ impl Prover<'_> {
         Ok(false)
     }
 
-    fn has_no_array(&mut self, facts: &Facts) -> Result<bool, Spent> {
+    fn has_no_array(&mut self, facts: &Facts) -> Result<bool, OutOfFuel> {
         let count = facts.count(self.graph, |node| &node.array.count);
         if is_none(&count) {
             return Ok(true);
         }
-        let described = facts.prefix(self.graph) as u64;
-        for at in 0..count.least.min(described + 1) {
+        let described = facts.prefix_len(self.graph) as u64;
+        for at in 0..count.min.min(described + 1) {
             let item = facts.item(self.graph, usize::try_from(at).unwrap_or(usize::MAX));
             if self.is_empty(&item.facts)? {
                 return Ok(true);
@@ -102,16 +102,16 @@ impl Prover<'_> {
         Ok(false)
     }
 
-    fn has_no_object(&mut self, facts: &Facts) -> Result<bool, Spent> {
+    fn has_no_object(&mut self, facts: &Facts) -> Result<bool, OutOfFuel> {
         let required = facts.required(self.graph);
         let mut count = facts.count(self.graph, |node| &node.object.count);
-        count.least = count.least.max(required.len() as u64);
+        count.min = count.min.max(required.len() as u64);
         if is_none(&count) {
             return Ok(true);
         }
         let mut settled = facts.clone();
-        settled.kinds = settled.kinds.and(Kinds::OBJECT);
-        settled.settle(self.graph);
+        settled.types = settled.types.intersection(TypeSet::OBJECT);
+        settled.apply_dependent_schemas(self.graph);
         if settled.holds != facts.holds {
             return self.is_empty(&settled);
         }
@@ -125,6 +125,6 @@ impl Prover<'_> {
     }
 }
 
-fn is_none(count: &Count) -> bool {
-    count.most.is_some_and(|most| most < count.least)
+fn is_none(count: &CountRange) -> bool {
+    count.max.is_some_and(|most| most < count.min)
 }

@@ -1,49 +1,49 @@
-//! Whether every value that fits to one schema fits to another.
+//! Decides whether every instance of one schema is an instance of another.
 //!
-//! What is concluded from are [`Facts`]: subschemas that a value is known to fit to. What is to be shown is a goal: a
-//! subschema. A goal is shown keyword by keyword, each from all facts at once. Where that does not succeed, the
-//! alternatives of the facts (`anyOf`, `oneOf`, `if`, kinds of values) are told apart, and the goal is shown for each.
+//! The premises are [`Facts`]: subschemas for which a value is known to be valid. The goal is a subschema. A goal is
+//! proven keyword by keyword, each from all facts at once. Where that fails, the alternatives of the facts (`anyOf`,
+//! `oneOf`, `if`, types) are split into cases, and the goal is proven for each case.
 //!
-//! A "yes" is a proof. A "no" says that none was found: it is on the safe side, never the other way round. What is still
-//! being shown may be taken for shown once the values have become smaller (a property, an item), which is what makes
-//! schemas that refer to themselves end.
+//! A positive answer is a proof. A negative answer means that no proof was found, which errs on the safe side. A goal
+//! under proof may be assumed once the proof has descended into a smaller value (a property, an item). This induction
+//! makes recursive schemas terminate.
 //!
-//! Deliberately absent: examples that would refute. A report names the keyword that could not be shown.
+//! Deliberately absent: counterexamples. A report names the keyword that could not be proven.
 
 mod array;
 mod combination;
 mod emptiness;
+mod equivalence;
 mod object;
-mod sameness;
 mod scalar;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde_json::Value;
 
-use super::evaluation::Evaluation;
-use super::facts::{Facts, Part};
-use super::fuel::{Fuel, Spent};
-use super::node::{Graph, Id, Kinds};
+use super::evaluation::Evaluator;
+use super::facts::{Facts, PartFacts};
+use super::fuel::{Fuel, OutOfFuel};
+use super::node::{Graph, Id, TypeSet};
 use super::violation::Rule;
 use crate::api::CompatibilityPolicy;
 
-/// How often alternatives are told apart one within another.
-const SPLITS: usize = 3;
+/// Maximum nesting of case splits.
+const MAX_SPLITS: usize = 3;
 
-/// A difference that could not be shown to be harmless. `was` is what the facts say, `is` what the goal says.
+/// A difference that could not be proven harmless. `was` is the value among the facts, `is` that of the goal.
 #[derive(Debug)]
 pub(super) struct Difference {
     pub(super) rule: Rule,
-    /// The place among the facts.
+    /// JSON Pointer among the facts.
     pub(super) from: Option<String>,
-    /// The place in the goal.
+    /// JSON Pointer in the goal.
     pub(super) to: Option<String>,
     pub(super) was: Option<Value>,
     pub(super) is: Option<Value>,
 }
 
-/// Where differences are noted. A probe only wants to know whether there is one.
+/// Collects differences. A probe only asks whether there is one.
 pub(super) enum Report {
     Probe,
     Full(Vec<Difference>),
@@ -54,7 +54,7 @@ impl Report {
         matches!(self, Self::Probe)
     }
 
-    fn note(&mut self, difference: impl FnOnce() -> Difference) {
+    fn push(&mut self, difference: impl FnOnce() -> Difference) {
         if let Self::Full(differences) = self {
             differences.push(difference());
         }
@@ -68,27 +68,27 @@ impl Report {
     }
 }
 
-/// What is to be shown, from what, and whether as sets whatever the policy says.
+/// The facts, the goal, and whether the policy is lenient.
 type Goal = (Facts, Id, bool);
 
-/// Shows goals, within its fuel.
+/// Proves goals within its fuel.
 pub(super) struct Prover<'a> {
     graph: &'a Graph,
-    /// The two schemas as they were written: of the nodes below `second`, and of the others.
+    /// The two source schemas: of the nodes below `second`, and of the others.
     sources: [&'a Value; 2],
     second: Id,
     lenient: bool,
-    /// Properties that may go although events could have them.
-    waived: &'a BTreeSet<Id>,
+    /// Properties that may be removed although events can have them.
+    removable: &'a BTreeSet<Id>,
     fuel: &'a mut Fuel,
-    /// How many properties and items were descended through.
+    /// Number of properties and items on the way to the current value.
     depth: usize,
     known: HashMap<Goal, bool>,
-    /// What was shown, in this order, so that it can be taken back together with what it was shown from.
-    shown: Vec<Goal>,
+    /// Proven goals in order, so that they can be retracted together with a failed assumption.
+    proven: Vec<Goal>,
     open: HashMap<Goal, usize>,
     empty: HashMap<Facts, bool>,
-    emptied: Vec<Facts>,
+    proven_empty: Vec<Facts>,
     explained: HashSet<Goal>,
     same: HashMap<(Id, Id), bool>,
 }
@@ -99,7 +99,7 @@ impl<'a> Prover<'a> {
         sources: [&'a Value; 2],
         second: Id,
         policy: CompatibilityPolicy,
-        waived: &'a BTreeSet<Id>,
+        removable: &'a BTreeSet<Id>,
         fuel: &'a mut Fuel,
     ) -> Self {
         Self {
@@ -107,21 +107,21 @@ impl<'a> Prover<'a> {
             sources,
             second,
             lenient: policy == CompatibilityPolicy::Lenient,
-            waived,
+            removable,
             fuel,
             depth: 0,
             known: HashMap::new(),
-            shown: Vec::new(),
+            proven: Vec::new(),
             open: HashMap::new(),
             empty: HashMap::new(),
-            emptied: Vec::new(),
+            proven_empty: Vec::new(),
             explained: HashSet::new(),
             same: HashMap::new(),
         }
     }
 
-    /// Shows that what fits to the one root fits to the other, and notes what keeps it from that.
-    pub(super) fn compare(&mut self, from: Id, to: Id) -> Result<Vec<Difference>, Spent> {
+    /// Proves that every instance of `from` is an instance of `to`, and returns the differences that prevent it.
+    pub(super) fn compare(&mut self, from: Id, to: Id) -> Result<Vec<Difference>, OutOfFuel> {
         let mut report = Report::Full(Vec::new());
         self.prove(&Facts::of(self.graph, from), to, &mut report)?;
         Ok(match report {
@@ -130,60 +130,60 @@ impl<'a> Prover<'a> {
         })
     }
 
-    /// Does something with schemas taken as sets: what follows from an exclusion must not be lenient, or the exclusion
-    /// would be the opposite of it.
-    fn strictly<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+    /// Runs a proof with the strict policy. What follows from an exclusion must not be lenient, or the exclusion would
+    /// mean the opposite.
+    fn with_strict_policy<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
         let before = std::mem::replace(&mut self.lenient, false);
         let outcome = work(self);
         self.lenient = before;
         outcome
     }
 
-    /// Does something for a part of the value.
-    fn inside<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+    /// Runs a proof for a property or an item of the value.
+    fn descend<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
         self.depth += 1;
         let outcome = work(self);
         self.depth -= 1;
         outcome
     }
 
-    /// What stands in a schema at a place below a subschema.
-    fn written(&self, id: Id, path: &str) -> Option<&'a Value> {
+    /// The value in the source schema at a path below a subschema.
+    fn source_value(&self, id: Id, path: &str) -> Option<&'a Value> {
         let source = self.sources[usize::from(id >= self.second)];
         source.pointer(&format!("{}{path}", self.graph.node(id).pointer))
     }
 
-    fn place(&self, id: Id, path: &str) -> String {
+    fn pointer_to(&self, id: Id, path: &str) -> String {
         format!("{}{path}", self.graph.node(id).pointer)
     }
 
-    /// Notes that a keyword of the goal could not be shown.
+    /// Reports that a keyword of the goal could not be proven. Returns false.
     fn fail(&self, facts: &Facts, goal: Id, path: &str, rule: Rule, report: &mut Report) -> bool {
-        // What is additional may have been written as what is unevaluated.
+        // The normal form may have replaced `unevaluated…` by `additional…`.
         let path = match path {
-            "/additionalProperties" if self.written(goal, path).is_none() => "/unevaluatedProperties",
-            "/items" if self.written(goal, path).is_none() => "/unevaluatedItems",
+            "/additionalProperties" if self.source_value(goal, path).is_none() => "/unevaluatedProperties",
+            "/items" if self.source_value(goal, path).is_none() => "/unevaluatedItems",
             path => path,
         };
-        report.note(|| {
-            let found = facts.holds.iter().find_map(|id| Some((*id, self.written(*id, path)?)));
+        report.push(|| {
+            let found = facts.holds.iter().find_map(|id| Some((*id, self.source_value(*id, path)?)));
             Difference {
                 rule,
-                from: found.map(|(id, _)| self.place(id, path)),
-                to: Some(self.place(goal, path)),
+                from: found.map(|(id, _)| self.pointer_to(id, path)),
+                to: Some(self.pointer_to(goal, path)),
                 was: found.map(|(_, value)| value.clone()),
-                is: self.written(goal, path).cloned(),
+                is: self.source_value(goal, path).cloned(),
             }
         });
         false
     }
 
-    /// Shows a goal. A full report gets at least one difference if that does not succeed.
-    fn prove(&mut self, facts: &Facts, goal: Id, report: &mut Report) -> Result<bool, Spent> {
+    /// Proves a goal. A full report gets at least one difference if that fails.
+    fn prove(&mut self, facts: &Facts, goal: Id, report: &mut Report) -> Result<bool, OutOfFuel> {
         if self.proves(facts, goal)? {
             return Ok(true);
         }
-        // What was explained before is at the same place and need not be told twice.
+        // A goal that was explained before is at the same location.
         if report.is_probe() || !self.explained.insert((facts.clone(), goal, self.lenient)) {
             return Ok(false);
         }
@@ -199,18 +199,18 @@ impl<'a> Prover<'a> {
         Ok(false)
     }
 
-    /// Shows a goal for a part of the value.
-    fn prove_inner(&mut self, facts: &Facts, goal: Id, report: &mut Report) -> Result<bool, Spent> {
-        self.inside(|prover| prover.prove(facts, goal, report))
+    /// Proves a goal for a property or an item.
+    fn prove_inner(&mut self, facts: &Facts, goal: Id, report: &mut Report) -> Result<bool, OutOfFuel> {
+        self.descend(|prover| prover.prove(facts, goal, report))
     }
 
-    fn proves(&mut self, facts: &Facts, goal: Id) -> Result<bool, Spent> {
-        self.fuel.burn_many(facts.weight())?;
+    fn proves(&mut self, facts: &Facts, goal: Id) -> Result<bool, OutOfFuel> {
+        self.fuel.consume(facts.copy_cost())?;
         if self.graph.node(goal).accepts_all() || facts.holds.contains(&goal) {
             return Ok(true);
         }
         for id in &facts.holds {
-            if self.is_same(*id, goal)? {
+            if self.is_equivalent(*id, goal)? {
                 return Ok(true);
             }
         }
@@ -225,19 +225,19 @@ impl<'a> Prover<'a> {
             return Ok(false);
         }
         self.open.insert(key.clone(), self.depth);
-        let mark = (self.shown.len(), self.emptied.len());
+        let mark = (self.proven.len(), self.proven_empty.len());
         let answer = self.attempt(facts, goal);
         self.open.remove(&key);
         self.fuel.leave();
         let answer = answer?;
         if answer {
-            self.shown.push(key.clone());
+            self.proven.push(key.clone());
         } else {
-            // It may have been taken for shown on the way; what followed from that has to be shown anew.
-            for taken_back in self.shown.drain(mark.0..) {
+            // The goal may have been assumed on the way; retract the conclusions.
+            for taken_back in self.proven.drain(mark.0..) {
                 self.known.remove(&taken_back);
             }
-            for taken_back in self.emptied.drain(mark.1..) {
+            for taken_back in self.proven_empty.drain(mark.1..) {
                 self.empty.remove(&taken_back);
             }
         }
@@ -245,11 +245,11 @@ impl<'a> Prover<'a> {
         Ok(answer)
     }
 
-    fn attempt(&mut self, facts: &Facts, goal: Id) -> Result<bool, Spent> {
+    fn attempt(&mut self, facts: &Facts, goal: Id) -> Result<bool, OutOfFuel> {
         if self.is_empty(facts)? {
             return Ok(true);
         }
-        if let Some(values) = self.values(facts)? {
+        if let Some(values) = self.enumerate_values(facts)? {
             let mut unknown = false;
             for value in &values {
                 match self.evaluate(goal, value)? {
@@ -262,10 +262,10 @@ impl<'a> Prover<'a> {
                 return Ok(true);
             }
         }
-        if self.keywords(facts, goal, &mut Report::Probe)? {
+        if self.prove_keywords(facts, goal, &mut Report::Probe)? {
             return Ok(true);
         }
-        for cases in self.cases(facts, goal)? {
+        for cases in self.case_splits(facts, goal)? {
             let mut all = true;
             for case in &cases {
                 if !self.proves(case, goal)? {
@@ -280,14 +280,14 @@ impl<'a> Prover<'a> {
         Ok(false)
     }
 
-    /// Notes why a goal cannot be shown.
-    fn explain(&mut self, facts: &Facts, goal: Id, report: &mut Report) -> Result<(), Spent> {
-        self.fuel.burn()?;
+    /// Reports why a goal cannot be proven.
+    fn explain(&mut self, facts: &Facts, goal: Id, report: &mut Report) -> Result<(), OutOfFuel> {
+        self.fuel.consume(1)?;
         if self.explain_values(facts, goal, report)? {
             return Ok(());
         }
-        // A goal without alternatives is compared with each alternative of the facts, which says more.
-        if let Some(cases) = self.cases(facts, goal)?.into_iter().next() {
+        // A goal without alternatives is compared with each alternative of the facts, which is more precise.
+        if let Some(cases) = self.case_splits(facts, goal)?.into_iter().next() {
             let before = report.len();
             for case in &cases {
                 if !self.proves(case, goal)? && self.fuel.enter() {
@@ -300,33 +300,35 @@ impl<'a> Prover<'a> {
                 return Ok(());
             }
         }
-        self.keywords(facts, goal, report)?;
+        self.prove_keywords(facts, goal, report)?;
         Ok(())
     }
 
-    /// Names the values of a closed list that are no longer accepted.
-    fn explain_values(&mut self, facts: &Facts, goal: Id, report: &mut Report) -> Result<bool, Spent> {
-        let Some(allowed) = &self.graph.node(goal).allowed else { return Ok(false) };
-        let Some(listed) = facts.nodes(self.graph).find_map(|node| node.allowed.as_ref()) else {
+    /// Reports the values of an `enum` that are no longer accepted.
+    fn explain_values(&mut self, facts: &Facts, goal: Id, report: &mut Report) -> Result<bool, OutOfFuel> {
+        let Some(allowed) = &self.graph.node(goal).enum_values else { return Ok(false) };
+        let Some(listed) = facts.nodes(self.graph).find_map(|node| node.enum_values.as_ref()) else {
             return Ok(false);
         };
-        let Some(values) = self.values(facts)? else { return Ok(false) };
-        let gone: Vec<Value> =
-            values.into_iter().filter(|value| !allowed.keys.contains(&super::node::key(value))).collect();
-        if gone.is_empty() {
+        let Some(values) = self.enumerate_values(facts)? else { return Ok(false) };
+        let removed: Vec<Value> = values
+            .into_iter()
+            .filter(|value| !allowed.keys.contains(&super::node::equality_key(value)))
+            .collect();
+        if removed.is_empty() {
             return Ok(false);
         }
         let path = format!("/{}", allowed.keyword);
         let known = format!("/{}", listed.keyword);
-        report.note(|| Difference {
+        report.push(|| Difference {
             rule: Rule::EnumValueRemoved,
             from: facts
                 .holds
                 .iter()
-                .find(|id| self.written(**id, &known).is_some())
-                .map(|id| self.place(*id, &known)),
-            to: Some(self.place(goal, &path)),
-            was: Some(match <[Value; 1]>::try_from(gone) {
+                .find(|id| self.source_value(**id, &known).is_some())
+                .map(|id| self.pointer_to(*id, &known)),
+            to: Some(self.pointer_to(goal, &path)),
+            was: Some(match <[Value; 1]>::try_from(removed) {
                 Ok([only]) => only,
                 Err(several) => Value::Array(several),
             }),
@@ -335,81 +337,81 @@ impl<'a> Prover<'a> {
         Ok(true)
     }
 
-    /// Every keyword of the goal.
-    fn keywords(&mut self, facts: &Facts, goal: Id, report: &mut Report) -> Result<bool, Spent> {
+    /// Proves every keyword of the goal.
+    fn prove_keywords(&mut self, facts: &Facts, goal: Id, report: &mut Report) -> Result<bool, OutOfFuel> {
         let node = self.graph.node(goal);
-        let mut shown = true;
-        if !facts.kinds.is_within(node.kinds) {
-            let path = if self.written(goal, "/type").is_some() { "/type" } else { "" };
-            shown = self.fail(facts, goal, path, Rule::TypeNarrowed, report);
-            // The rest of a schema that accepts nothing of this kind would only repeat it.
-            if report.is_probe() || !facts.kinds.meets(node.kinds) {
+        let mut proven = true;
+        if !facts.types.is_subset_of(node.types) {
+            let path = if self.source_value(goal, "/type").is_some() { "/type" } else { "" };
+            proven = self.fail(facts, goal, path, Rule::TypeNarrowed, report);
+            // For a schema that accepts no value of this type, the other differences would be repetitions.
+            if report.is_probe() || !facts.types.intersects(node.types) {
                 return Ok(false);
             }
         }
-        for id in node.reference.iter().chain(&node.all) {
-            shown &= self.prove(facts, *id, report)?;
-            if !shown && report.is_probe() {
+        for id in node.reference.iter().chain(&node.all_of) {
+            proven &= self.prove(facts, *id, report)?;
+            if !proven && report.is_probe() {
                 return Ok(false);
             }
         }
-        if let Some(allowed) = &node.allowed {
-            shown &= self.closed_list(facts, goal, allowed, report)?;
+        if let Some(allowed) = &node.enum_values {
+            proven &= self.prove_enum(facts, goal, allowed, report)?;
         }
-        shown &= self.scalars(facts, goal, report);
-        if !shown && report.is_probe() {
+        proven &= self.prove_scalars(facts, goal, report);
+        if !proven && report.is_probe() {
             return Ok(false);
         }
-        if facts.kinds.meets(Kinds::OBJECT) {
-            shown &= self.object(facts, goal, report)?;
+        if facts.types.intersects(TypeSet::OBJECT) {
+            proven &= self.prove_object(facts, goal, report)?;
         }
-        if (shown || !report.is_probe()) && facts.kinds.meets(Kinds::ARRAY) {
-            shown &= self.array(facts, goal, report)?;
+        if (proven || !report.is_probe()) && facts.types.intersects(TypeSet::ARRAY) {
+            proven &= self.prove_array(facts, goal, report)?;
         }
-        if shown || !report.is_probe() {
-            shown &= self.combinations(facts, goal, report)?;
+        if proven || !report.is_probe() {
+            proven &= self.prove_combinations(facts, goal, report)?;
         }
-        Ok(shown)
+        Ok(proven)
     }
 
-    fn closed_list(
+    fn prove_enum(
         &mut self,
         facts: &Facts,
         goal: Id,
-        allowed: &super::node::Allowed,
+        allowed: &super::node::EnumValues,
         report: &mut Report,
-    ) -> Result<bool, Spent> {
-        if let Some(values) = self.values(facts)?
-            && values.iter().all(|value| allowed.keys.contains(&super::node::key(value)))
+    ) -> Result<bool, OutOfFuel> {
+        if let Some(values) = self.enumerate_values(facts)?
+            && values.iter().all(|value| allowed.keys.contains(&super::node::equality_key(value)))
         {
             return Ok(true);
         }
         Ok(self.fail(facts, goal, &format!("/{}", allowed.keyword), Rule::EnumAdded, report))
     }
 
-    /// The values that are possible, if they can be counted.
-    fn values(&mut self, facts: &Facts) -> Result<Option<Vec<Value>>, Spent> {
+    /// The possible values, if the facts limit them to a list.
+    fn enumerate_values(&mut self, facts: &Facts) -> Result<Option<Vec<Value>>, OutOfFuel> {
         let graph = self.graph;
-        let shortest = facts.nodes(graph).filter_map(|node| node.allowed.as_ref());
+        let shortest = facts.nodes(graph).filter_map(|node| node.enum_values.as_ref());
         let candidates = match shortest.min_by_key(|allowed| allowed.values.len()) {
             Some(allowed) => allowed.values.clone(),
-            None if facts.kinds.is_within(Kinds::BOOLEAN.or(Kinds::NULL)) => {
+            None if facts.types.is_subset_of(TypeSet::BOOLEAN.union(TypeSet::NULL)) => {
                 vec![Value::Null, Value::Bool(false), Value::Bool(true)]
             }
             None => return Ok(None),
         };
         let mut values = Vec::new();
         for value in candidates {
-            if self.may_be(facts, &value)? {
+            if self.is_possible_value(facts, &value)? {
                 values.push(value);
             }
         }
         Ok(Some(values))
     }
 
-    /// Whether a value can be one of which the facts hold.
-    fn may_be(&mut self, facts: &Facts, value: &Value) -> Result<bool, Spent> {
-        if !Kinds::of(value).is_within(facts.kinds) {
+    /// Whether a value may satisfy the facts.
+    fn is_possible_value(&mut self, facts: &Facts, value: &Value) -> Result<bool, OutOfFuel> {
+        if !TypeSet::of(value).is_subset_of(facts.types) {
             return Ok(false);
         }
         if value.is_object() && facts.present.iter().any(|name| value.get(name).is_none()) {
@@ -428,13 +430,13 @@ impl<'a> Prover<'a> {
         Ok(true)
     }
 
-    /// What is known of a property.
-    fn property(&mut self, facts: &Facts, name: &str) -> Result<Part, Spent> {
-        self.fuel.burn_many(facts.breadth(self.graph))?;
+    /// Facts about a property.
+    fn property(&mut self, facts: &Facts, name: &str) -> Result<PartFacts, OutOfFuel> {
+        self.fuel.consume(facts.property_cost(self.graph))?;
         Ok(facts.property(self.graph, name))
     }
 
-    fn evaluate(&mut self, id: Id, value: &Value) -> Result<Option<bool>, Spent> {
-        Evaluation::new(self.graph, self.fuel).holds(id, value)
+    fn evaluate(&mut self, id: Id, value: &Value) -> Result<Option<bool>, OutOfFuel> {
+        Evaluator::new(self.graph, self.fuel).evaluate(id, value)
     }
 }

@@ -1,175 +1,187 @@
-//! Objects: properties by name, by pattern and the others, which have to be there, how many.
+//! Proofs for objects: properties by name, by pattern and others, required properties, and counts.
 
 use std::collections::BTreeSet;
 
+use super::super::draft::Draft;
 use super::super::facts::{Facts, may_evaluate, mentions};
-use super::super::fuel::Spent;
-use super::super::node::{Count, Id, Kinds, Node};
-use super::super::reading::below;
+use super::super::fuel::OutOfFuel;
+use super::super::node::{CountRange, Id, Node, TypeSet};
+use super::super::pointer::child;
 use super::super::violation::Rule;
 use super::{Difference, Prover, Report};
 
 impl Prover<'_> {
-    /// The keywords for objects.
-    pub(super) fn object(&mut self, facts: &Facts, goal: Id, report: &mut Report) -> Result<bool, Spent> {
+    /// Proves the keywords for objects.
+    pub(super) fn prove_object(
+        &mut self,
+        facts: &Facts,
+        goal: Id,
+        report: &mut Report,
+    ) -> Result<bool, OutOfFuel> {
         let graph = self.graph;
         let mut facts = facts.clone();
-        facts.settle(graph);
+        facts.apply_dependent_schemas(graph);
         let facts = &facts;
         let required = facts.required(graph);
-        let mut shown = self.presence(facts, &required, goal, report)?;
-        if !shown && report.is_probe() {
+        let mut proven = self.prove_presence(facts, &required, goal, report)?;
+        if !proven && report.is_probe() {
             return Ok(false);
         }
-        self.fuel.burn_many(facts.breadth(graph))?;
+        self.fuel.consume(facts.property_cost(graph))?;
         let mut names = facts.names(graph);
         names.extend(required);
-        self.fuel.burn_many(names.len() / 4)?;
-        shown &= self.named(facts, &names, goal, report)?;
-        if !shown && report.is_probe() {
+        self.fuel.consume(names.len() / 4)?;
+        proven &= self.prove_named(facts, &names, goal, report)?;
+        if !proven && report.is_probe() {
             return Ok(false);
         }
-        shown &= self.unnamed(facts, goal, report)?;
-        shown &= self.property_names(facts, &names, goal, report)?;
-        if let Some(unevaluated) = graph.node(goal).object.unevaluated {
-            shown &= self.unevaluated_properties(facts, goal, unevaluated, report)?;
+        proven &= self.prove_unnamed(facts, goal, report)?;
+        proven &= self.prove_property_names(facts, &names, goal, report)?;
+        if let Some(unevaluated) = graph.node(goal).object.unevaluated_properties {
+            proven &= self.prove_unevaluated_properties(facts, goal, unevaluated, report)?;
         }
-        Ok(shown)
+        Ok(proven)
     }
 
-    /// `required`, `dependentRequired`, `dependentSchemas` and the number of properties.
-    fn presence(
+    /// Proves `required`, `dependentRequired`, `dependentSchemas` and the number of properties.
+    fn prove_presence(
         &mut self,
         facts: &Facts,
         required: &BTreeSet<String>,
         goal: Id,
         report: &mut Report,
-    ) -> Result<bool, Spent> {
+    ) -> Result<bool, OutOfFuel> {
         let graph = self.graph;
         let node = graph.node(goal);
         let rules = &node.object;
-        let mut shown = true;
+        let mut proven = true;
         for name in rules.required.difference(required) {
-            shown = false;
-            report.note(|| Difference {
+            proven = false;
+            report.push(|| Difference {
                 rule: Rule::RequiredPropertyAdded,
-                from: facts.holds.first().map(|id| self.place(*id, "/required")),
-                to: Some(self.place(goal, "/required")),
+                from: facts.holds.first().map(|id| self.pointer_to(*id, "/required")),
+                to: Some(self.pointer_to(goal, "/required")),
                 was: None,
                 is: Some(name.as_str().into()),
             });
         }
-        if rules.count != Count::default() {
+        if rules.count != CountRange::default() {
             let mut count = facts.count(graph, |node| &node.object.count);
-            count.least = count.least.max(required.len() as u64);
+            count.min = count.min.max(required.len() as u64);
             let closed = facts.nodes(graph).filter(|node| self.is_closed(node));
             let described = closed.map(|node| node.object.properties.len() as u64).min();
-            count.most = [count.most, described].into_iter().flatten().min();
-            shown &=
-                self.count(facts, goal, &count, &rules.count, ["/minProperties", "/maxProperties"], report);
+            count.max = [count.max, described].into_iter().flatten().min();
+            proven &= self.prove_count(
+                facts,
+                goal,
+                &count,
+                &rules.count,
+                ["/minProperties", "/maxProperties"],
+                report,
+            );
         }
-        for (name, needed) in &rules.needs {
+        for (name, needed) in &rules.dependent_required {
             let with = with(facts, name, self);
             if !needed.is_subset(&with.required(graph)) && !self.is_empty(&with)? {
-                let path = below(node.needs_keyword(), name);
-                shown = self.fail(facts, goal, &path, Rule::DependencyAdded, report);
+                let path = child(node.dependent_required_keyword(), name);
+                proven = self.fail(facts, goal, &path, Rule::DependencyAdded, report);
             }
         }
-        for (name, implied) in &rules.implies {
+        for (name, implied) in &rules.dependent_schemas {
             let with = with(facts, name, self);
             if !self.proves(&with, *implied)? {
-                let path = if node.seven { "/dependencies" } else { "/dependentSchemas" };
-                shown = self.fail(facts, goal, &below(path, name), Rule::DependencyAdded, report);
+                let path = if node.draft == Draft::Seven { "/dependencies" } else { "/dependentSchemas" };
+                proven = self.fail(facts, goal, &child(path, name), Rule::DependencyAdded, report);
             }
         }
-        Ok(shown)
+        Ok(proven)
     }
 
     fn is_closed(&self, node: &Node) -> bool {
-        node.object.patterns.is_empty()
-            && node.object.additional.is_some_and(|id| self.graph.node(id).kinds == Kinds::NONE)
+        node.object.pattern_properties.is_empty()
+            && node.object.additional_properties.is_some_and(|id| self.graph.node(id).types == TypeSet::NONE)
     }
 
-    /// Properties that have a name in one of the schemas.
-    fn named(
+    /// Proves the properties that one of the schemas names.
+    fn prove_named(
         &mut self,
         facts: &Facts,
         names: &BTreeSet<String>,
         goal: Id,
         report: &mut Report,
-    ) -> Result<bool, Spent> {
+    ) -> Result<bool, OutOfFuel> {
         let graph = self.graph;
         let rules = &graph.node(goal).object;
-        let mut shown = true;
+        let mut proven = true;
         for (name, wanted) in &rules.properties {
-            shown &= self.described(facts, name, goal, *wanted, report)?;
-            if !shown && report.is_probe() {
+            proven &= self.prove_described(facts, name, goal, *wanted, report)?;
+            if !proven && report.is_probe() {
                 return Ok(false);
             }
         }
         for name in names.iter().chain(rules.properties.keys().filter(|name| !names.contains(*name))) {
             let mut free = !rules.properties.contains_key(name);
-            for (pattern, wanted) in &rules.patterns {
+            for (pattern, wanted) in &rules.pattern_properties {
                 if graph.matches(pattern, name) {
                     free = false;
                     let property = self.property(facts, name)?;
-                    if property.facts.is_silent() && !property.is_described && self.lenient {
+                    if property.facts.is_unconstrained() && !property.is_described && self.lenient {
                         continue;
                     }
-                    shown &= self.prove_inner(&property.facts, *wanted, report)?;
+                    proven &= self.prove_inner(&property.facts, *wanted, report)?;
                 }
             }
-            if let Some(additional) = rules.additional.filter(|_| free) {
-                shown &= self.taken_away(facts, name, goal, additional, report)?;
+            if let Some(additional) = rules.additional_properties.filter(|_| free) {
+                proven &= self.prove_undescribed(facts, name, goal, additional, report)?;
             }
-            if !shown && report.is_probe() {
+            if !proven && report.is_probe() {
                 return Ok(false);
             }
         }
-        Ok(shown)
+        Ok(proven)
     }
 
-    /// A property that the goal describes.
-    fn described(
+    /// Proves a property that the goal describes.
+    fn prove_described(
         &mut self,
         facts: &Facts,
         name: &str,
         goal: Id,
         wanted: Id,
         report: &mut Report,
-    ) -> Result<bool, Spent> {
+    ) -> Result<bool, OutOfFuel> {
         let property = self.property(facts, name)?;
         if property.is_described {
             return self.prove_inner(&property.facts, wanted, report);
         }
-        let is_forbidden = self.graph.node(wanted).kinds == Kinds::NONE;
-        if property.facts.is_silent() && self.lenient && !is_forbidden {
+        let is_forbidden = self.graph.node(wanted).types == TypeSet::NONE;
+        if property.facts.is_unconstrained() && self.lenient && !is_forbidden {
             return Ok(true);
         }
-        let fits = self.inside(|prover| prover.proves(&property.facts, wanted));
+        let fits = self.descend(|prover| prover.proves(&property.facts, wanted));
         Ok(fits? || {
-            let path = below("/properties", name);
+            let path = child("/properties", name);
             self.fail(facts, goal, &path, Rule::PropertyAddedToOpenObject, report)
         })
     }
 
-    /// A property that the facts describe and the goal does not.
-    fn taken_away(
+    /// Proves a property that the facts describe and the goal does not.
+    fn prove_undescribed(
         &mut self,
         facts: &Facts,
         name: &str,
         goal: Id,
         additional: Id,
         report: &mut Report,
-    ) -> Result<bool, Spent> {
+    ) -> Result<bool, OutOfFuel> {
         let graph = self.graph;
         let described =
             facts.holds.iter().find_map(|id| Some((*id, *graph.node(*id).object.properties.get(name)?)));
-        if self.lenient && described.is_some_and(|(_, id)| self.waived.contains(&id)) {
+        if self.lenient && described.is_some_and(|(_, id)| self.removable.contains(&id)) {
             return Ok(true);
         }
         let property = self.property(facts, name)?;
-        let fits = self.inside(|prover| prover.proves(&property.facts, additional));
+        let fits = self.descend(|prover| prover.proves(&property.facts, additional));
         if fits? {
             return Ok(true);
         }
@@ -182,45 +194,45 @@ impl Prover<'_> {
                 report,
             ));
         };
-        let path = below("/properties", name);
-        report.note(|| Difference {
+        let path = child("/properties", name);
+        report.push(|| Difference {
             rule: Rule::PropertyRemoved,
-            from: Some(self.place(id, &path)),
+            from: Some(self.pointer_to(id, &path)),
             to: None,
-            was: self.written(id, &path).cloned(),
+            was: self.source_value(id, &path).cloned(),
             is: None,
         });
         Ok(false)
     }
 
-    /// Properties without a name in any of the schemas: by pattern, and all others.
-    fn unnamed(&mut self, facts: &Facts, goal: Id, report: &mut Report) -> Result<bool, Spent> {
+    /// Proves the properties that no schema names: by pattern, and all others.
+    fn prove_unnamed(&mut self, facts: &Facts, goal: Id, report: &mut Report) -> Result<bool, OutOfFuel> {
         let graph = self.graph;
         let rules = &graph.node(goal).object;
-        let mut shown = true;
-        for (pattern, wanted) in &rules.patterns {
+        let mut proven = true;
+        for (pattern, wanted) in &rules.pattern_properties {
             if !self.covers_unnamed(facts, Some(pattern), goal, *wanted)? {
-                let path = below("/patternProperties", pattern);
-                shown = self.fail(facts, goal, &path, Rule::PatternPropertiesNarrowed, report);
+                let path = child("/patternProperties", pattern);
+                proven = self.fail(facts, goal, &path, Rule::PatternPropertiesNarrowed, report);
             }
         }
-        if let Some(additional) = rules.additional
+        if let Some(additional) = rules.additional_properties
             && !self.covers_unnamed(facts, None, goal, additional)?
         {
-            shown =
+            proven =
                 self.fail(facts, goal, "/additionalProperties", Rule::AdditionalPropertiesNarrowed, report);
         }
-        Ok(shown)
+        Ok(proven)
     }
 
-    /// Whether unnamed properties fit: those that match a pattern of the goal, or those that match none of them.
+    /// Whether unnamed properties are valid: those that match a pattern of the goal, or those that match none.
     fn covers_unnamed(
         &mut self,
         facts: &Facts,
         pattern: Option<&String>,
         goal: Id,
         wanted: Id,
-    ) -> Result<bool, Spent> {
+    ) -> Result<bool, OutOfFuel> {
         let graph = self.graph;
         let mut sure = Facts::none();
         let mut unsure: Vec<Vec<Option<Id>>> = Vec::new();
@@ -237,10 +249,15 @@ impl Prover<'_> {
         if is_silent && pattern.is_some() && self.lenient {
             return Ok(true);
         }
-        self.inside(|prover| prover.covers_one_of(&sure, &unsure, wanted))
+        self.descend(|prover| prover.covers_one_of(&sure, &unsure, wanted))
     }
 
-    fn covers_one_of(&mut self, sure: &Facts, unsure: &[Vec<Option<Id>>], wanted: Id) -> Result<bool, Spent> {
+    fn covers_one_of(
+        &mut self,
+        sure: &Facts,
+        unsure: &[Vec<Option<Id>>],
+        wanted: Id,
+    ) -> Result<bool, OutOfFuel> {
         if self.proves(sure, wanted)? {
             return Ok(true);
         }
@@ -263,21 +280,21 @@ impl Prover<'_> {
         Ok(false)
     }
 
-    fn property_names(
+    fn prove_property_names(
         &mut self,
         facts: &Facts,
         names: &BTreeSet<String>,
         goal: Id,
         report: &mut Report,
-    ) -> Result<bool, Spent> {
+    ) -> Result<bool, OutOfFuel> {
         let graph = self.graph;
-        let Some(wanted) = graph.node(goal).object.names else { return Ok(true) };
+        let Some(wanted) = graph.node(goal).object.property_names else { return Ok(true) };
         let mut known = Facts::none();
-        known.kinds = Kinds::STRING;
-        for id in facts.nodes(graph).filter_map(|node| node.object.names) {
+        known.types = TypeSet::STRING;
+        for id in facts.nodes(graph).filter_map(|node| node.object.property_names) {
             known.assume(graph, id);
         }
-        let mut fits = self.inside(|prover| prover.proves(&known, wanted));
+        let mut fits = self.descend(|prover| prover.proves(&known, wanted));
         if matches!(fits, Ok(false)) && facts.nodes(graph).any(|node| self.is_closed(node)) {
             fits = Ok(true);
             for name in names {
@@ -293,14 +310,14 @@ impl Prover<'_> {
         Ok(fits? || self.fail(facts, goal, "/propertyNames", Rule::PropertyNamesNarrowed, report))
     }
 
-    /// With other subschemas for the same object beside it, this is compared as a whole.
-    fn unevaluated_properties(
+    /// Proves `unevaluatedProperties` beside in-place subschemas, as a whole.
+    fn prove_unevaluated_properties(
         &mut self,
         facts: &Facts,
         goal: Id,
         unevaluated: Id,
         report: &mut Report,
-    ) -> Result<bool, Spent> {
+    ) -> Result<bool, OutOfFuel> {
         let graph = self.graph;
         if graph.node(unevaluated).accepts_all() {
             return Ok(true);
@@ -308,8 +325,8 @@ impl Prover<'_> {
         let node = graph.node(goal);
         let mut is_known = false;
         for known in facts.nodes(graph) {
-            let Some(id) = known.object.unevaluated else { continue };
-            if self.is_same(id, unevaluated)? {
+            let Some(id) = known.object.unevaluated_properties else { continue };
+            if self.is_equivalent(id, unevaluated)? {
                 if self.evaluates_more(known, node)? {
                     return Ok(true);
                 }
@@ -319,44 +336,44 @@ impl Prover<'_> {
         if !is_known || !self.lenient {
             return Ok(self.fail(facts, goal, "/unevaluatedProperties", Rule::CannotProve, report));
         }
-        // As teams mean it: what was described is described still.
-        let mut shown = true;
+        // The lenient policy requires only that described properties remain described.
+        let mut proven = true;
         for name in facts.names(graph).iter().filter(|name| !mentions(graph, node, name)) {
-            shown &= self.taken_away(facts, name, goal, unevaluated, report)?;
+            proven &= self.prove_undescribed(facts, name, goal, unevaluated, report)?;
         }
-        Ok(shown)
+        Ok(proven)
     }
 
-    /// Whether the second has the same subschemas in place, and evaluates at least the properties of the first.
-    fn evaluates_more(&mut self, one: &Node, other: &Node) -> Result<bool, Spent> {
+    /// Whether `other` has the same in-place subschemas as `one` and evaluates at least its properties.
+    fn evaluates_more(&mut self, one: &Node, other: &Node) -> Result<bool, OutOfFuel> {
         let shape = |node: &Node| {
             let condition = node.condition.as_ref();
             let condition =
                 condition.map(|condition| (condition.then.is_some(), condition.otherwise.is_some()));
-            let lists = [node.all.len(), node.any.len(), node.one.len()];
+            let lists = [node.all_of.len(), node.any_of.len(), node.one_of.len()];
             (lists, node.not.is_some(), node.reference.is_some(), condition)
         };
         let (ones, others): (Vec<Id>, Vec<Id>) = (one.in_place().collect(), other.in_place().collect());
         let (a, b) = (&one.object, &other.object);
         Ok(shape(one) == shape(other)
-            && a.implies.keys().eq(b.implies.keys())
+            && a.dependent_schemas.keys().eq(b.dependent_schemas.keys())
             && a.properties.keys().all(|name| b.properties.contains_key(name))
-            && a.patterns.keys().all(|pattern| b.patterns.contains_key(pattern))
-            && a.additional.is_some() <= b.additional.is_some()
-            && self.are_same(&ones, &others)?)
+            && a.pattern_properties.keys().all(|pattern| b.pattern_properties.contains_key(pattern))
+            && a.additional_properties.is_some() <= b.additional_properties.is_some()
+            && self.are_equivalent(&ones, &others)?)
     }
 }
 
-/// The facts of an object that has a property.
+/// The facts about an object, extended by a property that it has.
 fn with(facts: &Facts, name: &str, prover: &Prover<'_>) -> Facts {
     let mut with = facts.clone();
-    with.kinds = with.kinds.and(Kinds::OBJECT);
+    with.types = with.types.intersection(TypeSet::OBJECT);
     with.present.insert(name.to_owned());
-    with.settle(prover.graph);
+    with.apply_dependent_schemas(prover.graph);
     with
 }
 
-/// What a node can say of an unnamed property: each schema that may be the one for it, `None` for nothing.
+/// The schemas of a node that may apply to an unnamed property. `None` stands for no schema.
 fn unnamed_schemas(
     node: &Node,
     pattern: Option<&String>,
@@ -364,13 +381,18 @@ fn unnamed_schemas(
     prover: &Prover<'_>,
 ) -> Vec<Option<Id>> {
     let object = &node.object;
-    if let Some(id) = pattern.and_then(|pattern| object.patterns.get(pattern)) {
+    if let Some(id) = pattern.and_then(|pattern| object.pattern_properties.get(pattern)) {
         return vec![Some(*id)];
     }
-    let elsewhere = |other: &&String| pattern.is_some() || !goal.object.patterns.contains_key(*other);
-    let mut schemas: Vec<Option<Id>> =
-        object.patterns.iter().filter(|(other, _)| elsewhere(other)).map(|(_, id)| Some(*id)).collect();
-    let unevaluated = object.unevaluated.filter(|_| !may_evaluate(prover.graph, node, None));
-    schemas.push(object.additional.or(unevaluated));
+    let elsewhere =
+        |other: &&String| pattern.is_some() || !goal.object.pattern_properties.contains_key(*other);
+    let mut schemas: Vec<Option<Id>> = object
+        .pattern_properties
+        .iter()
+        .filter(|(other, _)| elsewhere(other))
+        .map(|(_, id)| Some(*id))
+        .collect();
+    let unevaluated = object.unevaluated_properties.filter(|_| !may_evaluate(prover.graph, node, None));
+    schemas.push(object.additional_properties.or(unevaluated));
     schemas
 }

@@ -1,6 +1,6 @@
-//! The rules against cases, against instances, and against another implementation.
+//! Tests of the rules: against a table of cases, against generated instances, and against another implementation.
 
-mod bound;
+mod limit;
 mod oracle;
 mod property;
 mod table;
@@ -10,5 +10,5 @@ use serde_json::Value;
 use super::Document;
 
 fn read(value: &Value) -> Document {
-    Document::read(value).unwrap_or_else(|error| panic!("{value}: {error}"))
+    Document::from_value(value).unwrap_or_else(|error| panic!("{value}: {error}"))
 }

@@ -1,4 +1,4 @@
-//! What holds for all schemas: shown on thousands that nobody wrote.
+//! Properties that hold for all schemas, tested with generated ones.
 
 use proptest::prelude::*;
 use proptest::strategy::Union;
@@ -6,12 +6,12 @@ use serde_json::{Map, Value, json};
 
 use super::read;
 use crate::api::{Compatibility, CompatibilityMode as Mode, CompatibilityPolicy as Policy};
-use crate::domain::schema::evaluation::Evaluation;
+use crate::domain::schema::evaluation::Evaluator;
 use crate::domain::schema::fuel::Fuel;
 use crate::domain::schema::node::Graph;
 use crate::domain::schema::{Document, Rule, check};
 
-/// Few names and values, so that two schemas speak of the same things.
+/// Few names and values, so that two schemas constrain the same values.
 fn instance() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -107,7 +107,7 @@ fn object(
         .prop_map(|keywords| Value::Object(keywords.into_iter().collect::<Map<String, Value>>()))
 }
 
-/// Schemas of 2020-12, some of which refer to themselves.
+/// Schemas of 2020-12, some of them recursive.
 fn schema() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         1 => any::<bool>().prop_map(Value::from),
@@ -125,7 +125,7 @@ fn schema() -> impl Strategy<Value = Value> {
     })
 }
 
-/// The same schema with one thing changed: a member of one of its objects is gone, or comes from another schema.
+/// The same schema with one member of one object removed or replaced by that of another schema.
 fn changed(schema: &Value, other: &Value, choice: usize) -> Value {
     fn walk(value: &mut Value, other: &Value, left: &mut usize) -> bool {
         match value {
@@ -156,7 +156,7 @@ fn changed(schema: &Value, other: &Value, choice: usize) -> Value {
     new
 }
 
-/// Two schemas that are close to each other, or not at all.
+/// Two schemas that are similar or unrelated.
 pub(super) fn pair() -> impl Strategy<Value = (Value, Value)> {
     (schema(), schema(), 0usize..12, 0u8..4).prop_map(|(old, other, choice, kind)| {
         let new = if kind == 0 { other } else { changed(&old, &other, choice) };
@@ -184,11 +184,11 @@ proptest! {
 
     #[test]
     fn a_schema_is_compatible_with_itself(schema in schema()) {
-        let Ok(old) = Document::read(&schema) else { return Ok(()) };
-        // Another canonical form, so that this is shown and not looked up.
-        let mut told = schema.clone();
-        told["title"] = json!("the same");
-        let new = read(&told);
+        let Ok(old) = Document::from_value(&schema) else { return Ok(()) };
+        // Another canonical form, so that the result is proven and not looked up by hash.
+        let mut retitled = schema.clone();
+        retitled["title"] = json!("the same");
+        let new = read(&retitled);
         for mode in MODES {
             for policy in [Policy::Lenient, Policy::Strict] {
                 let compatibility = Compatibility { mode, policy };
@@ -199,11 +199,11 @@ proptest! {
     }
 
     #[test]
-    fn what_strict_accepts_is_never_refuted(
+    fn accepted_by_strict_is_never_refuted(
         (old, new) in pair(),
         instances in prop::collection::vec(instance(), 64),
     ) {
-        let (Ok(old), Ok(new)) = (Document::read(&old), Document::read(&new)) else { return Ok(()) };
+        let (Ok(old), Ok(new)) = (Document::from_value(&old), Document::from_value(&new)) else { return Ok(()) };
         for (mode, from, to) in [(Mode::Backward, &old, &new), (Mode::Forward, &new, &old)] {
             if verdict(&new, read(old.value()), mode, Policy::Strict) == Some(Vec::new()) {
                 for instance in instances.iter().chain(&listed(from.value())) {
@@ -214,10 +214,10 @@ proptest! {
         }
     }
 
-    /// Beside the promise to keep properties, Lenient never asks for more than Strict.
+    /// Apart from removed properties, Lenient never reports more than Strict.
     #[test]
-    fn what_strict_accepts_is_accepted_by_lenient((old, new) in pair()) {
-        let (Ok(old), Ok(new)) = (Document::read(&old), Document::read(&new)) else { return Ok(()) };
+    fn accepted_by_strict_is_accepted_by_lenient((old, new) in pair()) {
+        let (Ok(old), Ok(new)) = (Document::from_value(&old), Document::from_value(&new)) else { return Ok(()) };
         for mode in [Mode::Backward, Mode::Forward] {
             if verdict(&new, read(old.value()), mode, Policy::Strict) == Some(Vec::new()) {
                 let lenient = verdict(&new, read(old.value()), mode, Policy::Lenient).unwrap_or_default();
@@ -226,26 +226,26 @@ proptest! {
         }
     }
 
-    /// What is answered without the validator is what the validator answers.
+    /// The evaluator agrees with the validator.
     #[test]
-    fn an_evaluation_agrees_with_the_validator(
+    fn the_evaluator_agrees_with_the_validator(
         schema in schema(),
         instances in prop::collection::vec(instance(), 32),
     ) {
-        let Ok(schema) = Document::read(&schema) else { return Ok(()) };
+        let Ok(schema) = Document::from_value(&schema) else { return Ok(()) };
         for instance in &instances {
             let mut fuel = Fuel::new(1_000_000, 1_000);
-            let ours = Evaluation::new(schema.graph(), &mut fuel).holds(Graph::ROOT, instance).unwrap();
+            let ours = Evaluator::new(schema.graph(), &mut fuel).evaluate(Graph::ROOT, instance).unwrap();
             let theirs = schema.validate(instance).unwrap();
             prop_assert!(ours.is_none_or(|ours| ours == theirs.is_empty()), "{instance}: {ours:?} {theirs:?}");
         }
     }
 
-    /// Whatever is read can be used for validation.
+    /// Every parsed schema can validate.
     #[test]
-    fn anything_is_read_or_refused(schema in instance(), other in schema()) {
+    fn every_parsed_schema_can_validate(schema in instance(), other in schema()) {
         for value in [schema, changed(&other, &json!({"type": 7, "items": [], "required": "a"}), 3)] {
-            if let Ok(document) = Document::read(&value) {
+            if let Ok(document) = Document::from_value(&value) {
                 document.validate(&json!({})).unwrap();
                 let again = Document::parse(document.canonical()).unwrap();
                 prop_assert_eq!(again.hash(), document.hash());
@@ -255,19 +255,20 @@ proptest! {
 }
 
 #[test]
-fn what_an_if_without_branches_has_evaluated_is_not_unevaluated() {
+fn an_if_without_branches_evaluates_properties_and_items() {
     for (schema, instance) in [
         (json!({"if": {"properties": {"x": true}}, "unevaluatedProperties": false}), json!({"x": null})),
         (json!({"if": {"prefixItems": [true]}, "unevaluatedItems": false}), json!([1])),
     ] {
-        let schema = Document::read(&schema).unwrap();
-        let ours =
-            Evaluation::new(schema.graph(), &mut Fuel::new(1_000, 10)).holds(Graph::ROOT, &instance).unwrap();
+        let schema = Document::from_value(&schema).unwrap();
+        let ours = Evaluator::new(schema.graph(), &mut Fuel::new(1_000, 10))
+            .evaluate(Graph::ROOT, &instance)
+            .unwrap();
         assert!(ours.is_none_or(|ours| ours == schema.validate(&instance).unwrap().is_empty()), "{instance}");
     }
 }
 
-/// The values that a schema names, which are the likeliest to fit to it.
+/// The values listed in a schema, which are the most likely to be valid.
 fn listed(schema: &Value) -> Vec<Value> {
     let mut found = Vec::new();
     let mut rest = vec![schema];

@@ -1,4 +1,4 @@
-//! The table of cases: what each difference between two schemas is called, in both directions and policies.
+//! A table of cases: which rule each difference violates, in both directions and policies.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -7,7 +7,7 @@ use super::read;
 use crate::api::{Compatibility, CompatibilityMode, CompatibilityPolicy};
 use crate::domain::schema::check;
 
-/// A pair of schemas. `backward` and `forward` say which rules are broken where; nothing is the default.
+/// A pair of schemas with the violations in each direction. By default there are none.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Pair {
@@ -39,7 +39,7 @@ impl Default for Expected {
     }
 }
 
-/// Several revisions, and `RULE /pointer`, with the number of the revision where there are several.
+/// Several revisions with violations `RULE /pointer`, followed by the number of the revision if there are several.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Revisions {
@@ -52,7 +52,7 @@ struct Revisions {
     expect: Vec<String>,
 }
 
-fn told(
+fn find_violations(
     new: &Value,
     registered: &[Value],
     mode: CompatibilityMode,
@@ -61,12 +61,12 @@ fn told(
     let registered: Vec<_> = registered.iter().map(read).collect();
     let several = registered.len() > 1;
     let violations = check(&read(new), &registered, Compatibility { mode, policy }).unwrap();
-    let told = violations.iter().map(|violation| {
+    let lines = violations.iter().map(|violation| {
         let place = if violation.pointer.is_empty() { "/" } else { &violation.pointer };
         let revision = if several { format!(" {}", violation.revision) } else { String::new() };
         format!("{} {place}{revision}", violation.rule)
     });
-    told.collect()
+    lines.collect()
 }
 
 const PAIRS: &[(&str, &str)] = &[
@@ -85,7 +85,7 @@ pub(super) fn all_pairs() -> Vec<(String, Value, Value)> {
 }
 
 #[test]
-fn every_pair_is_told_as_expected() {
+fn every_pair_violates_the_expected_rules() {
     let mut wrong = Vec::new();
     let mut cases = 0;
     for (file, text) in PAIRS {
@@ -102,9 +102,9 @@ fn every_pair_is_told_as_expected() {
                 for (policy, expected) in
                     [(CompatibilityPolicy::Lenient, lenient), (CompatibilityPolicy::Strict, strict)]
                 {
-                    let told = told(&new, std::slice::from_ref(&old), mode, policy);
-                    if told != expected {
-                        wrong.push(format!("{file}: {name}: {mode:?} {policy:?}\n  expected {expected:?}\n  told     {told:?}"));
+                    let found = find_violations(&new, std::slice::from_ref(&old), mode, policy);
+                    if found != expected {
+                        wrong.push(format!("{file}: {name}: {mode:?} {policy:?}\n  expected {expected:?}\n  found    {found:?}"));
                     }
                 }
             }
@@ -115,10 +115,10 @@ fn every_pair_is_told_as_expected() {
 }
 
 #[test]
-fn every_history_is_told_as_expected() {
+fn every_history_violates_the_expected_rules() {
     let histories: Vec<Revisions> = serde_yaml::from_str(include_str!("cases/evolution.yaml")).unwrap();
     for Revisions { name, mode, registered, new, expect } in histories {
-        let told = told(&new, &registered, mode, CompatibilityPolicy::Lenient);
+        let found = find_violations(&new, &registered, mode, CompatibilityPolicy::Lenient);
         let several = registered.len() > 1;
         let expect: Vec<String> = expect
             .into_iter()
@@ -127,6 +127,6 @@ fn every_history_is_told_as_expected() {
                 if complete { line } else { format!("{line} {}", registered.len()) }
             })
             .collect();
-        assert_eq!(told, expect, "{name}");
+        assert_eq!(found, expect, "{name}");
     }
 }

@@ -1,4 +1,4 @@
-//! What is refused when it is read, and that the worst of what is accepted is compared within its fuel.
+//! Invalid schemas are refused, and the most expensive valid ones are compared within the step limit.
 
 use expect_test::{Expect, expect};
 use serde_json::{Map, Value, json};
@@ -6,24 +6,24 @@ use serde_json::{Map, Value, json};
 use super::read;
 use crate::api::{Compatibility, CompatibilityMode as Mode, CompatibilityPolicy as Policy};
 use crate::domain::schema::check::{Budget, compare};
-use crate::domain::schema::{Document, bounds};
+use crate::domain::schema::{Document, limits};
 
 fn refused(schema: &Value, expected: &Expect) {
-    expected.assert_eq(&Document::read(schema).unwrap_err().to_string());
+    expected.assert_eq(&Document::from_value(schema).unwrap_err().to_string());
 }
 
 #[test]
-fn other_dialects() {
+fn other_dialects_are_refused() {
     refused(
         &json!({"$schema": "http://json-schema.org/draft-04/schema#"}),
         &expect![[
-            r#"SchemaInvalid: /$schema: "http://json-schema.org/draft-04/schema#" is not a dialect that is read here; use http://json-schema.org/draft-07/schema# or https://json-schema.org/draft/2020-12/schema"#
+            r#"SchemaInvalid: /$schema: "http://json-schema.org/draft-04/schema#" is not a supported dialect; use http://json-schema.org/draft-07/schema# or https://json-schema.org/draft/2020-12/schema"#
         ]],
     );
 }
 
 #[test]
-fn references_that_leave_the_schema() {
+fn references_out_of_the_schema_are_refused() {
     refused(
         &json!({"properties": {"a": {"$ref": "https://example.com/address.json"}}}),
         &expect![
@@ -51,7 +51,7 @@ fn references_that_leave_the_schema() {
 }
 
 #[test]
-fn references_to_themselves() {
+fn cyclic_references_are_refused() {
     refused(
         &json!({"allOf": [{"$ref": "#"}]}),
         &expect![
@@ -64,14 +64,14 @@ fn references_to_themselves() {
             "SchemaInvalid: /$defs/a: this refers to itself for the same value, so nothing could ever be checked with it; refer to it from within properties or items"
         ],
     );
-    // A property may be called like a keyword, and data may look like a schema.
+    // A property may have the name of a keyword, and data may look like a schema.
     read(
         &json!({"properties": {"$id": {"type": "string"}, "$ref": {"type": "string"}}, "default": {"$id": "x"}}),
     );
 }
 
 #[test]
-fn keywords_of_the_wrong_type() {
+fn keywords_of_the_wrong_type_are_refused() {
     for (schema, expected) in [
         (
             json!({"type": "text"}),
@@ -134,7 +134,7 @@ fn keywords_of_the_wrong_type() {
 }
 
 #[test]
-fn regular_expressions_that_could_run_away() {
+fn costly_regular_expressions_are_refused() {
     for (pattern, expected) in [
         (
             "(?=a)b",
@@ -163,18 +163,18 @@ fn regular_expressions_that_could_run_away() {
     ] {
         refused(&json!({"pattern": pattern}), &expected);
     }
-    // With an engine that backtracks this takes longer than the universe is old.
+    // With a backtracking engine this takes longer than the age of the universe.
     let schema = read(&json!({"pattern": "^(a+)+$"}));
     assert!(!schema.validate(&json!(format!("{}!", "a".repeat(4096)))).unwrap().is_empty());
 }
 
 #[test]
-fn texts_that_are_ambiguous() {
+fn duplicate_names_are_refused() {
     let expected = expect![[
-        r#"SchemaInvalid: the schema: it is not JSON: the name "type" stands twice in one object at line 1 column 34; correct it; each name stands once in an object"#
+        r#"SchemaInvalid: the schema: it is not JSON: the name "type" is repeated within one object at line 1 column 34; correct it; a name must be unique within its object"#
     ]];
     expected.assert_eq(&Document::parse(r#"{"type": "string", "type": "null"}"#).unwrap_err().to_string());
-    let long = format!("{{}}{}", " ".repeat(bounds::TEXT));
+    let long = format!("{{}}{}", " ".repeat(limits::MAX_TEXT_BYTES));
     assert!(Document::parse(&long).unwrap_err().message.contains("bytes"));
 }
 
@@ -191,21 +191,21 @@ fn map(length: usize, name: impl Fn(usize) -> String, value: impl Fn(usize) -> V
 }
 
 #[test]
-fn what_is_too_much() {
+fn schemas_beyond_a_limit_are_refused() {
     let in_items = |inner| json!({ "items": inner });
-    for (schema, bound) in [
-        (nest(bounds::DEPTH + 1, json!({}), in_items), "levels deep"),
-        (json!({"title": "x".repeat(bounds::SIZE)}), "bytes and may have"),
-        (json!({"anyOf": list(bounds::SUBSCHEMAS, |_| json!(true))}), "subschemas"),
+    for (schema, limit) in [
+        (nest(limits::MAX_NESTING + 1, json!({}), in_items), "levels deep"),
+        (json!({"title": "x".repeat(limits::MAX_SCHEMA_BYTES)}), "bytes and may have"),
+        (json!({"anyOf": list(limits::MAX_SUBSCHEMAS, |_| json!(true))}), "subschemas"),
         (
-            json!({"prefixItems": list(bounds::REFERENCES + 1, |_| json!({"$ref": "#/$defs/a"})), "$defs": {"a": {}}}),
+            json!({"prefixItems": list(limits::MAX_REFERENCES + 1, |_| json!({"$ref": "#/$defs/a"})), "$defs": {"a": {}}}),
             "references",
         ),
         (
-            json!({"patternProperties": map(bounds::PATTERNS + 1, |at| format!("a{at}"), |_| json!({}))}),
+            json!({"patternProperties": map(limits::MAX_PATTERNS + 1, |at| format!("a{at}"), |_| json!({}))}),
             "different regular expressions",
         ),
-        (json!({"pattern": "a".repeat(bounds::PATTERN + 1)}), "the regular expression has"),
+        (json!({"pattern": "a".repeat(limits::MAX_PATTERN_BYTES + 1)}), "the regular expression has"),
         (
             json!({"$ref": "#/$defs/d0", "$defs": map(20, |at| format!("d{at}"), |at| {
                 let next = if at == 19 { json!({}) } else { json!({"$ref": format!("#/$defs/d{}", at + 1)}) };
@@ -220,8 +220,8 @@ fn what_is_too_much() {
             "lie within each other",
         ),
     ] {
-        let refusal = Document::read(&schema).unwrap_err();
-        assert!(refusal.message.contains(bound), "{refusal}");
+        let refusal = Document::from_value(&schema).unwrap_err();
+        assert!(refusal.message.contains(limit), "{refusal}");
     }
 }
 
@@ -234,8 +234,8 @@ fn doubling(keyword: &str, depth: usize, leaf: Value) -> Value {
     json!({"$ref": "#/$defs/d0", "$defs": map(depth, |at| format!("d{at}"), definition)})
 }
 
-/// Definitions that refer to each other in a circle.
-fn circle(length: usize, least: usize) -> Value {
+/// Definitions that refer to each other in a cycle.
+fn cycle(length: usize, least: usize) -> Value {
     let definition = |at: usize| {
         let to = |at: usize| json!({"$ref": format!("#/$defs/d{}", at % length)});
         json!({"minProperties": least, "properties": {"a": to(at + 1), "b": to(at * 7 + 3)}})
@@ -274,8 +274,8 @@ fn pathological() -> Vec<(&'static str, Value, Value)> {
         ),
         ("wide anyOf", json!({"anyOf": kinds(400, &|at| at)}), json!({"anyOf": kinds(400, &|at| 399 - at)})),
         ("wide oneOf", json!({"oneOf": kinds(400, &|at| at)}), json!({"oneOf": kinds(400, &|at| 399 - at)})),
-        ("two circles", circle(97, 1), circle(89, 1)),
-        ("two circles that differ", circle(31, 2), circle(29, 1)),
+        ("two cycles", cycle(97, 1), cycle(89, 1)),
+        ("two cycles that differ", cycle(31, 2), cycle(29, 1)),
         ("huge enums", names(&|at| at), names(&|at| at + 1)),
         (
             "doubling allOf",
@@ -298,10 +298,10 @@ fn pathological() -> Vec<(&'static str, Value, Value)> {
     ]
 }
 
-/// Within the fuel, either with an answer or with the refusal that says so; and on the stack of a thread of 2 MiB, which
-/// is what tests and the runtime's workers have.
+/// Ends with an answer or with a refusal, on the stack of a thread of 2 MiB, which is what tests and the runtime's
+/// workers have.
 #[test]
-fn the_worst_pairs_come_to_an_end() {
+fn the_most_expensive_pairs_terminate() {
     for (name, old, new) in pathological() {
         let old = [read(&old)];
         let new = read(&new);
@@ -318,7 +318,7 @@ fn the_worst_pairs_come_to_an_end() {
     }
 }
 
-/// What people write stays far away from the bounds.
+/// Realistic schemas stay far below the limits.
 #[test]
 fn two_hundred_properties_cost_little() {
     let event = |longest: usize| {
@@ -332,6 +332,10 @@ fn two_hundred_properties_cost_little() {
             compare(&read(&event(longest)), &[read(&event(10))], Compatibility::default(), &mut steps)
                 .unwrap();
         assert_eq!(violations.len(), broken);
-        assert!(bounds::STEPS - steps.left() < bounds::STEPS / 10, "{} steps", bounds::STEPS - steps.left());
+        assert!(
+            limits::MAX_COMPARISON_STEPS - steps.remaining() < limits::MAX_COMPARISON_STEPS / 10,
+            "{} steps",
+            limits::MAX_COMPARISON_STEPS - steps.remaining()
+        );
     }
 }

@@ -1,20 +1,20 @@
-//! JSON as it was meant: a name that stands twice in one object is a mistake, not a choice.
+//! JSON without duplicate names.
 
 use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Parses a text and refuses duplicate names, which parsers resolve in different ways.
+/// Parses JSON text and refuses duplicate names, which parsers resolve in different ways.
 pub(super) fn parse(text: &str) -> Result<Value, serde_json::Error> {
-    serde_json::from_str::<Unambiguous>(text).map(|Unambiguous(value)| value)
+    serde_json::from_str::<StrictValue>(text).map(|StrictValue(value)| value)
 }
 
-/// A JSON value in which no object names a member twice, whatever the format that it is read from.
+/// A JSON value in which no object repeats a name. Works for every serde format.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Unambiguous(pub Value);
+pub struct StrictValue(pub Value);
 
-impl<'de> Deserialize<'de> for Unambiguous {
+impl<'de> Deserialize<'de> for StrictValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ValueVisitor).map(Self)
     }
@@ -55,7 +55,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(Unambiguous(item)) = items.next_element()? {
+        while let Some(StrictValue(item)) = items.next_element()? {
             list.push(item);
         }
         Ok(Value::Array(list))
@@ -64,9 +64,9 @@ impl<'de> Visitor<'de> for ValueVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
         while let Some(name) = members.next_key::<String>()? {
-            let Unambiguous(value) = members.next_value()?;
+            let StrictValue(value) = members.next_value()?;
             if map.contains_key(&name) {
-                return Err(de::Error::custom(format!("the name {name:?} stands twice in one object")));
+                return Err(de::Error::custom(format!("the name {name:?} is repeated within one object")));
             }
             map.insert(name, value);
         }
