@@ -1,32 +1,32 @@
-//! Which changes need approval, and what is said of one that waits for it.
+//! Approval rules of a tenant, and the approval status of a resource.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Which changes of a tenant's resources need the approval of others.
+/// Rules for changes that need approval.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Approval {
-    /// What becomes of a change until it is approved. Default: `Hold`.
+    /// How the webhook treats a change that still needs approval. Defaults to `Hold`.
     #[serde(default)]
     pub mode: ApprovalMode,
 
-    /// The rules. A change that touches several has to satisfy each; one person's approval counts for all of
-    /// them whose groups the person is in.
+    /// Approval rules. A change that matches several rules has to satisfy each of them. The approval of one person
+    /// counts for every rule whose groups include that person.
     #[schemars(length(min = 1, max = 64), extend("x-kubernetes-list-type" = "atomic"))]
     pub rules: Vec<ApprovalRule>,
 
-    /// How long an approval counts if the change has not taken effect by then: a number with `m`, `h`, `d`
-    /// or `w`. Default: `7d`.
+    /// How long an approval is valid if the change does not take effect before. A number with the unit `s`, `m`,
+    /// `h`, `d` or `w`. Defaults to `7d`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 10))]
     #[x_kube(validation = Rule::new("self.matches('^[1-9][0-9]{0,4}(s|m|h|d|w)$')").message("spec.approval.validFor: write a number and its unit (s, m, h, d or w), such as 7d"))]
     pub valid_for: Option<String>,
 
-    /// Kubernetes' names of users that apply what others have written, such as
-    /// `system:serviceaccount:argocd:argocd-application-controller`. A change of theirs has to say who wrote
-    /// it, in the annotation `eventcenter.io/authored-by`, and that person may not approve it. Default: none.
+    /// Names of Kubernetes users that apply changes written by others, such as
+    /// `system:serviceaccount:argocd:argocd-application-controller`. Their changes must name the author in the
+    /// annotation `eventcenter.io/authored-by`, and the author may not approve them. Defaults to none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 64),
@@ -35,8 +35,8 @@ pub struct Approval {
     )]
     pub automation: Vec<String>,
 
-    /// Kubernetes' names of service accounts that may approve. Others may not: approvals are made by people.
-    /// Default: none.
+    /// Names of service accounts that may approve, such as `system:serviceaccount:ci:release`. Other service accounts
+    /// may not. Defaults to none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 64),
@@ -45,8 +45,8 @@ pub struct Approval {
     )]
     pub robots: Vec<String>,
 
-    /// Groups whose members may have a change take effect at once, by setting the annotation
-    /// `eventcenter.io/break-glass` to their reason in the same request. Default: none.
+    /// Groups whose members may apply a change without approval, by setting the annotation
+    /// `eventcenter.io/break-glass` to a reason in the same request. Defaults to none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 16),
@@ -56,35 +56,35 @@ pub struct Approval {
     pub break_glass: Vec<String>,
 }
 
-/// What becomes of a change until it is approved.
+/// How the webhook treats a change that still needs approval.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ApprovalMode {
-    /// It is stored and waits; what was approved last stays in force.
+    /// The change is stored and stays pending; the spec approved last remains active.
     #[default]
     Hold,
-    /// It is refused unless it was approved before.
+    /// The change is refused unless it was approved beforehand.
     Deny,
 }
 
-/// Which changes need how many approvals, and by whom.
+/// A rule that requires approvals for certain changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ApprovalRule {
-    /// The changes.
+    /// Changes that the rule applies to.
     #[schemars(length(min = 1, max = 16), extend("x-kubernetes-list-type" = "set"))]
     pub changes: Vec<GovernedChange>,
 
-    /// The kinds of resources. Default: all.
+    /// Kinds of resources that the rule applies to. Defaults to all kinds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "set"))]
     pub kinds: Vec<GovernedKind>,
 
-    /// How many different people have to approve. Default: 1.
+    /// Number of different users that have to approve. Defaults to 1.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 10))]
     pub approvals: i32,
 
-    /// The groups whose members may approve, as Kubernetes knows them.
+    /// Kubernetes groups whose members may approve.
     #[schemars(
         length(min = 1, max = 16),
         inner(length(min = 1, max = 512)),
@@ -97,97 +97,98 @@ fn one() -> i32 {
     1
 }
 
-/// A kind of resource whose changes may need approval.
+/// Kind of a resource whose changes may need approval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum GovernedKind {
-    /// EventTopics.
+    /// An EventTopic.
     EventTopic,
 }
 
 /// A change that may need approval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum GovernedChange {
-    /// A resource is made.
+    /// A resource is created.
     Create,
-    /// A resource is deleted, and data with it.
+    /// A resource is deleted together with its data.
     Delete,
-    /// A topic gets more partitions, which sends keys to others than before.
+    /// The number of partitions grows, which changes the partition of existing keys.
     AddPartitions,
-    /// A topic keeps less, or for a shorter time, or by another cleanup policy.
+    /// The retention time or size of a topic is reduced, or its cleanup policy changes.
     ReduceRetention,
-    /// Any other configuration of a topic in Kafka changes.
+    /// Any other Kafka configuration of a topic changes.
     ChangeConfig,
-    /// A schema is taken away, is held to less than before, or changes while nothing is demanded of it.
+    /// A schema is removed, its compatibility is relaxed, or it changes while its compatibility is not checked.
     BreakSchema,
-    /// Somebody may do what they might not before.
+    /// A principal gets access that it did not have.
     GrantAccess,
-    /// A subscription delivers to somewhere else, or in another way.
+    /// The destination or the delivery options of a subscription change.
     ChangeDelivery,
-    /// A task runs something else.
+    /// The target of a task changes.
     ChangeTarget,
-    /// Anything at all, the above included.
+    /// Any change, including the above.
     Any,
 }
 
-/// The declaration that was approved last and is in force.
+/// The active spec: the one that was approved last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ApprovedSpec {
-    /// SHA-256 of the spec with all defaults in canonical JSON (RFC 8785), in hexadecimal.
+    /// SHA-256 of the spec with all defaults, as canonical JSON (RFC 8785), in hexadecimal.
     pub hash: String,
-    /// The `metadata.generation` that it was.
+    /// The `metadata.generation` of the active spec.
     pub generation: i64,
-    /// The ControllerRevision that keeps it whole; none where nothing needs approval.
+    /// Name of the ControllerRevision that stores the spec. Unset if no rule applies to the resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
     /// When it took effect (RFC 3339).
     pub at: jiff::Timestamp,
-    /// The operator's signature over all of this: what anybody else writes here does not count.
+    /// Signature of the operator over the other fields. Without a valid signature they are ignored.
     pub seal: String,
 }
 
-/// A change that waits for approval.
+/// A change that is pending approval.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PendingChange {
-    /// SHA-256 of the spec with all defaults in canonical JSON (RFC 8785), in hexadecimal: what is approved.
+    /// SHA-256 of the pending spec with all defaults, as canonical JSON (RFC 8785), in hexadecimal. Approvals refer to
+    /// it.
     pub hash: String,
-    /// The `metadata.generation` that it is.
+    /// The `metadata.generation` of the pending spec.
     pub generation: i64,
-    /// What is to be done.
+    /// Action that is pending. Defaults to `Apply`.
     #[serde(default)]
     pub action: super::ApprovalAction,
-    /// Which changes it makes that need approval.
+    /// Changes that need approval.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<GovernedChange>,
-    /// Who has asked for it, and who has written it: they may not approve it.
+    /// The requester and the author of the change. They may not approve it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requested_by: Vec<String>,
-    /// Since when it waits (RFC 3339).
+    /// When the change became pending (RFC 3339).
     pub since: jiff::Timestamp,
-    /// How many approvals there are of those that are needed, such as `1/2`.
+    /// Number of approvals and number of required approvals, such as `1/2`.
     pub approvals: String,
-    /// What is missing, a sentence for each rule.
+    /// Missing approvals, one sentence per rule.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
-    /// Who has rejected it, and why.
+    /// The rejection, if the change was rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected: Option<Rejection>,
-    /// What would change, a line each.
+    /// Differences from the active spec, one per line.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub diff: Vec<String>,
-    /// The ChangeApproval that approves it, for `kubectl create -f -`.
+    /// A ChangeApproval that approves the change, as YAML for `kubectl create -f -`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approve_with: Option<String>,
 }
 
-/// Who has rejected a change, and why.
+/// The rejection of a change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Rejection {
-    /// Kubernetes' name of the user.
+    /// Name of the Kubernetes user who rejected the change.
     pub by: String,
-    /// Why.
+    /// Reason of the rejection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! `ChangeApproval`: one person's decision on one exact change.
+//! `ChangeApproval`: the decision of one user on one change.
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::GovernedKind;
 
-/// One person's decision on one exact change. It cannot be changed, only taken back by deleting it
-/// before the change is in force.
+/// The decision of one user on one exact change. Immutable; delete it before the change takes effect to withdraw the
+/// decision.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "eventcenter.io",
@@ -17,24 +17,24 @@ use super::GovernedKind;
     derive = "PartialEq",
     shortname = "ecapproval",
     category = "eventcenter",
-    doc = "One person's decision on one exact change. It cannot be changed, only taken back by deleting it before the change is in force.",
+    doc = "The decision of one user on one exact change. Immutable; delete it before the change takes effect to withdraw the decision.",
     printcolumn(
         name = "Kind",
         type_ = "string",
         json_path = ".spec.target.kind",
-        description = "What kind of resource is decided on"
+        description = "Kind of the target"
     ),
     printcolumn(
         name = "Target",
         type_ = "string",
         json_path = ".spec.target.name",
-        description = "The resource that is decided on"
+        description = "Name of the target"
     ),
     printcolumn(
         name = "Action",
         type_ = "string",
         json_path = ".spec.action",
-        description = "What is to be done with it"
+        description = "Action that is decided on"
     ),
     printcolumn(
         name = "Decision",
@@ -46,118 +46,118 @@ use super::GovernedKind;
         name = "By",
         type_ = "string",
         json_path = ".spec.approver.username",
-        description = "Who decided"
+        description = "User who decided"
     ),
     printcolumn(
         name = "Hash",
         type_ = "string",
         json_path = ".spec.specHash",
         priority = 1,
-        description = "The content that is decided on"
+        description = "Hash of the spec that is decided on"
     ),
     printcolumn(
         name = "Comment",
         type_ = "string",
         json_path = ".spec.comment",
         priority = 1,
-        description = "Why"
+        description = "Reason of the decision"
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("self.spec == oldSelf.spec")
-        .message("spec is immutable: it is a decision that was made. Delete the approval to take it back")
+        .message("spec is immutable: a decision cannot be changed. Delete the approval to withdraw it")
         .field_path(".spec")
         .reason(Reason::FieldValueForbidden),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ChangeApprovalSpec {
-    /// The resource in the same namespace that is decided on.
+    /// Resource in the same namespace that the decision refers to.
     pub target: ApprovalTarget,
 
-    /// What is to be done with it. Default: `Apply`.
+    /// Action that is decided on. Defaults to `Apply`.
     #[serde(default)]
     pub action: ApprovalAction,
 
-    /// The content that is decided on: SHA-256, in hexadecimal, of the resource's spec with all defaults
-    /// in canonical JSON (RFC 8785). `status.pending.hash` of the resource has it.
+    /// SHA-256 of the target's spec with all defaults, as canonical JSON (RFC 8785), in hexadecimal. Copy it from
+    /// `status.pending.hash` of the target.
     #[schemars(regex(pattern = r"^[0-9a-f]{64}$"))]
     pub spec_hash: String,
 
-    /// What is decided.
+    /// The decision.
     pub decision: Decision,
 
-    /// Why. Of a rejection the requester is shown it.
+    /// Reason of the decision. The requester sees the reason of a rejection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub comment: Option<String>,
 
-    /// Who decided: whoever made this resource. Written by the webhook; what is given is replaced.
+    /// User who decided: the creator of this resource. Set by the webhook; any other value is replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approver: Option<Approver>,
 
-    /// When it was decided (RFC 3339). Written by the webhook.
+    /// When the decision was made (RFC 3339). Set by the webhook.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<jiff::Timestamp>,
 
-    /// The webhook's signature over everything that this says. A decision without it does not count.
+    /// Signature of the webhook over this spec. A decision without a valid signature is ignored. Set by the webhook.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub seal: Option<String>,
 }
 
-/// The resource that is decided on.
+/// Target of a decision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ApprovalTarget {
-    /// Its kind.
+    /// Kind of the target.
     pub kind: GovernedKind,
-    /// Its name.
+    /// Name of the target.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Its uid: another one under the same name is not meant. Written by the webhook; none if the
-    /// resource does not exist yet.
+    /// UID of the target, so that the decision does not apply to another resource with the same name. Set by the
+    /// webhook; unset if the target does not exist yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub uid: Option<String>,
-    /// Its `metadata.generation`: a later content is not meant, even if it is the same. Written by
-    /// the webhook; none if the resource does not exist yet.
+    /// The `metadata.generation` of the target, so that the decision does not apply to a later change with the same
+    /// content. Set by the webhook; unset if the target does not exist yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<i64>,
 }
 
-/// What is to be done with a resource.
+/// Action on a resource.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 pub enum ApprovalAction {
-    /// What it declares takes effect.
+    /// The spec of the resource takes effect.
     #[default]
     Apply,
-    /// It is deleted, and its data with it.
+    /// The resource is deleted together with its data.
     Delete,
 }
 
-/// What was decided.
+/// A decision on a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Decision {
     /// The change may take effect.
     Approve,
-    /// The change may not take effect; it is held until it becomes another one.
+    /// The change may not take effect and stays on hold until the spec changes.
     Reject,
 }
 
-/// Who decided.
+/// User who decided.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Approver {
-    /// Kubernetes' name of the user.
+    /// Name of the Kubernetes user.
     #[schemars(length(max = 1024))]
     pub username: String,
-    /// Those of the user's groups that the tenant's rules name.
+    /// Groups of the user that the tenant's rules name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1024))]
     pub groups: Vec<String>,
-    /// Whether Kubernetes' RBAC gave the verb `approve` to this name and these groups alone. Then it is asked again
-    /// before the change takes effect: somebody who has lost the right since has not approved.
+    /// Whether RBAC grants the verb `approve` to this name and these groups alone. Then the permission is checked again
+    /// before the change takes effect, and the decision does not count if it was revoked.
     #[serde(default, skip_serializing_if = "is_false")]
     pub revocable: bool,
 }

@@ -1,4 +1,4 @@
-//! `EventTopic`: a Kafka topic as a resource.
+//! `EventTopic`: a Kafka topic as a Kubernetes resource.
 
 use std::collections::BTreeMap;
 
@@ -31,53 +31,53 @@ use super::{Access, ApprovedSpec, Compatibility, EventType, PendingChange, Regis
         name = "Partitions",
         type_ = "integer",
         json_path = ".status.partitions",
-        description = "Partitions that Kafka has"
+        description = "Number of partitions in Kafka"
     ),
     printcolumn(
         name = "Replicas",
         type_ = "integer",
         json_path = ".status.replicas",
-        description = "Copies that Kafka keeps of each partition"
+        description = "Number of replicas of each partition in Kafka"
     ),
     printcolumn(
         name = "Ready",
         type_ = "string",
         json_path = ".status.conditions[?(@.type=='Ready')].status",
-        description = "Whether Kafka has what is declared"
+        description = "Whether Kafka matches the spec"
     ),
     printcolumn(
         name = "Reason",
         type_ = "string",
         json_path = ".status.conditions[?(@.type=='Ready')].reason",
-        description = "Why"
+        description = "Reason of the condition Ready"
     ),
     printcolumn(
         name = "Cluster",
         type_ = "string",
         json_path = ".status.cluster",
         priority = 1,
-        description = "KafkaCluster it lives in"
+        description = "KafkaCluster of the topic"
     ),
     printcolumn(
         name = "Owner",
         type_ = "string",
         json_path = ".spec.owner.team",
         priority = 1,
-        description = "Team that answers for it"
+        description = "Team that owns the topic"
     ),
     printcolumn(
         name = "Pending",
         type_ = "string",
         json_path = ".status.pending.approvals",
         priority = 1,
-        description = "Approvals of a change that waits, of those it needs"
+        description = "Approvals of the pending change and required approvals"
     ),
     printcolumn(
         name = "Message",
         type_ = "string",
         json_path = ".status.conditions[?(@.type=='Ready')].message",
         priority = 1,
-        description = "Details"
+        description = "Message of the condition Ready"
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new(
@@ -92,7 +92,7 @@ use super::{Access, ApprovedSpec, Compatibility, EventType, PendingChange, Regis
     .message("spec.cluster is immutable: a topic cannot move between Kafka clusters. Make a new EventTopic in the other cluster")
     .field_path(".spec.cluster")
     .reason(Reason::FieldValueForbidden),
-    // What waits for approval is not in Kafka and can be taken back.
+    // A pending change is not in Kafka, so it can be reverted.
     validation = Rule::new(
         "self.spec.partitions >= oldSelf.spec.partitions || (has(oldSelf.status) && has(oldSelf.status.pending) && (!has(oldSelf.status.partitions) || self.spec.partitions >= oldSelf.status.partitions))"
     )
@@ -111,64 +111,61 @@ use super::{Access, ApprovedSpec, Compatibility, EventType, PendingChange, Regis
         .message("spec.config has cleanup.policy and spec.cleanupPolicy is set: keep one of them")
         .field_path(".config"),
     validation = Rule::new("!has(self.ignoreConfig) || !has(self.config) || self.ignoreConfig.all(k, !(k in self.config))")
-        .message("a key stands both in spec.config and in spec.ignoreConfig: remove it from one of them")
+        .message("spec.config and spec.ignoreConfig contain the same key: remove it from one of them")
         .field_path(".ignoreConfig"),
     validation = Rule::new("!has(self.ignoreConfig) || !has(self.retention) || !has(self.retention.time) || !('retention.ms' in self.ignoreConfig)")
-        .message("retention.ms stands in spec.ignoreConfig and spec.retention.time is set: remove one of them")
+        .message("spec.ignoreConfig contains retention.ms and spec.retention.time is set: remove one of them")
         .field_path(".ignoreConfig"),
     validation = Rule::new("!has(self.ignoreConfig) || !has(self.retention) || !has(self.retention.size) || !('retention.bytes' in self.ignoreConfig)")
-        .message("retention.bytes stands in spec.ignoreConfig and spec.retention.size is set: remove one of them")
+        .message("spec.ignoreConfig contains retention.bytes and spec.retention.size is set: remove one of them")
         .field_path(".ignoreConfig"),
     validation = Rule::new("!has(self.ignoreConfig) || !has(self.cleanupPolicy) || !('cleanup.policy' in self.ignoreConfig)")
-        .message("cleanup.policy stands in spec.ignoreConfig and spec.cleanupPolicy is set: remove one of them")
+        .message("spec.ignoreConfig contains cleanup.policy and spec.cleanupPolicy is set: remove one of them")
         .field_path(".ignoreConfig"),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct EventTopicSpec {
-    /// Name of the KafkaCluster that the topic lives in; cannot be changed later.
-    /// Default: the cluster that is marked as the default when the topic is first seen.
+    /// Name of the KafkaCluster. Immutable. Defaults to the default KafkaCluster at the time of creation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub cluster: Option<String>,
 
-    /// Name of the Kafka topic; begins with the tenant's prefix and cannot be changed later.
-    /// Default: the tenant's prefix followed by `metadata.name`.
+    /// Name of the Kafka topic. Must start with the tenant's prefix. Immutable. Defaults to the tenant's prefix followed
+    /// by `metadata.name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 249), regex(pattern = r"^[a-zA-Z0-9._-]+$"))]
     #[x_kube(validation = Rule::new("self != '.' && self != '..'").message("spec.topicName: Kafka does not allow '.' and '..' as names"))]
     pub topic_name: Option<String>,
 
-    /// Number of partitions. It can grow, which sends keys to other partitions than before,
-    /// and never shrink. Default: 1.
+    /// Number of partitions. Must not decrease; an increase changes the partition of existing keys. Defaults to 1.
     #[serde(default = "one_partition")]
     #[schemars(range(min = 1, max = 100_000))]
     pub partitions: i32,
 
-    /// Copies of each partition, over as many brokers; cannot be changed later.
-    /// Default: what the Kafka cluster has as its default.
+    /// Number of replicas of each partition. Must not exceed the number of brokers. The operator does not change it
+    /// after creation. Defaults to the default of the Kafka cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000))]
     pub replicas: Option<i32>,
 
-    /// How long and how much Kafka keeps. Default: what the Kafka cluster has as its default.
+    /// Retention of records. Defaults to the default of the Kafka cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<Retention>,
 
-    /// What Kafka does with old records (`cleanup.policy`).
-    /// Default: what the Kafka cluster has as its default.
+    /// Cleanup policy (`cleanup.policy`). Defaults to the default of the Kafka cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cleanup_policy: Option<CleanupPolicy>,
 
-    /// Further topic configuration by Kafka's own names, for example `max.message.bytes: 2097152`.
-    /// A key that is absent here and not in `ignoreConfig` is reset to the cluster's default.
-    /// Values are numbers or text (`"true"`, `"0.5"` and lists `"a,b"` in quotes).
+    /// Additional topic configuration with Kafka's names, such as `max.message.bytes: 2097152`. Values are numbers or
+    /// strings; quote booleans, fractions and lists (`"true"`, `"0.5"`, `"a,b"`). A key that is neither here nor in
+    /// `ignoreConfig` is reset to the default of the Kafka cluster.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "config_schema")]
     #[x_kube(validation = Rule::new("self.all(k, k.size() <= 255 && k.matches('^[a-zA-Z0-9][a-zA-Z0-9._-]*$'))").message("spec.config: a key is at most 255 letters, digits, '.', '_' and '-', as in Kafka's documentation"))]
     pub config: BTreeMap<String, ConfigValue>,
 
-    /// Configuration keys that others manage: neither set, nor reset, nor reported as drift.
-    /// Default: none. The keys of replication throttling are always left alone.
+    /// Configuration keys that the operator neither sets, resets nor reports as drift. Keys of replication throttling
+    /// are always ignored. Defaults to none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 64),
@@ -177,26 +174,26 @@ pub struct EventTopicSpec {
     )]
     pub ignore_config: Vec<String>,
 
-    /// Who answers for the topic.
+    /// Owner of the topic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
 
-    /// What the topic is for.
+    /// Purpose of the topic, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub description: Option<String>,
 
-    /// The types of events that the topic carries.
+    /// Event types of the topic. Each event type belongs to one topic within a tenant. Defaults to none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "atomic"))]
     pub event_types: Vec<EventType>,
 
-    /// How a new revision of a schema has to fit to those before it. Default: `BACKWARD`, `Lenient`.
+    /// Required compatibility between revisions of a schema. Defaults to mode `BACKWARD` and policy `Lenient`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compatibility: Option<Compatibility>,
 
-    /// Who may use the Kafka topic, as ACLs of Kafka. Everybody else is refused by a Kafka that has
-    /// an authorizer. ACLs that were made elsewhere are left alone and reported. Default: none.
+    /// Access to the Kafka topic, as Kafka ACLs. If Kafka has an authorizer, it refuses everyone else. Other ACLs are
+    /// reported in the status and not changed. Defaults to none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 256),
@@ -204,11 +201,11 @@ pub struct EventTopicSpec {
     )]
     pub access: Vec<Access>,
 
-    /// What happens to the Kafka topic and its data when this resource is deleted. Default: `Retain`.
+    /// Whether the Kafka topic is deleted together with this resource. Defaults to `Retain`.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 
-    /// What happens when somebody changes the Kafka topic directly. Default: `Correct`.
+    /// How the operator handles drift: direct changes of the Kafka topic. Defaults to `Correct`.
     #[serde(default)]
     pub drift_policy: DriftPolicy,
 }
@@ -225,83 +222,81 @@ fn config_schema(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// A configuration value. Kubernetes' own int-or-string ends at 32 bits, and Kafka counts bytes
-/// and milliseconds in 64.
+/// A configuration value. The int-or-string of Kubernetes has 32 bits; Kafka counts bytes and milliseconds in 64 bits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum ConfigValue {
-    /// Written as a number.
+    /// A number.
     Number(i64),
-    /// Written as text.
+    /// A string.
     Text(String),
 }
 
-/// How long and how much Kafka keeps of a topic.
+/// Retention of records in a Kafka topic.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Retention {
-    /// How long records are kept (`retention.ms`): a number with `ms`, `s`, `m`, `h`, `d` or `w`,
-    /// such as `7d` or `36h`, or `unlimited`. Default: what the Kafka cluster has as its default.
+    /// Retention time (`retention.ms`): a number with the unit `ms`, `s`, `m`, `h`, `d` or `w`, such as `7d` or `36h`, or
+    /// `unlimited`. Defaults to the default of the Kafka cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 20))]
     #[x_kube(validation = Rule::new("self.matches('^(unlimited|[1-9][0-9]{0,17}(ms|s|m|h|d|w))$')").message("spec.retention.time: write a number and its unit (ms, s, m, h, d or w), such as 7d, or unlimited"))]
     pub time: Option<String>,
 
-    /// How many bytes are kept of each partition (`retention.bytes`): a number, alone or with
-    /// `k`, `M`, `G`, `T`, `P` (powers of 1000) or `Ki`, `Mi`, `Gi`, `Ti`, `Pi` (powers of 1024),
-    /// such as `10Gi`, or `unlimited`. Default: what the Kafka cluster has as its default.
+    /// Retention size of each partition in bytes (`retention.bytes`): a number, optionally with the unit `k`, `M`, `G`,
+    /// `T`, `P` (powers of 1000) or `Ki`, `Mi`, `Gi`, `Ti`, `Pi` (powers of 1024), such as `10Gi`, or `unlimited`.
+    /// Defaults to the default of the Kafka cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 20))]
     #[x_kube(validation = Rule::new("self.matches('^(unlimited|[1-9][0-9]{0,17}(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?)$')").message("spec.retention.size: write a number of bytes, alone or with Ki, Mi, Gi, Ti, Pi, k, M, G, T or P, such as 10Gi, or unlimited"))]
     pub size: Option<String>,
 }
 
-/// What Kafka does with old records.
+/// How Kafka removes old records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum CleanupPolicy {
-    /// Old segments are deleted by time and size.
+    /// Deletes old segments by time and size.
     Delete,
-    /// The last record of each key is kept.
+    /// Keeps the last record of each key.
     Compact,
-    /// The last record of each key is kept, until it is too old.
+    /// Keeps the last record of each key until it exceeds the retention.
     CompactAndDelete,
 }
 
-/// Who answers for a topic.
+/// Owner of a topic.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Owner {
     /// Name of the team.
     #[schemars(length(min = 1, max = 253))]
     pub team: String,
-    /// Where to reach it: a mail address, a channel, a URL.
+    /// How to contact the team: an email address, a channel or a URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub contact: Option<String>,
 }
 
-/// What happens to the Kafka topic when its resource is deleted.
+/// Whether the Kafka topic is deleted together with its resource.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
-    /// The Kafka topic and its data stay.
+    /// The Kafka topic and its data are kept.
     #[default]
     Retain,
     /// The Kafka topic and its data are deleted.
     Delete,
 }
 
-/// What happens when somebody changes the Kafka topic directly.
+/// How the operator handles drift.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DriftPolicy {
-    /// The operator puts back what is declared.
+    /// The operator restores the declared state.
     #[default]
     Correct,
-    /// The operator says what differs, in the condition `InSync`, and changes nothing until the
-    /// resource itself is changed.
+    /// The operator reports drift in the condition `InSync` and changes nothing until the spec changes.
     Report,
 }
 
-/// What the operator observed of a topic.
+/// Observed state of an EventTopic.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EventTopicStatus {
@@ -310,11 +305,11 @@ pub struct EventTopicStatus {
     #[allow(missing_docs, reason = "documented in the schema function")]
     pub conditions: Vec<Condition>,
 
-    /// The `metadata.generation` that this status speaks of.
+    /// The `metadata.generation` observed by the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// The KafkaCluster that the topic lives in.
+    /// Name of the KafkaCluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
 
@@ -322,66 +317,64 @@ pub struct EventTopicStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topic_name: Option<String>,
 
-    /// Kafka's identifier of the topic (KIP-516). Another one under the same name means that the
-    /// topic was deleted and made again.
+    /// Topic ID in Kafka (KIP-516). It changes if the topic is deleted and created again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topic_id: Option<String>,
 
-    /// Partitions that Kafka has.
+    /// Number of partitions in Kafka.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partitions: Option<i32>,
 
-    /// Copies that Kafka keeps of each partition.
+    /// Number of replicas of each partition in Kafka.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<i32>,
 
-    /// The configuration that is set on the Kafka topic itself. Keys not named here have the
-    /// cluster's default.
+    /// Configuration set on the Kafka topic itself. All other keys have the default of the Kafka cluster.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub config: BTreeMap<String, String>,
 
-    /// The event types whose schemas are registered: what new revisions are compared with.
+    /// Event types with a registered schema. New revisions are compared with it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub event_types: Vec<RegisteredType>,
 
-    /// The ACLs that the operator has made for this topic, or is about to make.
+    /// ACLs that the operator created for the topic, or is about to create.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub acls: Vec<TopicAcl>,
 
-    /// ACLs of the Kafka topic that nobody declared here, the first 20: they are left alone.
+    /// Up to 20 ACLs of the Kafka topic that the operator did not create. They are not changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub foreign_acls: Vec<String>,
 
-    /// The last difference between Kafka and the declaration that nobody declared.
+    /// The most recent drift.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_drift: Option<Drift>,
 
-    /// The declaration that was approved last and is in force.
+    /// The active spec: the one that was approved last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved: Option<ApprovedSpec>,
 
-    /// The change that waits for approval.
+    /// The change that is pending approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<Box<PendingChange>>,
 }
 
-/// A difference between Kafka and the declaration that nobody declared.
+/// Drift: a difference between Kafka and the spec that the spec did not cause.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Drift {
-    /// When the operator saw it (RFC 3339).
+    /// When the operator detected the drift (RFC 3339).
     pub time: jiff::Timestamp,
-    /// What the operator did about it.
+    /// How the operator handled it.
     pub action: DriftAction,
-    /// What differed, a sentence each.
+    /// Differences, one sentence each.
     pub changes: Vec<String>,
 }
 
-/// What the operator did about drift.
+/// How the operator handled drift.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DriftAction {
-    /// Kafka was put back to what is declared.
+    /// The declared state was restored.
     Corrected,
     /// Nothing was changed in Kafka.
     Reported,

@@ -1,10 +1,10 @@
-//! Event types: their schemas, and how revisions of a schema have to fit to each other.
+//! Event types, their schemas, and compatibility between revisions of a schema.
 
 use kube::KubeSchema;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-/// A type of event that a topic carries.
+/// An event type of a topic.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[x_kube(
     validation = Rule::new("!(has(self.schema) && has(self.schemaFrom))")
@@ -13,28 +13,26 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct EventType {
-    /// Name of the type, such as `Order.Created.v1` or `order.created`. Within a tenant a type is
-    /// registered by one topic only.
+    /// Name of the event type, such as `Order.Created.v1` or `order.created`. Must be unique within the tenant.
     #[schemars(length(min = 1, max = 255), regex(pattern = r"^[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*$"))]
     pub name: String,
-    /// What has happened when such an event is published.
+    /// Description of the event, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub description: Option<String>,
 
-    /// Major version of the type. Only for names that do not end in one, such as `order.created`;
-    /// `Order.Created.v2` says it itself. Default: 1.
+    /// Major version of the event type. Only for names without a version, such as `order.created`. Defaults to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub version: Option<i32>,
 
-    /// JSON Schema (draft-07 or 2020-12, by its `$schema`; default 2020-12) that the data of each
-    /// event of this type has to fit. `$ref` may only point into the same schema.
+    /// JSON Schema of the event's data: draft-07 or 2020-12, as given by `$schema`, which defaults to 2020-12. `$ref` must
+    /// point into the same schema. Mutually exclusive with `schemaFrom`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "json_schema_object")]
     pub schema: Option<serde_json::Map<String, serde_json::Value>>,
 
-    /// Where the JSON Schema is instead of here.
+    /// Reference to the JSON Schema. Mutually exclusive with `schema`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema_from: Option<SchemaSource>,
 }
@@ -43,80 +41,78 @@ fn json_schema_object(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
 }
 
-/// Where a JSON Schema is.
+/// Reference to a JSON Schema.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SchemaSource {
-    /// A key of a ConfigMap in the same namespace. The ConfigMap has the label
-    /// `eventcenter.io/schema: "true"`; others are not read.
+    /// Key of a ConfigMap in the same namespace. The ConfigMap must have the label `eventcenter.io/schema: "true"`.
     pub config_map_key_ref: ConfigMapKey,
 }
 
-/// A key of a ConfigMap in the same namespace.
+/// Key of a ConfigMap in the same namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigMapKey {
     /// Name of the ConfigMap.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Key within its `data`; the value is JSON.
+    /// Key in `data` of the ConfigMap. The value is JSON.
     #[schemars(length(min = 1, max = 253))]
     pub key: String,
 }
 
-/// How a new revision of a schema has to fit to those before it.
+/// Required compatibility between revisions of a schema.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Compatibility {
-    /// Who has to be able to read whose events. Default: `BACKWARD`.
+    /// Which revisions have to be compatible, and in which direction. Defaults to `BACKWARD`.
     #[serde(default)]
     pub mode: CompatibilityMode,
-    /// How strictly. Default: `Lenient`.
+    /// How strictly compatibility is checked. Defaults to `Lenient`.
     #[serde(default)]
     pub policy: CompatibilityPolicy,
 }
 
-/// Who has to be able to read whose events, in the words of the schema registries.
+/// Which revisions have to be compatible, and in which direction. Same names as in schema registries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum CompatibilityMode {
-    /// Consumers with the new schema read events of the one before.
+    /// Consumers with the new revision can read events of the previous one.
     #[default]
     Backward,
-    /// Consumers with the new schema read events of all registered ones.
+    /// Consumers with the new revision can read events of all registered ones.
     BackwardTransitive,
-    /// Consumers with the schema before read events of the new one.
+    /// Consumers with the previous revision can read events of the new one.
     Forward,
-    /// Consumers with any registered schema read events of the new one.
+    /// Consumers with any registered revision can read events of the new one.
     ForwardTransitive,
-    /// Both ways with the schema before.
+    /// `BACKWARD` and `FORWARD`.
     Full,
-    /// Both ways with all registered ones.
+    /// `BACKWARD_TRANSITIVE` and `FORWARD_TRANSITIVE`.
     FullTransitive,
-    /// Anything goes.
+    /// Compatibility is not checked.
     None,
 }
 
-/// How strictly compatibility is meant.
+/// How strictly compatibility is checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum CompatibilityPolicy {
-    /// As teams mean it: an optional property may be added to an object that is open, although an
-    /// older event could by chance have had another value under that name.
+    /// Optional properties may be added to an open object, although earlier events may use the name for another value.
     #[default]
     Lenient,
-    /// As sets: every instance of the one schema is an instance of the other.
+    /// Every instance of one schema must be an instance of the other.
     Strict,
 }
 
-/// An event type whose schema is registered.
+/// An event type with a registered schema.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RegisteredType {
-    /// Name of the type.
+    /// Name of the event type.
     pub name: String,
-    /// Major version of the type.
+    /// Major version of the event type.
     pub version: i64,
-    /// Number of the schema's newest registered revision, counted from 1.
+    /// Number of the newest registered revision, counted from 1.
     pub revision: i64,
     /// SHA-256 of that revision's canonical form (RFC 8785), in hexadecimal.
     pub schema_hash: String,

@@ -1,13 +1,12 @@
-//! `KafkaCluster`: how to reach Kafka.
+//! `KafkaCluster`: the connection to a Kafka cluster.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How to reach one Kafka cluster. Secrets are read from the operator's own namespace only
-/// (as cert-manager does for a ClusterIssuer), so that nobody can make the operator read
-/// a Secret elsewhere.
+/// The connection to a Kafka cluster. Secrets are read only from the operator's namespace (as cert-manager does for a
+/// ClusterIssuer), so that nobody can use the operator to read other Secrets.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "eventcenter.io",
@@ -17,57 +16,56 @@ use serde::{Deserialize, Serialize};
     derive = "PartialEq",
     shortname = "eckafka",
     category = "eventcenter",
-    doc = "How to reach one Kafka cluster: addresses, TLS and credentials from Secrets in the operator's namespace.",
+    doc = "The connection to a Kafka cluster: addresses, TLS and credentials from Secrets in the operator's namespace.",
     printcolumn(
         name = "Ready",
         type_ = "string",
         json_path = ".status.conditions[?(@.type=='Ready')].status",
-        description = "Whether the cluster answers"
+        description = "Whether the Kafka cluster is reachable"
     ),
     printcolumn(
         name = "Reason",
         type_ = "string",
         json_path = ".status.conditions[?(@.type=='Ready')].reason",
-        description = "Why"
+        description = "Reason of the condition Ready"
     ),
     printcolumn(
         name = "Brokers",
         type_ = "integer",
         json_path = ".status.brokers",
-        description = "Brokers that are part of the cluster"
+        description = "Number of brokers"
     ),
     printcolumn(
         name = "Default",
         type_ = "boolean",
         json_path = ".spec.default",
-        description = "Whether topics that name no cluster live here"
+        description = "Whether this is the default cluster"
     ),
     printcolumn(
         name = "Unregistered",
         type_ = "integer",
         json_path = ".status.unregisteredTopics",
-        description = "Kafka topics that no EventTopic stands for"
+        description = "Number of Kafka topics without an EventTopic"
     ),
     printcolumn(
         name = "Bootstrap",
         type_ = "string",
         json_path = ".spec.bootstrapServers",
         priority = 1,
-        description = "Addresses asked first"
+        description = "Bootstrap servers"
     ),
     printcolumn(
         name = "Message",
         type_ = "string",
         json_path = ".status.conditions[?(@.type=='Ready')].message",
         priority = 1,
-        description = "Details"
+        description = "Message of the condition Ready"
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct KafkaClusterSpec {
-    /// Addresses (`host:port`) of brokers to ask first for the others. At least one; several
-    /// keep the operator connected while one is away.
+    /// Bootstrap servers, as `host:port`. At least one; several keep the operator connected while a broker is down.
     #[schemars(
         length(min = 1, max = 32),
         inner(
@@ -77,49 +75,49 @@ pub struct KafkaClusterSpec {
     )]
     pub bootstrap_servers: Vec<String>,
 
-    /// Whether topics that name no cluster live here. Where several say so, the oldest is the
-    /// default. Default: false.
+    /// Whether EventTopics without `spec.cluster` use this cluster. If several clusters are marked, the oldest is the
+    /// default. Defaults to false.
     #[serde(default)]
     pub default: bool,
 
-    /// Encryption. Default: none, the connection is plain text.
+    /// TLS settings. Defaults to none: the connection is not encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
 
-    /// Credentials. Default: none, the operator is anonymous (or known by its TLS certificate).
+    /// SASL credentials. Defaults to none: the operator is anonymous or identified by its TLS certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sasl: Option<Sasl>,
 }
 
-/// Encryption of the connection to Kafka.
+/// TLS settings of a connection to Kafka.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Tls {
-    /// Secret in the operator's namespace with the authorities to trust, PEM, under `ca.crt`.
-    /// Default: the authorities that the operator's system trusts.
+    /// Secret in the operator's namespace with CA certificates to trust, PEM, in the key `ca.crt`. Defaults to the
+    /// certificates of the operator's system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_secret: Option<CaSecret>,
 
-    /// Secret in the operator's namespace with the operator's own certificate and key, PEM,
-    /// under `tls.crt` and `tls.key` (a Secret of type kubernetes.io/tls). Default: none.
+    /// Secret of type `kubernetes.io/tls` in the operator's namespace with the client certificate and its key, PEM, in the
+    /// keys `tls.crt` and `tls.key`. Defaults to none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_secret: Option<CertificateSecret>,
 }
 
-/// A Secret that holds certificate authorities.
+/// Secret with CA certificates.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CaSecret {
     /// Name of the Secret in the operator's namespace.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Key of the certificates within the Secret. Default: `ca.crt`.
+    /// Key of the certificates in the Secret. Defaults to `ca.crt`.
     #[serde(default = "ca_key")]
     #[schemars(length(min = 1, max = 253))]
     pub key: String,
 }
 
-/// A Secret that holds a certificate and its key.
+/// Secret with a certificate and its key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CertificateSecret {
@@ -128,18 +126,18 @@ pub struct CertificateSecret {
     pub name: String,
 }
 
-/// Credentials for Kafka (RFC 4422).
+/// SASL credentials (RFC 4422).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Sasl {
-    /// How the password is proven. Default: `SCRAM-SHA-512`.
+    /// SASL mechanism. Defaults to `SCRAM-SHA-512`.
     #[serde(default)]
     pub mechanism: SaslMechanism,
     /// Secret in the operator's namespace with the user name and the password.
     pub secret: CredentialSecret,
 }
 
-/// How a password is proven to Kafka.
+/// SASL mechanism.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum SaslMechanism {
     /// RFC 5802 with SHA-512.
@@ -149,23 +147,23 @@ pub enum SaslMechanism {
     /// RFC 7677.
     #[serde(rename = "SCRAM-SHA-256")]
     ScramSha256,
-    /// RFC 4616: the password itself is sent; use it with TLS.
+    /// RFC 4616. Sends the password in plain text; use it only with TLS.
     #[serde(rename = "PLAIN")]
     Plain,
 }
 
-/// A Secret that holds a user name and a password.
+/// Secret with a user name and a password.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CredentialSecret {
     /// Name of the Secret in the operator's namespace.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Key of the user name within the Secret. Default: `username`.
+    /// Key of the user name in the Secret. Defaults to `username`.
     #[serde(default = "username_key")]
     #[schemars(length(min = 1, max = 253))]
     pub username_key: String,
-    /// Key of the password within the Secret. Default: `password`.
+    /// Key of the password in the Secret. Defaults to `password`.
     #[serde(default = "password_key")]
     #[schemars(length(min = 1, max = 253))]
     pub password_key: String,
@@ -183,7 +181,7 @@ fn password_key() -> String {
     "password".into()
 }
 
-/// What the operator observed of a Kafka cluster.
+/// Observed state of a KafkaCluster.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KafkaClusterStatus {
@@ -192,24 +190,23 @@ pub struct KafkaClusterStatus {
     #[allow(missing_docs, reason = "documented in the schema function")]
     pub conditions: Vec<Condition>,
 
-    /// The `metadata.generation` that this status speaks of.
+    /// The `metadata.generation` observed by the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// Kafka's own identifier of the cluster.
+    /// Cluster ID in Kafka.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster_id: Option<String>,
 
-    /// Number of brokers that are part of the cluster.
+    /// Number of brokers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub brokers: Option<i32>,
 
-    /// Kafka topics that no EventTopic stands for. Kafka's own (`__consumer_offsets` and the like)
-    /// do not count.
+    /// Number of Kafka topics without an EventTopic, not counting Kafka's internal topics.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unregistered_topics: Option<i64>,
 
-    /// The first 100 of their names, in order.
+    /// Names of up to 100 Kafka topics without an EventTopic, in alphabetical order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unregistered: Vec<String>,
 }
