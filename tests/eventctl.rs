@@ -228,7 +228,7 @@ fn mistakes_that_people_make() {
         eventctl: order.json: there is no data in it, as an envelope or a CloudEvent has; leave --envelope out if this is the data
     "#]]);
     let (code, _, err) = folder.run("schema check twice.yaml order.json", "");
-    assert!(code == 2 && err.contains("the name \"type\" stands twice"), "{err}");
+    assert!(code == 2 && err.contains("the name \"type\" is repeated"), "{err}");
     let (code, _, err) = folder.run("schema check order.json order.json --mode SIDEWAYS", "");
     assert!(code == 2 && err.contains("BACKWARD_TRANSITIVE"), "{err}");
 }
