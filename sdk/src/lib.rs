@@ -7,6 +7,8 @@
 //! | [`kafka_headers`] | the same event as a Kafka record |
 //! | [`name`] | [`TopicName`], [`TenantName`], [`EventTypeName`] and the other names, parsed once |
 //! | [`reason`] | [`Reason`]: the one vocabulary of failure |
+//! | [`rest`] | the requests and responses of the REST API |
+//! | [`merkle`] | hashes and proofs of audit logs |
 //!
 //! Everything here is a value: no network, no clock, no randomness. Whoever has a value of one of these types knows
 //! that it is legal; every refusal ([`Invalid`], [`EnvelopeError`]) says what was wrong and what to do instead.
@@ -51,8 +53,10 @@ pub mod cloudevents;
 pub mod envelope;
 mod invalid;
 pub mod kafka_headers;
+pub mod merkle;
 pub mod name;
 pub mod reason;
+pub mod rest;
 mod text;
 
 pub use cloudevents::CloudEvent;

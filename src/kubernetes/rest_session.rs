@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
 use axum::http::{Request, StatusCode, Uri};
+use eventcenter_sdk::rest::{ErrorResponse, Response};
 use futures::StreamExt;
 use kube::client::Body as Sent;
 use kube::config::AuthInfo;
 use kube::{Client, Config};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::session::{Login, SessionError};
@@ -154,21 +154,6 @@ impl RestError {
     }
 }
 
-/// What every answer looks like.
-#[derive(Deserialize)]
-struct Envelope<T> {
-    message: String,
-    data: Option<T>,
-}
-
-/// What a refusal tells beside its words.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Told {
-    #[serde(default)]
-    request_id: Option<String>,
-}
-
 /// A connection to the REST API as one person.
 #[derive(Clone)]
 pub struct RestSession {
@@ -221,8 +206,8 @@ impl RestSession {
         });
         let body = body.await.map_err(late)??;
         let wrong = |source: Box<dyn std::error::Error + Send + Sync>| RestError::Answer { what, source };
-        let envelope: Envelope<T> = serde_json::from_slice(&body).map_err(|error| wrong(error.into()))?;
-        envelope.data.ok_or_else(|| wrong("there is nothing in it".into()))
+        let response: Response<T> = serde_json::from_slice(&body).map_err(|error| wrong(error.into()))?;
+        Ok(response.data)
     }
 
     /// Asks for something that comes piece by piece.
@@ -262,9 +247,9 @@ fn away(what: &'static str, error: kube::Error) -> RestError {
 
 /// The words of whoever says no. If it is not our server, all that is known is the status.
 fn refused(what: &'static str, status: StatusCode, body: &[u8]) -> RestError {
-    match serde_json::from_slice::<Envelope<Told>>(body) {
-        Ok(Envelope { message, data }) => {
-            let request = data.and_then(|told| told.request_id);
+    match serde_json::from_slice::<ErrorResponse>(body) {
+        Ok(ErrorResponse { code: _, message, data }) => {
+            let request = Some(data.request_id).filter(|id| !id.is_empty());
             RestError::Refused { what, status: status.as_u16(), message, request }
         }
         Err(_) if status.is_server_error() || status.is_client_error() => RestError::Refused {

@@ -5,54 +5,14 @@ use axum::http::header::{ALLOW, CONNECTION, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use eventcenter_sdk::Reason;
+use eventcenter_sdk::rest::{self, ErrorDetails, ErrorResponse};
 use serde::Serialize;
-use utoipa::ToSchema;
 
 use crate::store;
 
-/// An answer.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Envelope<T> {
-    /// 0: it was done.
-    #[schema(example = 0)]
-    code: u32,
-    /// `success`.
-    #[schema(example = "success")]
-    message: &'static str,
-    /// What was asked for.
-    data: T,
-}
-
-/// Answers with this.
+/// A successful response with this data.
 pub(super) fn success<T: Serialize>(data: T) -> Response {
-    Json(Envelope { code: 0, message: "success", data }).into_response()
-}
-
-/// A failure.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Refused {
-    /// 40001: the request breaks a rule. 40301: it is not allowed. 40401: there is nothing of that name, or not for you.
-    /// 50001: it could not be done.
-    #[schema(example = 40301)]
-    code: u32,
-    /// The reason, and what to do.
-    #[schema(
-        example = "Forbidden: ask for the right get on tenants/audit of eventcenter.io with the name shop"
-    )]
-    message: String,
-    /// What programs need.
-    data: RefusedData,
-}
-
-/// What programs need to know of a failure.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct RefusedData {
-    /// The word for it, the same in conditions, metrics and audit records.
-    #[schema(value_type = String, example = "Forbidden")]
-    reason: Reason,
-    /// Names the request in our log and in the audit log.
-    request_id: String,
+    Json(rest::Response::success(data)).into_response()
 }
 
 /// Why a request is not answered with what it asks for. It becomes an answer where the request's id is known.
@@ -130,12 +90,12 @@ impl Failure {
             Kind::Method => StatusCode::METHOD_NOT_ALLOWED,
             _ => StatusCode::from_u16(self.reason.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
         };
-        let refused = Refused {
+        let error = ErrorResponse {
             code: self.reason.rest_code(),
             message: format!("{}: {}", self.reason, self.message),
-            data: RefusedData { reason: self.reason, request_id: request_id.to_owned() },
+            data: ErrorDetails { reason: self.reason.to_string(), request_id: request_id.to_owned() },
         };
-        let mut answer = (status, Json(refused)).into_response();
+        let mut answer = (status, Json(error)).into_response();
         let headers = answer.headers_mut();
         match self.kind {
             Kind::Method => drop(headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"))),

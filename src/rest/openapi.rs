@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use eventcenter_sdk::rest::audit::ExportFormat;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
@@ -28,7 +29,7 @@ use super::{health, route};
         health::readyz,
         health::metrics,
     ),
-    components(schemas(export::Format)),
+    components(schemas(ExportFormat)),
     tags(
         (name = "audit", description = "The audit log. A caller reads the logs that Kubernetes' RBAC gives them: verb \
                                         `get` on `tenants/audit` of `eventcenter.io`, and `list` to export."),

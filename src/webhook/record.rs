@@ -13,7 +13,7 @@ use super::request::{Operation, Request};
 use super::review::{Outcome, Reviewer, Task, kind};
 use crate::api::ChangeApproval;
 use crate::domain::Refusal;
-use crate::domain::audit::{self, Action, Actor, Caller, Change, Event, LogName, Target, Via};
+use crate::domain::audit::{self, Action, Actor, Caller, Event, LogName, Target, Via, change_between};
 use crate::store::{Recorder, Unrecorded, Written};
 
 /// From this size on one resource is taken apart at a time: as a tree of values it is ten times as large.
@@ -130,7 +130,7 @@ fn event(request: &Request<'_>, outcome: &Outcome, log: LogName) -> Option<Event
         Operation::Connect => return None,
     };
     let (before, after) = (request.before(), request.after());
-    let change = Change::between(before.as_ref(), after.as_ref());
+    let change = change_between(before.as_ref(), after.as_ref());
     if change.is_none() && action == Action::Update && ended == audit::Outcome::Allowed {
         return None;
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use eventcenter::domain::audit::canonical_json;
 use eventcenter::store::StoreUrl;
 use futures::TryStreamExt;
 use jiff::Timestamp;
@@ -75,7 +76,7 @@ pub(crate) async fn insert(url: &StoreUrl, records: u32, group: u32) -> Result<R
     let body = |number: u32| {
         let (event, _) = event::at(number, log.clone());
         let draft = event.draft(Uuid::from_u128(number.into()), now, "webhook", "bench");
-        String::from_utf8(draft.at(number.into()).canonical()).context("JSON is UTF-8")
+        String::from_utf8(canonical_json(&draft.at(number.into()))).context("JSON is UTF-8")
     };
     let groups: Vec<_> = (0..records).step_by(usize::try_from(group)?).collect();
     let begun = crate::ready().await?;

@@ -8,13 +8,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use eventcenter_sdk::rest::audit::ExportFormat;
 
 use super::super::Answer;
 use super::super::login::run;
 use super::lines::Lines;
 use super::moment;
 use super::question::Question;
-use super::server::{Form, Server};
+use super::server::Server;
 use crate::domain::audit::export::{End, Line};
 use crate::kubernetes::Download;
 
@@ -42,10 +44,18 @@ pub(in super::super) struct Export {
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
     /// What the file is for.
-    #[arg(long, value_enum, default_value_t = Form::Ndjson, value_name = "FORM")]
-    format: Form,
+    #[arg(long, value_parser = format_parser(), default_value_t = ExportFormat::default(), value_name = "FORMAT")]
+    format: ExportFormat,
     #[command(flatten)]
     server: Server,
+}
+
+fn format_parser() -> impl TypedValueParser<Value = ExportFormat> {
+    let formats = [
+        PossibleValue::new("ndjson").help("Lines of JSON with everything needed to verify them"),
+        PossibleValue::new("csv").help("A table for spreadsheets, which cannot be verified"),
+    ];
+    PossibleValuesParser::new(formats).try_map(|text| text.parse())
 }
 
 pub(super) fn answer(arguments: &Export) -> anyhow::Result<Answer> {
@@ -74,9 +84,9 @@ pub(super) fn answer(arguments: &Export) -> anyhow::Result<Answer> {
 }
 
 /// Writes what comes, and says how much it was.
-async fn save(mut download: Download, form: Form, out: &mut impl Write) -> anyhow::Result<String> {
+async fn save(mut download: Download, format: ExportFormat, out: &mut impl Write) -> anyhow::Result<String> {
     const WRITING: &str = "writing the export";
-    let mut watched = Watched::new(form);
+    let mut watched = Watched::new(format);
     let mut progress = Progress::start();
     while let Some(piece) = download.next().await? {
         out.write_all(&piece).context(WRITING)?;
@@ -90,7 +100,7 @@ async fn save(mut download: Download, form: Form, out: &mut impl Write) -> anyho
 
 /// What is known of an export while it comes.
 struct Watched {
-    form: Form,
+    format: ExportFormat,
     bytes: u64,
     records: u64,
     lines: Lines,
@@ -98,13 +108,13 @@ struct Watched {
 }
 
 impl Watched {
-    fn new(form: Form) -> Self {
-        Self { form, bytes: 0, records: 0, lines: Lines::default(), end: None }
+    fn new(format: ExportFormat) -> Self {
+        Self { format, bytes: 0, records: 0, lines: Lines::default(), end: None }
     }
 
     fn push(&mut self, piece: &[u8]) -> anyhow::Result<()> {
         self.bytes += piece.len() as u64;
-        if self.form == Form::Csv {
+        if self.format == ExportFormat::Csv {
             return Ok(());
         }
         self.lines.push(piece);
@@ -122,13 +132,13 @@ impl Watched {
 
     /// Whether all of it has come. A table has no end of its own: there it is the connection that says so.
     fn end(self) -> anyhow::Result<String> {
-        match (self.form, &self.end) {
-            (Form::Csv, _) => {}
-            (Form::Ndjson, Some(End { records })) if *records == self.records => {}
-            (Form::Ndjson, Some(End { records })) => {
+        match (self.format, &self.end) {
+            (ExportFormat::Csv, _) => {}
+            (ExportFormat::Ndjson, Some(End { records })) if *records == self.records => {}
+            (ExportFormat::Ndjson, Some(End { records })) => {
                 bail!("the export has {} records, and its end says {records}", self.records)
             }
-            (Form::Ndjson, None) => {
+            (ExportFormat::Ndjson, None) => {
                 bail!("the export was cut off after {} records: ask for it again", self.records)
             }
         }
@@ -138,9 +148,9 @@ impl Watched {
 
 impl std::fmt::Display for Watched {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.form {
-            Form::Ndjson => write!(f, "{} records, ", self.records)?,
-            Form::Csv => {}
+        match self.format {
+            ExportFormat::Ndjson => write!(f, "{} records, ", self.records)?,
+            ExportFormat::Csv => {}
         }
         match self.bytes {
             few @ 0..100_000 => write!(f, "{:.1} kB", few as f64 / 1e3),
@@ -219,7 +229,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     fn watched(text: &str) -> Result<String, String> {
-        let mut watched = Watched::new(Form::Ndjson);
+        let mut watched = Watched::new(ExportFormat::Ndjson);
         let fed = text.as_bytes().chunks(7).try_for_each(|piece| watched.push(piece));
         fed.and_then(|()| watched.end()).map_err(|error| error.to_string())
     }

@@ -1,6 +1,7 @@
 //! `eventctl audit list`: records, the newest first.
 
 use clap::Args;
+use eventcenter_sdk::rest::audit::RawRecord;
 use serde_json::Value;
 
 use super::super::login::run;
@@ -51,8 +52,8 @@ pub(super) fn answer(arguments: &List) -> anyhow::Result<Answer> {
         warn(&format!("there are older ones: --limit NUMBER shows more than {limit}, --all all of them"));
     }
     let text = match arguments.form.output {
-        Output::Json => serde_json::to_string_pretty(&items)?,
-        Output::Yaml => serde_yaml::to_string(&items)?,
+        Output::Json => serde_json::to_string_pretty(&values(&items)?)?,
+        Output::Yaml => serde_yaml::to_string(&values(&items)?)?,
         Output::Table | Output::Wide if items.is_empty() => "nothing of that is recorded".into(),
         Output::Table | Output::Wide => {
             let records: Vec<Record> = items.iter().map(shown::record).collect::<Result<_, _>>()?;
@@ -64,10 +65,14 @@ pub(super) fn answer(arguments: &List) -> anyhow::Result<Answer> {
     Ok(Answer { yes: true, text })
 }
 
+fn values(items: &[RawRecord]) -> anyhow::Result<Vec<Value>> {
+    items.iter().map(shown::value).collect()
+}
+
 /// The newest records that pass a filter, and whether there are more. A page may have less than was asked for and not be
 /// the last one: the server looks at so many records at a time.
-async fn newest(log: &Log, filter: &Filter, limit: usize) -> anyhow::Result<(Vec<Value>, bool)> {
-    let (mut items, mut cursor): (Vec<Value>, Option<String>) = (Vec::new(), None);
+async fn newest(log: &Log, filter: &Filter, limit: usize) -> anyhow::Result<(Vec<RawRecord>, bool)> {
+    let (mut items, mut cursor): (Vec<RawRecord>, Option<String>) = (Vec::new(), None);
     loop {
         let page = log.page(filter, limit - items.len(), cursor.as_deref(), None).await?;
         items.extend(page.items);

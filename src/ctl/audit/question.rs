@@ -108,24 +108,6 @@ fn kind(word: &str) -> String {
     KINDS.iter().find(is).map_or_else(|| word.to_owned(), |(kind, _)| (*kind).to_owned())
 }
 
-/// A filter as parameters of the REST API.
-pub(super) fn parameters(filter: &Filter) -> Vec<(&'static str, String)> {
-    let Filter { actor, action, kind, namespace, name, outcome, open, since, until, text } = filter;
-    let pairs = [
-        ("actor", actor.clone()),
-        ("action", action.clone()),
-        ("kind", kind.clone()),
-        ("namespace", namespace.clone()),
-        ("name", name.clone()),
-        ("outcome", outcome.map(|outcome| outcome.to_string())),
-        ("open", open.then(|| "true".to_owned())),
-        ("since", since.map(|since| since.to_string())),
-        ("until", until.map(|until| until.to_string())),
-        ("text", text.clone()),
-    ];
-    pairs.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,16 +147,14 @@ mod tests {
             ..About::default()
         };
         let question = Question { about, until: Some("1h".into()), open: true };
-        let told: Vec<String> = parameters(&question.filter(&now()).expect("a filter"))
-            .into_iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
+        let filter = question.filter(&now()).expect("a filter");
+        let told: Vec<String> =
+            filter.query().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(
             told.join(" "),
             "actor=alice action=Update kind=EventTopic name=orders outcome=Denied open=true since=2026-11-21T10:00:00Z \
              until=2026-11-21T11:00:00Z"
         );
-        assert_eq!(parameters(&Filter::default()), []);
     }
 
     #[test]

@@ -4,12 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::Args;
-use serde::Deserialize;
-use serde_json::Value;
+use eventcenter_sdk::rest::audit::{ExportFormat, Page, RecordDetail};
 use uuid::Uuid;
 
-use super::question::parameters;
-use crate::domain::audit::merkle::{Hash, Inclusion};
 use crate::domain::audit::{Filter, LogName};
 use crate::kubernetes::{Download, Login, RestError, RestLogin, RestSession};
 
@@ -41,42 +38,6 @@ pub(super) struct Server {
     /// The context in the kubeconfig, instead of its current one.
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
-}
-
-/// Some records, the newest first, as the API gives them.
-#[derive(Debug, Deserialize)]
-pub(super) struct Page {
-    pub(super) items: Vec<Value>,
-    pub(super) next: Option<String>,
-}
-
-/// A record with what proves it.
-#[derive(Debug, Deserialize)]
-pub(super) struct Found {
-    pub(super) record: Value,
-    pub(super) hash: Hash,
-    pub(super) completion: Option<Value>,
-    pub(super) proof: Proof,
-}
-
-/// That a record is in a tree.
-#[derive(Debug, Deserialize)]
-pub(super) struct Proof {
-    pub(super) inclusion: Inclusion,
-    /// A signed note of that tree, if there is one.
-    pub(super) checkpoint: Option<String>,
-    /// The root of that tree, if nobody has signed it yet.
-    pub(super) root: Option<Hash>,
-}
-
-/// The form of an export.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Form {
-    /// Lines of JSON, with all that is needed to verify them.
-    #[default]
-    Ndjson,
-    /// A table for spreadsheets. It proves nothing.
-    Csv,
 }
 
 /// The log of one tenant on a server.
@@ -121,25 +82,21 @@ impl Log {
         cursor: Option<&str>,
         id: Option<&str>,
     ) -> Result<Page, RestError> {
-        let mut asked = parameters(filter);
+        let mut asked = filter.query();
         asked.push(("limit", limit.clamp(1, PAGE).to_string()));
         asked.extend(cursor.map(|cursor| ("cursor", cursor.to_owned())));
         self.session.get("reading the audit log", &self.path("logs", asked), id).await
     }
 
     /// One record.
-    pub(super) async fn get(&self, id: Uuid) -> Result<Found, RestError> {
+    pub(super) async fn get(&self, id: Uuid) -> Result<RecordDetail, RestError> {
         self.session.get("reading a record", &self.path(&format!("logs/{id}"), Vec::new()), None).await
     }
 
     /// All records of the log that pass a filter.
-    pub(super) async fn export(&self, filter: &Filter, form: Form) -> Result<Download, RestError> {
-        let mut asked = parameters(filter);
-        let form = match form {
-            Form::Ndjson => "ndjson",
-            Form::Csv => "csv",
-        };
-        asked.push(("format", form.to_owned()));
+    pub(super) async fn export(&self, filter: &Filter, format: ExportFormat) -> Result<Download, RestError> {
+        let mut asked = filter.query();
+        asked.push(("format", format.to_string()));
         self.session.download("exporting the audit log", &self.path("logs/export", asked)).await
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use eventcenter_sdk::rest::audit::{RecordDetail, RecordProof};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -13,7 +14,7 @@ use super::super::login::run;
 use super::super::terminal::plain;
 use super::form::{Form, Output};
 use super::moment;
-use super::server::{Found, Log, Proof, Server};
+use super::server::{Log, Server};
 use super::shown::{self, Layout};
 use super::verify::witness;
 use crate::domain::audit::checkpoint::{Checkpoint, TrustedKeys};
@@ -71,8 +72,8 @@ pub(super) fn answer(arguments: &Show) -> anyhow::Result<Answer> {
         };
         let proof = prove(&found, &record, &keys);
         let text = match arguments.form.output {
-            Output::Json => serde_json::to_string_pretty(&machine(&found, &proof))?,
-            Output::Yaml => serde_yaml::to_string(&machine(&found, &proof))?,
+            Output::Json => serde_json::to_string_pretty(&machine(&found, &proof)?)?,
+            Output::Yaml => serde_yaml::to_string(&machine(&found, &proof)?)?,
             Output::Table | Output::Wide => {
                 let layout = Layout { ids: true, ..arguments.form.layout(&moment::now()) };
                 people(&found, &record, started.as_ref(), &proof, &layout)?
@@ -101,13 +102,14 @@ async fn cluster_keys(arguments: &Show) -> TrustedKeys {
 type Proven = Result<String, String>;
 
 /// Checks the proof here: the content against its hash, the hash against the root, the root against the signature.
-fn prove(found: &Found, record: &Record, keys: &TrustedKeys) -> Proven {
-    let Found { record: content, hash, completion: _, proof } = found;
-    let canonical = serde_json_canonicalizer::to_vec(content).map_err(|error| error.to_string())?;
+fn prove(found: &RecordDetail, record: &Record, keys: &TrustedKeys) -> Proven {
+    let RecordDetail { record: content, hash, completion: _, proof } = found;
+    let content = shown::value(content).map_err(|error| error.to_string())?;
+    let canonical = serde_json_canonicalizer::to_vec(&content).map_err(|error| error.to_string())?;
     if Hash::leaf(&canonical) != *hash {
         return Err("the record is not what its hash was made of: it was edited".into());
     }
-    let Proof { inclusion, checkpoint, root } = proof;
+    let RecordProof { inclusion, checkpoint, root } = proof;
     if inclusion.index != record.seq {
         return Err(format!("the proof is about record {}, and this is {}", inclusion.index, record.seq));
     }
@@ -126,10 +128,10 @@ fn prove(found: &Found, record: &Record, keys: &TrustedKeys) -> Proven {
             };
             (read.root, format!("of the checkpoint at {} records; {who}", read.size))
         }
-        None => {
-            let root = root.ok_or("the server gives neither a checkpoint nor a root")?;
-            (root, format!("of the log as it is now, {} records; nobody has signed that yet", inclusion.size))
-        }
+        None => (
+            *root,
+            format!("of the log as it is now, {} records; nobody has signed that yet", inclusion.size),
+        ),
     };
     match inclusion.holds(hash, &root) {
         true => Ok(format!("the record is in the tree {who}")),
@@ -150,7 +152,7 @@ fn signed(note: &str, log: &LogName, keys: &TrustedKeys) -> Result<Checkpoint, S
 }
 
 fn people(
-    found: &Found,
+    found: &RecordDetail,
     record: &Record,
     started: Option<&Record>,
     proof: &Proven,
@@ -171,26 +173,28 @@ fn people(
     Ok(lines.join("\n"))
 }
 
-fn machine(found: &Found, proof: &Proven) -> Value {
+fn machine(found: &RecordDetail, proof: &Proven) -> anyhow::Result<Value> {
     let (holds, told) = match proof {
         Ok(told) => (true, told),
         Err(told) => (false, told),
     };
     let mut value = json!({
-        "record": found.record, "hash": found.hash, "proof": {
+        "record": shown::value(&found.record)?, "hash": found.hash, "proof": {
             "holds": holds, "message": told, "inclusion": found.proof.inclusion, "checkpoint": found.proof.checkpoint,
             "root": found.proof.root,
         },
     });
     if let Some(completion) = &found.completion {
-        value["completion"] = completion.clone();
+        value["completion"] = shown::value(completion)?;
     }
-    value
+    Ok(value)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use eventcenter_sdk::rest::audit::RawRecord;
+
     use crate::domain::approval::SigningKey;
     use crate::domain::audit::merkle::{Inclusion, Node, Nodes, Range};
 
@@ -202,12 +206,23 @@ mod tests {
         })
     }
 
+    fn raw(record: &Value) -> RawRecord {
+        RawRecord::from_json(record.to_string()).expect("JSON")
+    }
+
+    /// Record 2 with another outcome.
+    fn allowed() -> RawRecord {
+        let mut record = record(2);
+        record["outcome"] = json!("Allowed");
+        raw(&record)
+    }
+
     fn key(seed: u8) -> SigningKey {
         SigningKey::of_seed(&format!("{seed:02x}").repeat(32)).expect("a key")
     }
 
     /// Record 2 of 5, with a checkpoint of that many.
-    fn found() -> Found {
+    fn found() -> RecordDetail {
         let (mut range, mut nodes) = (Range::empty(0), Nodes::new());
         for seq in 0..5 {
             let leaf = Hash::leaf(&serde_json_canonicalizer::to_vec(&record(seq)).expect("JSON"));
@@ -219,11 +234,11 @@ mod tests {
         let root = range.root().expect("a root");
         let checkpoint = Checkpoint { origin: "eventcenter/audit/shop".into(), size: 5, root };
         let hash = nodes[&Node { level: 0, index: 2 }];
-        let proof = Proof { inclusion, checkpoint: Some(checkpoint.sign(&key(1))), root: Some(root) };
-        Found { record: record(2), hash, completion: None, proof }
+        let proof = RecordProof { inclusion, checkpoint: Some(checkpoint.sign(&key(1))), root };
+        RecordDetail { record: raw(&record(2)), hash, completion: None, proof }
     }
 
-    fn check(found: &Found, keys: &TrustedKeys) -> Proven {
+    fn check(found: &RecordDetail, keys: &TrustedKeys) -> Proven {
         prove(found, &shown::record(&found.record).expect("a record"), keys)
     }
 
@@ -240,13 +255,14 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_told() {
-        type Edit = fn(&mut Found);
+        type Edit = fn(&mut RecordDetail);
         let edits: [(Edit, &str); 7] = [
-            (|found| found.record["outcome"] = json!("Allowed"), "it was edited"),
+            (|found| found.record = allowed(), "it was edited"),
             (
                 |found| {
-                    found.record["outcome"] = json!("Allowed");
-                    found.hash = Hash::leaf(&serde_json_canonicalizer::to_vec(&found.record).expect("JSON"));
+                    found.record = allowed();
+                    let content = shown::value(&found.record).expect("JSON");
+                    found.hash = Hash::leaf(&serde_json_canonicalizer::to_vec(&content).expect("JSON"));
                 },
                 "is not in the tree",
             ),

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use anyhow::Context;
+use eventcenter_sdk::rest::audit::RawRecord;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 use uuid::Uuid;
@@ -30,10 +31,15 @@ pub(super) struct Layout {
     pub(super) ids: bool,
 }
 
-/// A record of what the server or an export has.
-pub(super) fn record(value: &Value) -> anyhow::Result<Record> {
-    serde_json::from_value(value.clone())
+/// Parses a record.
+pub(super) fn record(raw: &RawRecord) -> anyhow::Result<Record> {
+    raw.parse()
         .context("a record cannot be read: it is of another version than this program (-o json shows it)")
+}
+
+/// A record as JSON, with the fields that this version does not know.
+pub(super) fn value(raw: &RawRecord) -> anyhow::Result<Value> {
+    serde_json::from_str(raw.json()).context("a record is not JSON")
 }
 
 /// What a record is about.
@@ -175,9 +181,9 @@ pub(super) fn whole(record: &Record, layout: &Layout) -> Vec<String> {
     let origin = &record.origin;
     tell("written by", plain(&format!("{} on {}", origin.component, origin.instance)));
     let optional = [
-        ("address", origin.caller.address.as_ref()),
-        ("user agent", origin.caller.user_agent.as_ref()),
-        ("manager", origin.caller.field_manager.as_ref()),
+        ("address", origin.address.as_ref()),
+        ("user agent", origin.user_agent.as_ref()),
+        ("manager", origin.field_manager.as_ref()),
     ];
     for (head, text) in optional {
         if let Some(text) = text {
@@ -217,7 +223,7 @@ mod tests {
             ]},
             "requestId": "r1", "origin": {"component": "webhook", "instance": "eventcenter-0", "fieldManager": "kubectl"},
         });
-        record(&value).expect("a record")
+        record(&RawRecord::from_json(value.to_string()).expect("JSON")).expect("a record")
     }
 
     fn led() -> Record {
@@ -226,7 +232,7 @@ mod tests {
             "actor": {"user": "eventcenter-0 \u{1b}[2K", "via": "Controllers"}, "action": "Lead", "outcome": "Succeeded",
             "origin": {"component": "controllers", "instance": "eventcenter-0"},
         });
-        record(&value).expect("a record")
+        record(&RawRecord::from_json(value.to_string()).expect("JSON")).expect("a record")
     }
 
     fn layout(width: Option<usize>, colored: bool, ids: bool) -> Layout {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use serde_json::Value;
+use eventcenter_sdk::rest::audit::RawRecord;
 use uuid::Uuid;
 
 use super::super::login::run;
@@ -117,7 +117,7 @@ struct New {
     /// The place of the newest record, shown or not.
     newest: Option<u64>,
     /// What is shown, oldest first.
-    records: Vec<(Value, Record)>,
+    records: Vec<(RawRecord, Record)>,
 }
 
 impl Follower {
@@ -132,7 +132,7 @@ impl Follower {
     }
 
     /// What passes the filter up to a place, oldest first.
-    async fn until(&self, last: Option<u64>) -> anyhow::Result<Vec<(Value, Record)>> {
+    async fn until(&self, last: Option<u64>) -> anyhow::Result<Vec<(RawRecord, Record)>> {
         let (mut found, mut cursor) = (Vec::new(), None);
         loop {
             let page = self.log.page(&self.filter, usize::MAX, cursor.as_deref(), Some(&self.name)).await?;
@@ -153,7 +153,7 @@ impl Follower {
         let (mut found, mut cursor, mut newest) = (Vec::new(), None, None);
         loop {
             let page = self.log.page(&Filter::default(), PAGE, cursor.as_deref(), Some(&self.name)).await?;
-            newest = newest.or_else(|| page.items.first()?["seq"].as_u64());
+            newest = newest.or_else(|| shown::value(page.items.first()?).ok()?["seq"].as_u64());
             let items = read(page.items);
             let is_new = |record: &Record| seen.is_none_or(|seen| record.seq > seen);
             let reached = items.iter().any(|(_, record)| !is_new(record));
@@ -163,7 +163,7 @@ impl Follower {
                 _ => break,
             }
         }
-        found.retain(|(_, record)| !self.is_own(record) && self.filter.passes(record, false));
+        found.retain(|(_, record)| !self.is_own(record) && self.filter.matches(record, false));
         found.reverse();
         Ok(New { newest, records: found })
     }
@@ -188,8 +188,8 @@ fn shorter(seen: Option<u64>, newest: Option<u64>) -> Option<String> {
 }
 
 /// Records of which this program understands enough; of others it is said that they are there.
-fn read(items: Vec<Value>) -> Vec<(Value, Record)> {
-    let readable = |item: Value| match shown::record(&item) {
+fn read(items: Vec<RawRecord>) -> Vec<(RawRecord, Record)> {
+    let readable = |item: RawRecord| match shown::record(&item) {
         Ok(record) => Some((item, record)),
         Err(error) => {
             warn(&error.to_string());
@@ -207,13 +207,14 @@ struct Printer {
 
 impl Printer {
     /// Whether anybody still reads.
-    fn print(&self, records: &[(Value, Record)]) -> anyhow::Result<bool> {
+    fn print(&self, records: &[(RawRecord, Record)]) -> anyhow::Result<bool> {
         let mut text = String::new();
         for (item, record) in records {
             match self.output {
                 Output::Table | Output::Wide => text.push_str(&shown::line(record, &self.layout)),
-                Output::Json => text.push_str(&item.to_string()),
-                Output::Yaml => text.push_str(&format!("---\n{}", serde_yaml::to_string(item)?.trim_end())),
+                Output::Json => text.push_str(item.json()),
+                Output::Yaml => text
+                    .push_str(&format!("---\n{}", serde_yaml::to_string(&shown::value(item)?)?.trim_end())),
             }
             text.push('\n');
         }

@@ -1,10 +1,11 @@
 //! What a record tells of a resource before and after.
 
+use eventcenter_sdk::merkle::Hash;
+use eventcenter_sdk::rest::audit::Change;
 use json_patch::PatchOperation;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::merkle::Hash;
 use crate::api::SCHEMA_LABEL;
 
 /// How large a patch may be, in bytes of canonical JSON.
@@ -25,61 +26,41 @@ const REDACTED: &str = "[redacted]";
 /// The same for one that is another than before.
 const REDACTED_CHANGED: &str = "[redacted, changed]";
 
-/// How a resource was changed: a JSON Patch (RFC 6902) with `test` operations for what was there before, so that it tells
-/// both and can be undone. One that is too large is told by its paths and by hashes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Change {
-    /// SHA-256 of the canonical JSON after, where the patch would be too large.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
-    /// SHA-256 of the canonical JSON before, where the patch would be too large.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before: Option<String>,
-    /// The operations.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub patch: Vec<Value>,
-    /// The paths that changed, where the patch would be too large.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub paths: Vec<String>,
-}
-
-impl Change {
-    /// The change from one object of Kubernetes to another; none is one that does not exist. Nothing is told if nothing
-    /// changed that is governed: of the metadata only labels, finalizers and our own annotations count, and the status never.
-    #[must_use]
-    pub fn between(before: Option<&Value>, after: Option<&Value>) -> Option<Self> {
-        let tells_data = [before, after].into_iter().flatten().any(is_schema);
-        let governed = |object: Option<&Value>| object.map(|object| governed(object, tells_data));
-        let (mut before, mut after) = (governed(before), governed(after));
-        redact(before.as_mut().and_then(config), after.as_mut().and_then(config));
-        match (&before, &after) {
-            (None, None) => None,
-            (None, Some(after)) => {
-                let patch = vec![json!({"op": "add", "path": "", "value": after})];
-                Some(Self::bounded(patch, None, Some(after)))
-            }
-            (Some(before), None) => {
-                let test = json!({"op": "test", "path": "", "value": before});
-                Some(Self::bounded(vec![test, json!({"op": "remove", "path": ""})], Some(before), None))
-            }
-            (Some(before), Some(after)) => {
-                (before != after).then(|| Self::bounded(difference(before, after), Some(before), Some(after)))
-            }
+/// The change from one object of Kubernetes to another, `None` for an object that does not exist. Returns `None` if nothing
+/// governed changed: of the metadata only labels, finalizers and eventcenter's annotations count, and the status never.
+#[must_use]
+pub fn change_between(before: Option<&Value>, after: Option<&Value>) -> Option<Change> {
+    let tells_data = [before, after].into_iter().flatten().any(is_schema);
+    let governed = |object: Option<&Value>| object.map(|object| governed(object, tells_data));
+    let (mut before, mut after) = (governed(before), governed(after));
+    redact(before.as_mut().and_then(config), after.as_mut().and_then(config));
+    match (&before, &after) {
+        (None, None) => None,
+        (None, Some(after)) => {
+            let patch = vec![json!({"op": "add", "path": "", "value": after})];
+            Some(bounded(patch, None, Some(after)))
+        }
+        (Some(before), None) => {
+            let test = json!({"op": "test", "path": "", "value": before});
+            Some(bounded(vec![test, json!({"op": "remove", "path": ""})], Some(before), None))
+        }
+        (Some(before), Some(after)) => {
+            (before != after).then(|| bounded(difference(before, after), Some(before), Some(after)))
         }
     }
+}
 
-    fn bounded(patch: Vec<Value>, before: Option<&Value>, after: Option<&Value>) -> Self {
-        if canonical(&patch).len() <= LARGEST {
-            return Self { patch, paths: Vec::new(), before: None, after: None };
-        }
-        let hash = |object: Option<&Value>| object.map(|object| hex(&canonical(object)));
-        Self {
-            patch: Vec::new(),
-            paths: paths(before, after, &patch),
-            before: hash(before),
-            after: hash(after),
-        }
+/// A change with this patch, or with paths and hashes if the patch is too large.
+fn bounded(patch: Vec<Value>, before: Option<&Value>, after: Option<&Value>) -> Change {
+    if canonical(&patch).len() <= LARGEST {
+        return Change { patch, paths: Vec::new(), before: None, after: None };
+    }
+    let hash = |object: Option<&Value>| object.map(|object| Hash::over(&[&canonical(object)]).to_string());
+    Change {
+        patch: Vec::new(),
+        paths: paths(before, after, &patch),
+        before: hash(before),
+        after: hash(after),
     }
 }
 
@@ -209,10 +190,6 @@ fn paths(before: Option<&Value>, after: Option<&Value>, patch: &[Value]) -> Vec<
 
 fn canonical(value: &impl Serialize) -> Vec<u8> {
     serde_json_canonicalizer::to_vec(value).expect("JSON")
-}
-
-fn hex(content: &[u8]) -> String {
-    Hash::over(&[content]).to_string()
 }
 
 #[cfg(test)]

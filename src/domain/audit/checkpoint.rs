@@ -3,10 +3,10 @@
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use eventcenter_sdk::merkle::Hash;
+use eventcenter_sdk::rest::audit::LogName;
 use sha2::{Digest, Sha256};
 
-use super::merkle::Hash;
-use super::record::LogName;
 use crate::domain::approval::SigningKey;
 
 /// How long a note may be, in bytes; ours have some hundred.

@@ -7,13 +7,12 @@
 //!    checkpoint does, and the next begins there: inside of one no root is known.
 //! 4. `{"end": …}`: so that a file that was cut off is seen.
 
+use eventcenter_sdk::merkle::{Hash, Range};
+use eventcenter_sdk::rest::audit::{Filter, LogName};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::checkpoint::{TrustedKeys, is_installation, origin};
-use super::filter::Filter;
-use super::merkle::{Hash, Range};
-use super::record::LogName;
 use super::verify::{Finding, Row, Verified, Verifier, Witnesses, shown};
 
 /// The version of the form.

@@ -2,12 +2,13 @@
 
 use std::sync::LazyLock;
 
+use eventcenter_sdk::merkle::{Hash, Node, Range};
+use eventcenter_sdk::rest::audit::{Action, Actor, LogName, Outcome, Record, Target, Via};
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::checkpoint::{Checkpoint, TrustedKeys, origin};
-use super::merkle::{Hash, Node, Range};
-use super::record::{Action, Actor, Draft, Event, LogName, Outcome, Record, Target, Via};
+use super::record::{Draft, Event, canonical_json};
 use super::verify::{Columns, Finding, Kept, Part, Row, Verified, Verifier, Witnesses};
 use crate::domain::approval::SigningKey;
 
@@ -87,7 +88,7 @@ static WHOLE: LazyLock<Log> = LazyLock::new(|| {
 
 /// How a record is kept; the chain is for another to say.
 pub(super) fn row(record: &Record) -> Row {
-    let body = record.canonical();
+    let body = canonical_json(record);
     let columns = Columns::of(&body).expect("a record");
     let kept = Kept { hash: Hash::leaf(&body), chain: Hash([0; 32]), columns };
     Row { seq: record.seq, body, kept: Some(kept) }
@@ -108,7 +109,7 @@ impl Log {
     pub(super) fn edit(&mut self, at: usize, edit: impl FnOnce(&mut Record)) {
         let mut record: Record = serde_json::from_slice(&self.rows[at].body).expect("a record");
         edit(&mut record);
-        self.rows[at].body = record.canonical();
+        self.rows[at].body = canonical_json(&record);
     }
 
     /// Makes the hash, and the columns, of a row anew.

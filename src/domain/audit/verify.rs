@@ -13,6 +13,9 @@ mod said;
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
 
+use eventcenter_sdk::merkle::{Hash, Node, Nodes, Range};
+use eventcenter_sdk::rest::audit::LogName;
+
 pub use finding::Finding;
 pub(super) use finding::shown;
 use index::Index;
@@ -23,8 +26,6 @@ use said::Said;
 
 use super::canonical;
 use super::checkpoint::{Checkpoint, TrustedKeys};
-use super::merkle::{Hash, Node, Nodes, Range};
-use super::record::LogName;
 
 /// A record as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,21 +4,20 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
-use axum::response::Response;
+use axum::response::Response as HttpResponse;
 use eventcenter_sdk::Reason;
-use jiff::Timestamp;
-use serde::Serialize;
-use utoipa::{IntoParams, ToSchema};
+use eventcenter_sdk::rest::audit::{Checkpoints, SignedCheckpoint, TreeHead};
+use eventcenter_sdk::rest::{ErrorResponse, Response};
+use utoipa::IntoParams;
 
 use super::described::{Refusals, TenantHeader};
 use super::filter::LogParameters;
 use super::logs::root_of;
-use super::shape;
 use crate::domain::audit::checkpoint::{TrustedKeys, origin};
-use crate::domain::audit::merkle::{Consistency, Hash};
+use crate::domain::audit::merkle::Consistency;
 use crate::rest::Rest;
 use crate::rest::access::Verb;
-use crate::rest::envelope::{Chain, Envelope, Failure, Refused, success};
+use crate::rest::envelope::{Chain, Failure, success};
 use crate::rest::identity::Caller;
 use crate::rest::parameter::{Parameters, refused};
 
@@ -29,50 +28,15 @@ pub(super) const MOST: usize = 100;
 pub(in crate::rest) const KEYS_LAST: Duration = Duration::from_secs(10);
 
 /// What was signed of a log.
-#[derive(Debug, Serialize, ToSchema)]
-pub(in crate::rest) struct Checkpoints {
-    /// The log in checkpoints: `INSTALLATION/audit/LOG`.
-    #[schema(example = "eventcenter/audit/shop")]
-    origin: String,
-    /// The verifier keys (C2SP signed-note) of those who sign, the old ones included.
-    keys: Vec<String>,
-    /// The newest checkpoints, at most 100, the newest first.
-    items: Vec<Item>,
-    /// The log as it is now, which nobody has signed.
-    head: Head,
-}
-
-/// A checkpoint.
-#[derive(Debug, Serialize, ToSchema)]
-pub(in crate::rest) struct Item {
-    /// The number of records that it covers.
-    size: u64,
-    /// The signed note (C2SP tlog-checkpoint).
-    note: String,
-    /// When it was signed.
-    time: Timestamp,
-}
-
-/// Where a log ends.
-#[derive(Debug, Serialize, ToSchema)]
-pub(in crate::rest) struct Head {
-    /// The number of records, those that were dropped included.
-    size: u64,
-    /// The root of the tree.
-    #[schema(value_type = String)]
-    root: Hash,
-}
-
-/// What was signed of a log.
 #[utoipa::path(
     get,
     path = "/api/audit/checkpoints",
     tag = "audit",
     params(TenantHeader, LogParameters),
     responses(
-        (status = 200, description = "Checkpoints and keys", body = Envelope<Checkpoints>),
+        (status = 200, description = "Checkpoints and keys", body = Response<Checkpoints>),
         Refusals,
-        (status = 503, description = "The log cannot be read", body = Refused),
+        (status = 503, description = "The log cannot be read", body = ErrorResponse),
     )
 )]
 pub(in crate::rest) async fn list(
@@ -80,7 +44,7 @@ pub(in crate::rest) async fn list(
     caller: Caller,
     headers: HeaderMap,
     uri: Uri,
-) -> Result<Response, Failure> {
+) -> Result<HttpResponse, Failure> {
     let mut given = Parameters::read(&uri, &LogParameters::NAMES)?;
     let tenant = LogParameters::read(&mut given)?.tenant;
     let log = rest.log(&caller, &headers, tenant.as_deref(), Verb::Get).await?;
@@ -94,9 +58,9 @@ pub(in crate::rest) async fn list(
         origin,
         items: noted
             .into_iter()
-            .map(|noted| Item { size: noted.size, note: noted.note, time: noted.time })
+            .map(|noted| SignedCheckpoint { size: noted.size, note: noted.note, time: noted.time })
             .collect(),
-        head: Head { size: head.size, root: root_of(&head)? },
+        head: TreeHead { size: head.size, root: root_of(&head)? },
     }))
 }
 
@@ -135,9 +99,9 @@ struct ProofParameters {
     tag = "audit",
     params(TenantHeader, LogParameters, ProofParameters),
     responses(
-        (status = 200, description = "The proof", body = Envelope<shape::Consistency>),
+        (status = 200, description = "The proof", body = Response<Consistency>),
         Refusals,
-        (status = 503, description = "The log cannot be read", body = Refused),
+        (status = 503, description = "The log cannot be read", body = ErrorResponse),
     )
 )]
 pub(in crate::rest) async fn consistency(
@@ -145,7 +109,7 @@ pub(in crate::rest) async fn consistency(
     caller: Caller,
     headers: HeaderMap,
     uri: Uri,
-) -> Result<Response, Failure> {
+) -> Result<HttpResponse, Failure> {
     let mut given = Parameters::read(&uri, &[&LogParameters::NAMES[..], &["from", "to"]].concat())?;
     let tenant = LogParameters::read(&mut given)?.tenant;
     let mut number = |name: &str| {

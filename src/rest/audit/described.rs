@@ -1,8 +1,7 @@
 //! What all paths about a log have in common, for the description of the API. Nothing here is ever made.
 
+use eventcenter_sdk::rest::ErrorResponse;
 use utoipa::{IntoParams, IntoResponses};
-
-use crate::rest::envelope::Refused;
 
 /// The other way to name the log.
 #[derive(IntoParams)]
@@ -19,13 +18,13 @@ pub(super) struct TenantHeader {
 #[expect(dead_code, reason = "it is described here, and answered as a failure")]
 pub(super) enum Refusals {
     #[response(status = 400, description = "A parameter breaks a rule")]
-    Parameter(Refused),
+    Parameter(ErrorResponse),
     #[response(status = 401, description = "No token, or none that Kubernetes accepts")]
-    Nobody(Refused),
+    Nobody(ErrorResponse),
     #[response(status = 403, description = "No right to this log")]
-    Forbidden(Refused),
+    Forbidden(ErrorResponse),
     #[response(status = 429, description = "Too many requests")]
-    TooMany(Refused),
+    TooMany(ErrorResponse),
     #[response(status = 503, description = "The log cannot be read or written")]
-    Away(Refused),
+    Away(ErrorResponse),
 }

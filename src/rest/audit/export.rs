@@ -8,20 +8,22 @@ use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
+use eventcenter_sdk::rest::ErrorResponse;
+use eventcenter_sdk::rest::audit::ExportFormat;
 use futures::stream::try_unfold;
 use tokio::sync::OwnedSemaphorePermit;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::IntoParams;
 
 use super::checkpoints::MOST;
 use super::csv;
 use super::described::{Refusals, TenantHeader};
-use super::filter::{FilterParameters, LogParameters};
+use super::filter::{self, LogParameters};
 use crate::domain::audit::export::{End, Header, Line, VERSION};
 use crate::domain::audit::merkle::Range;
 use crate::domain::audit::{Action, Filter, LogName};
 use crate::rest::Rest;
 use crate::rest::access::Verb;
-use crate::rest::envelope::{Chain, Failure, Refused};
+use crate::rest::envelope::{Chain, Failure};
 use crate::rest::identity::Caller;
 use crate::rest::parameter::{Parameters, refused};
 use crate::rest::request_id::RequestId;
@@ -30,29 +32,11 @@ use crate::store;
 /// How many records are read at once.
 const PAGE: usize = 1_000;
 
-/// The form of an export.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
-#[schema(rename_all = "lowercase")]
-pub(in crate::rest) enum Format {
-    /// Lines of JSON with all that is needed to verify them (`eventctl audit verify --file`).
-    Ndjson,
-    /// For spreadsheets. It cannot be verified.
-    Csv,
-}
-
-impl Format {
-    fn content_type(self) -> &'static str {
-        match self {
-            Self::Ndjson => "application/x-ndjson",
-            Self::Csv => "text/csv; charset=utf-8; header=present",
-        }
-    }
-
-    fn ending(self) -> &'static str {
-        match self {
-            Self::Ndjson => "ndjson",
-            Self::Csv => "csv",
-        }
+/// The media type of a format.
+fn content_type(format: ExportFormat) -> &'static str {
+    match format {
+        ExportFormat::Ndjson => "application/x-ndjson",
+        ExportFormat::Csv => "text/csv; charset=utf-8; header=present",
     }
 }
 
@@ -61,8 +45,8 @@ impl Format {
 #[into_params(parameter_in = Query)]
 struct ExportParameters {
     /// The form.
-    #[param(value_type = Option<Format>, default = "ndjson")]
-    format: Format,
+    #[param(value_type = Option<ExportFormat>, default = "ndjson")]
+    format: ExportFormat,
 }
 
 /// All records of a log, oldest first, as a stream. That they are taken along is recorded in that log, before it begins.
@@ -71,15 +55,15 @@ struct ExportParameters {
     get,
     path = "/api/audit/logs/export",
     tag = "audit",
-    params(TenantHeader, LogParameters, FilterParameters, ExportParameters),
+    params(TenantHeader, LogParameters, Filter, ExportParameters),
     responses(
         (status = 200, description = "The records", content(
             (String = "application/x-ndjson"),
             (String = "text/csv"),
         )),
         Refusals,
-        (status = 403, description = "No right to take this log along (verb `list`)", body = Refused),
-        (status = 429, description = "Too many requests, or too many exports at once", body = Refused),
+        (status = 403, description = "No right to take this log along (verb `list`)", body = ErrorResponse),
+        (status = 429, description = "Too many requests, or too many exports at once", body = ErrorResponse),
     )
 )]
 pub(in crate::rest) async fn export(
@@ -88,13 +72,13 @@ pub(in crate::rest) async fn export(
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Failure> {
-    let known = [&LogParameters::NAMES[..], &FilterParameters::NAMES, &["format"]].concat();
+    let known = [&LogParameters::NAMES[..], &Filter::PARAMETERS, &["format"]].concat();
     let mut given = Parameters::read(&uri, &known)?;
     let tenant = LogParameters::read(&mut given)?.tenant;
-    let filter = FilterParameters::read(&mut given)?.filter();
+    let filter = filter::read(&mut given)?;
     let format = match given.text("format")?.as_deref() {
-        None | Some("ndjson") => Format::Ndjson,
-        Some("csv") => Format::Csv,
+        None | Some("ndjson") => ExportFormat::Ndjson,
+        Some("csv") => ExportFormat::Csv,
         Some(other) => return Err(refused("format", &format!("write ndjson or csv, not {other:?}"))),
     };
     let asked = ExportParameters { format };
@@ -103,11 +87,11 @@ pub(in crate::rest) async fn export(
         return Err(Failure::too_many("too many exports are under way: try again later", 5));
     };
 
-    let recorded = rest.record_read(&caller, &log, Action::ExportAudit, filter.words()).await?;
+    let recorded = rest.record_read(&caller, &log, Action::ExportAudit, filter.to_string()).await?;
     let date = (rest.clock)().strftime("%Y%m%dT%H%M%SZ");
-    let disposition = format!("attachment; filename=\"audit-{log}-{date}.{}\"", asked.format.ending());
+    let disposition = format!("attachment; filename=\"audit-{log}-{date}.{}\"", asked.format);
     let export = Export::begin(rest, log, filter, asked.format, caller.sender.id, place).await?;
-    let head = [(CONTENT_TYPE, asked.format.content_type().to_owned()), (CONTENT_DISPOSITION, disposition)];
+    let head = [(CONTENT_TYPE, content_type(asked.format).to_owned()), (CONTENT_DISPOSITION, disposition)];
     let body = Body::from_stream(try_unfold(Some(export), Export::next));
     Ok(recorded.tell((head, body).into_response()))
 }
@@ -117,7 +101,7 @@ struct Export {
     rest: Rest,
     log: LogName,
     filter: Filter,
-    format: Format,
+    format: ExportFormat,
     request: RequestId,
     /// The places at which something was signed, in their order.
     signed: Vec<u64>,
@@ -139,7 +123,7 @@ impl Export {
         rest: Rest,
         log: LogName,
         filter: Filter,
-        format: Format,
+        format: ExportFormat,
         request: RequestId,
         place: OwnedSemaphorePermit,
     ) -> Result<Self, Failure> {
@@ -151,8 +135,8 @@ impl Export {
         let signed = noted.iter().map(|noted| noted.size).collect();
         let mut first = Vec::new();
         match format {
-            Format::Csv => first = csv::header(),
-            Format::Ndjson => {
+            ExportFormat::Csv => first = csv::header(),
+            ExportFormat::Ndjson => {
                 let header = Header {
                     version: VERSION.to_owned(),
                     installation: rest.options.installation.clone(),
@@ -217,7 +201,7 @@ impl Export {
         if self.seen < self.size {
             return Ok((part, false));
         }
-        if self.format == Format::Ndjson {
+        if self.format == ExportFormat::Ndjson {
             let gaps = self.gaps(&[self.size]).await?;
             gaps.into_iter().flatten().for_each(|gap| write(&mut part, &Line::Gap(gap)));
             write(&mut part, &Line::End(End { records: self.records }));
@@ -227,9 +211,9 @@ impl Export {
 
     async fn write_page(&mut self, page: &[store::Stored], part: &mut Vec<u8>) -> Result<(), store::Error> {
         match self.format {
-            Format::Csv if page.is_empty() => {}
-            Format::Csv => *part = csv::lines(page.iter().map(|stored| &stored.record)),
-            Format::Ndjson => {
+            ExportFormat::Csv if page.is_empty() => {}
+            ExportFormat::Csv => *part = csv::lines(page.iter().map(|stored| &stored.record)),
+            ExportFormat::Ndjson => {
                 let places: Vec<u64> = page.iter().map(|stored| stored.record.seq).collect();
                 let gaps = self.gaps(&places).await?;
                 for (stored, gaps) in page.iter().zip(gaps) {

@@ -3,23 +3,22 @@
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Uri};
-use axum::response::Response;
+use axum::response::Response as HttpResponse;
 use eventcenter_sdk::Reason;
-use serde::Serialize;
-use serde_json::value::RawValue;
-use utoipa::{IntoParams, ToSchema};
+use eventcenter_sdk::rest::audit::{Page, RawRecord, RecordDetail, RecordProof};
+use eventcenter_sdk::rest::{ErrorResponse, Response};
+use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::described::{Refusals, TenantHeader};
-use super::filter::{FilterParameters, LogParameters};
-use super::shape;
+use super::filter::{self, LogParameters};
 use crate::domain::audit::checkpoint::Checkpoint;
-use crate::domain::audit::filter::Cursor;
-use crate::domain::audit::merkle::{Hash, Inclusion};
-use crate::domain::audit::{Action, LogName};
+use crate::domain::audit::cursor::Cursor;
+use crate::domain::audit::merkle::Hash;
+use crate::domain::audit::{Action, Filter, LogName};
 use crate::rest::Rest;
 use crate::rest::access::Verb;
-use crate::rest::envelope::{Envelope, Failure, Refused, success};
+use crate::rest::envelope::{Failure, success};
 use crate::rest::identity::Caller;
 use crate::rest::parameter::{Parameters, refused};
 use crate::store::Stored;
@@ -39,56 +38,14 @@ struct PageParameters {
     cursor: Option<String>,
 }
 
-/// Some records, the newest first.
-#[derive(Debug, Serialize, ToSchema)]
-pub(in crate::rest) struct Page {
-    /// The records. There may be fewer than asked for, or none, although there is a next page: so many were looked at.
-    #[schema(value_type = Vec<shape::Record>)]
-    items: Vec<Box<RawValue>>,
-    /// The cursor of the next page; null if this is the last one.
-    #[schema(required)]
-    next: Option<String>,
-}
-
-/// A record, and the proof that it is in its log.
-#[derive(Debug, Serialize, ToSchema)]
-pub(in crate::rest) struct Shown {
-    /// The record. Its canonical JSON (RFC 8785) is a leaf of the log's tree.
-    #[schema(value_type = shape::Record)]
-    record: Box<RawValue>,
-    /// The hash of the leaf.
-    #[schema(value_type = String)]
-    hash: Hash,
-    /// The record that tells how this ended, if this is a start and there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = shape::Record, required = false, nullable = false)]
-    completion: Option<Box<RawValue>>,
-    /// That it is in the log.
-    proof: Proof,
-}
-
-/// That a record is in its log.
-#[derive(Debug, Serialize, ToSchema)]
-pub(in crate::rest) struct Proof {
-    /// The way from the leaf to the root.
-    #[schema(value_type = shape::Inclusion)]
-    inclusion: Inclusion,
-    /// The signed checkpoint that has this root; null if none covers the record yet.
-    #[schema(required)]
-    checkpoint: Option<String>,
-    /// The root.
-    #[schema(value_type = String)]
-    root: Hash,
-}
-
 /// Records of a log, the newest first. That they are read is recorded in that log.
 #[utoipa::path(
     get,
     path = "/api/audit/logs",
     tag = "audit",
-    params(TenantHeader, LogParameters, FilterParameters, PageParameters),
+    params(TenantHeader, LogParameters, Filter, PageParameters),
     responses(
-        (status = 200, description = "A page of records", body = Envelope<Page>),
+        (status = 200, description = "A page of records", body = Response<Page>),
         Refusals,
     )
 )]
@@ -97,17 +54,17 @@ pub(in crate::rest) async fn list(
     caller: Caller,
     headers: HeaderMap,
     uri: Uri,
-) -> Result<Response, Failure> {
-    let known = [&LogParameters::NAMES[..], &FilterParameters::NAMES, &["limit", "cursor"]].concat();
+) -> Result<HttpResponse, Failure> {
+    let known = [&LogParameters::NAMES[..], &Filter::PARAMETERS, &["limit", "cursor"]].concat();
     let mut given = Parameters::read(&uri, &known)?;
     let tenant = LogParameters::read(&mut given)?.tenant;
-    let filter = FilterParameters::read(&mut given)?.filter();
+    let filter = filter::read(&mut given)?;
     let page = PageParameters { limit: given.number("limit", 1..=MOST)?, cursor: given.text("cursor")? };
     let log = rest.log(&caller, &headers, tenant.as_deref(), Verb::Get).await?;
     let cursor = page.cursor.map(|text| Cursor::read(&text, &log, &filter)).transpose();
     let before = cursor.map_err(|error| refused("cursor", &error.to_string()))?.map(|cursor| cursor.before);
 
-    let recorded = rest.record_question(&caller, &log, filter.words()).await?;
+    let recorded = rest.record_question(&caller, &log, filter.to_string()).await?;
     let limit = usize::try_from(page.limit.unwrap_or(USUAL)).unwrap_or(1);
     let found = rest.audit.page(&log, &filter, before, limit).await?;
     Ok(recorded.tell(success(Page {
@@ -126,9 +83,9 @@ pub(in crate::rest) async fn list(
         TenantHeader, LogParameters,
     ),
     responses(
-        (status = 200, description = "The record", body = Envelope<Shown>),
+        (status = 200, description = "The record", body = Response<RecordDetail>),
         Refusals,
-        (status = 404, description = "No record with this id in this log", body = Refused),
+        (status = 404, description = "No record with this id in this log", body = ErrorResponse),
     )
 )]
 pub(in crate::rest) async fn show(
@@ -137,7 +94,7 @@ pub(in crate::rest) async fn show(
     id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     uri: Uri,
-) -> Result<Response, Failure> {
+) -> Result<HttpResponse, Failure> {
     let mut given = Parameters::read(&uri, &LogParameters::NAMES)?;
     let tenant = LogParameters::read(&mut given)?.tenant;
     let id: Option<Uuid> = id.ok().and_then(|Path(text)| text.parse().ok());
@@ -150,7 +107,7 @@ pub(in crate::rest) async fn show(
     };
     let completion = rest.audit.completion(&log, id).await?;
     let proof = rest.prove(&log, stored.record.seq).await?;
-    Ok(recorded.tell(success(Shown {
+    Ok(recorded.tell(success(RecordDetail {
         hash: stored.hash,
         record: raw(stored)?,
         completion: completion.map(raw).transpose()?,
@@ -160,7 +117,7 @@ pub(in crate::rest) async fn show(
 
 impl Rest {
     /// That a record is below the newest checkpoint, or below the root of the log as it is now.
-    async fn prove(&self, log: &LogName, seq: u64) -> Result<Proof, Failure> {
+    async fn prove(&self, log: &LogName, seq: u64) -> Result<RecordProof, Failure> {
         let newest = self.audit.checkpoints(log, 1).await?.into_iter().next();
         let signed = newest.filter(|noted| seq < noted.size).and_then(|noted| {
             let root = Checkpoint::read(&noted.note).ok()?.root;
@@ -173,7 +130,7 @@ impl Rest {
                 (head.size, root_of(&head)?, None)
             }
         };
-        Ok(Proof { inclusion: self.audit.inclusion(log, seq, size).await?, checkpoint, root })
+        Ok(RecordProof { inclusion: self.audit.inclusion(log, seq, size).await?, checkpoint, root })
     }
 }
 
@@ -186,22 +143,9 @@ pub(super) fn root_of(head: &crate::store::Head) -> Result<Hash, Failure> {
 }
 
 /// A record as it is kept.
-fn raw(stored: Stored) -> Result<Box<RawValue>, Failure> {
-    RawValue::from_string(stored.body).map_err(|error| {
+fn raw(stored: Stored) -> Result<RawRecord, Failure> {
+    RawRecord::from_json(stored.body).map_err(|error| {
         tracing::error!(%error, id = %stored.record.id, "a record is no JSON");
         Failure::new(Reason::Internal, "a record cannot be read; our log says why, under this request's id")
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_record_is_answered_as_it_is_kept() {
-        let body = r#"{"z":1,"a":{"number":1.0}}"#;
-        let raw = RawValue::from_string(body.to_owned()).unwrap();
-        let page = Page { items: vec![raw], next: None };
-        assert_eq!(serde_json::to_string(&page).unwrap(), format!(r#"{{"items":[{body}],"next":null}}"#));
-    }
 }

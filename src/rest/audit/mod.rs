@@ -12,6 +12,7 @@ mod described;
 pub(super) mod export;
 mod filter;
 pub(super) mod logs;
-mod shape;
+#[cfg(test)]
+mod tests;
 
 pub(super) use checkpoints::KEYS_LAST;

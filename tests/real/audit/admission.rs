@@ -110,7 +110,7 @@ async fn each_decision_on_a_topic_is_recorded_and_nothing_else() {
         message.contains("InvalidResource: spec.topicName: else.orders does not begin with"),
         "{message}"
     );
-    assert_eq!(refused.origin.caller.field_manager.as_deref(), Some("tests"));
+    assert_eq!(refused.origin.field_manager.as_deref(), Some("tests"));
 }
 
 #[tokio::test]

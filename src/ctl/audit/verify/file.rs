@@ -5,13 +5,14 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
+use eventcenter_sdk::rest::audit::ExportFormat;
 use tokio::sync::mpsc;
 
 use super::super::super::file::{is_input, name};
 use super::super::super::terminal::plain;
 use super::super::export::Progress;
 use super::super::lines::Lines;
-use super::super::server::{Form, Log};
+use super::super::server::Log;
 use super::report::{Conclusion, Found};
 use super::witness::Trust;
 use crate::domain::audit::Filter;
@@ -49,7 +50,7 @@ pub(super) async fn verify_export(
     installation: Option<&str>,
     trust: &Trust,
 ) -> anyhow::Result<Conclusion> {
-    let mut download = log.export(&Filter::default(), Form::Ndjson).await?;
+    let mut download = log.export(&Filter::default(), ExportFormat::Ndjson).await?;
     let (sender, pieces) = mpsc::channel(AHEAD);
     let lines = FromServer { pieces, lines: Some(Lines::default()) };
     let (installation, trust) = (installation.map(str::to_owned), trust.clone());

@@ -10,7 +10,7 @@ fn yaml(text: &str) -> Value {
 fn check(before: &str, after: &str, expected: Expect) {
     let object = |text: &str| (!text.is_empty()).then(|| yaml(text));
     let (before, after) = (object(before), object(after));
-    let told = match Change::between(before.as_ref(), after.as_ref()) {
+    let told = match change_between(before.as_ref(), after.as_ref()) {
         None => "nothing".to_owned(),
         Some(change) => {
             assert_eq!((&change.paths, &change.before, &change.after), (&Vec::new(), &None, &None));
@@ -45,7 +45,7 @@ fn what_is_made_and_deleted_is_told_whole() {
         {"op":"add","path":"","value":{}}
     "#]],
     );
-    assert_eq!(Change::between(None, None), None);
+    assert_eq!(change_between(None, None), None);
 }
 
 #[test]
@@ -236,10 +236,10 @@ fn secrets_are_not_told_and_their_changes_are() {
         for value in ["hunter2", "{nested: hunter2}", "[hunter2]"] {
             let object =
                 yaml(&format!("{{spec: {{config: {{{key}: {value}, deep: [{{{key}: {value}}}]}}}}}}"));
-            let (made, gone) = (Change::between(None, Some(&object)), Change::between(Some(&object), None));
+            let (made, gone) = (change_between(None, Some(&object)), change_between(Some(&object), None));
             let other = yaml("{spec: {config: {deep: [{a: 1}, 2]}}}");
             let (to, from) =
-                (Change::between(Some(&object), Some(&other)), Change::between(Some(&other), Some(&object)));
+                (change_between(Some(&object), Some(&other)), change_between(Some(&other), Some(&object)));
             for change in [made, gone, to, from] {
                 let told = serde_json::to_string(&change.expect("a change")).expect("JSON");
                 assert!(!told.contains("hunter2") && told.contains("[redacted]"), "{key}: {told}");
@@ -277,34 +277,34 @@ fn a_large_change_is_told_by_its_paths() {
         before Some("2b675ee085681992733eeac218f7942ea21b2907d0047e56fdad68060130bd5d")
         after Some("9d49a7c7c2715817a8931f94b02a6eb0650fe28eaa5018acd2b81b55dd085285")
     "#]]
-    .assert_eq(&show(Change::between(Some(&old), Some(&new))));
+    .assert_eq(&show(change_between(Some(&old), Some(&new))));
     expect![[r#"
         /data/schema~0000~1v1
         /metadata/labels
         before None
         after Some("9d49a7c7c2715817a8931f94b02a6eb0650fe28eaa5018acd2b81b55dd085285")
     "#]]
-    .assert_eq(&show(Change::between(None, Some(&new))));
+    .assert_eq(&show(change_between(None, Some(&new))));
     expect![[r#"
         /data/schema~0000~1v1
         /metadata/labels
         before Some("2b675ee085681992733eeac218f7942ea21b2907d0047e56fdad68060130bd5d")
         after None
     "#]]
-    .assert_eq(&show(Change::between(Some(&old), None)));
-    let change = Change::between(Some(&schema("a", 250)), Some(&schema("b", 250))).expect("a change");
+    .assert_eq(&show(change_between(Some(&old), None)));
+    let change = change_between(Some(&schema("a", 250)), Some(&schema("b", 250))).expect("a change");
     assert_eq!(change.paths.len(), 100);
     assert_eq!(change.paths[..2], ["/data/schema~0000~1v1", "/data/schema~0001~1v1"]);
     assert_eq!(change.paths[99], "…and 151 more");
-    let made = Change::between(None, Some(&schema("b", 250))).expect("a change");
+    let made = change_between(None, Some(&schema("b", 250))).expect("a change");
     assert_eq!((made.paths.len(), made.paths[99].as_str()), (100, "…and 152 more"), "and the labels");
     // Secrets are not in the hashes either.
     let of = |password: &str| json!({"spec": {"config": {"password": password}, "long": "x".repeat(40_000)}});
-    let (one, other) = (Change::between(None, Some(&of("a"))), Change::between(None, Some(&of("b"))));
+    let (one, other) = (change_between(None, Some(&of("a"))), change_between(None, Some(&of("b"))));
     assert_eq!(one, other);
     // Keys can be long too.
     let long = json!({"spec": {"ü".repeat(100_000): 1}});
-    let change = Change::between(None, Some(&long)).expect("a change");
+    let change = change_between(None, Some(&long)).expect("a change");
     assert_eq!(change.paths.len(), 1);
     assert!(change.paths[0].len() < 300);
 }
@@ -312,7 +312,7 @@ fn a_large_change_is_told_by_its_paths() {
 #[test]
 fn the_largest_patch_is_told_whole() {
     let of =
-        |length: usize| Change::between(None, Some(&json!({"spec": "x".repeat(length)}))).expect("a change");
+        |length: usize| change_between(None, Some(&json!({"spec": "x".repeat(length)}))).expect("a change");
     let around = canonical(&of(0).patch).len();
     let (largest, larger) = (of(LARGEST - around), of(LARGEST - around + 1));
     assert_eq!((largest.patch.len(), largest.paths.len()), (1, 0));
@@ -341,7 +341,7 @@ proptest! {
     /// The patch, tests included, makes the one from the other; and undone it makes the other from the one.
     #[test]
     fn a_patch_tells_before_and_after(before in spec(), after in spec()) {
-        let Some(change) = Change::between(Some(&before), Some(&after)) else {
+        let Some(change) = change_between(Some(&before), Some(&after)) else {
             prop_assert_eq!(before, after);
             return Ok(());
         };

@@ -1,7 +1,8 @@
 //! Some rows of a database, with what is kept of them beside.
 
+use eventcenter_sdk::merkle::Hash;
+
 use super::{Finding, Node, Posting, Row, SEGMENT, STEP, Verifier};
-use crate::domain::audit::merkle::Hash;
 
 /// Rows that follow one another, and what follows from them by what a database keeps.
 #[derive(Debug, Default)]

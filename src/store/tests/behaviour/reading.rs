@@ -47,7 +47,7 @@ pub(crate) async fn filters_find_exactly_what_passes(store: &Store) {
         Filter { text: text(""), name: text("t5"), namespace: text("orders"), ..none() },
     ];
     for filter in filters {
-        let passes = |record: &&Record| filter.passes(record, completed.contains(&record.id));
+        let passes = |record: &&Record| filter.matches(record, completed.contains(&record.id));
         let expected: Vec<u64> = records.iter().filter(passes).map(|record| record.seq).collect();
         for limit in [1, 7, 500] {
             // One at a time takes long where there are many.

@@ -13,10 +13,10 @@ mod order;
 use expect_test::{Expect, expect};
 
 use super::*;
-use crate::domain::audit::record::Outcome;
 use crate::domain::audit::testing::{
     self, INSTALLATION, Log, SIGNED, SIZE, key, log_name, record, told, trusted,
 };
+use eventcenter_sdk::rest::audit::Outcome;
 
 /// What somebody did to a log.
 type Tamper<'a> = &'a dyn Fn(&mut Log);

@@ -1,8 +1,8 @@
-//! Merkle trees as Certificate Transparency has them (RFC 6962, section 2.1), with SHA-256.
+//! Merkle trees of Certificate Transparency (RFC 6962, section 2.1) with SHA-256: audit logs are such trees.
 //!
-//! A node is named by its level (0 for leaves) and its index in the level; it is known once all leaves below it are. The
-//! nodes that make up a range of leaves from left to right, each as large as possible, are a compact [`Range`]: with those of
-//! all leaves so far a log can grow, and the root is known, without the leaves.
+//! A node is identified by its level (0 for leaves) and its index in the level; its hash is known once all leaves below it
+//! are. The largest nodes that cover a range of leaves, from left to right, are a compact [`Range`]. The compact range of all
+//! leaves is enough to append to a log and to compute its root.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,24 +10,24 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// SHA-256; in hexadecimal as text.
+/// A SHA-256 hash. Its text form is 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Hash(pub [u8; 32]);
 
-/// A text is no hash.
+/// A text is not a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("64 hexadecimal digits are expected")]
-pub struct NoHash;
+pub struct InvalidHash;
 
 impl Hash {
-    /// The hash of a leaf's content.
+    /// The hash of a leaf with this content.
     #[must_use]
     pub fn leaf(content: &[u8]) -> Self {
         Self::over(&[&[0], content])
     }
 
-    /// The hash of the node above two others.
+    /// The hash of the parent of two nodes.
     #[must_use]
     pub fn node(left: &Self, right: &Self) -> Self {
         Self::over(&[&[1], &left.0, &right.0])
@@ -39,14 +39,15 @@ impl Hash {
         Self::over(&[])
     }
 
-    /// What follows in the chain beside the tree: the hash of the one before and the leaf's. The first follows on zeros.
+    /// The next hash of the hash chain beside the tree: over the previous one, 32 zero bytes at first, and the leaf's hash.
     #[must_use]
-    pub fn chained(before: &Self, leaf: &Self) -> Self {
-        Self::over(&[&before.0, &leaf.0])
+    pub fn chained(previous: &Self, leaf: &Self) -> Self {
+        Self::over(&[&previous.0, &leaf.0])
     }
 
-    /// SHA-256 of the parts one after the other.
-    pub(super) fn over(parts: &[&[u8]]) -> Self {
+    /// SHA-256 of the concatenated parts.
+    #[must_use]
+    pub fn over(parts: &[&[u8]]) -> Self {
         let mut digest = Sha256::new();
         parts.iter().for_each(|part| digest.update(part));
         Self(digest.finalize().into())
@@ -61,22 +62,18 @@ impl fmt::Debug for Hash {
 
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        let mut digits = [0; 64];
+        hex::encode_to_slice(self.0, &mut digits).map_err(|_| fmt::Error)?;
+        f.write_str(str::from_utf8(&digits).map_err(|_| fmt::Error)?)
     }
 }
 
 impl TryFrom<String> for Hash {
-    type Error = NoHash;
+    type Error = InvalidHash;
 
-    fn try_from(text: String) -> Result<Self, NoHash> {
-        // The digits are looked at because numbers may have a sign for Rust: `+f` is one.
-        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(NoHash);
-        }
+    fn try_from(text: String) -> Result<Self, InvalidHash> {
         let mut bytes = [0; 32];
-        for (at, byte) in bytes.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).map_err(|_| NoHash)?;
-        }
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| InvalidHash)?;
         Ok(Self(bytes))
     }
 }
@@ -87,47 +84,48 @@ impl From<Hash> for String {
     }
 }
 
-/// A node of a tree all of whose leaves are known: the leaves from `index << level` to `(index + 1) << level`.
+/// A complete node: it covers the leaves from `index << level` up to, not including, `(index + 1) << level`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Node {
     /// 0 for leaves.
     pub level: u8,
-    /// The place in the level.
+    /// The index in the level.
     pub index: u64,
 }
 
-/// A compact range: leaves from `start` to `end`, as the hashes of the largest nodes that make them up, from left to right.
+/// A compact range: the leaves from `start` up to, not including, `end`, as the hashes of the largest nodes that cover them,
+/// from left to right.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "AsRead")]
+#[serde(try_from = "UncheckedRange")]
 pub struct Range {
     start: u64,
     end: u64,
     hashes: Vec<Hash>,
 }
 
-/// A range as anybody may have written it.
+/// A range before its number of hashes is checked.
 #[derive(Deserialize)]
-struct AsRead {
+struct UncheckedRange {
     start: u64,
     end: u64,
     hashes: Vec<Hash>,
 }
 
-impl TryFrom<AsRead> for Range {
-    type Error = Misfit;
+impl TryFrom<UncheckedRange> for Range {
+    type Error = InvalidRange;
 
-    fn try_from(read: AsRead) -> Result<Self, Misfit> {
+    fn try_from(read: UncheckedRange) -> Result<Self, InvalidRange> {
         Self::of(read.start, read.end, read.hashes)
     }
 }
 
-/// Hashes and numbers do not fit together.
+/// The hashes are not those of the range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the hashes are not those of the leaves from {start} to {end}")]
-pub struct Misfit {
+pub struct InvalidRange {
     /// The first leaf.
     pub start: u64,
-    /// The one after the last leaf.
+    /// The end: one after the last leaf.
     pub end: u64,
 }
 
@@ -138,24 +136,24 @@ impl Range {
         Self { start, end: start, hashes: Vec::new() }
     }
 
-    /// A range of which the hashes are known.
+    /// A range with these hashes.
     ///
     /// # Errors
-    /// It would take another number of hashes.
-    pub fn of(start: u64, end: u64, hashes: Vec<Hash>) -> Result<Self, Misfit> {
+    /// The number of hashes is not that of the range.
+    pub fn of(start: u64, end: u64, hashes: Vec<Hash>) -> Result<Self, InvalidRange> {
         match start <= end && hashes.len() == Self::nodes(start, end).len() {
             true => Ok(Self { start, end, hashes }),
-            false => Err(Misfit { start, end }),
+            false => Err(InvalidRange { start, end }),
         }
     }
 
-    /// The nodes that make up a range, from left to right.
+    /// The largest nodes that cover a range, from left to right.
     #[must_use]
     pub fn nodes(start: u64, end: u64) -> Vec<Node> {
         let mut nodes = Vec::new();
         let mut at = start;
         while at < end {
-            // As large as the place allows (a node begins at a multiple of its size), and as there are leaves.
+            // A node begins at a multiple of its size and must not exceed the range.
             let level = at.trailing_zeros().min((end - at).ilog2());
             nodes.push(Node { level: u8::try_from(level).unwrap_or(u8::MAX), index: at >> level });
             at += 1 << level;
@@ -169,7 +167,7 @@ impl Range {
         self.start
     }
 
-    /// The one after the last leaf.
+    /// The end: one after the last leaf.
     #[must_use]
     pub fn end(&self) -> u64 {
         self.end
@@ -181,45 +179,45 @@ impl Range {
         &self.hashes
     }
 
-    /// One leaf more. `made` is told of each node that is known now, the leaf itself included. A range that ends where
-    /// numbers end stays as it is.
-    pub fn push(&mut self, leaf: Hash, made: impl FnMut(Node, Hash)) {
+    /// Appends a leaf. Calls `completed` with each node that this completes, including the leaf. A range that ends at
+    /// `u64::MAX` stays unchanged.
+    pub fn push(&mut self, leaf: Hash, completed: impl FnMut(Node, Hash)) {
         if self.end < u64::MAX {
             let node = Node { level: 0, index: self.end };
-            self.grow(node, leaf, made);
+            self.push_node(node, leaf, completed);
         }
     }
 
-    /// One node more, which begins where the range ends.
-    fn grow(&mut self, mut node: Node, mut hash: Hash, mut made: impl FnMut(Node, Hash)) {
+    /// Appends a node that begins at the end of the range.
+    fn push_node(&mut self, mut node: Node, mut hash: Hash, mut completed: impl FnMut(Node, Hash)) {
         self.end = (node.index + 1) << node.level;
-        made(node, hash);
+        completed(node, hash);
         while node.index % 2 == 1
             && (node.index - 1) << node.level >= self.start
             && let Some(left) = self.hashes.pop()
         {
             hash = Hash::node(&left, &hash);
             node = Node { level: node.level + 1, index: node.index / 2 };
-            made(node, hash);
+            completed(node, hash);
         }
         self.hashes.push(hash);
     }
 
-    /// The range after this one.
+    /// Appends the following range.
     ///
     /// # Errors
-    /// It does not begin where this one ends.
-    pub fn append(&mut self, next: &Self) -> Result<(), Misfit> {
+    /// It does not begin at the end of this one.
+    pub fn append(&mut self, next: &Self) -> Result<(), InvalidRange> {
         if next.start != self.end {
-            return Err(Misfit { start: next.start, end: next.end });
+            return Err(InvalidRange { start: next.start, end: next.end });
         }
         for (node, hash) in Self::nodes(next.start, next.end).into_iter().zip(&next.hashes) {
-            self.grow(node, *hash, |_, _| {});
+            self.push_node(node, *hash, |_, _| {});
         }
         Ok(())
     }
 
-    /// The root of the tree, for a range from 0.
+    /// The root of the tree; `None` unless the range begins at 0.
     #[must_use]
     pub fn root(&self) -> Option<Hash> {
         let from_the_right = self.hashes.iter().rev().copied();
@@ -228,42 +226,46 @@ impl Range {
     }
 }
 
-/// Hashes of nodes, for proofs.
+/// The hashes of nodes from which proofs are made.
 pub type Nodes = BTreeMap<Node, Hash>;
 
-/// That a leaf is in a tree (RFC 6962, section 2.1.1).
+/// An inclusion proof (RFC 6962, section 2.1.1): a leaf is in a tree.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Inclusion {
-    /// The leaf's place.
+    /// The index of the leaf.
     pub index: u64,
     /// The number of leaves of the tree.
     pub size: u64,
-    /// Hashes beside the way up.
+    /// The hashes of the sibling nodes from the leaf up: SHA-256 in hexadecimal.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub path: Vec<Hash>,
 }
 
-/// That a tree is the beginning of another (RFC 6962, section 2.1.2).
+/// A consistency proof (RFC 6962, section 2.1.2): the first `from` leaves are the beginning of the first `to` leaves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Consistency {
     /// The number of leaves of the older tree.
     pub from: u64,
-    /// That of the younger one.
+    /// The number of leaves of the newer tree.
     pub to: u64,
-    /// Hashes.
+    /// The hashes of the proof: SHA-256 in hexadecimal.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub path: Vec<Hash>,
 }
 
-/// What a proof adds on the way up to the root: the hash of a subtree beside the way.
+/// A step of a proof on the path up to the root: the sibling subtree whose hash is combined.
 #[derive(Clone, Copy, Debug)]
 struct Step {
     side: Side,
-    /// The subtree's first leaf.
+    /// The first leaf of the subtree.
     start: u64,
-    /// The one after its last.
+    /// One after its last leaf.
     end: u64,
 }
 
-/// Where a subtree stands, seen from the way.
+/// The side of the path on which a subtree is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Side {
     Left,
@@ -279,7 +281,7 @@ impl Step {
         Self { side: Side::Right, start, end }
     }
 
-    /// The nodes of the subtree: one, but at the right edge of the tree.
+    /// The nodes of the subtree: one, or several at the right edge of the tree.
     fn nodes(&self) -> Vec<Node> {
         Range::nodes(self.start, self.end)
     }
@@ -292,19 +294,19 @@ impl Step {
     }
 }
 
-/// Where a tree of these leaves, of which there are two at least, parts in two: below its left half are as many as a power of
-/// two that is less than all.
-fn middle(start: u64, end: u64) -> u64 {
+/// The first leaf of the right half of a subtree with at least two leaves: the left half has the largest power of two of leaves
+/// that is less than all.
+fn split(start: u64, end: u64) -> u64 {
     start + (1 << (end - start - 1).ilog2())
 }
 
-/// Goes down from the root to a leaf of the tree, as far as a subtree of these leaves: where it starts, and what stands beside
-/// the way from there up.
-fn way(leaf: u64, size: u64, is_there: impl Fn(u64, u64) -> bool) -> (u64, Vec<Step>) {
+/// The path from the root towards a leaf, down to the subtree for which `is_bottom(start, end)` holds: the first leaf of that
+/// subtree, and the steps from it up to the root.
+fn path_up(leaf: u64, size: u64, is_bottom: impl Fn(u64, u64) -> bool) -> (u64, Vec<Step>) {
     let mut steps = Vec::new();
     let (mut start, mut end) = (0, size);
-    while !is_there(start, end) {
-        let middle = middle(start, end);
+    while !is_bottom(start, end) {
+        let middle = split(start, end);
         if leaf < middle {
             steps.push(Step::right(middle, end));
             end = middle;
@@ -318,13 +320,13 @@ fn way(leaf: u64, size: u64, is_there: impl Fn(u64, u64) -> bool) -> (u64, Vec<S
 }
 
 impl Inclusion {
-    /// The nodes whose hashes are needed for the proof.
+    /// The nodes whose hashes the proof needs.
     #[must_use]
     pub fn needs(index: u64, size: u64) -> Vec<Node> {
         Self::steps(index, size).iter().flat_map(Step::nodes).collect()
     }
 
-    /// The proof; none if `index` is not below `size`, or a hash is missing.
+    /// The proof; `None` if `index >= size` or a hash is missing.
     #[must_use]
     pub fn prove(index: u64, size: u64, nodes: &Nodes) -> Option<Self> {
         if index >= size {
@@ -334,38 +336,38 @@ impl Inclusion {
         Some(Self { index, size, path })
     }
 
-    /// Whether it holds.
+    /// Whether the proof is valid for this leaf and this root.
     #[must_use]
     pub fn holds(&self, leaf: &Hash, root: &Hash) -> bool {
         let steps = Self::steps(self.index, self.size);
         if self.index >= self.size || steps.len() != self.path.len() {
             return false;
         }
-        let top = steps.iter().zip(&self.path).fold(*leaf, |hash, (step, beside)| match step.side {
-            Side::Left => Hash::node(beside, &hash),
-            Side::Right => Hash::node(&hash, beside),
+        let top = steps.iter().zip(&self.path).fold(*leaf, |hash, (step, sibling)| match step.side {
+            Side::Left => Hash::node(sibling, &hash),
+            Side::Right => Hash::node(&hash, sibling),
         });
         top == *root
     }
 
-    /// What stands beside the way from the leaf up.
+    /// The steps from the leaf up to the root.
     fn steps(index: u64, size: u64) -> Vec<Step> {
         if index >= size {
             return Vec::new();
         }
-        way(index, size, |start, end| end - start == 1).1
+        path_up(index, size, |start, end| end - start == 1).1
     }
 }
 
 impl Consistency {
-    /// The nodes whose hashes are needed for the proof.
+    /// The nodes whose hashes the proof needs.
     #[must_use]
     pub fn needs(from: u64, to: u64) -> Vec<Node> {
         let (seed, steps) = Self::steps(from, to);
         seed.iter().chain(&steps).flat_map(Step::nodes).collect()
     }
 
-    /// The proof; none if `from` is greater than `to`, or a hash is missing.
+    /// The proof; `None` if `from > to` or a hash is missing.
     #[must_use]
     pub fn prove(from: u64, to: u64, nodes: &Nodes) -> Option<Self> {
         if from > to {
@@ -376,7 +378,7 @@ impl Consistency {
         Some(Self { from, to, path })
     }
 
-    /// Whether it holds. That what was empty is the beginning of everything needs no proof.
+    /// Whether the proof is valid for the roots of the older and the newer tree. The empty tree is the beginning of every tree.
     #[must_use]
     pub fn holds(&self, old: &Hash, new: &Hash) -> bool {
         if self.from > self.to {
@@ -392,24 +394,24 @@ impl Consistency {
         if usize::from(seed.is_some()) + steps.len() != path.len() {
             return false;
         }
-        // Both trees have this subtree; where it is all of the older one, the older root is its hash.
+        // Both trees contain this subtree; if it is the whole older tree, its hash is the older root.
         let start = if seed.is_some() { path.next().copied() } else { Some(*old) };
         let Some(start) = start else { return false };
         let both =
-            steps.iter().zip(path).fold((start, start), |(older, newer), (step, beside)| match step.side {
-                Side::Left => (Hash::node(beside, &older), Hash::node(beside, &newer)),
-                Side::Right => (older, Hash::node(&newer, beside)),
+            steps.iter().zip(path).fold((start, start), |(older, newer), (step, sibling)| match step.side {
+                Side::Left => (Hash::node(sibling, &older), Hash::node(sibling, &newer)),
+                Side::Right => (older, Hash::node(&newer, sibling)),
             });
         both == (*old, *new)
     }
 
-    /// The largest subtree that ends where the older tree ends, unless it is all of it; and what stands beside the way from
-    /// there up.
+    /// The largest subtree that ends at the end of the older tree, `None` if it is the whole older tree; and the steps from it
+    /// up to the root of the newer tree.
     fn steps(from: u64, to: u64) -> (Option<Step>, Vec<Step>) {
         if from == 0 || from >= to {
             return (None, Vec::new());
         }
-        let (start, steps) = way(from - 1, to, |_, end| end == from);
+        let (start, steps) = path_up(from - 1, to, |_, end| end == from);
         ((start > 0).then(|| Step::left(start, from)), steps)
     }
 }

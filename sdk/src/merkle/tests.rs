@@ -334,7 +334,7 @@ fn a_hash_is_64_hexadecimal_digits() {
     let signed = digits.replace("00", "+0");
     for text in ["", &digits[1..], &format!("{digits}0"), &digits.replace('e', "g"), &signed, &"é".repeat(32)]
     {
-        assert_eq!(Hash::try_from((*text).to_owned()), Err(NoHash), "{text}");
+        assert_eq!(Hash::try_from((*text).to_owned()), Err(InvalidHash), "{text}");
     }
 }
 

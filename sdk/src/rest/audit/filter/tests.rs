@@ -1,13 +1,45 @@
-use expect_test::expect;
+use uuid::Uuid;
 
 use super::*;
-use crate::domain::audit::testing::{log_name, record};
+use crate::rest::audit::{Actor, LogName, Origin, Target, Via};
+
+/// A record of team-a: every third one is a start.
+fn record(seq: u64) -> Record {
+    Record {
+        action: "Update".to_owned(),
+        actor: Actor { groups: vec![], user: format!("user-{seq}"), via: Via::Admission },
+        change: None,
+        completes: None,
+        id: Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + u128::from(seq)),
+        message: None,
+        origin: Origin {
+            address: None,
+            component: "webhook".to_owned(),
+            field_manager: None,
+            instance: "webhook-0".to_owned(),
+            user_agent: None,
+        },
+        outcome: if seq.is_multiple_of(3) { Outcome::Started } else { Outcome::Allowed },
+        reason: None,
+        request_id: None,
+        seq,
+        target: Some(Target {
+            kind: "EventTopic".to_owned(),
+            name: format!("topic-{seq}"),
+            namespace: Some("team-a".to_owned()),
+            uid: None,
+        }),
+        tenant: LogName::of(Some("team-a")),
+        time: Timestamp::from_second(1_700_000_000).expect("a time"),
+        trace_id: None,
+    }
+}
 
 fn time(text: &str) -> Timestamp {
     text.parse().expect("a time")
 }
 
-/// Of two values each, the first applies to the record and the second does not.
+/// Pairs of filters: the first matches the record, the second does not.
 fn each() -> Vec<(Filter, Filter)> {
     let text = |set: fn(&mut Filter, String), yes: &str, no: &str| {
         let of = |value: &str| {
@@ -35,41 +67,41 @@ fn each() -> Vec<(Filter, Filter)> {
 }
 
 #[test]
-fn all_that_is_asked_has_to_apply() {
+fn a_record_has_to_meet_every_condition() {
     let record = record(3);
-    assert!(Filter::default().passes(&record, false));
+    assert!(Filter::default().matches(&record, false));
     for (yes, no) in each() {
-        assert!(yes.passes(&record, true), "{yes:?}");
-        assert!(!no.passes(&record, true), "{no:?}");
+        assert!(yes.matches(&record, true), "{yes:?}");
+        assert!(!no.matches(&record, true), "{no:?}");
     }
-    // From then on, and before then.
+    // `since` is inclusive, `until` exclusive.
     let exactly = Filter { since: Some(record.time), ..Filter::default() };
-    assert!(exactly.passes(&record, true));
+    assert!(exactly.matches(&record, true));
     let before = Filter { until: Some(record.time), ..Filter::default() };
-    assert!(!before.passes(&record, true));
-    // A target that is not there is none that is asked for.
+    assert!(!before.matches(&record, true));
+    // A record without a target matches no condition about targets.
     let mut without = record.clone();
     without.target = None;
     for (yes, _) in each()
         .into_iter()
         .filter(|(yes, _)| yes.kind.is_some() || yes.namespace.is_some() || yes.name.is_some())
     {
-        assert!(!yes.passes(&without, true), "{yes:?}");
+        assert!(!yes.matches(&without, true), "{yes:?}");
     }
 }
 
 #[test]
-fn what_was_started_is_open_until_its_end_is_told() {
+fn a_start_is_open_until_its_end_is_recorded() {
     let open = Filter { open: true, ..Filter::default() };
     let (started, allowed) = (record(3), record(1));
     assert_eq!((started.outcome, allowed.outcome), (Outcome::Started, Outcome::Allowed));
-    assert!(open.passes(&started, false));
-    assert!(!open.passes(&started, true));
-    assert!(!open.passes(&allowed, false));
+    assert!(open.matches(&started, false));
+    assert!(!open.matches(&started, true));
+    assert!(!open.matches(&allowed, false));
 }
 
 #[test]
-fn a_text_is_looked_for_in_what_people_read() {
+fn a_text_is_searched_in_what_people_read() {
     let mut record = record(3);
     record.reason = Some("AwaitingApproval".to_owned());
     record.message = Some("Größe: 3".to_owned());
@@ -90,47 +122,8 @@ fn a_text_is_looked_for_in_what_people_read() {
 }
 
 #[test]
-fn a_cursor_belongs_to_one_question() {
-    let cursor = Cursor { before: 1 << 40 };
-    let filters: Vec<Filter> = each().into_iter().flat_map(|(one, other)| [one, other]).collect();
-    let logs = [log_name(), LogName::platform()];
-    let questions: Vec<_> =
-        logs.iter().flat_map(|log| filters.iter().map(move |filter| (log, filter))).collect();
-    for (log, filter) in &questions {
-        let text = cursor.text(log, filter);
-        assert!(
-            text.len() < 30 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-        );
-        for (other_log, other) in &questions {
-            let expected =
-                if (log, filter) == (other_log, other) { Ok(cursor.clone()) } else { Err(ForeignCursor) };
-            assert_eq!(Cursor::read(&text, other_log, other), expected);
-        }
-    }
-    for before in [0, 1, u64::MAX] {
-        let text = Cursor { before }.text(&log_name(), &filters[0]);
-        assert_eq!(Cursor::read(&text, &log_name(), &filters[0]), Ok(Cursor { before }));
-    }
-}
-
-#[test]
-fn what_is_no_cursor_is_refused() {
-    let filter = Filter::default();
-    let text = Cursor { before: 300 }.text(&log_name(), &filter);
-    expect!["dnSdW-89nbgAAAAAAAABLA"].assert_eq(&text);
-    let read = |text: &str| Cursor::read(text, &log_name(), &filter);
-    assert_eq!(read(&text), Ok(Cursor { before: 300 }));
-    let longer = format!("{text}AA");
-    for other in
-        ["", "AA", "é", "!", &text[1..], &longer, &format!("{text}="), &"A".repeat(22), &"A".repeat(100_000)]
-    {
-        assert_eq!(read(other), Err(ForeignCursor), "{other}");
-    }
-}
-
-#[test]
-fn what_is_asked_is_told_in_one_line() {
-    expect!["all records"].assert_eq(&Filter::default().words());
+fn a_filter_is_shown_on_one_line() {
+    assert_eq!(Filter::default().to_string(), "all records");
     let filter = Filter {
         actor: Some("alice".to_owned()),
         action: Some("Update".to_owned()),
@@ -143,9 +136,12 @@ fn what_is_asked_is_told_in_one_line() {
         until: Some(time("2026-11-22T10:00:00.5Z")),
         text: Some("a \"word\"\nand \u{1b}[31m another\u{202e}".to_owned()),
     };
-    expect![[r#"actor "alice", action "Update", kind "EventTopic", namespace "team-a", name "orders", outcome Denied, not completed, since 2026-11-21T10:00:00Z, until 2026-11-22T10:00:00.5Z, text "a \"word\"\nand \u{1b}[31m another\u{202e}""#]].assert_eq(&filter.words());
+    assert_eq!(
+        filter.to_string(),
+        r#"actor "alice", action "Update", kind "EventTopic", namespace "team-a", name "orders", outcome Denied, not completed, since 2026-11-21T10:00:00Z, until 2026-11-22T10:00:00.5Z, text "a \"word\"\nand \u{1b}[31m another\u{202e}""#
+    );
     let long = Filter { text: Some("ü".repeat(100_000)), name: Some("x".repeat(100_000)), ..filter };
-    assert!(long.words().len() < 1000, "{}", long.words());
+    assert!(long.to_string().len() < 1000, "{}", long.to_string());
     let escaped = "\u{1b}".repeat(1000);
     let all = Some(escaped);
     let worst = Filter {
@@ -157,11 +153,11 @@ fn what_is_asked_is_told_in_one_line() {
         text: all,
         ..Filter::default()
     };
-    assert!(worst.words().len() < 4000, "{}", worst.words().len());
+    assert!(worst.to_string().len() < 4000, "{}", worst.to_string().len());
 }
 
 #[test]
-fn a_filter_is_told_to_machines_without_what_is_absent() {
+fn absent_conditions_are_not_written() {
     let json = |filter: &Filter| serde_json::to_string(filter).expect("JSON");
     assert_eq!(json(&Filter::default()), "{}");
     for (one, other) in each() {
@@ -169,4 +165,22 @@ fn a_filter_is_told_to_machines_without_what_is_absent() {
             assert_eq!(serde_json::from_str::<Filter>(&json(&filter)).expect("a filter"), filter);
         }
     }
+}
+
+#[test]
+fn a_filter_becomes_query_parameters() {
+    assert_eq!(Filter::default().query(), []);
+    let filter = Filter {
+        actor: Some("alice".to_owned()),
+        outcome: Some(Outcome::Denied),
+        open: true,
+        since: Some(time("2026-11-21T10:00:00Z")),
+        ..Filter::default()
+    };
+    let query: Vec<String> =
+        filter.query().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert_eq!(query.join(" "), "actor=alice outcome=Denied open=true since=2026-11-21T10:00:00Z");
+    let names: Vec<&str> =
+        each().into_iter().flat_map(|(one, _)| one.query()).map(|(name, _)| name).collect();
+    assert!(names.iter().all(|name| Filter::PARAMETERS.contains(name)) && names.len() == 9, "{names:?}");
 }
