@@ -1,210 +1,219 @@
-//! Requests about ACLs: who may do what.
+//! Requests about ACLs.
 
-mod word;
+mod enums;
 
 use std::ffi::CString;
 use std::ptr::NonNull;
 use std::time::Duration;
 
 use crate::client::{AdminClient, Reply};
-use crate::error::{BrokerError, ErrorCode, RequestError};
+use crate::error::{BrokerError, ErrorCode, ItemResults, RequestError, check_error};
 use crate::handle::Event;
-use crate::input::{Objects, c_string};
-use crate::options::{Api, Request};
+use crate::input::{ObjectArray, c_string};
+use crate::options::{AdminOperation, Request};
 use crate::sys::{self, ErrorText, rd};
 
-pub use word::{AclOperation, AclPattern, AclPermission, AclResource};
+pub use enums::{AclOperation, AclPermissionType, PatternType, ResourceType};
 
-/// The most ACLs, or filters, that one request may name. KRaft refuses a change of more than 10,000 records, and
-/// librdkafka keeps the texts of an answer on the stack of its thread.
+/// The maximum number of ACLs, or filters, in one request. KRaft refuses a change of more than 10,000 records, and
+/// librdkafka stores the texts of a response on the stack of its thread.
 pub const MAX_ACLS_PER_REQUEST: usize = 2_000;
 
-/// One ACL.
+/// One ACL: a resource pattern (KIP-290) and an access control entry.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Acl {
-    /// What it is about.
-    pub resource: AclResource,
-    /// The name, or its beginning.
+pub struct AclBinding {
+    /// The type of the resource.
+    pub resource_type: ResourceType,
+    /// The name of the resource, or its prefix.
     pub name: String,
-    /// How the name is meant.
-    pub pattern: AclPattern,
-    /// Who, such as `User:alice`.
+    /// How `name` matches resources.
+    pub pattern_type: PatternType,
+    /// The principal, such as `User:alice`.
     pub principal: String,
-    /// From which host; `*` for any.
+    /// The client's host; `*` for any.
     pub host: String,
-    /// To do what.
+    /// The operation.
     pub operation: AclOperation,
-    /// Whether it allows or denies.
-    pub permission: AclPermission,
+    /// Whether it allows or denies the operation.
+    pub permission_type: AclPermissionType,
 }
 
-/// Which ACLs are meant; what is `None` may be anything.
+/// Selects ACLs; `None` matches any value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AclFilter {
-    /// What they are about.
-    pub resource: Option<AclResource>,
-    /// The name, or its beginning.
+pub struct AclBindingFilter {
+    /// The type of the resource.
+    pub resource_type: Option<ResourceType>,
+    /// The name of the resource, or its prefix.
     pub name: Option<String>,
-    /// How the name is meant.
-    pub pattern: Option<AclPattern>,
-    /// Who.
+    /// How the ACL's name matches resources.
+    pub pattern_type: Option<PatternType>,
+    /// The principal.
     pub principal: Option<String>,
-    /// From which host.
+    /// The client's host.
     pub host: Option<String>,
-    /// To do what.
+    /// The operation.
     pub operation: Option<AclOperation>,
-    /// Whether they allow or deny.
-    pub permission: Option<AclPermission>,
+    /// Whether the ACL allows or denies.
+    pub permission_type: Option<AclPermissionType>,
 }
 
-impl From<Acl> for AclFilter {
-    /// The filter that only this ACL passes.
-    fn from(acl: Acl) -> Self {
+impl From<AclBinding> for AclBindingFilter {
+    /// The filter that matches only this ACL.
+    fn from(acl: AclBinding) -> Self {
         Self {
-            resource: Some(acl.resource),
+            resource_type: Some(acl.resource_type),
             name: Some(acl.name),
-            pattern: Some(acl.pattern),
+            pattern_type: Some(acl.pattern_type),
             principal: Some(acl.principal),
             host: Some(acl.host),
             operation: Some(acl.operation),
-            permission: Some(acl.permission),
+            permission_type: Some(acl.permission_type),
         }
     }
 }
 
-type Created = Vec<Result<(), BrokerError>>;
-type Deleted = Vec<Result<Vec<Acl>, BrokerError>>;
+/// The deleted ACLs of each filter.
+type Deletions = ItemResults<Vec<AclBinding>>;
 
 impl AdminClient {
-    /// Makes ACLs (CreateAcls, KIP-140). The results are in the order of `acls`. Making one that exists succeeds.
+    /// Creates ACLs (CreateAcls, KIP-140). The results are in the order of `acls`. Creating an existing ACL succeeds.
     ///
     /// # Errors
-    /// For one ACL, among others: no authorizer ([`ErrorCode::SECURITY_DISABLED`]), a missing right (Alter on the
-    /// cluster), a principal that is none. For the request: see [`RequestError`].
-    pub async fn create_acls(&self, acls: &[Acl], timeout: Duration) -> Result<Created, RequestError> {
+    /// For one ACL, among others: no authorizer ([`ErrorCode::SECURITY_DISABLED`]), a missing authorization (Alter on the
+    /// cluster), an invalid principal. For the request: see [`RequestError`].
+    pub async fn create_acls(
+        &self,
+        acls: &[AclBinding],
+        timeout: Duration,
+    ) -> Result<ItemResults, RequestError> {
         if acls.is_empty() {
             return Ok(Vec::new());
         }
         self.start_create_acls(acls, timeout)?.wait().await
     }
 
-    fn start_create_acls(&self, acls: &[Acl], timeout: Duration) -> Result<Reply<Created>, RequestError> {
+    fn start_create_acls(
+        &self,
+        acls: &[AclBinding],
+        timeout: Duration,
+    ) -> Result<Reply<ItemResults>, RequestError> {
         let request = Request {
             operation: "CreateAcls",
-            api: Api::RD_KAFKA_ADMIN_OP_CREATEACLS,
+            admin_operation: AdminOperation::RD_KAFKA_ADMIN_OP_CREATEACLS,
             timeout,
-            tells_broker: false,
+            has_operation_timeout: false,
         };
         check_size(&request, acls.len())?;
-        // SAFETY: the function that frees what `rd_kafka_AclBinding_new` makes.
-        let mut array = unsafe { Objects::new(acls.len(), rd::rd_kafka_AclBinding_destroy) };
+        // SAFETY: `rd_kafka_AclBinding_destroy` frees an object of `rd_kafka_AclBinding_new`.
+        let mut array = unsafe { ObjectArray::new(acls.len(), rd::rd_kafka_AclBinding_destroy) };
         for acl in acls {
             let name = c_string(&request, &acl.name, &acl.name)?;
             let principal = c_string(&request, &acl.name, &acl.principal)?;
             let host = c_string(&request, &acl.name, &acl.host)?;
             let mut text = ErrorText::new();
-            // SAFETY: the strings are NUL-terminated and copied, the buffer has that length.
+            // SAFETY: the strings are NUL-terminated and copied, and the buffer has the passed length.
             let object = unsafe {
                 rd::rd_kafka_AclBinding_new(
-                    acl.resource.to_c(),
+                    acl.resource_type.to_c(),
                     name.as_ptr(),
-                    acl.pattern.to_c(),
+                    acl.pattern_type.to_c(),
                     principal.as_ptr(),
                     host.as_ptr(),
                     acl.operation.to_c(),
-                    acl.permission.to_c(),
+                    acl.permission_type.to_c(),
                     text.as_mut_ptr(),
                     text.len(),
                 )
             };
-            // SAFETY: just made, or null.
+            // SAFETY: `object` was just created and has no other pointer, or is null.
             if !unsafe { array.push(object) } {
                 return Err(request.invalid(&acl.name, text.to_string()));
             }
         }
-        let asked = acls.len();
+        let count = acls.len();
         self.start(
             request,
-            // SAFETY: client, array, options and queue are alive during the call, which copies what it needs.
-            |link, options| unsafe {
+            // SAFETY: client, array, options and queue are alive during the call, which copies the array and the options.
+            |handle, options| unsafe {
                 rd::rd_kafka_CreateAcls(
-                    link.client(),
+                    handle.client(),
                     array.as_mut_ptr(),
                     array.len(),
                     options.as_ptr(),
-                    link.queue(),
+                    handle.queue(),
                 );
             },
             move |event| {
-                // SAFETY: both functions are CreateAcls'.
+                // SAFETY: both functions belong to CreateAcls.
                 let results = unsafe {
                     event.results(rd::rd_kafka_event_CreateAcls_result, rd::rd_kafka_CreateAcls_result_acls)
                 };
                 let results = results.ok_or_else(|| request.mismatch())?;
-                // Results carry no names: they are in the order of the request.
-                Ok((0..asked)
+                // The results carry no names; they are in the order of the request.
+                Ok((0..count)
                     .map(|index| match results.get(index) {
                         Some(result) if !result.is_null() => {
-                            // SAFETY: the result belongs to the event, which is alive.
+                            // SAFETY: the event is alive and owns the result.
                             let error = unsafe { rd::rd_kafka_acl_result_error(*result) };
-                            // SAFETY: null, or an error that belongs to the result.
-                            unsafe { check(error) }
+                            // SAFETY: `error` is null, or alive because the result owns it.
+                            unsafe { check_error(error) }
                         }
-                        _ => Err(BrokerError::unanswered()),
+                        _ => Err(BrokerError::missing_from_response()),
                     })
                     .collect())
             },
         )
     }
 
-    /// The ACLs that pass a filter (DescribeAcls, KIP-140).
+    /// The ACLs that match a filter (DescribeAcls, KIP-140).
     ///
-    /// A broker that has no authorizer, or does not let the caller ask, says so; but librdkafka 2.12 reads that answer
-    /// and drops its error, so that it looks like "there are none". Therefore an empty answer is followed by a request
-    /// that changes nothing and whose refusal librdkafka does tell: CreateAcls for a resource without a name. It needs
-    /// Alter on the cluster, where DescribeAcls needs Describe.
+    /// A broker without an authorizer, and one that does not authorize the caller, respond with an error; but librdkafka
+    /// 2.12 drops that error, so the response looks like an empty list. Therefore an empty response is followed by a request
+    /// that changes nothing and whose error librdkafka returns: CreateAcls for a resource with an empty name. That request
+    /// needs Alter on the cluster, while DescribeAcls needs Describe.
     ///
-    /// The texts of an answer lie on the stack of librdkafka's thread: some tens of thousands of ACLs fit into its 8 MiB.
+    /// librdkafka stores the texts of a response on the stack of its thread: some tens of thousands of ACLs fit into its
+    /// 8 MiB.
     ///
     /// # Errors
-    /// No authorizer ([`ErrorCode::SECURITY_DISABLED`]) and a missing right, both as [`RequestError::Failed`]; and what
-    /// else [`RequestError`] lists.
+    /// No authorizer ([`ErrorCode::SECURITY_DISABLED`]) and a missing authorization, both as [`RequestError::Failed`]; and
+    /// the other variants of [`RequestError`].
     pub async fn describe_acls(
         &self,
-        filter: &AclFilter,
+        filter: &AclBindingFilter,
         timeout: Duration,
-    ) -> Result<Vec<Acl>, RequestError> {
+    ) -> Result<Vec<AclBinding>, RequestError> {
         let acls = self.start_describe_acls(filter, timeout)?.wait().await?;
         if acls.is_empty() {
-            self.check_acls_may_be_asked_for(timeout).await?;
+            self.check_acl_access(timeout).await?;
         }
         Ok(acls)
     }
 
     fn start_describe_acls(
         &self,
-        filter: &AclFilter,
+        filter: &AclBindingFilter,
         timeout: Duration,
-    ) -> Result<Reply<Vec<Acl>>, RequestError> {
+    ) -> Result<Reply<Vec<AclBinding>>, RequestError> {
         let request = Request {
             operation: "DescribeAcls",
-            api: Api::RD_KAFKA_ADMIN_OP_DESCRIBEACLS,
+            admin_operation: AdminOperation::RD_KAFKA_ADMIN_OP_DESCRIBEACLS,
             timeout,
-            tells_broker: false,
+            has_operation_timeout: false,
         };
-        // SAFETY: the function that frees what `rd_kafka_AclBindingFilter_new` makes.
-        let mut array = unsafe { Objects::new(1, rd::rd_kafka_AclBinding_destroy) };
+        // SAFETY: `rd_kafka_AclBinding_destroy` frees an object of `rd_kafka_AclBindingFilter_new`.
+        let mut array = unsafe { ObjectArray::new(1, rd::rd_kafka_AclBinding_destroy) };
         let object = c_filter(&request, filter)?;
-        // SAFETY: just made, and given to nobody else.
+        // SAFETY: the object was just created, and only the array owns it.
         unsafe { array.push(object.as_ptr()) };
         self.start(
             request,
-            // SAFETY: client, filter, options and queue are alive during the call, which copies what it needs.
-            |link, options| unsafe {
-                rd::rd_kafka_DescribeAcls(link.client(), object.as_ptr(), options.as_ptr(), link.queue());
+            // SAFETY: client, filter, options and queue are alive during the call, which copies the filter and the options.
+            |handle, options| unsafe {
+                rd::rd_kafka_DescribeAcls(handle.client(), object.as_ptr(), options.as_ptr(), handle.queue());
             },
             move |event| {
-                // SAFETY: both functions are DescribeAcls'.
+                // SAFETY: both functions belong to DescribeAcls.
                 let acls = unsafe {
                     event.results(
                         rd::rd_kafka_event_DescribeAcls_result,
@@ -212,23 +221,24 @@ impl AdminClient {
                     )
                 };
                 let acls = acls.ok_or_else(|| request.mismatch())?;
-                Ok(acls.iter().filter_map(|acl| Binding::of(event, *acl)).map(|acl| acl.read()).collect())
+                Ok(acls.iter().filter_map(|acl| BindingRef::new(event, *acl)).map(|acl| acl.read()).collect())
             },
         )
     }
 
-    async fn check_acls_may_be_asked_for(&self, timeout: Duration) -> Result<(), RequestError> {
-        let impossible = Acl {
-            resource: AclResource::Topic,
+    /// Fails if the broker has no authorizer or does not authorize the caller to alter ACLs.
+    async fn check_acl_access(&self, timeout: Duration) -> Result<(), RequestError> {
+        let invalid = AclBinding {
+            resource_type: ResourceType::Topic,
             name: String::new(),
-            pattern: AclPattern::Literal,
+            pattern_type: PatternType::Literal,
             principal: "User:ANONYMOUS".into(),
             host: "*".into(),
             operation: AclOperation::Describe,
-            permission: AclPermission::Allow,
+            permission_type: AclPermissionType::Allow,
         };
-        let answers = self.create_acls(&[impossible], timeout).await?;
-        match answers.into_iter().next() {
+        let results = self.create_acls(&[invalid], timeout).await?;
+        match results.into_iter().next() {
             Some(Err(error)) if error.code() != ErrorCode::INVALID_REQUEST => Err(RequestError::Failed {
                 operation: "DescribeAcls",
                 code: error.code(),
@@ -239,17 +249,17 @@ impl AdminClient {
         }
     }
 
-    /// Removes the ACLs that pass one of the filters (DeleteAcls, KIP-140). The results are in the order of `filters`:
-    /// the ACLs that were removed, which may be none.
+    /// Deletes the ACLs that match one of the filters (DeleteAcls, KIP-140). The results are in the order of `filters`: the
+    /// deleted ACLs of each, which may be none.
     ///
     /// # Errors
-    /// For one filter: no authorizer ([`ErrorCode::SECURITY_DISABLED`]), a missing right (Alter on the cluster). For the
-    /// request: see [`RequestError`].
+    /// For one filter: no authorizer ([`ErrorCode::SECURITY_DISABLED`]), a missing authorization (Alter on the cluster). For
+    /// the request: see [`RequestError`].
     pub async fn delete_acls(
         &self,
-        filters: &[AclFilter],
+        filters: &[AclBindingFilter],
         timeout: Duration,
-    ) -> Result<Deleted, RequestError> {
+    ) -> Result<Deletions, RequestError> {
         if filters.is_empty() {
             return Ok(Vec::new());
         }
@@ -258,38 +268,38 @@ impl AdminClient {
 
     fn start_delete_acls(
         &self,
-        filters: &[AclFilter],
+        filters: &[AclBindingFilter],
         timeout: Duration,
-    ) -> Result<Reply<Deleted>, RequestError> {
+    ) -> Result<Reply<Deletions>, RequestError> {
         let request = Request {
             operation: "DeleteAcls",
-            api: Api::RD_KAFKA_ADMIN_OP_DELETEACLS,
+            admin_operation: AdminOperation::RD_KAFKA_ADMIN_OP_DELETEACLS,
             timeout,
-            tells_broker: false,
+            has_operation_timeout: false,
         };
         check_size(&request, filters.len())?;
-        // SAFETY: the function that frees what `rd_kafka_AclBindingFilter_new` makes.
-        let mut array = unsafe { Objects::new(filters.len(), rd::rd_kafka_AclBinding_destroy) };
+        // SAFETY: `rd_kafka_AclBinding_destroy` frees an object of `rd_kafka_AclBindingFilter_new`.
+        let mut array = unsafe { ObjectArray::new(filters.len(), rd::rd_kafka_AclBinding_destroy) };
         for filter in filters {
             let object = c_filter(&request, filter)?;
-            // SAFETY: just made, and given to nobody else.
+            // SAFETY: the object was just created, and only the array owns it.
             unsafe { array.push(object.as_ptr()) };
         }
-        let asked = filters.len();
+        let count = filters.len();
         self.start(
             request,
-            // SAFETY: client, array, options and queue are alive during the call, which copies what it needs.
-            |link, options| unsafe {
+            // SAFETY: client, array, options and queue are alive during the call, which copies the array and the options.
+            |handle, options| unsafe {
                 rd::rd_kafka_DeleteAcls(
-                    link.client(),
+                    handle.client(),
                     array.as_mut_ptr(),
                     array.len(),
                     options.as_ptr(),
-                    link.queue(),
+                    handle.queue(),
                 );
             },
             move |event| {
-                // SAFETY: both functions are DeleteAcls'.
+                // SAFETY: both functions belong to DeleteAcls.
                 let responses = unsafe {
                     event.results(
                         rd::rd_kafka_event_DeleteAcls_result,
@@ -297,11 +307,11 @@ impl AdminClient {
                     )
                 };
                 let responses = responses.ok_or_else(|| request.mismatch())?;
-                // Responses carry no filters: they are in the order of the request.
-                Ok((0..asked)
+                // The responses carry no filters; they are in the order of the request.
+                Ok((0..count)
                     .map(|index| match responses.get(index).and_then(|it| NonNull::new(it.cast_mut())) {
-                        Some(response) => removed(event, response),
-                        None => Err(BrokerError::unanswered()),
+                        Some(response) => deleted_bindings(event, response),
+                        None => Err(BrokerError::missing_from_response()),
                     })
                     .collect())
             },
@@ -316,10 +326,10 @@ fn check_size(request: &Request, count: usize) -> Result<(), RequestError> {
     Ok(())
 }
 
-/// librdkafka's object of a filter, which whoever asked has to free.
+/// librdkafka's object of a filter. The caller owns it.
 fn c_filter(
     request: &Request,
-    filter: &AclFilter,
+    filter: &AclBindingFilter,
 ) -> Result<NonNull<rd::rd_kafka_AclBindingFilter_t>, RequestError> {
     let item = filter.name.as_deref().unwrap_or("*");
     let text =
@@ -327,22 +337,24 @@ fn c_filter(
     let (name, principal, host) = (text(&filter.name)?, text(&filter.principal)?, text(&filter.host)?);
     let pointer = |text: &Option<CString>| text.as_ref().map_or(std::ptr::null(), |text| text.as_ptr());
     let mut error = ErrorText::new();
-    // SAFETY: the strings are null or NUL-terminated and copied, the buffer has that length.
+    // SAFETY: the strings are null, or NUL-terminated and copied; the buffer has the passed length.
     let object = unsafe {
         rd::rd_kafka_AclBindingFilter_new(
-            filter.resource.map_or(rd::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_ANY, AclResource::to_c),
+            filter
+                .resource_type
+                .map_or(rd::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_ANY, ResourceType::to_c),
             pointer(&name),
             filter
-                .pattern
-                .map_or(rd::rd_kafka_ResourcePatternType_t::RD_KAFKA_RESOURCE_PATTERN_ANY, AclPattern::to_c),
+                .pattern_type
+                .map_or(rd::rd_kafka_ResourcePatternType_t::RD_KAFKA_RESOURCE_PATTERN_ANY, PatternType::to_c),
             pointer(&principal),
             pointer(&host),
             filter
                 .operation
                 .map_or(rd::rd_kafka_AclOperation_t::RD_KAFKA_ACL_OPERATION_ANY, AclOperation::to_c),
-            filter.permission.map_or(
+            filter.permission_type.map_or(
                 rd::rd_kafka_AclPermissionType_t::RD_KAFKA_ACL_PERMISSION_TYPE_ANY,
-                AclPermission::to_c,
+                AclPermissionType::to_c,
             ),
             error.as_mut_ptr(),
             error.len(),
@@ -351,65 +363,50 @@ fn c_filter(
     NonNull::new(object).ok_or_else(|| request.invalid(item, error.to_string()))
 }
 
-/// What was removed by one filter; the first that could not be removed is the answer to all.
-fn removed(
+/// The ACLs that one filter deleted, or the first error.
+fn deleted_bindings(
     event: &Event,
     response: NonNull<rd::rd_kafka_DeleteAcls_result_response_t>,
-) -> Result<Vec<Acl>, BrokerError> {
-    // SAFETY: the response belongs to the event, which is alive.
+) -> Result<Vec<AclBinding>, BrokerError> {
+    // SAFETY: the event is alive and owns the response.
     let error = unsafe { rd::rd_kafka_DeleteAcls_result_response_error(response.as_ptr()) };
-    // SAFETY: null, or an error that belongs to the response.
-    unsafe { check(error) }?;
+    // SAFETY: `error` is null, or alive because the response owns it.
+    unsafe { check_error(error) }?;
     let mut count = 0;
-    // SAFETY: the response belongs to the event, which is alive.
+    // SAFETY: the event is alive and owns the response.
     let acls =
         unsafe { rd::rd_kafka_DeleteAcls_result_response_matching_acls(response.as_ptr(), &mut count) };
-    // SAFETY: an array of `count` ACLs that belongs to the response.
+    // SAFETY: an array of `count` ACLs that the response owns.
     let acls = unsafe { sys::slice(acls, count) };
     acls.iter()
-        .filter_map(|acl| Binding::of(event, *acl))
+        .filter_map(|acl| BindingRef::new(event, *acl))
         .map(|acl| {
-            acl.outcome()?;
+            acl.result()?;
             Ok(acl.read())
         })
         .collect()
 }
 
-/// # Safety
-/// `error` is null, or an error that is alive.
-unsafe fn check(error: *const rd::rd_kafka_error_t) -> Result<(), BrokerError> {
-    if error.is_null() {
-        return Ok(());
-    }
-    // SAFETY: not null, and alive by the caller's promise.
-    let code = unsafe { sys::rd_kafka_error_code(error) };
-    // SAFETY: as above.
-    let message = unsafe { rd::rd_kafka_error_string(error) };
-    // SAFETY: belongs to the error.
-    let message = unsafe { sys::text(message) };
-    Err(BrokerError::new(ErrorCode::from_c(code), message.as_deref()))
-}
-
-/// One ACL of an answer, borrowed from its event.
-struct Binding<'e> {
+/// One ACL of a response, borrowed from its event.
+struct BindingRef<'e> {
     acl: *const rd::rd_kafka_AclBinding_t,
     _event: &'e Event,
 }
 
-impl<'e> Binding<'e> {
-    fn of(event: &'e Event, acl: *const rd::rd_kafka_AclBinding_t) -> Option<Self> {
+impl<'e> BindingRef<'e> {
+    fn new(event: &'e Event, acl: *const rd::rd_kafka_AclBinding_t) -> Option<Self> {
         (!acl.is_null()).then_some(Self { acl, _event: event })
     }
 
-    fn outcome(&self) -> Result<(), BrokerError> {
-        // SAFETY: the ACL belongs to the event, which is alive.
+    fn result(&self) -> Result<(), BrokerError> {
+        // SAFETY: the event is alive and owns the ACL.
         let error = unsafe { rd::rd_kafka_AclBinding_error(self.acl) };
-        // SAFETY: null, or an error that belongs to the ACL.
-        unsafe { check(error) }
+        // SAFETY: `error` is null, or alive because the ACL owns it.
+        unsafe { check_error(error) }
     }
 
-    fn read(&self) -> Acl {
-        // SAFETY: the ACL belongs to the event, which is alive.
+    fn read(&self) -> AclBinding {
+        // SAFETY: the event is alive and owns the ACL.
         let resource = unsafe { sys::rd_kafka_AclBinding_restype(self.acl) };
         // SAFETY: as above.
         let pattern = unsafe { sys::rd_kafka_AclBinding_resource_pattern_type(self.acl) };
@@ -417,25 +414,25 @@ impl<'e> Binding<'e> {
         let operation = unsafe { sys::rd_kafka_AclBinding_operation(self.acl) };
         // SAFETY: as above.
         let permission = unsafe { sys::rd_kafka_AclBinding_permission_type(self.acl) };
-        Acl {
-            resource: AclResource::from_c(resource),
+        AclBinding {
+            resource_type: ResourceType::from_c(resource),
             name: self.text(rd::rd_kafka_AclBinding_name),
-            pattern: AclPattern::from_c(pattern),
+            pattern_type: PatternType::from_c(pattern),
             principal: self.text(rd::rd_kafka_AclBinding_principal),
             host: self.text(rd::rd_kafka_AclBinding_host),
             operation: AclOperation::from_c(operation),
-            permission: AclPermission::from_c(permission),
+            permission_type: AclPermissionType::from_c(permission),
         }
     }
 
-    /// `field` is one of librdkafka's functions that give a text of an ACL.
+    /// Reads a text of the ACL. `field` is librdkafka's getter for it.
     fn text(
         &self,
         field: unsafe extern "C" fn(*const rd::rd_kafka_AclBinding_t) -> *const std::ffi::c_char,
     ) -> String {
-        // SAFETY: the ACL belongs to the event, which is alive.
+        // SAFETY: the event is alive and owns the ACL.
         let text = unsafe { field(self.acl) };
-        // SAFETY: belongs to the ACL, or is null.
+        // SAFETY: the text is null, or owned by the ACL.
         let text = unsafe { sys::text(text) };
         text.unwrap_or_default().into_owned()
     }

@@ -1,77 +1,77 @@
-//! The client: its life, and the way of a request from call to answer.
+//! The client: creation, closing, and the path of a request from call to response.
 //!
-//! A request is numbered and noted in `Shared::waiting` with a closure that decodes its answer; the number travels through
-//! librdkafka as the "opaque" pointer and is never followed. The polling thread takes the closure out when the answer
-//! comes. So nothing is freed by an event: a caller who went away, a client that closes, an answer that comes twice or
-//! never can neither crash nor leak more than one entry until the client closes.
+//! A request gets a number and is stored in `Shared::pending` with a closure that decodes its response. The number travels
+//! through librdkafka as the "opaque" pointer and is never dereferenced. The polling thread takes the closure out when the
+//! response arrives. So no event frees anything: a dropped future, a closed client, and a response that arrives twice or
+//! never cannot crash, and leak at most one entry until the client closes.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::{oneshot, watch};
 
-use crate::error::ErrorCode;
-use crate::handle::{Event, EventKind, Link};
+use crate::error::{ErrorCode, NewClientError, RequestError};
+use crate::handle::{ClientHandle, Event, EventKind};
 use crate::options::{AdminOptions, Request};
-use crate::{NewClientError, RequestError};
 
-/// The polling thread looks up this often at the latest; it is woken for anything there is to do.
-const POLL_MS: i32 = 1_000;
+/// The longest wait of one poll, in milliseconds. The thread is also woken for every event and when the client closes.
+const POLL_TIMEOUT_MS: i32 = 1_000;
 
-/// What librdkafka reports beside the answers to requests.
+/// What librdkafka reports apart from the responses to requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClientEvent {
     /// A log line.
     Log {
-        /// The severity as in syslog: 0 emergency … 3 error, 4 warning, 5 notice, 6 information, 7 debugging.
+        /// The severity as in syslog: 0 emergency … 3 error, 4 warning, 5 notice, 6 information, 7 debug.
         level: i32,
-        /// librdkafka's word for the kind of event, for example `FAIL` or `CONFWARN`.
+        /// librdkafka's category of the event, for example `FAIL` or `CONFWARN`.
         facility: String,
         /// The text.
         message: String,
     },
-    /// A problem with a connection: authentication, name resolution, TLS, all brokers down. librdkafka goes on trying.
+    /// A problem with a connection: authentication, name resolution, TLS, all brokers down. librdkafka keeps retrying.
     Error {
         /// For example [`ErrorCode::AUTHENTICATION`].
         code: ErrorCode,
-        /// The text, with the broker's reason where it gave one.
+        /// The text, with the broker's reason if it sent one.
         message: String,
     },
 }
 
-type Complete = Box<dyn FnOnce(Result<&Event, RequestError>) + Send>;
+type Completion = Box<dyn FnOnce(Result<&Event, RequestError>) + Send>;
 
-/// A request whose answer has not come.
-struct Waiting {
+/// A request without a response yet.
+struct PendingRequest {
     request: Request,
-    complete: Complete,
+    complete: Completion,
 }
 
-/// What the client and its polling thread share.
+/// The state that the client shares with its polling thread.
 struct Shared {
-    waiting: Mutex<HashMap<usize, Waiting>>,
-    next: AtomicUsize,
-    /// The polling thread ends when the link lies here. It is given over so that the thread is the one who frees it.
-    stop: Mutex<Option<Arc<Link>>>,
-    /// The last connection error since a request was last answered.
+    pending: Mutex<HashMap<usize, PendingRequest>>,
+    next_number: AtomicUsize,
+    /// Once this holds the handle, the polling thread ends. The handle is moved here so that the polling thread frees it.
+    stop: Mutex<Option<Arc<ClientHandle>>>,
+    /// The last connection error since the last successful response.
     last_error: Mutex<Option<String>>,
 }
 
-/// A Kafka admin client. Share it by reference or `Arc`; every method may be called from many tasks at once.
+/// A Kafka admin client. Share it by reference or `Arc`; many tasks may call every method concurrently.
 ///
-/// It owns a librdkafka client with its threads and connections, and one thread that collects answers.
+/// It owns a librdkafka client with its threads and connections, and one thread that collects the responses.
 ///
-/// **Cancellation.** Any future may be dropped at any time: the answer is then discarded when it comes. A change that was
-/// asked for may still be made.
+/// **Cancellation.** Any future may be dropped at any time; the response is then discarded. The cluster may still make the
+/// requested change.
 ///
-/// **End.** Dropping the client returns at once; connections and threads end in the background, usually in less than a
-/// second. [`AdminClient::close`] waits for that, which a process should do before it exits.
+/// **Closing.** Dropping the client returns at once; connections and threads end in the background, usually in less than a
+/// second. [`AdminClient::close`] waits for them, which a process should do before it exits.
 pub struct AdminClient {
     shared: Arc<Shared>,
-    link: RwLock<Option<Arc<Link>>>,
+    handle: RwLock<Option<Arc<ClientHandle>>>,
     closed: watch::Receiver<()>,
 }
 
@@ -82,134 +82,134 @@ impl std::fmt::Debug for AdminClient {
 }
 
 impl AdminClient {
-    /// Makes a client from [librdkafka's properties](https://github.com/confluentinc/librdkafka/blob/v2.12.1/CONFIGURATION.md),
-    /// of which `bootstrap.servers` is the one to give. It does not wait for a connection; a broker that cannot be
-    /// reached shows in `observer` and in the first request.
+    /// Creates a client from [librdkafka's properties](https://github.com/confluentinc/librdkafka/blob/v2.12.1/CONFIGURATION.md);
+    /// `bootstrap.servers` is required. It does not wait for a connection: `observer` and the first request report a broker
+    /// that cannot be reached.
     ///
     /// `allow.auto.create.topics` is always false and `log.queue` always true. Three properties have other defaults than
-    /// librdkafka's: `enable.sparse.connections=false` (see the crate's notes), `reconnect.backoff.max.ms=3000`, and
-    /// `metadata.max.age.ms=60000`, because nothing here is answered from librdkafka's cache.
+    /// librdkafka's: `enable.sparse.connections=false` (see the crate's documentation), `reconnect.backoff.max.ms=3000`, and
+    /// `metadata.max.age.ms=60000`, because no response here comes from librdkafka's cache.
     ///
-    /// `observer` is called on the client's polling thread, so it must be quick; a panic in it is caught and logged.
+    /// `observer` runs on the client's polling thread, so it must not block. A panic in it is caught and logged.
     ///
     /// # Errors
-    /// A property that librdkafka refuses, or a thread that cannot be started.
+    /// librdkafka refuses a property, or the thread cannot be started.
     pub fn new(
         properties: &[(String, String)],
         observer: impl Fn(ClientEvent) + Send + Sync + 'static,
     ) -> Result<Self, NewClientError> {
-        let link = Arc::new(Link::new(properties)?);
+        let handle = Arc::new(ClientHandle::new(properties)?);
         let shared = Arc::new(Shared {
-            waiting: Mutex::default(),
-            next: AtomicUsize::new(1),
+            pending: Mutex::default(),
+            next_number: AtomicUsize::new(1),
             stop: Mutex::default(),
             last_error: Mutex::default(),
         });
         let (done, closed) = watch::channel(());
         let thread = std::thread::Builder::new().name("kafka-admin".into());
-        let (polled, polling) = (Arc::clone(&link), Arc::clone(&shared));
+        let (thread_handle, thread_shared) = (Arc::clone(&handle), Arc::clone(&shared));
         thread
             .spawn(move || {
-                polling.poll_until_stopped(polled, &observer);
+                thread_shared.poll_until_stopped(thread_handle, &observer);
                 drop(done);
             })
             .map_err(NewClientError::Thread)?;
-        Ok(Self { shared, link: RwLock::new(Some(link)), closed })
+        Ok(Self { shared, handle: RwLock::new(Some(handle)), closed })
     }
 
-    /// Ends the client: requests in flight resolve to [`RequestError::Closed`], later ones too, and connections and
-    /// threads are gone when this returns (except for a [`AdminClient::list_topics`] in flight, which holds them until its
-    /// own timeout). Closing twice is fine.
+    /// Closes the client: requests in flight and later ones resolve to [`RequestError::Closed`]. All connections and threads
+    /// have ended when this returns, except for an [`AdminClient::list_topics`] in flight, which keeps them until its own
+    /// timeout. Closing twice is allowed.
     pub async fn close(&self) {
         self.stop();
         let mut closed = self.closed.clone();
-        // Only ever ends with the error that the sender is gone: nothing is sent.
+        // The sender never sends; `changed` fails once the polling thread has dropped it.
         while closed.changed().await.is_ok() {}
     }
 
     fn stop(&self) {
-        let link = self.link.write().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(link) = link {
-            let mut stop = lock(&self.shared.stop);
-            // The thread takes the link out only after this lock is released, so the link is not freed here.
-            stop.insert(link).wake();
+        let handle = self.handle.write().take();
+        if let Some(handle) = handle {
+            let mut stop = self.shared.stop.lock();
+            // The thread can take the handle only after this lock is released, so the handle is not freed here.
+            stop.insert(handle).wake();
         }
     }
 
-    /// Sends a request. `send` gives it to librdkafka; `decode` runs on the polling thread, and not at all if the receiver
-    /// is gone by then.
+    /// Sends a request. `send` passes it to librdkafka. `decode` runs on the polling thread, unless the receiver is gone by
+    /// then.
     pub(crate) fn start<T: Send + 'static>(
         &self,
         request: Request,
-        send: impl FnOnce(&Link, &AdminOptions),
+        send: impl FnOnce(&ClientHandle, &AdminOptions),
         decode: impl FnOnce(&Event) -> Result<T, RequestError> + Send + 'static,
     ) -> Result<Reply<T>, RequestError> {
-        let link = self.link.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(link) = link.as_ref() else {
+        let handle = self.handle.read();
+        let Some(handle) = handle.as_ref() else {
             return Err(request.closed());
         };
-        let number = self.shared.next.fetch_add(1, Ordering::Relaxed);
-        let options = AdminOptions::new(link, &request, number)?;
-        let reply = self.expect(request, number, decode);
-        send(link, &options);
+        let number = self.shared.next_number.fetch_add(1, Ordering::Relaxed);
+        let options = AdminOptions::new(handle, &request, number)?;
+        let reply = self.register(request, number, decode);
+        send(handle, &options);
         Ok(reply)
     }
 
-    /// Hands a message to librdkafka, which is answered when it is delivered or never will be. `send` gets the number to
-    /// pass on as the message's opaque pointer.
-    pub(crate) fn deliver(
+    /// Passes a message to librdkafka. The reply arrives once the message is delivered or has failed for good. `send` gets
+    /// the number to pass as the message's opaque pointer.
+    pub(crate) fn start_produce(
         &self,
         request: Request,
-        send: impl FnOnce(&Link, usize) -> Result<(), ErrorCode>,
+        send: impl FnOnce(&ClientHandle, usize) -> Result<(), ErrorCode>,
     ) -> Result<Reply<()>, RequestError> {
-        let link = self.link.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(link) = link.as_ref() else {
+        let handle = self.handle.read();
+        let Some(handle) = handle.as_ref() else {
             return Err(request.closed());
         };
-        let number = self.shared.next.fetch_add(1, Ordering::Relaxed);
-        let reply = self.expect(request, number, |_| Ok(()));
-        if let Err(code) = send(link, number) {
-            lock(&self.shared.waiting).remove(&number);
-            return self.shared.note(&request, Err((code, code.description())));
+        let number = self.shared.next_number.fetch_add(1, Ordering::Relaxed);
+        let reply = self.register(request, number, |_| Ok(()));
+        if let Err(code) = send(handle, number) {
+            self.shared.pending.lock().remove(&number);
+            return self.shared.request_result(&request, Err((code, code.description())));
         }
         Ok(reply)
     }
 
-    /// Notes that an answer is waited for.
-    fn expect<T: Send + 'static>(
+    /// Stores a pending request.
+    fn register<T: Send + 'static>(
         &self,
         request: Request,
         number: usize,
         decode: impl FnOnce(&Event) -> Result<T, RequestError> + Send + 'static,
     ) -> Reply<T> {
         let (sender, receiver) = oneshot::channel();
-        let complete: Complete = Box::new(move |answer: Result<&Event, RequestError>| {
+        let complete: Completion = Box::new(move |response: Result<&Event, RequestError>| {
             if !sender.is_closed() {
-                // An error means that the caller went away just now.
-                let _ = sender.send(answer.and_then(decode));
+                // An error means that the caller has just dropped its future.
+                let _ = sender.send(response.and_then(decode));
             }
         });
-        lock(&self.shared.waiting).insert(number, Waiting { request, complete });
+        self.shared.pending.lock().insert(number, PendingRequest { request, complete });
         Reply { request, receiver }
     }
 
-    /// Runs `call`, which blocks, on a thread of its own.
-    pub(crate) async fn on_thread<T: Send + 'static>(
+    /// Runs the blocking `call` on a thread of its own.
+    pub(crate) async fn run_blocking<T: Send + 'static>(
         &self,
         request: Request,
-        call: impl FnOnce(&Link) -> Result<T, (ErrorCode, String)> + Send + 'static,
+        call: impl FnOnce(&ClientHandle) -> Result<T, (ErrorCode, String)> + Send + 'static,
     ) -> Result<T, RequestError> {
-        let link = self.link.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(link) = link else {
+        let handle = self.handle.read().clone();
+        let Some(handle) = handle else {
             return Err(request.closed());
         };
         let (sender, receiver) = oneshot::channel();
         let shared = Arc::clone(&self.shared);
         let thread = std::thread::Builder::new().name("kafka-admin-list".into()).spawn(move || {
-            let result = call(&link);
-            drop(link);
-            // An error means that the caller went away.
-            let _ = sender.send(shared.note(&request, result));
+            let result = call(&handle);
+            drop(handle);
+            // An error means that the caller has dropped its future.
+            let _ = sender.send(shared.request_result(&request, result));
         });
         if let Err(error) = thread {
             let message = format!("starting a thread: {error}");
@@ -229,7 +229,7 @@ impl Drop for AdminClient {
     }
 }
 
-/// The answer to come.
+/// The future response of a request.
 pub(crate) struct Reply<T> {
     request: Request,
     receiver: oneshot::Receiver<Result<T, RequestError>>,
@@ -242,30 +242,30 @@ impl<T> Reply<T> {
 }
 
 impl Shared {
-    fn poll_until_stopped(&self, link: Arc<Link>, observer: &dyn Fn(ClientEvent)) {
-        let given_over = loop {
-            if let Some(link) = lock(&self.stop).take() {
-                break link;
+    fn poll_until_stopped(&self, handle: Arc<ClientHandle>, observer: &dyn Fn(ClientEvent)) {
+        let stopped = loop {
+            if let Some(stopped) = self.stop.lock().take() {
+                break stopped;
             }
-            let Some(event) = link.poll(POLL_MS) else { continue };
-            if catch_unwind(AssertUnwindSafe(|| self.handle(&event, observer))).is_err() {
-                tracing::error!("a panic while handling an event of the Kafka admin client");
+            let Some(event) = handle.poll(POLL_TIMEOUT_MS) else { continue };
+            if catch_unwind(AssertUnwindSafe(|| self.handle_event(&event, observer))).is_err() {
+                tracing::error!("panic while handling an event of the Kafka admin client");
             }
         };
-        let waiting = std::mem::take(&mut *lock(&self.waiting));
-        for (_, Waiting { request, complete }) in waiting {
+        let pending = std::mem::take(&mut *self.pending.lock());
+        for (_, PendingRequest { request, complete }) in pending {
             complete(Err(request.closed()));
         }
-        drop(given_over);
-        // The last owner, unless a thread of `on_thread` is still at it: here librdkafka ends its threads.
-        drop(link);
+        drop(stopped);
+        // The last owner, unless a thread of `run_blocking` still runs. librdkafka ends its threads here.
+        drop(handle);
     }
 
-    fn handle(&self, event: &Event, observer: &dyn Fn(ClientEvent)) {
+    fn handle_event(&self, event: &Event, observer: &dyn Fn(ClientEvent)) {
         match event.kind() {
             EventKind::Error => {
                 if let Some((code, message)) = event.error() {
-                    self.remember(code, &message);
+                    self.record_connection_error(code, &message);
                     observer(ClientEvent::Error { code, message });
                 }
             }
@@ -276,49 +276,49 @@ impl Shared {
             }
             EventKind::Delivery => {
                 for (number, failure) in event.deliveries() {
-                    let waiting = lock(&self.waiting).remove(&number);
-                    if let Some(Waiting { request, complete }) = waiting {
-                        complete(self.note(&request, failure.map_or(Ok(event), Err)));
+                    let pending = self.pending.lock().remove(&number);
+                    if let Some(PendingRequest { request, complete }) = pending {
+                        complete(self.request_result(&request, failure.map_or(Ok(event), Err)));
                     }
                 }
             }
             EventKind::Other => {
-                let waiting = lock(&self.waiting).remove(&event.request());
-                if let Some(Waiting { request, complete }) = waiting {
-                    let answer = event.error().map_or(Ok(event), Err);
-                    complete(self.note(&request, answer));
+                let pending = self.pending.lock().remove(&event.request_number());
+                if let Some(PendingRequest { request, complete }) = pending {
+                    let response = event.error().map_or(Ok(event), Err);
+                    complete(self.request_result(&request, response));
                 }
             }
         }
     }
 
-    /// Keeps the error to explain the timeouts that follow from it. "All brokers are down" comes after what brought them
-    /// down, and says less.
-    fn remember(&self, code: ErrorCode, message: &str) {
-        let mut last_error = lock(&self.last_error);
+    /// Stores the error to explain later timeouts. "All brokers are down" follows the error that caused it and is less
+    /// specific, so it does not replace one.
+    fn record_connection_error(&self, code: ErrorCode, message: &str) {
+        let mut last_error = self.last_error.lock();
         if code != ErrorCode::ALL_BROKERS_DOWN || last_error.is_none() {
             *last_error = Some(message.to_owned());
         }
     }
 
-    /// An answer proves that the connection works; a failure may be due to the last connection error.
-    fn note<T>(&self, request: &Request, answer: Result<T, (ErrorCode, String)>) -> Result<T, RequestError> {
-        match answer {
-            Ok(answer) => {
-                *lock(&self.last_error) = None;
-                Ok(answer)
+    /// Converts a response into the request's result. A success proves that the connection works and clears the last
+    /// connection error; a failure gets it as its cause.
+    fn request_result<T>(
+        &self,
+        request: &Request,
+        response: Result<T, (ErrorCode, String)>,
+    ) -> Result<T, RequestError> {
+        match response {
+            Ok(response) => {
+                *self.last_error.lock() = None;
+                Ok(response)
             }
             Err((code, message)) => {
-                let cause = lock(&self.last_error).clone();
+                let cause = self.last_error.lock().clone();
                 Err(request.failed(code, message, cause))
             }
         }
     }
-}
-
-/// No state guarded here can be left half changed, so a panic elsewhere does not make it unusable.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -328,7 +328,7 @@ mod tests {
     use super::*;
     use crate::sys::rd;
 
-    /// Processor time of this process's threads that serve connections to brokers, in clock ticks of 10 ms.
+    /// CPU time of this process's broker threads, in clock ticks of 10 ms.
     fn broker_ticks() -> u64 {
         let tasks = std::fs::read_dir("/proc/self/task").expect("Linux");
         let stats = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok());
@@ -342,22 +342,22 @@ mod tests {
             .sum()
     }
 
-    /// librdkafka's own broker, which can be shut, stands in for a cluster that goes down after the client knew it. Without
+    /// librdkafka's mock broker stands in for a cluster that goes down after the client has discovered it. Without
     /// `enable.sparse.connections=false` the waiting request makes librdkafka connect 20,000 times a second.
     #[tokio::test]
-    async fn a_request_that_waits_for_a_known_broker_does_not_spin() {
+    async fn a_request_waiting_for_a_known_broker_does_not_busy_loop() {
         let properties = [("test.mock.num.brokers".to_owned(), "1".to_owned())];
         let client = AdminClient::new(&properties, |_| {}).expect("a client");
-        client.list_topics(Duration::from_secs(10)).await.expect("an answer of the mock broker");
+        client.list_topics(Duration::from_secs(10)).await.expect("a response of the mock broker");
         {
-            let link = client.link.read().expect("no panic before");
-            let link = link.as_ref().expect("an open client");
+            let handle = client.handle.read();
+            let handle = handle.as_ref().expect("an open client");
             // SAFETY: the client is alive.
-            let mock = unsafe { rd::rd_kafka_handle_mock_cluster(link.client()) };
+            let mock = unsafe { rd::rd_kafka_handle_mock_cluster(handle.client()) };
             // SAFETY: the mock cluster lives as long as the client.
             unsafe { rd::rd_kafka_mock_broker_set_down(mock, 1) };
         }
-        // Until the client has noticed, a request may still be sent and be refused.
+        // Until the client has noticed the failure, a request may still be sent and be refused.
         for attempt in 0.. {
             let before = broker_ticks();
             let error =

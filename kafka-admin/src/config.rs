@@ -1,26 +1,27 @@
-//! Requests about configuration: of topics, and of a broker to look at.
+//! Requests about configuration: altering topics', describing topics' and brokers'.
 
 use std::time::Duration;
 
 use crate::client::{AdminClient, Reply};
-use crate::error::{BrokerError, ErrorCode, RequestError};
+use crate::error::{BrokerError, ErrorCode, ItemResults, RequestError};
 use crate::handle::Event;
-use crate::input::{Objects, c_names, c_string, in_order};
-use crate::options::{Api, Request};
+use crate::input::{ObjectArray, c_names, c_string, order_by_name};
+use crate::options::{AdminOperation, Request};
 use crate::sys::{self, rd};
 
-/// Changes of one topic's configuration. Keys that are not named stay as they are (KIP-339).
+/// Changes of one topic's configuration. Keys that are not named keep their values (KIP-339).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TopicConfigAlteration {
     /// The topic's name.
     pub topic: String,
-    /// Names and the values they shall have.
+    /// The names and their new values (`SET`).
     pub set: Vec<(String, String)>,
-    /// Names that shall have no value on the topic, so that the cluster's applies. Resetting what is not set is fine.
+    /// The names whose values are removed from the topic, so that the cluster's apply (`DELETE`). A name without a value is
+    /// allowed.
     pub reset: Vec<String>,
 }
 
-/// Where a configuration value comes from (KIP-226).
+/// The source of a configuration value (KIP-226).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConfigSource {
@@ -36,7 +37,7 @@ pub enum ConfigSource {
     Default,
     /// Set at run time for a broker's logger.
     DynamicBrokerLogger,
-    /// A number of the protocol that this crate does not know.
+    /// A source that this crate does not know, as the protocol's number.
     Other(i32),
 }
 
@@ -57,83 +58,82 @@ impl ConfigSource {
     }
 }
 
-/// One configuration value, as the broker sees it.
+/// One configuration entry of a topic or broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigEntry {
     /// The name, for example `retention.ms`.
     pub name: String,
-    /// The value; `None` when it has none, or is sensitive.
+    /// The value; `None` if it has none or is sensitive.
     pub value: Option<String>,
-    /// Where the value comes from.
+    /// The source of the value.
     pub source: ConfigSource,
-    /// Whether the broker keeps the value secret.
+    /// Whether the value is sensitive, so that the broker never returns it.
     pub sensitive: bool,
-    /// Whether the value can only be changed in a file.
+    /// Whether the value can be changed only in the broker's configuration file.
     pub read_only: bool,
 }
 
-/// One resource's configuration, or why there is none.
+/// The configuration of one resource.
 pub type ConfigEntries = Result<Vec<ConfigEntry>, BrokerError>;
 
-type Done = Vec<Result<(), BrokerError>>;
-
+/// The entries that a describe returns.
 #[derive(Clone, Copy)]
-enum Select {
+enum EntrySelection {
     All,
     Overrides,
 }
 
 impl AdminClient {
     /// Changes single configuration values of topics (IncrementalAlterConfigs, KIP-339). The results are in the order of
-    /// `alterations`; one topic's changes are made all or not at all.
+    /// `alterations`; the changes of one topic are atomic.
     ///
-    /// A success means that the controller has recorded the change; a describe can show the old value for a moment.
+    /// A success means that the controller has recorded the change; a describe may return the old value for a short time.
     ///
     /// # Errors
-    /// For one topic, among others: an unknown name or an invalid value, a policy, a missing right, no such topic. For
-    /// the request: see [`RequestError`]; a name both set and reset, or twice, is invalid input.
+    /// For one topic, among others: an unknown name or an invalid value, a policy, a missing authorization, no such topic.
+    /// For the request: see [`RequestError`]; a name both set and reset, or twice, is invalid input.
     pub async fn incremental_alter_configs(
         &self,
         alterations: &[TopicConfigAlteration],
         timeout: Duration,
-    ) -> Result<Done, RequestError> {
+    ) -> Result<ItemResults, RequestError> {
         if alterations.is_empty() {
             return Ok(Vec::new());
         }
-        self.start_alter(alterations, timeout)?.wait().await
+        self.start_alter_configs(alterations, timeout)?.wait().await
     }
 
-    fn start_alter(
+    fn start_alter_configs(
         &self,
         alterations: &[TopicConfigAlteration],
         timeout: Duration,
-    ) -> Result<Reply<Done>, RequestError> {
+    ) -> Result<Reply<ItemResults>, RequestError> {
         let request = Request {
             operation: "IncrementalAlterConfigs",
-            api: Api::RD_KAFKA_ADMIN_OP_INCREMENTALALTERCONFIGS,
+            admin_operation: AdminOperation::RD_KAFKA_ADMIN_OP_INCREMENTALALTERCONFIGS,
             timeout,
-            tells_broker: false,
+            has_operation_timeout: false,
         };
         let names: Vec<String> = alterations.iter().map(|alteration| alteration.topic.clone()).collect();
         let topic = rd::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC;
         let mut resources = resources(&request, topic, &names)?;
         for (alteration, resource) in alterations.iter().zip(resources.iter()) {
-            alter(&request, alteration, resource)?;
+            add_alterations(&request, alteration, resource)?;
         }
         self.start(
             request,
-            // SAFETY: client, array, options and queue are alive during the call, which copies what it needs.
-            |link, options| unsafe {
+            // SAFETY: client, array, options and queue are alive during the call, which copies the array and the options.
+            |handle, options| unsafe {
                 rd::rd_kafka_IncrementalAlterConfigs(
-                    link.client(),
+                    handle.client(),
                     resources.as_mut_ptr(),
                     resources.len(),
                     options.as_ptr(),
-                    link.queue(),
+                    handle.queue(),
                 );
             },
             move |event| {
-                // SAFETY: both functions are IncrementalAlterConfigs'.
+                // SAFETY: both functions belong to IncrementalAlterConfigs.
                 let results = unsafe {
                     event.results(
                         rd::rd_kafka_event_IncrementalAlterConfigs_result,
@@ -145,14 +145,14 @@ impl AdminClient {
         )
     }
 
-    /// Tells all configuration values that apply to topics, about 35 each (DescribeConfigs, KIP-133 and KIP-226). The
-    /// results are in the order of `topics`.
+    /// All configuration values that apply to topics, about 35 each (DescribeConfigs, KIP-133 and KIP-226). The results are
+    /// in the order of `topics`.
     ///
-    /// The broker that answers is the one that the cluster names as controller, which in KRaft is any live broker; it
-    /// answers from its own copy of the metadata, which lags the controller's a little.
+    /// The request goes to the broker that the cluster advertises as controller, which with KRaft is any live broker. It
+    /// answers from its own copy of the metadata, which lags slightly behind the controller's.
     ///
     /// # Errors
-    /// For one topic: it does not exist, or a missing right. For the request: see [`RequestError`].
+    /// For one topic: it does not exist, or a missing authorization. For the request: see [`RequestError`].
     pub async fn describe_configs(
         &self,
         topics: &[String],
@@ -162,11 +162,11 @@ impl AdminClient {
             return Ok(Vec::new());
         }
         let topic = rd::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC;
-        self.start_describe(topic, topics.to_vec(), Select::All, timeout)?.wait().await
+        self.start_describe_configs(topic, topics.to_vec(), EntrySelection::All, timeout)?.wait().await
     }
 
-    /// As [`AdminClient::describe_configs`], but only the values that are set on the topics themselves
-    /// ([`ConfigSource::DynamicTopic`]). The broker sends all of them nevertheless; what is left out is not copied.
+    /// Like [`AdminClient::describe_configs`], but only the values that are set on the topics themselves
+    /// ([`ConfigSource::DynamicTopic`]). The broker still sends all values; the others are not copied.
     ///
     /// # Errors
     /// As for [`AdminClient::describe_configs`].
@@ -179,53 +179,54 @@ impl AdminClient {
             return Ok(Vec::new());
         }
         let topic = rd::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC;
-        self.start_describe(topic, topics.to_vec(), Select::Overrides, timeout)?.wait().await
+        self.start_describe_configs(topic, topics.to_vec(), EntrySelection::Overrides, timeout)?.wait().await
     }
 
-    /// Tells the configuration of one broker (DescribeConfigs), for example `authorizer.class.name`. It is asked of that
-    /// broker itself.
+    /// The configuration of one broker (DescribeConfigs), for example `authorizer.class.name`. The request goes to that
+    /// broker.
     ///
     /// # Errors
-    /// From the broker: a missing right on the cluster. For the request: see [`RequestError`]; for a broker that does not
-    /// exist, and is waited for, a timeout.
+    /// From the broker: a missing authorization on the cluster. For the request: see [`RequestError`]; a broker that does not
+    /// exist results in a timeout.
     pub async fn describe_broker_configs(
         &self,
         broker: i32,
         timeout: Duration,
     ) -> Result<ConfigEntries, RequestError> {
         let resource = rd::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_BROKER;
-        let reply = self.start_describe(resource, vec![broker.to_string()], Select::All, timeout)?;
-        Ok(reply.wait().await?.pop().unwrap_or_else(|| Err(BrokerError::unanswered())))
+        let reply =
+            self.start_describe_configs(resource, vec![broker.to_string()], EntrySelection::All, timeout)?;
+        Ok(reply.wait().await?.pop().unwrap_or_else(|| Err(BrokerError::missing_from_response())))
     }
 
-    fn start_describe(
+    fn start_describe_configs(
         &self,
-        kind: rd::rd_kafka_ResourceType_t,
+        resource_type: rd::rd_kafka_ResourceType_t,
         names: Vec<String>,
-        select: Select,
+        selection: EntrySelection,
         timeout: Duration,
     ) -> Result<Reply<Vec<ConfigEntries>>, RequestError> {
         let request = Request {
             operation: "DescribeConfigs",
-            api: Api::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS,
+            admin_operation: AdminOperation::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS,
             timeout,
-            tells_broker: false,
+            has_operation_timeout: false,
         };
-        let mut resources = resources(&request, kind, &names)?;
+        let mut resources = resources(&request, resource_type, &names)?;
         self.start(
             request,
-            // SAFETY: client, array, options and queue are alive during the call, which copies what it needs.
-            |link, options| unsafe {
+            // SAFETY: client, array, options and queue are alive during the call, which copies the array and the options.
+            |handle, options| unsafe {
                 rd::rd_kafka_DescribeConfigs(
-                    link.client(),
+                    handle.client(),
                     resources.as_mut_ptr(),
                     resources.len(),
                     options.as_ptr(),
-                    link.queue(),
+                    handle.queue(),
                 );
             },
             move |event| {
-                // SAFETY: both functions are DescribeConfigs'.
+                // SAFETY: both functions belong to DescribeConfigs.
                 let results = unsafe {
                     event.results(
                         rd::rd_kafka_event_DescribeConfigs_result,
@@ -234,7 +235,7 @@ impl AdminClient {
                 };
                 decode(&request, &names, event, results, |resource| match resource.error() {
                     Some(error) => Err(error),
-                    None => Ok(resource.entries(select)),
+                    None => Ok(resource.entries(selection)),
                 })
             },
         )
@@ -243,15 +244,15 @@ impl AdminClient {
 
 fn resources(
     request: &Request,
-    kind: rd::rd_kafka_ResourceType_t,
+    resource_type: rd::rd_kafka_ResourceType_t,
     names: &[String],
-) -> Result<Objects<rd::rd_kafka_ConfigResource_t>, RequestError> {
-    // SAFETY: the function that frees what `rd_kafka_ConfigResource_new` makes.
-    let mut array = unsafe { Objects::new(names.len(), rd::rd_kafka_ConfigResource_destroy) };
+) -> Result<ObjectArray<rd::rd_kafka_ConfigResource_t>, RequestError> {
+    // SAFETY: `rd_kafka_ConfigResource_destroy` frees an object of `rd_kafka_ConfigResource_new`.
+    let mut array = unsafe { ObjectArray::new(names.len(), rd::rd_kafka_ConfigResource_destroy) };
     for name in c_names(request, names.iter().map(String::as_str))? {
         // SAFETY: the name is NUL-terminated and copied.
-        let resource = unsafe { rd::rd_kafka_ConfigResource_new(kind, name.as_ptr()) };
-        // SAFETY: just made, or null.
+        let resource = unsafe { rd::rd_kafka_ConfigResource_new(resource_type, name.as_ptr()) };
+        // SAFETY: `resource` was just created and has no other pointer, or is null.
         if !unsafe { array.push(resource) } {
             return Err(request.invalid(&name.to_string_lossy(), "refused by librdkafka"));
         }
@@ -259,7 +260,8 @@ fn resources(
     Ok(array)
 }
 
-fn alter(
+/// Adds the changes of one topic to librdkafka's object of the topic.
+fn add_alterations(
     request: &Request,
     alteration: &TopicConfigAlteration,
     resource: *mut rd::rd_kafka_ConfigResource_t,
@@ -270,9 +272,9 @@ fn alter(
     let topic = &alteration.topic;
     let set = alteration.set.iter().map(|(name, value)| (name, Some(value)));
     let reset = alteration.reset.iter().map(|name| (name, None));
-    let mut seen = std::collections::HashSet::new();
+    let mut unique = std::collections::HashSet::new();
     for (name, value) in set.chain(reset) {
-        if !seen.insert(name) {
+        if !unique.insert(name) {
             return Err(request.invalid(topic, format!("{name:?} is named twice")));
         }
         let c_name = c_string(request, topic, name)?;
@@ -281,16 +283,16 @@ fn alter(
             Some(value) => (SET, value.as_ptr()),
             None => (DELETE, std::ptr::null()),
         };
-        // SAFETY: the resource is alive, in the array of the caller; name and value are NUL-terminated and copied.
+        // SAFETY: the caller's array keeps the resource alive; name and value are NUL-terminated and copied.
         let error = unsafe {
             rd::rd_kafka_ConfigResource_add_incremental_config(resource, c_name.as_ptr(), operation, value)
         };
         if !error.is_null() {
-            // SAFETY: the error is alive.
+            // SAFETY: the caller owns the error, which is alive.
             let message = unsafe { rd::rd_kafka_error_string(error) };
-            // SAFETY: belongs to the error.
+            // SAFETY: the error owns the text.
             let message = unsafe { sys::text(message) }.unwrap_or_default().into_owned();
-            // SAFETY: ours, destroyed once; the message is a copy.
+            // SAFETY: the caller owns the error and destroys it once; the message is a copy.
             unsafe { rd::rd_kafka_error_destroy(error) };
             return Err(request.invalid(topic, message));
         }
@@ -303,96 +305,96 @@ fn decode<T>(
     names: &[String],
     event: &Event,
     results: Option<&[*const rd::rd_kafka_ConfigResource_t]>,
-    outcome: impl Fn(&Resource<'_>) -> Result<T, BrokerError>,
-) -> Result<Vec<Result<T, BrokerError>>, RequestError> {
+    read: impl Fn(&ResourceRef<'_>) -> Result<T, BrokerError>,
+) -> Result<ItemResults<T>, RequestError> {
     let results = results.ok_or_else(|| request.mismatch())?;
-    let results = results.iter().filter_map(|resource| Resource::of(event, *resource));
-    Ok(in_order(names, results.map(|resource| (resource.name(), outcome(&resource)))))
+    let results = results.iter().filter_map(|resource| ResourceRef::new(event, *resource));
+    Ok(order_by_name(names, results.map(|resource| (resource.name(), read(&resource)))))
 }
 
-/// One resource of an answer, borrowed from its event.
-struct Resource<'e> {
+/// One resource of a response, borrowed from its event.
+struct ResourceRef<'e> {
     resource: *const rd::rd_kafka_ConfigResource_t,
     event: &'e Event,
 }
 
-impl<'e> Resource<'e> {
-    /// `None` for a hole in the array: librdkafka leaves one where the broker left a resource out.
-    fn of(event: &'e Event, resource: *const rd::rd_kafka_ConfigResource_t) -> Option<Self> {
+impl<'e> ResourceRef<'e> {
+    /// `None` for a null pointer: librdkafka leaves one if the broker's response lacks a resource.
+    fn new(event: &'e Event, resource: *const rd::rd_kafka_ConfigResource_t) -> Option<Self> {
         (!resource.is_null()).then_some(Self { resource, event })
     }
 
     fn name(&self) -> String {
-        // SAFETY: the resource belongs to the event, which is alive.
+        // SAFETY: the event is alive and owns the resource.
         let name = unsafe { rd::rd_kafka_ConfigResource_name(self.resource) };
-        // SAFETY: belongs to the resource.
+        // SAFETY: the resource owns the text.
         let name = unsafe { sys::text(name) };
         name.unwrap_or_default().into_owned()
     }
 
     fn error(&self) -> Option<BrokerError> {
-        // SAFETY: the resource belongs to the event, which is alive.
+        // SAFETY: the event is alive and owns the resource.
         let code = unsafe { sys::rd_kafka_ConfigResource_error(self.resource) };
         if code == 0 {
             return None;
         }
         // SAFETY: as above.
         let message = unsafe { rd::rd_kafka_ConfigResource_error_string(self.resource) };
-        // SAFETY: belongs to the resource.
+        // SAFETY: the resource owns the text.
         let message = unsafe { sys::text(message) };
         Some(BrokerError::new(ErrorCode::from_c(code), message.as_deref()))
     }
 
-    fn entries(&self, select: Select) -> Vec<ConfigEntry> {
+    fn entries(&self, selection: EntrySelection) -> Vec<ConfigEntry> {
         let mut count = 0;
-        // SAFETY: the resource belongs to the event, which is alive.
+        // SAFETY: the event is alive and owns the resource.
         let entries = unsafe { rd::rd_kafka_ConfigResource_configs(self.resource, &mut count) };
-        // SAFETY: an array of `count` entries that belongs to the resource.
+        // SAFETY: an array of `count` entries that the resource owns.
         let entries = unsafe { sys::slice(entries, count) };
-        let entries = entries.iter().filter_map(|entry| Entry::of(self.event, *entry));
-        match select {
-            Select::All => entries.map(|entry| entry.read()).collect(),
-            Select::Overrides => {
+        let entries = entries.iter().filter_map(|entry| EntryRef::new(self.event, *entry));
+        match selection {
+            EntrySelection::All => entries.map(|entry| entry.read()).collect(),
+            EntrySelection::Overrides => {
                 entries.filter(|entry| entry.source() == DYNAMIC_TOPIC).map(|entry| entry.read()).collect()
             }
         }
     }
 }
 
-/// One entry of an answer, borrowed from its event.
-struct Entry<'e> {
+/// One entry of a response, borrowed from its event.
+struct EntryRef<'e> {
     entry: *const rd::rd_kafka_ConfigEntry_t,
     _event: &'e Event,
 }
 
-impl<'e> Entry<'e> {
-    fn of(event: &'e Event, entry: *const rd::rd_kafka_ConfigEntry_t) -> Option<Self> {
+impl<'e> EntryRef<'e> {
+    fn new(event: &'e Event, entry: *const rd::rd_kafka_ConfigEntry_t) -> Option<Self> {
         (!entry.is_null()).then_some(Self { entry, _event: event })
     }
 
     fn source(&self) -> i32 {
-        // SAFETY: the entry belongs to the event, which is alive.
+        // SAFETY: the event is alive and owns the entry.
         unsafe { sys::rd_kafka_ConfigEntry_source(self.entry) }
     }
 
     fn read(&self) -> ConfigEntry {
-        // SAFETY: the entry belongs to the event, which is alive.
+        // SAFETY: the event is alive and owns the entry.
         let name = unsafe { rd::rd_kafka_ConfigEntry_name(self.entry) };
-        // SAFETY: belongs to the entry.
+        // SAFETY: the entry owns the text.
         let name = unsafe { sys::text(name) };
-        // SAFETY: the entry is alive.
+        // SAFETY: the event is alive and owns the entry.
         let value = unsafe { rd::rd_kafka_ConfigEntry_value(self.entry) };
-        // SAFETY: belongs to the entry, or is null.
+        // SAFETY: the text is null, or owned by the entry.
         let value = unsafe { sys::text(value) };
-        // SAFETY: the entry is alive.
+        // SAFETY: the event is alive and owns the entry.
         let sensitive = unsafe { rd::rd_kafka_ConfigEntry_is_sensitive(self.entry) };
-        // SAFETY: the entry is alive.
+        // SAFETY: the event is alive and owns the entry.
         let read_only = unsafe { rd::rd_kafka_ConfigEntry_is_read_only(self.entry) };
         ConfigEntry {
             name: name.unwrap_or_default().into_owned(),
             value: value.map(|value| value.into_owned()),
             source: ConfigSource::from_protocol(self.source()),
-            // librdkafka says -1 when the protocol version has no such field.
+            // librdkafka returns -1 if the protocol version lacks the field.
             sensitive: sensitive == 1,
             read_only: read_only == 1,
         }

@@ -1,32 +1,32 @@
-//! What can go wrong, on three levels: making the client, a whole request, one item of a request.
+//! The errors of three levels: creating the client, a whole request, one item of a request.
 
 use std::fmt;
 use std::time::Duration;
 
-use crate::sys;
+use crate::sys::{self, rd};
 
-/// An error code: positive ones are the Kafka protocol's, negative ones are librdkafka's own.
+/// An error code: positive codes are the Kafka protocol's, negative ones are librdkafka's own.
 ///
-/// Any code is representable, also one that is newer than this crate.
+/// Every code can be represented, including those newer than this crate.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ErrorCode(pub i16);
 
 impl ErrorCode {
-    /// librdkafka: the answer could not be understood or lacks something.
+    /// librdkafka: the response is malformed or incomplete.
     pub const BAD_MESSAGE: Self = Self(-199);
     /// librdkafka: the client was closed.
     pub const DESTROYED: Self = Self(-197);
     /// librdkafka: the connection failed.
     pub const TRANSPORT: Self = Self(-195);
-    /// librdkafka: the system has no thread or memory left.
+    /// librdkafka: the system is out of threads or memory.
     pub const SYSTEM_RESOURCE: Self = Self(-194);
     /// librdkafka: the host name could not be resolved.
     pub const RESOLVE: Self = Self(-193);
-    /// librdkafka: no broker can be reached at the moment.
+    /// librdkafka: no broker is reachable.
     pub const ALL_BROKERS_DOWN: Self = Self(-187);
-    /// librdkafka: a value that cannot be sent.
+    /// librdkafka: an invalid argument.
     pub const INVALID_ARGUMENT: Self = Self(-186);
-    /// librdkafka: no answer in time.
+    /// librdkafka: no response within the timeout.
     pub const TIMED_OUT: Self = Self(-185);
     /// librdkafka: TLS failed.
     pub const SSL: Self = Self(-181);
@@ -34,51 +34,51 @@ impl ErrorCode {
     pub const AUTHENTICATION: Self = Self(-169);
     /// librdkafka: the request waited too long in the client's own queue.
     pub const TIMED_OUT_QUEUE: Self = Self(-166);
-    /// The topic does not exist, or the caller may not know that it does.
+    /// The topic does not exist, or the caller may not describe it.
     pub const UNKNOWN_TOPIC_OR_PARTITION: Self = Self(3);
     /// There is no leader, usually during an election.
     pub const LEADER_NOT_AVAILABLE: Self = Self(5);
-    /// The broker asked is not the leader.
+    /// The broker that received the request is not the leader.
     pub const NOT_LEADER_OR_FOLLOWER: Self = Self(6);
-    /// The broker did not finish within the operation timeout; the change may still happen.
+    /// The broker did not finish within the operation timeout; it may still make the change.
     pub const REQUEST_TIMED_OUT: Self = Self(7);
-    /// The connection ended before an answer came.
+    /// The connection ended before the response.
     pub const NETWORK_EXCEPTION: Self = Self(13);
-    /// The topic's name is not allowed.
+    /// The topic's name is invalid.
     pub const INVALID_TOPIC: Self = Self(17);
-    /// The caller may not do this to the topic.
+    /// The caller is not authorized for this operation on the topic.
     pub const TOPIC_AUTHORIZATION_FAILED: Self = Self(29);
-    /// The caller may not do this to the group.
+    /// The caller is not authorized for this operation on the group.
     pub const GROUP_AUTHORIZATION_FAILED: Self = Self(30);
-    /// The caller may not do this to the cluster.
+    /// The caller is not authorized for this operation on the cluster.
     pub const CLUSTER_AUTHORIZATION_FAILED: Self = Self(31);
-    /// There is a topic of that name, or of a name that collides with it.
+    /// A topic with this name, or with a name that collides with it, exists.
     pub const TOPIC_ALREADY_EXISTS: Self = Self(36);
-    /// The number of partitions is not allowed.
+    /// The number of partitions is invalid.
     pub const INVALID_PARTITIONS: Self = Self(37);
-    /// The number of replicas is not allowed, or there are not enough brokers.
+    /// The number of replicas is invalid, or there are not enough brokers.
     pub const INVALID_REPLICATION_FACTOR: Self = Self(38);
-    /// A configuration name or value is not allowed.
+    /// A configuration name or value is invalid.
     pub const INVALID_CONFIG: Self = Self(40);
-    /// The broker asked is not the controller.
+    /// The broker that received the request is not the controller.
     pub const NOT_CONTROLLER: Self = Self(41);
-    /// The request makes no sense to the broker.
+    /// The broker considers the request invalid.
     pub const INVALID_REQUEST: Self = Self(42);
-    /// A policy of the cluster (`create.topic.policy.class.name`, …) refused.
+    /// A policy of the cluster (`create.topic.policy.class.name`, …) refused the request.
     pub const POLICY_VIOLATION: Self = Self(44);
-    /// The caller may not use the transactional id.
+    /// The caller is not authorized to use the transactional id.
     pub const TRANSACTIONAL_ID_AUTHORIZATION_FAILED: Self = Self(53);
     /// The broker's disk failed.
     pub const KAFKA_STORAGE_ERROR: Self = Self(56);
-    /// The brokers have no authorizer, so there are no ACLs.
+    /// The brokers have no authorizer, so they have no ACLs.
     pub const SECURITY_DISABLED: Self = Self(54);
-    /// The caller may not use the delegation token.
+    /// The caller is not authorized to use the delegation token.
     pub const DELEGATION_TOKEN_AUTHORIZATION_FAILED: Self = Self(65);
     /// `delete.topic.enable` is false.
     pub const TOPIC_DELETION_DISABLED: Self = Self(73);
     /// A partition reassignment of the topic is in progress.
     pub const REASSIGNMENT_IN_PROGRESS: Self = Self(60);
-    /// The controller mutation quota is used up (KIP-599).
+    /// The controller mutation quota is exhausted (KIP-599).
     pub const THROTTLING_QUOTA_EXCEEDED: Self = Self(89);
 
     pub(crate) fn from_c(code: std::ffi::c_int) -> Self {
@@ -86,27 +86,28 @@ impl ErrorCode {
         Self(i16::try_from(code).unwrap_or(Self::BAD_MESSAGE.0))
     }
 
-    /// The code's name, for example `TOPIC_ALREADY_EXISTS` or `_TIMED_OUT`; `ERR_133?` for one that this librdkafka
-    /// does not know.
+    /// The code's name, for example `TOPIC_ALREADY_EXISTS` or `_TIMED_OUT`; `ERR_133?` if this librdkafka does not know the
+    /// code.
     pub fn name(self) -> String {
-        // SAFETY: takes any number; the result is static or belongs to this thread until the next call.
+        // SAFETY: accepts any number; the result is static, or valid until this thread's next call.
         let name = unsafe { sys::rd_kafka_err2name(self.0.into()) };
-        // SAFETY: NUL-terminated, and copied before this thread calls again.
+        // SAFETY: NUL-terminated, and copied before this thread's next call.
         let name = unsafe { sys::text(name) };
         name.unwrap_or_default().into_owned()
     }
 
     /// librdkafka's general description of the code, for example `Broker: Topic already exists`.
     pub fn description(self) -> String {
-        // SAFETY: takes any number; the result is static or belongs to this thread until the next call.
+        // SAFETY: accepts any number; the result is static, or valid until this thread's next call.
         let description = unsafe { sys::rd_kafka_err2str(self.0.into()) };
-        // SAFETY: NUL-terminated, and copied before this thread calls again.
+        // SAFETY: NUL-terminated, and copied before this thread's next call.
         let description = unsafe { sys::text(description) };
         description.unwrap_or_default().into_owned()
     }
 
-    /// Whether the same request can succeed later although nobody changes it or the cluster's configuration: elections,
-    /// a lost connection, timeouts, quotas. "Unknown topic" is not among them, although Kafka's own clients retry it.
+    /// Whether the same request can succeed later without a change of the request or of the cluster's configuration:
+    /// elections, a lost connection, timeouts, quotas. `UNKNOWN_TOPIC_OR_PARTITION` is not included, although Kafka's own
+    /// clients retry it.
     pub fn is_retriable(self) -> bool {
         matches!(
             self,
@@ -126,7 +127,7 @@ impl ErrorCode {
         )
     }
 
-    /// Whether the caller lacks a right (an ACL), on whatever kind of resource.
+    /// Whether the caller lacks authorization (an ACL) on any type of resource.
     pub fn is_authorization(self) -> bool {
         matches!(
             self,
@@ -145,10 +146,10 @@ impl fmt::Debug for ErrorCode {
     }
 }
 
-/// What the broker answered about one item of a request: one topic, one resource.
+/// The broker's error for one item of a request: one topic, one resource.
 ///
-/// `Display` is Kafka's own text, such as `Topic 'orders' already exists.`; where the protocol carries none
-/// (DeleteTopics and Metadata in the versions librdkafka speaks) it is the code's description.
+/// `Display` is Kafka's own text, such as `Topic 'orders' already exists.`, or the code's description where the protocol
+/// carries no text (DeleteTopics and Metadata in the versions that librdkafka uses).
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct BrokerError {
@@ -165,9 +166,9 @@ impl BrokerError {
         Self { code, message }
     }
 
-    /// The broker's answer did not mention the item at all.
-    pub(crate) fn unanswered() -> Self {
-        Self::new(ErrorCode::BAD_MESSAGE, Some("the broker's answer does not mention this item"))
+    /// The error of an item that the broker's response does not contain.
+    pub(crate) fn missing_from_response() -> Self {
+        Self::new(ErrorCode::BAD_MESSAGE, Some("the broker's response does not contain this item"))
     }
 
     /// The error code.
@@ -185,13 +186,13 @@ impl BrokerError {
         &self.message
     }
 
-    /// The topic does not exist (or the caller may not know that it does).
+    /// Whether the topic does not exist, or the caller may not describe it.
     pub fn is_unknown_topic(&self) -> bool {
         self.code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
     }
 
-    /// The topic exists already.
-    pub fn is_topic_exists(&self) -> bool {
+    /// Whether the topic already exists.
+    pub fn is_topic_already_exists(&self) -> bool {
         self.code == ErrorCode::TOPIC_ALREADY_EXISTS
     }
 
@@ -212,47 +213,67 @@ impl fmt::Debug for BrokerError {
     }
 }
 
-/// Why a whole request has no answer, so that nothing is known about its items.
+/// Converts librdkafka's error object; null means success.
+///
+/// # Safety
+/// `error` is null, or points to an error that is alive.
+pub(crate) unsafe fn check_error(error: *const rd::rd_kafka_error_t) -> Result<(), BrokerError> {
+    if error.is_null() {
+        return Ok(());
+    }
+    // SAFETY: not null, and the caller guarantees that it is alive.
+    let code = unsafe { sys::rd_kafka_error_code(error) };
+    // SAFETY: as above.
+    let message = unsafe { rd::rd_kafka_error_string(error) };
+    // SAFETY: the error owns the text.
+    let message = unsafe { sys::text(message) };
+    Err(BrokerError::new(ErrorCode::from_c(code), message.as_deref()))
+}
+
+/// The results of one request's items, in the order of the request.
+pub type ItemResults<T = ()> = Vec<Result<T, BrokerError>>;
+
+/// The error of a whole request: the results of its items are unknown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// No answer within the timeout. A change may have been made, or may still be made, by the cluster.
-    #[error("{operation}: no answer within {timeout:?} ({message}){}", because(.cause))]
+    /// No response within the timeout. The cluster may have made the change, or may still make it.
+    #[error("{operation}: no answer within {timeout:?} ({message}){}", format_cause(.cause))]
     Timeout {
         /// The Kafka operation, for example `CreateTopics`.
         operation: &'static str,
-        /// The timeout that was asked for.
+        /// The timeout of the request.
         timeout: Duration,
-        /// What the request was waiting for, in librdkafka's words.
+        /// librdkafka's text: what the request was waiting for.
         message: String,
-        /// The last connection or authentication error since a request was last answered, if there was one: with a wrong
-        /// password a request ends with `Timeout`, and this says why. It can be missing when the error was reported only
+        /// The last connection or authentication error since the last successful response, if any. With a wrong password, for
+        /// example, a request ends with `Timeout` and this is the reason. `None` also if librdkafka reported the error only
         /// after the request had failed.
         cause: Option<String>,
     },
-    /// The request failed as a whole: connection lost, an unsupported feature, an answer that makes no sense.
-    #[error("{operation}: {message}{}", because(.cause))]
+    /// The request failed as a whole: a lost connection, an unsupported feature, a malformed response.
+    #[error("{operation}: {message}{}", format_cause(.cause))]
     Failed {
         /// The Kafka operation.
         operation: &'static str,
-        /// The code of the failure.
+        /// The error code.
         code: ErrorCode,
         /// librdkafka's text.
         message: String,
         /// As in [`RequestError::Timeout`].
         cause: Option<String>,
     },
-    /// The input cannot be sent; nothing was. One such item refuses the whole batch.
+    /// The input cannot be sent. Nothing was sent: one invalid item fails the whole batch.
     #[error("{operation}: {item:?}: {reason}")]
     InvalidInput {
         /// The Kafka operation.
         operation: &'static str,
-        /// The item at fault, usually the topic's name.
+        /// The invalid item, usually the topic's name.
         item: String,
-        /// What is wrong with it.
+        /// Why it is invalid.
         reason: String,
     },
-    /// The client was closed before an answer came. A change may have been made.
+    /// The client was closed before the response arrived. The cluster may have made the change.
     #[error("{operation}: the Kafka client was closed")]
     Closed {
         /// The Kafka operation.
@@ -260,7 +281,7 @@ pub enum RequestError {
     },
 }
 
-fn because(cause: &Option<String>) -> String {
+fn format_cause(cause: &Option<String>) -> String {
     cause.as_ref().map(|cause| format!("; last connection error: {cause}")).unwrap_or_default()
 }
 
@@ -275,12 +296,12 @@ impl RequestError {
     }
 }
 
-/// Why a client could not be made.
+/// The error of creating a client.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NewClientError {
-    /// librdkafka does not know the property or refuses its value. The value of a property is never part of the text
-    /// by this crate's doing; librdkafka quotes it for properties of a fixed set of values, which no secret has.
+    /// librdkafka does not know the property or refuses its value. This crate never adds the value to the text; librdkafka
+    /// quotes it only for properties with a fixed set of values, and no secret is one of these.
     #[error("property {name:?}: {message}")]
     Property {
         /// The property's name.
@@ -288,7 +309,7 @@ pub enum NewClientError {
         /// librdkafka's text.
         message: String,
     },
-    /// The properties are not a valid whole: a certificate that cannot be read, a missing partner.
+    /// The combination of properties is invalid: a certificate that cannot be read, a missing second property.
     #[error("librdkafka refused the configuration: {0}")]
     Create(String),
     /// The polling thread could not be started.
@@ -301,7 +322,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_named_and_described_also_unknown_ones() {
+    fn known_and_unknown_codes_have_names() {
         assert_eq!(ErrorCode::TOPIC_ALREADY_EXISTS.name(), "TOPIC_ALREADY_EXISTS");
         assert_eq!(ErrorCode::TIMED_OUT.name(), "_TIMED_OUT");
         assert_eq!(ErrorCode(9_999).name(), "ERR_9999?");
@@ -309,7 +330,7 @@ mod tests {
         assert_eq!(format!("{:?}", ErrorCode::INVALID_CONFIG), "INVALID_CONFIG(40)");
     }
 
-    /// The constants are written by hand: librdkafka's own names must agree.
+    /// The constants are hand-written, so librdkafka's names verify them.
     #[test]
     fn constants_agree_with_librdkafka() {
         for (code, name) in [
@@ -359,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_is_told() {
+    fn a_timeout_displays_its_cause() {
         let error = RequestError::Timeout {
             operation: "CreateTopics",
             timeout: Duration::from_secs(3),

@@ -1,10 +1,9 @@
-//! librdkafka's long-lived objects, each freed by the Rust value that owns it.
+//! Owned librdkafka objects: each is freed by the Rust value that owns it.
 
 use std::ffi::{CString, c_int};
 use std::ptr::NonNull;
 
-use crate::NewClientError;
-use crate::error::ErrorCode;
+use crate::error::{ErrorCode, NewClientError};
 use crate::sys::{self, ErrorText, rd};
 
 /// A configuration under construction.
@@ -22,7 +21,8 @@ impl Conf {
         let c_name = CString::new(name).map_err(|_| refused("the name contains a NUL byte".into()))?;
         let c_value = CString::new(value).map_err(|_| refused("the value contains a NUL byte".into()))?;
         let mut text = ErrorText::new();
-        // SAFETY: the configuration is ours, both strings are NUL-terminated and copied, the buffer has that length.
+        // SAFETY: `self` owns the configuration, both strings are NUL-terminated and copied, and the buffer has the passed
+        // length.
         let result = unsafe {
             rd::rd_kafka_conf_set(
                 self.0.as_ptr(),
@@ -38,14 +38,14 @@ impl Conf {
         }
     }
 
-    fn into_client(self) -> Result<Native, NewClientError> {
-        // SAFETY: the configuration is ours.
+    fn into_client(self) -> Result<NativeClient, NewClientError> {
+        // SAFETY: `self` owns the configuration.
         unsafe {
             rd::rd_kafka_conf_set_events(self.0.as_ptr(), rd::RD_KAFKA_EVENT_ERROR | rd::RD_KAFKA_EVENT_DR)
         };
         let mut text = ErrorText::new();
-        // SAFETY: the configuration is ours, the buffer has that length. Only on success does the client own the
-        // configuration, which is then not freed here.
+        // SAFETY: `self` owns the configuration, and the buffer has the passed length. On success the client takes ownership
+        // of the configuration, and `self` is forgotten below.
         let client = unsafe {
             rd::rd_kafka_new(
                 rd::rd_kafka_type_t::RD_KAFKA_PRODUCER,
@@ -57,7 +57,7 @@ impl Conf {
         match NonNull::new(client) {
             Some(client) => {
                 std::mem::forget(self);
-                Ok(Native(client))
+                Ok(NativeClient(client))
             }
             None => Err(NewClientError::Create(text.to_string())),
         }
@@ -66,124 +66,124 @@ impl Conf {
 
 impl Drop for Conf {
     fn drop(&mut self) {
-        // SAFETY: ours, and not handed to a client, which forgets this value.
+        // SAFETY: this value owns the configuration; `into_client` forgets it when a client takes the ownership.
         unsafe { rd::rd_kafka_conf_destroy(self.0.as_ptr()) }
     }
 }
 
 /// The client instance. Dropping it waits for librdkafka's threads.
-struct Native(NonNull<rd::rd_kafka_t>);
+struct NativeClient(NonNull<rd::rd_kafka_t>);
 
-impl Drop for Native {
+impl Drop for NativeClient {
     fn drop(&mut self) {
-        // SAFETY: ours; the queue was destroyed before (field order in `Link`), and no librdkafka callback runs Rust
-        // code, so this is not called from one.
+        // SAFETY: this value owns the client. Its queue is already destroyed (field order in `ClientHandle`), and no
+        // librdkafka callback runs Rust code, so none can call this.
         unsafe { rd::rd_kafka_destroy(self.0.as_ptr()) }
     }
 }
 
-/// The queue on which results, errors and logs arrive.
+/// The queue that receives results, errors and logs.
 struct Queue(NonNull<rd::rd_kafka_queue_t>);
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        // SAFETY: ours, and destroyed once. Operations that still refer to it hold their own reference.
+        // SAFETY: this value owns one reference and releases it once. Operations in flight hold their own references.
         unsafe { rd::rd_kafka_queue_destroy(self.0.as_ptr()) }
     }
 }
 
 /// A client and its one queue.
-pub(crate) struct Link {
-    // Declared, and so dropped, before the client: librdkafka wants its queues destroyed first.
+pub(crate) struct ClientHandle {
+    // Declared, and so dropped, before the client: librdkafka requires that its queues are destroyed first.
     queue: Queue,
-    native: Native,
+    client: NativeClient,
 }
 
-// SAFETY: a librdkafka client and its queues may be used from any thread at the same time.
-unsafe impl Send for Link {}
-// SAFETY: as above.
-unsafe impl Sync for Link {}
+// SAFETY: a librdkafka client and its queues may be used from several threads concurrently.
+unsafe impl Send for ClientHandle {}
+// SAFETY: a librdkafka client and its queues may be used from several threads concurrently.
+unsafe impl Sync for ClientHandle {}
 
-impl Link {
-    /// Makes a producer-type client, which connects on its own threads, and directs all of its events to one queue.
+impl ClientHandle {
+    /// Creates a producer client, which connects on its own threads, and forwards all of its events to one queue.
     pub(crate) fn new(properties: &[(String, String)]) -> Result<Self, NewClientError> {
         let mut conf = Conf::new()?;
-        // Every topic described or listed is kept in librdkafka's cache until this age, and every refresh (every 5 min)
-        // asks for what is kept. Answers never come from the cache, so it might as well be short. A caller may overrule.
+        // librdkafka caches every described or listed topic for this long, and each refresh (every 5 min) requests all
+        // cached topics. No response here comes from the cache, so a short age is enough. The caller may override it.
         conf.set("metadata.max.age.ms", "60000")?;
-        // Otherwise librdkafka connects anew without any pause, 20,000 times a second, as long as a request waits for a
-        // controller that is known but refuses connections: each failure wakes the request, and with sparse connections a
-        // woken request asks for a connection at once. The price is one idle connection to each broker.
+        // With sparse connections librdkafka reconnects without a pause, 20,000 times a second, while a request waits for a
+        // known controller that refuses connections: each failure wakes the request, which asks for a connection at once.
+        // The cost is one idle connection to each broker.
         conf.set("enable.sparse.connections", "false")?;
-        // At most this long after a broker is back there is a connection again; the default, 10 s, is longer than a request
-        // may want to wait.
+        // The longest time until the client reconnects to a broker that is back; the default of 10 s exceeds the timeout of
+        // some requests.
         conf.set("reconnect.backoff.max.ms", "3000")?;
-        // Who hands in a message waits for it, and hands in another one if it is not delivered.
+        // The caller waits for the delivery of a message and retries it.
         conf.set("message.timeout.ms", "20000")?;
         for (name, value) in properties {
             conf.set(name, value)?;
         }
-        // Looking at a missing topic must never create it.
+        // Describing a missing topic must never create it.
         conf.set("allow.auto.create.topics", "false")?;
         conf.set("log.queue", "true")?;
-        let native = conf.into_client()?;
+        let client = conf.into_client()?;
 
         // SAFETY: the client is alive.
-        let queue = unsafe { rd::rd_kafka_queue_new(native.0.as_ptr()) };
+        let queue = unsafe { rd::rd_kafka_queue_new(client.0.as_ptr()) };
         let queue =
             NonNull::new(queue).map(Queue).ok_or_else(|| NewClientError::Create("no queue".into()))?;
-        let link = Self { queue, native };
+        let handle = Self { queue, client };
 
-        // SAFETY: client and queue are alive; logs are forwarded from now on.
-        unsafe { rd::rd_kafka_set_log_queue(link.client(), link.queue()) };
-        // SAFETY: the client is alive; the result is a counted reference to its main queue.
-        let main = unsafe { rd::rd_kafka_queue_get_main(link.client()) };
+        // SAFETY: client and queue are alive; librdkafka forwards logs from now on.
+        unsafe { rd::rd_kafka_set_log_queue(handle.client(), handle.queue()) };
+        // SAFETY: the client is alive; the result is a counted reference to its main queue, which the caller owns.
+        let main = unsafe { rd::rd_kafka_queue_get_main(handle.client()) };
         if let Some(main) = NonNull::new(main).map(Queue) {
-            // SAFETY: both queues are alive; the forwarding holds its own references.
-            unsafe { rd::rd_kafka_queue_forward(main.0.as_ptr(), link.queue()) };
+            // SAFETY: both queues are alive; librdkafka holds its own references for the forwarding.
+            unsafe { rd::rd_kafka_queue_forward(main.0.as_ptr(), handle.queue()) };
         }
-        Ok(link)
+        Ok(handle)
     }
 
-    /// For calls into librdkafka, valid as long as the link.
+    /// The client pointer, valid for the lifetime of the handle.
     pub(crate) fn client(&self) -> *mut rd::rd_kafka_t {
-        self.native.0.as_ptr()
+        self.client.0.as_ptr()
     }
 
-    /// For calls into librdkafka, valid as long as the link.
+    /// The queue pointer, valid for the lifetime of the handle.
     pub(crate) fn queue(&self) -> *mut rd::rd_kafka_queue_t {
         self.queue.0.as_ptr()
     }
 
-    /// Waits for the next event. `None` after the timeout or [`Link::wake`].
+    /// Waits for the next event. `None` after the timeout or [`ClientHandle::wake`].
     pub(crate) fn poll(&self, timeout_ms: c_int) -> Option<Event> {
-        // SAFETY: the queue is alive; the event is ours until destroyed.
+        // SAFETY: the queue is alive; the caller owns the event until it destroys it.
         let event = unsafe { rd::rd_kafka_queue_poll(self.queue(), timeout_ms) };
         NonNull::new(event).map(Event)
     }
 
-    /// Makes the current or the next [`Link::poll`] return at once.
+    /// Makes the current or the next [`ClientHandle::poll`] return immediately.
     pub(crate) fn wake(&self) {
         // SAFETY: the queue is alive.
         unsafe { rd::rd_kafka_queue_yield(self.queue()) }
     }
 }
 
-/// What an event is about.
+/// The type of an event.
 pub(crate) enum EventKind {
     Error,
     Log,
-    /// Messages that were delivered, or never will be.
+    /// Delivery reports: messages that were delivered or have failed for good.
     Delivery,
     Other,
 }
 
-/// One event from the queue. Everything read from it is borrowed from it.
+/// One event from the queue. Everything read from it borrows from it.
 pub(crate) struct Event(NonNull<rd::rd_kafka_event_t>);
 
 impl Drop for Event {
     fn drop(&mut self) {
-        // SAFETY: ours, destroyed once; what was borrowed from it cannot outlive it.
+        // SAFETY: this value owns the event and destroys it once; borrows of its content cannot outlive it.
         unsafe { rd::rd_kafka_event_destroy(self.0.as_ptr()) }
     }
 }
@@ -203,34 +203,36 @@ impl Event {
         }
     }
 
-    /// The number given to the request that this event answers; 0 for an event that answers none.
-    pub(crate) fn request(&self) -> usize {
-        // SAFETY: the event is alive. The pointer is a number in disguise and never followed.
+    /// The number of the request that this event responds to; 0 if it responds to none.
+    pub(crate) fn request_number(&self) -> usize {
+        // SAFETY: the event is alive. The opaque pointer carries a number and is never dereferenced.
         unsafe { rd::rd_kafka_event_opaque(self.as_ptr()) }.addr()
     }
 
-    /// The messages of a delivery report: the number each was given, and why it was not delivered. Can be asked once.
+    /// The messages of a delivery report: the number of each, and the error if it was not delivered. librdkafka yields each
+    /// message only once.
     pub(crate) fn deliveries(&self) -> impl Iterator<Item = (usize, Option<(ErrorCode, String)>)> {
         std::iter::from_fn(|| {
-            // SAFETY: the event is alive; the messages belong to it.
+            // SAFETY: the event is alive and owns the messages.
             let message = NonNull::new(unsafe { rd::rd_kafka_event_message_next(self.as_ptr()) }.cast_mut())?;
             let message = message.as_ptr();
-            // SAFETY: the message is alive. The pointer is a number in disguise and never followed.
+            // SAFETY: the message is alive. The opaque pointer carries a number and is never dereferenced.
             let number = unsafe { (*message)._private }.addr();
             // SAFETY: the message is alive.
             let code = unsafe { &raw const (*message).err }.cast::<c_int>();
-            // SAFETY: the message is alive. Read as the integer it is, because the broker may send any.
+            // SAFETY: the message is alive. The code is read as an integer because the broker may send a value that the Rust
+            // enum lacks.
             let code = unsafe { code.read() };
             if code == 0 {
                 return Some((number, None));
             }
-            // The message's own text of its error is no choice: of a message that was to be sent it is its content.
+            // `rd_kafka_message_errstr` is no alternative: for a produced message it can return the payload.
             let code = ErrorCode::from_c(code);
             Some((number, Some((code, code.description()))))
         })
     }
 
-    /// The error of the event as a whole.
+    /// The error of the whole event.
     pub(crate) fn error(&self) -> Option<(ErrorCode, String)> {
         // SAFETY: the event is alive.
         let code = unsafe { sys::rd_kafka_event_error(self.as_ptr()) };
@@ -239,7 +241,7 @@ impl Event {
         }
         // SAFETY: the event is alive.
         let message = unsafe { rd::rd_kafka_event_error_string(self.as_ptr()) };
-        // SAFETY: the text belongs to the event, or is static.
+        // SAFETY: the text is static or owned by the event.
         let message = unsafe { sys::text(message) };
         Some((ErrorCode::from_c(code), message.unwrap_or_default().into_owned()))
     }
@@ -247,24 +249,24 @@ impl Event {
     /// Level, facility and message of a log event.
     pub(crate) fn log(&self) -> Option<(i32, String, String)> {
         let (mut facility, mut message, mut level) = (std::ptr::null(), std::ptr::null(), 0);
-        // SAFETY: the event is alive; it writes three values, or nothing when it is not a log event.
+        // SAFETY: the event is alive; librdkafka writes all three values, or none if it is not a log event.
         let result =
             unsafe { rd::rd_kafka_event_log(self.as_ptr(), &mut facility, &mut message, &mut level) };
         if result != 0 {
             return None;
         }
-        // SAFETY: belongs to the event.
+        // SAFETY: the event owns the text.
         let facility = unsafe { sys::text(facility) };
-        // SAFETY: belongs to the event.
+        // SAFETY: the event owns the text.
         let message = unsafe { sys::text(message) };
         Some((level, facility.unwrap_or_default().into_owned(), message.unwrap_or_default().into_owned()))
     }
 
-    /// The elements of the result that this event carries. `None` when it is another operation's.
+    /// The elements of this event's result. `None` if it is the result of another operation.
     ///
     /// # Safety
-    /// Both functions belong to the same operation: the first tells whether the event is that operation's result, the
-    /// second lists its elements, which live as long as the event.
+    /// Both functions belong to the same operation: the first returns null unless the event is that operation's result, the
+    /// second lists the elements, which live as long as the event.
     pub(crate) unsafe fn results<T>(
         &self,
         as_result: unsafe extern "C" fn(*mut rd::rd_kafka_event_t) -> *const rd::rd_kafka_event_t,
@@ -276,7 +278,7 @@ impl Event {
             return None;
         }
         let mut count = 0;
-        // SAFETY: the result is of the operation of `elements`, by the caller's promise.
+        // SAFETY: the caller guarantees that the result is of the operation of `elements`.
         let elements = unsafe { elements(result, &mut count) };
         // SAFETY: an array of `count` elements that lives as long as the event.
         Some(unsafe { sys::slice(elements, count) })

@@ -1,30 +1,29 @@
-//! The options of one request.
+//! A request's parameters that every operation has, and librdkafka's options object.
 
 use std::ffi::c_int;
 use std::ptr::NonNull;
 use std::time::Duration;
 
-use crate::RequestError;
-use crate::error::ErrorCode;
-use crate::handle::Link;
+use crate::error::{ErrorCode, RequestError};
+use crate::handle::ClientHandle;
 use crate::sys::{ErrorText, rd};
 
-pub(crate) use rdkafka_sys::bindings::rd_kafka_admin_op_t as Api;
+pub(crate) use rdkafka_sys::bindings::rd_kafka_admin_op_t as AdminOperation;
 
 /// The longest timeout that librdkafka accepts.
-const LONGEST: Duration = Duration::from_secs(3600);
+const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// What is to be asked, apart from its arguments.
+/// A request without its operation-specific arguments.
 #[derive(Clone, Copy)]
 pub(crate) struct Request {
     /// Kafka's name of the operation, for errors.
     pub(crate) operation: &'static str,
-    /// librdkafka's name of it.
-    pub(crate) api: Api,
+    /// librdkafka's constant for the operation.
+    pub(crate) admin_operation: AdminOperation,
     /// How long the caller waits.
     pub(crate) timeout: Duration,
-    /// Whether the broker is told how long it may take, as it is for changes of topics.
-    pub(crate) tells_broker: bool,
+    /// Whether the protocol's request carries a timeout for the broker, as the changes of topics do.
+    pub(crate) has_operation_timeout: bool,
 }
 
 impl Request {
@@ -46,9 +45,13 @@ impl Request {
         RequestError::InvalidInput { operation: self.operation, item: item.to_owned(), reason: reason.into() }
     }
 
-    /// An answer whose type does not fit the question, which would be librdkafka's mistake.
+    /// The error for a result of another operation, which would be a bug of librdkafka.
     pub(crate) fn mismatch(&self) -> RequestError {
-        self.failed(ErrorCode::BAD_MESSAGE, "librdkafka answered another operation".into(), None)
+        self.failed(
+            ErrorCode::BAD_MESSAGE,
+            "librdkafka returned the result of another operation".into(),
+            None,
+        )
     }
 
     pub(crate) fn timeout_ms(&self) -> c_int {
@@ -57,33 +60,33 @@ impl Request {
 }
 
 fn milliseconds(duration: Duration) -> c_int {
-    let bounded = duration.clamp(Duration::from_millis(1), LONGEST);
+    let bounded = duration.clamp(Duration::from_millis(1), MAX_TIMEOUT);
     c_int::try_from(bounded.as_millis()).unwrap_or(c_int::MAX)
 }
 
-/// How long the broker may take: a little less than the caller waits, so that its answer for each topic ("still going
-/// on") arrives before the client gives up on the whole request.
+/// The broker's timeout: slightly shorter than the caller's, so that its response for each topic (`REQUEST_TIMED_OUT`)
+/// arrives before the client fails the whole request.
 fn broker_timeout(timeout: Duration) -> Duration {
     timeout - (timeout / 4).min(Duration::from_secs(1))
 }
 
-/// librdkafka's object of the options.
+/// librdkafka's options object of one request.
 pub(crate) struct AdminOptions(NonNull<rd::rd_kafka_AdminOptions_t>);
 
 impl AdminOptions {
-    /// `number` comes back with the answer, see [`crate::handle::Event::request`].
-    pub(crate) fn new(link: &Link, request: &Request, number: usize) -> Result<Self, RequestError> {
+    /// `number` comes back with the response, see [`crate::handle::Event::request_number`].
+    pub(crate) fn new(handle: &ClientHandle, request: &Request, number: usize) -> Result<Self, RequestError> {
         // SAFETY: the client is alive.
-        let options = unsafe { rd::rd_kafka_AdminOptions_new(link.client(), request.api) };
+        let options = unsafe { rd::rd_kafka_AdminOptions_new(handle.client(), request.admin_operation) };
         let Some(options) = NonNull::new(options).map(Self) else {
             return Err(request.failed(
                 ErrorCode::INVALID_ARGUMENT,
-                "librdkafka lacks the operation".into(),
+                "librdkafka does not support the operation".into(),
                 None,
             ));
         };
         let mut text = ErrorText::new();
-        // SAFETY: the options are alive, the buffer has that length.
+        // SAFETY: the options are alive, and the buffer has the passed length.
         let code = unsafe {
             rd::rd_kafka_AdminOptions_set_request_timeout(
                 options.as_ptr(),
@@ -93,9 +96,9 @@ impl AdminOptions {
             )
         };
         options.check(request, code, &text)?;
-        if request.tells_broker {
-            let timeout_ms = milliseconds(broker_timeout(request.timeout.min(LONGEST)));
-            // SAFETY: the options are alive, the buffer has that length.
+        if request.has_operation_timeout {
+            let timeout_ms = milliseconds(broker_timeout(request.timeout.min(MAX_TIMEOUT)));
+            // SAFETY: the options are alive, and the buffer has the passed length.
             let code = unsafe {
                 rd::rd_kafka_AdminOptions_set_operation_timeout(
                     options.as_ptr(),
@@ -106,7 +109,7 @@ impl AdminOptions {
             };
             options.check(request, code, &text)?;
         }
-        // SAFETY: the options are alive; librdkafka never follows the pointer, which is only a number.
+        // SAFETY: the options are alive; librdkafka never dereferences the pointer, which only carries a number.
         unsafe {
             rd::rd_kafka_AdminOptions_set_opaque(options.as_ptr(), std::ptr::without_provenance_mut(number));
         }
@@ -125,7 +128,7 @@ impl AdminOptions {
         }
     }
 
-    /// For calls into librdkafka, which copies the options.
+    /// The pointer for calls into librdkafka, which copies the options.
     pub(crate) fn as_ptr(&self) -> *mut rd::rd_kafka_AdminOptions_t {
         self.0.as_ptr()
     }
@@ -133,7 +136,7 @@ impl AdminOptions {
 
 impl Drop for AdminOptions {
     fn drop(&mut self) {
-        // SAFETY: ours, destroyed once.
+        // SAFETY: this value owns the options and destroys them once.
         unsafe { rd::rd_kafka_AdminOptions_destroy(self.0.as_ptr()) }
     }
 }
@@ -143,14 +146,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn timeouts_stay_in_librdkafkas_range() {
+    fn timeouts_are_clamped_to_librdkafkas_range() {
         assert_eq!(milliseconds(Duration::ZERO), 1);
         assert_eq!(milliseconds(Duration::from_millis(1500)), 1500);
         assert_eq!(milliseconds(Duration::MAX), 3_600_000);
     }
 
     #[test]
-    fn the_broker_has_a_little_less_time_than_the_caller() {
+    fn the_brokers_timeout_is_shorter_than_the_callers() {
         assert_eq!(broker_timeout(Duration::from_secs(30)), Duration::from_secs(29));
         assert_eq!(broker_timeout(Duration::from_secs(2)), Duration::from_millis(1500));
     }

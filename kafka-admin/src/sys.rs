@@ -1,8 +1,8 @@
 //! librdkafka's functions that return an enumeration whose values come from the broker.
 //!
-//! rdkafka-sys binds C enumerations as Rust enums, for which a value outside of the list is undefined behaviour. Error
-//! codes and configuration sources are copied from the wire by librdkafka, so a broker newer than the bindings could
-//! send such a value. They are declared here a second time with plain integers, which have the same ABI.
+//! rdkafka-sys binds C enumerations as Rust enums, for which an unlisted value is undefined behaviour. librdkafka copies
+//! error codes and configuration sources from the wire, so a broker newer than the bindings could send such a value. This
+//! module declares these functions again with plain integers, which have the same ABI.
 
 use std::borrow::Cow;
 use std::ffi::{CStr, c_char, c_int};
@@ -31,8 +31,8 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
-/// A C string as text, `None` for a null pointer. Bytes that are not UTF-8 are replaced: Kafka's names and messages are
-/// UTF-8 by protocol, so this only matters for a corrupt answer.
+/// A C string as text, `None` for a null pointer. Bytes that are not UTF-8 are replaced: the protocol's names and messages
+/// are UTF-8, so this only matters for a corrupt response.
 ///
 /// # Safety
 /// `pointer` is null, or points to a NUL-terminated string that stays unchanged for `'a`.
@@ -40,7 +40,7 @@ pub(crate) unsafe fn text<'a>(pointer: *const c_char) -> Option<Cow<'a, str>> {
     if pointer.is_null() {
         return None;
     }
-    // SAFETY: not null, and the caller vouches for the terminator and the lifetime.
+    // SAFETY: not null, and the caller guarantees the terminator and the lifetime.
     Some(unsafe { CStr::from_ptr(pointer) }.to_string_lossy())
 }
 
@@ -52,11 +52,11 @@ pub(crate) unsafe fn slice<'a, T>(pointer: *const T, count: usize) -> &'a [T] {
     if pointer.is_null() || count == 0 {
         return &[];
     }
-    // SAFETY: not null, and the caller vouches for the length and the lifetime.
+    // SAFETY: not null, and the caller guarantees the length and the lifetime.
     unsafe { std::slice::from_raw_parts(pointer, count) }
 }
 
-/// A buffer for the error text of functions that write one.
+/// The buffer into which librdkafka's functions write an error text.
 pub(crate) struct ErrorText([c_char; 512]);
 
 impl ErrorText {

@@ -1,62 +1,68 @@
-//! Requests that make, grow and remove topics.
+//! Requests that create and delete topics and add partitions.
 
 use std::ffi::c_int;
 use std::time::Duration;
 
 use crate::client::{AdminClient, Reply};
-use crate::error::{BrokerError, ErrorCode, RequestError};
+use crate::error::{BrokerError, ErrorCode, ItemResults, RequestError};
 use crate::handle::Event;
-use crate::input::{Objects, c_names, c_string, in_order};
-use crate::options::{Api, Request};
+use crate::input::{ObjectArray, c_names, c_string, order_by_name};
+use crate::options::{AdminOperation, Request};
 use crate::sys::{self, ErrorText, rd};
 
-/// A topic to be made.
+/// A topic to create.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NewTopic {
     /// The name.
     pub name: String,
     /// The number of partitions; `None` for the broker's `num.partitions` (KIP-464).
     pub partitions: Option<i32>,
-    /// The number of replicas of each partition; `None` for the broker's `default.replication.factor` (KIP-464).
+    /// The replication factor; `None` for the broker's `default.replication.factor` (KIP-464).
     pub replicas: Option<i16>,
-    /// Configuration of the topic itself, by name and value.
+    /// The topic's configuration, as names and values.
     pub config: Vec<(String, String)>,
 }
 
-type Done = Vec<Result<(), BrokerError>>;
-
 impl AdminClient {
-    /// Makes topics (CreateTopics, KIP-4). The results are in the order of `topics`.
+    /// Creates topics (CreateTopics, KIP-4). The results are in the order of `topics`.
     ///
-    /// A success means that the controller has recorded the topic; a broker can take a moment longer to know it, so a
-    /// describe right afterwards may say that it does not exist. A topic for which the timeout was too short has the
-    /// error [`ErrorCode::REQUEST_TIMED_OUT`] and may yet be made.
+    /// A success means that the controller has recorded the topic. Brokers learn of it slightly later, so an immediate
+    /// describe may return that it does not exist. A topic that was not created within the timeout has the error
+    /// [`ErrorCode::REQUEST_TIMED_OUT`]; the cluster may still create it.
     ///
     /// # Errors
-    /// For one topic, among others: it exists, an invalid name, configuration, or number of partitions or replicas, a
-    /// policy, a missing right. For the request: see [`RequestError`]; more than 100,000 partitions or 10,000 replicas are
-    /// invalid input because librdkafka cannot express them.
-    pub async fn create_topics(&self, topics: &[NewTopic], timeout: Duration) -> Result<Done, RequestError> {
+    /// For one topic, among others: it exists; its name, configuration, or number of partitions or replicas is invalid; a
+    /// policy; a missing authorization. For the request: see [`RequestError`]; more than 100,000 partitions or 10,000
+    /// replicas are invalid input because librdkafka cannot express them.
+    pub async fn create_topics(
+        &self,
+        topics: &[NewTopic],
+        timeout: Duration,
+    ) -> Result<ItemResults, RequestError> {
         if topics.is_empty() {
             return Ok(Vec::new());
         }
-        self.start_create(topics, timeout)?.wait().await
+        self.start_create_topics(topics, timeout)?.wait().await
     }
 
-    fn start_create(&self, topics: &[NewTopic], timeout: Duration) -> Result<Reply<Done>, RequestError> {
+    fn start_create_topics(
+        &self,
+        topics: &[NewTopic],
+        timeout: Duration,
+    ) -> Result<Reply<ItemResults>, RequestError> {
         let request = Request {
             operation: "CreateTopics",
-            api: Api::RD_KAFKA_ADMIN_OP_CREATETOPICS,
+            admin_operation: AdminOperation::RD_KAFKA_ADMIN_OP_CREATETOPICS,
             timeout,
-            tells_broker: true,
+            has_operation_timeout: true,
         };
         let names = c_names(&request, topics.iter().map(|topic| topic.name.as_str()))?;
-        // SAFETY: the function that frees what `rd_kafka_NewTopic_new` makes.
-        let mut array = unsafe { Objects::new(topics.len(), rd::rd_kafka_NewTopic_destroy) };
+        // SAFETY: `rd_kafka_NewTopic_destroy` frees an object of `rd_kafka_NewTopic_new`.
+        let mut array = unsafe { ObjectArray::new(topics.len(), rd::rd_kafka_NewTopic_destroy) };
         for (topic, name) in topics.iter().zip(&names) {
             let mut text = ErrorText::new();
             let replicas = topic.replicas.map_or(-1, c_int::from);
-            // SAFETY: the name is NUL-terminated and copied, the buffer has that length.
+            // SAFETY: the name is NUL-terminated and copied, and the buffer has the passed length.
             let object = unsafe {
                 rd::rd_kafka_NewTopic_new(
                     name.as_ptr(),
@@ -66,32 +72,32 @@ impl AdminClient {
                     text.len(),
                 )
             };
-            // SAFETY: just made, or null.
+            // SAFETY: `object` was just created and has no other pointer, or is null.
             if !unsafe { array.push(object) } {
                 return Err(request.invalid(&topic.name, text.to_string()));
             }
             for (key, value) in &topic.config {
                 let key = c_string(&request, &topic.name, key)?;
                 let value = c_string(&request, &topic.name, value)?;
-                // SAFETY: the object is alive; both strings are NUL-terminated and copied.
+                // SAFETY: the array keeps the object alive; both strings are NUL-terminated and copied.
                 unsafe { rd::rd_kafka_NewTopic_set_config(object, key.as_ptr(), value.as_ptr()) };
             }
         }
         let names: Vec<String> = topics.iter().map(|topic| topic.name.clone()).collect();
         self.start(
             request,
-            // SAFETY: client, array, options and queue are alive during the call, which copies what it needs.
-            |link, options| unsafe {
+            // SAFETY: client, array, options and queue are alive during the call, which copies the array and the options.
+            |handle, options| unsafe {
                 rd::rd_kafka_CreateTopics(
-                    link.client(),
+                    handle.client(),
                     array.as_mut_ptr(),
                     array.len(),
                     options.as_ptr(),
-                    link.queue(),
+                    handle.queue(),
                 );
             },
             move |event| {
-                // SAFETY: both functions are CreateTopics'.
+                // SAFETY: both functions belong to CreateTopics.
                 let results = unsafe {
                     event.results(
                         rd::rd_kafka_event_CreateTopics_result,
@@ -103,32 +109,40 @@ impl AdminClient {
         )
     }
 
-    /// Removes topics with all of their records (DeleteTopics, KIP-4). The results are in the order of `names`.
+    /// Deletes topics with all of their records (DeleteTopics, KIP-4). The results are in the order of `names`.
     ///
     /// # Errors
-    /// For one topic, among others: it does not exist, a missing right, `delete.topic.enable=false`. The protocol
+    /// For one topic, among others: it does not exist, a missing authorization, `delete.topic.enable=false`. The protocol
     /// version that librdkafka uses carries no text, so the text is the code's description. For the request: see
     /// [`RequestError`].
-    pub async fn delete_topics(&self, names: &[String], timeout: Duration) -> Result<Done, RequestError> {
+    pub async fn delete_topics(
+        &self,
+        names: &[String],
+        timeout: Duration,
+    ) -> Result<ItemResults, RequestError> {
         if names.is_empty() {
             return Ok(Vec::new());
         }
-        self.start_delete(names, timeout)?.wait().await
+        self.start_delete_topics(names, timeout)?.wait().await
     }
 
-    fn start_delete(&self, names: &[String], timeout: Duration) -> Result<Reply<Done>, RequestError> {
+    fn start_delete_topics(
+        &self,
+        names: &[String],
+        timeout: Duration,
+    ) -> Result<Reply<ItemResults>, RequestError> {
         let request = Request {
             operation: "DeleteTopics",
-            api: Api::RD_KAFKA_ADMIN_OP_DELETETOPICS,
+            admin_operation: AdminOperation::RD_KAFKA_ADMIN_OP_DELETETOPICS,
             timeout,
-            tells_broker: true,
+            has_operation_timeout: true,
         };
-        // SAFETY: the function that frees what `rd_kafka_DeleteTopic_new` makes.
-        let mut array = unsafe { Objects::new(names.len(), rd::rd_kafka_DeleteTopic_destroy) };
+        // SAFETY: `rd_kafka_DeleteTopic_destroy` frees an object of `rd_kafka_DeleteTopic_new`.
+        let mut array = unsafe { ObjectArray::new(names.len(), rd::rd_kafka_DeleteTopic_destroy) };
         for name in c_names(&request, names.iter().map(String::as_str))? {
             // SAFETY: the name is NUL-terminated and copied.
             let object = unsafe { rd::rd_kafka_DeleteTopic_new(name.as_ptr()) };
-            // SAFETY: just made, or null.
+            // SAFETY: `object` was just created and has no other pointer, or is null.
             if !unsafe { array.push(object) } {
                 return Err(request.invalid(&name.to_string_lossy(), "refused by librdkafka"));
             }
@@ -136,18 +150,18 @@ impl AdminClient {
         let names = names.to_vec();
         self.start(
             request,
-            // SAFETY: client, array, options and queue are alive during the call, which copies what it needs.
-            |link, options| unsafe {
+            // SAFETY: client, array, options and queue are alive during the call, which copies the array and the options.
+            |handle, options| unsafe {
                 rd::rd_kafka_DeleteTopics(
-                    link.client(),
+                    handle.client(),
                     array.as_mut_ptr(),
                     array.len(),
                     options.as_ptr(),
-                    link.queue(),
+                    handle.queue(),
                 );
             },
             move |event| {
-                // SAFETY: both functions are DeleteTopics'.
+                // SAFETY: both functions belong to DeleteTopics.
                 let results = unsafe {
                     event.results(
                         rd::rd_kafka_event_DeleteTopics_result,
@@ -159,42 +173,46 @@ impl AdminClient {
         )
     }
 
-    /// Grows topics to a new total number of partitions (CreatePartitions, KIP-195), placed by the controller. The
-    /// results are in the order of `topics`.
+    /// Increases the number of partitions of topics to a new total (CreatePartitions, KIP-195); the controller assigns the
+    /// replicas. The results are in the order of `topics`.
     ///
     /// # Errors
-    /// For one topic, among others: the total is not larger than what there is, the topic does not exist, a missing
-    /// right. For the request: see [`RequestError`]; a total outside of 1 to 100,000 is invalid input.
+    /// For one topic, among others: the total does not exceed the current number, the topic does not exist, a missing
+    /// authorization. For the request: see [`RequestError`]; a total outside of 1 to 100,000 is invalid input.
     pub async fn create_partitions(
         &self,
         topics: &[(String, i32)],
         timeout: Duration,
-    ) -> Result<Done, RequestError> {
+    ) -> Result<ItemResults, RequestError> {
         if topics.is_empty() {
             return Ok(Vec::new());
         }
-        self.start_grow(topics, timeout)?.wait().await
+        self.start_create_partitions(topics, timeout)?.wait().await
     }
 
-    fn start_grow(&self, topics: &[(String, i32)], timeout: Duration) -> Result<Reply<Done>, RequestError> {
+    fn start_create_partitions(
+        &self,
+        topics: &[(String, i32)],
+        timeout: Duration,
+    ) -> Result<Reply<ItemResults>, RequestError> {
         let request = Request {
             operation: "CreatePartitions",
-            api: Api::RD_KAFKA_ADMIN_OP_CREATEPARTITIONS,
+            admin_operation: AdminOperation::RD_KAFKA_ADMIN_OP_CREATEPARTITIONS,
             timeout,
-            tells_broker: true,
+            has_operation_timeout: true,
         };
         let names = c_names(&request, topics.iter().map(|(name, _)| name.as_str()))?;
-        // SAFETY: the function that frees what `rd_kafka_NewPartitions_new` makes.
-        let mut array = unsafe { Objects::new(topics.len(), rd::rd_kafka_NewPartitions_destroy) };
+        // SAFETY: `rd_kafka_NewPartitions_destroy` frees an object of `rd_kafka_NewPartitions_new`.
+        let mut array = unsafe { ObjectArray::new(topics.len(), rd::rd_kafka_NewPartitions_destroy) };
         for ((topic, total), name) in topics.iter().zip(&names) {
             let mut text = ErrorText::new();
-            // A negative total becomes 0, which librdkafka refuses with the range.
+            // A negative total becomes 0, which librdkafka refuses with a text that names the valid range.
             let total = usize::try_from(*total).unwrap_or(0);
-            // SAFETY: the name is NUL-terminated and copied, the buffer has that length.
+            // SAFETY: the name is NUL-terminated and copied, and the buffer has the passed length.
             let object = unsafe {
                 rd::rd_kafka_NewPartitions_new(name.as_ptr(), total, text.as_mut_ptr(), text.len())
             };
-            // SAFETY: just made, or null.
+            // SAFETY: `object` was just created and has no other pointer, or is null.
             if !unsafe { array.push(object) } {
                 return Err(request.invalid(topic, text.to_string()));
             }
@@ -202,18 +220,18 @@ impl AdminClient {
         let names: Vec<String> = topics.iter().map(|(name, _)| name.clone()).collect();
         self.start(
             request,
-            // SAFETY: client, array, options and queue are alive during the call, which copies what it needs.
-            |link, options| unsafe {
+            // SAFETY: client, array, options and queue are alive during the call, which copies the array and the options.
+            |handle, options| unsafe {
                 rd::rd_kafka_CreatePartitions(
-                    link.client(),
+                    handle.client(),
                     array.as_mut_ptr(),
                     array.len(),
                     options.as_ptr(),
-                    link.queue(),
+                    handle.queue(),
                 );
             },
             move |event| {
-                // SAFETY: both functions are CreatePartitions'.
+                // SAFETY: both functions belong to CreatePartitions.
                 let results = unsafe {
                     event.results(
                         rd::rd_kafka_event_CreatePartitions_result,
@@ -231,41 +249,41 @@ fn decode(
     names: &[String],
     event: &Event,
     results: Option<&[*const rd::rd_kafka_topic_result_t]>,
-) -> Result<Done, RequestError> {
+) -> Result<ItemResults, RequestError> {
     let results = results.ok_or_else(|| request.mismatch())?;
-    let results = results.iter().filter_map(|result| TopicResult::of(event, *result));
-    Ok(in_order(names, results.map(|result| (result.name(), result.outcome()))))
+    let results = results.iter().filter_map(|result| TopicResultRef::new(event, *result));
+    Ok(order_by_name(names, results.map(|result| (result.name(), result.result()))))
 }
 
 /// One topic's result, borrowed from its event.
-struct TopicResult<'e> {
+struct TopicResultRef<'e> {
     result: *const rd::rd_kafka_topic_result_t,
     _event: &'e Event,
 }
 
-impl<'e> TopicResult<'e> {
-    /// `None` for a hole in the array: librdkafka leaves one where the broker left a topic out.
-    fn of(event: &'e Event, result: *const rd::rd_kafka_topic_result_t) -> Option<Self> {
+impl<'e> TopicResultRef<'e> {
+    /// `None` for a null pointer: librdkafka leaves one if the broker's response lacks a topic.
+    fn new(event: &'e Event, result: *const rd::rd_kafka_topic_result_t) -> Option<Self> {
         (!result.is_null()).then_some(Self { result, _event: event })
     }
 
     fn name(&self) -> String {
-        // SAFETY: the result belongs to the event, which is alive.
+        // SAFETY: the event is alive and owns the result.
         let name = unsafe { rd::rd_kafka_topic_result_name(self.result) };
-        // SAFETY: belongs to the result.
+        // SAFETY: the result owns the text.
         let name = unsafe { sys::text(name) };
         name.unwrap_or_default().into_owned()
     }
 
-    fn outcome(&self) -> Result<(), BrokerError> {
-        // SAFETY: the result belongs to the event, which is alive.
+    fn result(&self) -> Result<(), BrokerError> {
+        // SAFETY: the event is alive and owns the result.
         let code = unsafe { sys::rd_kafka_topic_result_error(self.result) };
         if code == 0 {
             return Ok(());
         }
         // SAFETY: as above.
         let message = unsafe { rd::rd_kafka_topic_result_error_string(self.result) };
-        // SAFETY: belongs to the result.
+        // SAFETY: the result owns the text.
         let message = unsafe { sys::text(message) };
         Err(BrokerError::new(ErrorCode::from_c(code), message.as_deref()))
     }

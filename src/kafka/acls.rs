@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use eventcenter_kafka_admin as admin;
-use eventcenter_kafka_admin::{AclFilter, AclOperation, AclPattern, AclPermission, AclResource};
+use eventcenter_kafka_admin::{AclBindingFilter, AclOperation, AclPermissionType, PatternType, ResourceType};
 use eventcenter_sdk::name::TopicName;
 
 use super::Error;
@@ -36,7 +36,7 @@ impl Acls {
 pub struct Found(HashMap<Object, BTreeSet<Acl>>);
 
 impl Found {
-    fn of(acls: impl Iterator<Item = admin::Acl>) -> Self {
+    fn of(acls: impl Iterator<Item = admin::AclBinding>) -> Self {
         let mut found = Self::default();
         for acl in acls.filter_map(read) {
             found.0.entry(acl.object.clone()).or_default().insert(acl);
@@ -67,9 +67,9 @@ impl Kafka {
     /// # Errors
     /// As [`Kafka::acls`].
     pub async fn all_acls(&self, groups: bool) -> Result<Found, Error> {
-        let mut all = look(&self.link, 1, filter(AclResource::Topic)).await?;
+        let mut all = look(&self.link, 1, filter(ResourceType::Topic)).await?;
         if groups {
-            all.extend(look(&self.link, 1, filter(AclResource::Group)).await?);
+            all.extend(look(&self.link, 1, filter(ResourceType::Group)).await?);
         }
         Ok(Found::of(all.into_iter()))
     }
@@ -98,22 +98,22 @@ impl Kafka {
 }
 
 /// All ACLs about topics themselves, or about groups.
-fn filter(resource: AclResource) -> AclFilter {
-    let pattern = (resource == AclResource::Topic).then_some(AclPattern::Literal);
-    AclFilter { resource: Some(resource), pattern, ..AclFilter::default() }
+fn filter(resource: ResourceType) -> AclBindingFilter {
+    let pattern = (resource == ResourceType::Topic).then_some(PatternType::Literal);
+    AclBindingFilter { resource_type: Some(resource), pattern_type: pattern, ..AclBindingFilter::default() }
 }
 
-async fn look(link: &Link, topics: usize, filter: AclFilter) -> Result<Vec<admin::Acl>, Error> {
+async fn look(link: &Link, topics: usize, filter: AclBindingFilter) -> Result<Vec<admin::AclBinding>, Error> {
     let request = async { Ok(vec![Ok(link.client.describe_acls(&filter, REQUEST).await?)]) };
     link.note("DescribeAcls", topics, request).await.into_iter().next().unwrap_or(Err(Error::Closed))
 }
 
 /// What the operator has to do with; all others are no business of a topic.
-fn read(acl: admin::Acl) -> Option<Acl> {
-    let object = match (acl.resource, acl.pattern) {
-        (AclResource::Topic, AclPattern::Literal) => Object::Topic(acl.name),
-        (AclResource::Group, AclPattern::Literal) => Object::Group(acl.name),
-        (AclResource::Group, AclPattern::Prefixed) => Object::GroupsBeginning(acl.name),
+fn read(acl: admin::AclBinding) -> Option<Acl> {
+    let object = match (acl.resource_type, acl.pattern_type) {
+        (ResourceType::Topic, PatternType::Literal) => Object::Topic(acl.name),
+        (ResourceType::Group, PatternType::Literal) => Object::Group(acl.name),
+        (ResourceType::Group, PatternType::Prefixed) => Object::GroupsBeginning(acl.name),
         _ => return None,
     };
     Some(Acl {
@@ -121,15 +121,15 @@ fn read(acl: admin::Acl) -> Option<Acl> {
         principal: acl.principal,
         host: acl.host,
         operation: format!("{:?}", acl.operation),
-        allows: acl.permission == AclPermission::Allow,
+        allows: acl.permission_type == AclPermissionType::Allow,
     })
 }
 
-fn written(acl: Acl) -> admin::Acl {
+fn written(acl: Acl) -> admin::AclBinding {
     let (resource, name, pattern) = match acl.object {
-        Object::Topic(name) => (AclResource::Topic, name, AclPattern::Literal),
-        Object::Group(name) => (AclResource::Group, name, AclPattern::Literal),
-        Object::GroupsBeginning(name) => (AclResource::Group, name, AclPattern::Prefixed),
+        Object::Topic(name) => (ResourceType::Topic, name, PatternType::Literal),
+        Object::Group(name) => (ResourceType::Group, name, PatternType::Literal),
+        Object::GroupsBeginning(name) => (ResourceType::Group, name, PatternType::Prefixed),
     };
     let operation = match acl.operation.as_str() {
         "Read" => AclOperation::Read,
@@ -139,8 +139,16 @@ fn written(acl: Acl) -> admin::Acl {
         // Which cannot be sent: no other is ever declared.
         _ => AclOperation::Unknown,
     };
-    let permission = if acl.allows { AclPermission::Allow } else { AclPermission::Deny };
-    admin::Acl { resource, name, pattern, principal: acl.principal, host: acl.host, operation, permission }
+    let permission = if acl.allows { AclPermissionType::Allow } else { AclPermissionType::Deny };
+    admin::AclBinding {
+        resource_type: resource,
+        name,
+        pattern_type: pattern,
+        principal: acl.principal,
+        host: acl.host,
+        operation,
+        permission_type: permission,
+    }
 }
 
 struct Looking(Link);
@@ -159,7 +167,7 @@ impl Batched for Looking {
 
     /// One topic is asked for by name, several by one look at all.
     async fn send(&self, operations: Vec<Self::Operation>) -> Vec<Result<BTreeSet<Acl>, Error>> {
-        let mut topics = filter(AclResource::Topic);
+        let mut topics = filter(ResourceType::Topic);
         if let [(topic, _)] = operations.as_slice() {
             topics.name = Some(topic.to_string());
         }
@@ -167,7 +175,7 @@ impl Batched for Looking {
         if let Ok(found) = &mut all
             && operations.iter().any(|(_, groups)| !groups.is_empty())
         {
-            match look(&self.0, operations.len(), filter(AclResource::Group)).await {
+            match look(&self.0, operations.len(), filter(ResourceType::Group)).await {
                 Ok(groups) => found.extend(groups),
                 Err(error) => all = Err(error),
             }
@@ -218,7 +226,8 @@ impl Batched for Allowing {
 
     async fn send(&self, operations: Vec<Some>) -> Vec<Result<(), Error>> {
         let sizes: Vec<usize> = operations.iter().map(|(_, acls)| acls.len()).collect();
-        let acls: Vec<admin::Acl> = operations.into_iter().flat_map(|(_, acls)| acls).map(written).collect();
+        let acls: Vec<admin::AclBinding> =
+            operations.into_iter().flat_map(|(_, acls)| acls).map(written).collect();
         let answers = self.0.note("CreateAcls", acls.len(), self.0.client.create_acls(&acls, REQUEST)).await;
         each(&sizes, answers)
     }
@@ -241,7 +250,7 @@ impl Batched for Withdrawing {
     async fn send(&self, operations: Vec<Some>) -> Vec<Result<(), Error>> {
         let sizes: Vec<usize> = operations.iter().map(|(_, acls)| acls.len()).collect();
         let acls = operations.into_iter().flat_map(|(_, acls)| acls).map(written);
-        let filters: Vec<AclFilter> = acls.map(AclFilter::from).collect();
+        let filters: Vec<AclBindingFilter> = acls.map(AclBindingFilter::from).collect();
         let answers =
             self.0.note("DeleteAcls", filters.len(), self.0.client.delete_acls(&filters, REQUEST)).await;
         each(&sizes, answers)
@@ -252,24 +261,24 @@ impl Batched for Withdrawing {
 mod tests {
     use super::*;
 
-    fn acl(resource: AclResource, pattern: AclPattern, name: &str) -> admin::Acl {
-        admin::Acl {
-            resource,
+    fn acl(resource: ResourceType, pattern: PatternType, name: &str) -> admin::AclBinding {
+        admin::AclBinding {
+            resource_type: resource,
             name: name.into(),
-            pattern,
+            pattern_type: pattern,
             principal: "User:a".into(),
             host: "*".into(),
             operation: AclOperation::DescribeConfigs,
-            permission: AclPermission::Allow,
+            permission_type: AclPermissionType::Allow,
         }
     }
 
     #[test]
     fn what_is_read_is_written_alike() {
         for (resource, pattern) in [
-            (AclResource::Topic, AclPattern::Literal),
-            (AclResource::Group, AclPattern::Literal),
-            (AclResource::Group, AclPattern::Prefixed),
+            (ResourceType::Topic, PatternType::Literal),
+            (ResourceType::Group, PatternType::Literal),
+            (ResourceType::Group, PatternType::Prefixed),
         ] {
             let acl = acl(resource, pattern, "shop.orders");
             assert_eq!(read(acl.clone()).map(written), Some(acl));
@@ -279,13 +288,13 @@ mod tests {
     #[test]
     fn a_topic_is_told_what_speaks_of_itself_and_its_groups() {
         let all = [
-            acl(AclResource::Topic, AclPattern::Literal, "shop.orders"),
-            acl(AclResource::Topic, AclPattern::Literal, "shop.other"),
-            acl(AclResource::Topic, AclPattern::Prefixed, "shop.orders"),
-            acl(AclResource::Topic, AclPattern::Literal, "*"),
-            acl(AclResource::Group, AclPattern::Literal, "shop."),
-            acl(AclResource::Group, AclPattern::Prefixed, "shop."),
-            acl(AclResource::Cluster, AclPattern::Literal, "kafka-cluster"),
+            acl(ResourceType::Topic, PatternType::Literal, "shop.orders"),
+            acl(ResourceType::Topic, PatternType::Literal, "shop.other"),
+            acl(ResourceType::Topic, PatternType::Prefixed, "shop.orders"),
+            acl(ResourceType::Topic, PatternType::Literal, "*"),
+            acl(ResourceType::Group, PatternType::Literal, "shop."),
+            acl(ResourceType::Group, PatternType::Prefixed, "shop."),
+            acl(ResourceType::Cluster, PatternType::Literal, "kafka-cluster"),
         ];
         let topic: TopicName = "shop.orders".parse().expect("a name");
         let found = Found::of(all.into_iter());

@@ -340,7 +340,7 @@ impl Batched for Creating {
         let mut answers: Vec<Result<Observed, Error>> = made
             .into_iter()
             .map(|made| match made {
-                Err(Error::Topic { source, .. }) if source.is_topic_exists() => Err(Error::NotShown),
+                Err(Error::Topic { source, .. }) if source.is_topic_already_exists() => Err(Error::NotShown),
                 Err(error) => Err(error),
                 Ok(()) => Err(Error::NotShown),
             })

@@ -1,7 +1,9 @@
 //! Who may use a topic: real clients are let in and refused, by a Kafka that has an authorizer.
 
 use eventcenter::api::{EventTopic, TopicAcl};
-use eventcenter_kafka_admin::{Acl, AclFilter, AclOperation, AclPattern, AclPermission, AclResource};
+use eventcenter_kafka_admin::{
+    AclBinding, AclBindingFilter, AclOperation, AclPermissionType, PatternType, ResourceType,
+};
 use serde_json::{Value, json};
 
 use crate::support::{Fixture, Place, Stage, clients, credentials, has, message, password, until};
@@ -12,28 +14,32 @@ async fn fixture() -> Fixture {
     Fixture::on(Stage::secure(), "access").await
 }
 
-fn acl(principal: &str, operation: AclOperation, name: &str) -> Acl {
-    Acl {
-        resource: AclResource::Topic,
+fn acl(principal: &str, operation: AclOperation, name: &str) -> AclBinding {
+    AclBinding {
+        resource_type: ResourceType::Topic,
         name: name.into(),
-        pattern: AclPattern::Literal,
+        pattern_type: PatternType::Literal,
         principal: principal.into(),
         host: "*".into(),
         operation,
-        permission: AclPermission::Allow,
+        permission_type: AclPermissionType::Allow,
     }
 }
 
-fn group(principal: &str, pattern: AclPattern, name: &str) -> Acl {
-    Acl { resource: AclResource::Group, pattern, ..acl(principal, AclOperation::Read, name) }
+fn group(principal: &str, pattern_type: PatternType, name: &str) -> AclBinding {
+    AclBinding {
+        resource_type: ResourceType::Group,
+        pattern_type,
+        ..acl(principal, AclOperation::Read, name)
+    }
 }
 
 /// Waits until Kafka has exactly these ACLs about what begins with the test's prefix.
-async fn in_kafka(t: &Fixture, expected: &[Acl]) {
+async fn in_kafka(t: &Fixture, expected: &[AclBinding]) {
     let mut expected = expected.to_vec();
     expected.sort();
     let looked = until(async || {
-        let mut found = t.stage.kafka.acls(&AclFilter::default()).await;
+        let mut found = t.stage.kafka.acls(&AclBindingFilter::default()).await;
         found.retain(|acl| acl.name.starts_with(&t.prefix));
         found.sort();
         if found == expected { Ok(()) } else { Err(format!("{found:#?}")) }
@@ -115,8 +121,8 @@ async fn access_is_made_changed_and_removed() {
             acl("User:alice", AclOperation::Read, &name),
             acl("User:alice", AclOperation::Write, &name),
             acl("User:alice", AclOperation::DescribeConfigs, &name),
-            group("User:alice", AclPattern::Literal, &billing),
-            group("User:alice", AclPattern::Prefixed, &t.prefix),
+            group("User:alice", PatternType::Literal, &billing),
+            group("User:alice", PatternType::Prefixed, &t.prefix),
         ],
     )
     .await;
@@ -149,7 +155,7 @@ async fn what_somebody_took_away_is_put_back_and_told() {
     );
     allowed(&t, "orders", &spec).await;
     let all =
-        [acl("User:alice", AclOperation::Read, &name), group("User:alice", AclPattern::Literal, &billing)];
+        [acl("User:alice", AclOperation::Read, &name), group("User:alice", PatternType::Literal, &billing)];
     for acl in &all {
         t.stage.kafka.take_away(acl).await;
     }
@@ -190,8 +196,10 @@ async fn acls_of_others_are_told_and_left_alone() {
     let name = t.name("orders");
     let spec = |who: &str| format!("{{{SECURE}, access: [{{principal: 'User:{who}', operations: [Read]}}]}}");
     let eve = acl("User:eve", AclOperation::Write, &name);
-    let denied = Acl { permission: AclPermission::Deny, ..acl("User:bob", AclOperation::All, &name) };
-    let wide = Acl { pattern: AclPattern::Prefixed, ..acl("User:eve", AclOperation::Read, &t.prefix) };
+    let denied =
+        AclBinding { permission_type: AclPermissionType::Deny, ..acl("User:bob", AclOperation::All, &name) };
+    let wide =
+        AclBinding { pattern_type: PatternType::Prefixed, ..acl("User:eve", AclOperation::Read, &t.prefix) };
     t.stage.kafka.allow(&[eve.clone(), wide.clone()]).await;
     let topic = allowed(&t, "orders", &spec("alice")).await;
     assert_eq!(foreign(&topic), ["User:eve Allow Write from *"]);
@@ -215,7 +223,7 @@ async fn acls_of_others_are_told_and_left_alone() {
 #[tokio::test]
 async fn a_group_of_two_topics_goes_with_the_last() {
     let t = fixture().await;
-    let shared = group("User:alice", AclPattern::Literal, &t.name("billing"));
+    let shared = group("User:alice", PatternType::Literal, &t.name("billing"));
     let spec = format!(
         "{{{SECURE}, access: [{{principal: 'User:alice', operations: [Read], groups: [{}]}}]}}",
         t.name("billing")
@@ -317,9 +325,12 @@ async fn without_an_authorizer_that_is_told_and_the_topic_is_ready() {
 async fn a_missing_right_is_named_and_allowing_it_recovers() {
     let secure = Stage::secure();
     let t = Fixture::new("access").await;
-    let prefix = Acl { pattern: AclPattern::Prefixed, ..acl("User:bob", AclOperation::All, &t.prefix) };
-    let cluster_wide =
-        Acl { resource: AclResource::Cluster, ..acl("User:bob", AclOperation::Alter, "kafka-cluster") };
+    let prefix =
+        AclBinding { pattern_type: PatternType::Prefixed, ..acl("User:bob", AclOperation::All, &t.prefix) };
+    let cluster_wide = AclBinding {
+        resource_type: ResourceType::Cluster,
+        ..acl("User:bob", AclOperation::Alter, "kafka-cluster")
+    };
     secure.kafka.allow(std::slice::from_ref(&prefix)).await;
     t.apply(&credentials(&t.namespace, "bob", password("bob"))).await;
     let bootstrap = &Stage::environment().sasl_bootstrap;

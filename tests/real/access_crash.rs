@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 use eventcenter::api::{DELETE_FINALIZER, EventTopic};
-use eventcenter_kafka_admin::{Acl, AclFilter, AclOperation, AclPattern, AclPermission, AclResource};
+use eventcenter_kafka_admin::{
+    AclBinding, AclBindingFilter, AclOperation, AclPermissionType, PatternType, ResourceType,
+};
 use kube::ResourceExt;
 use serde_json::json;
 use xtask::operator::Operator;
@@ -16,15 +18,15 @@ fn alice_reads() -> serde_json::Value {
     json!({"access": [{"principal": "User:alice", "operations": ["Read"]}]})
 }
 
-fn acl(principal: &str, topic: String) -> Acl {
-    Acl {
-        resource: AclResource::Topic,
+fn acl(principal: &str, topic: String) -> AclBinding {
+    AclBinding {
+        resource_type: ResourceType::Topic,
         name: topic,
-        pattern: AclPattern::Literal,
+        pattern_type: PatternType::Literal,
         principal: principal.into(),
         host: "*".into(),
         operation: AclOperation::Read,
-        permission: AclPermission::Allow,
+        permission_type: AclPermissionType::Allow,
     }
 }
 
@@ -32,7 +34,8 @@ fn acl(principal: &str, topic: String) -> Acl {
 /// CreateAcls that changes nothing whether there could be.
 async fn working(site: &Site, topics: &[&str]) -> Result<Operator> {
     site.forget_acls().await?;
-    let others: Vec<Acl> = topics.iter().map(|topic| acl("User:other", site.kafka_name(topic))).collect();
+    let others: Vec<AclBinding> =
+        topics.iter().map(|topic| acl("User:other", site.kafka_name(topic))).collect();
     for answer in site.admin()?.create_acls(&others, LIMIT).await? {
         answer?;
     }
@@ -43,7 +46,7 @@ async fn working(site: &Site, topics: &[&str]) -> Result<Operator> {
 
 /// The topics that alice may read.
 async fn readable(site: &Site) -> BTreeSet<String> {
-    let filter = AclFilter { principal: Some("User:alice".into()), ..AclFilter::default() };
+    let filter = AclBindingFilter { principal: Some("User:alice".into()), ..AclBindingFilter::default() };
     let found = site.admin().expect("a client").describe_acls(&filter, LIMIT).await.expect("Kafka answers");
     found.into_iter().map(|acl| acl.name).collect()
 }

@@ -1,4 +1,4 @@
-//! Connections: making, losing, refusing and closing them.
+//! Connections: failing to connect, authentication, cancellation and closing.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -8,7 +8,8 @@ use eventcenter_kafka_admin::{
 };
 
 use crate::support::{
-    TIMEOUT, bootstrap, client, create, describe, eventually, plain, properties, sasl_client, unique,
+    TIMEOUT, bootstrap, client, create, default_topic, describe, eventually, properties, sasl_client,
+    unique_name,
 };
 
 #[tokio::test]
@@ -23,16 +24,16 @@ async fn a_property_that_librdkafka_refuses_is_named() {
     assert!(matches!(value, NewClientError::Property { .. }), "{value}");
     let nul = AdminClient::new(&properties(&[("client.id", "a\0b")]), |_| {}).expect_err("a refusal");
     assert!(matches!(nul, NewClientError::Property { .. }), "{nul}");
-    let whole = properties(&[("security.protocol", "ssl"), ("ssl.ca.location", "/no/such/file")]);
-    let whole = AdminClient::new(&whole, |_| {}).expect_err("a refusal");
-    assert!(matches!(whole, NewClientError::Create(_)), "{whole}");
+    let invalid = properties(&[("security.protocol", "ssl"), ("ssl.ca.location", "/no/such/file")]);
+    let invalid = AdminClient::new(&invalid, |_| {}).expect_err("a refusal");
+    assert!(matches!(invalid, NewClientError::Create(_)), "{invalid}");
 }
 
 #[tokio::test]
-async fn without_a_broker_a_request_ends_in_time_and_tells_why() {
+async fn without_a_broker_a_request_times_out_with_the_cause() {
     let events = Arc::new(Mutex::new(Vec::new()));
-    let seen = Arc::clone(&events);
-    let observer = move |event| seen.lock().expect("no panic before").push(event);
+    let observed = Arc::clone(&events);
+    let observer = move |event| observed.lock().expect("not poisoned").push(event);
     let client =
         AdminClient::new(&properties(&[("bootstrap.servers", "127.0.0.1:1")]), observer).expect("a client");
     let start = Instant::now();
@@ -47,7 +48,7 @@ async fn without_a_broker_a_request_ends_in_time_and_tells_why() {
     assert!(
         events
             .lock()
-            .expect("no panic before")
+            .expect("not poisoned")
             .iter()
             .any(|event| matches!(event, ClientEvent::Error { code, .. } if *code == ErrorCode::TRANSPORT))
     );
@@ -67,7 +68,7 @@ async fn without_a_broker_a_request_ends_in_time_and_tells_why() {
 }
 
 #[tokio::test]
-async fn a_drop_does_not_block() {
+async fn dropping_the_client_does_not_block() {
     for servers in ["127.0.0.1:1".to_owned(), bootstrap("KAFKA_BOOTSTRAP")] {
         let client =
             AdminClient::new(&properties(&[("bootstrap.servers", &servers)]), |_| {}).expect("a client");
@@ -79,17 +80,17 @@ async fn a_drop_does_not_block() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_told_to_the_observer_and_with_the_request() {
+async fn a_wrong_password_is_reported_to_the_observer_and_the_caller() {
     let events = Arc::new(Mutex::new(Vec::new()));
-    let seen = Arc::clone(&events);
+    let observed = Arc::clone(&events);
     let client =
-        sasl_client("admin", "wrong", move |event| seen.lock().expect("no panic before").push(event));
+        sasl_client("admin", "wrong", move |event| observed.lock().expect("not poisoned").push(event));
     let error = client.describe_cluster(Duration::from_secs(2)).await.expect_err("no access");
     assert!(matches!(error, RequestError::Timeout { .. }), "{error}");
     assert!(error.to_string().contains("Authentication failed"), "{error}");
     let error = client.list_topics(Duration::from_secs(2)).await.expect_err("no access");
     assert!(error.to_string().contains("Authentication failed"), "{error}");
-    let events = events.lock().expect("no panic before");
+    let events = events.lock().expect("not poisoned");
     let authentication = events.iter().find_map(|event| match event {
         ClientEvent::Error { code: ErrorCode::AUTHENTICATION, message } => Some(message),
         _ => None,
@@ -102,52 +103,55 @@ async fn a_wrong_password_is_told_to_the_observer_and_with_the_request() {
 }
 
 #[tokio::test]
-async fn a_user_without_rights_is_refused_topic_by_topic() {
+async fn an_unauthorized_user_gets_an_error_for_each_topic() {
     let admin = sasl_client("admin", "admin-secret", |_| {});
     let alice = sasl_client("alice", "alice-secret", |_| {});
-    let (existing, other) = (unique("existing"), unique("other"));
-    create(&admin, &[plain(&existing)]).await;
+    let (existing, other) = (unique_name("existing"), unique_name("other"));
+    create(&admin, &[default_topic(&existing)]).await;
     let both = [existing.clone(), other.clone()];
 
-    let created = alice.create_topics(&[plain(&existing), plain(&other)], TIMEOUT).await.expect("an answer");
-    let removed = alice.delete_topics(&both, TIMEOUT).await.expect("an answer");
-    let grown = alice.create_partitions(&[(existing.clone(), 4)], TIMEOUT).await.expect("an answer");
+    let created = alice
+        .create_topics(&[default_topic(&existing), default_topic(&other)], TIMEOUT)
+        .await
+        .expect("a response");
+    let deleted = alice.delete_topics(&both, TIMEOUT).await.expect("a response");
+    let extended = alice.create_partitions(&[(existing.clone(), 4)], TIMEOUT).await.expect("a response");
     let change = TopicConfigAlteration {
         topic: existing.clone(),
         set: properties(&[("retention.ms", "1")]),
         reset: Vec::new(),
     };
-    let altered = alice.incremental_alter_configs(&[change], TIMEOUT).await.expect("an answer");
-    for result in created.iter().chain(&removed).chain(&grown).chain(&altered) {
+    let altered = alice.incremental_alter_configs(&[change], TIMEOUT).await.expect("a response");
+    for result in created.iter().chain(&deleted).chain(&extended).chain(&altered) {
         let error = result.as_ref().expect_err("a refusal");
         assert!(error.is_authorization(), "{error:?}");
         assert!(!error.message().is_empty());
     }
-    let described = alice.describe_topics(&both, TIMEOUT).await.expect("an answer");
+    let described = alice.describe_topics(&both, TIMEOUT).await.expect("a response");
     assert!(
         described.iter().all(|topic| topic.as_ref().is_err_and(BrokerError::is_authorization)),
         "{described:?}"
     );
-    let configs = alice.describe_configs(&both, TIMEOUT).await.expect("an answer");
+    let configs = alice.describe_configs(&both, TIMEOUT).await.expect("a response");
     assert!(
         configs.iter().all(|topic| topic.as_ref().is_err_and(BrokerError::is_authorization)),
         "{configs:?}"
     );
-    let broker = alice.describe_cluster(TIMEOUT).await.expect("an answer").brokers[0].id;
-    let broker = alice.describe_broker_configs(broker, TIMEOUT).await.expect("an answer");
+    let broker = alice.describe_cluster(TIMEOUT).await.expect("a response").brokers[0].id;
+    let broker = alice.describe_broker_configs(broker, TIMEOUT).await.expect("a response");
     assert!(broker.is_err_and(|error| error.is_authorization()));
     assert!(!alice.list_topics(TIMEOUT).await.expect("names").contains(&existing));
     assert!(describe(&admin, &existing).await.is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn futures_dropped_in_flight_and_many_at_once_do_no_harm() {
+async fn dropped_futures_and_concurrent_requests_are_safe() {
     let client = Arc::new(client());
-    let prefix = unique("dropped");
+    let prefix = unique_name("dropped");
     for i in 0..60_u64 {
         let name = format!("{prefix}-{i}");
         let moment = Duration::from_micros(i * 60);
-        let topics = [plain(&name)];
+        let topics = [default_topic(&name)];
         let _ = tokio::time::timeout(moment, client.create_topics(&topics, TIMEOUT)).await;
         let _ = tokio::time::timeout(moment, client.describe_configs(&[name], TIMEOUT)).await;
         let _ = tokio::time::timeout(moment, client.list_topics(Duration::from_secs(5))).await;
@@ -155,12 +159,13 @@ async fn futures_dropped_in_flight_and_many_at_once_do_no_harm() {
     let tasks: Vec<_> = (0..200)
         .map(|i| {
             let client = Arc::clone(&client);
-            let name = unique("concurrent");
+            let name = unique_name("concurrent");
             tokio::spawn(async move {
                 match i % 3 {
-                    0 => {
-                        client.create_topics(&[plain(&name)], TIMEOUT).await.map(|results| results[0].is_ok())
-                    }
+                    0 => client
+                        .create_topics(&[default_topic(&name)], TIMEOUT)
+                        .await
+                        .map(|results| results[0].is_ok()),
                     1..5 => client.describe_topics(&[name], TIMEOUT).await.map(|results| results[0].is_err()),
                     _ => client.describe_cluster(TIMEOUT).await.map(|cluster| cluster.brokers.len() == 1),
                 }
@@ -175,7 +180,7 @@ async fn futures_dropped_in_flight_and_many_at_once_do_no_harm() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn closing_ends_requests_in_flight() {
     for round in 0..20 {
-        // Every second round has no broker, so that nothing can be answered.
+        // Every second round has no broker, so no request gets a response.
         let servers = if round % 2 == 0 { "127.0.0.1:1".to_owned() } else { bootstrap("KAFKA_BOOTSTRAP") };
         let client =
             AdminClient::new(&properties(&[("bootstrap.servers", &servers)]), |_| {}).expect("a client");
@@ -183,7 +188,7 @@ async fn closing_ends_requests_in_flight() {
         let tasks: Vec<_> = (0..20)
             .map(|_| {
                 let client = Arc::clone(&client);
-                let topics = [plain(&unique("closing"))];
+                let topics = [default_topic(&unique_name("closing"))];
                 tokio::spawn(async move { client.create_topics(&topics, TIMEOUT).await })
             })
             .collect();
@@ -206,15 +211,15 @@ async fn closing_ends_requests_in_flight() {
 #[tokio::test]
 async fn a_panic_of_the_observer_does_not_end_the_client() {
     let servers = bootstrap("KAFKA_BOOTSTRAP");
-    // A consumer's property, about which librdkafka logs a warning.
+    // A consumer's property, for which librdkafka logs a warning.
     let properties = properties(&[("bootstrap.servers", &servers), ("session.timeout.ms", "10000")]);
-    let seen = Arc::new(Mutex::new(0));
-    let count = Arc::clone(&seen);
+    let observed = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&observed);
     let client = AdminClient::new(&properties, move |_| {
-        *count.lock().expect("no panic before") += 1;
-        std::panic::resume_unwind(Box::new("the observer's own fault"));
+        *count.lock().expect("not poisoned") += 1;
+        std::panic::resume_unwind(Box::new("a bug of the observer"));
     })
     .expect("a client");
-    eventually("an event", || async { (*seen.lock().expect("no panic before") > 0).then_some(()) }).await;
-    client.describe_cluster(TIMEOUT).await.expect("an answer");
+    eventually("an event", || async { (*observed.lock().expect("not poisoned") > 0).then_some(()) }).await;
+    client.describe_cluster(TIMEOUT).await.expect("a response");
 }

@@ -1,4 +1,4 @@
-//! Clients, names and waiting.
+//! Clients, names and polling.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -39,64 +39,64 @@ pub(crate) fn sasl_client(
     AdminClient::new(&properties, observer).expect("a client")
 }
 
-pub(crate) fn unique(name: &str) -> String {
+pub(crate) fn unique_name(name: &str) -> String {
     format!("{name}-{}", uuid::Uuid::new_v4().simple())
 }
 
-pub(crate) fn plain(name: &str) -> NewTopic {
+pub(crate) fn default_topic(name: &str) -> NewTopic {
     NewTopic { name: name.to_owned(), ..NewTopic::default() }
 }
 
-pub(crate) fn message<T: std::fmt::Debug>(result: &Result<T, BrokerError>) -> String {
+pub(crate) fn error_message<T: std::fmt::Debug>(result: &Result<T, BrokerError>) -> String {
     result.as_ref().expect_err("a refusal").to_string()
 }
 
-pub(crate) fn code<T: std::fmt::Debug>(result: &Result<T, BrokerError>) -> ErrorCode {
+pub(crate) fn error_code<T: std::fmt::Debug>(result: &Result<T, BrokerError>) -> ErrorCode {
     result.as_ref().expect_err("a refusal").code()
 }
 
-/// Asks until the answer is there, as a broker's copy of the metadata lags the controller's: by seconds while the test with
-/// a thousand topics runs.
+/// Polls until the value is available: a broker's copy of the metadata lags behind the controller's, by seconds while the
+/// test with a thousand topics runs.
 pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
     what: &str,
-    mut ask: impl FnMut() -> F,
+    mut poll: impl FnMut() -> F,
 ) -> T {
     let deadline = Instant::now() + 3 * TIMEOUT;
     loop {
-        if let Some(answer) = ask().await {
-            return answer;
+        if let Some(value) = poll().await {
+            return value;
         }
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        assert!(Instant::now() < deadline, "timed out waiting for {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
 pub(crate) async fn describe(client: &AdminClient, name: &str) -> Result<TopicDescription, BrokerError> {
-    let mut answer = client.describe_topics(&[name.to_owned()], TIMEOUT).await.expect("an answer");
-    assert_eq!(answer.len(), 1);
-    answer.remove(0)
+    let mut response = client.describe_topics(&[name.to_owned()], TIMEOUT).await.expect("a response");
+    assert_eq!(response.len(), 1);
+    response.remove(0)
 }
 
-/// Waits until the topics are there with all of their leaders.
-pub(crate) async fn settled(client: &AdminClient, names: &[String]) -> Vec<TopicDescription> {
+/// Waits until the topics exist and all of their partitions have a leader.
+pub(crate) async fn await_topics(client: &AdminClient, names: &[String]) -> Vec<TopicDescription> {
     eventually("the topics", || async {
-        let answer = client.describe_topics(names, TIMEOUT).await.expect("an answer");
-        let topics: Option<Vec<_>> = answer.into_iter().map(Result::ok).collect();
+        let response = client.describe_topics(names, TIMEOUT).await.expect("a response");
+        let topics: Option<Vec<_>> = response.into_iter().map(Result::ok).collect();
         topics.filter(|topics| topics.iter().all(|topic| topic.leaderless == 0))
     })
     .await
 }
 
 pub(crate) async fn create(client: &AdminClient, topics: &[NewTopic]) -> Vec<TopicDescription> {
-    let results = client.create_topics(topics, TIMEOUT).await.expect("an answer");
+    let results = client.create_topics(topics, TIMEOUT).await.expect("a response");
     assert!(results.iter().all(Result::is_ok), "{results:?}");
     let names: Vec<String> = topics.iter().map(|topic| topic.name.clone()).collect();
-    settled(client, &names).await
+    await_topics(client, &names).await
 }
 
 pub(crate) async fn overrides(client: &AdminClient, name: &str) -> Vec<(String, String)> {
-    let answer = client.describe_config_overrides(&[name.to_owned()], TIMEOUT).await.expect("an answer");
-    let mut entries: Vec<_> = answer[0]
+    let response = client.describe_config_overrides(&[name.to_owned()], TIMEOUT).await.expect("a response");
+    let mut entries: Vec<_> = response[0]
         .as_ref()
         .expect("a configuration")
         .iter()

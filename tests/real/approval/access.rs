@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use eventcenter_kafka_admin::AclFilter;
+use eventcenter_kafka_admin::AclBindingFilter;
 
 use super::shop::{ONE, Shop};
 use crate::support::{Stage, until};
@@ -11,7 +11,7 @@ use crate::support::{Stage, until};
 async fn allowed(s: &Shop, expected: &[&str]) {
     let expected: BTreeSet<String> = expected.iter().map(|user| format!("User:{user}")).collect();
     let looked = until(async || {
-        let mut found = s.t.stage.kafka.acls(&AclFilter::default()).await;
+        let mut found = s.t.stage.kafka.acls(&AclBindingFilter::default()).await;
         found.retain(|acl| acl.name.starts_with(&s.t.prefix));
         let found: BTreeSet<String> = found.into_iter().map(|acl| acl.principal).collect();
         if found == expected { Ok(()) } else { Err(format!("{found:?}")) }

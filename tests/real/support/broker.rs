@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use eventcenter_kafka_admin::{Acl, AclFilter, AdminClient, NewTopic, TopicConfigAlteration};
+use eventcenter_kafka_admin::{AclBinding, AclBindingFilter, AdminClient, NewTopic, TopicConfigAlteration};
 
 use super::until;
 
@@ -145,12 +145,12 @@ impl Broker {
     }
 
     /// The ACLs that pass a filter.
-    pub(crate) async fn acls(&self, filter: &AclFilter) -> Vec<Acl> {
+    pub(crate) async fn acls(&self, filter: &AclBindingFilter) -> Vec<AclBinding> {
         self.client.describe_acls(filter, REQUEST).await.expect("Kafka answers")
     }
 
     /// Makes ACLs and waits until they can be seen.
-    pub(crate) async fn allow(&self, acls: &[Acl]) {
+    pub(crate) async fn allow(&self, acls: &[AclBinding]) {
         let done = self.client.create_acls(acls, REQUEST).await.expect("Kafka answers");
         done.into_iter().for_each(|done| done.expect("it is made"));
         for acl in acls {
@@ -159,13 +159,13 @@ impl Broker {
     }
 
     /// Takes an ACL away that is there.
-    pub(crate) async fn take_away(&self, acl: &Acl) {
+    pub(crate) async fn take_away(&self, acl: &AclBinding) {
         self.is_allowed(acl, true).await;
         let done = self.client.delete_acls(&[acl.clone().into()], REQUEST).await.expect("Kafka answers");
         assert_eq!(done, [Ok(vec![acl.clone()])]);
     }
 
-    async fn is_allowed(&self, acl: &Acl, expected: bool) {
+    async fn is_allowed(&self, acl: &AclBinding, expected: bool) {
         let looked = until(async || {
             let found = self.acls(&acl.clone().into()).await;
             if found.is_empty() != expected { Ok(()) } else { Err(format!("{found:?}")) }

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use eventcenter::api::{EventTopic, KafkaCluster, Tenant};
-use eventcenter_kafka_admin::{AclFilter, AdminClient, NewTopic, TopicConfigAlteration, TopicDescription};
+use eventcenter_kafka_admin::{
+    AclBindingFilter, AdminClient, NewTopic, TopicConfigAlteration, TopicDescription,
+};
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Namespace;
@@ -186,7 +188,7 @@ impl Site {
 
     /// Takes all ACLs away that a test before may have left.
     pub(crate) async fn forget_acls(&self) -> Result<()> {
-        for answer in self.admin.delete_acls(&[AclFilter::default()], KAFKA).await? {
+        for answer in self.admin.delete_acls(&[AclBindingFilter::default()], KAFKA).await? {
             answer?;
         }
         Ok(())

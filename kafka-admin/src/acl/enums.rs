@@ -4,14 +4,14 @@ use std::ffi::c_int;
 
 use crate::sys::rd;
 
-/// Declares an enumeration of the protocol with librdkafka's names for its values.
-macro_rules! words {
+/// Declares an enumeration of the protocol with librdkafka's constants for its values.
+macro_rules! protocol_enum {
     ($(#[$doc:meta])* $name:ident = $c:ident { $($(#[$variant_doc:meta])* $variant:ident = $value:ident,)* } unknown $unknown:ident) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum $name {
             $($(#[$variant_doc])* $variant,)*
-            /// One that this librdkafka does not know. It can be read, and not be sent.
+            /// A value that this librdkafka does not know. It can be received, but not sent.
             Unknown,
         }
 
@@ -33,61 +33,61 @@ macro_rules! words {
     };
 }
 
-words! {
-    /// What an ACL is about.
-    AclResource = rd_kafka_ResourceType_t {
+protocol_enum! {
+    /// The type of the resource of an ACL.
+    ResourceType = rd_kafka_ResourceType_t {
         /// Topics.
         Topic = RD_KAFKA_RESOURCE_TOPIC,
         /// Consumer groups.
         Group = RD_KAFKA_RESOURCE_GROUP,
-        /// The cluster itself, whose only name is `kafka-cluster`.
+        /// The cluster; its only name is `kafka-cluster`.
         Cluster = RD_KAFKA_RESOURCE_BROKER,
         /// Transactional ids.
         TransactionalId = RD_KAFKA_RESOURCE_TRANSACTIONAL_ID,
     } unknown RD_KAFKA_RESOURCE_UNKNOWN
 }
 
-words! {
-    /// How the name of an ACL is meant (KIP-290).
-    AclPattern = rd_kafka_ResourcePatternType_t {
-        /// As it stands; `*` alone means every name.
+protocol_enum! {
+    /// How the name of an ACL matches resources (KIP-290).
+    PatternType = rd_kafka_ResourcePatternType_t {
+        /// The exact name; `*` alone matches every name.
         Literal = RD_KAFKA_RESOURCE_PATTERN_LITERAL,
-        /// All names that begin so.
+        /// All names with this prefix.
         Prefixed = RD_KAFKA_RESOURCE_PATTERN_PREFIXED,
     } unknown RD_KAFKA_RESOURCE_PATTERN_UNKNOWN
 }
 
-words! {
-    /// What an ACL allows or denies.
+protocol_enum! {
+    /// The operation that an ACL allows or denies.
     AclOperation = rd_kafka_AclOperation_t {
-        /// Everything.
+        /// Every operation.
         All = RD_KAFKA_ACL_OPERATION_ALL,
-        /// Consume; includes Describe.
+        /// Consume; implies Describe.
         Read = RD_KAFKA_ACL_OPERATION_READ,
-        /// Produce; includes Describe.
+        /// Produce; implies Describe.
         Write = RD_KAFKA_ACL_OPERATION_WRITE,
-        /// Make.
+        /// Create.
         Create = RD_KAFKA_ACL_OPERATION_CREATE,
-        /// Delete; includes Describe.
+        /// Delete; implies Describe.
         Delete = RD_KAFKA_ACL_OPERATION_DELETE,
-        /// Change; includes Describe.
+        /// Alter; implies Describe.
         Alter = RD_KAFKA_ACL_OPERATION_ALTER,
-        /// See.
+        /// Describe.
         Describe = RD_KAFKA_ACL_OPERATION_DESCRIBE,
-        /// What brokers do among each other.
+        /// Requests between brokers.
         ClusterAction = RD_KAFKA_ACL_OPERATION_CLUSTER_ACTION,
-        /// See the configuration.
+        /// Describe the configuration.
         DescribeConfigs = RD_KAFKA_ACL_OPERATION_DESCRIBE_CONFIGS,
-        /// Change the configuration; includes DescribeConfigs.
+        /// Alter the configuration; implies DescribeConfigs.
         AlterConfigs = RD_KAFKA_ACL_OPERATION_ALTER_CONFIGS,
-        /// Produce idempotently; since Kafka 2.8 the right to write to any topic is enough.
+        /// Produce idempotently; since Kafka 2.8, Write on any topic is enough.
         IdempotentWrite = RD_KAFKA_ACL_OPERATION_IDEMPOTENT_WRITE,
     } unknown RD_KAFKA_ACL_OPERATION_UNKNOWN
 }
 
-words! {
-    /// Whether an ACL allows or denies. One that denies counts more than all that allow.
-    AclPermission = rd_kafka_AclPermissionType_t {
+protocol_enum! {
+    /// Whether an ACL allows or denies. Deny takes precedence over Allow.
+    AclPermissionType = rd_kafka_AclPermissionType_t {
         /// Allows.
         Allow = RD_KAFKA_ACL_PERMISSION_TYPE_ALLOW,
         /// Denies.
@@ -100,21 +100,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_read_as_they_are_sent() {
+    fn values_round_trip() {
         for operation in [AclOperation::All, AclOperation::Read, AclOperation::IdempotentWrite] {
             assert_eq!(AclOperation::from_c(operation.to_c() as c_int), operation);
         }
-        for resource in [AclResource::Topic, AclResource::Cluster, AclResource::TransactionalId] {
-            assert_eq!(AclResource::from_c(resource.to_c() as c_int), resource);
+        for resource in [ResourceType::Topic, ResourceType::Cluster, ResourceType::TransactionalId] {
+            assert_eq!(ResourceType::from_c(resource.to_c() as c_int), resource);
         }
-        assert_eq!(AclPattern::from_c(AclPattern::Prefixed.to_c() as c_int), AclPattern::Prefixed);
-        assert_eq!(AclPermission::from_c(AclPermission::Deny.to_c() as c_int), AclPermission::Deny);
+        assert_eq!(PatternType::from_c(PatternType::Prefixed.to_c() as c_int), PatternType::Prefixed);
+        assert_eq!(
+            AclPermissionType::from_c(AclPermissionType::Deny.to_c() as c_int),
+            AclPermissionType::Deny
+        );
     }
 
     /// Kafka has operations that this librdkafka does not know (14 is DescribeTokens).
     #[test]
-    fn a_word_that_is_newer_is_unknown() {
+    fn a_newer_value_is_unknown() {
         assert_eq!(AclOperation::from_c(14), AclOperation::Unknown);
-        assert_eq!(AclResource::from_c(-1), AclResource::Unknown);
+        assert_eq!(ResourceType::from_c(-1), ResourceType::Unknown);
     }
 }

@@ -1,38 +1,43 @@
-//! Appending messages to topics, one at a time: for what is said seldom and has to stay. It is no producer for events.
+//! Producing single messages, for rare messages that need a delivery confirmation. Not a producer for event traffic.
 
 use std::ffi::{CString, c_int, c_void};
 use std::time::Duration;
 
-use crate::error::ErrorCode;
-use crate::options::{Api, Request};
+use crate::client::AdminClient;
+use crate::error::{ErrorCode, RequestError};
+use crate::options::{AdminOperation, Request};
 use crate::sys::{self, rd};
-use crate::{AdminClient, RequestError};
 
-/// How long a message may wait for a broker; as `message.timeout.ms` says.
+/// The delivery timeout, the same as `message.timeout.ms`.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-const PRODUCE: Request =
-    Request { operation: "Produce", api: Api::RD_KAFKA_ADMIN_OP_ANY, timeout: TIMEOUT, tells_broker: false };
+const PRODUCE: Request = Request {
+    operation: "Produce",
+    admin_operation: AdminOperation::RD_KAFKA_ADMIN_OP_ANY,
+    timeout: TIMEOUT,
+    has_operation_timeout: false,
+};
 
-/// What follows in the list of arguments.
+/// The tag that announces the type of the next variadic argument.
 const fn tag(tag: rd::rd_kafka_vtype_t) -> c_int {
     tag as c_int
 }
 
 impl AdminClient {
-    /// Appends a message to a topic, and waits until all replicas that are in sync have it. Messages with the same key go to
-    /// the same partition. A topic that does not exist is not made.
+    /// Produces one message and waits until all in-sync replicas have it (`acks=all`). Messages with the same key go to the
+    /// same partition. A missing topic is not created.
     ///
     /// # Errors
-    /// See [`RequestError`]. After a timeout the message may have been appended all the same.
-    pub async fn append(&self, topic: &str, key: &[u8], value: &[u8]) -> Result<(), RequestError> {
+    /// See [`RequestError`]. After a timeout the broker may still have stored the message.
+    pub async fn produce(&self, topic: &str, key: &[u8], value: &[u8]) -> Result<(), RequestError> {
         let name = CString::new(topic).map_err(|_| PRODUCE.invalid(topic, "a NUL byte in the name"))?;
-        let reply = self.deliver(PRODUCE, |link, number| {
+        let reply = self.start_produce(PRODUCE, |handle, number| {
             // SAFETY: the client is alive. Each value has the type that its tag announces, the name is NUL-terminated, both
-            // arrays have that length, and all of it is copied. The opaque pointer is a number and never followed.
+            // arrays have the passed length, and librdkafka copies all of it. The opaque pointer carries a number and is
+            // never dereferenced.
             let code = unsafe {
                 sys::rd_kafka_producev(
-                    link.client(),
+                    handle.client(),
                     tag(rd::rd_kafka_vtype_t::RD_KAFKA_VTYPE_TOPIC),
                     name.as_ptr(),
                     tag(rd::rd_kafka_vtype_t::RD_KAFKA_VTYPE_MSGFLAGS),
