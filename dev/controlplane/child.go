@@ -18,12 +18,12 @@ type child struct {
 	name   string
 	log    string
 	cmd    *exec.Cmd
-	exited chan struct{} // closed when the process is gone; cmd.ProcessState is then set
+	exited chan struct{} // closed after the process has exited; cmd.ProcessState is then set
 }
 
-// startChild starts the server called name, which logs to DIR/NAME.log. Its death is
-// reported on died.
-func startChild(dir, name string, flags []string, died chan<- *child) (*child, error) {
+// startChild starts the server called name, which logs to DIR/NAME.log. When the process
+// exits, startChild sends the child to exits.
+func startChild(dir, name string, flags []string, exits chan<- *child) (*child, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -38,34 +38,34 @@ func startChild(dir, name string, flags []string, died chan<- *child) (*child, e
 	if err != nil {
 		return nil, err
 	}
-	defer log.Close() // the child has its own copy
+	defer log.Close() // the child has its own descriptor
 	c.cmd.Stdout, c.cmd.Stderr = log, log
 	if err := spawn.Start(c.cmd); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	go func() {
-		_ = c.cmd.Wait() // the outcome is in ProcessState
+		_ = c.cmd.Wait() // ProcessState has the result
 		close(c.exited)
-		died <- c
+		exits <- c
 	}()
 	return c, nil
 }
 
 func (c *child) pid() int { return c.cmd.Process.Pid }
 
-// stop asks the server to end and kills it if it has not by then.
-func (c *child) stop(patience time.Duration) {
+// stop sends SIGTERM to the server, and SIGKILL if it has not exited after timeout.
+func (c *child) stop(timeout time.Duration) {
 	_ = c.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-c.exited:
-	case <-time.After(patience):
+	case <-time.After(timeout):
 		_ = c.cmd.Process.Kill()
 		<-c.exited
 	}
 }
 
-// died is the error of a server that ended although nobody asked it to.
-func (c *child) died() error {
+// exitError returns the error for a server that exited unexpectedly.
+func (c *child) exitError() error {
 	return fmt.Errorf("%s ended (%v); the end of %s:\n%s", c.name, c.cmd.ProcessState, c.log, lastLines(c.log, 20))
 }
 

@@ -12,13 +12,13 @@ const (
 	apiserverName         = "kube-apiserver"
 	controllerManagerName = "kube-controller-manager"
 
-	// kubeletClient is the only user whom the node's log endpoint serves.
+	// kubeletClient is the only user that may use the node's log endpoint.
 	kubeletClient = "kube-apiserver-kubelet-client"
 )
 
-// controllers are those that an operator and its CronJobs, Jobs, Deployments and
-// StatefulSets need. The node lifecycle controller is left out: there is one node, it
-// lives as long as this process, and after a long stop nothing must be evicted.
+// controllers lists the controllers that an operator and its CronJobs, Jobs, Deployments
+// and StatefulSets need. The node lifecycle controller is absent: the only node runs in
+// this process, and its pods must not be evicted after a long stop.
 var controllers = []string{
 	"clusterrole-aggregation-controller",
 	"cronjob-controller",
@@ -40,8 +40,8 @@ var controllers = []string{
 	"validatingadmissionpolicy-status-controller",
 }
 
-// auditPolicy records who wrote what; reads and the cluster's own parts would only
-// fill the file.
+// auditPolicy records the writes of users. Reads and the writes of the cluster's own
+// components would only fill the file.
 const auditPolicy = `apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
@@ -60,7 +60,7 @@ func writeConfig(ca *pki.Authority, server, nodeName string) error {
 	if _, err := ca.Key("sa"); err != nil { // signs ServiceAccount tokens
 		return err
 	}
-	// "webhook" is for admission webhooks that tests run on 127.0.0.1 (caBundle: ca.crt).
+	// "webhook" is for admission webhooks of tests on 127.0.0.1 (caBundle: ca.crt).
 	for _, name := range []string{"apiserver", "node-serving", "webhook"} {
 		if err := ca.Serving(name); err != nil {
 			return err
@@ -75,8 +75,8 @@ func writeConfig(ca *pki.Authority, server, nodeName string) error {
 	}{
 		{"admin", "admin", []string{"system:masters"}},
 		{"kube-controller-manager", "system:kube-controller-manager", nil},
-		// The node also does the scheduler's work, and there is no node authorizer:
-		// it may do everything. The second group keeps it out of the audit log.
+		// The node also binds pods, as the scheduler would, and there is no node authorizer,
+		// so it is a cluster admin. The second group keeps it out of the audit log.
 		{"node", "system:node:" + nodeName, []string{"system:masters", "system:nodes"}},
 	} {
 		if err := ca.Client(c.name, c.user, c.groups...); err != nil {
@@ -95,7 +95,7 @@ func apiserverFlags(ca *pki.Authority, etcd string, port int) []string {
 		"--bind-address=127.0.0.1",
 		fmt.Sprintf("--secure-port=%d", port),
 		"--advertise-address=127.0.0.1",
-		// A loopback address is no valid endpoint of the `kubernetes` Service.
+		// A loopback address is not a valid endpoint of the `kubernetes` Service.
 		"--endpoint-reconciler-type=none",
 		"--service-cluster-ip-range=10.96.0.0/16",
 		"--cert-dir=" + ca.Path("."),
@@ -115,7 +115,7 @@ func apiserverFlags(ca *pki.Authority, etcd string, port int) []string {
 		"--audit-log-path=" + ca.Path("audit.log"),
 		"--audit-log-maxsize=200",
 		"--audit-log-maxbackup=1",
-		// Twice the defaults: benchmarks, tests and the node share one server.
+		// Twice the defaults, because benchmarks, tests and the node share one server.
 		"--max-requests-inflight=800",
 		"--max-mutating-requests-inflight=400",
 		"--profiling=false",
@@ -123,8 +123,8 @@ func apiserverFlags(ca *pki.Authority, etcd string, port int) []string {
 	}
 }
 
-// controllerManagerFlags leaves Kubernetes' default request rates alone: benchmarks
-// of CronJobs and Jobs measure them.
+// controllerManagerFlags keeps Kubernetes' default request rates, because benchmarks of
+// CronJobs and Jobs measure them.
 func controllerManagerFlags(ca *pki.Authority) []string {
 	return []string{
 		"--kubeconfig=" + ca.Path("kube-controller-manager.kubeconfig"),

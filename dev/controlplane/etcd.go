@@ -11,9 +11,9 @@ import (
 	"go.etcd.io/etcd/server/v3/embed"
 )
 
-const etcdPatience = 60 * time.Second
+const etcdStartTimeout = 60 * time.Second
 
-// startEtcd runs etcd inside this process, its data in DIR/etcd. It returns the client URL.
+// startEtcd runs etcd in this process with its data in DIR/etcd. It returns the client URL.
 func startEtcd(ctx context.Context, dir string) (*embed.Etcd, string, error) {
 	ports, err := freePorts(2)
 	if err != nil {
@@ -26,7 +26,7 @@ func startEtcd(ctx context.Context, dir string) (*embed.Etcd, string, error) {
 	cfg.Dir = filepath.Join(dir, "etcd")
 	cfg.Logger, cfg.LogLevel = "zap", "warn"
 	cfg.LogOutputs = []string{filepath.Join(dir, "etcd.log")}
-	// A killed process loses nothing by this, a crashed machine may: right for development.
+	// A killed process loses nothing without fsync; only a crashed machine may.
 	cfg.UnsafeNoFsync = true
 	cfg.QuotaBackendBytes = 4 << 30
 	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
@@ -43,15 +43,15 @@ func startEtcd(ctx context.Context, dir string) (*embed.Etcd, string, error) {
 	case err = <-e.Err():
 	case <-ctx.Done():
 		err = ctx.Err()
-	case <-time.After(etcdPatience):
-		err = fmt.Errorf("not ready after %s, see %s", etcdPatience, cfg.LogOutputs[0])
+	case <-time.After(etcdStartTimeout):
+		err = fmt.Errorf("not ready after %s, see %s", etcdStartTimeout, cfg.LogOutputs[0])
 	}
 	e.Close()
 	return nil, "", fmt.Errorf("etcd: %w", err)
 }
 
-// freePorts finds n different free ports. Another process could take one before it
-// is used; then the start fails and says so.
+// freePorts returns n different free ports. If another process takes one before it is
+// used, the start fails with an error.
 func freePorts(n int) ([]int, error) {
 	ports := make([]int, n)
 	for i := range ports {
@@ -59,7 +59,7 @@ func freePorts(n int) ([]int, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer l.Close() // all stay open until the last is found, so they differ
+		defer l.Close() // all listeners stay open until the last, so the ports differ
 		ports[i] = l.Addr().(*net.TCPAddr).Port
 	}
 	return ports, nil

@@ -20,7 +20,7 @@ func shellJob(name, script string) *batchv1.Job {
 	}
 }
 
-func awaitJob(t *testing.T, name string, kind batchv1.JobConditionType) (*batchv1.Job, *batchv1.JobCondition) {
+func waitForJob(t *testing.T, name string, kind batchv1.JobConditionType) (*batchv1.Job, *batchv1.JobCondition) {
 	t.Helper()
 	var job *batchv1.Job
 	eventually(t, fmt.Sprintf("Job %s to be %s", name, kind), func(ctx context.Context) (bool, error) {
@@ -38,7 +38,7 @@ func TestJobBackoffLimit(t *testing.T) {
 	if _, err := shared.BatchV1().Jobs("default").Create(t.Context(), job, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	job, failed := awaitJob(t, job.Name, batchv1.JobFailed)
+	job, failed := waitForJob(t, job.Name, batchv1.JobFailed)
 	if failed.Reason != batchv1.JobReasonBackoffLimitExceeded || job.Status.Failed != 2 {
 		t.Errorf("reason %s after %d failures", failed.Reason, job.Status.Failed)
 	}
@@ -55,7 +55,7 @@ func TestJobPodFailurePolicy(t *testing.T) {
 	if _, err := shared.BatchV1().Jobs("default").Create(t.Context(), job, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, failed := awaitJob(t, job.Name, batchv1.JobFailed); failed.Reason != batchv1.JobReasonPodFailurePolicy {
+	if _, failed := waitForJob(t, job.Name, batchv1.JobFailed); failed.Reason != batchv1.JobReasonPodFailurePolicy {
 		t.Errorf("reason %s", failed.Reason)
 	}
 }
@@ -68,16 +68,16 @@ func TestJobDeadline(t *testing.T) {
 	if _, err := shared.BatchV1().Jobs("default").Create(t.Context(), job, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, failed := awaitJob(t, job.Name, batchv1.JobFailed); failed.Reason != batchv1.JobReasonDeadlineExceeded {
+	if _, failed := waitForJob(t, job.Name, batchv1.JobFailed); failed.Reason != batchv1.JobReasonDeadlineExceeded {
 		t.Errorf("reason %s", failed.Reason)
 	}
-	eventually(t, "the Job's pods to go", func(ctx context.Context) (bool, error) {
+	eventually(t, "deletion of the Job's pods", func(ctx context.Context) (bool, error) {
 		pods, err := shared.CoreV1().Pods("default").List(ctx, metav1.ListOptions{LabelSelector: batchv1.JobNameLabel + "=" + job.Name})
 		return err == nil && len(pods.Items) == 0, err
 	})
 }
 
-func TestCronJobRunByHand(t *testing.T) {
+func TestCronJobManualRun(t *testing.T) {
 	t.Parallel()
 	cron := &batchv1.CronJob{
 		ObjectMeta: metav1.ObjectMeta{Name: "yearly"},
@@ -103,20 +103,20 @@ func TestCronJobRunByHand(t *testing.T) {
 	if _, err := shared.BatchV1().Jobs("default").Create(t.Context(), job, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	awaitJob(t, job.Name, batchv1.JobComplete)
-	// The controllers go on from here: the CronJob's history, the garbage collector.
+	waitForJob(t, job.Name, batchv1.JobComplete)
+	// The CronJob controller and the garbage collector handle the Job from here.
 	if err := shared.BatchV1().CronJobs("default").Delete(t.Context(), cron.Name,
 		metav1.DeleteOptions{PropagationPolicy: ptr(metav1.DeletePropagationForeground)}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the Job to go with its CronJob", func(ctx context.Context) (bool, error) {
+	eventually(t, "deletion of the Job with its CronJob", func(ctx context.Context) (bool, error) {
 		jobs, err := shared.BatchV1().Jobs("default").List(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + job.Name})
 		return err == nil && len(jobs.Items) == 0, err
 	})
 }
 
-// The Job controller's own request rate (20 a second, several requests a Job) is the
-// limit here; the node must not be.
+// Pods without Jobs: the Job controller's request rate (20 per second, several requests per
+// Job) would be the limit.
 func TestManyPods(t *testing.T) {
 	t.Parallel()
 	const n = 100

@@ -22,7 +22,7 @@ func TestUsage(t *testing.T) {
 	for _, c := range []struct {
 		args []string
 		code int
-		says string
+		want string
 	}{
 		{[]string{"--help"}, 0, "Usage:"},
 		{[]string{"up", "--help"}, 0, "--data-dir"},
@@ -37,15 +37,15 @@ func TestUsage(t *testing.T) {
 	} {
 		cmd := program(c.args...)
 		out, _ := cmd.CombinedOutput()
-		if code := cmd.ProcessState.ExitCode(); code != c.code || !strings.Contains(string(out), c.says) {
-			t.Errorf("%q: exit %d, want %d and %q in:\n%s", c.args, code, c.code, c.says, out)
+		if code := cmd.ProcessState.ExitCode(); code != c.code || !strings.Contains(string(out), c.want) {
+			t.Errorf("%q: exit %d, want %d and %q in:\n%s", c.args, code, c.code, c.want, out)
 		}
 	}
 }
 
-// One data directory through its lives: killed, started again, stopped, started again,
-// bereft of its API server.
-func TestLives(t *testing.T) {
+// One data directory is killed, started, stopped and started again, and loses its API
+// server.
+func TestRestarts(t *testing.T) {
 	t.Parallel()
 	dir, out := t.TempDir(), t.TempDir()
 	start := func(flags ...string) *cluster {
@@ -64,10 +64,10 @@ func TestLives(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := first.CoreV1().ConfigMaps("default").Create(t.Context(), &corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{Name: "kept"}, Data: map[string]string{"a": "b"}}, metav1.CreateOptions{}); err != nil {
+		ObjectMeta: metav1.ObjectMeta{Name: "persistent"}, Data: map[string]string{"a": "b"}}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	// Grandchildren, one of them in a session of its own, that no signal but KILL ends.
+	// Grandchildren, one of them in its own session, that only SIGKILL ends.
 	family := func(file string) string {
 		return "trap '' TERM; echo $$ >> $OUT/" + file + "; (sleep 600 & echo $! >> $OUT/" + file + "; wait) & " +
 			"setsid sh -c 'trap \"\" TERM; echo $$ >> $OUT/" + file + "; while :; do sleep 0.2; done' & while :; do sleep 0.1; done"
@@ -80,14 +80,14 @@ func TestLives(t *testing.T) {
 	}
 	var pids []int
 	for _, name := range []string{"never", "always"} {
-		first.awaitPod(t, name, "Running", isRunning)
+		first.waitForPod(t, name, "Running", isRunning)
 		pids = append(pids, pidsIn(t, filepath.Join(out, name), 3)...)
 	}
-	gone := func(what string, pids ...int) {
+	waitForExit := func(what string, pids ...int) {
 		t.Helper()
 		eventually(t, what, func(context.Context) (bool, error) {
 			for _, pid := range pids {
-				if alive(pid) {
+				if isAlive(pid) {
 					return false, nil
 				}
 			}
@@ -99,32 +99,32 @@ func TestLives(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-first.exited
-	gone("every process to go after kill -9", append(pids, first.apiserver, first.manager)...)
+	waitForExit("the exit of every process after kill -9", append(pids, first.apiserver, first.manager)...)
 	if err := os.Remove(filepath.Join(out, "always")); err != nil {
 		t.Fatal(err)
 	}
 
 	second := start("--port", port)
 	if second.server != first.server {
-		t.Errorf("server %s, before %s", second.server, first.server)
+		t.Errorf("server %s, want %s", second.server, first.server)
 	}
-	// The old kubeconfig stays good: same authority, same URL.
+	// The old kubeconfig stays valid: same authority, same URL.
 	old, err := clientcmd.RESTConfigFromKubeConfig(kubeconfig)
 	if err != nil {
 		t.Fatal(err)
 	}
-	oldClient, err := clientFor(old)
+	oldClient, err := newClientFor(old)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if kept, err := oldClient.CoreV1().ConfigMaps("default").Get(t.Context(), "kept", metav1.GetOptions{}); err != nil || kept.Data["a"] != "b" {
-		t.Errorf("%v %v", kept, err)
+	if cm, err := oldClient.CoreV1().ConfigMaps("default").Get(t.Context(), "persistent", metav1.GetOptions{}); err != nil || cm.Data["a"] != "b" {
+		t.Errorf("%v %v", cm, err)
 	}
-	never := second.awaitPod(t, "never", "over", isOver)
+	never := second.waitForPod(t, "never", "terminal", isTerminal)
 	if s := never.Status; s.Phase != corev1.PodFailed || s.Reason != "NodeRestarted" || s.ContainerStatuses[0].State.Terminated.ExitCode != 137 {
 		t.Errorf("never: %+v", s)
 	}
-	always := second.awaitPod(t, "always", "running again", func(p *corev1.Pod) bool {
+	always := second.waitForPod(t, "always", "running again", func(p *corev1.Pod) bool {
 		return isRunning(p) && p.Status.ContainerStatuses[0].RestartCount == 1 && p.Status.ContainerStatuses[0].State.Running != nil
 	})
 	if last := always.Status.ContainerStatuses[0].LastTerminationState.Terminated; last == nil || last.Reason != "NodeRestarted" {
@@ -134,7 +134,7 @@ func TestLives(t *testing.T) {
 	if err := second.stop(); err != nil { // although the pod ignores SIGTERM
 		t.Fatal(err)
 	}
-	gone("every process to go after SIGTERM", pids...)
+	waitForExit("the exit of every process after SIGTERM", pids...)
 
 	third := start()
 	if err := syscall.Kill(third.apiserver, syscall.SIGKILL); err != nil {
@@ -146,13 +146,13 @@ func TestLives(t *testing.T) {
 			t.Errorf("%v, exit %d: %s", err, code, third.stderr)
 		}
 	case <-time.After(20 * time.Second):
-		t.Error("goes on without its API server")
+		t.Error("still runs without its API server")
 	}
-	gone("the controller manager to go with the API server", third.manager)
+	waitForExit("the exit of the controller manager with the API server", third.manager)
 }
 
-// Certificates issued from the data directory's authority are users; RBAC, impersonation
-// and the audit log know them.
+// Certificates issued from the data directory's authority authenticate users for RBAC,
+// impersonation and the audit log.
 func TestUsers(t *testing.T) {
 	t.Parallel()
 	ca, err := pki.Open(shared.dir)
@@ -165,7 +165,7 @@ func TestUsers(t *testing.T) {
 	if err := ca.Kubeconfig("jane", shared.server); err != nil {
 		t.Fatal(err)
 	}
-	jane, err := clients(ca.Path("jane.kubeconfig"))
+	jane, err := newClient(ca.Path("jane.kubeconfig"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func TestUsers(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg.Impersonate.UserName = "jane"
-	asJane, err := clientFor(cfg)
+	asJane, err := newClientFor(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,6 +196,6 @@ func TestUsers(t *testing.T) {
 	})
 	b, err := os.ReadFile(filepath.Join(shared.dir, "audit.log"))
 	if err != nil || strings.Contains(string(b), "system:node:local") {
-		t.Errorf("the node's own writes fill the audit log (%v)", err)
+		t.Errorf("the audit log contains the node's writes (%v)", err)
 	}
 }

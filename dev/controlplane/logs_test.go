@@ -33,9 +33,9 @@ func TestLogs(t *testing.T) {
 	pod := shell("logs", "for i in 1 2 3 4 5; do echo line $i; done; echo problem >&2; printf end")
 	pod.Spec.InitContainers = []corev1.Container{{Name: "first", Image: "none", Command: []string{"echo", "initialised"}}}
 	shared.create(t, pod)
-	shared.awaitPod(t, pod.Name, "over", isOver)
+	shared.waitForPod(t, pod.Name, "terminal", isTerminal)
 
-	// The two streams are read by two readers: the line on stderr can be anywhere.
+	// Two goroutines read the two streams, so the line on stderr can be anywhere.
 	stdout := func(s string) string { return strings.Replace(s, "problem\n", "", 1) }
 	whole, err := podLogs(t.Context(), pod.Name, &corev1.PodLogOptions{})
 	if err != nil {
@@ -48,7 +48,7 @@ func TestLogs(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		options corev1.PodLogOptions
-		is      func(string) bool
+		valid   func(string) bool
 	}{
 		{"tail", corev1.PodLogOptions{TailLines: ptr[int64](2)}, func(s string) bool {
 			return strings.HasSuffix(whole, s) && strings.Count(s, "\n") <= 2 && strings.Count(s, "\n") >= 1
@@ -64,22 +64,22 @@ func TestLogs(t *testing.T) {
 			return ok && err == nil
 		}},
 		{"init container", corev1.PodLogOptions{Container: "first"}, func(s string) bool { return s == "initialised\n" }},
-		{"follow what is over", corev1.PodLogOptions{Follow: true}, func(s string) bool { return s == whole }},
+		{"follow a finished log", corev1.PodLogOptions{Follow: true}, func(s string) bool { return s == whole }},
 	} {
 		got, err := podLogs(t.Context(), pod.Name, &c.options)
-		if err != nil || !c.is(got) {
+		if err != nil || !c.valid(got) {
 			t.Errorf("%s: %q %v", c.name, got, err)
 		}
 	}
 }
 
-func TestLogsOfEarlierAttempt(t *testing.T) {
+func TestLogsOfPreviousAttempt(t *testing.T) {
 	t.Parallel()
 	pod := shell("logs-previous", "echo try >> $POD_VOLUMES/n/n; wc -l < $POD_VOLUMES/n/n; test $(wc -l < $POD_VOLUMES/n/n) = 2 && exec sleep 600; exit 1")
 	pod.Spec.RestartPolicy = corev1.RestartPolicyAlways
 	pod.Spec.Volumes = []corev1.Volume{{Name: "n", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}
 	shared.create(t, pod)
-	shared.awaitPod(t, pod.Name, "in its second attempt", func(p *corev1.Pod) bool {
+	shared.waitForPod(t, pod.Name, "in its second attempt", func(p *corev1.Pod) bool {
 		s := p.Status.ContainerStatuses
 		return len(s) == 1 && s[0].RestartCount == 1 && s[0].State.Running != nil
 	})
@@ -93,10 +93,10 @@ func TestLogsOfEarlierAttempt(t *testing.T) {
 
 func TestLogsFollow(t *testing.T) {
 	t.Parallel()
-	go_ := filepath.Join(t.TempDir(), "go")
-	pod := shell("logs-follow", "echo before; until test -e "+go_+"; do sleep 0.05; done; echo after; exit 2")
+	signal := filepath.Join(t.TempDir(), "continue")
+	pod := shell("logs-follow", "echo before; until test -e "+signal+"; do sleep 0.05; done; echo after; exit 2")
 	shared.create(t, pod)
-	shared.awaitPod(t, pod.Name, "Running", isRunning)
+	shared.waitForPod(t, pod.Name, "Running", isRunning)
 	stream, err := shared.CoreV1().Pods("default").GetLogs(pod.Name, &corev1.PodLogOptions{Follow: true}).Stream(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -106,8 +106,8 @@ func TestLogsFollow(t *testing.T) {
 	if line, err := r.ReadString('\n'); line != "before\n" {
 		t.Fatalf("%q %v", line, err)
 	}
-	// Only now may it go on: the first line came while the process was running.
-	if err := os.WriteFile(go_, nil, 0o600); err != nil {
+	// The process continues only now, so the first line arrived while it was running.
+	if err := os.WriteFile(signal, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	rest, err := io.ReadAll(r) // ends with the container
@@ -116,12 +116,12 @@ func TestLogsFollow(t *testing.T) {
 	}
 }
 
-func TestLogsRefused(t *testing.T) {
+func TestLogsUnavailable(t *testing.T) {
 	t.Parallel()
 	pod := shell("logs-refused", "")
 	pod.Spec.Containers[0].Command = nil
 	shared.create(t, pod)
-	shared.awaitPod(t, pod.Name, "known to the node", func(p *corev1.Pod) bool { return len(p.Status.ContainerStatuses) > 0 })
+	shared.waitForPod(t, pod.Name, "reported by the node", func(p *corev1.Pod) bool { return len(p.Status.ContainerStatuses) > 0 })
 	if _, err := podLogs(t.Context(), pod.Name, &corev1.PodLogOptions{}); err == nil || !strings.Contains(err.Error(), "waiting to start") {
 		t.Errorf("log of a container that never started: %v", err)
 	}
@@ -148,12 +148,12 @@ func TestLogsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	config.Certificates = []tls.Certificate{cert}
-	answer, err := get()
+	response, err := get()
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer.Body.Close()
-	if answer.StatusCode != http.StatusForbidden {
-		t.Errorf("admin's certificate: %s", answer.Status)
+	response.Body.Close()
+	if response.StatusCode != http.StatusForbidden {
+		t.Errorf("admin's certificate: %s", response.Status)
 	}
 }

@@ -4,12 +4,12 @@
 // kube-apiserver and kube-controller-manager are re-executions of the same binary,
 // because each of them owns the signal handlers of its process.
 //
-//	up.go        the command line of `up`; the order of starting and stopping
-//	config.go    what the two Kubernetes servers are told
-//	child.go     a re-executed server: its log, its death
+//	up.go        the `up` command; the order of starting and stopping
+//	config.go    certificates, kubeconfigs and flags of the two Kubernetes servers
+//	child.go     a re-executed server: its log, its exit
 //	etcd.go      the embedded etcd
 //	internal/pki     certificate authority, certificates, kubeconfigs
-//	internal/spawn   processes that never outlive this one
+//	internal/spawn   child processes that never outlive this one
 //	internal/node    the node: pods as local processes
 package main
 
@@ -32,11 +32,11 @@ const usage = `controlplane runs a local Kubernetes control plane whose pods are
 Usage:
   controlplane up --data-dir DIR [--port N] [--node-name NAME]
   controlplane up --help
-  controlplane kube-apiserver [FLAGS]             the server alone, as upstream
-  controlplane kube-controller-manager [FLAGS]    the server alone, as upstream
+  controlplane kube-apiserver [FLAGS]             only this server, with upstream's flags
+  controlplane kube-controller-manager [FLAGS]    only this server, with upstream's flags
 `
 
-// Exit codes: 0 stopped when asked to, 1 something failed, 2 wrong usage.
+// Exit codes: 0 stopped by a signal, 1 error, 2 invalid usage.
 const (
 	exitFailed = 1
 	exitUsage  = 2
@@ -67,7 +67,7 @@ func run(args []string) int {
 	}
 }
 
-// server becomes one of the Kubernetes servers.
+// server runs one of the Kubernetes servers in this process.
 func server(command *cobra.Command, args []string) int {
 	os.Args = args[1:] // the server's own name, then its flags
 	return cli.Run(command)

@@ -24,13 +24,13 @@ import (
 	"eventcenter.io/dev/controlplane/internal/spawn"
 )
 
-// asProgram makes the test binary behave as the program itself, so that no second
-// binary has to be linked; the servers, its re-executions, inherit it.
+// asProgram makes the test binary run as the program itself, so that no second binary has
+// to be linked; the re-executed servers inherit it.
 const asProgram = "CONTROLPLANE_TEST_AS_PROGRAM"
 
-const patience = 45 * time.Second
+const timeout = 45 * time.Second
 
-// shared is the cluster that most tests use, each with objects of its own.
+// shared is the cluster that most tests use, each with its own objects.
 var shared *cluster
 
 func TestMain(m *testing.M) {
@@ -58,7 +58,7 @@ func runTests(m *testing.M) int {
 	return code
 }
 
-// program runs the program to its end.
+// program returns a command that runs the program.
 func program(args ...string) *exec.Cmd {
 	self, err := os.Executable()
 	if err != nil {
@@ -108,14 +108,14 @@ func startCluster(dir string, flags ...string) (*cluster, error) {
 			_, _ = io.Copy(io.Discard, stdout)
 			c.exited <- c.cmd.Wait()
 		}()
-		c.client, err = clients(c.kubeconfig)
+		c.client, err = newClient(c.kubeconfig)
 		return c, err
 	}
 	err = c.cmd.Wait()
-	return nil, fmt.Errorf("never READY (%w): %s", err, c.stderr)
+	return nil, fmt.Errorf("no READY line (%w): %s", err, c.stderr)
 }
 
-// stop asks the program to end, and insists on success in time.
+// stop sends SIGTERM and returns an error if the program fails or takes too long to exit.
 func (c *cluster) stop() error {
 	begin := time.Now()
 	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -154,15 +154,15 @@ func (s *syncBuffer) String() string {
 	return s.b.String()
 }
 
-// eventually polls until is says so.
-func eventually(t *testing.T, what string, is func(context.Context) (bool, error)) {
+// eventually polls until condition is true.
+func eventually(t *testing.T, what string, condition func(context.Context) (bool, error)) {
 	t.Helper()
-	if err := wait.PollUntilContextTimeout(t.Context(), pollInterval, patience, true, is); err != nil {
+	if err := wait.PollUntilContextTimeout(t.Context(), pollInterval, timeout, true, condition); err != nil {
 		t.Fatalf("waiting for %s: %v", what, err)
 	}
 }
 
-// shell is a pod that runs script once.
+// shell returns a pod that runs script once.
 func shell(name, script string) *corev1.Pod {
 	script = strings.ReplaceAll(script, "$", "$$") // for the shell, not for Kubernetes' $(VAR)
 	return &corev1.Pod{
@@ -183,14 +183,14 @@ func (c *cluster) create(t *testing.T, pod *corev1.Pod) *corev1.Pod {
 	return pod
 }
 
-// awaitPod polls until the pod is as wanted, and shows how it was if it never is.
-func (c *cluster) awaitPod(t *testing.T, name, what string, is func(*corev1.Pod) bool) *corev1.Pod {
+// waitForPod polls until condition is true for the pod; a failure prints its status.
+func (c *cluster) waitForPod(t *testing.T, name, what string, condition func(*corev1.Pod) bool) *corev1.Pod {
 	t.Helper()
 	var pod *corev1.Pod
-	err := wait.PollUntilContextTimeout(t.Context(), pollInterval, patience, true, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(t.Context(), pollInterval, timeout, true, func(ctx context.Context) (bool, error) {
 		var err error
 		pod, err = c.CoreV1().Pods("default").Get(ctx, name, metav1.GetOptions{})
-		return err == nil && is(pod), err
+		return err == nil && condition(pod), err
 	})
 	if err != nil {
 		t.Fatalf("waiting for pod %s to be %s: %v; status: %+v", name, what, err, pod.Status)
@@ -200,7 +200,7 @@ func (c *cluster) awaitPod(t *testing.T, name, what string, is func(*corev1.Pod)
 
 func isRunning(pod *corev1.Pod) bool { return pod.Status.Phase == corev1.PodRunning }
 
-func isOver(pod *corev1.Pod) bool {
+func isTerminal(pod *corev1.Pod) bool {
 	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 }
 
@@ -213,8 +213,8 @@ func jobCondition(job *batchv1.Job, kind batchv1.JobConditionType) *batchv1.JobC
 	return nil
 }
 
-// alive tells whether a process runs (a zombie does not).
-func alive(pid int) bool {
+// isAlive reports whether a process runs (a zombie does not).
+func isAlive(pid int) bool {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return false
@@ -223,11 +223,11 @@ func alive(pid int) bool {
 	return !strings.HasPrefix(rest, "Z") && !strings.HasPrefix(rest, "X")
 }
 
-// pidsIn reads a file of process numbers, one a line.
+// pidsIn reads n process ids from a file, one per line.
 func pidsIn(t *testing.T, path string, n int) []int {
 	t.Helper()
 	var pids []int
-	eventually(t, fmt.Sprintf("%d process numbers in %s", n, path), func(context.Context) (bool, error) {
+	eventually(t, fmt.Sprintf("%d process ids in %s", n, path), func(context.Context) (bool, error) {
 		b, err := os.ReadFile(path)
 		if err != nil {
 			return false, nil

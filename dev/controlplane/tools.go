@@ -1,8 +1,7 @@
 //go:build tools
 
-// This file holds the versions of the programs that are built from this module but
-// not imported by it, so that one go.mod decides them all: kubectl is built with
-// `go build -o kubectl k8s.io/kubernetes/cmd/kubectl`.
+// This file pins the versions of programs that are built from this module but not
+// imported by it: `go build -o kubectl k8s.io/kubernetes/cmd/kubectl`.
 package main
 
 import (

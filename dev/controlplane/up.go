@@ -25,29 +25,29 @@ import (
 )
 
 const upUsage = `Runs a cluster until SIGTERM or SIGINT. Everything listens on 127.0.0.1 only. When the
-cluster can be used, prints one line:
+cluster is ready, prints one line:
 
   READY kubeconfig=PATH server=URL apiserver_pid=N controller_manager_pid=N
 
-Starting again with the same --data-dir brings back the same cluster.
+Starting again with the same --data-dir restores the same cluster.
 
 Usage:
   controlplane up --data-dir DIR [--port N] [--node-name NAME]
 
 Flags:
   --data-dir DIR     folder of the cluster's state, certificates, kubeconfigs and logs (required)
-  --port N           port of the API server on 127.0.0.1; 0, the default, takes a free one
-  --node-name NAME   name of the node, "local" by default; keep it when starting again
+  --port N           port of the API server on 127.0.0.1; 0, the default, selects a free one
+  --node-name NAME   name of the node, "local" by default; use the same name for every start
 
-Exit codes: 0 stopped when asked to, 1 something failed, 2 wrong usage.
+Exit codes: 0 stopped by a signal, 1 error, 2 invalid usage.
 `
 
 const (
-	readyPatience = 120 * time.Second
-	pollInterval  = 50 * time.Millisecond
-	// Together below 15 s: the node, then the controller manager, then the API server.
-	nodePatience  = 4 * time.Second
-	childPatience = 5 * time.Second
+	readyTimeout = 120 * time.Second
+	pollInterval = 50 * time.Millisecond
+	// In total below 15 s: the node, then the controller manager, then the API server.
+	nodeStopTimeout  = 4 * time.Second
+	childStopTimeout = 5 * time.Second
 )
 
 type options struct {
@@ -79,7 +79,7 @@ func parseOptions(args []string) (options, error) {
 	return o, nil
 }
 
-// up is the `up` command; it returns the exit code.
+// up runs the `up` command and returns the exit code.
 func up(args []string) int {
 	o, err := parseOptions(args)
 	switch {
@@ -90,8 +90,8 @@ func up(args []string) int {
 		fmt.Fprintf(os.Stderr, "controlplane up: %v\n\n%s", err, upUsage)
 		return exitUsage
 	}
-	// A reader of our output that went away must not end the cluster. (Notify, not
-	// Ignore: an ignored signal would be inherited by every pod.)
+	// A closed output pipe must not end the cluster. (Notify, not Ignore: every pod would
+	// inherit an ignored signal.)
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -102,11 +102,11 @@ func up(args []string) int {
 	return 0
 }
 
-// runCluster starts the parts in order, waits, and stops them in reverse order.
-// It returns nil, or context.Canceled, if it was asked to stop.
+// runCluster starts the components in order, waits, and stops them in reverse order.
+// It returns nil, or context.Canceled, after a signal to stop.
 func runCluster(ctx context.Context, o options) error {
 	begin := time.Now()
-	say := func(format string, a ...any) {
+	logProgress := func(format string, a ...any) {
 		fmt.Printf("%6.2fs %s\n", time.Since(begin).Seconds(), fmt.Sprintf(format, a...))
 	}
 
@@ -123,7 +123,7 @@ func runCluster(ctx context.Context, o options) error {
 	}
 	defer unlock()
 
-	// What the client library has to say about lost watches is no news for the terminal.
+	// The client library's messages about lost watches do not belong on the terminal.
 	clientLog, err := os.Create(filepath.Join(dir, "client.log"))
 	if err != nil {
 		return err
@@ -142,9 +142,9 @@ func runCluster(ctx context.Context, o options) error {
 		return err
 	}
 	defer etcd.Close()
-	say("etcd is ready")
+	logProgress("etcd is ready")
 
-	// As late as possible: nobody keeps a free port for us until the server listens.
+	// As late as possible: a free port is not reserved until the server listens.
 	port := o.port
 	if port == 0 {
 		ports, err := freePorts(1)
@@ -157,30 +157,30 @@ func runCluster(ctx context.Context, o options) error {
 	if err := writeConfig(ca, server, o.nodeName); err != nil {
 		return err
 	}
-	died := make(chan *child, 2)
-	apiserver, err := startChild(dir, apiserverName, apiserverFlags(ca, etcdURL, port), died)
+	exits := make(chan *child, 2)
+	apiserver, err := startChild(dir, apiserverName, apiserverFlags(ca, etcdURL, port), exits)
 	if err != nil {
 		return err
 	}
-	defer apiserver.stop(childPatience)
-	admin, err := clients(ca.Path("admin.kubeconfig"))
+	defer apiserver.stop(childStopTimeout)
+	admin, err := newClient(ca.Path("admin.kubeconfig"))
 	if err != nil {
 		return err
 	}
-	if err := await(ctx, died, "the API server is ready", admin.apiReady); err != nil {
+	if err := waitFor(ctx, exits, "the API server is ready", admin.isAPIReady); err != nil {
 		return err
 	}
-	say("%s is ready, pid %d", apiserverName, apiserver.pid())
+	logProgress("%s is ready, pid %d", apiserverName, apiserver.pid())
 
-	manager, err := startChild(dir, controllerManagerName, controllerManagerFlags(ca), died)
+	manager, err := startChild(dir, controllerManagerName, controllerManagerFlags(ca), exits)
 	if err != nil {
 		return err
 	}
-	defer manager.stop(childPatience)
-	say("%s is started, pid %d", controllerManagerName, manager.pid())
+	defer manager.stop(childStopTimeout)
+	logProgress("%s is started, pid %d", controllerManagerName, manager.pid())
 
-	// The node must not start pods of an earlier run before anybody can ask for them,
-	// nor keep them when the API server is gone: it starts last and stops first.
+	// The node needs the API server for as long as its pods run, so it starts last and
+	// stops first.
 	pods, err := node.Start(ctx, node.Config{
 		Name:       o.nodeName,
 		Dir:        filepath.Join(dir, "pods"),
@@ -194,10 +194,10 @@ func runCluster(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	defer pods.Stop(nodePatience)
-	say("node %s is registered", o.nodeName)
+	defer pods.Stop(nodeStopTimeout)
+	logProgress("node %s is registered", o.nodeName)
 
-	if err := await(ctx, died, "ServiceAccount default/default exists", admin.defaultAccount); err != nil {
+	if err := waitFor(ctx, exits, "ServiceAccount default/default exists", admin.hasDefaultServiceAccount); err != nil {
 		return err
 	}
 	fmt.Printf("READY kubeconfig=%s server=%s apiserver_pid=%d controller_manager_pid=%d\n",
@@ -205,23 +205,23 @@ func runCluster(ctx context.Context, o options) error {
 
 	select {
 	case <-ctx.Done():
-		say("stopping")
+		logProgress("stopping")
 		return nil
-	case c := <-died:
-		// A dying API server takes its client with it, and the order in which we
-		// hear of them is chance.
+	case c := <-exits:
+		// When the API server exits, so does its client, and the two exits arrive in any
+		// order.
 		select {
 		case <-apiserver.exited:
-			return apiserver.died()
+			return apiserver.exitError()
 		case <-time.After(time.Second):
-			return c.died()
+			return c.exitError()
 		}
 	case err := <-etcd.Err():
 		return fmt.Errorf("etcd ended: %w", err)
 	}
 }
 
-// lockDir refuses a data directory that another control plane is using.
+// lockDir locks the data directory. It fails if another control plane uses it.
 func lockDir(dir string) (func(), error) {
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -236,22 +236,22 @@ func lockDir(dir string) (func(), error) {
 
 type client struct{ kubernetes.Interface }
 
-func clients(kubeconfig string) (client, error) {
+func newClient(kubeconfig string) (client, error) {
 	cfg, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
 		return client{}, err
 	}
-	return clientFor(cfg)
+	return newClientFor(cfg)
 }
 
-func clientFor(cfg *rest.Config) (client, error) {
-	cfg.QPS = -1 // its calls are paced by polling
+func newClientFor(cfg *rest.Config) (client, error) {
+	cfg.QPS = -1 // no limit: polling paces the calls
 	cfg.WarningHandler = rest.NoWarnings{}
 	c, err := kubernetes.NewForConfig(cfg)
 	return client{c}, err
 }
 
-func (c client) apiReady(ctx context.Context) (bool, error) {
+func (c client) isAPIReady(ctx context.Context) (bool, error) {
 	body, err := c.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Raw()
 	if err != nil {
 		return false, fmt.Errorf("%w %s", err, body)
@@ -259,8 +259,9 @@ func (c client) apiReady(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// defaultAccount: without it no pod can be created in the namespace.
-func (c client) defaultAccount(ctx context.Context) (bool, error) {
+// hasDefaultServiceAccount reports whether the ServiceAccount exists that every pod of
+// the namespace needs.
+func (c client) hasDefaultServiceAccount(ctx context.Context) (bool, error) {
 	_, err := c.CoreV1().ServiceAccounts(metav1.NamespaceDefault).Get(ctx, "default", metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return false, nil
@@ -268,12 +269,12 @@ func (c client) defaultAccount(ctx context.Context) (bool, error) {
 	return err == nil, err
 }
 
-// await polls until what is true, a child dies or patience ends.
-func await(ctx context.Context, died <-chan *child, what string, is func(context.Context) (bool, error)) error {
-	deadline := time.After(readyPatience)
+// waitFor polls until condition is true, a child exits or readyTimeout elapses.
+func waitFor(ctx context.Context, exits <-chan *child, what string, condition func(context.Context) (bool, error)) error {
+	deadline := time.After(readyTimeout)
 	for {
 		attempt, cancel := context.WithTimeout(ctx, 5*time.Second)
-		ok, err := is(attempt)
+		ok, err := condition(attempt)
 		cancel()
 		if ok {
 			return nil
@@ -281,10 +282,10 @@ func await(ctx context.Context, died <-chan *child, what string, is func(context
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case c := <-died:
-			return c.died()
+		case c := <-exits:
+			return c.exitError()
 		case <-deadline:
-			return fmt.Errorf("after %s still not so: %s (last error: %v)", readyPatience, what, err)
+			return fmt.Errorf("timed out after %s waiting until %s (last error: %v)", readyTimeout, what, err)
 		case <-time.After(pollInterval):
 		}
 	}

@@ -9,40 +9,42 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-const choreWorkers = 8
+const queueWorkers = 8
 
-// mayBind tells whether the default scheduler would look at the pod. Node selectors,
-// affinity and resources are not looked at: there is one node, and it takes all.
-func mayBind(pod *corev1.Pod) bool {
+// isSchedulable reports whether the default scheduler would consider the pod. It ignores
+// node selectors, affinity and resources: the only node accepts every pod.
+func isSchedulable(pod *corev1.Pod) bool {
 	return pod.Spec.NodeName == "" &&
 		pod.DeletionTimestamp == nil &&
 		len(pod.Spec.SchedulingGates) == 0 &&
 		pod.Spec.SchedulerName == corev1.DefaultSchedulerName
 }
 
-// deletionPending: somebody deleted the pod gracefully, so the API server waits for its node.
-func deletionPending(pod *corev1.Pod) bool {
+// isDeletionPending reports whether the pod was deleted gracefully, so that the API server
+// waits for its node.
+func isDeletionPending(pod *corev1.Pod) bool {
 	return pod.DeletionTimestamp != nil && pod.DeletionGracePeriodSeconds != nil && *pod.DeletionGracePeriodSeconds > 0
 }
 
-// doChores makes the calls that belong to no running pod.
-func (n *Node) doChores(ctx context.Context) {
+// runQueueWorker processes the queue until it shuts down.
+func (n *Node) runQueueWorker(ctx context.Context) {
 	for {
-		k, shutdown := n.chores.Get()
+		k, shutdown := n.queue.Get()
 		if shutdown {
 			return
 		}
-		if err := n.chore(ctx, k); err != nil && ctx.Err() == nil {
+		if err := n.syncPod(ctx, k); err != nil && ctx.Err() == nil {
 			n.log.Printf("pod %s: %v", k, err)
-			n.chores.AddRateLimited(k)
+			n.queue.AddRateLimited(k)
 		} else {
-			n.chores.Forget(k)
+			n.queue.Forget(k)
 		}
-		n.chores.Done(k)
+		n.queue.Done(k)
 	}
 }
 
-func (n *Node) chore(ctx context.Context, k string) error {
+// syncPod binds a pending pod, or deletes a terminating pod that has no active worker.
+func (n *Node) syncPod(ctx context.Context, k string) error {
 	namespace, name, err := cache.SplitMetaNamespaceKey(k)
 	if err != nil {
 		return err
@@ -55,31 +57,31 @@ func (n *Node) chore(ctx context.Context, k string) error {
 		return err
 	}
 	switch {
-	case mayBind(pod):
+	case isSchedulable(pod):
 		err = n.client.CoreV1().Pods(namespace).Bind(ctx, &corev1.Binding{
 			ObjectMeta: metav1.ObjectMeta{Name: name, UID: pod.UID},
 			Target:     corev1.ObjectReference{Kind: "Node", Name: n.cfg.Name},
 		}, metav1.CreateOptions{})
-	case pod.Spec.NodeName == n.cfg.Name && deletionPending(pod) && !n.attended(pod):
-		err = n.deleteObject(ctx, pod)
+	case pod.Spec.NodeName == n.cfg.Name && isDeletionPending(pod) && !n.hasActiveWorker(pod):
+		err = n.deletePod(ctx, pod)
 	}
-	// Not there any more, or bound already as the cache will show: nothing to do.
+	// The pod was deleted or is already bound; the cache will show it.
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil
 	}
 	return err
 }
 
-// attended tells whether a worker looks after the pod.
-func (n *Node) attended(pod *corev1.Pod) bool {
+// hasActiveWorker reports whether a worker manages the pod.
+func (n *Node) hasActiveWorker(pod *corev1.Pod) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	w := n.workers[pod.UID]
-	return w != nil && !w.over()
+	return w != nil && !w.isDone()
 }
 
-// deleteObject removes the pod from the API; its processes must be gone.
-func (n *Node) deleteObject(ctx context.Context, pod *corev1.Pod) error {
+// deletePod deletes the pod's API object. Its processes must have exited before.
+func (n *Node) deletePod(ctx context.Context, pod *corev1.Pod) error {
 	now := int64(0)
 	return n.client.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{
 		GracePeriodSeconds: &now,

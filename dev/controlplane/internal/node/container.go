@@ -18,24 +18,24 @@ const (
 	sidecar // an init container with restartPolicy Always
 )
 
-// container is one container of a worker's pod, over all its attempts.
+// container is one container of a worker's pod, with all its attempts.
 type container struct {
 	spec *corev1.Container
 	kind containerKind
 
 	state    corev1.ContainerState
-	last     corev1.ContainerState // how the attempt before ended
-	attempts int                   // started so far; the log file of the last is attempts-1
-	endedAt  time.Time             // of the last attempt
+	last     corev1.ContainerState // the final state of the previous attempt
+	attempts int                   // started so far; the number of the last log file is attempts-1
+	endedAt  time.Time             // end of the last attempt
 	backoff  backoff
-	retryAt  time.Time // while waiting: not to be started before
+	retryAt  time.Time // while waiting: earliest time of the next attempt
 
-	process *process  // nil unless running
-	asked   bool      // the process was asked to end
-	killBy  time.Time // and is killed then
+	process      *process  // nil unless running
+	terminating  bool      // SIGTERM was sent
+	killDeadline time.Time // time of the SIGKILL
 }
 
-// exit is what a process leaves behind.
+// exit is the result of an attempt's process.
 type exit struct {
 	container *container
 	id        string
@@ -46,22 +46,22 @@ type exit struct {
 
 const (
 	reasonConfig = "CreateContainerConfigError"
-	// There is no image to run; the kubelet's word that people know comes closest.
+	// The kubelet's reason that comes closest: there is no image to run.
 	reasonNoCommand  = "ErrImagePull"
 	messageNoCommand = "this node runs a container's command as a process of this machine and pulls no images: " +
 		"set the container's command"
 
-	retryInterval = time.Second // of what other objects may yet make possible
-	never         = 100 * 365 * 24 * time.Hour
-	// What container runtimes report for a process that could not be started, and
-	// for one that was killed.
+	retryInterval = time.Second // for errors that a change of other objects can resolve
+	noRetry       = 100 * 365 * 24 * time.Hour
+	// The exit codes that container runtimes report for a process that could not be
+	// started, and for one that was killed.
 	codeStartError = 128
 	codeKilled     = 137
 )
 
-// adopt takes over what an earlier node process reported, and tells whether the
-// container was running then: its process is gone.
-func (c *container) adopt(s corev1.ContainerStatus) (wasRunning bool) {
+// restore sets the state from the status that an earlier node process reported. It
+// returns whether the container was running then; that process no longer exists.
+func (c *container) restore(s corev1.ContainerStatus) (wasRunning bool) {
 	if s.State.Running == nil && s.State.Terminated == nil && s.LastTerminationState.Terminated == nil {
 		return false // never started
 	}
@@ -91,35 +91,36 @@ func (c *container) succeeded() bool {
 	return c.state.Terminated != nil && c.state.Terminated.ExitCode == 0
 }
 
-// endedForGood: it has ended, and the restart policy leaves it at that.
-func (c *container) endedForGood(pod *corev1.Pod) bool {
+// isFinished reports whether the container has ended and the restart policy does not
+// restart it.
+func (c *container) isFinished(pod *corev1.Pod) bool {
 	t := c.state.Terminated
 	switch {
 	case t == nil:
 		return false
 	case c.kind == initContainer && t.ExitCode == 0:
-		return true // also where the pod's policy is Always
+		return true // also if the pod's policy is Always
 	case c.kind == initContainer && pod.Spec.RestartPolicy == corev1.RestartPolicyAlways:
 		return false
 	}
 	return !podutil.ContainerShouldRestart(*c.spec, pod.Spec, t.ExitCode)
 }
 
-// hold keeps the container from starting and says why.
-func (w *worker) hold(c *container, now time.Time, reason, message string) {
+// setWaiting sets the waiting state and delays the next attempt.
+func (w *worker) setWaiting(c *container, now time.Time, reason, message string) {
 	if c.state.Terminated != nil {
 		c.last = c.state
 	}
 	c.state = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: message}}
 	c.retryAt = now.Add(retryInterval)
 	if reason == reasonNoCommand {
-		c.retryAt = now.Add(never)
+		c.retryAt = now.Add(noRetry)
 	}
-	w.wake(c.retryAt)
+	w.wakeBy(c.retryAt)
 }
 
-// crashLoop puts the next attempt off.
-func (c *container) crashLoop(until time.Time, pod *corev1.Pod) {
+// setBackOff sets the CrashLoopBackOff state and delays the next attempt.
+func (c *container) setBackOff(until time.Time, pod *corev1.Pod) {
 	c.last = c.state
 	c.state = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{
 		Reason: "CrashLoopBackOff",
@@ -129,26 +130,26 @@ func (c *container) crashLoop(until time.Time, pod *corev1.Pod) {
 	c.retryAt = until
 }
 
-// launch starts the next attempt. The state afterwards says what became of it.
-func (w *worker) launch(life context.Context, c *container, now time.Time) {
+// launch starts the next attempt and sets the container's state.
+func (w *worker) launch(nodeCtx context.Context, c *container, now time.Time) {
 	if len(c.spec.Command) == 0 {
-		w.hold(c, now, reasonNoCommand, messageNoCommand)
+		w.setWaiting(c, now, reasonNoCommand, messageNoCommand)
 		return
 	}
-	env, err := w.node.environment(life, w.pod, c.spec)
+	env, err := w.node.environment(nodeCtx, w.pod, c.spec)
 	if err != nil {
-		w.hold(c, now, reasonConfig, err.Error())
+		w.setWaiting(c, now, reasonConfig, err.Error())
 		return
 	}
 	if c.attempts > 0 {
-		c.backoff.restarted(now)
+		c.backoff.recordRestart(now)
 		if c.state.Terminated != nil {
 			c.last = c.state
 		}
 	}
 	attempt := c.attempts
 	c.attempts++
-	c.asked, c.killBy, c.retryAt = false, time.Time{}, time.Time{}
+	c.terminating, c.killDeadline, c.retryAt = false, time.Time{}, time.Time{}
 	p, err := w.node.startProcess(w.pod, c.spec, attempt, env)
 	if err != nil {
 		c.endedAt = now
@@ -160,7 +161,7 @@ func (w *worker) launch(life context.Context, c *container, now time.Time) {
 			FinishedAt:  metav1.NewTime(now),
 			ContainerID: containerID(w.pod, c),
 		}}
-		w.wake(now) // what follows from this is decided in another round
+		w.wakeBy(now) // the next round handles the failed start
 		return
 	}
 	c.process = p
@@ -173,8 +174,8 @@ func (w *worker) launch(life context.Context, c *container, now time.Time) {
 	}()
 }
 
-// ended takes note that the process is gone.
-func (c *container) ended(e exit) {
+// recordExit sets the terminated state.
+func (c *container) recordExit(e exit) {
 	c.process, c.endedAt = nil, e.at
 	reason := "Completed"
 	if e.code != 0 {
@@ -193,32 +194,32 @@ func (c *container) ended(e exit) {
 	c.state = corev1.ContainerState{Terminated: t}
 }
 
-// containerID names the current attempt; clients tell attempts apart by it.
+// containerID identifies the current attempt to clients.
 func containerID(pod *corev1.Pod, c *container) string {
 	return fmt.Sprintf("process://%s/%s/%d", pod.UID, c.spec.Name, c.attempts-1)
 }
 
-// backoff is the kubelet's: the first restart at once, then 10 s after the exit,
-// doubling up to 5 min; forgotten after 10 min without a restart.
+// backoff is the kubelet's: the first restart is immediate, the next 10 s after the exit,
+// doubling up to 5 min; reset after 10 min without a restart.
 type backoff struct {
 	delay time.Duration
-	since time.Time // of the last restart
+	since time.Time // time of the last restart
 }
 
 const (
-	firstDelay  = 10 * time.Second
-	longestWait = 5 * time.Minute
-	forgetAfter = 2 * longestWait
+	initialDelay = 10 * time.Second
+	maxDelay     = 5 * time.Minute
+	resetAfter   = 2 * maxDelay
 )
 
-// earliest is when a container that ended at t may be started again.
-func (b *backoff) earliest(t time.Time) time.Time {
-	if t.Sub(b.since) > forgetAfter {
+// nextStart returns the earliest restart of a container that ended at t.
+func (b *backoff) nextStart(t time.Time) time.Time {
+	if t.Sub(b.since) > resetAfter {
 		b.delay = 0
 	}
 	return t.Add(b.delay)
 }
 
-func (b *backoff) restarted(now time.Time) {
-	b.delay, b.since = min(max(firstDelay, 2*b.delay), longestWait), now
+func (b *backoff) recordRestart(now time.Time) {
+	b.delay, b.since = min(max(initialDelay, 2*b.delay), maxDelay), now
 }

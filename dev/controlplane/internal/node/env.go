@@ -17,10 +17,12 @@ import (
 	"k8s.io/kubernetes/third_party/forked/golang/expansion"
 )
 
-// volumesVariable says where the pod's volumes are; the guard knows pods by it.
+// volumesVariable contains the folder of the pod's volumes; the guard identifies the
+// processes of pods by it.
 const volumesVariable = "POD_VOLUMES"
 
-// environment is a container's, complete: nothing but PATH comes from this process.
+// environment is the complete environment of a container: only PATH is inherited from this
+// process.
 type environment struct {
 	values map[string]string
 }
@@ -34,8 +36,8 @@ func (e environment) list() []string {
 	return l
 }
 
-// environment resolves the container's variables. An error is something that another
-// object may yet make good, so it is retried.
+// environment resolves the container's variables. The caller retries an error, because a
+// change of another object can resolve it.
 func (n *Node) environment(ctx context.Context, pod *corev1.Pod, spec *corev1.Container) (environment, error) {
 	dir := n.podDir(pod.UID)
 	e := environment{values: map[string]string{
@@ -52,7 +54,7 @@ func (n *Node) environment(ctx context.Context, pod *corev1.Pod, spec *corev1.Co
 	}
 	sources := &sources{node: n, namespace: pod.Namespace}
 	for _, from := range spec.EnvFrom {
-		values, err := sources.all(ctx, from)
+		values, err := sources.envFrom(ctx, from)
 		if err != nil {
 			return e, err
 		}
@@ -67,7 +69,7 @@ func (n *Node) environment(ctx context.Context, pod *corev1.Pod, spec *corev1.Co
 		value, ok := expansion.Expand(v.Value, mapping), true
 		if v.ValueFrom != nil {
 			var err error
-			if value, ok, err = sources.one(ctx, pod, spec, v.ValueFrom); err != nil {
+			if value, ok, err = sources.valueFrom(ctx, pod, spec, v.ValueFrom); err != nil {
 				return e, fmt.Errorf("env %s: %w", v.Name, err)
 			}
 		}
@@ -78,7 +80,7 @@ func (n *Node) environment(ctx context.Context, pod *corev1.Pod, spec *corev1.Co
 	return e, nil
 }
 
-// sources reads ConfigMaps and Secrets, each once.
+// sources reads ConfigMaps and Secrets and caches them.
 type sources struct {
 	node       *Node
 	namespace  string
@@ -86,10 +88,10 @@ type sources struct {
 	secrets    map[string]map[string][]byte
 }
 
-// caConfigMap is in every namespace, but a moment later than the namespace itself.
+// caConfigMap exists in every namespace, but is created slightly later than the namespace.
 const caConfigMap = "kube-root-ca.crt"
 
-// configMap returns nil if it is optional and not there.
+// configMap returns nil if the ConfigMap is optional and missing.
 func (s *sources) configMap(ctx context.Context, name string, optional *bool) (map[string][]byte, error) {
 	if name == caConfigMap {
 		return map[string][]byte{"ca.crt": s.node.cfg.CA}, nil
@@ -118,7 +120,7 @@ func (s *sources) configMap(ctx context.Context, name string, optional *bool) (m
 	return data, nil
 }
 
-// secret returns nil if it is optional and not there.
+// secret returns nil if the Secret is optional and missing.
 func (s *sources) secret(ctx context.Context, name string, optional *bool) (map[string][]byte, error) {
 	if data, ok := s.secrets[name]; ok {
 		return data, nil
@@ -137,8 +139,8 @@ func (s *sources) secret(ctx context.Context, name string, optional *bool) (map[
 	return secret.Data, nil
 }
 
-// all is what an envFrom entry brings.
-func (s *sources) all(ctx context.Context, from corev1.EnvFromSource) (map[string]string, error) {
+// envFrom returns the variables of an envFrom entry.
+func (s *sources) envFrom(ctx context.Context, from corev1.EnvFromSource) (map[string]string, error) {
 	var data map[string][]byte
 	var err error
 	switch {
@@ -154,8 +156,8 @@ func (s *sources) all(ctx context.Context, from corev1.EnvFromSource) (map[strin
 	return values, err
 }
 
-// one is the value of a valueFrom; not ok: it is optional and not there.
-func (s *sources) one(ctx context.Context, pod *corev1.Pod, spec *corev1.Container, from *corev1.EnvVarSource) (value string, ok bool, err error) {
+// valueFrom returns the value of a valueFrom; ok is false if it is optional and missing.
+func (s *sources) valueFrom(ctx context.Context, pod *corev1.Pod, spec *corev1.Container, from *corev1.EnvVarSource) (value string, ok bool, err error) {
 	var data map[string][]byte
 	var kind, name, key string
 	var optional *bool
@@ -175,7 +177,7 @@ func (s *sources) one(ctx context.Context, pod *corev1.Pod, spec *corev1.Contain
 		kind, name, key, optional = "Secret", r.Name, r.Key, r.Optional
 		data, err = s.secret(ctx, name, optional)
 	default:
-		return "", false, fmt.Errorf("this node knows fieldRef, resourceFieldRef, configMapKeyRef and secretKeyRef only")
+		return "", false, fmt.Errorf("this node supports only fieldRef, resourceFieldRef, configMapKeyRef and secretKeyRef")
 	}
 	if err != nil {
 		return "", false, err
@@ -187,7 +189,7 @@ func (s *sources) one(ctx context.Context, pod *corev1.Pod, spec *corev1.Contain
 	return string(b), found, nil
 }
 
-// field is a pod's field as the downward API names it.
+// field returns a field of the pod by its downward API path.
 func field(pod *corev1.Pod, path string) (string, error) {
 	switch path {
 	case "spec.nodeName":
@@ -200,7 +202,7 @@ func field(pod *corev1.Pod, path string) (string, error) {
 	return fieldpath.ExtractFieldPathAsString(pod, path)
 }
 
-// resourceField is a request or limit; a limit that is not set is the node's capacity.
+// resourceField returns a request or limit; an unset limit is the node's capacity.
 func resourceField(pod *corev1.Pod, spec *corev1.Container, ref *corev1.ResourceFieldSelector) (string, error) {
 	if ref.ContainerName != "" {
 		return podresource.ExtractResourceValueByContainerNameAndNodeAllocatable(ref, pod, ref.ContainerName, capacity)

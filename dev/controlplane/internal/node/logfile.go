@@ -10,17 +10,17 @@ import (
 	"time"
 )
 
-// A log file holds lines like the container runtimes':
+// A log file contains entries in the format of the container runtimes:
 //
 //	2006-01-02T15:04:05.000000000Z stdout F the text
 //
-// P instead of F marks a part of a line that goes on in the next entry.
+// P instead of F marks a partial line that continues in the next entry.
 const (
-	logTime     = "2006-01-02T15:04:05.000000000Z07:00"
-	longestPart = 16 << 10
+	logTime      = "2006-01-02T15:04:05.000000000Z07:00"
+	maxPartBytes = 16 << 10
 )
 
-// openLogs knows which log files are still being written.
+// openLogs is the set of log files that are still being written.
 type openLogs struct {
 	mu    sync.Mutex
 	files map[string]*logFile
@@ -28,7 +28,7 @@ type openLogs struct {
 
 func newOpenLogs() *openLogs { return &openLogs{files: map[string]*logFile{}} }
 
-// create makes the file at path, empty.
+// create creates an empty file at path.
 func (o *openLogs) create(path string) (*logFile, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func (o *openLogs) create(path string) (*logFile, error) {
 	return l, nil
 }
 
-// complete returns a channel that is closed once nothing more will be written to path.
+// complete returns a channel that is closed after the last write to path.
 func (o *openLogs) complete(path string) <-chan struct{} {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -61,28 +61,28 @@ type logFile struct {
 	path     string
 	registry *openLogs
 	complete chan struct{}
-	pumps    sync.WaitGroup
+	copiers  sync.WaitGroup
 	readers  []*os.File
 
 	mu   sync.Mutex
 	file *os.File
-	line []byte // scratch
+	line []byte // reused buffer
 }
 
-// pipe returns a file whose content becomes lines of the given stream. The caller
-// closes it once the process has it.
+// pipe returns a file whose content becomes entries of the given stream. The caller closes
+// it after the process has inherited it.
 func (l *logFile) pipe(stream string) (*os.File, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
 	l.readers = append(l.readers, r)
-	l.pumps.Go(func() { l.pump(stream, r) })
+	l.copiers.Go(func() { l.copyLines(stream, r) })
 	return w, nil
 }
 
-func (l *logFile) pump(stream string, r io.Reader) {
-	lines := bufio.NewReaderSize(r, longestPart)
+func (l *logFile) copyLines(stream string, r io.Reader) {
+	lines := bufio.NewReaderSize(r, maxPartBytes)
 	for {
 		part, err := lines.ReadSlice('\n')
 		switch {
@@ -99,7 +99,7 @@ func (l *logFile) pump(stream string, r io.Reader) {
 	}
 }
 
-// write appends one entry; in one call, so that readers hardly ever see half of one.
+// write appends one entry in one call, so that readers rarely see a partial one.
 func (l *logFile) write(stream, tag string, text []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -111,16 +111,16 @@ func (l *logFile) write(stream, tag string, text []byte) {
 	l.line = append(l.line, ' ')
 	l.line = append(l.line, text...)
 	l.line = append(l.line, '\n')
-	_, _ = l.file.Write(l.line) // a full disk must not stop the process that logs
+	_, _ = l.file.Write(l.line) // a full disk must not stop the logging process
 }
 
-// finish waits for the rest of the output, at most for patience, and closes the file.
-func (l *logFile) finish(patience time.Duration) {
-	// Reading from a pipe stops at the deadline even if somebody still holds its other end.
+// finish waits for the remaining output, at most for timeout, and closes the file.
+func (l *logFile) finish(timeout time.Duration) {
+	// Reading from a pipe stops at the deadline even if another process holds its other end.
 	for _, r := range l.readers {
-		_ = r.SetReadDeadline(time.Now().Add(patience))
+		_ = r.SetReadDeadline(time.Now().Add(timeout))
 	}
-	l.pumps.Wait()
+	l.copiers.Wait()
 	for _, r := range l.readers {
 		_ = r.Close()
 	}

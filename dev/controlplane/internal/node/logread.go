@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// logOptions is what `kubectl logs` can ask for.
+// logOptions are the options of `kubectl logs`.
 type logOptions struct {
 	follow     bool
 	timestamps bool
@@ -22,10 +22,10 @@ type logOptions struct {
 
 var wholeLog = logOptions{tail: -1, limit: -1}
 
-// followInterval is how soon a follower sees a new line.
+// followInterval is the interval at which a follower checks for new lines.
 const followInterval = 100 * time.Millisecond
 
-// readLog writes the log at path to out. A follower is served until complete is closed.
+// readLog writes the log at path to out. With follow it continues until complete is closed.
 func readLog(ctx context.Context, out io.Writer, path string, complete <-chan struct{}, o logOptions) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -41,17 +41,17 @@ func readLog(ctx context.Context, out io.Writer, path string, complete <-chan st
 			return err
 		}
 	}
-	p := &logPrinter{out: bufio.NewWriter(out), options: o, left: o.limit, lineStart: true}
-	lines := bufio.NewReaderSize(f, 2*longestPart)
+	p := &logPrinter{out: bufio.NewWriter(out), options: o, remaining: o.limit, lineStart: true}
+	lines := bufio.NewReaderSize(f, 2*maxPartBytes)
 	var entry []byte
-	last := !o.follow // there is nothing to come after the next end of file
+	last := !o.follow // return at the next end of file
 	for {
 		part, err := lines.ReadBytes('\n')
 		entry = append(entry, part...)
 		switch {
 		case err == nil:
 			if err := p.print(entry[:len(entry)-1]); err != nil {
-				return endOfLimit(err, p.out.Flush())
+				return ignoreLimit(err, p.out.Flush())
 			}
 			entry = entry[:0]
 			continue
@@ -76,7 +76,7 @@ func readLog(ctx context.Context, out io.Writer, path string, complete <-chan st
 
 var errLimit = errors.New("byte limit reached")
 
-func endOfLimit(err, flush error) error {
+func ignoreLimit(err, flush error) error {
 	if errors.Is(err, errLimit) {
 		return flush
 	}
@@ -86,17 +86,17 @@ func endOfLimit(err, flush error) error {
 type logPrinter struct {
 	out       *bufio.Writer
 	options   logOptions
-	left      int64 // bytes; negative: no limit
-	lineStart bool  // the entry before ended its line
+	remaining int64 // bytes; negative: no limit
+	lineStart bool  // the previous entry ended its line
 }
 
-// print writes one entry as the client wants it.
+// print writes one entry according to the options.
 func (p *logPrinter) print(entry []byte) error {
 	stamp, rest, _ := bytes.Cut(entry, []byte(" "))
 	_, rest, _ = bytes.Cut(rest, []byte(" ")) // stream
 	tag, text, ok := bytes.Cut(rest, []byte(" "))
 	if !ok {
-		return nil // not an entry of ours
+		return nil // not a valid entry
 	}
 	if !p.options.since.IsZero() {
 		at, err := time.Parse(logTime, string(stamp))
@@ -120,22 +120,22 @@ func (p *logPrinter) print(entry []byte) error {
 }
 
 func (p *logPrinter) write(b []byte) error {
-	if p.left < 0 {
+	if p.remaining < 0 {
 		_, err := p.out.Write(b)
 		return err
 	}
-	cut := b[:min(int64(len(b)), p.left)]
-	p.left -= int64(len(cut))
+	cut := b[:min(int64(len(b)), p.remaining)]
+	p.remaining -= int64(len(cut))
 	if _, err := p.out.Write(cut); err != nil {
 		return err
 	}
-	if p.left == 0 {
+	if p.remaining == 0 {
 		return errLimit
 	}
 	return nil
 }
 
-// tailOffset is where the last n entries begin.
+// tailOffset returns the offset of the last n entries.
 func tailOffset(f *os.File, n int64) (int64, error) {
 	end, err := f.Seek(0, io.SeekEnd)
 	if err != nil || n == 0 {
@@ -143,7 +143,7 @@ func tailOffset(f *os.File, n int64) (int64, error) {
 	}
 	const window = 64 << 10
 	buf := make([]byte, window)
-	seen := int64(-1) // the line feed that ends the last entry begins nothing
+	count := int64(-1) // the line feed after the last entry starts no entry
 	for at := end; at > 0; {
 		size := min(window, at)
 		at -= size
@@ -154,7 +154,7 @@ func tailOffset(f *os.File, n int64) (int64, error) {
 			if buf[i] != '\n' {
 				continue
 			}
-			if seen++; seen == n {
+			if count++; count == n {
 				return at + i + 1, nil
 			}
 		}
@@ -162,7 +162,7 @@ func tailOffset(f *os.File, n int64) (int64, error) {
 	return 0, nil
 }
 
-// tailOfLog is the end of a complete log, at most so many lines and bytes.
+// tailOfLog returns the end of a complete log, limited to a number of lines and bytes.
 func tailOfLog(path string, lines, size int64) (string, error) {
 	closed := make(chan struct{})
 	close(closed)

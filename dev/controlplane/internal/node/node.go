@@ -1,23 +1,23 @@
 // Package node is a Kubernetes node whose pods are processes of this machine.
 //
-// It keeps the kubelet's promises about a pod's life (phases, exit codes, restarts,
-// back-off, deadlines, graceful deletion, logs) and none about its surroundings: no
-// images, no isolation, no mounts, no probes, no pod network. The same process does
-// the scheduler's work: every pod that may be scheduled is bound to this node.
+// It implements the kubelet's lifecycle of a pod (phases, exit codes, restarts, back-off,
+// deadlines, graceful deletion, logs) but not its environment: no images, no isolation, no
+// mounts, no probes, no pod network. It also replaces the scheduler: every schedulable pod
+// is bound to this node.
 //
-//	node.go       which pods are ours, and who looks after each
+//	node.go       starting and stopping the node; one worker for each of its pods
 //	register.go   the Node object and its Lease
-//	bind.go       binding pending pods; deleting what nobody looks after
-//	worker.go     one pod's life: what has to happen next
+//	bind.go       binding pending pods; deleting pods without a worker
+//	worker.go     the reconcile loop of one pod
 //	container.go  one container: starting, ending, back-off
-//	process.go    one process and what is left of it
-//	status.go     what the API server is told about a pod
-//	report.go     telling it
+//	process.go    one process: starting, terminating, its exit
+//	status.go     the pod's status
+//	report.go     writing the status to the API server
 //	env.go        environment variables
 //	volumes.go    volumes as folders, the pod's credentials
-//	logfile.go    log files: writing them
-//	logread.go    log files: reading them
-//	server.go     the HTTPS endpoint behind `kubectl logs`
+//	logfile.go    writing log files
+//	logread.go    reading log files
+//	server.go     the HTTPS endpoint for `kubectl logs`
 package node
 
 import (
@@ -42,16 +42,16 @@ import (
 	"eventcenter.io/dev/controlplane/internal/spawn"
 )
 
-// Config is what a node has to know.
+// Config configures a node.
 type Config struct {
 	Name       string
 	Dir        string // one folder per pod, by UID
-	Kubeconfig string // may do anything
-	ServerPort int    // of the API server on 127.0.0.1
+	Kubeconfig string // of a cluster admin
+	ServerPort int    // port of the API server on 127.0.0.1
 	CA         []byte // PEM of the cluster's authority
 	CertFile   string // serving certificate of the log endpoint
 	KeyFile    string
-	LogsClient string // the only user whom the log endpoint serves
+	LogsClient string // the only user that may use the log endpoint
 }
 
 // Node is a running node.
@@ -62,20 +62,21 @@ type Node struct {
 	guard  *spawn.Guard
 	log    *log.Logger
 	logs   *openLogs
-	chores workqueue.TypedRateLimitingInterface[string]
+	queue  workqueue.TypedRateLimitingInterface[string]
 
-	cancel   context.CancelFunc // stops workers and everything else
-	patience time.Duration      // set before cancel: how long pods may take to end
-	running  sync.WaitGroup     // all goroutines that Stop waits for
+	cancel  context.CancelFunc // stops the workers and all other goroutines
+	timeout time.Duration      // set before cancel: the time limit for the pods to end
+	running sync.WaitGroup     // all goroutines that Stop waits for
 
 	mu       sync.Mutex
 	stopping bool // no further goroutine may start
-	// workers holds every pod of ours that exists in the API, also those whose life is
-	// over (nil: before this node started): a late event must not start one again.
+	// workers contains every pod of this node that exists in the API, also those whose
+	// worker is done (nil if the pod had ended before this node started): a late event must
+	// not start a worker again.
 	workers map[types.UID]*worker
 }
 
-// Start registers the node and takes up its pods. It returns once the node is Ready.
+// Start registers the node and resumes its pods. It returns when the node is Ready.
 func Start(ctx context.Context, cfg Config) (*Node, error) {
 	restCfg, err := clientcmd.BuildConfigFromFlags("", cfg.Kubeconfig)
 	if err != nil {
@@ -106,25 +107,25 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 		log:     log.New(logFile, "", log.LstdFlags|log.Lmicroseconds),
 		logs:    newOpenLogs(),
 		workers: map[types.UID]*worker{},
-		chores: workqueue.NewTypedRateLimitingQueue(
+		queue: workqueue.NewTypedRateLimitingQueue(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[string](50*time.Millisecond, 10*time.Second)),
 	}
-	// Not ctx's child: Stop decides when pods end, and how long they may take.
-	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	// Not a child of ctx: Stop ends the pods, with a time limit.
+	nodeCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	n.cancel = cancel
-	if err := n.start(ctx, life); err != nil {
+	if err := n.start(ctx, nodeCtx); err != nil {
 		n.Stop(0)
 		return nil, err
 	}
 	return n, nil
 }
 
-func (n *Node) start(ctx, life context.Context) error {
+func (n *Node) start(ctx, nodeCtx context.Context) error {
 	factory := informers.NewSharedInformerFactoryWithOptions(n.client, 0, informers.WithTransform(withoutManagedFields))
 	informer := factory.Core().V1().Pods().Informer()
 	n.pods = factory.Core().V1().Pods().Lister()
 
-	port, err := n.serveLogs(life)
+	port, err := n.serveLogs(nodeCtx)
 	if err != nil {
 		return err
 	}
@@ -132,57 +133,57 @@ func (n *Node) start(ctx, life context.Context) error {
 		return fmt.Errorf("register node %s: %w", n.cfg.Name, err)
 	}
 	if _, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc: func(o any) { n.seen(life, o.(*corev1.Pod)) },
+		AddFunc: func(o any) { n.handlePod(nodeCtx, o.(*corev1.Pod)) },
 		UpdateFunc: func(before, now any) {
-			// A watch that was interrupted can show a pod and its successor of the same name as one change.
+			// After an interrupted watch, a deleted pod and a new one of the same name can appear as one update.
 			if old := before.(*corev1.Pod); old.UID != now.(*corev1.Pod).UID {
-				n.vanished(old.UID)
+				n.handleDeletion(old.UID)
 			}
-			n.seen(life, now.(*corev1.Pod))
+			n.handlePod(nodeCtx, now.(*corev1.Pod))
 		},
 		DeleteFunc: func(o any) {
 			if unknown, ok := o.(cache.DeletedFinalStateUnknown); ok {
 				o = unknown.Obj
 			}
-			n.vanished(o.(*corev1.Pod).UID)
+			n.handleDeletion(o.(*corev1.Pod).UID)
 		},
 	}); err != nil {
 		return err
 	}
-	factory.Start(life.Done())
+	factory.Start(nodeCtx.Done())
 	if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
 		return ctx.Err()
 	}
-	if err := n.removeStrangeFolders(); err != nil {
+	if err := n.removeOrphanedFolders(); err != nil {
 		return err
 	}
-	for range choreWorkers {
-		n.running.Go(func() { n.doChores(life) })
+	for range queueWorkers {
+		n.running.Go(func() { n.runQueueWorker(nodeCtx) })
 	}
-	n.running.Go(func() { <-life.Done(); n.chores.ShutDown() })
-	n.running.Go(func() { n.heartbeat(life) })
+	n.running.Go(func() { <-nodeCtx.Done(); n.queue.ShutDown() })
+	n.running.Go(func() { n.heartbeat(nodeCtx) })
 	return nil
 }
 
-// Stop ends every pod's processes (SIGTERM, after patience SIGKILL) and the node. The
-// API server is told nothing: the next start finds the pods as they were and decides
-// what their end meant, exactly as after a crash.
-func (n *Node) Stop(patience time.Duration) {
+// Stop ends every pod's processes (SIGTERM, after timeout SIGKILL) and the node. It reports
+// nothing to the API server: the next start reads the unchanged pods and reports their end,
+// as after a crash.
+func (n *Node) Stop(timeout time.Duration) {
 	n.mu.Lock()
-	n.stopping, n.patience = true, patience
+	n.stopping, n.timeout = true, timeout
 	n.mu.Unlock()
 	n.cancel()
 	n.running.Wait()
 	if err := n.guard.Close(); err != nil {
-		n.log.Printf("end the guard: %v", err)
+		n.log.Printf("close the guard: %v", err)
 	}
 }
 
-// seen is told about each new or changed pod, always from the same goroutine.
-func (n *Node) seen(life context.Context, pod *corev1.Pod) {
+// handlePod handles a new or changed pod. The informer calls it from a single goroutine.
+func (n *Node) handlePod(nodeCtx context.Context, pod *corev1.Pod) {
 	if pod.Spec.NodeName == "" {
-		if mayBind(pod) {
-			n.chores.Add(key(pod))
+		if isSchedulable(pod) {
+			n.queue.Add(key(pod))
 		}
 		return
 	}
@@ -193,34 +194,34 @@ func (n *Node) seen(life context.Context, pod *corev1.Pod) {
 	defer n.mu.Unlock()
 	w, known := n.workers[pod.UID]
 	switch {
-	case known && !w.over():
+	case known && !w.isDone():
 		w.update(pod)
 	case known || podutil.IsPodTerminal(pod):
 		n.workers[pod.UID] = w
-		if deletionPending(pod) {
-			n.chores.Add(key(pod))
+		if isDeletionPending(pod) {
+			n.queue.Add(key(pod))
 		}
 	case n.stopping:
-		// The next start takes it up.
+		// The next start resumes the pod.
 	default:
 		w := newWorker(n, pod)
 		n.workers[pod.UID] = w
 		n.running.Go(func() {
-			w.run(life)
-			// A deletion asked for in the last moment found nobody looking.
-			n.chores.Add(key(pod))
+			w.run(nodeCtx)
+			// The pod may have been deleted just before the worker ended.
+			n.queue.Add(key(pod))
 		})
 	}
 }
 
-// vanished is told about each pod that no longer exists.
-func (n *Node) vanished(uid types.UID) {
+// handleDeletion handles a pod that no longer exists.
+func (n *Node) handleDeletion(uid types.UID) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	w, known := n.workers[uid]
 	delete(n.workers, uid)
 	if !known || n.stopping {
-		return // what is left in the folder is removed by the next start
+		return // the next start removes the folder
 	}
 	remove := func() {
 		if err := os.RemoveAll(n.podDir(uid)); err != nil {
@@ -235,8 +236,8 @@ func (n *Node) vanished(uid types.UID) {
 	n.running.Go(func() { <-w.done; remove() })
 }
 
-// removeStrangeFolders removes the folders of pods that were deleted while no node ran.
-func (n *Node) removeStrangeFolders() error {
+// removeOrphanedFolders removes the folders of pods that were deleted while no node ran.
+func (n *Node) removeOrphanedFolders() error {
 	entries, err := os.ReadDir(n.cfg.Dir)
 	if err != nil {
 		return err
@@ -253,8 +254,8 @@ func (n *Node) removeStrangeFolders() error {
 	return nil
 }
 
-// A pod's folder holds one working folder per container, named like it, and these;
-// an underscore cannot occur in a container's name.
+// podDir returns the pod's folder. It contains one working folder per container, with the
+// container's name, and the entries below; a container's name cannot contain an underscore.
 func (n *Node) podDir(uid types.UID) string { return filepath.Join(n.cfg.Dir, string(uid)) }
 
 const (
@@ -266,7 +267,7 @@ const (
 
 func key(pod *corev1.Pod) string { return pod.Namespace + "/" + pod.Name }
 
-// withoutManagedFields keeps the cache small.
+// withoutManagedFields reduces the size of the cache.
 func withoutManagedFields(o any) (any, error) {
 	if pod, ok := o.(*corev1.Pod); ok {
 		pod.ManagedFields = nil

@@ -13,23 +13,23 @@ import (
 func TestBackoff(t *testing.T) {
 	var b backoff
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	// A container that ends as soon as it is started: how long each restart waits.
+	// The delays before each restart of a container that ends immediately.
 	for i, want := range []time.Duration{0, 10, 20, 40, 80, 160, 300, 300} {
-		at := b.earliest(now)
+		at := b.nextStart(now)
 		if got := at.Sub(now); got != want*time.Second {
 			t.Errorf("restart %d waits %s, want %d s", i+1, got, want)
 		}
-		b.restarted(at)
+		b.recordRestart(at)
 		now = at
 	}
-	now = now.Add(forgetAfter + time.Second) // it ran this long
-	if got := b.earliest(now); got != now {
-		t.Errorf("after a long run it waits %s", got.Sub(now))
+	now = now.Add(resetAfter + time.Second) // duration of the last attempt
+	if got := b.nextStart(now); got != now {
+		t.Errorf("after a long run: delay of %s, want none", got.Sub(now))
 	}
 }
 
-// written makes a log file of the given stdout.
-func written(t *testing.T, text string) string {
+// writeLog writes a log file with the given stdout.
+func writeLog(t *testing.T, text string) string {
 	t.Helper()
 	l, err := newOpenLogs().create(filepath.Join(t.TempDir(), "0.log"))
 	if err != nil {
@@ -58,18 +58,18 @@ func read(t *testing.T, path string, o logOptions) string {
 	return b.String()
 }
 
-func TestLogKeepsEveryByte(t *testing.T) {
+func TestLogPreservesEveryByte(t *testing.T) {
 	for _, text := range []string{
 		"",
 		"\n",
 		"a\n\nb\n",
 		"no line feed at the end",
-		strings.Repeat("x", longestPart-1) + "\n",
-		strings.Repeat("x", longestPart) + "\n",
-		strings.Repeat("x", 3*longestPart+5) + "\nnext\n",
+		strings.Repeat("x", maxPartBytes-1) + "\n",
+		strings.Repeat("x", maxPartBytes) + "\n",
+		strings.Repeat("x", 3*maxPartBytes+5) + "\nnext\n",
 		"spaces  and \t tabs \r\n",
 	} {
-		path := written(t, text)
+		path := writeLog(t, text)
 		if got := read(t, path, wholeLog); got != text {
 			t.Errorf("wrote %.40q…, read %.40q…", text, got)
 		}
@@ -83,10 +83,10 @@ func TestLogKeepsEveryByte(t *testing.T) {
 
 func TestLogTail(t *testing.T) {
 	var all strings.Builder
-	for i := range 5000 { // more than one window of the search from the end
+	for i := range 5000 { // more than one window of tailOffset
 		fmt.Fprintf(&all, "line %d\n", i)
 	}
-	path := written(t, all.String())
+	path := writeLog(t, all.String())
 	lines := strings.SplitAfter(all.String(), "\n")
 	lines = lines[:len(lines)-1]
 	for _, n := range []int{0, 1, 2, 1000, 4999, 5000, 5001} {
@@ -103,8 +103,8 @@ func TestLogTail(t *testing.T) {
 	}
 }
 
-// A pipe that somebody else keeps open must not keep an attempt from ending.
-func TestLogFinishesInTime(t *testing.T) {
+// A pipe that another process keeps open must not block the end of an attempt.
+func TestLogFinishTimeout(t *testing.T) {
 	l, err := newOpenLogs().create(filepath.Join(t.TempDir(), "0.log"))
 	if err != nil {
 		t.Fatal(err)
@@ -114,13 +114,13 @@ func TestLogFinishesInTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Close()
-	fmt.Fprintln(w, "said")
+	fmt.Fprintln(w, "text")
 	begin := time.Now()
 	l.finish(100 * time.Millisecond)
 	if took := time.Since(begin); took > 10*time.Second {
 		t.Errorf("took %s", took)
 	}
-	if got := read(t, l.path, wholeLog); got != "said\n" {
+	if got := read(t, l.path, wholeLog); got != "text\n" {
 		t.Errorf("%q", got)
 	}
 }
@@ -137,14 +137,14 @@ func TestFindExecutable(t *testing.T) {
 	for _, c := range []struct{ name, path, want string }{
 		{"tool", "/nowhere:" + dir, tool},
 		{"tool", "", ""},
-		{"tool", ".", ""}, // never from a relative folder
-		{"data", dir, ""}, // cannot be executed
+		{"tool", ".", ""}, // relative folders of PATH are ignored
+		{"data", dir, ""}, // not executable
 		{"./tool", "", tool},
 		{"/bin/x", "", "/bin/x"},
 	} {
 		got, err := findExecutable(c.name, dir, c.path)
 		if got != c.want || (err != nil) != (c.want == "") {
-			t.Errorf("%s along %q: %q %v, want %q", c.name, c.path, got, err, c.want)
+			t.Errorf("%s in PATH %q: %q %v, want %q", c.name, c.path, got, err, c.want)
 		}
 	}
 }

@@ -18,13 +18,13 @@ import (
 )
 
 const (
-	// After a process ended its group is killed; this long we wait for the rest of
-	// its output. Only something that left the group could hold the pipe longer.
-	outputPatience = 2 * time.Second
+	// The time limit for the remaining output after a process has ended and its group was
+	// killed. Only a process that left the group can keep the pipe open longer.
+	outputTimeout = 2 * time.Second
 
-	maxMessage      = 4096 // bytes of a termination message, as the kubelet's
-	maxMessageLog   = 2048 // bytes of log that may stand in for it
-	maxMessageLines = 80
+	maxMessageBytes    = 4096 // of a termination message, like the kubelet
+	maxMessageLogBytes = 2048 // of log that may replace it
+	maxMessageLines    = 80
 )
 
 // process is one running attempt of a container.
@@ -33,10 +33,10 @@ type process struct {
 	cmd         *exec.Cmd
 	log         *logFile
 	messageFile string
-	fallback    bool // the end of the log may stand in for the termination message
+	fallback    bool // the end of the log may replace the termination message
 }
 
-// startProcess starts the container's command in a fresh working folder.
+// startProcess starts the container's command in a new working folder.
 func (n *Node) startProcess(pod *corev1.Pod, spec *corev1.Container, attempt int, env environment) (*process, error) {
 	p := &process{
 		node:        n,
@@ -58,7 +58,7 @@ func (n *Node) startProcess(pod *corev1.Pod, spec *corev1.Container, attempt int
 	if err := os.MkdirAll(filepath.Dir(p.messageFile), 0o700); err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(p.messageFile, nil, 0o600); err != nil { // empties that of the attempt before
+	if err := os.WriteFile(p.messageFile, nil, 0o600); err != nil { // truncates that of the previous attempt
 		return nil, err
 	}
 	var argv []string
@@ -85,7 +85,7 @@ func (p *process) start() error {
 	if err != nil {
 		return err
 	}
-	defer stdout.Close() // the child has its own copy
+	defer stdout.Close() // the child has its own descriptor
 	stderr, err := p.log.pipe("stderr")
 	if err != nil {
 		return err
@@ -101,27 +101,27 @@ func (p *process) start() error {
 	return nil
 }
 
-// terminate signals the container's own process only, as a container runtime does;
-// what it started is its to end.
+// terminate sends SIGTERM to the container's own process only, as a container runtime
+// does; that process has to end its children.
 func (p *process) terminate() { _ = p.cmd.Process.Signal(syscall.SIGTERM) }
 
 func (p *process) kill() { _ = p.cmd.Process.Kill() }
 
-// wait blocks until the process and all of its group are gone and its output is written.
+// wait blocks until the process and its group have exited and its output is written.
 func (p *process) wait() exit {
-	_ = p.cmd.Wait() // the outcome is in ProcessState
+	_ = p.cmd.Wait() // ProcessState has the result
 	e := exit{at: time.Now(), code: exitCode(p.cmd.ProcessState)}
 	group := p.cmd.Process.Pid
 	_ = syscall.Kill(-group, syscall.SIGKILL)
 	if err := p.node.guard.Remove(group); err != nil {
 		p.node.log.Print(err)
 	}
-	p.log.finish(outputPatience)
+	p.log.finish(outputTimeout)
 	e.message = p.message(e.code)
 	return e
 }
 
-// exitCode is 128 + the signal for a process that a signal ended, as shells have it.
+// exitCode returns 128 + the signal number if a signal ended the process, like a shell.
 func exitCode(s *os.ProcessState) int32 {
 	if s == nil {
 		return codeKilled
@@ -132,19 +132,19 @@ func exitCode(s *os.ProcessState) int32 {
 	return int32(s.ExitCode())
 }
 
-// message is what the process left as its last word.
+// message returns the termination message.
 func (p *process) message(code int32) string {
 	b, err := os.ReadFile(p.messageFile)
 	if err != nil {
 		return ""
 	}
 	if len(b) > 0 {
-		return strings.ToValidUTF8(string(b[:min(len(b), maxMessage)]), "")
+		return strings.ToValidUTF8(string(b[:min(len(b), maxMessageBytes)]), "")
 	}
 	if code == 0 || !p.fallback {
 		return ""
 	}
-	tail, err := tailOfLog(p.log.path, maxMessageLines, maxMessageLog)
+	tail, err := tailOfLog(p.log.path, maxMessageLines, maxMessageLogBytes)
 	if err != nil {
 		p.node.log.Printf("read %s for the termination message: %v", p.log.path, err)
 	}
@@ -159,14 +159,14 @@ func (n *Node) logPath(uid types.UID, container string, attempt int) string {
 	return filepath.Join(n.cfg.Dir, string(uid), logsFolder, container, strconv.Itoa(attempt)+".log")
 }
 
-// findExecutable looks a command up as the container would: relative to its folder,
-// along its own PATH.
+// findExecutable resolves a command like the container's process would: relative to its
+// folder, or in its own PATH.
 func findExecutable(name, dir, path string) (string, error) {
 	if strings.Contains(name, "/") {
 		if !filepath.IsAbs(name) {
 			name = filepath.Join(dir, name)
 		}
-		return name, nil // the kernel says what is wrong with it
+		return name, nil // starting it reports an error
 	}
 	for _, d := range filepath.SplitList(path) {
 		if !filepath.IsAbs(d) {

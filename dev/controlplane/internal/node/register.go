@@ -20,7 +20,7 @@ const (
 	leaseInterval = 10 * time.Second
 )
 
-// capacity is generous: nothing is enforced, and requests must never keep a pod away.
+// capacity is large: nothing is enforced, and no request may make a pod unschedulable.
 var capacity = corev1.ResourceList{
 	corev1.ResourceCPU:              resource.MustParse("64"),
 	corev1.ResourceMemory:           resource.MustParse("256Gi"),
@@ -28,7 +28,7 @@ var capacity = corev1.ResourceList{
 	corev1.ResourcePods:             resource.MustParse("5000"),
 }
 
-// register creates the Node or takes over the one of an earlier run, and makes it Ready.
+// register creates the Node, or reuses the one of an earlier run, and makes it Ready.
 func (n *Node) register(ctx context.Context, logsPort int) error {
 	nodes := n.client.CoreV1().Nodes()
 	_, err := nodes.Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{
@@ -42,8 +42,8 @@ func (n *Node) register(ctx context.Context, logsPort int) error {
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return err
 	}
-	// Admission gives every new Node the not-ready taint, which the node lifecycle
-	// controller would remove.
+	// Admission adds the not-ready taint to every new Node; the node lifecycle controller,
+	// which is absent, would remove it.
 	err = retry.RetryOnConflict(retry.DefaultRetry, func() error {
 		node, err := nodes.Get(ctx, n.cfg.Name, metav1.GetOptions{})
 		if err != nil {

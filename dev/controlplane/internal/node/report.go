@@ -14,75 +14,75 @@ import (
 )
 
 const (
-	callPatience      = 15 * time.Second
-	firstReportRetry  = 100 * time.Millisecond
-	longestReportWait = 5 * time.Second
+	callTimeout        = 15 * time.Second
+	initialReportDelay = 100 * time.Millisecond
+	maxReportDelay     = 5 * time.Second
 )
 
-// report brings the API server up to date and decides whether the worker's task is
-// done: never before the final status is accepted or the object is gone. States that
-// were passed through between two reports are left out, as the kubelet does.
-func (w *worker) report(life context.Context, now time.Time) {
-	if w.ending >= nodeStops {
-		w.finished = w.idle()
+// report writes the status to the API server. It sets w.finished, but not before the API
+// server has accepted the final status or the object is deleted. Like the kubelet, it
+// skips states between two reports.
+func (w *worker) report(nodeCtx context.Context, now time.Time) {
+	if w.cause >= nodeStopping {
+		w.finished = w.hasNoProcess()
 		return
 	}
-	if now.Before(w.reportAt) {
-		w.wake(w.reportAt)
+	if now.Before(w.reportNotBefore) {
+		w.wakeBy(w.reportNotBefore)
 		return
 	}
-	ctx, cancel := context.WithTimeout(life, callPatience)
+	ctx, cancel := context.WithTimeout(nodeCtx, callTimeout)
 	defer cancel()
 
 	status := w.status(metav1.NewTime(now))
 	if !equality.Semantic.DeepEqual(status, w.reported) {
 		if err := w.node.patchStatus(ctx, w.pod, status); err != nil {
-			w.failed(life, "report the status", err)
+			w.retryReport(nodeCtx, "report the status", err)
 			return
 		}
 		w.reported, w.failures = status, 0
 	}
-	if !w.idle() {
+	if !w.hasNoProcess() {
 		return
 	}
-	if w.ending == deleted {
-		if err := w.node.deleteObject(ctx, w.pod); err != nil && !apierrors.IsNotFound(err) {
-			w.failed(life, "delete", err)
+	if w.cause == deleted {
+		if err := w.node.deletePod(ctx, w.pod); err != nil && !apierrors.IsNotFound(err) {
+			w.retryReport(nodeCtx, "delete", err)
 			return
 		}
 		w.finished = true
 		return
 	}
-	w.finished = terminal(status.Phase)
+	w.finished = isTerminal(status.Phase)
 }
 
-// failed arranges for another try, or for the end if there is nothing to report to.
-func (w *worker) failed(life context.Context, what string, err error) {
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) && w.node.replaced(life, w.pod) {
-		w.ending = objectGone
-		w.wake(time.Now())
+// retryReport schedules another attempt, or ends the worker if the object is deleted.
+func (w *worker) retryReport(nodeCtx context.Context, what string, err error) {
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) && w.node.isReplaced(nodeCtx, w.pod) {
+		w.cause = objectDeleted
+		w.wakeBy(time.Now())
 		return
 	}
-	if life.Err() == nil {
+	if nodeCtx.Err() == nil {
 		w.node.log.Printf("pod %s: %s: %v", key(w.pod), what, err)
 	}
-	wait := min(firstReportRetry<<min(w.failures, 10), longestReportWait)
+	wait := min(initialReportDelay<<min(w.failures, 10), maxReportDelay)
 	w.failures++
-	w.reportAt = time.Now().Add(wait)
-	w.wake(w.reportAt)
+	w.reportNotBefore = time.Now().Add(wait)
+	w.wakeBy(w.reportNotBefore)
 }
 
-// replaced tells whether the pod's name belongs to another pod now.
-func (n *Node) replaced(life context.Context, pod *corev1.Pod) bool {
-	ctx, cancel := context.WithTimeout(life, callPatience)
+// isReplaced reports whether the pod is deleted or another pod has its name.
+func (n *Node) isReplaced(nodeCtx context.Context, pod *corev1.Pod) bool {
+	ctx, cancel := context.WithTimeout(nodeCtx, callTimeout)
 	defer cancel()
 	now, err := n.client.CoreV1().Pods(pod.Namespace).Get(ctx, pod.Name, metav1.GetOptions{})
 	return apierrors.IsNotFound(err) || err == nil && now.UID != pod.UID
 }
 
-// patchStatus is refused with a conflict if the name belongs to another pod now. It
-// states no resource version: only the node writes these fields, and what others write
-// (conditions of their own) is merged.
+// patchStatus fails with a conflict if another pod has the name. It sends no resource
+// version: only the node writes these fields, and the API server merges the conditions of
+// other writers.
 func (n *Node) patchStatus(ctx context.Context, pod *corev1.Pod, status corev1.PodStatus) error {
 	patch, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{"uid": pod.UID},

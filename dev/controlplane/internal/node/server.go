@@ -22,16 +22,16 @@ import (
 	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 )
 
-// serveLogs starts the endpoint that the API server asks for logs, and returns its
-// port. Only the API server's own client certificate is served.
-func (n *Node) serveLogs(life context.Context) (int, error) {
+// serveLogs starts the endpoint from which the API server reads logs, and returns its
+// port. It accepts only the API server's client certificate.
+func (n *Node) serveLogs(nodeCtx context.Context) (int, error) {
 	cert, err := tls.LoadX509KeyPair(n.cfg.CertFile, n.cfg.KeyFile)
 	if err != nil {
 		return 0, err
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(n.cfg.CA) {
-		return 0, errors.New("the cluster's authority holds no certificate")
+		return 0, errors.New("the cluster's authority contains no certificate")
 	}
 	listener, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
 	if err != nil {
@@ -40,12 +40,12 @@ func (n *Node) serveLogs(life context.Context) (int, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /containerLogs/{namespace}/{pod}/{container}", n.handleLogs)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		http.Error(w, "this node serves logs only: there is no exec, attach, port-forward or metrics", http.StatusNotImplemented)
+		http.Error(w, "this node serves only logs: exec, attach, port-forward and metrics are not supported", http.StatusNotImplemented)
 	})
 	server := &http.Server{
-		Handler:           n.onlyLogsClient(mux),
+		Handler:           n.requireLogsClient(mux),
 		ReadHeaderTimeout: 10 * time.Second,
-		BaseContext:       func(net.Listener) context.Context { return life },
+		BaseContext:       func(net.Listener) context.Context { return nodeCtx },
 		ErrorLog:          log.New(n.log.Writer(), "log endpoint: ", log.LstdFlags),
 		TLSConfig: &tls.Config{
 			Certificates: []tls.Certificate{cert},
@@ -59,15 +59,15 @@ func (n *Node) serveLogs(life context.Context) (int, error) {
 			n.log.Printf("log endpoint: %v", err)
 		}
 	})
-	n.running.Go(func() { <-life.Done(); _ = server.Close() })
+	n.running.Go(func() { <-nodeCtx.Done(); _ = server.Close() })
 	return listener.Addr().(*net.TCPAddr).Port, nil
 }
 
-func (n *Node) onlyLogsClient(next http.Handler) http.Handler {
+func (n *Node) requireLogsClient(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// The handshake has verified that there is one.
+		// The handshake requires a client certificate.
 		if name := r.TLS.PeerCertificates[0].Subject.CommonName; name != n.cfg.LogsClient {
-			http.Error(w, fmt.Sprintf("user %q may not use this endpoint: ask the API server", name), http.StatusForbidden)
+			http.Error(w, fmt.Sprintf("user %q may not use this endpoint: read logs through the API server", name), http.StatusForbidden)
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -98,7 +98,7 @@ func (n *Node) handleLogs(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// flusher sends each write at once: a follower waits for it.
+// flusher flushes after each write, because a follower waits for it.
 type flusher struct{ http.ResponseWriter }
 
 func (f flusher) Write(b []byte) (int, error) {
@@ -111,8 +111,8 @@ func (f flusher) Write(b []byte) (int, error) {
 
 var _ io.Writer = flusher{}
 
-// findLog is the log of the container's last attempt, or of the one before. The
-// files, not the worker, are asked: they also know about pods whose life is over.
+// findLog returns the path of the log of the container's last attempt, or of the previous
+// one. It reads the folder because there is no worker for a pod that has ended.
 func (n *Node) findLog(pod *corev1.Pod, container string, previous bool) (string, error) {
 	if !hasContainer(pod, container) {
 		return "", fmt.Errorf("container %q is not in pod %q", container, pod.Name)
@@ -131,8 +131,8 @@ func (n *Node) findLog(pod *corev1.Pod, container string, previous bool) (string
 	switch {
 	case last < 0:
 		return "", fmt.Errorf("container %q in pod %q is waiting to start", container, pod.Name)
-	case !previous || waiting(pod, container):
-		// While it waits for another attempt, the last one is both.
+	case !previous || isWaiting(pod, container):
+		// While the container waits for another attempt, the last one is also the previous one.
 		return n.logPath(pod.UID, container, last), nil
 	}
 	path := n.logPath(pod.UID, container, last-1)
@@ -142,15 +142,15 @@ func (n *Node) findLog(pod *corev1.Pod, container string, previous bool) (string
 	return path, nil
 }
 
-func waiting(pod *corev1.Pod, container string) bool {
+func isWaiting(pod *corev1.Pod, container string) bool {
 	all := append(slices.Clone(pod.Status.InitContainerStatuses), pod.Status.ContainerStatuses...)
 	status, _ := podutil.GetContainerStatus(all, container)
 	return status.State.Waiting != nil
 }
 
 func hasContainer(pod *corev1.Pod, name string) bool {
-	is := func(c corev1.Container) bool { return c.Name == name }
-	return slices.ContainsFunc(pod.Spec.Containers, is) || slices.ContainsFunc(pod.Spec.InitContainers, is)
+	hasName := func(c corev1.Container) bool { return c.Name == name }
+	return slices.ContainsFunc(pod.Spec.Containers, hasName) || slices.ContainsFunc(pod.Spec.InitContainers, hasName)
 }
 
 func parseLogOptions(q url.Values, now time.Time) (logOptions, error) {

@@ -8,27 +8,27 @@ import (
 	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 )
 
-func terminal(p corev1.PodPhase) bool { return podutil.IsPodPhaseTerminal(p) }
+func isTerminal(p corev1.PodPhase) bool { return podutil.IsPodPhaseTerminal(p) }
 
-// phase follows the kubelet's rules.
+// phase returns the pod's phase by the kubelet's rules.
 func (w *worker) phase() corev1.PodPhase {
-	unsuccessful := slices.ContainsFunc(w.mains(), func(c *container) bool { return !c.succeeded() })
+	unsuccessful := slices.ContainsFunc(w.mainContainers(), func(c *container) bool { return !c.succeeded() })
 	switch {
-	case w.idle() && w.ending == pastDeadline:
+	case w.hasNoProcess() && w.cause == deadlineExceeded:
 		return corev1.PodFailed
-	case w.idle() && (w.ending == deleted || w.through()):
+	case w.hasNoProcess() && (w.cause == deleted || w.isCompleted()):
 		if unsuccessful {
 			return corev1.PodFailed
 		}
 		return corev1.PodSucceeded
-	case slices.ContainsFunc(w.mains(), func(c *container) bool { return c.attempts == 0 }):
+	case slices.ContainsFunc(w.mainContainers(), func(c *container) bool { return c.attempts == 0 }):
 		return corev1.PodPending
 	default:
 		return corev1.PodRunning
 	}
 }
 
-// status is what the API server should know.
+// status returns the pod's current status.
 func (w *worker) status(now metav1.Time) corev1.PodStatus {
 	s := corev1.PodStatus{
 		ObservedGeneration: w.pod.Generation,
@@ -40,7 +40,7 @@ func (w *worker) status(now metav1.Time) corev1.PodStatus {
 		PodIPs:             []corev1.PodIP{{IP: address}},
 	}
 	for _, c := range w.containers {
-		status := w.containerStatus(c, terminal(s.Phase))
+		status := w.containerStatus(c, isTerminal(s.Phase))
 		if c.kind == mainContainer {
 			s.ContainerStatuses = append(s.ContainerStatuses, status)
 		} else {
@@ -49,9 +49,9 @@ func (w *worker) status(now metav1.Time) corev1.PodStatus {
 	}
 	if s.Phase == corev1.PodFailed {
 		switch {
-		case w.ending == pastDeadline:
+		case w.cause == deadlineExceeded:
 			s.Reason, s.Message = reasonDeadline, messageDeadline
-		case w.restarted && w.ending == notEnding && slices.ContainsFunc(w.containers, diedWithNode):
+		case w.wasRunning && w.cause == notTerminating && slices.ContainsFunc(w.containers, diedWithNode):
 			s.Reason, s.Message = reasonNodeRestarted, messageNodeRestarted
 		}
 	}
@@ -63,7 +63,7 @@ func diedWithNode(c *container) bool {
 	return c.state.Terminated != nil && c.state.Terminated.Reason == reasonNodeRestarted
 }
 
-func (w *worker) containerStatus(c *container, podIsOver bool) corev1.ContainerStatus {
+func (w *worker) containerStatus(c *container, podIsTerminal bool) corev1.ContainerStatus {
 	running := c.state.Running != nil
 	s := corev1.ContainerStatus{
 		Name:                 c.spec.Name,
@@ -79,13 +79,13 @@ func (w *worker) containerStatus(c *container, podIsOver bool) corev1.ContainerS
 	}
 	switch {
 	case c.state.Running != nil || c.state.Terminated != nil:
-	case podIsOver && c.last.Terminated != nil: // it was waiting for another attempt
+	case podIsTerminal && c.last.Terminated != nil: // it waited for another attempt
 		s.State, s.LastTerminationState = c.last, corev1.ContainerState{}
-	case podIsOver && w.ending != notEnding: // nobody will start it any more
+	case podIsTerminal && w.cause != notTerminating: // it will not start any more
 		s.State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
 			ExitCode: codeKilled,
 			Reason:   "ContainerStatusUnknown",
-			Message:  "the pod was ended before the container was started",
+			Message:  "the pod ended before the container started",
 		}}
 	case c.state.Waiting == nil:
 		reason := "ContainerCreating"
@@ -97,46 +97,46 @@ func (w *worker) containerStatus(c *container, podIsOver bool) corev1.ContainerS
 	return s
 }
 
-// conditions are the kubelet's; those that others set are left alone by the patch.
+// conditions returns the kubelet's conditions; the patch does not change those of others.
 func (w *worker) conditions(now metav1.Time, s corev1.PodStatus) []corev1.PodCondition {
-	initialised := !slices.ContainsFunc(w.containers, func(c *container) bool {
+	initialized := !slices.ContainsFunc(w.containers, func(c *container) bool {
 		return c.kind == initContainer && !c.succeeded() || c.kind == sidecar && c.attempts == 0
 	})
-	running := !terminal(s.Phase) && !slices.ContainsFunc(w.containers, func(c *container) bool {
+	running := !isTerminal(s.Phase) && !slices.ContainsFunc(w.containers, func(c *container) bool {
 		return c.kind != initContainer && c.state.Running == nil
 	})
-	gates := !slices.ContainsFunc(w.pod.Spec.ReadinessGates, func(g corev1.PodReadinessGate) bool {
+	gatesReady := !slices.ContainsFunc(w.pod.Spec.ReadinessGates, func(g corev1.PodReadinessGate) bool {
 		_, c := podutil.GetPodCondition(&w.pod.Status, g.ConditionType)
 		return c == nil || c.Status != corev1.ConditionTrue
 	})
-	why := "ContainersNotReady"
+	notReadyReason := "ContainersNotReady"
 	switch s.Phase {
 	case corev1.PodSucceeded:
-		why = "PodCompleted"
+		notReadyReason = "PodCompleted"
 	case corev1.PodFailed:
-		why = "PodFailed"
+		notReadyReason = "PodFailed"
 	}
-	started := w.volumesMade || slices.ContainsFunc(w.containers, func(c *container) bool { return c.attempts > 0 })
+	started := w.volumesReady || slices.ContainsFunc(w.containers, func(c *container) bool { return c.attempts > 0 })
 
 	var all []corev1.PodCondition
-	set := func(kind corev1.PodConditionType, is bool, reason string) {
+	set := func(kind corev1.PodConditionType, isTrue bool, reason string) {
 		c := corev1.PodCondition{Type: kind, Status: corev1.ConditionTrue, LastTransitionTime: now, ObservedGeneration: w.pod.Generation}
-		if !is {
+		if !isTrue {
 			c.Status, c.Reason = corev1.ConditionFalse, reason
 		}
-		if _, before := podutil.GetPodCondition(&w.reported, kind); before != nil && before.Status == c.Status {
-			c.LastTransitionTime = before.LastTransitionTime
+		if _, previous := podutil.GetPodCondition(&w.reported, kind); previous != nil && previous.Status == c.Status {
+			c.LastTransitionTime = previous.LastTransitionTime
 		}
 		all = append(all, c)
 	}
-	set(corev1.PodReadyToStartContainers, started && !terminal(s.Phase), "")
-	set(corev1.PodInitialized, initialised, "ContainersNotInitialized")
-	set(corev1.ContainersReady, running, why)
+	set(corev1.PodReadyToStartContainers, started && !isTerminal(s.Phase), "")
+	set(corev1.PodInitialized, initialized, "ContainersNotInitialized")
+	set(corev1.ContainersReady, running, notReadyReason)
 	switch {
-	case running && !gates:
+	case running && !gatesReady:
 		set(corev1.PodReady, false, "ReadinessGatesNotReady")
 	default:
-		set(corev1.PodReady, running, why)
+		set(corev1.PodReady, running, notReadyReason)
 	}
 	return all
 }

@@ -15,17 +15,17 @@ import (
 )
 
 // Volumes are folders, _volumes/NAME in the pod's folder. They cannot appear at their
-// mountPath, for the processes see this machine's files; $POD_VOLUMES says where they
-// are. They are made once: later changes of a ConfigMap or Secret do not arrive.
+// mountPath, because the processes see this machine's files; $POD_VOLUMES contains their
+// parent folder. They are written once: later changes of a ConfigMap or Secret are ignored.
 
-// tokenLifetime: tokens are not renewed, so they have to last. (The API server itself
-// extends the default lifetime to a year.)
+// tokenLifetime is the minimum lifetime of tokens, which are not renewed. (The API server
+// itself extends the default lifetime to a year.)
 const tokenLifetime = 24 * time.Hour
 
-// makeVolumes makes all volumes of the pod, and its kubeconfig. An error is something
-// that another object may yet make good, so it is retried.
-func (n *Node) makeVolumes(ctx context.Context, pod *corev1.Pod) error {
-	m := &volumeMaker{sources: &sources{node: n, namespace: pod.Namespace}, pod: pod}
+// createVolumes writes all volumes of the pod, and its kubeconfig. The caller retries an
+// error, because a change of another object can resolve it.
+func (n *Node) createVolumes(ctx context.Context, pod *corev1.Pod) error {
+	m := &volumeBuilder{sources: &sources{node: n, namespace: pod.Namespace}, pod: pod}
 	root := filepath.Join(n.podDir(pod.UID), volumesFolder)
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		return err
@@ -62,19 +62,19 @@ func writeVolumeFile(dir string, f volumeFile) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	// Made anew after a restart of the node, whatever the mode it had.
+	// The file may exist from an earlier run of the node, with any mode.
 	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
 		return err
 	}
 	return os.WriteFile(path, f.content, f.mode)
 }
 
-type volumeMaker struct {
+type volumeBuilder struct {
 	sources *sources
 	pod     *corev1.Pod
 }
 
-func (m *volumeMaker) files(ctx context.Context, v corev1.Volume) ([]volumeFile, error) {
+func (m *volumeBuilder) files(ctx context.Context, v corev1.Volume) ([]volumeFile, error) {
 	switch {
 	case v.EmptyDir != nil:
 		return nil, nil
@@ -83,13 +83,13 @@ func (m *volumeMaker) files(ctx context.Context, v corev1.Volume) ([]volumeFile,
 		if err != nil {
 			return nil, err
 		}
-		return pick(data, v.ConfigMap.Items, v.ConfigMap.DefaultMode, v.ConfigMap.Optional)
+		return selectItems(data, v.ConfigMap.Items, v.ConfigMap.DefaultMode, v.ConfigMap.Optional)
 	case v.Secret != nil:
 		data, err := m.sources.secret(ctx, v.Secret.SecretName, v.Secret.Optional)
 		if err != nil {
 			return nil, err
 		}
-		return pick(data, v.Secret.Items, v.Secret.DefaultMode, v.Secret.Optional)
+		return selectItems(data, v.Secret.Items, v.Secret.DefaultMode, v.Secret.Optional)
 	case v.DownwardAPI != nil:
 		return m.downward(v.DownwardAPI.Items, v.DownwardAPI.DefaultMode)
 	case v.Projected != nil:
@@ -103,23 +103,23 @@ func (m *volumeMaker) files(ctx context.Context, v corev1.Volume) ([]volumeFile,
 		}
 		return all, nil
 	}
-	return nil, fmt.Errorf("this node knows emptyDir, configMap, secret, downwardAPI and projected volumes only")
+	return nil, fmt.Errorf("this node supports only emptyDir, configMap, secret, downwardAPI and projected volumes")
 }
 
-func (m *volumeMaker) projected(ctx context.Context, s corev1.VolumeProjection, mode *int32) ([]volumeFile, error) {
+func (m *volumeBuilder) projected(ctx context.Context, s corev1.VolumeProjection, mode *int32) ([]volumeFile, error) {
 	switch {
 	case s.ConfigMap != nil:
 		data, err := m.sources.configMap(ctx, s.ConfigMap.Name, s.ConfigMap.Optional)
 		if err != nil {
 			return nil, err
 		}
-		return pick(data, s.ConfigMap.Items, mode, s.ConfigMap.Optional)
+		return selectItems(data, s.ConfigMap.Items, mode, s.ConfigMap.Optional)
 	case s.Secret != nil:
 		data, err := m.sources.secret(ctx, s.Secret.Name, s.Secret.Optional)
 		if err != nil {
 			return nil, err
 		}
-		return pick(data, s.Secret.Items, mode, s.Secret.Optional)
+		return selectItems(data, s.Secret.Items, mode, s.Secret.Optional)
 	case s.DownwardAPI != nil:
 		return m.downward(s.DownwardAPI.Items, mode)
 	case s.ServiceAccountToken != nil:
@@ -129,11 +129,11 @@ func (m *volumeMaker) projected(ctx context.Context, s corev1.VolumeProjection, 
 		}
 		return []volumeFile{{s.ServiceAccountToken.Path, []byte(token), 0o600}}, nil
 	}
-	return nil, fmt.Errorf("this node knows configMap, secret, downwardAPI and serviceAccountToken projections only")
+	return nil, fmt.Errorf("this node supports only configMap, secret, downwardAPI and serviceAccountToken projections")
 }
 
-// pick chooses the items, or everything if there are none.
-func pick(data map[string][]byte, items []corev1.KeyToPath, mode *int32, optional *bool) ([]volumeFile, error) {
+// selectItems returns the files of the items, or of all keys if there are no items.
+func selectItems(data map[string][]byte, items []corev1.KeyToPath, mode *int32, optional *bool) ([]volumeFile, error) {
 	var files []volumeFile
 	if len(items) == 0 {
 		for k, v := range data {
@@ -153,7 +153,7 @@ func pick(data map[string][]byte, items []corev1.KeyToPath, mode *int32, optiona
 	return files, nil
 }
 
-func (m *volumeMaker) downward(items []corev1.DownwardAPIVolumeFile, mode *int32) ([]volumeFile, error) {
+func (m *volumeBuilder) downward(items []corev1.DownwardAPIVolumeFile, mode *int32) ([]volumeFile, error) {
 	var files []volumeFile
 	for _, item := range items {
 		var value string
@@ -171,19 +171,19 @@ func (m *volumeMaker) downward(items []corev1.DownwardAPIVolumeFile, mode *int32
 	return files, nil
 }
 
-func fileMode(own, general *int32) os.FileMode {
+func fileMode(itemMode, defaultMode *int32) os.FileMode {
 	switch {
-	case own != nil:
-		return os.FileMode(*own)
-	case general != nil:
-		return os.FileMode(*general)
+	case itemMode != nil:
+		return os.FileMode(*itemMode)
+	case defaultMode != nil:
+		return os.FileMode(*defaultMode)
 	}
 	return 0o644
 }
 
-// token asks for a ServiceAccount token that dies with the pod.
-func (m *volumeMaker) token(ctx context.Context, p *corev1.ServiceAccountTokenProjection) (string, error) {
-	const extendedByServer = 3607 // seconds; what admission puts into every pod
+// token requests a ServiceAccount token that is bound to the pod.
+func (m *volumeBuilder) token(ctx context.Context, p *corev1.ServiceAccountTokenProjection) (string, error) {
+	const defaultExpirationSeconds = 3607 // set by admission in every pod
 	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{
 		ExpirationSeconds: p.ExpirationSeconds,
 		BoundObjectRef: &authenticationv1.BoundObjectReference{
@@ -193,23 +193,23 @@ func (m *volumeMaker) token(ctx context.Context, p *corev1.ServiceAccountTokenPr
 	if p.Audience != "" {
 		request.Spec.Audiences = []string{p.Audience}
 	}
-	if s := p.ExpirationSeconds; s == nil || *s != extendedByServer {
-		longest := int64(tokenLifetime.Seconds())
+	if s := p.ExpirationSeconds; s == nil || *s != defaultExpirationSeconds {
+		seconds := int64(tokenLifetime.Seconds())
 		if s != nil {
-			longest = max(longest, *s)
+			seconds = max(seconds, *s)
 		}
-		request.Spec.ExpirationSeconds = &longest
+		request.Spec.ExpirationSeconds = &seconds
 	}
-	answer, err := m.sources.node.client.CoreV1().ServiceAccounts(m.pod.Namespace).
+	response, err := m.sources.node.client.CoreV1().ServiceAccounts(m.pod.Namespace).
 		CreateToken(ctx, m.pod.Spec.ServiceAccountName, request, metav1.CreateOptions{})
 	if err != nil {
 		return "", err
 	}
-	return answer.Status.Token, nil
+	return response.Status.Token, nil
 }
 
-// tokenFile is where the pod's token for the API server lies below _volumes; "" if it
-// has none (automountServiceAccountToken: false).
+// tokenFile returns the path of the pod's token for the API server, relative to _volumes;
+// "" if it has none (automountServiceAccountToken: false).
 func tokenFile(pod *corev1.Pod) string {
 	for _, v := range pod.Spec.Volumes {
 		if v.Projected == nil {
@@ -226,8 +226,8 @@ func tokenFile(pod *corev1.Pod) string {
 
 func hasCredentials(pod *corev1.Pod) bool { return tokenFile(pod) != "" }
 
-// writeKubeconfig stands in for /var/run/secrets/kubernetes.io/serviceaccount: clients
-// find the file through $KUBECONFIG and act as the pod's ServiceAccount.
+// writeKubeconfig replaces /var/run/secrets/kubernetes.io/serviceaccount: clients read the
+// file from $KUBECONFIG and authenticate as the pod's ServiceAccount.
 func (n *Node) writeKubeconfig(pod *corev1.Pod, token string) error {
 	c := api.NewConfig()
 	c.Clusters["local"] = &api.Cluster{

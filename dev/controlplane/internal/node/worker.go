@@ -10,45 +10,45 @@ import (
 	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 )
 
-// worker looks after one pod from its binding to its end. One goroutine owns all its
-// fields; the others send it messages. Each round asks "what has to happen now?" from
-// the state alone, never from the message that woke it.
+// worker manages one pod from its binding to its end. One goroutine owns all its fields;
+// the others send it messages. Each round decides from the state alone, never from the
+// message that started it.
 type worker struct {
 	node    *Node
-	updates chan *corev1.Pod // at most the newest; nil: the object is gone
-	exits   chan exit        // one place per container, so no sender ever waits
-	done    chan struct{}    // closed when the pod's life is over
+	updates chan *corev1.Pod // only the latest; nil: the object is deleted
+	exits   chan exit        // capacity of one per container, so senders never block
+	done    chan struct{}    // closed when the worker ends
 
-	pod         *corev1.Pod // newest known
-	containers  []*container
-	startTime   metav1.Time
-	volumesMade bool
-	volumesAt   time.Time // not to be tried again before
-	restarted   bool      // the pod was running under an earlier node process
+	pod            *corev1.Pod // latest version
+	containers     []*container
+	startTime      metav1.Time
+	volumesReady   bool
+	volumesRetryAt time.Time // earliest time of the next attempt
+	wasRunning     bool      // the pod was running in an earlier node process
 
-	ending ending
-	killBy time.Time // zero unless ending; then SIGKILL follows SIGTERM
+	cause        terminationCause
+	killDeadline time.Time // time of the SIGKILL; zero unless terminating
 
-	reported corev1.PodStatus // what the API server has accepted
-	failures int              // of the current report or deletion, in a row
-	reportAt time.Time        // not before, after a failure
-	finished bool
-	wakeAt   time.Time // earliest time at which something has to happen
+	reported        corev1.PodStatus // the status that the API server has accepted
+	failures        int              // consecutive failures of the current report or deletion
+	reportNotBefore time.Time        // earliest time of the next attempt after a failure
+	finished        bool
+	wakeAt          time.Time // time of the next round at the latest
 }
 
-// ending is why a pod's processes have to end.
-type ending int
+// terminationCause is the reason why a pod's processes have to end.
+type terminationCause int
 
 const (
-	notEnding    ending = iota
-	deleted             // somebody deleted the pod
-	pastDeadline        // activeDeadlineSeconds
-	nodeStops           // this process ends; nothing is reported
-	objectGone          // the API object does not exist any more; nothing is reported
+	notTerminating   terminationCause = iota
+	deleted                           // the pod was deleted
+	deadlineExceeded                  // activeDeadlineSeconds
+	nodeStopping                      // this process is stopping; nothing is reported
+	objectDeleted                     // the API object no longer exists; nothing is reported
 )
 
 const (
-	// The kubelet's own wording, which people search for.
+	// The kubelet's text, for which people search.
 	reasonDeadline  = "DeadlineExceeded"
 	messageDeadline = "Pod was active on the node longer than the specified deadline"
 
@@ -74,36 +74,36 @@ func newWorker(n *Node, pod *corev1.Pod) *worker {
 		if podutil.IsRestartableInitContainer(c) {
 			kind = sidecar
 		}
-		w.take(c, kind, pod.Status.InitContainerStatuses)
+		w.addContainer(c, kind, pod.Status.InitContainerStatuses)
 	}
 	for i := range pod.Spec.Containers {
-		w.take(&pod.Spec.Containers[i], mainContainer, pod.Status.ContainerStatuses)
+		w.addContainer(&pod.Spec.Containers[i], mainContainer, pod.Status.ContainerStatuses)
 	}
 	w.exits = make(chan exit, len(w.containers))
 	return w
 }
 
-// take adds a container, with what an earlier node process reported of it.
-func (w *worker) take(spec *corev1.Container, kind containerKind, statuses []corev1.ContainerStatus) {
+// addContainer adds a container, with the status that an earlier node process reported.
+func (w *worker) addContainer(spec *corev1.Container, kind containerKind, statuses []corev1.ContainerStatus) {
 	c := &container{spec: spec, kind: kind}
-	if status, ok := podutil.GetContainerStatus(statuses, spec.Name); ok && c.adopt(status) {
-		w.restarted = true
+	if status, ok := podutil.GetContainerStatus(statuses, spec.Name); ok && c.restore(status) {
+		w.wasRunning = true
 	}
 	w.containers = append(w.containers, c)
 }
 
-// update tells the worker about the newest state of its pod; nil means it is gone.
-// Only ever called by one goroutine at a time.
+// update sends the latest version of the pod to the worker; nil means it is deleted.
+// Only one goroutine may call it at a time.
 func (w *worker) update(pod *corev1.Pod) {
 	select {
-	case <-w.updates: // outdated
+	case <-w.updates: // superseded
 	default:
 	}
 	w.updates <- pod
 }
 
-// over tells whether the pod's life is over. A nil worker's always is.
-func (w *worker) over() bool {
+// isDone reports whether the worker has ended. A nil worker has.
+func (w *worker) isDone() bool {
 	if w == nil {
 		return true
 	}
@@ -115,107 +115,108 @@ func (w *worker) over() bool {
 	}
 }
 
-func (w *worker) run(life context.Context) {
+func (w *worker) run(nodeCtx context.Context) {
 	defer close(w.done)
 	for {
 		now := time.Now()
 		w.wakeAt = time.Time{}
-		w.notice(life, now)
-		w.advance(life, now)
-		w.report(life, now)
+		w.checkTermination(nodeCtx, now)
+		w.reconcile(nodeCtx, now)
+		w.report(nodeCtx, now)
 		if w.finished {
 			return
 		}
-		w.await(life)
+		w.waitForEvent(nodeCtx)
 	}
 }
 
-// await blocks until a message arrives or wakeAt comes, and takes up all messages there are.
-func (w *worker) await(life context.Context) {
+// waitForEvent blocks until a message arrives or until wakeAt, and processes all pending
+// messages.
+func (w *worker) waitForEvent(nodeCtx context.Context) {
 	var alarm <-chan time.Time
 	if !w.wakeAt.IsZero() {
 		timer := time.NewTimer(time.Until(w.wakeAt))
 		defer timer.Stop()
 		alarm = timer.C
 	}
-	stop := life.Done()
-	if w.ending >= nodeStops {
-		stop = nil // noticed already, or of no consequence
+	stop := nodeCtx.Done()
+	if w.cause >= nodeStopping {
+		stop = nil // already handled, or irrelevant
 	}
 	select {
 	case e := <-w.exits:
-		e.container.ended(e)
+		e.container.recordExit(e)
 	case pod := <-w.updates:
-		w.receive(pod)
+		w.setPod(pod)
 	case <-stop:
 	case <-alarm:
 	}
 	for {
 		select {
 		case e := <-w.exits:
-			e.container.ended(e)
+			e.container.recordExit(e)
 		case pod := <-w.updates:
-			w.receive(pod)
+			w.setPod(pod)
 		default:
 			return
 		}
 	}
 }
 
-func (w *worker) receive(pod *corev1.Pod) {
+func (w *worker) setPod(pod *corev1.Pod) {
 	if pod == nil {
-		w.ending = objectGone
+		w.cause = objectDeleted
 		return
 	}
 	w.pod = pod
 }
 
-// wake asks for a round at t at the latest.
-func (w *worker) wake(t time.Time) {
+// wakeBy schedules a round at t at the latest.
+func (w *worker) wakeBy(t time.Time) {
 	if w.wakeAt.IsZero() || t.Before(w.wakeAt) {
 		w.wakeAt = t
 	}
 }
 
-// notice finds reasons to end the pod. The first one is the one that is reported; each
-// may bring the SIGKILL forward, none puts it off.
-func (w *worker) notice(life context.Context, now time.Time) {
-	grace := w.grace()
-	end := func(why ending, grace time.Duration) {
-		// Later reasons only count if nothing is to be reported any more.
-		if w.ending == notEnding || why >= nodeStops {
-			w.ending = why
+// checkTermination sets the termination cause. The first cause is reported; a later one can
+// bring the SIGKILL forward but not delay it.
+func (w *worker) checkTermination(nodeCtx context.Context, now time.Time) {
+	grace := w.gracePeriod()
+	setCause := func(cause terminationCause, grace time.Duration) {
+		// A later cause replaces the first only if it suppresses the report.
+		if w.cause == notTerminating || cause >= nodeStopping {
+			w.cause = cause
 		}
-		if by := now.Add(grace); w.killBy.IsZero() || by.Before(w.killBy) {
-			w.killBy = by
+		if by := now.Add(grace); w.killDeadline.IsZero() || by.Before(w.killDeadline) {
+			w.killDeadline = by
 		}
 	}
 	switch {
-	case w.ending == objectGone:
-		end(objectGone, 0)
+	case w.cause == objectDeleted:
+		setCause(objectDeleted, 0)
 		return
-	case life.Err() != nil && w.ending != nodeStops:
-		end(nodeStops, min(grace, w.node.patience))
+	case nodeCtx.Err() != nil && w.cause != nodeStopping:
+		setCause(nodeStopping, min(grace, w.node.timeout))
 		return
 	}
 	if w.pod.DeletionTimestamp != nil {
 		if s := w.pod.DeletionGracePeriodSeconds; s != nil {
 			grace = time.Duration(*s) * time.Second
 		}
-		end(deleted, grace)
+		setCause(deleted, grace)
 		return
 	}
-	if s := w.pod.Spec.ActiveDeadlineSeconds; s != nil && w.ending == notEnding {
+	if s := w.pod.Spec.ActiveDeadlineSeconds; s != nil && w.cause == notTerminating {
 		if at := w.startTime.Add(time.Duration(*s) * time.Second); now.Before(at) {
-			w.wake(at)
-		} else if !w.idle() || !terminal(w.phase()) {
-			end(pastDeadline, grace)
+			w.wakeBy(at)
+		} else if !w.hasNoProcess() || !isTerminal(w.phase()) {
+			setCause(deadlineExceeded, grace)
 		}
 	}
 }
 
-// grace is how long the pod wants to have between SIGTERM and SIGKILL.
-func (w *worker) grace() time.Duration {
+// gracePeriod returns the time between SIGTERM and SIGKILL.
+func (w *worker) gracePeriod() time.Duration {
 	seconds := int64(corev1.DefaultTerminationGracePeriodSeconds)
 	if s := w.pod.Spec.TerminationGracePeriodSeconds; s != nil {
 		seconds = *s
@@ -223,77 +224,79 @@ func (w *worker) grace() time.Duration {
 	return time.Duration(seconds) * time.Second
 }
 
-// advance starts what has to run now and ends what must not run any longer.
-func (w *worker) advance(life context.Context, now time.Time) {
-	if w.ending != notEnding {
+// reconcile starts the containers that have to run and terminates the others.
+func (w *worker) reconcile(nodeCtx context.Context, now time.Time) {
+	if w.cause != notTerminating {
 		for _, c := range w.containers {
-			w.terminate(c, now, w.killBy)
+			w.terminate(c, now, w.killDeadline)
 		}
 		return
 	}
-	if w.through() { // sidecars have nobody left to serve
-		by := now.Add(w.grace())
+	if w.isCompleted() { // only sidecars may still run
+		by := now.Add(w.gracePeriod())
 		for _, c := range w.containers {
 			w.terminate(c, now, by)
 		}
 		return
 	}
-	if w.prepare(life, now) && w.initialise(life, now) {
-		for _, c := range w.mains() {
-			w.ensure(life, c, now)
+	if w.prepareVolumes(nodeCtx, now) && w.runInitContainers(nodeCtx, now) {
+		for _, c := range w.mainContainers() {
+			w.ensureRunning(nodeCtx, c, now)
 		}
 	}
 }
 
-// through: an init container has failed for good, or all main containers have ended for good.
-func (w *worker) through() bool {
+// isCompleted reports whether an init container has failed, or all main containers have
+// ended, and will not be restarted.
+func (w *worker) isCompleted() bool {
 	for _, c := range w.containers {
-		if c.kind == initContainer && c.endedForGood(w.pod) && !c.succeeded() {
+		if c.kind == initContainer && c.isFinished(w.pod) && !c.succeeded() {
 			return true
 		}
 	}
-	return !slices.ContainsFunc(w.mains(), func(c *container) bool { return !c.endedForGood(w.pod) })
+	return !slices.ContainsFunc(w.mainContainers(), func(c *container) bool { return !c.isFinished(w.pod) })
 }
 
-// prepare makes the pod's volumes, before anything runs.
-func (w *worker) prepare(life context.Context, now time.Time) bool {
-	if w.volumesMade {
+// prepareVolumes creates the pod's volumes before any container starts. It returns whether
+// they are ready.
+func (w *worker) prepareVolumes(nodeCtx context.Context, now time.Time) bool {
+	if w.volumesReady {
 		return true
 	}
-	if now.Before(w.volumesAt) {
-		w.wake(w.volumesAt)
+	if now.Before(w.volumesRetryAt) {
+		w.wakeBy(w.volumesRetryAt)
 		return false
 	}
-	err := w.node.makeVolumes(life, w.pod)
-	w.volumesMade = err == nil
-	w.volumesAt = now.Add(retryInterval)
+	err := w.node.createVolumes(nodeCtx, w.pod)
+	w.volumesReady = err == nil
+	w.volumesRetryAt = now.Add(retryInterval)
 	for _, c := range w.containers {
 		switch {
 		case err == nil:
 			c.retryAt = time.Time{}
 		case c.attempts == 0:
-			w.hold(c, now, reasonConfig, err.Error())
+			w.setWaiting(c, now, reasonConfig, err.Error())
 		}
 	}
 	return err == nil
 }
 
-// initialise runs the init containers one after another, and tells whether all are through.
-func (w *worker) initialise(life context.Context, now time.Time) bool {
-	mainsStarted := slices.ContainsFunc(w.mains(), func(c *container) bool { return c.attempts > 0 })
+// runInitContainers runs the init containers in order. It returns whether all have succeeded.
+func (w *worker) runInitContainers(nodeCtx context.Context, now time.Time) bool {
+	mainStarted := slices.ContainsFunc(w.mainContainers(), func(c *container) bool { return c.attempts > 0 })
 	for _, c := range w.containers {
 		switch {
 		case c.kind == mainContainer:
 			continue
 		case c.kind == sidecar:
-			w.ensure(life, c, now)
+			w.ensureRunning(nodeCtx, c, now)
 			if c.attempts == 0 {
 				return false
 			}
-		case mainsStarted || c.succeeded():
+		case mainStarted || c.succeeded():
 			continue
 		default:
-			w.ensure(life, c, now)
+			w.ensureRunning(nodeCtx, c, now)
 			if !c.succeeded() {
 				return false
 			}
@@ -302,47 +305,47 @@ func (w *worker) initialise(life context.Context, now time.Time) bool {
 	return true
 }
 
-// ensure sees to it that the container runs, unless it has to wait or its life is over.
-func (w *worker) ensure(life context.Context, c *container, now time.Time) {
+// ensureRunning starts the container unless it runs, has to wait or is finished.
+func (w *worker) ensureRunning(nodeCtx context.Context, c *container, now time.Time) {
 	switch {
-	case c.process != nil || c.endedForGood(w.pod):
+	case c.process != nil || c.isFinished(w.pod):
 		return
 	case c.state.Terminated != nil:
-		if at := c.backoff.earliest(c.endedAt); now.Before(at) {
-			c.crashLoop(at, w.pod)
+		if at := c.backoff.nextStart(c.endedAt); now.Before(at) {
+			c.setBackOff(at, w.pod)
 		}
 	}
 	if now.Before(c.retryAt) {
-		w.wake(c.retryAt)
+		w.wakeBy(c.retryAt)
 		return
 	}
-	w.launch(life, c, now)
+	w.launch(nodeCtx, c, now)
 }
 
-// terminate asks the container's process to end, and kills it if it has not by killBy.
-func (w *worker) terminate(c *container, now time.Time, killBy time.Time) {
+// terminate sends SIGTERM to the container's process, and SIGKILL at killDeadline.
+func (w *worker) terminate(c *container, now time.Time, killDeadline time.Time) {
 	if c.process == nil {
 		return
 	}
-	if !c.asked {
-		c.asked, c.killBy = true, killBy
+	if !c.terminating {
+		c.terminating, c.killDeadline = true, killDeadline
 		c.process.terminate()
 	}
-	if killBy.Before(c.killBy) {
-		c.killBy = killBy
+	if killDeadline.Before(c.killDeadline) {
+		c.killDeadline = killDeadline
 	}
-	if now.Before(c.killBy) {
-		w.wake(c.killBy)
+	if now.Before(c.killDeadline) {
+		w.wakeBy(c.killDeadline)
 		return
 	}
 	c.process.kill()
 }
 
-// idle: no process of the pod is left.
-func (w *worker) idle() bool {
+// hasNoProcess reports whether no process of the pod is left.
+func (w *worker) hasNoProcess() bool {
 	return !slices.ContainsFunc(w.containers, func(c *container) bool { return c.process != nil })
 }
 
-func (w *worker) mains() []*container {
+func (w *worker) mainContainers() []*container {
 	return w.containers[len(w.pod.Spec.InitContainers):]
 }

@@ -1,8 +1,8 @@
-// Package pki makes the certificates and kubeconfigs of a local control plane.
+// Package pki creates the certificates and kubeconfigs of a local control plane.
 //
-// The certificate authority and all private keys are kept in the data directory and
-// read again on the next start, so tokens, copied kubeconfigs and certificates that
-// others issued from the CA stay good. Leaf certificates are issued anew each time.
+// The certificate authority and all private keys are stored in the data directory and
+// reused by the next start, so tokens, copied kubeconfigs and certificates that others
+// issued from the CA stay valid. Each start issues new leaf certificates.
 package pki
 
 import (
@@ -28,11 +28,11 @@ import (
 const (
 	caLifetime   = 10 * 365 * 24 * time.Hour
 	leafLifetime = 365 * 24 * time.Hour
-	// A clock a little behind must not make a fresh certificate "not yet valid".
+	// A new certificate must be valid for a client whose clock is slightly behind.
 	clockSkew = time.Minute
 )
 
-// Authority is the certificate authority kept in dir as ca.crt and ca.key.
+// Authority is the certificate authority stored in dir as ca.crt and ca.key.
 type Authority struct {
 	dir     string
 	cert    *x509.Certificate
@@ -40,7 +40,7 @@ type Authority struct {
 	key     *ecdsa.PrivateKey
 }
 
-// Open reads the authority in dir, or makes one if there is none.
+// Open reads the authority in dir, or creates one if there is none.
 func Open(dir string) (*Authority, error) {
 	a := &Authority{dir: dir}
 	var err error
@@ -49,7 +49,7 @@ func Open(dir string) (*Authority, error) {
 	}
 	a.certPEM, err = os.ReadFile(a.Path("ca.crt"))
 	if errors.Is(err, fs.ErrNotExist) {
-		if err = a.makeRoot(); err == nil {
+		if err = a.createRoot(); err == nil {
 			a.certPEM, err = os.ReadFile(a.Path("ca.crt"))
 		}
 	}
@@ -58,7 +58,7 @@ func Open(dir string) (*Authority, error) {
 	}
 	block, _ := pem.Decode(a.certPEM)
 	if block == nil {
-		return nil, fmt.Errorf("%s holds no PEM block", a.Path("ca.crt"))
+		return nil, fmt.Errorf("%s contains no PEM block", a.Path("ca.crt"))
 	}
 	if a.cert, err = x509.ParseCertificate(block.Bytes); err != nil {
 		return nil, fmt.Errorf("%s: %w", a.Path("ca.crt"), err)
@@ -66,13 +66,13 @@ func Open(dir string) (*Authority, error) {
 	return a, nil
 }
 
-// Path is where the file called name lies in the authority's directory.
+// Path returns the path of the file called name in the authority's directory.
 func (a *Authority) Path(name string) string { return filepath.Join(a.dir, name) }
 
-// CertPEM is the authority's own certificate.
+// CertPEM returns the authority's certificate.
 func (a *Authority) CertPEM() []byte { return a.certPEM }
 
-func (a *Authority) makeRoot() error {
+func (a *Authority) createRoot() error {
 	serial, err := serialNumber()
 	if err != nil {
 		return err
@@ -112,7 +112,7 @@ func (a *Authority) Client(name, user string, groups ...string) error {
 	})
 }
 
-// Kubeconfig writes name.kubeconfig, which carries the client certificate called name.
+// Kubeconfig writes name.kubeconfig, which contains the client certificate called name.
 func (a *Authority) Kubeconfig(name, server string) error {
 	crt, err := os.ReadFile(a.Path(name + ".crt"))
 	if err != nil {
@@ -130,14 +130,14 @@ func (a *Authority) Kubeconfig(name, server string) error {
 	return clientcmd.WriteToFile(*c, a.Path(name+".kubeconfig"))
 }
 
-// Key reads the private key name.key, or makes it if there is none.
+// Key reads the private key name.key, or creates it if there is none.
 func (a *Authority) Key(name string) (*ecdsa.PrivateKey, error) {
 	path := a.Path(name + ".key")
 	b, err := os.ReadFile(path)
 	if err == nil {
 		block, _ := pem.Decode(b)
 		if block == nil {
-			return nil, fmt.Errorf("%s holds no PEM block", path)
+			return nil, fmt.Errorf("%s contains no PEM block", path)
 		}
 		return x509.ParseECPrivateKey(block.Bytes)
 	}
@@ -177,7 +177,7 @@ func serialNumber() (*big.Int, error) {
 	return rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 }
 
-// writePEM replaces path in one step: a crash never leaves half a key behind.
+// writePEM replaces path atomically, so a crash leaves no incomplete key.
 func writePEM(path, kind string, der []byte) error {
 	tmp := path + ".tmp"
 	if err := os.WriteFile(tmp, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {

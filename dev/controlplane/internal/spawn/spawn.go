@@ -1,10 +1,10 @@
-// Package spawn starts child processes that do not outlive this process, however it
-// ends: even after kill -9 nothing that was started here keeps running.
+// Package spawn starts child processes that do not outlive this process, even after
+// kill -9.
 //
-// Two means, because neither is enough alone. PR_SET_PDEATHSIG makes the kernel kill
-// each direct child; it is bound to the *thread* that forked, so all forks happen on
-// one thread that lives as long as the process. It does not reach grandchildren, so a
-// guard process (guard.go) knows every process group and kills them when we are gone.
+// It uses two mechanisms. PR_SET_PDEATHSIG makes the kernel kill each direct child; it is
+// bound to the *thread* that forked, so all forks happen on one thread that lives as long
+// as the process. It does not affect grandchildren, so a guard process (guard.go) has a
+// list of all process groups and kills them after this process exits.
 package spawn
 
 import (
@@ -19,8 +19,8 @@ type request struct {
 	done chan error
 }
 
-// thread starts the one goroutine that forks. It never gives its thread back.
-var thread = sync.OnceValue(func() chan<- request {
+// forkRequests starts the only goroutine that forks. It never unlocks its thread.
+var forkRequests = sync.OnceValue(func() chan<- request {
 	requests := make(chan request)
 	go func() {
 		runtime.LockOSThread()
@@ -31,8 +31,8 @@ var thread = sync.OnceValue(func() chan<- request {
 	return requests
 })
 
-// Start starts cmd as the leader of a process group of its own, killed when this
-// process dies. The group keeps a Ctrl-C in the terminal from reaching it.
+// Start starts cmd as the leader of its own process group and kills it when this process
+// exits. Because of the group, a Ctrl-C in the terminal does not reach it.
 func Start(cmd *exec.Cmd) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	return start(cmd)
@@ -40,6 +40,6 @@ func Start(cmd *exec.Cmd) error {
 
 func start(cmd *exec.Cmd) error {
 	done := make(chan error, 1)
-	thread() <- request{cmd, done}
+	forkRequests() <- request{cmd, done}
 	return <-done
 }
