@@ -14,7 +14,7 @@ use super::Context;
 use super::connections::SETTLED;
 use crate::domain::topic::Identity;
 use crate::domain::topic::access::{Acl, Object};
-use crate::kafka::Kafka;
+use crate::kafka::{AclScope, Kafka};
 
 /// What each visit left of the ACLs of its topic.
 #[derive(Debug, Default)]
@@ -104,8 +104,11 @@ pub(super) async fn look(context: &Context, cluster: &ClusterName, kafka: &Kafka
     if known.is_empty() {
         return;
     }
-    let groups = known.iter().any(|(_, left)| !left.groups.is_empty());
-    let found = match kafka.all_acls(groups).await {
+    let scope = match known.iter().all(|(_, left)| left.groups.is_empty()) {
+        true => AclScope::Topics,
+        false => AclScope::TopicsAndGroups,
+    };
+    let found = match kafka.describe_all_acls(scope).await {
         Ok(found) => Some(found),
         Err(error) if error.reason() == Reason::AuthorizerMissing => None,
         // The failure is told by the topics that are visited meanwhile, and by the log.
@@ -113,7 +116,7 @@ pub(super) async fn look(context: &Context, cluster: &ClusterName, kafka: &Kafka
     };
     let mut woken = 0_usize;
     for (identity, left) in &known {
-        let acls = found.as_ref().map(|found| found.about(&identity.topic, &left.groups));
+        let acls = found.as_ref().map(|found| found.select(&identity.topic, &left.groups));
         if !left.differs(acls.as_ref(), begin) {
             continue;
         }

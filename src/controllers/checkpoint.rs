@@ -185,7 +185,7 @@ impl Signer {
             }
         };
         for (log, note) in new {
-            match kafka.append(topic, log.as_str(), note).await {
+            match kafka.produce(topic, log.as_str(), note).await {
                 Ok(()) => drop(self.sent.insert(log.clone(), note.clone())),
                 Err(error) => {
                     tracing::warn!(%cluster, %topic, %error, "checkpoints of the audit log are not in the Kafka topic yet");

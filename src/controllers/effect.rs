@@ -272,7 +272,7 @@ mod tests {
                 _platform: pod-1 via Controllers: AddFinalizer EventTopic shop/orders (7e57) Failed Progressing: adding the finalizer: the resource has changed meanwhile completes 00000000-0000-0000-0000-000000000007
                 _platform: pod-1 via Controllers: AddFinalizer EventTopic shop/orders (7e57) Succeeded: finalizer"#]],
         );
-        let inner = EffectError::Failed(kafka::Error::NotShown);
+        let inner = EffectError::Failed(kafka::Error::NotVisible);
         assert_eq!(inner.told().0.reason, Reason::Progressing);
     }
 

@@ -14,7 +14,7 @@ use super::{Context, Watched};
 use crate::api::KafkaCluster;
 use crate::domain::cluster::{Clusters, status};
 use crate::domain::{Refusal, backoff};
-use crate::kafka::{ClusterFacts, Credentials, Secret, Settings, TlsSettings};
+use crate::kafka::{ClusterDescription, Credentials, Secret, Settings, TlsSettings};
 use crate::kubernetes::{KubeClient, SecretError};
 
 /// Reads all clusters again, ends the connections to those that went, and wakes whoever that concerns.
@@ -108,10 +108,10 @@ async fn observe(
     context: &Context,
     cluster: &KafkaCluster,
     name: &ClusterName,
-) -> Result<ClusterFacts, Refusal> {
+) -> Result<ClusterDescription, Refusal> {
     let settings = settings(&context.kubernetes, cluster).await?;
     let kafka = context.connections.ensure(name, settings).map_err(|error| error.refusal())?;
-    kafka.describe().await.map_err(|error| error.refusal())
+    kafka.describe_cluster().await.map_err(|error| error.refusal())
 }
 
 /// Topics that could not be helped while Kafka was away need not wait for their next try; and while
@@ -133,17 +133,17 @@ async fn settings(kubernetes: &KubeClient, cluster: &KafkaCluster) -> Result<Set
         Refusal::new(reason, error.to_string())
     };
     let mut settings =
-        Settings { bootstrap: cluster.spec.bootstrap_servers.clone(), tls: None, credentials: None };
+        Settings { bootstrap_servers: cluster.spec.bootstrap_servers.clone(), tls: None, credentials: None };
     if let Some(tls) = &cluster.spec.tls {
         let mut read = TlsSettings::default();
         if let Some(secret) = &tls.ca_secret {
-            let [authorities] = kubernetes.secret(&secret.name, [&secret.key]).await.map_err(refused)?;
-            read.authorities = Some(authorities);
+            let [certificates] = kubernetes.secret(&secret.name, [&secret.key]).await.map_err(refused)?;
+            read.ca_certificates = Some(certificates);
         }
         if let Some(secret) = &tls.certificate_secret {
             let [certificate, key] =
                 kubernetes.secret(&secret.name, ["tls.crt", "tls.key"]).await.map_err(refused)?;
-            read.certificate = Some((certificate, Secret::new(key)));
+            read.client_certificate = Some((certificate, Secret::new(key)));
         }
         settings.tls = Some(read);
     }

@@ -41,7 +41,7 @@ async fn look(context: &Context, cluster: &ClusterName, kafka: &Kafka) {
             context.connections.last_visit(cluster, topic).is_some_and(|last| last.is_settled(begin))
         })
         .unzip();
-    let found = kafka.observe_all(&topics).await;
+    let found = kafka.describe_topics(&topics).await;
     let mut woken = 0_usize;
     for ((topic, owner), found) in topics.iter().zip(owners).zip(found) {
         let Ok(found) = found else { continue };

@@ -46,7 +46,7 @@ pub(super) async fn look(context: &Context, cluster: &ClusterName, kafka: &Kafka
     }
     // A resource may come or go while Kafka is asked.
     let mut registered = names(context, cluster);
-    let Ok(all) = kafka.topics().await else { return };
+    let Ok(all) = kafka.list_topics().await else { return };
     registered.extend(names(context, cluster));
     let found = Unregistered::of(all, |name| registered.contains(name));
     context.metrics.unregistered(cluster, found.number);

@@ -82,7 +82,7 @@ async fn manifests(arguments: &Arguments) -> Result<String, AdoptError> {
     let tenants = tenants(arguments).await?;
     let kafka = connect(arguments)?;
     let topics = match arguments.all {
-        true => Unregistered::names(kafka.topics().await?),
+        true => Unregistered::names(kafka.list_topics().await?),
         false => arguments.topics.clone(),
     };
     let mut out = String::new();
@@ -129,7 +129,7 @@ async fn observe(
     let names = topics.iter().map(|topic| topic.parse::<TopicName>());
     let names: Result<Vec<TopicName>, _> = names.collect();
     let names = names.map_err(|error| AdoptError::Homeless(error.to_string()))?;
-    Ok(kafka.observe_all(&names).await.into_iter().collect::<Result<_, Error>>()?)
+    Ok(kafka.describe_topics(&names).await.into_iter().collect::<Result<_, Error>>()?)
 }
 
 /// The Tenants of a file or of the cluster. Whoever names a namespace may do without.

@@ -1,4 +1,4 @@
-//! ACLs: one look at all of a cluster's serves many topics, and many changes make one request.
+//! The batched requests about ACLs. One DescribeAcls of the whole cluster serves many topics.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -6,110 +6,105 @@ use eventcenter_kafka_admin as admin;
 use eventcenter_kafka_admin::{AclBindingFilter, AclOperation, AclPermissionType, PatternType, ResourceType};
 use eventcenter_sdk::name::TopicName;
 
-use super::Error;
-use super::batch::{Batched, Batcher};
-use super::topics::{Kafka, Link, REQUEST};
+use super::batch::{BatchRequest, Batcher, MAX_WEIGHT, MIN_WEIGHT};
+use super::connection::{Connection, REQUEST_TIMEOUT};
+use super::error::Error;
 use crate::domain::topic::access::{Acl, Object};
 
-/// How many ACLs one operation hands in at once, so that some operations fit into one request.
-const AT_ONCE: usize = 500;
+/// The maximum number of ACLs in one operation, so that several operations fit into one request.
+pub(super) const MAX_ACLS_PER_OPERATION: usize = 500;
 
-/// What can be done about ACLs, single operations made few requests.
-pub(super) struct Acls {
-    looking: Batcher<Looking>,
-    allowing: Batcher<Allowing>,
-    withdrawing: Batcher<Withdrawing>,
-}
+/// The weight of one ACL: a request of the maximum weight has [`admin::MAX_ACLS_PER_REQUEST`] of them.
+const ACL_WEIGHT: usize = MAX_WEIGHT / admin::MAX_ACLS_PER_REQUEST;
 
-impl Acls {
-    pub(super) fn start(link: &Link) -> Self {
-        Self {
-            looking: Batcher::start(Looking(link.clone())),
-            allowing: Batcher::start(Allowing(link.clone())),
-            withdrawing: Batcher::start(Withdrawing(link.clone())),
-        }
-    }
+/// The weight of one topic in DescribeAcls. The request writes nothing; the weight limits the operations that wait for it.
+const DESCRIBE_WEIGHT: usize = 8;
+
+/// The ACLs that a request describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AclScope {
+    /// The ACLs of all topics.
+    Topics,
+    /// The ACLs of all topics and all consumer groups.
+    TopicsAndGroups,
 }
 
 /// The ACLs of many topics and consumer groups.
 #[derive(Debug, Default)]
-pub struct Found(HashMap<Object, BTreeSet<Acl>>);
+pub struct AclIndex(HashMap<Object, BTreeSet<Acl>>);
 
-impl Found {
-    fn of(acls: impl Iterator<Item = admin::AclBinding>) -> Self {
-        let mut found = Self::default();
-        for acl in acls.filter_map(read) {
-            found.0.entry(acl.object.clone()).or_default().insert(acl);
+impl AclIndex {
+    fn new(acls: impl Iterator<Item = admin::AclBinding>) -> Self {
+        let mut index = Self::default();
+        for acl in acls.filter_map(from_kafka) {
+            index.0.entry(acl.object.clone()).or_default().insert(acl);
         }
-        found
+        index
     }
 
-    /// Those of a topic and of some groups.
+    /// The ACLs of a topic and of some groups.
     #[must_use]
-    pub fn about(&self, topic: &TopicName, groups: &BTreeSet<Object>) -> BTreeSet<Acl> {
+    pub fn select(&self, topic: &TopicName, groups: &BTreeSet<Object>) -> BTreeSet<Acl> {
         let topic = Object::Topic(topic.to_string());
-        let about = std::iter::once(&topic).chain(groups).filter_map(|object| self.0.get(object));
-        about.flatten().cloned().collect()
+        let acls = std::iter::once(&topic).chain(groups).filter_map(|object| self.0.get(object));
+        acls.flatten().cloned().collect()
     }
 }
 
-impl Kafka {
-    /// The ACLs that Kafka has on a topic itself and on some consumer groups.
-    ///
-    /// # Errors
-    /// Kafka has no authorizer, does not let the operator see its ACLs, or does not answer.
-    pub async fn acls(&self, topic: &TopicName, groups: BTreeSet<Object>) -> Result<BTreeSet<Acl>, Error> {
-        self.acls.looking.call((topic.clone(), groups)).await
-    }
+/// One batcher for each operation on ACLs.
+pub(super) struct AclBatchers {
+    pub(super) describe: Batcher<DescribeAcls>,
+    pub(super) create: Batcher<CreateAcls>,
+    pub(super) delete: Batcher<DeleteAcls>,
+}
 
-    /// The ACLs of all topics and, if they are asked for, of all consumer groups.
-    ///
-    /// # Errors
-    /// As [`Kafka::acls`].
-    pub async fn all_acls(&self, groups: bool) -> Result<Found, Error> {
-        let mut all = look(&self.link, 1, filter(ResourceType::Topic)).await?;
-        if groups {
-            all.extend(look(&self.link, 1, filter(ResourceType::Group)).await?);
+impl AclBatchers {
+    pub(super) fn start(connection: &Connection) -> Self {
+        Self {
+            describe: Batcher::start(DescribeAcls(connection.clone())),
+            create: Batcher::start(CreateAcls(connection.clone())),
+            delete: Batcher::start(DeleteAcls(connection.clone())),
         }
-        Ok(Found::of(all.into_iter()))
-    }
-
-    /// Makes ACLs for a topic. Making one that is there already succeeds.
-    ///
-    /// # Errors
-    /// Kafka has no authorizer, refuses one of them in its own words, or does not answer.
-    pub async fn allow(&self, topic: &TopicName, acls: &[Acl]) -> Result<(), Error> {
-        for some in acls.chunks(AT_ONCE) {
-            self.acls.allowing.call((topic.clone(), some.to_vec())).await?;
-        }
-        Ok(())
-    }
-
-    /// Takes ACLs away. Taking away one that is not there succeeds.
-    ///
-    /// # Errors
-    /// As [`Kafka::allow`].
-    pub async fn withdraw(&self, topic: &TopicName, acls: &[Acl]) -> Result<(), Error> {
-        for some in acls.chunks(AT_ONCE) {
-            self.acls.withdrawing.call((topic.clone(), some.to_vec())).await?;
-        }
-        Ok(())
     }
 }
 
-/// All ACLs about topics themselves, or about groups.
-fn filter(resource: ResourceType) -> AclBindingFilter {
-    let pattern = (resource == ResourceType::Topic).then_some(PatternType::Literal);
-    AclBindingFilter { resource_type: Some(resource), pattern_type: pattern, ..AclBindingFilter::default() }
+/// All ACLs of the cluster within a scope.
+pub(super) async fn describe_all_acls(connection: &Connection, scope: AclScope) -> Result<AclIndex, Error> {
+    describe(connection, 1, scope, all_of(ResourceType::Topic)).await
 }
 
-async fn look(link: &Link, topics: usize, filter: AclBindingFilter) -> Result<Vec<admin::AclBinding>, Error> {
-    let request = async { Ok(vec![Ok(link.client.describe_acls(&filter, REQUEST).await?)]) };
-    link.note("DescribeAcls", topics, request).await.into_iter().next().unwrap_or(Err(Error::Closed))
+/// The ACLs of the topics that match a filter and, depending on the scope, of all groups. `topics` is the number of topics
+/// that the request serves, for the metrics.
+async fn describe(
+    connection: &Connection,
+    topics: usize,
+    scope: AclScope,
+    topic_filter: AclBindingFilter,
+) -> Result<AclIndex, Error> {
+    let mut acls = send_describe(connection, topics, &topic_filter).await?;
+    if scope == AclScope::TopicsAndGroups {
+        acls.extend(send_describe(connection, topics, &all_of(ResourceType::Group)).await?);
+    }
+    Ok(AclIndex::new(acls.into_iter()))
 }
 
-/// What the operator has to do with; all others are no business of a topic.
-fn read(acl: admin::AclBinding) -> Option<Acl> {
+async fn send_describe(
+    connection: &Connection,
+    topics: usize,
+    filter: &AclBindingFilter,
+) -> Result<Vec<admin::AclBinding>, Error> {
+    let request = connection.client.describe_acls(filter, REQUEST_TIMEOUT);
+    connection.send("DescribeAcls", topics, request).await
+}
+
+/// All ACLs of a resource type; of topics only those with a literal name.
+fn all_of(resource_type: ResourceType) -> AclBindingFilter {
+    let pattern_type = (resource_type == ResourceType::Topic).then_some(PatternType::Literal);
+    AclBindingFilter { resource_type: Some(resource_type), pattern_type, ..AclBindingFilter::default() }
+}
+
+/// `None` for an ACL that does not concern a single topic or a group.
+fn from_kafka(acl: admin::AclBinding) -> Option<Acl> {
     let object = match (acl.resource_type, acl.pattern_type) {
         (ResourceType::Topic, PatternType::Literal) => Object::Topic(acl.name),
         (ResourceType::Group, PatternType::Literal) => Object::Group(acl.name),
@@ -125,8 +120,8 @@ fn read(acl: admin::AclBinding) -> Option<Acl> {
     })
 }
 
-fn written(acl: Acl) -> admin::AclBinding {
-    let (resource, name, pattern) = match acl.object {
+fn to_kafka(acl: Acl) -> admin::AclBinding {
+    let (resource_type, name, pattern_type) = match acl.object {
         Object::Topic(name) => (ResourceType::Topic, name, PatternType::Literal),
         Object::Group(name) => (ResourceType::Group, name, PatternType::Literal),
         Object::GroupsBeginning(name) => (ResourceType::Group, name, PatternType::Prefixed),
@@ -136,124 +131,118 @@ fn written(acl: Acl) -> admin::AclBinding {
         "Write" => AclOperation::Write,
         "Describe" => AclOperation::Describe,
         "DescribeConfigs" => AclOperation::DescribeConfigs,
-        // Which cannot be sent: no other is ever declared.
+        // The client refuses to send this value. No other operation can be declared.
         _ => AclOperation::Unknown,
     };
-    let permission = if acl.allows { AclPermissionType::Allow } else { AclPermissionType::Deny };
+    let permission_type = if acl.allows { AclPermissionType::Allow } else { AclPermissionType::Deny };
     admin::AclBinding {
-        resource_type: resource,
+        resource_type,
         name,
-        pattern_type: pattern,
+        pattern_type,
         principal: acl.principal,
         host: acl.host,
         operation,
-        permission_type: permission,
+        permission_type,
     }
 }
 
-struct Looking(Link);
+pub(super) struct DescribeAcls(Connection);
 
-impl Batched for Looking {
+impl BatchRequest for DescribeAcls {
     type Operation = (TopicName, BTreeSet<Object>);
-    type Answer = BTreeSet<Acl>;
+    type Output = BTreeSet<Acl>;
 
     fn topic(operation: &Self::Operation) -> &TopicName {
         &operation.0
     }
 
     fn weight(_: &Self::Operation) -> usize {
-        8 // Nothing is written: this bounds what waits for one answer.
+        DESCRIBE_WEIGHT
     }
 
-    /// One topic is asked for by name, several by one look at all.
+    /// For one topic the request has its name; for several it describes the ACLs of all topics.
     async fn send(&self, operations: Vec<Self::Operation>) -> Vec<Result<BTreeSet<Acl>, Error>> {
-        let mut topics = filter(ResourceType::Topic);
+        let mut topic_filter = all_of(ResourceType::Topic);
         if let [(topic, _)] = operations.as_slice() {
-            topics.name = Some(topic.to_string());
+            topic_filter.name = Some(topic.to_string());
         }
-        let mut all = look(&self.0, operations.len(), topics).await;
-        if let Ok(found) = &mut all
-            && operations.iter().any(|(_, groups)| !groups.is_empty())
-        {
-            match look(&self.0, operations.len(), filter(ResourceType::Group)).await {
-                Ok(groups) => found.extend(groups),
-                Err(error) => all = Err(error),
-            }
-        }
-        match all {
-            Ok(all) => {
-                let found = Found::of(all.into_iter());
-                operations.iter().map(|(topic, groups)| Ok(found.about(topic, groups))).collect()
-            }
-            Err(error) => operations.iter().map(|_| Err(error.clone())).collect(),
-        }
+        let scope = match operations.iter().all(|(_, groups)| groups.is_empty()) {
+            true => AclScope::Topics,
+            false => AclScope::TopicsAndGroups,
+        };
+        let index = describe(&self.0, operations.len(), scope, topic_filter).await;
+        operations
+            .iter()
+            .map(|(topic, groups)| match &index {
+                Ok(index) => Ok(index.select(topic, groups)),
+                Err(error) => Err(error.clone()),
+            })
+            .collect()
     }
 }
 
-/// Some ACLs that are handed in for one topic.
-type Some = (TopicName, Vec<Acl>);
+/// ACLs to create or delete for one topic.
+type AclBatch = (TopicName, Vec<Acl>);
 
-/// As many as [`admin::MAX_ACLS_PER_REQUEST`] of them reach the weight that closes a request.
-fn weight(some: &Some) -> usize {
-    (some.1.len() * 2).max(4)
+fn batch_weight(batch: &AclBatch) -> usize {
+    (batch.1.len() * ACL_WEIGHT).max(MIN_WEIGHT)
 }
 
-/// Gives each operation its own answer: the first of its ACLs that failed.
-fn each<T>(sizes: &[usize], answers: Vec<Result<T, Error>>) -> Vec<Result<(), Error>> {
-    let mut answers = answers.into_iter();
+/// The result of each batch: the first error of its ACLs. `sizes` are the numbers of ACLs of the batches.
+fn batch_results<T>(sizes: &[usize], results: Vec<Result<T, Error>>) -> Vec<Result<(), Error>> {
+    let mut results = results.into_iter();
     sizes
         .iter()
         .map(|size| {
-            let own: Vec<_> = answers.by_ref().take(*size).collect();
-            own.into_iter().try_for_each(|answer| answer.map(drop))
+            let batch: Vec<_> = results.by_ref().take(*size).collect();
+            batch.into_iter().try_for_each(|result| result.map(drop))
         })
         .collect()
 }
 
-struct Allowing(Link);
+pub(super) struct CreateAcls(Connection);
 
-impl Batched for Allowing {
-    type Operation = Some;
-    type Answer = ();
+impl BatchRequest for CreateAcls {
+    type Operation = AclBatch;
+    type Output = ();
 
-    fn topic(operation: &Some) -> &TopicName {
+    fn topic(operation: &AclBatch) -> &TopicName {
         &operation.0
     }
 
-    fn weight(operation: &Some) -> usize {
-        weight(operation)
+    fn weight(operation: &AclBatch) -> usize {
+        batch_weight(operation)
     }
 
-    async fn send(&self, operations: Vec<Some>) -> Vec<Result<(), Error>> {
+    async fn send(&self, operations: Vec<AclBatch>) -> Vec<Result<(), Error>> {
         let sizes: Vec<usize> = operations.iter().map(|(_, acls)| acls.len()).collect();
         let acls: Vec<admin::AclBinding> =
-            operations.into_iter().flat_map(|(_, acls)| acls).map(written).collect();
-        let answers = self.0.note("CreateAcls", acls.len(), self.0.client.create_acls(&acls, REQUEST)).await;
-        each(&sizes, answers)
+            operations.into_iter().flat_map(|(_, acls)| acls).map(to_kafka).collect();
+        let request = self.0.client.create_acls(&acls, REQUEST_TIMEOUT);
+        batch_results(&sizes, self.0.send_batch("CreateAcls", acls.len(), request).await)
     }
 }
 
-struct Withdrawing(Link);
+pub(super) struct DeleteAcls(Connection);
 
-impl Batched for Withdrawing {
-    type Operation = Some;
-    type Answer = ();
+impl BatchRequest for DeleteAcls {
+    type Operation = AclBatch;
+    type Output = ();
 
-    fn topic(operation: &Some) -> &TopicName {
+    fn topic(operation: &AclBatch) -> &TopicName {
         &operation.0
     }
 
-    fn weight(operation: &Some) -> usize {
-        weight(operation)
+    fn weight(operation: &AclBatch) -> usize {
+        batch_weight(operation)
     }
 
-    async fn send(&self, operations: Vec<Some>) -> Vec<Result<(), Error>> {
+    async fn send(&self, operations: Vec<AclBatch>) -> Vec<Result<(), Error>> {
         let sizes: Vec<usize> = operations.iter().map(|(_, acls)| acls.len()).collect();
-        let acls = operations.into_iter().flat_map(|(_, acls)| acls).map(written);
+        let acls = operations.into_iter().flat_map(|(_, acls)| acls).map(to_kafka);
         let filters: Vec<AclBindingFilter> = acls.map(AclBindingFilter::from).collect();
-        let answers =
-            self.0.note("DeleteAcls", filters.len(), self.0.client.delete_acls(&filters, REQUEST)).await;
-        each(&sizes, answers)
+        let request = self.0.client.delete_acls(&filters, REQUEST_TIMEOUT);
+        batch_results(&sizes, self.0.send_batch("DeleteAcls", filters.len(), request).await)
     }
 }
 
@@ -261,11 +250,11 @@ impl Batched for Withdrawing {
 mod tests {
     use super::*;
 
-    fn acl(resource: ResourceType, pattern: PatternType, name: &str) -> admin::AclBinding {
+    fn acl(resource_type: ResourceType, pattern_type: PatternType, name: &str) -> admin::AclBinding {
         admin::AclBinding {
-            resource_type: resource,
+            resource_type,
             name: name.into(),
-            pattern_type: pattern,
+            pattern_type,
             principal: "User:a".into(),
             host: "*".into(),
             operation: AclOperation::DescribeConfigs,
@@ -274,19 +263,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_is_written_alike() {
-        for (resource, pattern) in [
+    fn conversion_round_trips() {
+        for (resource_type, pattern_type) in [
             (ResourceType::Topic, PatternType::Literal),
             (ResourceType::Group, PatternType::Literal),
             (ResourceType::Group, PatternType::Prefixed),
         ] {
-            let acl = acl(resource, pattern, "shop.orders");
-            assert_eq!(read(acl.clone()).map(written), Some(acl));
+            let acl = acl(resource_type, pattern_type, "shop.orders");
+            assert_eq!(from_kafka(acl.clone()).map(to_kafka), Some(acl));
         }
     }
 
     #[test]
-    fn a_topic_is_told_what_speaks_of_itself_and_its_groups() {
+    fn only_acls_of_the_topic_and_its_groups_are_selected() {
         let all = [
             acl(ResourceType::Topic, PatternType::Literal, "shop.orders"),
             acl(ResourceType::Topic, PatternType::Literal, "shop.other"),
@@ -297,10 +286,10 @@ mod tests {
             acl(ResourceType::Cluster, PatternType::Literal, "kafka-cluster"),
         ];
         let topic: TopicName = "shop.orders".parse().expect("a name");
-        let found = Found::of(all.into_iter());
+        let index = AclIndex::new(all.into_iter());
         let objects = |groups: &[&str]| -> Vec<Object> {
             let groups = groups.iter().map(|group| Object::group(group)).collect();
-            found.about(&topic, &groups).into_iter().map(|acl| acl.object).collect()
+            index.select(&topic, &groups).into_iter().map(|acl| acl.object).collect()
         };
         assert_eq!(objects(&[]), [Object::Topic("shop.orders".into())]);
         assert_eq!(
@@ -310,9 +299,9 @@ mod tests {
     }
 
     #[test]
-    fn each_operation_has_its_own_answer() {
-        let answers = vec![Ok(1), Err(Error::Closed), Ok(3), Ok(4)];
-        let each = each(&[1, 2, 0, 1], answers);
-        assert_eq!(each.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true, true]);
+    fn each_batch_has_its_own_result() {
+        let results = vec![Ok(1), Err(Error::Closed), Ok(3), Ok(4)];
+        let results = batch_results(&[1, 2, 0, 1], results);
+        assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true, true]);
     }
 }

@@ -1,32 +1,32 @@
-//! What can go wrong in Kafka, in the product's words.
+//! The errors of Kafka operations, with their reasons.
 
 use eventcenter_kafka_admin::{BrokerError, ErrorCode, NewClientError, RequestError};
 use eventcenter_sdk::Reason;
 
 use crate::domain::Refusal;
 
-/// An operation on Kafka that did not succeed.
+/// The error of an operation on Kafka.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// Kafka answered that this topic's operation failed.
+    /// The broker refused the operation.
     #[error("{operation}: {source}")]
-    Topic {
+    Broker {
         /// Kafka's name of the request.
         operation: &'static str,
-        /// Kafka's own words.
+        /// The broker's error, with Kafka's own text.
         source: BrokerError,
     },
-    /// The request as a whole has no answer, so nothing is known about its topics.
+    /// The whole request failed, so the results of its operations are unknown.
     #[error(transparent)]
     Request(#[from] RequestError),
-    /// The connection was replaced while the operation waited, because the cluster's settings changed.
+    /// The connection was replaced while the operation was pending, because the cluster's settings changed.
     #[error("the connection to Kafka was closed because its settings changed")]
     Closed,
-    /// Kafka has accepted a topic and does not show it yet.
-    #[error("Kafka has accepted the topic and does not show it yet")]
-    NotShown,
-    /// The settings cannot be used.
-    #[error("the connection to Kafka cannot be made: {0}")]
+    /// Kafka has created the topic, but the brokers do not list it yet.
+    #[error("Kafka has created the topic, but its brokers do not list it yet")]
+    NotVisible,
+    /// The settings are invalid.
+    #[error("invalid Kafka connection settings: {0}")]
     Settings(String),
 }
 
@@ -37,25 +37,25 @@ impl From<NewClientError> for Error {
 }
 
 impl Error {
-    /// The one word for it.
+    /// The reason for conditions, Events and metrics.
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {
-            Self::Topic { source, .. } if source.code() == ErrorCode::SECURITY_DISABLED => {
+            Self::Broker { source, .. } if source.code() == ErrorCode::SECURITY_DISABLED => {
                 Reason::AuthorizerMissing
             }
-            Self::Topic { source, .. } if source.is_authorization() => Reason::NotAuthorized,
-            Self::Topic { source, .. } if source.is_retriable() => Reason::KafkaUnavailable,
-            Self::Topic { .. } => Reason::KafkaError,
+            Self::Broker { source, .. } if source.is_authorization() => Reason::NotAuthorized,
+            Self::Broker { source, .. } if source.is_retriable() => Reason::KafkaUnavailable,
+            Self::Broker { .. } => Reason::KafkaError,
             Self::Request(error) => request_reason(error),
             Self::Closed => Reason::ClusterUnavailable,
-            Self::NotShown => Reason::Progressing,
+            Self::NotVisible => Reason::Progressing,
             Self::Settings(_) => Reason::InvalidResource,
         }
     }
 
-    /// Whether somebody has to change something before it can succeed: the declaration, an ACL,
-    /// the cluster's configuration.
+    /// Whether the operation can succeed only after a change by a user: of the declaration, an ACL or the cluster's
+    /// configuration.
     #[must_use]
     pub fn is_stalled(&self) -> bool {
         matches!(
@@ -67,56 +67,64 @@ impl Error {
         )
     }
 
-    /// Whether the brokers delete no topics at all. In the version of the request that librdkafka
-    /// speaks they have no code of its own for that and say that the request is invalid.
-    fn is_deletion_disabled(&self) -> bool {
-        let codes = [ErrorCode::TOPIC_DELETION_DISABLED, ErrorCode::INVALID_REQUEST];
-        matches!(self, Self::Topic { operation: "DeleteTopics", source } if codes.contains(&source.code()))
+    /// Whether the topic does not exist.
+    pub(super) fn is_unknown_topic(&self) -> bool {
+        matches!(self, Self::Broker { source, .. } if source.is_unknown_topic())
     }
 
-    /// Whether a right on the cluster itself is missing, as ACLs need it.
-    fn is_about_the_cluster(&self) -> bool {
+    /// Whether the topic already exists.
+    pub(super) fn is_topic_already_exists(&self) -> bool {
+        matches!(self, Self::Broker { source, .. } if source.is_topic_already_exists())
+    }
+
+    /// Whether `delete.topic.enable` is false. In the version of DeleteTopics that librdkafka uses, brokers return
+    /// `INVALID_REQUEST` for it.
+    fn is_deletion_disabled(&self) -> bool {
+        let codes = [ErrorCode::TOPIC_DELETION_DISABLED, ErrorCode::INVALID_REQUEST];
+        matches!(self, Self::Broker { operation: "DeleteTopics", source } if codes.contains(&source.code()))
+    }
+
+    /// Whether the authorization on the cluster resource is missing, which requests about ACLs need.
+    fn is_cluster_authorization(&self) -> bool {
         let code = match self {
-            Self::Topic { source, .. } => source.code(),
+            Self::Broker { source, .. } => source.code(),
             Self::Request(RequestError::Failed { code, .. }) => *code,
             _ => return false,
         };
         code == ErrorCode::CLUSTER_AUTHORIZATION_FAILED
     }
 
-    /// For a condition: Kafka's own words and, where we know one, the remedy.
+    /// The refusal for a condition: Kafka's own text and, if known, the remedy.
     #[must_use]
     pub fn refusal(&self) -> Refusal {
         let remedy = match self.reason() {
-            Reason::NotAuthorized if self.is_about_the_cluster() => {
-                ". Allow the operator's user Alter on the cluster with an ACL (see the rights it needs in ARCHITECTURE.md)"
+            Reason::NotAuthorized if self.is_cluster_authorization() => {
+                ". Grant the operator's user Alter on the cluster with an ACL (docs/operations.md lists the required ACLs)"
             }
             Reason::NotAuthorized => {
-                ". Allow it to the operator's user with an ACL (see the rights it needs in ARCHITECTURE.md)"
+                ". Grant the operator's user this operation with an ACL (docs/operations.md lists the required ACLs)"
             }
-            Reason::AuthenticationFailed => {
-                ". Check the credentials in the Secret that the KafkaCluster names"
-            }
+            Reason::AuthenticationFailed => ". Check the credentials in the Secret of the KafkaCluster",
             _ if self.is_deletion_disabled() => {
-                ". That is what brokers say whose delete.topic.enable is false: set it to true there"
+                ". Brokers return this error if their delete.topic.enable is false: set it to true"
             }
             _ => "",
         };
-        let said = self.to_string();
-        let said = if remedy.is_empty() { &said } else { said.trim_end_matches('.') };
-        Refusal::new(self.reason(), format!("{said}{remedy}"))
+        let text = self.to_string();
+        let text = if remedy.is_empty() { &text } else { text.trim_end_matches('.') };
+        Refusal::new(self.reason(), format!("{text}{remedy}"))
     }
 }
 
 fn request_reason(error: &RequestError) -> Reason {
-    let authentication = |text: &str| {
+    let is_authentication = |text: &str| {
         let text = text.to_ascii_lowercase();
         text.contains("authentication") || text.contains("sasl") || text.contains("ssl handshake")
     };
     match error {
         RequestError::Timeout { cause: Some(cause), .. }
         | RequestError::Failed { cause: Some(cause), .. }
-            if authentication(cause) =>
+            if is_authentication(cause) =>
         {
             Reason::AuthenticationFailed
         }

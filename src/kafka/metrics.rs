@@ -1,4 +1,4 @@
-//! What Kafka costs.
+//! The metrics of requests to Kafka.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -19,7 +19,7 @@ struct OutcomeLabels {
     outcome: &'static str,
 }
 
-/// Requests to Kafka: how many, how long, how well batched.
+/// The number, duration and batch size of requests to Kafka.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     requests: Family<OutcomeLabels, Counter>,
@@ -28,7 +28,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Makes the metrics and registers them.
+    /// Creates and registers the metrics.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             requests: Family::default(),
@@ -37,12 +37,12 @@ impl Metrics {
         };
         registry.register(
             "kafka_requests",
-            "Requests to Kafka by cluster, operation and outcome (success, or the reason of the failure)",
+            "Requests to Kafka by cluster, operation and outcome (success, or the reason for the failure)",
             metrics.requests.clone(),
         );
         registry.register_with_unit(
             "kafka_request_duration",
-            "Time from sending a request to Kafka until its answer",
+            "Time from sending a request to Kafka until its response",
             Unit::Seconds,
             metrics.duration.clone(),
         );
@@ -54,7 +54,7 @@ impl Metrics {
         metrics
     }
 
-    pub(super) fn observe(
+    pub(super) fn record_request(
         &self,
         cluster: &str,
         operation: &'static str,

@@ -1,25 +1,28 @@
-//! Kafka, as the controllers see it: one topic at a time, sent in batches.
+//! Kafka: topics, ACLs and messages, one operation at a time, sent in batches.
 //!
-//! [`Kafka`] is a connection to one cluster. Its methods take single operations and are answered
-//! one by one; behind them `batch` gathers what arrives within some milliseconds, or while the
-//! request before is under way, into few requests. A thousand reconciles cost a handful of
-//! requests, and each of these stays far below the 10,000 records that KRaft puts into one
+//! [`Kafka`] is a connection to one cluster. Each of its methods is a single operation with its own result; `batch` collects
+//! the operations that arrive within a few milliseconds, or while the previous request is in flight, into few requests. A
+//! thousand reconciles need only some requests, and each of these stays far below the 10,000 records that KRaft allows in one
 //! metadata transaction.
 //!
-//! This is the only room that names the Kafka client. Deliberately absent: any decision about
-//! what should be there. It is given changes and makes them, all of which may be made twice.
+//! This is the only room that uses the Kafka client. Deliberately absent: any decision about the desired state. Every change
+//! is idempotent.
+//!
+//! Modules, from the leaves: `settings`, `error`, `metrics`; `properties` (parses settings), `batch`; `connection` (the
+//! client with metrics and logs); `topics`, `acls` (the requests); `client` ([`Kafka`]).
 
 mod acls;
 mod batch;
+mod client;
+mod connection;
 mod error;
-mod message;
 mod metrics;
 mod properties;
 mod settings;
 mod topics;
 
-pub use acls::Found as FoundAcls;
+pub use acls::{AclIndex, AclScope};
+pub use client::{ClusterDescription, Kafka};
 pub use error::Error;
 pub use metrics::Metrics;
 pub use settings::{Credentials, Secret, Settings, TlsSettings};
-pub use topics::{ClusterFacts, Kafka};

@@ -1,75 +1,77 @@
-//! The properties files of Kafka's own clients, as far as they say how to log in.
+//! Parses the connection properties of the properties files of Kafka's own clients.
 
-use super::{Credentials, Error, Secret, Settings, TlsSettings};
+use super::error::Error;
+use super::settings::{Credentials, Secret, Settings, TlsSettings};
 use crate::api::SaslMechanism;
 
 impl Settings {
-    /// Reads what a client's properties file says, for these brokers. `read` reads a file that it
-    /// names.
+    /// Parses a client's properties file. `bootstrap_servers` replace those of the file; `read_file` reads the file of CA
+    /// certificates.
     ///
     /// # Errors
-    /// A line that is not understood. Its value is not quoted: it may be a secret.
+    /// An invalid line. The error does not contain its value, which may be a secret.
     pub fn from_properties(
-        bootstrap: Vec<String>,
+        bootstrap_servers: Vec<String>,
         text: &str,
-        read: impl Fn(&str) -> std::io::Result<String>,
+        read_file: impl Fn(&str) -> std::io::Result<String>,
     ) -> Result<Self, Error> {
-        let mut file = File::default();
-        for (key, value) in pairs(text)? {
-            file.set(&key, value)?;
+        let mut properties = ClientProperties::default();
+        for (key, value) in parse_lines(text)? {
+            properties.set(&key, value)?;
         }
-        let tls = match (file.encrypted, &file.authorities) {
+        let tls = match (properties.uses_tls, &properties.ca_location) {
             (true, Some(path)) => {
-                let authorities = read(path)
+                let certificates = read_file(path)
                     .map_err(|error| Error::Settings(format!("ssl.ca.location {path}: {error}")))?;
-                Some(TlsSettings { authorities: Some(authorities), certificate: None })
+                Some(TlsSettings { ca_certificates: Some(certificates), client_certificate: None })
             }
             (true, None) => Some(TlsSettings::default()),
             (false, _) => None,
         };
-        Ok(Self { bootstrap, tls, credentials: file.credentials()? })
+        Ok(Self { bootstrap_servers, tls, credentials: properties.credentials()? })
     }
 }
 
 #[derive(Default)]
-struct File {
-    encrypted: bool,
-    logs_in: bool,
+struct ClientProperties {
+    uses_tls: bool,
+    uses_sasl: bool,
     mechanism: SaslMechanism,
     username: Option<String>,
     password: Option<String>,
-    authorities: Option<String>,
+    ca_location: Option<String>,
 }
 
-impl File {
+impl ClientProperties {
     fn set(&mut self, key: &str, value: String) -> Result<(), Error> {
-        let unknown = |expected: &str| Err(Error::Settings(format!("{key}: write {expected}")));
+        let invalid =
+            |expected: &str| Err(Error::Settings(format!("{key}: invalid value: write {expected}")));
         match key {
             "security.protocol" => match value.to_ascii_uppercase().as_str() {
                 "PLAINTEXT" => {}
-                "SSL" => self.encrypted = true,
-                "SASL_PLAINTEXT" => self.logs_in = true,
-                "SASL_SSL" => (self.encrypted, self.logs_in) = (true, true),
-                _ => return unknown("PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"),
+                "SSL" => self.uses_tls = true,
+                "SASL_PLAINTEXT" => self.uses_sasl = true,
+                "SASL_SSL" => (self.uses_tls, self.uses_sasl) = (true, true),
+                _ => return invalid("PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"),
             },
             "sasl.mechanism" => match value.as_str() {
                 "SCRAM-SHA-512" => self.mechanism = SaslMechanism::ScramSha512,
                 "SCRAM-SHA-256" => self.mechanism = SaslMechanism::ScramSha256,
                 "PLAIN" => self.mechanism = SaslMechanism::Plain,
-                _ => return unknown("SCRAM-SHA-512, SCRAM-SHA-256 or PLAIN"),
+                _ => return invalid("SCRAM-SHA-512, SCRAM-SHA-256 or PLAIN"),
             },
             "sasl.username" => self.username = Some(value),
             "sasl.password" => self.password = Some(value),
             "sasl.jaas.config" => {
-                self.username = quoted(&value, "username");
-                self.password = quoted(&value, "password");
+                self.username = jaas_option(&value, "username");
+                self.password = jaas_option(&value, "password");
             }
-            "ssl.ca.location" => self.authorities = Some(value),
-            // Of a client that does something else.
+            "ssl.ca.location" => self.ca_location = Some(value),
+            // Irrelevant for the connection.
             "bootstrap.servers" | "client.id" | "group.id" => {}
             _ => {
                 return Err(Error::Settings(format!(
-                    "{key} is not understood: write security.protocol, sasl.mechanism, sasl.username and \
+                    "{key}: unsupported property: use security.protocol, sasl.mechanism, sasl.username and \
                      sasl.password (or sasl.jaas.config), and ssl.ca.location"
                 )));
             }
@@ -78,20 +80,20 @@ impl File {
     }
 
     fn credentials(self) -> Result<Option<Credentials>, Error> {
-        match (self.logs_in, self.username, self.password) {
+        match (self.uses_sasl, self.username, self.password) {
             (false, ..) => Ok(None),
             (true, Some(username), Some(password)) => {
                 Ok(Some(Credentials { mechanism: self.mechanism, username, password: Secret::new(password) }))
             }
             _ => Err(Error::Settings(
-                "security.protocol asks for a login: write sasl.username and sasl.password, or sasl.jaas.config".into(),
+                "security.protocol: SASL needs credentials: set sasl.username and sasl.password, or sasl.jaas.config".into(),
             )),
         }
     }
 }
 
-/// Java's properties, without its escapes: `key=value`, comments, and lines that go on after a `\`.
-fn pairs(text: &str) -> Result<Vec<(String, String)>, Error> {
+/// Parses Java properties without escapes: `key=value`, comments, and lines that continue after a `\`.
+fn parse_lines(text: &str) -> Result<Vec<(String, String)>, Error> {
     let joined = text.replace("\\\r\n", "").replace("\\\n", "");
     let lines = joined.lines().map(str::trim);
     lines
@@ -105,8 +107,8 @@ fn pairs(text: &str) -> Result<Vec<(String, String)>, Error> {
         .collect()
 }
 
-/// The text in quotes after `name=`.
-fn quoted(jaas: &str, name: &str) -> Option<String> {
+/// The quoted value of an option in a JAAS configuration.
+fn jaas_option(jaas: &str, name: &str) -> Option<String> {
     let (_, rest) = jaas.split_once(&format!("{name}="))?;
     let quote = rest.chars().next().filter(|quote| ['"', '\''].contains(quote))?;
     let (value, _) = rest[1..].split_once(quote)?;
@@ -119,23 +121,23 @@ mod tests {
     use expect_test::{Expect, expect};
 
     fn check(text: &str, expected: Expect) {
-        let read = |path: &str| match path {
+        let read_file = |path: &str| match path {
             "ca.pem" => Ok("the authorities".to_owned()),
             _ => Err(std::io::ErrorKind::NotFound.into()),
         };
-        expected.assert_eq(&match Settings::from_properties(vec!["kafka:9092".into()], text, read) {
+        expected.assert_eq(&match Settings::from_properties(vec!["kafka:9092".into()], text, read_file) {
             Ok(settings) => {
                 let properties = settings.properties().into_iter();
-                let ours = properties
+                let security = properties
                     .filter(|(key, _)| key.contains("sasl") || key.contains("ssl") || key.contains("sec"));
-                ours.map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
+                security.map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
             }
             Err(error) => error.to_string(),
         });
     }
 
     #[test]
-    fn files_of_kafkas_clients_are_read() {
+    fn properties_files_of_kafkas_clients_are_parsed() {
         check("", expect!["security.protocol=plaintext"]);
         check(
             "# who\nsecurity.protocol=SASL_PLAINTEXT\nsasl.mechanism = SCRAM-SHA-256\nsasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required \\\n  username=\"alice\" password=\"a=b;c\";\n",
@@ -152,26 +154,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_named_without_its_value() {
+    fn errors_name_the_property_without_its_value() {
         check(
             "sasl.pasword=secret",
             expect![
-                "the connection to Kafka cannot be made: sasl.pasword is not understood: write security.protocol, sasl.mechanism, sasl.username and sasl.password (or sasl.jaas.config), and ssl.ca.location"
+                "invalid Kafka connection settings: sasl.pasword: unsupported property: use security.protocol, sasl.mechanism, sasl.username and sasl.password (or sasl.jaas.config), and ssl.ca.location"
             ],
         );
         check(
             "security.protocol=SASL_SSL\nsasl.username=bob",
             expect![
-                "the connection to Kafka cannot be made: security.protocol asks for a login: write sasl.username and sasl.password, or sasl.jaas.config"
+                "invalid Kafka connection settings: security.protocol: SASL needs credentials: set sasl.username and sasl.password, or sasl.jaas.config"
             ],
         );
-        check(
-            "secret",
-            expect!["the connection to Kafka cannot be made: a line has no `=`: write key=value"],
-        );
+        check("secret", expect!["invalid Kafka connection settings: a line has no `=`: write key=value"]);
         check(
             "security.protocol=SSL\nssl.ca.location=nowhere.pem",
-            expect!["the connection to Kafka cannot be made: ssl.ca.location nowhere.pem: entity not found"],
+            expect!["invalid Kafka connection settings: ssl.ca.location nowhere.pem: entity not found"],
         );
     }
 }

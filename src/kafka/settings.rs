@@ -1,15 +1,15 @@
-//! How to reach one Kafka cluster, secrets included.
+//! The settings of a connection to one Kafka cluster, including secrets.
 
 use std::fmt;
 
 use crate::api::SaslMechanism;
 
-/// Text that no log, status, Event or error may show.
+/// A text that logs, statuses, Events and errors must not contain.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Keeps a text from being shown.
+    /// Marks a text as secret.
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(text)
@@ -26,30 +26,30 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Everything a connection needs; two equal settings make the same connection.
+/// The settings of a connection. Equal settings result in the same connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// `host:port` of the brokers to ask first.
-    pub bootstrap: Vec<String>,
-    /// Encryption, if any.
+    /// `host:port` of the brokers for the first connection.
+    pub bootstrap_servers: Vec<String>,
+    /// TLS, `None` for plain text.
     pub tls: Option<TlsSettings>,
-    /// Credentials, if any.
+    /// SASL credentials, `None` for no authentication by SASL.
     pub credentials: Option<Credentials>,
 }
 
-/// Certificates, PEM.
+/// The certificates for TLS, as PEM.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsSettings {
-    /// The authorities to trust; none means the system's.
-    pub authorities: Option<String>,
-    /// The operator's own certificate and key.
-    pub certificate: Option<(String, Secret)>,
+    /// The trusted CA certificates; `None` for the system's.
+    pub ca_certificates: Option<String>,
+    /// The operator's client certificate and private key, `None` for no client authentication by TLS.
+    pub client_certificate: Option<(String, Secret)>,
 }
 
-/// User name and password.
+/// SASL credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
-    /// How the password is proven.
+    /// The SASL mechanism.
     pub mechanism: SaslMechanism,
     /// The user name.
     pub username: String,
@@ -58,16 +58,16 @@ pub struct Credentials {
 }
 
 impl Settings {
-    /// The same in librdkafka's words.
+    /// The settings as librdkafka's configuration properties.
     pub(super) fn properties(&self) -> Vec<(String, String)> {
         let mut properties = vec![
-            ("bootstrap.servers", self.bootstrap.join(",")),
+            ("bootstrap.servers", self.bootstrap_servers.join(",")),
             ("client.id", "eventcenter".into()),
-            // A broker that comes back is found again within a second.
+            // Reconnects to a broker within a second after it is back.
             ("reconnect.backoff.ms", "100".into()),
             ("reconnect.backoff.max.ms", "1000".into()),
             ("socket.keepalive.enable", "true".into()),
-            // Without this an idle connection is closed by the broker and logged as a failure.
+            // Otherwise librdkafka logs an error when a broker closes an idle connection.
             ("log.connection.close", "false".into()),
         ];
         let protocol = match (&self.tls, &self.credentials) {
@@ -78,10 +78,10 @@ impl Settings {
         };
         properties.push(("security.protocol", protocol.into()));
         if let Some(tls) = &self.tls {
-            if let Some(authorities) = &tls.authorities {
-                properties.push(("ssl.ca.pem", authorities.clone()));
+            if let Some(certificates) = &tls.ca_certificates {
+                properties.push(("ssl.ca.pem", certificates.clone()));
             }
-            if let Some((certificate, key)) = &tls.certificate {
+            if let Some((certificate, key)) = &tls.client_certificate {
                 properties.push(("ssl.certificate.pem", certificate.clone()));
                 properties.push(("ssl.key.pem", key.reveal()));
             }
@@ -105,12 +105,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_not_shown() {
+    fn debug_output_contains_no_secrets() {
         let settings = Settings {
-            bootstrap: vec!["a:1".into(), "b:2".into()],
+            bootstrap_servers: vec!["a:1".into(), "b:2".into()],
             tls: Some(TlsSettings {
-                authorities: None,
-                certificate: Some(("cert".into(), Secret::new("hidden".into()))),
+                ca_certificates: None,
+                client_certificate: Some(("cert".into(), Secret::new("hidden".into()))),
             }),
             credentials: Some(Credentials {
                 mechanism: SaslMechanism::ScramSha512,
@@ -121,7 +121,7 @@ mod tests {
         assert!(!format!("{settings:?}").contains("hidden"));
         let properties = settings.properties();
         let value =
-            |name: &str| properties.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+            |name: &str| properties.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
         assert_eq!(value("security.protocol"), Some("sasl_ssl"));
         assert_eq!(value("bootstrap.servers"), Some("a:1,b:2"));
         assert_eq!(value("sasl.password"), Some("hidden"));

@@ -120,7 +120,7 @@ async fn a_broker_that_does_not_delete_is_quoted_and_the_way_out_works() {
     let told = message(&refused, "Ready");
     assert!(
         told.starts_with(&format!("deleting Kafka topic {}: DeleteTopics: ", t.name("orders")))
-            && told.contains("whose delete.topic.enable is false")
+            && told.contains("if their delete.topic.enable is false")
             && told.ends_with("Set spec.deletionPolicy: Retain to let the resource go and keep the topic"),
         "{told}"
     );

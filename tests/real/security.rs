@@ -52,7 +52,7 @@ async fn an_operation_that_is_not_allowed_is_named_and_allowing_it_recovers() {
         assert!(has(&topic, "Stalled=True NotAuthorized"));
         let told = message(&topic, "Ready");
         assert!(told.contains(&format!("{operation}: ")), "{told}");
-        assert!(told.contains("Allow it to the operator's user with an ACL"), "{told}");
+        assert!(told.contains("Grant the operator's user this operation with an ACL"), "{told}");
     };
     let spec = |rest: &str| format!("{{cluster: {cluster}, {rest}}}");
 
@@ -137,7 +137,7 @@ async fn a_wrong_password_is_told_and_the_right_one_recovers() {
     let cluster = t.own_cluster(with_login(&t)).await;
     let refused = t.object_is("KafkaCluster", &cluster, "Ready=False AuthenticationFailed").await;
     let told = refused.pointer("/status/conditions/0/message").and_then(Value::as_str).unwrap_or_default();
-    assert!(told.contains("Check the credentials in the Secret that the KafkaCluster names"), "{told}");
+    assert!(told.contains("Check the credentials in the Secret of the KafkaCluster"), "{told}");
     assert!(!refused.to_string().contains("guessed"), "no password is told");
     t.cluster_event(&cluster, "AuthenticationFailed", "Check the credentials").await;
     t.declare("orders", &format!("cluster: {cluster}")).await;

@@ -41,7 +41,7 @@ pub(super) async fn enforce<'t>(
     let groups: BTreeSet<Object> =
         wanted.union(&ours).filter_map(|acl| acl.group.as_deref().map(Object::group)).collect();
     let settled = context.access.is_settled(identity, Instant::now());
-    let found = match kafka.acls(&identity.topic, groups.clone()).await {
+    let found = match kafka.describe_acls(&identity.topic, groups.clone()).await {
         Ok(found) => found,
         Err(error) => {
             let standing = failed(&error.into(), ours, identity, context);
@@ -128,7 +128,7 @@ async fn allow(
     for acl in &acls {
         tracing::info!(topic = %identity.topic, cluster = %identity.cluster, change = %format_args!("{acl} on {:?}", acl.object), "changing Kafka");
     }
-    let allow = kafka.allow(&identity.topic, &acls);
+    let allow = kafka.create_acls(&identity.topic, &acls);
     context.effect(topic, Action::CreateAcls, told(identity, &acls), allow).await
 }
 
@@ -146,7 +146,7 @@ async fn take_away(
     for acl in &acls {
         tracing::info!(topic = %identity.topic, cluster = %identity.cluster, change = %format_args!("no {acl} on {:?}", acl.object), "changing Kafka");
     }
-    let withdraw = kafka.withdraw(&identity.topic, &acls);
+    let withdraw = kafka.delete_acls(&identity.topic, &acls);
     context.effect(topic, Action::DeleteAcls, told(identity, &acls), withdraw).await
 }
 

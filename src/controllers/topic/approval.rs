@@ -187,7 +187,7 @@ async fn look(topic: &EventTopic, context: &Context) -> TopicLookup {
     let right = context.catalog.lock().check(topic);
     let Ok(Permission::Managed(identity, _)) = right else { return TopicLookup::Unknown };
     match context.connections.reach(&identity.cluster) {
-        ClusterState::Available(kafka) => match kafka.observe(&identity.topic).await {
+        ClusterState::Available(kafka) => match kafka.describe_topic(&identity.topic).await {
             Ok(observed) => TopicLookup::Has(observed),
             Err(error) => {
                 TopicLookup::Failed(Outcome::Failed { stalled: error.is_stalled(), refusal: error.refusal() })

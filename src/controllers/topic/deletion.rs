@@ -136,7 +136,7 @@ async fn delete(
     };
     tracing::info!(topic = %identity.topic, cluster = %identity.cluster, change = "delete", "changing Kafka");
     let what = format!("Kafka topic {identity} and its data");
-    let delete = context.effect(topic, Action::DeleteTopic, what, kafka.delete(&identity.topic));
+    let delete = context.effect(topic, Action::DeleteTopic, what, kafka.delete_topic(&identity.topic));
     match live.and_then(|live| live.begins(topic, context)) {
         Some(begins) => context.run_recorded(begins, delete).await.map_err(|error| error.told()),
         None => delete.await.map_err(|error| error.told()),

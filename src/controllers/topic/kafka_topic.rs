@@ -57,7 +57,7 @@ async fn observe_and_apply(
     kafka: &Kafka,
     context: &Context,
 ) -> Result<(Outcome, LastVisit), EffectError<Error>> {
-    let observed = kafka.observe(&identity.topic).await?;
+    let observed = kafka.describe_topic(&identity.topic).await?;
     let known_id = topic.status.as_ref().and_then(|status| status.topic_id.as_deref());
     let plan = plan(declared, observed.as_ref(), applied, known_id);
     let observed = apply(&plan.changes, topic, identity, observed, kafka, context).await?;
@@ -93,7 +93,7 @@ async fn apply(
         tracing::info!(topic = %identity.topic, cluster = %identity.cluster, %change, "changing Kafka");
         match change {
             Change::Create { partitions, replicas, config } => {
-                let create = kafka.create(&identity.topic, *partitions, *replicas, config);
+                let create = kafka.create_topic(&identity.topic, *partitions, *replicas, config);
                 return context
                     .effect(topic, Action::CreateTopic, told(identity, change), create)
                     .await
@@ -108,14 +108,14 @@ async fn apply(
                 altered.push(change.to_string());
             }
             Change::AddPartitions { from, to } => {
-                let add = kafka.add_partitions(&identity.topic, *from, *to);
+                let add = kafka.create_partitions(&identity.topic, *from, *to);
                 let added = context.effect(topic, Action::AddPartitions, told(identity, change), add).await;
                 failure = failure.or(added.err());
             }
         }
     }
     if !set.is_empty() || !reset.is_empty() {
-        let alter = kafka.alter_config(&identity.topic, set, reset);
+        let alter = kafka.alter_topic_config(&identity.topic, set, reset);
         let what = told(identity, altered.join("\n"));
         let done = context.effect(topic, Action::AlterConfig, what, alter).await;
         failure = failure.or(done.err());
