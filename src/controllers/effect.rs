@@ -112,7 +112,7 @@ fn about<K: Resource<DynamicType = ()>>(
 /// How what was begun has ended.
 fn ended(start: &Event, record: Option<Uuid>, failure: Option<(Refusal, bool)>) -> Event {
     let outcome = if failure.is_some() { Outcome::Failed } else { Outcome::Succeeded };
-    let failure = failure.map(|(refusal, _)| (refusal.reason, refusal.message));
+    let failure = failure.map(|(refusal, _)| (refusal.reason, refusal.message()));
     let end = start.ended(record.unwrap_or_default(), outcome, failure);
     // Where the first record was lost, and the policy lets things go on, the second stands alone.
     Event { completes: record, ..end }

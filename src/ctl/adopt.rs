@@ -92,8 +92,8 @@ async fn manifests(arguments: &Arguments) -> Result<String, AdoptError> {
         let cluster = arguments.cluster.as_ref().map(ClusterName::as_ref);
         let text = match place(topic, &tenants, arguments) {
             Ok(home) => manifest(topic, &found, &home, cluster, &mut taken),
-            Err(refusal) if arguments.all => format!("# {}\n", refusal.message),
-            Err(refusal) => return Err(AdoptError::Homeless(refusal.message)),
+            Err(refusal) if arguments.all => format!("# {}\n", refusal.message()),
+            Err(refusal) => return Err(AdoptError::Homeless(refusal.message())),
         };
         if !out.is_empty() && !text.starts_with("# ") {
             out.push_str("---\n");

@@ -123,7 +123,7 @@ fn as_json(yes: bool, found: &[Finding]) -> anyhow::Result<String> {
         .map(|Finding { origin, subject, verdict }| {
             let refusals = verdict.refusals.iter();
             let refusals: Vec<Value> = refusals
-                .map(|refusal| json!({"reason": refusal.reason, "message": refusal.message}))
+                .map(|refusal| json!({"reason": refusal.reason, "message": refusal.message()}))
                 .collect();
             json!({"file": origin, "resource": subject, "refusals": refusals, "warnings": verdict.warnings})
         })

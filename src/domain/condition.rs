@@ -41,7 +41,7 @@ impl Health {
             ReasonClass::Refused | ReasonClass::Steady => Self::Stalled,
             ReasonClass::Waiting | ReasonClass::Failed => Self::Reconciling,
         };
-        health(refusal.reason, refusal.message.clone())
+        health(refusal.reason, refusal.message())
     }
 
     /// The word for it.

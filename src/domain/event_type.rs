@@ -52,16 +52,17 @@ pub fn convention(word: NamingConvention) -> Convention {
 /// # Errors
 /// A name of no convention, or a version that contradicts it.
 pub fn read(declared: &EventType) -> Result<TypeId, Refusal> {
-    let invalid = |message: String| Refusal::new(Reason::InvalidResource, message);
-    let name: EventTypeName =
-        declared.name.parse().map_err(|error| invalid(format!("spec.eventTypes: {error}")))?;
-    let said = declared.version.map(u32::try_from).transpose().map_err(|_| {
-        invalid(format!("spec.eventTypes: version of {name}: write a whole number from 1 on"))
-    })?;
+    let invalid = |detail: String| Refusal::at(Reason::InvalidResource, "spec.eventTypes", detail);
+    let name: EventTypeName = declared.name.parse().map_err(|error| invalid(format!("{error}")))?;
+    let said = declared
+        .version
+        .map(u32::try_from)
+        .transpose()
+        .map_err(|_| invalid(format!("version of {name}: write a whole number from 1 on")))?;
     let version = match (name.version(), said) {
         (Some(named), Some(said)) if named != said => {
             return Err(invalid(format!(
-                "spec.eventTypes: {name} ends in version {named} and its field version says {said}: remove the field"
+                "{name} ends in version {named} and its field version says {said}: remove the field"
             )));
         }
         (Some(version), _) | (None, Some(version)) => version,
@@ -81,10 +82,11 @@ pub fn types(topic: &EventTopic, conventions: &BTreeSet<Convention>) -> Result<V
         let id = read(declared)?;
         if !conventions.is_empty() && !conventions.contains(&id.name.convention()) {
             let allowed: Vec<String> = conventions.iter().map(|c| format!("{c} ({})", c.form())).collect();
-            return Err(Refusal::new(
+            return Err(Refusal::at(
                 Reason::InvalidResource,
+                "spec.eventTypes",
                 format!(
-                    "spec.eventTypes: {} follows the convention {}, and the tenant's naming.conventions allow {}: \
+                    "{} follows the convention {}, and the tenant's naming.conventions allow {}: \
                      rename it",
                     id.name,
                     id.name.convention(),
@@ -93,9 +95,10 @@ pub fn types(topic: &EventTopic, conventions: &BTreeSet<Convention>) -> Result<V
             ));
         }
         if types.contains(&id) {
-            return Err(Refusal::new(
+            return Err(Refusal::at(
                 Reason::InvalidResource,
-                format!("spec.eventTypes: {id} is there twice: remove one of them"),
+                "spec.eventTypes",
+                format!("{id} is there twice: remove one of them"),
             ));
         }
         types.push(id);

@@ -150,8 +150,8 @@ impl Folder {
                     }
                 }
                 _ if ours => {
-                    let message = format!("kind: there is no kind {} in {GROUP}: correct it", text("/kind"));
-                    let refusal = Refusal::new(Reason::InvalidResource, message);
+                    let detail = format!("there is no kind {} in {GROUP}: correct it", text("/kind"));
+                    let refusal = Refusal::at(Reason::InvalidResource, "kind", detail);
                     folder.findings.push((place, Verdict::refused(refusal)));
                 }
                 _ => {}

@@ -1,27 +1,62 @@
-//! A "no" that names the field, the rule and the remedy.
+//! Refusals: a declaration that cannot take effect, with the field, the rule and the remedy.
 
 use std::fmt;
 
 use eventcenter_sdk::Reason;
 
-/// Why something that was declared does not become true, for a person to act on.
+/// Why a declaration does not take effect, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The one word for it, from the product's only vocabulary.
+    /// The machine-readable reason.
     pub reason: Reason,
-    /// Field, rule and remedy, as sentences.
-    pub message: String,
+    /// Path of the field, such as `spec.partitions`. `None` if no single field is the cause.
+    pub field: Option<String>,
+    /// Rule and remedy, without the field.
+    detail: String,
 }
 
 impl Refusal {
-    /// A refusal with its message.
+    /// A refusal that concerns no single field.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
+        Self { reason, field: None, detail: message.into() }
+    }
+
+    /// A refusal of one field. `detail` is the rule and the remedy, such as `must be at least 1: write 1`.
+    pub fn at(reason: Reason, field: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { reason, field: Some(field.into()), detail: detail.into() }
+    }
+
+    /// The message for people: field, rule and remedy.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match &self.field {
+            Some(field) => format!("{field}: {}", self.detail),
+            None => self.detail.clone(),
+        }
     }
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.reason, self.message)
+        write!(f, "{}: ", self.reason)?;
+        if let Some(field) = &self.field {
+            write!(f, "{field}: ")?;
+        }
+        f.write_str(&self.detail)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_field_precedes_rule_and_remedy() {
+        let refusal = Refusal::at(Reason::InvalidResource, "spec.partitions", "too few: write at least 1");
+        assert_eq!(refusal.message(), "spec.partitions: too few: write at least 1");
+        assert_eq!(refusal.to_string(), "InvalidResource: spec.partitions: too few: write at least 1");
+        let refusal = Refusal::new(Reason::TenantSuspended, "the tenant is suspended");
+        assert_eq!(refusal.message(), "the tenant is suspended");
+        assert_eq!(refusal.to_string(), "TenantSuspended: the tenant is suspended");
     }
 }

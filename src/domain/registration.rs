@@ -23,6 +23,8 @@ pub const KEPT: usize = 10;
 /// bounded, and to compile one is what costs most.
 const PATTERNS: usize = 128;
 
+const EVENT_TYPES: &str = "spec.eventTypes";
+
 /// How many violations are told at once.
 const TOLD: usize = 3;
 
@@ -104,11 +106,11 @@ pub fn read<'a>(
     for event_type in event_types {
         let Ok(id) = event_type::read(event_type) else { continue };
         let read = if patterns > PATTERNS {
-            let message = format!(
-                "spec.eventTypes: {id}: the schemas of one topic may have {PATTERNS} different regular expressions \
-                 together: write fewer, or give the type a topic of its own"
+            let detail = format!(
+                "{id}: the schemas of one topic may have {PATTERNS} different regular expressions together: write \
+                 fewer, or give the type a topic of its own"
             );
-            Err(Refusal::new(Reason::SchemaInvalid, message))
+            Err(Refusal::at(Reason::SchemaInvalid, EVENT_TYPES, detail))
         } else {
             document(&id, source(event_type), &text)
         };
@@ -131,9 +133,8 @@ fn document(
     source: Source<'_>,
     text: impl FnOnce(&ConfigMapKey) -> Option<String>,
 ) -> Result<Option<Document>, Refusal> {
-    let about = |refusal: Refusal| {
-        Refusal::new(refusal.reason, format!("spec.eventTypes: {id}: {}", refusal.message))
-    };
+    let about =
+        |refusal: Refusal| Refusal::at(refusal.reason, EVENT_TYPES, format!("{id}: {}", refusal.message()));
     match source {
         Source::None => Ok(None),
         Source::Inline(schema) => {
@@ -153,7 +154,7 @@ fn document(
             Document::parse(&text).map(Some).map_err(|refusal| {
                 about(Refusal::new(
                     refusal.reason,
-                    format!("key {} of ConfigMap {}: {}", from.key, from.name, refusal.message),
+                    format!("key {} of ConfigMap {}: {}", from.key, from.name, refusal.message()),
                 ))
             })
         }
@@ -231,7 +232,7 @@ fn fits(
         .filter_map(|revision| Some((revision.number, Document::from_value(&revision.schema).ok()?)))
         .unzip();
     let violations = schema::compare(document, &documents, compatibility, budget).map_err(|refusal| {
-        Refusal::new(refusal.reason, format!("spec.eventTypes: {id}: {}", refusal.message))
+        Refusal::at(refusal.reason, EVENT_TYPES, format!("{id}: {}", refusal.message()))
     })?;
     if violations.is_empty() {
         return Ok(());
@@ -252,10 +253,11 @@ fn fits(
         0 => String::new(),
         more => format!("; and {more} more, see eventctl schema check"),
     };
-    Err(Refusal::new(
+    Err(Refusal::at(
         Reason::SchemaIncompatible,
+        EVENT_TYPES,
         format!(
-            "spec.eventTypes: the schema of {id} is not compatible with the registered revisions: {}{more}",
+            "the schema of {id} is not compatible with the registered revisions: {}{more}",
             told[..told.len().min(TOLD)].join("; ")
         ),
     ))

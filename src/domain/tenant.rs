@@ -117,21 +117,35 @@ impl Tenants {
             .collect()
     }
 
-    /// How one tenant's declaration is doing.
-    #[must_use]
-    pub fn health(&self, tenant: &str) -> Health {
+    /// Whether a tenant's declaration is in effect.
+    ///
+    /// # Errors
+    /// The field that is invalid, or that conflicts with an older tenant.
+    pub fn check(&self, tenant: &str) -> Result<(), Refusal> {
         if let Some(refusal) = self.refused.get(tenant) {
-            return Health::Stalled(refusal.reason, refusal.message.clone());
+            return Err(refusal.clone());
         }
         match self.disputed.get(tenant) {
-            None => Health::Ready(Reason::Available, "the tenant's namespaces and prefix are its own".into()),
-            Some(disputes) => Health::Stalled(
+            None => Ok(()),
+            Some(disputes) => Err(Refusal::at(
                 Reason::ResourceConflict,
+                "spec.namespaces",
                 format!(
-                    "spec.namespaces: {}, which keeps what it has: take it out of one of the two tenants",
+                    "{}, which keeps what it has: take it out of one of the two tenants",
                     disputes.join(", ")
                 ),
-            ),
+            )),
+        }
+    }
+
+    /// The health of a tenant.
+    #[must_use]
+    pub fn health(&self, tenant: &str) -> Health {
+        match self.check(tenant) {
+            Ok(()) => {
+                Health::Ready(Reason::Available, "the tenant's namespaces and prefix are its own".into())
+            }
+            Err(refusal) => Health::Stalled(refusal.reason, refusal.message()),
         }
     }
 }
@@ -176,7 +190,7 @@ pub fn prefix(tenant: &Tenant) -> String {
 
 fn facts(tenant: &Tenant) -> Result<TenantFacts, Refusal> {
     let invalid = |field: &str, error: &dyn std::fmt::Display| {
-        Refusal::new(Reason::InvalidResource, format!("{field}: {error}"))
+        Refusal::at(Reason::InvalidResource, field, error.to_string())
     };
     Ok(TenantFacts {
         name: tenant.name_any().parse().map_err(|error| invalid("metadata.name", &error))?,
@@ -205,10 +219,11 @@ fn undisputed_prefix(facts: TenantFacts, older: &[Arc<TenantFacts>]) -> Result<T
     let (ours, overlaps) = (facts.prefix.as_ref(), |a: &str, b: &str| a.starts_with(b) || b.starts_with(a));
     match older.iter().find(|other| overlaps(ours, other.prefix.as_ref())) {
         None => Ok(facts),
-        Some(other) => Err(Refusal::new(
+        Some(other) => Err(Refusal::at(
             Reason::ResourceConflict,
+            "spec.topicPrefix",
             format!(
-                "spec.topicPrefix: {ours} overlaps with {} of tenant {}, which keeps it: choose a prefix that \
+                "{ours} overlaps with {} of tenant {}, which keeps it: choose a prefix that \
                  is not the beginning of another's, nor begins with one",
                 other.prefix, other.name
             ),

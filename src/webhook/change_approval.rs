@@ -197,17 +197,19 @@ fn is_sealed(
             && decision.approver.groups == rules.of_interest(&user.groups)
     });
     let decision = decision.ok_or_else(|| {
-        Refusal::new(
+        Refusal::at(
             Reason::ApprovalNotAllowed,
-            "spec.seal: this decision was not sealed for you: install the mutating part of the webhook as well \
+            "spec.seal",
+            "this decision was not sealed for you: install the mutating part of the webhook as well \
              (eventcenter webhooks), and let nothing else change ChangeApprovals",
         )
     })?;
     if (&decision.uid, decision.generation) != (&subject.uid, subject.generation) {
         let Subject { kind, name, .. } = subject;
-        return Err(Refusal::new(
+        return Err(Refusal::at(
             Reason::ApprovalOutdated,
-            format!("spec.target: {kind:?} {name} has changed at this moment: look at it again"),
+            "spec.target",
+            format!("{kind:?} {name} has changed at this moment: look at it again"),
         ));
     }
     Ok(decision)

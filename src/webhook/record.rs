@@ -358,8 +358,8 @@ mod tests {
     #[test]
     fn a_refusal_is_told_with_all_its_reasons() {
         let refusals = vec![
-            Refusal::new(Reason::NotSupported, "spec.partitions: fewer"),
-            Refusal::new(Reason::InvalidResource, "spec.topicName: too long"),
+            Refusal::at(Reason::NotSupported, "spec.partitions", "fewer"),
+            Refusal::at(Reason::InvalidResource, "spec.topicName", "too long"),
         ];
         check(
             &review(json!({})),

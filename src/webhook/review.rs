@@ -324,8 +324,8 @@ fn refused(request: &Request<'_>, refusals: &[Refusal]) -> Status {
     let reason = refusals.first().map_or(Reason::InvalidResource, |refusal| refusal.reason);
     let causes = refusals.iter().map(|refusal| StatusCause {
         reason: refusal.reason.as_str().to_owned(),
-        message: refusal.message.clone(),
-        field: field(&refusal.message).unwrap_or_default().to_owned(),
+        message: refusal.message(),
+        field: refusal.field.clone().unwrap_or_default(),
     });
     let details = StatusDetails {
         name: request.name.clone(),
@@ -346,16 +346,6 @@ fn code(reason: Reason) -> u16 {
         409 => 422,
         code => code,
     }
-}
-
-/// The field that a message begins with, as our messages do that are about one.
-fn field(message: &str) -> Option<&str> {
-    let (field, _) = message.split_once(": ")?;
-    let is_path = |field: &str| {
-        ["spec.", "metadata.", "status.", "data"].iter().any(|start| field.starts_with(start))
-            && !field.contains(' ')
-    };
-    Some(field).filter(|field| is_path(field))
 }
 
 /// The reviews that are answered.

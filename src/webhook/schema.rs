@@ -93,7 +93,7 @@ pub(super) async fn config_map(
         refusals.extend(found.into_iter().map(|refusal| {
             Refusal::new(
                 refusal.reason,
-                format!("data, which EventTopic {about} takes schemas from: {}", refusal.message),
+                format!("data, which EventTopic {about} takes schemas from: {}", refusal.message()),
             )
         }));
     }

@@ -49,9 +49,10 @@ pub(super) async fn reconcile_deletion(topic: &EventTopic, context: &Context) ->
                 let message = format!(
                     "taking away the access to Kafka topic {}: {}. Set the annotation eventcenter.io/managed: \"false\" to \
                      let the resource go and leave topic and ACLs in Kafka",
-                    identity.topic, refusal.message
+                    identity.topic,
+                    refusal.message()
                 );
-                return stays(Refusal { message, ..refusal }, stalled).await;
+                return stays(Refusal::new(refusal.reason, message), stalled).await;
             }
         }
         AclCleanup::Keep(message) => {
@@ -83,9 +84,10 @@ pub(super) async fn reconcile_deletion(topic: &EventTopic, context: &Context) ->
                 Err((refusal, stalled)) => {
                     let message = format!(
                         "deleting Kafka topic {}: {}. Set spec.deletionPolicy: Retain to let the resource go and keep the topic",
-                        identity.topic, refusal.message
+                        identity.topic,
+                        refusal.message()
                     );
-                    return stays(Refusal { message, ..refusal }, stalled).await;
+                    return stays(Refusal::new(refusal.reason, message), stalled).await;
                 }
             }
         }

@@ -20,7 +20,7 @@ pub fn kafka_cluster(change: &Change<'_, KafkaCluster>, catalog: &Catalog) -> Ve
         return Verdict::default();
     }
     if let Err(error) = new.name_any().parse::<ClusterName>() {
-        return Verdict::refused(Refusal::new(Reason::InvalidResource, format!("metadata.name: {error}")));
+        return Verdict::refused(Refusal::at(Reason::InvalidResource, "metadata.name", error.to_string()));
     }
     let mut verdict = Verdict::default();
     if let Some(other) = catalog.clusters().default().filter(|other| other.as_ref() != new.name_any())

@@ -5,7 +5,6 @@ use kube::ResourceExt;
 
 use super::{Change, Verdict, listed};
 use crate::api::Tenant;
-use crate::domain::condition::Health;
 use crate::domain::quota::Limits;
 use crate::domain::tenant::{Tenants, prefix};
 use crate::domain::{Catalog, Refusal};
@@ -56,15 +55,14 @@ fn judge(old: Option<&Tenant>, new: &Tenant, others: &[&Tenant], catalog: &Catal
     let had = |namespace: &String| old.is_some_and(|old| old.spec.namespaces.contains(namespace));
     youngest.spec.namespaces.retain(|namespace| !had(namespace));
     let all = Tenants::of(others.iter().copied().chain([&youngest]));
-    if let Health::Stalled(reason, message) = all.health(&new.name_any()) {
-        return Err(Refusal::new(reason, message));
-    }
+    all.check(&new.name_any())?;
     match old.filter(|old| prefix(old) != prefix(new)).and_then(|old| listed(catalog.topics_of(old))) {
         None => Ok(()),
-        Some(topics) => Err(Refusal::new(
+        Some(topics) => Err(Refusal::at(
             Reason::NotSupported,
+            "spec.topicPrefix",
             format!(
-                "spec.topicPrefix: Kafka cannot rename topics, and the tenant has EventTopics: {topics}. Keep the \
+                "Kafka cannot rename topics, and the tenant has EventTopics: {topics}. Keep the \
                  prefix {}, or make a new Tenant and move producers and consumers to its topics",
                 old.map(prefix).unwrap_or_default()
             ),

@@ -113,9 +113,10 @@ fn asks(old: &EventTopic, new: &EventTopic) -> bool {
 }
 
 fn nameless() -> Refusal {
-    Refusal::new(
+    Refusal::at(
         Reason::InvalidResource,
-        "metadata.generateName: who asks for a change is noted for one resource, so where changes need approval it is \
+        "metadata.generateName",
+        "who asks for a change is noted for one resource, so where changes need approval it is \
          named by whoever makes it: write metadata.name",
     )
 }

@@ -72,16 +72,18 @@ pub fn review(
     let ahead = rules.mode == ApprovalMode::Deny && spec.action == ApprovalAction::Apply;
     if !is_current && !ahead {
         return Err(match &target.hash {
-            Some(hash) => Refusal::new(
+            Some(hash) => Refusal::at(
                 Reason::ApprovalOutdated,
+                "spec.specHash",
                 format!(
-                    "spec.specHash: {kind:?} {name} is {hash} now, and not what this decides on: look at it again \
+                    "{kind:?} {name} is {hash} now, and not what this decides on: look at it again \
                      (eventctl diff {kind:?} {name} -n {namespace})"
                 ),
             ),
-            None => Refusal::new(
+            None => Refusal::at(
                 Reason::ApprovalOutdated,
-                format!("spec.target.name: there is no {kind:?} {name} in namespace {namespace}"),
+                "spec.target.name",
+                format!("there is no {kind:?} {name} in namespace {namespace}"),
             ),
         });
     }

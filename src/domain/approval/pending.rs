@@ -216,8 +216,8 @@ impl ApprovalState {
                     }
                     conditions.take(condition);
                 }
-                let Refusal { reason, message } = &withheld.refusal;
-                conditions.set(APPROVED, false, *reason, message);
+                let refusal = &withheld.refusal;
+                conditions.set(APPROVED, false, refusal.reason, &refusal.message());
                 after.pending = Some(Box::new(withheld.pending.clone()));
             }
         }
@@ -238,7 +238,7 @@ impl PendingStatus {
             |message: String| format!("{message} (besides, a change waits, see the condition Approved)");
         match (reason(RECONCILING), reason(STALLED)) {
             (Some((reason, message)), _) | (_, Some((reason, message))) if is_waiting(reason) => {
-                Health::of(&Refusal { message, ..self.refusal.clone() })
+                Health::of(&Refusal::new(self.refusal.reason, message))
             }
             (Some((reason, message)), _) => Health::Reconciling(reason, aside(message)),
             (None, Some((reason, message))) => Health::Stalled(reason, aside(message)),

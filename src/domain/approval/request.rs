@@ -194,10 +194,11 @@ pub fn request<K: kube::Resource>(
     };
     let author = annotation(new, AUTHORED_BY);
     if author.is_none() && rules.is_automation(asker.username) {
-        return Err(Refusal::new(
+        return Err(Refusal::at(
             Reason::ApprovalNotAllowed,
+            format!("metadata.annotations[{AUTHORED_BY}]"),
             format!(
-                "metadata.annotations[{AUTHORED_BY}]: {} applies what others have written, so it has to say who did: \
+                "{} applies what others have written, so it has to say who did: \
                  have the pipeline set it from the commit",
                 asker.username
             ),
@@ -215,10 +216,11 @@ pub fn request<K: kube::Resource>(
     let requesters = joined(before.map(|before| &before.requesters), Some(asker.username));
     let authors = joined(before.map(|before| &before.authors), author.as_deref());
     if requesters.len() + authors.len() > MOST {
-        return Err(Refusal::new(
+        return Err(Refusal::at(
             Reason::ApprovalNotAllowed,
+            "spec",
             format!(
-                "spec: more than {MOST} people have changed this since it was last approved: withdraw the change \
+                "more than {MOST} people have changed this since it was last approved: withdraw the change \
                  (eventctl withdraw) and begin anew"
             ),
         ));

@@ -56,10 +56,11 @@ impl Rules {
         let Some(declared) = declared else { return Ok(Self::default()) };
         let text = declared.valid_for.as_deref().unwrap_or("7d");
         let valid_for = quantity::time(text).filter(|time| *time > 0).ok_or_else(|| {
-            Refusal::new(
+            Refusal::at(
                 Reason::InvalidResource,
+                "spec.approval.validFor",
                 format!(
-                    "spec.approval.validFor: {text:?} is not a time that an approval can count: write a number and its \
+                    "{text:?} is not a time that an approval can count: write a number and its \
                      unit (s, m, h, d or w), such as 7d"
                 ),
             )

@@ -314,12 +314,13 @@ fn refusal(tenant: &TenantName, field: Field, used: Demand, more: Demand) -> Ref
         "topics" => "delete one that is no longer needed".to_owned(),
         _ => format!("ask for at most {left} more"),
     };
-    Refusal::new(
+    Refusal::at(
         Reason::TenantQuotaExceeded,
+        field.asks,
         format!(
-            "{}: tenant {tenant} may have {limit} {what} (its quotas.{}), {used} are taken and this topic asks for \
+            "tenant {tenant} may have {limit} {what} (its quotas.{}), {used} are taken and this topic asks for \
              {more} more: {remedy}, or ask the platform's administrator for a larger quota",
-            field.asks, field.name
+            field.name
         ),
     )
 }

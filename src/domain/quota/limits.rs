@@ -35,10 +35,8 @@ impl Limits {
         let parse = |field: &str, text: &Option<String>, read: fn(&str) -> Option<i64>| {
             let Some(text) = text else { return Ok(None) };
             let number = read(text).filter(|number| *number >= 0).ok_or_else(|| {
-                let message = format!(
-                    "spec.quotas.{field}: {text:?} is no number that fits into 64 bits: write a smaller one"
-                );
-                Refusal::new(Reason::InvalidResource, message)
+                let detail = format!("{text:?} is no number that fits into 64 bits: write a smaller one");
+                Refusal::at(Reason::InvalidResource, format!("spec.quotas.{field}"), detail)
             })?;
             Ok(Some((number, text.clone())))
         };
@@ -61,7 +59,7 @@ impl Limits {
         let exists = topic.status.as_ref().filter(|status| status.topic_name.is_some());
         let has_already =
             |key: &str| exists.is_some_and(|status| status.config.get(key) == declared.config.get(key));
-        let refuse = |message: String| Err(Refusal::new(Reason::TenantQuotaExceeded, message));
+        let refuse = |field, detail: String| Err(Refusal::at(Reason::TenantQuotaExceeded, field, detail));
 
         if let Some((most, written)) = &self.retention_time
             && !has_already(RETENTION_TIME)
@@ -69,16 +67,22 @@ impl Limits {
             match value(RETENTION_TIME) {
                 Some(Ok(time)) if (0..=*most).contains(&time) => {}
                 Some(_) => {
-                    return refuse(format!(
-                        "spec.retention.time: the tenant's quotas.retentionTime is {written}: keep records for at most \
+                    return refuse(
+                        "spec.retention.time",
+                        format!(
+                            "the tenant's quotas.retentionTime is {written}: keep records for at most \
                          {written}, or ask the platform's administrator for more"
-                    ));
+                        ),
+                    );
                 }
                 None => {
-                    return refuse(format!(
-                        "spec.retention.time: the tenant's quotas.retentionTime is {written}, so each topic has to say \
+                    return refuse(
+                        "spec.retention.time",
+                        format!(
+                            "the tenant's quotas.retentionTime is {written}, so each topic has to say \
                          how long it keeps records: set it to at most {written}"
-                    ));
+                        ),
+                    );
                 }
             }
         }
@@ -87,17 +91,21 @@ impl Limits {
             && let Some(size) = value(MESSAGE_SIZE)
             && !size.is_ok_and(|size| size <= *most)
         {
-            return refuse(format!(
-                "spec.config: {MESSAGE_SIZE}: the tenant's quotas.messageSize is {written}: allow messages of at most \
+            return refuse(
+                "spec.config",
+                format!(
+                    "{MESSAGE_SIZE}: the tenant's quotas.messageSize is {written}: allow messages of at most \
                  {most} bytes, or ask the platform's administrator for more"
-            ));
+                ),
+            );
         }
         if self.retention_bytes.is_some()
             && !has_already(RETENTION_SIZE)
             && !value(RETENTION_SIZE).is_some_and(|size| size.is_ok_and(|size| size >= 0))
         {
             return refuse(
-                "spec.retention.size: the tenant has quotas.retentionSize, so each topic has to say how many bytes it \
+                "spec.retention.size",
+                "the tenant has quotas.retentionSize, so each topic has to say how many bytes it \
                  keeps of each partition: set it"
                     .into(),
             );

@@ -119,17 +119,15 @@ pub fn declared(topic: &EventTopic) -> BTreeSet<TopicAcl> {
 /// # Errors
 /// The first rule that is broken, with the way out.
 pub fn check(topic: &EventTopic, tenant: &TenantFacts) -> Result<(), Refusal> {
-    let invalid = |message: String| Err(Refusal::new(Reason::InvalidResource, message));
+    let invalid = |detail: String| Err(Refusal::at(Reason::InvalidResource, "spec.access", detail));
     for access in &topic.spec.access {
         let principal = &access.principal;
         if principal.contains('\0') {
-            return invalid(
-                "spec.access: a principal has a NUL character, which Kafka cannot be given: remove it".into(),
-            );
+            return invalid("a principal has a NUL character, which Kafka cannot be given: remove it".into());
         }
         if let Some(group) = access.groups.iter().find(|group| !is_of(group, tenant)) {
             return invalid(format!(
-                "spec.access: group {group} of {principal} does not begin with {}, the prefix of tenant {}, so it \
+                "group {group} of {principal} does not begin with {}, the prefix of tenant {}, so it \
                  could be another tenant's: write {}{group}, or remove it",
                 tenant.prefix, tenant.name, tenant.prefix
             ));
@@ -137,7 +135,7 @@ pub fn check(topic: &EventTopic, tenant: &TenantFacts) -> Result<(), Refusal> {
     }
     match declared(topic).len() {
         number if number > MOST_ACLS => invalid(format!(
-            "spec.access: that makes {number} ACLs, and {MOST_ACLS} is the most: name groups by how they begin (a \
+            "that makes {number} ACLs, and {MOST_ACLS} is the most: name groups by how they begin (a \
              `*` at the end), or give fewer users access by this resource"
         )),
         _ => Ok(()),

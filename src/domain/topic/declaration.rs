@@ -44,11 +44,10 @@ impl Declared {
                 ConfigValue::Text(text) => text.clone(),
             };
             if value.contains('\0') {
-                return Err(Refusal::new(
+                return Err(Refusal::at(
                     Reason::InvalidResource,
-                    format!(
-                        "spec.config: the value of {key} has a NUL character, which Kafka cannot be given: remove it"
-                    ),
+                    "spec.config",
+                    format!("the value of {key} has a NUL character, which Kafka cannot be given: remove it"),
                 ));
             }
             config.insert(key.clone(), value);
@@ -77,10 +76,11 @@ impl Declared {
         let ignored: BTreeSet<String> =
             spec.ignore_config.iter().cloned().chain(ALWAYS_IGNORED.map(String::from)).collect();
         if let Some(key) = config.keys().find(|key| ignored.contains(*key)) {
-            return Err(Refusal::new(
+            return Err(Refusal::at(
                 Reason::InvalidResource,
+                "spec.config",
                 format!(
-                    "spec.config: {key} is declared and ignored at once: remove it from spec.config or spec.ignoreConfig"
+                    "{key} is declared and ignored at once: remove it from spec.config or spec.ignoreConfig"
                 ),
             ));
         }

@@ -48,7 +48,7 @@ fn cluster(topic: &EventTopic, tenant: &TenantFacts, clusters: &Clusters) -> Res
     let cluster = match &topic.spec.cluster {
         Some(name) => name
             .parse::<ClusterName>()
-            .map_err(|error| Refusal::new(Reason::InvalidResource, format!("spec.cluster: {error}")))?,
+            .map_err(|error| Refusal::at(Reason::InvalidResource, "spec.cluster", error.to_string()))?,
         None => default.cloned().ok_or_else(|| {
             Refusal::new(
                 Reason::ClusterNotFound,
@@ -63,40 +63,41 @@ fn cluster(topic: &EventTopic, tenant: &TenantFacts, clusters: &Clusters) -> Res
         tenant.clusters.contains(&cluster)
     };
     if !allowed {
-        return Err(Refusal::new(
+        return Err(Refusal::at(
             Reason::ClusterNotAllowed,
+            "spec.cluster",
             format!(
-                "spec.cluster: tenant {} may not use cluster {cluster}: name another one, or ask the platform's \
+                "tenant {} may not use cluster {cluster}: name another one, or ask the platform's \
                  administrator to add it to spec.clusters of the Tenant",
                 tenant.name
             ),
         ));
     }
     if !clusters.contains(&cluster) {
-        return Err(Refusal::new(
+        return Err(Refusal::at(
             Reason::ClusterNotFound,
-            format!(
-                "spec.cluster: there is no KafkaCluster {cluster}: correct the name, or make the KafkaCluster"
-            ),
+            "spec.cluster",
+            format!("there is no KafkaCluster {cluster}: correct the name, or make the KafkaCluster"),
         ));
     }
     Ok(cluster)
 }
 
 fn name(topic: &EventTopic, tenant: &TenantFacts) -> Result<TopicName, Refusal> {
-    let invalid = |message: String| Refusal::new(Reason::InvalidResource, message);
+    let invalid = |detail: String| Refusal::at(Reason::InvalidResource, "spec.topicName", detail);
     match &topic.spec.topic_name {
         Some(name) if !name.starts_with(tenant.prefix.as_ref()) => Err(invalid(format!(
-            "spec.topicName: {name} does not begin with {}, the prefix of tenant {}: write {}{name}, or leave the \
+            "{name} does not begin with {}, the prefix of tenant {}: write {}{name}, or leave the \
              field out",
             tenant.prefix, tenant.name, tenant.prefix
         ))),
-        Some(name) => name.parse().map_err(|error| invalid(format!("spec.topicName: {error}"))),
+        Some(name) => name.parse().map_err(|error| invalid(format!("{error}"))),
         None => format!("{}{}", tenant.prefix, topic.name_any()).parse().map_err(|error| {
-            invalid(format!(
+            let message = format!(
                 "metadata.name, after the prefix {} of tenant {}: {error}; set spec.topicName",
                 tenant.prefix, tenant.name
-            ))
+            );
+            Refusal::new(Reason::InvalidResource, message)
         }),
     }
 }
@@ -105,10 +106,11 @@ fn name(topic: &EventTopic, tenant: &TenantFacts) -> Result<TopicName, Refusal> 
 /// prefix, or which cluster is the default.
 fn unchanged(identity: Identity, status: &EventTopicStatus) -> Result<Identity, Refusal> {
     if let Some(was) = status.topic_name.as_deref().filter(|was| *was != identity.topic.as_ref()) {
-        return Err(Refusal::new(
+        return Err(Refusal::at(
             Reason::NotSupported,
+            "spec.topicName",
             format!(
-                "spec.topicName: the Kafka topic is {was} and would now be {}, and Kafka cannot rename a topic: \
+                "the Kafka topic is {was} and would now be {}, and Kafka cannot rename a topic: \
                  set spec.topicName: {was} if the tenant's prefix allows it, or make a new EventTopic and move \
                  producers and consumers to it",
                 identity.topic
@@ -116,10 +118,11 @@ fn unchanged(identity: Identity, status: &EventTopicStatus) -> Result<Identity, 
         ));
     }
     if let Some(was) = status.cluster.as_deref().filter(|was| *was != identity.cluster.as_ref()) {
-        return Err(Refusal::new(
+        return Err(Refusal::at(
             Reason::NotSupported,
+            "spec.cluster",
             format!(
-                "spec.cluster: the topic lives in cluster {was} and would now live in {}, and a topic cannot move: \
+                "the topic lives in cluster {was} and would now live in {}, and a topic cannot move: \
                  set spec.cluster: {was}, or make a new EventTopic in the other cluster",
                 identity.cluster
             ),

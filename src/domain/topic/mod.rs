@@ -50,9 +50,10 @@ pub fn management_mode(topic: &EventTopic) -> Result<ManagementMode, Refusal> {
         None => Ok(default),
         Some("true") => Ok(true),
         Some("false") => Ok(false),
-        Some(_) => Err(Refusal::new(
+        Some(_) => Err(Refusal::at(
             Reason::InvalidResource,
-            format!("metadata.annotations[{name}]: the value is \"true\" or \"false\"; correct or remove it"),
+            format!("metadata.annotations[{name}]"),
+            format!("the value is \"true\" or \"false\"; correct or remove it"),
         )),
     };
     Ok(match (flag(MANAGED, true)?, flag(PAUSED, false)?) {

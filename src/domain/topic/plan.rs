@@ -183,10 +183,11 @@ fn differences(declared: &Declared, observed: Option<&Observed>) -> Vec<Change> 
 fn impossible(declared: &Declared, observed: &Observed) -> Vec<Refusal> {
     let mut refusals = Vec::new();
     if declared.partitions < observed.partitions {
-        refusals.push(Refusal::new(
+        refusals.push(Refusal::at(
             Reason::NotSupported,
+            "spec.partitions",
             format!(
-                "spec.partitions: Kafka has {} and cannot remove any: set spec.partitions: {}, or make a \
+                "Kafka has {} and cannot remove any: set spec.partitions: {}, or make a \
                  new EventTopic with {} and move producers and consumers to it",
                 counted(observed.partitions, "partition"),
                 observed.partitions,
@@ -195,10 +196,11 @@ fn impossible(declared: &Declared, observed: &Observed) -> Vec<Refusal> {
         ));
     }
     if let Some(replicas) = declared.replicas.filter(|replicas| *replicas != observed.replicas) {
-        refusals.push(Refusal::new(
+        refusals.push(Refusal::at(
             Reason::NotSupported,
+            "spec.replicas",
             format!(
-                "spec.replicas: Kafka keeps {} and the operator does not move replicas: set spec.replicas: {}, \
+                "Kafka keeps {} and the operator does not move replicas: set spec.replicas: {}, \
                  or reassign the partitions to {replicas} brokers each with kafka-reassign-partitions",
                 counted(observed.replicas, "replica"),
                 observed.replicas

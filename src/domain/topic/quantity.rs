@@ -13,10 +13,11 @@ const UNLIMITED: i64 = -1;
 /// Another form, or more than Kafka can hold (a 64-bit signed number).
 pub fn milliseconds(text: &str) -> Result<i64, Refusal> {
     time(text).ok_or_else(|| {
-        Refusal::new(
+        Refusal::at(
             Reason::InvalidResource,
+            "spec.retention.time",
             format!(
-                "spec.retention.time: {text:?} is not a time that Kafka can keep: write a number and its unit \
+                "{text:?} is not a time that Kafka can keep: write a number and its unit \
                  (ms, s, m, h, d or w), such as 7d, or unlimited"
             ),
         )
@@ -29,10 +30,11 @@ pub fn milliseconds(text: &str) -> Result<i64, Refusal> {
 /// Another form, or more than Kafka can hold (a 64-bit signed number).
 pub fn bytes(text: &str) -> Result<i64, Refusal> {
     size(text).ok_or_else(|| {
-        Refusal::new(
+        Refusal::at(
             Reason::InvalidResource,
+            "spec.retention.size",
             format!(
-                "spec.retention.size: {text:?} is not a size that Kafka can keep: write a number of bytes, alone \
+                "{text:?} is not a size that Kafka can keep: write a number of bytes, alone \
                  or with Ki, Mi, Gi, Ti, Pi, k, M, G, T or P, such as 10Gi, or unlimited"
             ),
         )

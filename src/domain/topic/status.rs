@@ -110,7 +110,7 @@ pub fn status(
         }
         Outcome::Failed { refusal, stalled } => {
             let health = if *stalled { Health::Stalled } else { Health::Reconciling };
-            conditions.health(&health(refusal.reason, refusal.message.clone()));
+            conditions.health(&health(refusal.reason, refusal.message()));
             conditions.keep(IN_SYNC);
             conditions.keep(SCHEMA_COMPATIBLE);
         }
@@ -165,7 +165,7 @@ fn allowed(after: &mut EventTopicStatus, conditions: &mut Conditions<'_>, access
             conditions.keep(ACCESS_IN_FORCE);
         }
         (Some((refusal, _)), _) => {
-            conditions.set(ACCESS_IN_FORCE, false, refusal.reason, &refusal.message);
+            conditions.set(ACCESS_IN_FORCE, false, refusal.reason, &refusal.message());
         }
         (None, Some(found)) => {
             conditions.set(ACCESS_IN_FORCE, false, Reason::Drifted, &found.differences.join("; "));
@@ -207,7 +207,7 @@ struct Refusals<'a> {
 }
 
 fn joined(refusals: &[Refusal]) -> String {
-    refusals.iter().map(|refusal| refusal.message.as_str()).collect::<Vec<_>>().join("; ")
+    refusals.iter().map(|refusal| refusal.message()).collect::<Vec<_>>().join("; ")
 }
 
 fn applied(
@@ -230,8 +230,8 @@ fn applied(
             format!("{differences}: set spec.driftPolicy: Correct to make it again, or delete this resource"),
         ),
         None => match obstacle {
-            Some((refusal, true)) => Health::Stalled(refusal.reason, refusal.message.clone()),
-            Some((refusal, false)) => Health::Reconciling(refusal.reason, refusal.message.clone()),
+            Some((refusal, true)) => Health::Stalled(refusal.reason, refusal.message()),
+            Some((refusal, false)) => Health::Reconciling(refusal.reason, refusal.message()),
             None if access.is_some_and(Standing::is_unenforced) => Health::Ready(
                 Reason::Available,
                 "Kafka has what is declared and enforces no access, see the condition AccessInForce".into(),
@@ -248,7 +248,7 @@ fn applied(
     });
     match (reported, refusals.topic.first().or(obstacle.map(|(refusal, _)| refusal))) {
         (Some(_), _) => conditions.set(IN_SYNC, false, Reason::Drifted, &differences),
-        (None, Some(first)) => conditions.set(IN_SYNC, false, first.reason, &first.message),
+        (None, Some(first)) => conditions.set(IN_SYNC, false, first.reason, &first.message()),
         (None, None) => conditions.set(IN_SYNC, true, Reason::Available, "Kafka has what is declared"),
     }
 }

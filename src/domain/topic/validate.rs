@@ -96,10 +96,11 @@ pub fn validate(topic: &EventTopic, catalog: &Catalog) -> Result<ValidatedTopic,
     for id in &types {
         let registered = TenantType { tenant: tenant.name.clone(), id: id.clone() };
         if let Some(owner) = catalog.types().owner(&registered).filter(|owner| **owner != this) {
-            return Err(Refusal::new(
+            return Err(Refusal::at(
                 Reason::ResourceConflict,
+                "spec.eventTypes",
                 format!(
-                    "spec.eventTypes: {id} is registered by EventTopic {owner}, which is older: a type has one topic \
+                    "{id} is registered by EventTopic {owner}, which is older: a type has one topic \
                      within a tenant, so remove it from one of the two"
                 ),
             ));
