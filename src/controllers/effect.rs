@@ -10,8 +10,8 @@ use kube::{Resource, ResourceExt};
 use uuid::Uuid;
 
 use super::Context;
-use crate::domain::Refusal;
 use crate::domain::audit::{Action, Actor, Event, LogName, Outcome, Target, Via};
+use crate::domain::{Failure, Refusal};
 use crate::kafka;
 use crate::kubernetes::WriteError;
 use crate::store::{Unrecorded, Written};
@@ -33,40 +33,40 @@ impl<E> From<E> for EffectError<E> {
     }
 }
 
-/// Why an effect failed.
-pub(super) trait Failure {
-    /// What is told of it, and whether somebody has to change something before it can succeed.
-    fn told(&self) -> (Refusal, bool);
+/// An error of an effect.
+pub(super) trait ToFailure {
+    /// What to report.
+    fn failure(&self) -> Failure;
 }
 
-impl Failure for kafka::Error {
-    fn told(&self) -> (Refusal, bool) {
-        (self.refusal(), self.is_stalled())
+impl ToFailure for kafka::Error {
+    fn failure(&self) -> Failure {
+        self.failure()
     }
 }
 
-impl Failure for WriteError {
-    fn told(&self) -> (Refusal, bool) {
+impl ToFailure for WriteError {
+    fn failure(&self) -> Failure {
         let reason = match self {
             Self::Gone { .. } => Reason::Deleting,
             Self::Conflict { .. } => Reason::Progressing,
             Self::Api { .. } => Reason::Internal,
         };
-        (Refusal::new(reason, self.to_string()), false)
+        Failure::retryable(Refusal::new(reason, self.to_string()))
     }
 }
 
-impl Failure for (Refusal, bool) {
-    fn told(&self) -> (Refusal, bool) {
+impl ToFailure for Failure {
+    fn failure(&self) -> Failure {
         self.clone()
     }
 }
 
-impl<E: Failure> Failure for EffectError<E> {
-    fn told(&self) -> (Refusal, bool) {
+impl<E: ToFailure> ToFailure for EffectError<E> {
+    fn failure(&self) -> Failure {
         match self {
-            Self::NotRecorded(_) => (unrecorded(), false),
-            Self::Failed(error) => error.told(),
+            Self::NotRecorded(_) => Failure::retryable(unrecorded()),
+            Self::Failed(error) => error.failure(),
         }
     }
 }
@@ -110,9 +110,9 @@ fn about<K: Resource<DynamicType = ()>>(
 }
 
 /// How what was begun has ended.
-fn ended(start: &Event, record: Option<Uuid>, failure: Option<(Refusal, bool)>) -> Event {
+fn ended(start: &Event, record: Option<Uuid>, failure: Option<Failure>) -> Event {
     let outcome = if failure.is_some() { Outcome::Failed } else { Outcome::Succeeded };
-    let failure = failure.map(|(refusal, _)| (refusal.reason, refusal.message()));
+    let failure = failure.map(|Failure { refusal, .. }| (refusal.reason, refusal.message()));
     let end = start.ended(record.unwrap_or_default(), outcome, failure);
     // Where the first record was lost, and the policy lets things go on, the second stands alone.
     Event { completes: record, ..end }
@@ -123,7 +123,7 @@ impl Context {
     ///
     /// # Errors
     /// It could not be recorded, so nothing was done; or it was tried and failed.
-    pub(super) fn effect<'f, T, E: Failure>(
+    pub(super) fn effect<'f, T, E: ToFailure>(
         &'f self,
         resource: &impl Resource<DynamicType = ()>,
         action: Action,
@@ -148,7 +148,7 @@ impl Context {
     ///
     /// # Errors
     /// As above.
-    pub(super) fn run_recorded<'f, T, E: Failure>(
+    pub(super) fn run_recorded<'f, T, E: ToFailure>(
         &'f self,
         start: Event,
         effect: impl Future<Output = Result<T, E>> + 'f,
@@ -165,7 +165,7 @@ impl Context {
                 }
             };
             let result = effect.await;
-            let failure = result.as_ref().err().map(Failure::told);
+            let failure = result.as_ref().err().map(ToFailure::failure);
             self.audit.recorder.note(ended(&start, record, failure)).await;
             result.map_err(EffectError::Failed)
         }
@@ -235,10 +235,16 @@ mod tests {
         )
     }
 
-    fn check(tenant: Option<&str>, action: Action, what: &str, failure: Option<&dyn Failure>, says: &Expect) {
+    fn check(
+        tenant: Option<&str>,
+        action: Action,
+        what: &str,
+        failure: Option<&dyn ToFailure>,
+        says: &Expect,
+    ) {
         let start = started(&topic(), tenant, "pod-1", action, what.into());
         let id = Some(Uuid::from_u128(7));
-        let ends = [ended(&start, id, failure.map(Failure::told)), ended(&start, None, None)];
+        let ends = [ended(&start, id, failure.map(ToFailure::failure)), ended(&start, None, None)];
         let lines: Vec<String> = [&start, &ends[0], &ends[1]].map(line).into();
         assert!(ends.iter().all(|end| end.change.is_none()));
         says.assert_eq(&lines.join("\n"));
@@ -273,7 +279,7 @@ mod tests {
                 _platform: pod-1 via Controllers: AddFinalizer EventTopic shop/orders (7e57) Succeeded: finalizer"#]],
         );
         let inner = EffectError::Failed(kafka::Error::NotVisible);
-        assert_eq!(inner.told().0.reason, Reason::Progressing);
+        assert_eq!(inner.failure().refusal.reason, Reason::Progressing);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use eventcenter_sdk::{Reason, ReasonClass};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::Refusal;
+use super::{Failure, Refusal};
 
 /// Whether what is declared is in force.
 pub const READY: &str = "Ready";
@@ -42,6 +42,13 @@ impl Health {
             ReasonClass::Waiting | ReasonClass::Failed => Self::Reconciling,
         };
         health(refusal.reason, refusal.message())
+    }
+
+    /// The health of a resource after a failed operation.
+    #[must_use]
+    pub fn after_failure(failure: &Failure) -> Self {
+        let health = if failure.is_stalled { Self::Stalled } else { Self::Reconciling };
+        health(failure.refusal.reason, failure.refusal.message())
     }
 
     /// The word for it.

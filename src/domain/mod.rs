@@ -27,7 +27,7 @@ pub mod topic;
 
 pub use catalog::Catalog;
 pub use object_ref::ObjectRef;
-pub use refusal::Refusal;
+pub use refusal::{Failure, Refusal};
 
 use jiff::Timestamp;
 use kube::ResourceExt;

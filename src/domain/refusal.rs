@@ -1,4 +1,4 @@
-//! Refusals: a declaration that cannot take effect, with the field, the rule and the remedy.
+//! Refusals, with the field, the rule and the remedy; and failures of operations.
 
 use std::fmt;
 
@@ -33,6 +33,29 @@ impl Refusal {
             Some(field) => format!("{field}: {}", self.detail),
             None => self.detail.clone(),
         }
+    }
+}
+
+/// Why an operation failed that was allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Reason and message.
+    pub refusal: Refusal,
+    /// Whether retrying cannot succeed until a user changes something.
+    pub is_stalled: bool,
+}
+
+impl Failure {
+    /// A failure that a retry may resolve.
+    #[must_use]
+    pub fn retryable(refusal: Refusal) -> Self {
+        Self { refusal, is_stalled: false }
+    }
+
+    /// A failure that only a user can resolve.
+    #[must_use]
+    pub fn stalled(refusal: Refusal) -> Self {
+        Self { refusal, is_stalled: true }
     }
 }
 

@@ -3,7 +3,7 @@
 use eventcenter_kafka_admin::{BrokerError, ErrorCode, NewClientError, RequestError};
 use eventcenter_sdk::Reason;
 
-use crate::domain::Refusal;
+use crate::domain::{Failure, Refusal};
 
 /// The error of an operation on Kafka.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -56,8 +56,7 @@ impl Error {
 
     /// Whether the operation can succeed only after a change by a user: of the declaration, an ACL or the cluster's
     /// configuration.
-    #[must_use]
-    pub fn is_stalled(&self) -> bool {
+    fn is_stalled(&self) -> bool {
         matches!(
             self.reason(),
             Reason::KafkaError
@@ -92,6 +91,12 @@ impl Error {
             _ => return false,
         };
         code == ErrorCode::CLUSTER_AUTHORIZATION_FAILED
+    }
+
+    /// The failure to report.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        Failure { refusal: self.refusal(), is_stalled: self.is_stalled() }
     }
 
     /// The refusal for a condition: Kafka's own text and, if known, the remedy.

@@ -6,18 +6,18 @@ use std::time::Duration;
 use eventcenter_sdk::Reason;
 
 use super::super::Context;
-use super::super::effect::{EffectError, Failure};
+use super::super::effect::{EffectError, ToFailure};
 use super::Covered;
-use crate::domain::Refusal;
 use crate::domain::audit::{Action, Actor, Event, LogName, Outcome, Via};
+use crate::domain::{Failure, Refusal};
 use crate::store;
 
 /// Records go only by whole nodes of those that are kept: so many at a time.
 const WHOLE: u64 = 256;
 
-impl Failure for store::Error {
-    fn told(&self) -> (Refusal, bool) {
-        (Refusal::new(Reason::AuditUnavailable, self.to_string()), false)
+impl ToFailure for store::Error {
+    fn failure(&self) -> Failure {
+        Failure::retryable(Refusal::new(Reason::AuditUnavailable, self.to_string()))
     }
 }
 

@@ -9,18 +9,17 @@ use tokio::time::Instant;
 use super::super::Context;
 use super::super::acl_resync::Left;
 use super::super::connections::ClusterState;
-use super::super::effect::{EffectError, Failure};
+use super::super::effect::{EffectError, ToFailure};
 use super::super::status::write_status;
 use super::kafka_topic;
 use crate::api::{EventTopic, TopicAcl};
-use crate::domain::ObjectRef;
-use crate::domain::Refusal;
 use crate::domain::audit::Action;
 use crate::domain::topic::access::{
     Acl, Facts, Object, Plan, Standing, concerns, declared, is_applied, plan,
 };
 use crate::domain::topic::status::Outcome;
 use crate::domain::topic::{Declared, Identity, access};
+use crate::domain::{Failure, ObjectRef, Refusal};
 use crate::kafka::{Error, Kafka};
 use crate::kubernetes::WriteError;
 
@@ -175,13 +174,13 @@ fn failed(
     context: &Context,
 ) -> Standing {
     context.access.forget(identity);
-    let (refusal, stalled) = error.told();
-    let refusal = match refusal.reason {
-        Reason::AuthorizerMissing => access::unenforced(),
-        _ => refusal,
-    };
-    let foreign = (refusal.reason == Reason::AuthorizerMissing).then(Vec::new);
-    Standing { acls, foreign, drift: None, failure: Some((refusal, stalled)) }
+    let mut failure = error.failure();
+    let mut foreign = None;
+    if failure.refusal.reason == Reason::AuthorizerMissing {
+        failure.refusal = access::unenforced();
+        foreign = Some(Vec::new());
+    }
+    Standing { acls, foreign, drift: None, failure: Some(failure) }
 }
 
 /// Takes ACLs of a topic away, because its resource goes or may not be used any more. Where Kafka
@@ -194,15 +193,19 @@ pub(super) async fn withdraw(
     topic: &EventTopic,
     identity: &Identity,
     context: &Context,
-) -> Result<(), (Refusal, bool)> {
+) -> Result<(), Failure> {
     let kafka = match context.connections.reach(&identity.cluster) {
         ClusterState::Available(kafka) => kafka,
-        ClusterState::Unavailable(reason) => return Err((kafka_topic::away(identity, reason), false)),
-        ClusterState::Unknown => return Err((kafka_topic::away(identity, Reason::Progressing), false)),
+        ClusterState::Unavailable(reason) => {
+            return Err(Failure::retryable(kafka_topic::away(identity, reason)));
+        }
+        ClusterState::Unknown => {
+            return Err(Failure::retryable(kafka_topic::away(identity, Reason::Progressing)));
+        }
     };
     context.access.forget(identity);
-    match take_away(acls, topic, identity, &kafka, context).await.map_err(|error| error.told()) {
-        Err((refusal, stalled)) if refusal.reason != Reason::AuthorizerMissing => Err((refusal, stalled)),
+    match take_away(acls, topic, identity, &kafka, context).await.map_err(|error| error.failure()) {
+        Err(failure) if failure.refusal.reason != Reason::AuthorizerMissing => Err(failure),
         _ => Ok(()),
     }
 }
@@ -221,12 +224,12 @@ pub(super) async fn stop(
         let catalog = context.catalog.lock();
         (catalog.acls(topic), catalog.withdrawn(topic, identity))
     };
-    let mut standing = Standing { failure: Some((refusal.clone(), true)), ..Standing::default() };
+    let mut standing = Standing { failure: Some(Failure::stalled(refusal.clone())), ..Standing::default() };
     match withdraw(&going, topic, identity, context).await {
         Ok(()) => (Outcome::Refused(refusal), Some(standing)),
-        Err((refusal, stalled)) => {
+        Err(failure) => {
             standing.acls = ours;
-            (Outcome::Failed { refusal, stalled }, Some(standing))
+            (Outcome::Failed(failure), Some(standing))
         }
     }
 }

@@ -18,6 +18,7 @@ use super::super::status::write_status;
 use super::activation::{Activation, tell};
 use super::{kafka_topic, wake};
 use crate::api::{ApprovalAction, ApprovedSpec, Decision, EventTopic, GovernedChange};
+use crate::domain::Failure;
 use crate::domain::approval::active::{Evidence, in_force, kept, revision_name};
 use crate::domain::approval::authorization::{Facts, Grant, PendingApproval, VerifiedDecision};
 use crate::domain::approval::pending::{PendingStatus, Waiting};
@@ -189,14 +190,11 @@ async fn look(topic: &EventTopic, context: &Context) -> TopicLookup {
     match context.connections.reach(&identity.cluster) {
         ClusterState::Available(kafka) => match kafka.describe_topic(&identity.topic).await {
             Ok(observed) => TopicLookup::Has(observed),
-            Err(error) => {
-                TopicLookup::Failed(Outcome::Failed { stalled: error.is_stalled(), refusal: error.refusal() })
-            }
+            Err(error) => TopicLookup::Failed(Outcome::Failed(error.failure())),
         },
-        ClusterState::Unavailable(reason) => TopicLookup::Failed(Outcome::Failed {
-            refusal: kafka_topic::away(&identity, reason),
-            stalled: false,
-        }),
+        ClusterState::Unavailable(reason) => {
+            TopicLookup::Failed(Outcome::Failed(Failure::retryable(kafka_topic::away(&identity, reason))))
+        }
         ClusterState::Unknown => TopicLookup::Unknown,
     }
 }

@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action as Next;
 
 use super::super::connections::ClusterState;
-use super::super::effect::{EffectError, Failure};
+use super::super::effect::{EffectError, ToFailure};
 use super::super::{Context, Watched};
 use super::activation::{self, Activation};
 use super::approval::{self, ApprovalReport, DeletionDecision};
@@ -20,7 +20,7 @@ use crate::domain::topic::Identity;
 use crate::domain::topic::access::AclCleanup;
 use crate::domain::topic::deletion::DeletionPlan;
 use crate::domain::topic::status::Outcome;
-use crate::domain::{Refusal, backoff};
+use crate::domain::{Failure, Refusal, backoff};
 use crate::kubernetes::{EventRecord, EventType, WriteError};
 
 /// Takes the access away, deletes the Kafka topic if that is wanted, then lets the resource go.
@@ -38,21 +38,23 @@ pub(super) async fn reconcile_deletion(topic: &EventTopic, context: &Context) ->
         }
     };
     let (topic, standing) = (&*topic, ApprovalReport::unasked(&topic));
-    let stays = async |refusal, stalled| {
-        status::report(topic, &Outcome::Failed { refusal, stalled }, None, &standing, context).await
-    };
+    let stays =
+        async |failure| status::report(topic, &Outcome::Failed(failure), None, &standing, context).await;
     let parting = context.catalog.lock().plan_acl_cleanup(topic);
     match parting {
         AclCleanup::Nothing => {}
         AclCleanup::Withdraw(identity, acls) => {
-            if let Err((refusal, stalled)) = access::withdraw(&acls, topic, &identity, context).await {
+            if let Err(Failure { refusal, is_stalled }) =
+                access::withdraw(&acls, topic, &identity, context).await
+            {
                 let message = format!(
                     "taking away the access to Kafka topic {}: {}. Set the annotation eventcenter.io/managed: \"false\" to \
                      let the resource go and leave topic and ACLs in Kafka",
                     identity.topic,
                     refusal.message()
                 );
-                return stays(Refusal::new(refusal.reason, message), stalled).await;
+                let refusal = Refusal::new(refusal.reason, message);
+                return stays(Failure { refusal, is_stalled }).await;
             }
         }
         AclCleanup::Keep(message) => {
@@ -81,13 +83,14 @@ pub(super) async fn reconcile_deletion(topic: &EventTopic, context: &Context) ->
                     );
                     context.connections.visited(&identity.cluster, &identity.topic, None);
                 }
-                Err((refusal, stalled)) => {
+                Err(Failure { refusal, is_stalled }) => {
                     let message = format!(
                         "deleting Kafka topic {}: {}. Set spec.deletionPolicy: Retain to let the resource go and keep the topic",
                         identity.topic,
                         refusal.message()
                     );
-                    return stays(Refusal::new(refusal.reason, message), stalled).await;
+                    let refusal = Refusal::new(refusal.reason, message);
+                    return stays(Failure { refusal, is_stalled }).await;
                 }
             }
         }
@@ -130,18 +133,22 @@ async fn delete(
     live: Option<&Activation>,
     identity: &Identity,
     context: &Context,
-) -> Result<(), (Refusal, bool)> {
+) -> Result<(), Failure> {
     let kafka = match context.connections.reach(&identity.cluster) {
         ClusterState::Available(kafka) => kafka,
-        ClusterState::Unavailable(reason) => return Err((kafka_topic::away(identity, reason), false)),
-        ClusterState::Unknown => return Err((kafka_topic::away(identity, Reason::Progressing), false)),
+        ClusterState::Unavailable(reason) => {
+            return Err(Failure::retryable(kafka_topic::away(identity, reason)));
+        }
+        ClusterState::Unknown => {
+            return Err(Failure::retryable(kafka_topic::away(identity, Reason::Progressing)));
+        }
     };
     tracing::info!(topic = %identity.topic, cluster = %identity.cluster, change = "delete", "changing Kafka");
     let what = format!("Kafka topic {identity} and its data");
     let delete = context.effect(topic, Action::DeleteTopic, what, kafka.delete_topic(&identity.topic));
     match live.and_then(|live| live.begins(topic, context)) {
-        Some(begins) => context.run_recorded(begins, delete).await.map_err(|error| error.told()),
-        None => delete.await.map_err(|error| error.told()),
+        Some(begins) => context.run_recorded(begins, delete).await.map_err(|error| error.failure()),
+        None => delete.await.map_err(|error| error.failure()),
     }
 }
 

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::super::Context;
 use super::super::connections::LastVisit;
-use super::super::effect::{EffectError, Failure};
+use super::super::effect::{EffectError, ToFailure};
 use crate::api::EventTopic;
 use crate::domain::Refusal;
 use crate::domain::audit::Action;
@@ -31,8 +31,7 @@ pub(super) async fn sync(
         }
         Err(error) => {
             context.connections.visited(&identity.cluster, &identity.topic, None);
-            let (refusal, stalled) = error.told();
-            Outcome::Failed { refusal, stalled }
+            Outcome::Failed(error.failure())
         }
     }
 }

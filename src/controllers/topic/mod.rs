@@ -23,12 +23,10 @@ use super::effect::{EffectError, unrecorded};
 use super::queue::Fingerprint;
 use super::{Context, Watched};
 use crate::api::{DELETE_FINALIZER, DeletionPolicy, EventTopic};
-use crate::domain::ObjectRef;
-use crate::domain::audit;
-use crate::domain::backoff;
 use crate::domain::topic::deletion::wants_finalizer;
 use crate::domain::topic::status::Outcome;
 use crate::domain::topic::{Declared, Identity, Permission, management_mode};
+use crate::domain::{Failure, ObjectRef, audit, backoff};
 use crate::kafka::Kafka;
 use crate::kubernetes::WriteError;
 use activation::Activation;
@@ -117,7 +115,7 @@ pub(super) async fn reconcile(
     let result = match (result, &topic.0) {
         // There is nothing else to be said of it than that.
         (Err(EffectError::NotRecorded(_)), Ok(topic)) => {
-            let outcome = Outcome::Failed { refusal: unrecorded(), stalled: false };
+            let outcome = Outcome::Failed(Failure::retryable(unrecorded()));
             status::report(topic, &outcome, None, &ApprovalReport::unasked(topic), &context).await
         }
         (result, _) => result,
@@ -152,7 +150,7 @@ async fn manage(topic: &EventTopic, context: &Context) -> Ended {
                 // The first that is known of the cluster wakes this topic again.
                 ClusterState::Unknown => return Ok((Reason::Progressing, Action::await_change())),
                 ClusterState::Unavailable(reason) => {
-                    (Outcome::Failed { refusal: kafka_topic::away(&identity, reason), stalled: false }, None)
+                    (Outcome::Failed(Failure::retryable(kafka_topic::away(&identity, reason))), None)
                 }
                 ClusterState::Available(kafka) => {
                     let Disposition::Activate(live) = way else {
@@ -197,7 +195,7 @@ async fn apply(
         *schemas = known;
     }
     // A value that Kafka refuses does not keep access from being taken away.
-    let answers = !matches!(outcome, Outcome::Failed { stalled: false, .. });
+    let answers = !matches!(outcome, Outcome::Failed(Failure { is_stalled: false, .. }));
     let (topic, access) = match answers {
         true => access::enforce(topic, &identity, declared, kafka, context).await?,
         false => (Cow::Borrowed(topic), None),

@@ -147,7 +147,7 @@ fn next_visit(
 ) -> Action {
     let again = || Action::requeue(backoff::pause(condition::failing_since(&after.conditions), now));
     match outcome {
-        Outcome::Failed { .. } => again(),
+        Outcome::Failed(_) => again(),
         Outcome::Applied { .. } if access.is_some_and(|access| access.obstacle().is_some()) => again(),
         // The watch, the resync and the catalog wake it.
         Outcome::Applied { .. } | Outcome::Refused(_) | Outcome::Paused | Outcome::Unmanaged => {

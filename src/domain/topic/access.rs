@@ -13,9 +13,9 @@ use eventcenter_sdk::name::TopicName;
 use super::plan::Found;
 use super::{Identity, ManagementMode};
 use crate::api::{AccessOperation, DriftAction, DriftPolicy, EventTopic, TopicAcl};
-use crate::domain::Refusal;
 use crate::domain::condition;
 use crate::domain::tenant::TenantFacts;
+use crate::domain::{Failure, Refusal};
 
 /// Whether Kafka allows exactly what `spec.access` declares. Absent where nothing is declared.
 pub const ACCESS_IN_FORCE: &str = "AccessInForce";
@@ -283,16 +283,16 @@ pub struct Standing {
     pub foreign: Option<Vec<String>>,
     /// What somebody took away.
     pub drift: Option<Found>,
-    /// Why what is declared is not in force, and whether somebody has to act.
-    pub failure: Option<(Refusal, bool)>,
+    /// Why the declared access is not in effect.
+    pub failure: Option<Failure>,
 }
 
 impl Standing {
     /// What keeps the topic from being ready. That Kafka enforces nothing at all does not: the same
     /// declarations serve a developer's cluster.
     #[must_use]
-    pub fn obstacle(&self) -> Option<&(Refusal, bool)> {
-        self.failure.as_ref().filter(|(refusal, _)| refusal.reason != Reason::AuthorizerMissing)
+    pub fn obstacle(&self) -> Option<&Failure> {
+        self.failure.as_ref().filter(|failure| failure.refusal.reason != Reason::AuthorizerMissing)
     }
 
     /// Whether Kafka enforces nothing at all.

@@ -7,8 +7,8 @@ use super::access::{ACCESS_IN_FORCE, Standing};
 use super::plan::Found;
 use super::{Identity, Observed};
 use crate::api::{Drift, DriftAction, EventTopic, EventTopicStatus, RegisteredType};
-use crate::domain::Refusal;
 use crate::domain::condition::{self, Conditions, Health, READY};
+use crate::domain::{Failure, Refusal};
 
 /// Whether Kafka has what is declared; its `observedGeneration` is the declaration that was last
 /// in force, which is how drift is told from a change that was asked for.
@@ -45,12 +45,7 @@ pub enum Outcome {
     /// Refused before Kafka was asked: nothing happens until something is changed.
     Refused(Refusal),
     /// Kafka refused or did not answer: it is tried again.
-    Failed {
-        /// What happened.
-        refusal: Refusal,
-        /// Whether somebody has to change something before it can succeed.
-        stalled: bool,
-    },
+    Failed(Failure),
     /// Left alone for as long as the annotation is there.
     Paused,
     /// Left alone: somebody else manages the Kafka topic.
@@ -108,9 +103,8 @@ pub fn status(
             conditions.keep(IN_SYNC);
             conditions.keep(SCHEMA_COMPATIBLE);
         }
-        Outcome::Failed { refusal, stalled } => {
-            let health = if *stalled { Health::Stalled } else { Health::Reconciling };
-            conditions.health(&health(refusal.reason, refusal.message()));
+        Outcome::Failed(failure) => {
+            conditions.health(&Health::after_failure(failure));
             conditions.keep(IN_SYNC);
             conditions.keep(SCHEMA_COMPATIBLE);
         }
@@ -161,10 +155,10 @@ fn allowed(after: &mut EventTopicStatus, conditions: &mut Conditions<'_>, access
     let reported = access.drift.as_ref().filter(|found| found.action == DriftAction::Reported);
     match (&access.failure, reported) {
         // What is not known for a moment stays as it was said.
-        (Some((refusal, false)), _) if refusal.reason != Reason::AuthorizerMissing => {
+        (Some(Failure { refusal, is_stalled: false }), _) if refusal.reason != Reason::AuthorizerMissing => {
             conditions.keep(ACCESS_IN_FORCE);
         }
-        (Some((refusal, _)), _) => {
+        (Some(Failure { refusal, .. }), _) => {
             conditions.set(ACCESS_IN_FORCE, false, refusal.reason, &refusal.message());
         }
         (None, Some(found)) => {
@@ -230,8 +224,7 @@ fn applied(
             format!("{differences}: set spec.driftPolicy: Correct to make it again, or delete this resource"),
         ),
         None => match obstacle {
-            Some((refusal, true)) => Health::Stalled(refusal.reason, refusal.message()),
-            Some((refusal, false)) => Health::Reconciling(refusal.reason, refusal.message()),
+            Some(failure) => Health::after_failure(failure),
             None if access.is_some_and(Standing::is_unenforced) => Health::Ready(
                 Reason::Available,
                 "Kafka has what is declared and enforces no access, see the condition AccessInForce".into(),
@@ -246,7 +239,7 @@ fn applied(
         }
         (health, _) => health,
     });
-    match (reported, refusals.topic.first().or(obstacle.map(|(refusal, _)| refusal))) {
+    match (reported, refusals.topic.first().or(obstacle.map(|failure| &failure.refusal))) {
         (Some(_), _) => conditions.set(IN_SYNC, false, Reason::Drifted, &differences),
         (None, Some(first)) => conditions.set(IN_SYNC, false, first.reason, &first.message()),
         (None, None) => conditions.set(IN_SYNC, true, Reason::Available, "Kafka has what is declared"),
@@ -338,10 +331,8 @@ mod tests {
 
     #[test]
     fn ready_then_unavailable_then_ready() {
-        let down = Outcome::Failed {
-            refusal: Refusal::new(Reason::KafkaUnavailable, "no broker answers"),
-            stalled: false,
-        };
+        let down =
+            Outcome::Failed(Failure::retryable(Refusal::new(Reason::KafkaUnavailable, "no broker answers")));
         check(
             "{}",
             &[applied(None), down, applied(None)],
@@ -502,7 +493,7 @@ mod tests {
         assert_eq!(Some(status(&topic, &applied(None), None, later)), topic.status);
     }
 
-    fn standing(failure: Option<(Refusal, bool)>, drift: Option<Found>) -> Standing {
+    fn standing(failure: Option<Failure>, drift: Option<Found>) -> Standing {
         let acl = crate::api::TopicAcl {
             principal: "User:a".into(),
             operation: crate::api::AccessOperation::Read,
@@ -554,7 +545,7 @@ mod tests {
     fn a_kafka_that_enforces_nothing_leaves_the_topic_ready_and_a_missing_right_does_not() {
         let unenforced = super::super::access::unenforced();
         check_access(
-            Some(&standing(Some((unenforced, false)), None)),
+            Some(&standing(Some(Failure::retryable(unenforced)), None)),
             None,
             expect![[r#"
             Ready=True Available: Kafka has what is declared and enforces no access, see the condition AccessInForce
@@ -564,7 +555,7 @@ mod tests {
         );
         let missing = Refusal::new(Reason::NotAuthorized, "DescribeAcls: no");
         check_access(
-            Some(&standing(Some((missing, true)), None)),
+            Some(&standing(Some(Failure::stalled(missing)), None)),
             None,
             expect![[r#"
                 Ready=False NotAuthorized: DescribeAcls: no
