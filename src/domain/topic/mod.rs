@@ -53,7 +53,7 @@ pub fn management_mode(topic: &EventTopic) -> Result<ManagementMode, Refusal> {
         Some(_) => Err(Refusal::at(
             Reason::InvalidResource,
             format!("metadata.annotations[{name}]"),
-            format!("the value is \"true\" or \"false\"; correct or remove it"),
+            "the value is \"true\" or \"false\"; correct or remove it",
         )),
     };
     Ok(match (flag(MANAGED, true)?, flag(PAUSED, false)?) {
