@@ -1,4 +1,4 @@
-//! EventTopics as tenants declare them, with event types, schemas and access.
+//! EventTopics as tenants declare them: with event types, their schemas, and who may use them.
 
 use std::fmt;
 
@@ -10,39 +10,38 @@ use kube::Resource;
 use kube::core::{ObjectMeta, Status};
 use serde_json::{Value, json};
 
-/// A violation of a rule, which makes the webhook refuse an EventTopic.
+/// Something that an EventTopic asks for and its tenant may not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Violation {
-    /// The retention exceeds the tenant's quota.
+pub(crate) enum Overreach {
+    /// Records that are kept for longer than the tenant's quota.
     Retention,
-    /// The name of an event type does not follow the tenant's convention.
+    /// An event type that is not named by the tenant's conventions.
     Naming,
-    /// The Kafka topic does not have the tenant's prefix.
+    /// A Kafka topic outside of the tenant's prefix.
     Prefix,
-    /// An event type is declared twice.
-    Duplicate,
-    /// A schema has an external reference.
+    /// An event type twice in one topic.
+    Twice,
+    /// A schema that refers to what is outside of it.
     Schema,
 }
 
-impl Violation {
-    const ALL: [Self; 5] = [Self::Retention, Self::Naming, Self::Prefix, Self::Duplicate, Self::Schema];
+impl Overreach {
+    const ALL: [Self; 5] = [Self::Retention, Self::Naming, Self::Prefix, Self::Twice, Self::Schema];
 
-    /// The violation of an EventTopic; the violations alternate.
+    /// One after the other.
     pub(crate) fn of(number: u32) -> Self {
         let index = number % 5;
-        let mut violations = Self::ALL.into_iter().zip(0..);
-        violations.find(|(_, place)| *place == index).map_or(Self::Duplicate, |(violation, _)| violation)
+        Self::ALL.into_iter().zip(0..).find(|(_, place)| *place == index).map_or(Self::Twice, |(one, _)| one)
     }
 
-    /// Adds the violation to an EventTopic.
+    /// Has an EventTopic ask for it.
     pub(crate) fn apply(self, topic: &mut Value) {
         let spec = &mut topic["spec"];
         match self {
             Self::Retention => spec["retention"]["time"] = json!("90d"),
             Self::Naming => spec["eventTypes"] = json!([{"name": "order.created"}]),
             Self::Prefix => spec["topicName"] = json!("somebody.elses"),
-            Self::Duplicate => {
+            Self::Twice => {
                 let types = spec["eventTypes"].as_array().cloned().unwrap_or_default();
                 spec["eventTypes"] = json!([types.clone(), types].concat());
             }
@@ -52,35 +51,35 @@ impl Violation {
         }
     }
 
-    /// The reason of the refusal.
+    /// The reason that it is refused with.
     fn reason(self) -> &'static str {
         match self {
             Self::Retention => "TenantQuotaExceeded",
-            Self::Naming | Self::Prefix | Self::Duplicate => "InvalidResource",
+            Self::Naming | Self::Prefix | Self::Twice => "InvalidResource",
             Self::Schema => "SchemaInvalid",
         }
     }
 
-    /// Whether the status is the webhook's refusal of this violation.
-    pub(crate) fn is_refused_by(self, status: &Status) -> bool {
+    /// Whether that is the refusal which is meant, and not one of the API server.
+    pub(crate) fn is_told_by(self, status: &Status) -> bool {
         status.message.contains(&format!("denied the request: {}", self.reason()))
     }
 }
 
-impl fmt::Display for Violation {
+impl fmt::Display for Overreach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Retention => "its retention exceeds the quota",
-            Self::Naming => "its event type does not follow the naming convention",
-            Self::Prefix => "its Kafka topic does not have the prefix",
-            Self::Duplicate => "it declares an event type twice",
-            Self::Schema => "its schema has an external reference",
+            Self::Retention => "its retention is above the quota",
+            Self::Naming => "its event type breaks the convention",
+            Self::Prefix => "its Kafka topic is outside of the prefix",
+            Self::Twice => "it has an event type twice",
+            Self::Schema => "its schema refers to an address",
         })
     }
 }
 
-/// An EventTopic. Three of four have a schema, one of four declares access, and one of four has the deletion policy Delete,
-/// which requires a finalizer.
+/// An EventTopic. Three of four have a schema, one of four says who may use it, and one of four is to
+/// be deleted in Kafka as well, for which it needs a finalizer.
 pub(crate) fn topic(name: &str, number: u32) -> Value {
     let event = |action: &str| format!("{}.{action}.v1", entity(name));
     let mut created = json!({"name": event("Created"), "description": "An order was placed and checked."});
@@ -116,18 +115,18 @@ pub(crate) fn topic(name: &str, number: u32) -> Value {
     })
 }
 
-/// The entity of a topic's event types, unique for each topic.
+/// The entity whose events a topic carries: no other topic's.
 fn entity(name: &str) -> String {
     let letters: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
     format!("Order{letters}")
 }
 
-/// Changes the value of one configuration key.
+/// Gives one configuration key another value.
 pub(crate) fn configure(topic: &mut Value) {
     topic["spec"]["config"]["max.message.bytes"] = json!(524_288);
 }
 
-/// Adds an optional property to each schema. Returns whether there is a schema.
+/// Gives each schema one more property, which need not be there. Whether there is a schema.
 pub(crate) fn evolve(topic: &mut Value) -> bool {
     let mut evolved = false;
     for declared in topic["spec"]["eventTypes"].as_array_mut().into_iter().flatten() {
@@ -140,7 +139,7 @@ pub(crate) fn evolve(topic: &mut Value) -> bool {
     evolved
 }
 
-/// Removes a property from each schema, which makes it incompatible.
+/// Takes a property out of each schema, which others may need.
 pub(crate) fn break_schema(topic: &mut Value) {
     for declared in topic["spec"]["eventTypes"].as_array_mut().into_iter().flatten() {
         if let Some(properties) = declared.pointer_mut("/schema/properties").and_then(Value::as_object_mut) {
@@ -163,17 +162,16 @@ pub(crate) fn revision(topic: &EventTopic) -> Option<ControllerRevision> {
     })
 }
 
-/// The event types in the status of an EventTopic whose schemas are registered, as the operator would write them.
+/// What the operator would say in the status of an EventTopic whose schemas are registered.
 pub(crate) fn registered(topic: &EventTopic) -> Vec<RegisteredType> {
     let (declared, _) = registration::read(&topic.spec.event_types, |_| None);
     registration::register(topic, &declared, &[], topic.spec.compatibility.unwrap_or_default()).registered
 }
 
-/// A typical schema of an order: about 4 KiB, with definitions, formats, enumerations and nesting.
+/// An order, as teams describe one: about 4 KiB, with definitions, formats, enumerations and nesting.
 fn schema() -> Value {
-    let text = |about: &str, max: u32| json!({"type": "string", "minLength": 1, "maxLength": max, "description": about});
-    let choice =
-        |about: &str, values: &[&str]| json!({"type": "string", "enum": values, "description": about});
+    let text = |about: &str, most: u32| json!({"type": "string", "minLength": 1, "maxLength": most, "description": about});
+    let choice = |about: &str, of: &[&str]| json!({"type": "string", "enum": of, "description": about});
     let number = |about: &str| json!({"type": "integer", "minimum": 0, "description": about});
     let part = |name: &str| json!({"$ref": format!("#/$defs/{name}")});
     json!({
@@ -268,10 +266,9 @@ mod tests {
     }
 
     #[test]
-    fn topics_have_the_documented_variety() {
+    fn topics_are_as_different_as_they_are_said_to_be() {
         let topics: Vec<EventTopic> = (0..8).map(|number| read(&topic("t-00001", number))).collect();
-        let count =
-            |condition: fn(&EventTopic) -> bool| topics.iter().filter(|topic| condition(topic)).count();
+        let count = |what: fn(&EventTopic) -> bool| topics.iter().filter(|topic| what(topic)).count();
         assert_eq!(count(|topic| topic.spec.event_types[0].schema.is_some()), 6);
         assert_eq!(count(|topic| !topic.spec.access.is_empty()), 2);
         assert_eq!(count(|topic| topic.spec.deletion_policy == eventcenter::api::DeletionPolicy::Delete), 2);
@@ -282,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn an_evolved_schema_is_compatible() {
+    fn a_changed_schema_is_compatible_by_the_rules() {
         let (mut with, mut without) = (topic("t-00001", 1), topic("t-00000", 0));
         let read = |topic: &Value| {
             let schema = topic.pointer("/spec/eventTypes/0/schema").expect("there is a schema");
@@ -297,18 +294,17 @@ mod tests {
     }
 
     #[test]
-    fn a_violation_passes_the_validation_of_the_api_server() {
+    fn what_is_refused_on_purpose_is_an_event_topic_for_the_api_server() {
         for number in 0..4 {
             let mut topic = topic("t-00001", 1);
-            Violation::of(number).apply(&mut topic);
+            Overreach::of(number).apply(&mut topic);
             read(&topic);
         }
-        assert_ne!(Violation::of(0), Violation::of(1));
+        assert_ne!(Overreach::of(0), Overreach::of(1));
         let status = |message: &str| Status { message: message.into(), ..Status::default() };
-        let message =
-            "admission webhook \"x\" denied the request: TenantQuotaExceeded: spec.retention.time: …";
-        assert!(Violation::Retention.is_refused_by(&status(message)));
-        assert!(!Violation::Prefix.is_refused_by(&status(message)));
-        assert!(!Violation::Retention.is_refused_by(&status("failed calling webhook \"x\"")));
+        let told = "admission webhook \"x\" denied the request: TenantQuotaExceeded: spec.retention.time: …";
+        assert!(Overreach::Retention.is_told_by(&status(told)));
+        assert!(!Overreach::Prefix.is_told_by(&status(told)));
+        assert!(!Overreach::Retention.is_told_by(&status("failed calling webhook \"x\"")));
     }
 }

@@ -51,7 +51,7 @@ impl Audit {
                 AuditPolicy::Required => Policy::Required,
                 AuditPolicy::BestEffort => Policy::BestEffort,
             },
-            patience: settings.audit_timeout,
+            timeout: settings.audit_timeout,
             instance: instance.to_owned(),
             spool: Some((settings.spool(), settings.audit_spool_size)),
         };
@@ -73,7 +73,7 @@ impl Audit {
                 match first {
                     Ok(()) => tracing::info!("the database is ready"),
                     // It tells what is wrong, and goes on.
-                    Err(_) => store.prepare().await,
+                    Err(_) => store.migrate_with_retry().await,
                 }
             };
             let watch = async {
@@ -117,11 +117,11 @@ async fn look(store: &Store, metrics: &Metrics, health: &Health) {
         match seen {
             // Whether it can be written as well is noted by whoever writes.
             Ok(()) if before == Some(false) => {
-                metrics.answers(true);
+                metrics.set_up(true);
                 tracing::info!("the database answers again");
             }
             Err(error) if before != Some(false) => {
-                metrics.answers(false);
+                metrics.set_up(false);
                 tracing::warn!(error = &error as &dyn std::error::Error, "the database does not answer");
             }
             _ => {}

@@ -80,7 +80,7 @@ pub(super) async fn answer(
         secret: settings.webhook_certificate_secret.clone(),
         drain: settings.webhook_drain,
         instance: instance.to_owned(),
-        recorder: audit.journal.recorder("webhook", false),
+        recorder: audit.journal.recorder("webhook"),
     };
     let ready = move |ready| role.set_ready(ready);
     let running = webhook::run(kubernetes.clone(), options, listener, metrics, clock, stop.clone(), ready);
@@ -106,7 +106,7 @@ pub(super) async fn tell(
         tls_secret: settings.api_tls_secret.clone(),
         metrics_page: rest::Page(Arc::new(page)),
     };
-    let (log, recorder) = (audit.store.audit(), audit.journal.recorder("api", false));
+    let (log, recorder) = (audit.store.audit(), audit.journal.recorder("api"));
     let ready = move |ready| role.set_ready(ready);
     let running =
         rest::run(kubernetes.clone(), log, recorder, options, listener, metrics, clock, stop.clone(), ready);
@@ -116,7 +116,7 @@ pub(super) async fn tell(
 /// Waits to become the leader, works until the end, and lets the next one lead.
 pub(super) async fn lead(process: &Process<'_>, metrics: AllMetrics, role: http::Role) -> anyhow::Result<()> {
     let Process { config, instance, kubernetes, audit, stop } = *process;
-    let recorder = audit.journal.recorder("controllers", true);
+    let recorder = audit.journal.spooling_recorder("controllers");
     let settings = LeaseSettings {
         name: config.lease.clone(),
         identity: instance.to_owned(),
@@ -133,7 +133,7 @@ pub(super) async fn lead(process: &Process<'_>, metrics: AllMetrics, role: http:
         leadership = kubernetes.lease(settings).acquire(another_leads) => leadership,
     };
     tracing::info!("leading");
-    recorder.note(process.led(Action::Lead, None)).await;
+    recorder.enqueue(process.led(Action::Lead, None)).await;
     let options = Options {
         resync: config.resync_interval,
         heartbeat: config.heartbeat_interval,
@@ -175,7 +175,7 @@ pub(super) async fn lead(process: &Process<'_>, metrics: AllMetrics, role: http:
         lost = leadership.keep() => Err(lost),
     };
     tracing::info!("leads no more");
-    recorder.note(process.led(Action::StopLeading, result.as_ref().err())).await;
+    recorder.enqueue(process.led(Action::StopLeading, result.as_ref().err())).await;
     match result {
         Ok(()) => {
             leadership.release().await;

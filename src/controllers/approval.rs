@@ -194,7 +194,7 @@ pub(super) async fn key(kubernetes: &KubeClient, audit: &Audit, sealer: SealRole
         match kubernetes.ensure_signing_key(sealer).await {
             Ok(SealKey { key, is_new: false }) => return key,
             Ok(SealKey { key, is_new: true }) => {
-                audit.recorder.note(made(&key, sealer, kubernetes.namespace(), &audit.instance)).await;
+                audit.recorder.enqueue(made(&key, sealer, kubernetes.namespace(), &audit.instance)).await;
                 return key;
             }
             Err(error) => tracing::warn!(%error, "the key for seals is not there yet; it is asked for again"),

@@ -23,7 +23,7 @@ use crate::domain::audit::LogName;
 use crate::domain::audit::checkpoint::{Checkpoint, TrustedKeys, origin};
 use crate::domain::audit::merkle::Hash;
 use crate::kubernetes::{EventRecord, EventType, Published, SealRole, WriteError};
-use crate::store::{self, Noted};
+use crate::store::{self, StoredCheckpoint};
 
 pub(super) use metrics::Metrics;
 
@@ -73,7 +73,7 @@ struct Sound {
     /// How many there are.
     size: u64,
     /// What is to be published, if that is not what is published already.
-    news: Option<Noted>,
+    news: Option<StoredCheckpoint>,
 }
 
 /// How far each log is published, and its first record that is there.
@@ -121,8 +121,8 @@ impl Signer {
     /// Looks at all logs, signs those that have grown, and publishes all that by one write.
     async fn pass(&mut self, context: &Context) -> Result<Covered, Missed> {
         let published = context.kubernetes.get_published_checkpoints().await?;
-        let keys = TrustedKeys::read(&format!("{}\n{}", published.keys, self.key.public()));
-        let mut logs: BTreeSet<LogName> = context.audit.log.logs().await?.into_iter().collect();
+        let keys = TrustedKeys::parse(&format!("{}\n{}", published.keys, self.key.public()));
+        let mut logs: BTreeSet<LogName> = context.audit.log.list_logs().await?.into_iter().collect();
         // A log that has vanished altogether is not among those that have records.
         logs.extend(published.notes.keys().filter_map(|log| log.parse().ok()));
         logs.extend(self.said.keys().cloned());
@@ -151,7 +151,7 @@ impl Signer {
         self.send(sound.keys(), &notes, context).await;
         sound.retain(|log, _| !left.0.iter().any(|left| left == log.as_str()));
         let covers = |log: &LogName| {
-            let note = notes.get(log.as_str()).and_then(|note| Checkpoint::read(note).ok());
+            let note = notes.get(log.as_str()).and_then(|note| Checkpoint::parse_unverified(note).ok());
             note.map_or(0, |checkpoint| checkpoint.size)
         };
         sound.keys().for_each(|log| context.metrics.checkpoints.covered(log));
@@ -204,7 +204,7 @@ impl Signer {
         context: &Context,
     ) -> Result<Sound, Refused> {
         let origin = origin(&context.audit.checkpoints.installation, log);
-        let kept = context.audit.log.checkpoints(log, 1).await?.into_iter().next();
+        let kept = context.audit.log.list_checkpoints(log, 1).await?.into_iter().next();
         let note = published.notes.get(log.as_str());
         let mut signed: Vec<Checkpoint> = self.said.get(log).cloned().into_iter().collect();
         for (note, place) in [
@@ -212,14 +212,14 @@ impl Signer {
             (kept.as_ref().map(|kept| &kept.note), "kept in the database"),
         ] {
             let Some(note) = note else { continue };
-            let checkpoint = Checkpoint::believed(note, &origin, keys).map_err(|error| {
-                Refused::Inconsistent(format!("the checkpoint that is {place} is not believed: {error}"))
+            let checkpoint = Checkpoint::verify(note, &origin, keys).map_err(|error| {
+                Refused::Inconsistent(format!("the checkpoint that is {place} is not trusted: {error}"))
             })?;
             if !signed.contains(&checkpoint) {
                 signed.push(checkpoint);
             }
         }
-        let head = context.audit.log.head(log).await?;
+        let head = context.audit.log.read_head(log).await?;
         let root = head.range.root().filter(|_| head.range.end() == head.size).ok_or_else(|| {
             Refused::Inconsistent("what the database notes of its end does not fit together".into())
         })?;
@@ -230,15 +230,16 @@ impl Signer {
         let sound = |news| Sound { first: head.first, size: head.size, news };
         if newest.as_ref().map_or(0, |newest| newest.size) == head.size {
             // Signed, and nobody had the time to publish it.
-            let is_published = note.is_some_and(|note| Checkpoint::read(note).ok() == newest);
+            let is_published = note.is_some_and(|note| Checkpoint::parse_unverified(note).ok() == newest);
             self.said.extend(newest.clone().map(|newest| (log.clone(), newest)));
             let news = kept.filter(|kept| !is_published && kept.size == head.size);
             return Ok(sound(news));
         }
         let checkpoint = Checkpoint { origin, size: head.size, root };
-        let noted = Noted { size: head.size, note: checkpoint.sign(&self.key), time: (context.clock)() };
+        let noted =
+            StoredCheckpoint { size: head.size, note: checkpoint.sign(&self.key), time: (context.clock)() };
         self.said.insert(log.clone(), checkpoint);
-        context.audit.log.keep_checkpoint(log, &noted).await?;
+        context.audit.log.insert_checkpoint(log, &noted).await?;
         Ok(sound(Some(noted)))
     }
 }
@@ -260,10 +261,12 @@ async fn continues(
     if size == signed {
         return if *root == before.root { Ok(()) } else { Err(rewritten()) };
     }
-    match store.consistency(log, signed, size).await {
+    match store.prove_consistency(log, signed, size).await {
         Ok(proof) if (proof.from, proof.to) == (signed, size) && proof.holds(&before.root, root) => Ok(()),
         Ok(_) => Err(rewritten()),
-        Err(store::Error::Damaged { what, why }) => Err(Refused::Inconsistent(format!("{what}: {why}"))),
+        Err(store::Error::Corrupt { operation, problem }) => {
+            Err(Refused::Inconsistent(format!("{operation}: {problem}")))
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -14,14 +14,14 @@ use crate::domain::audit::{Action, Actor, Event, LogName, Outcome, Target, Via};
 use crate::domain::{Failure, Refusal};
 use crate::kafka;
 use crate::kubernetes::WriteError;
-use crate::store::{Unrecorded, Written};
+use crate::store::{RecordError, WriteOutcome};
 
 /// An effect was not made, or nobody knows.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum EffectError<E> {
     /// It could not be recorded, so it was not tried.
     #[error(transparent)]
-    NotRecorded(Unrecorded),
+    NotRecorded(RecordError),
     /// It was tried.
     #[error("{0}")]
     Failed(E),
@@ -113,7 +113,7 @@ fn about<K: Resource<DynamicType = ()>>(
 fn ended(start: &Event, record: Option<Uuid>, failure: Option<Failure>) -> Event {
     let outcome = if failure.is_some() { Outcome::Failed } else { Outcome::Succeeded };
     let failure = failure.map(|Failure { refusal, .. }| (refusal.reason, refusal.message()));
-    let end = start.ended(record.unwrap_or_default(), outcome, failure);
+    let end = start.completion(record.unwrap_or_default(), outcome, failure);
     // Where the first record was lost, and the policy lets things go on, the second stands alone.
     Event { completes: record, ..end }
 }
@@ -157,8 +157,8 @@ impl Context {
         let effect = Box::pin(effect);
         async move {
             let record = match self.audit.recorder.record(start.clone()).await {
-                Ok(Written::Durable(id) | Written::Spooled(id)) => Some(id),
-                Ok(Written::Lost) => None,
+                Ok(WriteOutcome::Durable(id) | WriteOutcome::Spooled(id)) => Some(id),
+                Ok(WriteOutcome::Lost) => None,
                 Err(error) => {
                     tracing::warn!(action = %start.action, error = %chain(&error), "not done: it cannot be recorded");
                     return Err(EffectError::NotRecorded(error));
@@ -166,7 +166,7 @@ impl Context {
             };
             let result = effect.await;
             let failure = result.as_ref().err().map(ToFailure::failure);
-            self.audit.recorder.note(ended(&start, record, failure)).await;
+            self.audit.recorder.enqueue(ended(&start, record, failure)).await;
             result.map_err(EffectError::Failed)
         }
     }

@@ -143,7 +143,7 @@ impl Rest {
 
     /// The logs that somebody may read, if they are few enough to ask for each.
     async fn readable(&self, caller: &Caller, verb: Verb) -> Result<Option<Vec<LogName>>, Failure> {
-        let logs = self.audit.logs().await?;
+        let logs = self.audit.list_logs().await?;
         if self.access.may(caller, verb, None).await? {
             return Ok(Some(logs));
         }

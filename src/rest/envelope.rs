@@ -124,7 +124,7 @@ impl From<store::Error> for Failure {
     fn from(error: store::Error) -> Self {
         tracing::warn!(error = %Chain(&error), "reading the audit log");
         match error {
-            store::Error::Away { .. } => {
+            store::Error::Unavailable { .. } => {
                 Self::new(Reason::AuditUnavailable, "the audit log cannot be read just now: try again later")
             }
             _ => Self::new(
@@ -135,8 +135,8 @@ impl From<store::Error> for Failure {
     }
 }
 
-impl From<store::Unrecorded> for Failure {
-    fn from(error: store::Unrecorded) -> Self {
+impl From<store::RecordError> for Failure {
+    fn from(error: store::RecordError) -> Self {
         tracing::warn!(error = %Chain(&error), "recording a read of the audit log");
         Self::new(
             Reason::AuditUnavailable,
@@ -221,18 +221,18 @@ mod tests {
     #[tokio::test]
     async fn what_the_database_says_is_not_told() {
         let secret = || Box::<dyn std::error::Error + Send + Sync>::from("password of pg.internal");
-        let away = store::Error::Away { what: "reading records", source: secret() };
+        let away = store::Error::Unavailable { operation: "reading records", source: secret() };
         check(Failure::from(away).answer("r-1"), expect![[r#"
             503 Service Unavailable
             {"code":50001,"message":"AuditUnavailable: the audit log cannot be read just now: try again later","data":{"reason":"AuditUnavailable","requestId":"r-1"}}"#]])
         .await;
-        let refused = store::Error::Refused { what: "reading records", source: secret() };
+        let refused = store::Error::Rejected { operation: "reading records", source: secret() };
         check(Failure::from(refused).answer("r-1"), expect![[r#"
             500 Internal Server Error
             {"code":50001,"message":"Internal: the audit log cannot be read; our log says why, under this request's id","data":{"reason":"Internal","requestId":"r-1"}}"#]])
         .await;
-        let away = store::Error::Away { what: "writing records", source: secret() };
-        check(Failure::from(store::Unrecorded(away)).answer("r-1"), expect![[r#"
+        let away = store::Error::Unavailable { operation: "writing records", source: secret() };
+        check(Failure::from(store::RecordError(away)).answer("r-1"), expect![[r#"
             503 Service Unavailable
             {"code":50001,"message":"AuditUnavailable: reading the audit log is recorded in it, and it cannot be written just now: try again later","data":{"reason":"AuditUnavailable","requestId":"r-1"}}"#]])
         .await;

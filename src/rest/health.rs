@@ -53,7 +53,7 @@ pub(super) async fn readyz(State(rest): State<Rest>) -> (StatusCode, &'static st
     if rest.stop.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
     }
-    match timeout(PATIENCE, rest.audit.head(&LogName::platform())).await {
+    match timeout(PATIENCE, rest.audit.read_head(&LogName::platform())).await {
         Ok(Ok(_)) => (StatusCode::OK, "ok\n"),
         _ => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n"),
     }

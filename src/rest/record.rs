@@ -13,7 +13,7 @@ use super::identity::{Caller, Sender};
 use super::limit::{Asker, Limit};
 use super::recent::Recent;
 use crate::domain::audit::{self, Action, Actor, Event, LogName, Outcome, Target, Via};
-use crate::store::Written;
+use crate::store::WriteOutcome;
 
 /// The name of whoever has shown none, as Kubernetes calls them.
 const NOBODY: &str = "system:anonymous";
@@ -50,7 +50,7 @@ const READINGS: usize = 4096;
 
 /// What has been recorded as read a moment ago: by whom, from where, which log and which question.
 #[derive(Debug)]
-pub(super) struct Readings(Recent<(String, Option<IpAddr>, LogName, String), Written>);
+pub(super) struct Readings(Recent<(String, Option<IpAddr>, LogName, String), WriteOutcome>);
 
 impl Readings {
     pub(super) fn new() -> Self {
@@ -61,12 +61,12 @@ impl Readings {
 /// What the answer has to say of its record.
 #[derive(Clone, Copy, Debug)]
 #[must_use]
-pub(super) struct Recorded(Written);
+pub(super) struct Recorded(WriteOutcome);
 
 impl Recorded {
     /// Says it if the read is not recorded, which only `--audit-policy best-effort` allows.
     pub(super) fn tell<B>(self, mut answer: Response<B>) -> Response<B> {
-        if self.0 == Written::Lost {
+        if self.0 == WriteOutcome::Lost {
             let warning = HeaderValue::from_static("199 eventcenter \"this read could not be recorded\"");
             answer.headers_mut().insert("warning", warning);
         }
@@ -121,7 +121,7 @@ impl Rest {
             return Ok(Recorded(written));
         }
         let recorded = self.record_read(caller, log, Action::ReadAudit, question).await?;
-        if recorded.0 != Written::Lost {
+        if recorded.0 != WriteOutcome::Lost {
             self.readings.0.keep(key, recorded.0);
         }
         Ok(recorded)
@@ -137,7 +137,7 @@ impl Rest {
     ) {
         let event = Event::new(LogName::platform(), actor, Action::RefuseLogin, Outcome::Denied);
         let event = Event { target: log.map(target), reason: Some(reason), message: Some(message), ..event };
-        self.recorder.note(sent_by(sender, event)).await;
+        self.recorder.enqueue(sent_by(sender, event)).await;
     }
 }
 

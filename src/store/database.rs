@@ -1,18 +1,17 @@
-//! Which of the two databases it is.
+//! The two kinds of databases, and macros that run the same statement on both.
 
 use sqlx::{Pool, Postgres};
 
 use super::sqlite::Sqlite;
 
-/// The connections.
+/// The connections to a database.
 #[derive(Clone, Debug)]
 pub(super) enum Database {
     Postgres(Pool<Postgres>),
     Sqlite(Sqlite),
 }
 
-/// The same words for both databases: `$pool` is what reads. Statements name their arguments `$1`, `$2`, which both
-/// understand.
+/// Runs a query on both kinds of databases; `$pool` is the pool for reading. Arguments are `$1`, `$2`, which both support.
 macro_rules! reading {
     ($database:expr, $pool:ident => $body:expr) => {
         match $database {
@@ -25,7 +24,7 @@ macro_rules! reading {
     };
 }
 
-/// The same for what changes something.
+/// Like `reading`, with the pool for writing.
 macro_rules! writing {
     ($database:expr, $pool:ident => $body:expr) => {
         match $database {
@@ -38,19 +37,19 @@ macro_rules! writing {
     };
 }
 
-/// What is read in one transaction is of one moment.
+/// Like `reading`, in a transaction that reads a consistent snapshot.
 macro_rules! snapshot {
-    ($database:expr, $what:expr, $transaction:ident => $body:expr) => {
+    ($database:expr, $operation:expr, $transaction:ident => $body:expr) => {
         match $database {
             crate::store::database::Database::Postgres(pool) => {
                 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
                 let mut $transaction =
-                    pool.begin_with(BEGIN).await.map_err(crate::store::Error::driver($what))?;
+                    pool.begin_with(BEGIN).await.map_err(crate::store::Error::driver($operation))?;
                 $body
             }
             crate::store::database::Database::Sqlite(sqlite) => {
                 let mut $transaction =
-                    sqlite.readers().begin().await.map_err(crate::store::Error::driver($what))?;
+                    sqlite.readers().begin().await.map_err(crate::store::Error::driver($operation))?;
                 $body
             }
         }

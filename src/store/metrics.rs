@@ -1,4 +1,4 @@
-//! What the database costs.
+//! Metrics of the journal and the database.
 
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
@@ -16,24 +16,24 @@ struct Labels {
     outcome: &'static str,
 }
 
-/// Records written and how long that took, by outcome; what waits; what is in the spool.
+/// Metrics of writing the audit log.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     records: Family<Labels, Counter>,
     duration: Histogram,
-    group: Histogram,
+    batch: Histogram,
     depth: Gauge<i64, AtomicI64>,
     spool: Gauge<i64, AtomicI64>,
     up: Gauge<i64, AtomicI64>,
 }
 
 impl Metrics {
-    /// Makes the metrics and registers them.
+    /// Creates and registers the metrics.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             records: Family::default(),
             duration: Histogram::new(exponential_buckets(0.000_5, 2.0, 14)),
-            group: Histogram::new(exponential_buckets(1.0, 2.0, 11)),
+            batch: Histogram::new(exponential_buckets(1.0, 2.0, 11)),
             depth: Gauge::default(),
             spool: Gauge::default(),
             up: Gauge::default(),
@@ -52,18 +52,18 @@ impl Metrics {
         registry.register(
             "audit_group_records",
             "Number of records in one transaction",
-            metrics.group.clone(),
+            metrics.batch.clone(),
         );
-        registry.register("audit_queue_depth", "Records that wait to be written", metrics.depth.clone());
+        registry.register("audit_queue_depth", "Records waiting to be written", metrics.depth.clone());
         registry.register_with_unit(
             "audit_spool",
-            "Size of the file where records wait while the database is away",
+            "Size of the spool file, in which records wait while the database is unavailable",
             Unit::Bytes,
             metrics.spool.clone(),
         );
         registry.register(
             "store_up",
-            "Whether the database took what was written last (1) or did not (0)",
+            "Whether the last write to the database succeeded (1) or not (0)",
             metrics.up.clone(),
         );
         metrics
@@ -73,19 +73,19 @@ impl Metrics {
         self.records.get_or_create(&Labels { component, outcome }).inc_by(records);
     }
 
-    pub(super) fn committed(&self, records: usize, duration: Duration) {
+    pub(super) fn observe_commit(&self, records: usize, duration: Duration) {
         self.duration.observe(duration.as_secs_f64());
-        #[allow(clippy::cast_precision_loss, reason = "a group has some thousand records at most")]
-        self.group.observe(records as f64);
+        #[allow(clippy::cast_precision_loss, reason = "a batch has at most some thousand records")]
+        self.batch.observe(records as f64);
     }
 
-    pub(super) fn show(&self, waiting: usize, spooled: u64) {
+    pub(super) fn set_backlog(&self, waiting: usize, spooled: u64) {
         self.depth.set(i64::try_from(waiting).unwrap_or(i64::MAX));
         self.spool.set(i64::try_from(spooled).unwrap_or(i64::MAX));
     }
 
-    /// Notes whether the database answers.
-    pub fn answers(&self, does: bool) {
-        self.up.set(i64::from(does));
+    /// Sets whether the database is available.
+    pub fn set_up(&self, is_up: bool) {
+        self.up.set(i64::from(is_up));
     }
 }

@@ -1,4 +1,4 @@
-//! Bringing tables to the form that this version needs.
+//! Errors of migrations.
 
 use sqlx::migrate::MigrateError;
 
@@ -6,32 +6,32 @@ use super::Error;
 
 pub(super) const MIGRATING: &str = "migrating the database";
 
-/// A newer version has been here.
+/// The database has a migration of a newer version.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "a newer version of eventcenter has used this database (it has migration {0}, which this version does not know); run that \
-     version, or restore a backup that was made before it"
+    "the database was migrated by a newer version of eventcenter (migration {0} is unknown to this version): run that \
+     version, or restore a backup from before that migration"
 )]
-struct Newer(i64);
+struct NewerVersion(i64);
 
-/// A migration is not what it was when it was run.
+/// A migration differs from the one that was applied.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "migration {0} of this database was another one than that of this version; restore a backup, or run the version it is of"
+    "migration {0} of the database differs from that of this version: run the version that applied it, or restore a backup"
 )]
-struct Other(i64);
+struct ChangedMigration(i64);
 
-pub(super) fn failure(error: MigrateError) -> Error {
+pub(super) fn classify(error: MigrateError) -> Error {
     match error {
         MigrateError::VersionMissing(version) => {
-            Error::Refused { what: MIGRATING, source: Newer(version).into() }
+            Error::Rejected { operation: MIGRATING, source: NewerVersion(version).into() }
         }
         MigrateError::VersionMismatch(version) => {
-            Error::Refused { what: MIGRATING, source: Other(version).into() }
+            Error::Rejected { operation: MIGRATING, source: ChangedMigration(version).into() }
         }
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
             Error::driver(MIGRATING)(error)
         }
-        other => Error::Refused { what: MIGRATING, source: other.into() },
+        other => Error::Rejected { operation: MIGRATING, source: other.into() },
     }
 }

@@ -1,11 +1,10 @@
 //! The database: PostgreSQL, or an embedded SQLite.
 //!
-//! The room decides how things are kept and found: transactions, indexes, pools, migrations. [`Store`] is the connection,
-//! [`Audit`] reads the audit log, [`Journal`] writes it. Every query names the log it is about, so that none can
-//! answer with another tenant's.
+//! This room owns storage: transactions, indexes, connection pools, migrations. [`Store`] is the connection, [`Audit`] reads the
+//! audit log, [`Journal`] writes it. Every query names its log, so that no query can return records of another tenant.
 //!
-//! Deliberately absent: what is recorded, who may read it, and whether a log is as it was written: that is
-//! [`crate::domain::audit`].
+//! Deliberately absent: what is recorded, who may read it, and whether a log was tampered with
+//! ([`crate::domain::audit`]).
 
 mod audit;
 mod database;
@@ -18,31 +17,32 @@ mod spool;
 mod sqlite;
 mod url;
 
-pub use audit::{Audit, Head, Noted, Page, Stored};
+pub use audit::{Audit, Head, Page, StoredCheckpoint, StoredRecord};
 pub use error::Error;
-pub use journal::{Journal, Options, Policy, Recorder, Unrecorded, Written};
+pub use journal::{Journal, Options, Policy, RecordError, Recorder, WriteOutcome};
 pub use metrics::Metrics;
-pub use url::{Malformed, StoreUrl};
+pub use url::{InvalidStoreUrl, StoreUrl};
 
 use std::time::Duration;
 
 use database::{Database, reading};
 use sqlite::Sqlite;
 
-/// The shortest and the longest pause between two tries to migrate.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+/// Delay between two attempts to migrate; it doubles after each.
+const MIN_RETRY_DELAY: Duration = Duration::from_millis(250);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
 
-/// A database that may be away. Nothing is connected before it is used, and what fails is tried again.
+/// A database that may be unavailable. Connections are opened on demand.
 #[derive(Clone, Debug)]
 pub struct Store {
     database: Database,
 }
 
 impl Store {
-    /// A database, not connected yet. To be called where tokio runs.
+    /// Creates the connection pools without connecting. Requires a tokio runtime.
     ///
     /// # Errors
-    /// The folder or the file of an embedded database cannot be made, or the address of the other cannot be read.
+    /// The folder or file of an SQLite database cannot be created, or the URL of PostgreSQL is invalid.
     pub fn open(url: &StoreUrl) -> Result<Self, Error> {
         let database = match url {
             StoreUrl::Postgres(url) => Database::Postgres(postgres::open(url)?),
@@ -51,10 +51,10 @@ impl Store {
         Ok(Self { database })
     }
 
-    /// Brings the tables to the form that this version needs, once for all that start at the same time.
+    /// Applies the migrations of this version. Concurrent processes wait for each other.
     ///
     /// # Errors
-    /// The database is away, or a newer version has been here.
+    /// The database is unavailable, or was migrated by a newer version.
     pub async fn migrate(&self) -> Result<(), Error> {
         match &self.database {
             Database::Postgres(pool) => postgres::migrate(pool).await,
@@ -62,37 +62,37 @@ impl Store {
         }
     }
 
-    /// Migrates, and tries again until it has worked.
-    pub async fn prepare(&self) {
-        let mut pause = PAUSES.0;
+    /// Migrates, and retries until that succeeds.
+    pub async fn migrate_with_retry(&self) {
+        let mut delay = MIN_RETRY_DELAY;
         while let Err(error) = Box::pin(self.migrate()).await {
             tracing::warn!(error = error.chain(), "waiting for the database");
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(PAUSES.1);
+            tokio::time::sleep(delay).await;
+            delay = (delay * 2).min(MAX_RETRY_DELAY);
         }
         tracing::info!("the database is ready");
     }
 
-    /// Whether the database answers, and has our tables.
+    /// Checks that the database is available and migrated.
     ///
     /// # Errors
-    /// It does not, within this time.
-    pub async fn ping(&self, patience: Duration) -> Result<(), Error> {
-        const ASKING: &str = "asking whether the database is there";
+    /// It is not, or the timeout has expired.
+    pub async fn ping(&self, timeout: Duration) -> Result<(), Error> {
+        const PINGING: &str = "pinging the database";
         const QUERY: &str = "SELECT EXISTS (SELECT 1 FROM audit_head)";
-        let answer = tokio::time::timeout(patience, async {
+        let result = tokio::time::timeout(timeout, async {
             reading!(&self.database, pool => sqlx::query(QUERY).fetch_one(pool).await.map(|_| ()))
         });
-        answer.await.map_err(|late| Error::away(ASKING, late))?.map_err(Error::driver(ASKING))
+        result.await.map_err(|elapsed| Error::unavailable(PINGING, elapsed))?.map_err(Error::driver(PINGING))
     }
 
-    /// The audit log, for reading.
+    /// The audit logs.
     #[must_use]
     pub fn audit(&self) -> Audit {
         Audit::new(self.database.clone())
     }
 
-    /// Ends all connections; what is under way ends first.
+    /// Closes all connections after their running statements.
     pub async fn close(&self) {
         match &self.database {
             Database::Postgres(pool) => pool.close().await,

@@ -1,27 +1,27 @@
-//! Which database.
+//! The address of a database.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// `sqlite:FILE` or `postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=…`. The password is not shown.
+/// `sqlite:FILE` or `postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=…`. `Display` and `Debug` omit the password.
 #[derive(Clone, PartialEq, Eq)]
 pub enum StoreUrl {
-    /// A file of an embedded SQLite.
+    /// An SQLite file.
     Sqlite(PathBuf),
-    /// A PostgreSQL.
+    /// A PostgreSQL URL.
     Postgres(String),
 }
 
-/// A text names no database.
+/// A text is not the address of a database.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("write sqlite:FILE or postgres://USER:PASSWORD@HOST:PORT/DATABASE")]
-pub struct Malformed;
+pub struct InvalidStoreUrl;
 
 impl FromStr for StoreUrl {
-    type Err = Malformed;
+    type Err = InvalidStoreUrl;
 
-    fn from_str(text: &str) -> Result<Self, Malformed> {
+    fn from_str(text: &str) -> Result<Self, InvalidStoreUrl> {
         match text.split_once(':') {
             Some(("sqlite", file)) if !file.is_empty() => {
                 Ok(Self::Sqlite(PathBuf::from(file.strip_prefix("//").unwrap_or(file))))
@@ -29,7 +29,7 @@ impl FromStr for StoreUrl {
             Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => {
                 Ok(Self::Postgres(text.to_owned()))
             }
-            _ => Err(Malformed),
+            _ => Err(InvalidStoreUrl),
         }
     }
 }
@@ -40,9 +40,9 @@ impl fmt::Display for StoreUrl {
             Self::Sqlite(file) => write!(f, "sqlite:{}", file.display()),
             Self::Postgres(url) => {
                 let (scheme, rest) = url.split_once("//").unwrap_or(("postgres:", ""));
-                let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
-                // Whatever else stands there may be a password too.
-                write!(f, "{scheme}//{}", place.split('?').next().unwrap_or_default())
+                let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+                // Query parameters may contain a password.
+                write!(f, "{scheme}//{}", host.split('?').next().unwrap_or_default())
             }
         }
     }

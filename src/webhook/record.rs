@@ -14,7 +14,7 @@ use super::review::{Outcome, Reviewer, Task, kind};
 use crate::api::ChangeApproval;
 use crate::domain::Refusal;
 use crate::domain::audit::{self, Action, Actor, Caller, Event, LogName, Target, Via, change_between};
-use crate::store::{Recorder, Unrecorded, Written};
+use crate::store::{RecordError, Recorder, WriteOutcome};
 
 /// From this size on one resource is taken apart at a time: as a tree of values it is ten times as large.
 const LARGE: usize = 64 * 1024;
@@ -40,8 +40,8 @@ pub(super) async fn record(
     let Some(event) = event else { return (outcome, None) };
     let denied = matches!(outcome, Outcome::Allowed(_)).then(|| denied(&event));
     match (this.recorder.record(event).await, outcome) {
-        (Ok(Written::Durable(id) | Written::Spooled(id)), outcome) => (outcome, Some(id)),
-        (Ok(Written::Lost), Outcome::Allowed(mut warnings)) => {
+        (Ok(WriteOutcome::Durable(id) | WriteOutcome::Spooled(id)), outcome) => (outcome, Some(id)),
+        (Ok(WriteOutcome::Lost), Outcome::Allowed(mut warnings)) => {
             warnings.push(format!("{}: {LOST}", Reason::AuditUnavailable));
             (Outcome::Allowed(warnings), None)
         }
@@ -50,7 +50,7 @@ pub(super) async fn record(
             // soon; nobody waits for that.
             if let Some(denied) = denied {
                 let recorder = this.recorder.clone();
-                tokio::spawn(async move { recorder.note(denied).await });
+                tokio::spawn(async move { recorder.enqueue(denied).await });
             }
             (unrecorded(&error), None)
         }
@@ -83,7 +83,7 @@ fn denied(allowed: &Event) -> Event {
     }
 }
 
-fn unrecorded(error: &Unrecorded) -> Outcome {
+fn unrecorded(error: &RecordError) -> Outcome {
     tracing::warn!(
         error = error as &dyn std::error::Error,
         "a change is refused because it cannot be recorded"
@@ -217,7 +217,7 @@ impl SelfAudit {
             uid: None,
         };
         let event = Event::new(LogName::platform(), self.actor.clone(), action, audit::Outcome::Succeeded);
-        self.recorder.note(Event { target: Some(target), message: Some(message), ..event }).await;
+        self.recorder.enqueue(Event { target: Some(target), message: Some(message), ..event }).await;
     }
 }
 
@@ -278,8 +278,8 @@ mod tests {
         let review: Review<'_> = serde_json::from_str(&text).expect("a review");
         let event = event(&review.request.expect("a request"), outcome, LogName::of(Some("shop")));
         let Some(event) = event else { return Vec::new() };
-        let draft = event.draft(Uuid::nil(), jiff::Timestamp::UNIX_EPOCH, "webhook", "a");
-        let record = serde_json::to_value(draft.at(0)).expect("JSON");
+        let draft = event.into_draft(Uuid::nil(), jiff::Timestamp::UNIX_EPOCH, "webhook", "a");
+        let record = serde_json::to_value(draft.at_seq(0)).expect("JSON");
         let kept = record
             .as_object()
             .expect("an object")

@@ -1,4 +1,4 @@
-//! Many writers, each of which waits until its own record is durable.
+//! Concurrent writers, each of which waits until its record is durable.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use eventcenter::domain::audit::{LogName, Outcome};
-use eventcenter::store::{Journal, Metrics, Options, Policy, Recorder, Store, Written};
+use eventcenter::store::{Journal, Metrics, Options, Policy, Recorder, Store, WriteOutcome};
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use tokio::task::JoinSet;
@@ -15,20 +15,20 @@ use tokio_util::sync::CancellationToken;
 use super::event;
 use crate::protocol::{Latency, Message, Report};
 
-/// How much is appended, by whom.
+/// The load to generate.
 pub(crate) struct Load {
     pub(crate) records: u32,
     pub(crate) tenants: u32,
     pub(crate) writers: u32,
-    pub(crate) patience: Duration,
+    pub(crate) timeout: Duration,
 }
 
-/// What all writers share.
-struct Work {
+/// State shared by all writers.
+struct Shared {
     recorder: Recorder,
     logs: Vec<LogName>,
     records: u32,
-    /// The next number.
+    /// The number of the next event.
     next: AtomicU32,
     done: AtomicU32,
 }
@@ -37,26 +37,25 @@ pub(crate) async fn run(store: &Store, load: &Load) -> Result<Report> {
     let stop = CancellationToken::new();
     let options = Options {
         policy: Policy::Required,
-        patience: load.patience,
+        timeout: load.timeout,
         instance: "bench".to_owned(),
         spool: None,
     };
     let metrics = Metrics::register(&mut Registry::default());
-    let (journal, journalling) =
-        Journal::start(store.clone(), options, metrics, Timestamp::now, stop.clone())?;
-    let journalling = tokio::spawn(journalling);
-    let work = Arc::new(Work {
-        recorder: journal.recorder("webhook", false),
+    let (journal, running) = Journal::start(store.clone(), options, metrics, Timestamp::now, stop.clone())?;
+    let running = tokio::spawn(running);
+    let shared = Arc::new(Shared {
+        recorder: journal.recorder("webhook"),
         logs: (0..load.tenants).map(event::log).collect::<Result<_>>()?,
         records: load.records,
         next: AtomicU32::new(0),
         done: AtomicU32::new(0),
     });
-    store.ping(load.patience).await.context("the database does not answer")?;
-    let begun = crate::ready().await?;
+    store.ping(load.timeout).await.context("the database is unavailable")?;
+    let start = crate::ready().await?;
     let mut writers = JoinSet::new();
     for _ in 0..load.writers {
-        writers.spawn(write(work.clone()));
+        writers.spawn(write(shared.clone()));
     }
     let mut times = Vec::with_capacity(usize::try_from(load.records)?);
     let mut progress = tokio::time::interval(Duration::from_millis(500));
@@ -67,15 +66,15 @@ pub(crate) async fn run(store: &Store, load: &Load) -> Result<Report> {
                 None => break,
             },
             _ = progress.tick() => {
-                let done = work.done.load(Ordering::Relaxed);
-                Message::Progress { sent: work.next.load(Ordering::Relaxed).min(load.records), done }.print()?;
+                let done = shared.done.load(Ordering::Relaxed);
+                Message::Progress { sent: shared.next.load(Ordering::Relaxed).min(load.records), done }.print()?;
             }
         }
     }
-    let wall = begun.elapsed().as_secs_f64();
-    let done = work.done.load(Ordering::Relaxed);
+    let wall = start.elapsed().as_secs_f64();
+    let done = shared.done.load(Ordering::Relaxed);
     stop.cancel();
-    journalling.await.context("the journal failed")?;
+    running.await.context("the journal failed")?;
     Ok(Report {
         wall_seconds: wall,
         written_seconds: wall,
@@ -86,30 +85,30 @@ pub(crate) async fn run(store: &Store, load: &Load) -> Result<Report> {
     })
 }
 
-/// One writer: the next number as long as there is one, and the end of what it has started.
-async fn write(work: Arc<Work>) -> Result<Vec<Duration>> {
+/// Records events until none are left. A started action is completed by the next record.
+async fn write(shared: Arc<Shared>) -> Result<Vec<Duration>> {
     let mut times = Vec::new();
-    let mut ending = None;
+    let mut next_completion = None;
     loop {
-        let number = work.next.fetch_add(1, Ordering::Relaxed);
-        if number >= work.records {
+        let number = shared.next.fetch_add(1, Ordering::Relaxed);
+        if number >= shared.records {
             return Ok(times);
         }
-        let (event, ends) = match ending.take() {
-            Some(end) => (end, false),
+        let (event, is_completed) = match next_completion.take() {
+            Some(completion) => (completion, false),
             None => {
-                let log = work.logs[number as usize % work.logs.len()].clone();
-                event::at(number, log)
+                let log = shared.logs[number as usize % shared.logs.len()].clone();
+                event::event(number, log)
             }
         };
-        let start = ends.then(|| event.clone());
-        let asked = Instant::now();
-        let written = work.recorder.record(event).await.context("a record is not written")?;
-        times.push(asked.elapsed());
-        work.done.fetch_add(1, Ordering::Relaxed);
-        let Written::Durable(id) = written else {
-            anyhow::bail!("a record is not in the database: {written:?}")
+        let started = is_completed.then(|| event.clone());
+        let start = Instant::now();
+        let outcome = shared.recorder.record(event).await.context("a record was not written")?;
+        times.push(start.elapsed());
+        shared.done.fetch_add(1, Ordering::Relaxed);
+        let WriteOutcome::Durable(id) = outcome else {
+            anyhow::bail!("a record is not durable: {outcome:?}")
         };
-        ending = start.map(|start| start.ended(id, Outcome::Succeeded, None));
+        next_completion = started.map(|start| start.completion(id, Outcome::Succeeded, None));
     }
 }

@@ -1,18 +1,18 @@
-//! What is recorded: about 600 bytes each, by 200 people, about 2,000 resources in 40 namespaces.
+//! Events for records of about 600 bytes, by 200 users, about 2,000 resources in 40 namespaces.
 
 use anyhow::Result;
 use eventcenter::domain::audit::{Action, Actor, Change, Event, LogName, Outcome, Target, Via};
 use eventcenter_sdk::Reason;
 use serde_json::json;
 
-/// One of so many refused.
-pub(crate) const DENIED: u32 = 500;
+/// One of this number of requests is denied.
+pub(crate) const REQUESTS_PER_DENIAL: u32 = 500;
 
-/// One of so many is an effect, which is recorded before and after.
-const EFFECT: u32 = 20;
+/// One of this number of events is an action with a completion.
+const EVENTS_PER_ACTION: u32 = 20;
 
-/// One of so many effects has no end.
-const OPEN: u32 = 50;
+/// One of this number of actions has no completion.
+const ACTIONS_PER_OPEN: u32 = 50;
 
 pub(crate) const USERS: u32 = 200;
 pub(crate) const NAMESPACES: u32 = 40;
@@ -35,20 +35,20 @@ pub(crate) fn name(number: u32) -> String {
     format!("orders-{:04}", number % NAMES)
 }
 
-/// The kinds, the most frequent one first.
+/// The kinds, the most frequent first.
 pub(crate) const KINDS: [&str; 3] = ["EventTopic", "EventSubscription", "ChangeApproval"];
 
-/// Spreads numbers, so that what is periodic in one field is not in the next.
+/// Hashes a number, so that the fields of an event are independent of each other.
 pub(crate) fn scatter(number: u32, salt: u32) -> u32 {
     let mixed = (u64::from(number) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15 ^ (u64::from(salt) << 17));
     u32::try_from(mixed >> 40).unwrap_or_default()
 }
 
-/// What happens at a number; whether its end is to be recorded as well.
-pub(crate) fn at(number: u32, log: LogName) -> (Event, bool) {
-    let is_effect = number.is_multiple_of(EFFECT);
-    let denied = !is_effect && scatter(number, 1).is_multiple_of(DENIED);
-    let (action, outcome, via) = match (is_effect, denied) {
+/// The event with a number, and whether it gets a completion.
+pub(crate) fn event(number: u32, log: LogName) -> (Event, bool) {
+    let is_action = number.is_multiple_of(EVENTS_PER_ACTION);
+    let denied = !is_action && scatter(number, 1).is_multiple_of(REQUESTS_PER_DENIAL);
+    let (action, outcome, via) = match (is_action, denied) {
         (true, _) => (Action::AlterConfig, Outcome::Started, Via::Controllers),
         (false, true) => (Action::Update, Outcome::Denied, Via::Admission),
         (false, false) => (
@@ -58,7 +58,7 @@ pub(crate) fn at(number: u32, log: LogName) -> (Event, bool) {
         ),
     };
     let actor = Actor {
-        user: if is_effect { "eventcenter-0".to_owned() } else { user(scatter(number, 3)) },
+        user: if is_action { "eventcenter-0".to_owned() } else { user(scatter(number, 3)) },
         groups: vec!["system:authenticated".to_owned(), "oidc:team".to_owned()],
         via,
     };
@@ -86,8 +86,8 @@ pub(crate) fn at(number: u32, log: LogName) -> (Event, bool) {
         after: None,
     });
     event.request = Some(format!("b2a7c1d0-0000-4000-8000-{number:012x}"));
-    let ends = is_effect && !(number / EFFECT).is_multiple_of(OPEN);
-    (event, ends)
+    let is_completed = is_action && !(number / EVENTS_PER_ACTION).is_multiple_of(ACTIONS_PER_OPEN);
+    (event, is_completed)
 }
 
 #[cfg(test)]
@@ -97,26 +97,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn records_are_about_as_large_as_real_ones() {
-        let log = log(7).expect("it is a name");
+    fn records_have_a_realistic_size() {
+        let log = log(7).expect("a name");
         let size = |number| {
-            let (event, _) = at(number, log.clone());
+            let (event, _) = event(number, log.clone());
             let draft =
-                event.draft(uuid::Uuid::from_u128(7), jiff::Timestamp::UNIX_EPOCH, "webhook", "bench");
-            canonical_json(&draft.at(1_000_000)).len()
+                event.into_draft(uuid::Uuid::from_u128(7), jiff::Timestamp::UNIX_EPOCH, "webhook", "bench");
+            canonical_json(&draft.at_seq(1_000_000)).len()
         };
         let mean = (0..1000).map(size).sum::<usize>() / 1000;
         assert!((550..950).contains(&mean), "{mean}");
     }
 
     #[test]
-    fn every_filter_finds_some() {
-        let log = log(0).expect("it is a name");
-        let all: Vec<_> = (0..20_000).map(|number| at(number, log.clone())).collect();
+    fn every_filter_matches_some_events() {
+        let log = log(0).expect("a name");
+        let all: Vec<_> = (0..20_000).map(|number| event(number, log.clone())).collect();
         let share = |found: usize| all.len() / found.max(1);
         let denied = all.iter().filter(|(event, _)| event.outcome == Outcome::Denied).count();
         assert!((300..1000).contains(&share(denied)), "{denied}");
-        let open = all.iter().filter(|(event, ends)| event.outcome == Outcome::Started && !ends).count();
+        let open = all
+            .iter()
+            .filter(|(event, is_completed)| event.outcome == Outcome::Started && !is_completed)
+            .count();
         assert_eq!(open, 20);
         for kind in KINDS {
             let of = |event: &Event| event.target.as_ref().is_some_and(|target| target.kind == kind);

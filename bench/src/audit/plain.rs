@@ -1,4 +1,4 @@
-//! The same rows and the same database without hashes, logs and waiting writers: what there is to be reached.
+//! The baseline: the same rows in the same database, without hashes, logs and waiting writers.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ impl Database {
         })
     }
 
-    /// One group in one transaction.
+    /// Inserts rows in one transaction.
     async fn insert(&mut self, bodies: &[String]) -> Result<()> {
         match self {
             Self::Sqlite(connection) => {
@@ -58,8 +58,8 @@ impl Database {
     }
 }
 
-/// A bare loop of inserts: one connection, groups of as many rows as there would be writers.
-pub(crate) async fn insert(url: &StoreUrl, records: u32, group: u32) -> Result<Report> {
+/// Inserts rows with one connection, as many per transaction as there would be writers.
+pub(crate) async fn insert(url: &StoreUrl, records: u32, batch: u32) -> Result<Report> {
     let mut database = Database::connect(url).await?;
     match &mut database {
         Database::Sqlite(connection) => {
@@ -74,26 +74,26 @@ pub(crate) async fn insert(url: &StoreUrl, records: u32, group: u32) -> Result<R
     let log = event::log(0)?;
     let now = Timestamp::now();
     let body = |number: u32| {
-        let (event, _) = event::at(number, log.clone());
-        let draft = event.draft(Uuid::from_u128(number.into()), now, "webhook", "bench");
-        String::from_utf8(canonical_json(&draft.at(number.into()))).context("JSON is UTF-8")
+        let (event, _) = event::event(number, log.clone());
+        let draft = event.into_draft(Uuid::from_u128(number.into()), now, "webhook", "bench");
+        String::from_utf8(canonical_json(&draft.at_seq(number.into()))).context("JSON is UTF-8")
     };
-    let groups: Vec<_> = (0..records).step_by(usize::try_from(group)?).collect();
-    let begun = crate::ready().await?;
-    let (mut composing, mut shown) = (Duration::ZERO, begun);
-    for from in groups {
-        let to = records.min(from + group);
+    let batches: Vec<_> = (0..records).step_by(usize::try_from(batch)?).collect();
+    let start = crate::ready().await?;
+    let (mut preparing, mut shown) = (Duration::ZERO, start);
+    for from in batches {
+        let to = records.min(from + batch);
         let before = std::time::Instant::now();
         let bodies = (from..to).map(body).collect::<Result<Vec<_>>>()?;
-        composing += before.elapsed();
+        preparing += before.elapsed();
         database.insert(&bodies).await?;
         if shown.elapsed() > Duration::from_millis(500) {
             shown = std::time::Instant::now();
             Message::Progress { sent: to, done: to }.print()?;
         }
     }
-    // Only the database's time counts.
-    let wall = (begun.elapsed() - composing).as_secs_f64();
+    // Only the time of the database counts.
+    let wall = (start.elapsed() - preparing).as_secs_f64();
     Ok(Report {
         wall_seconds: wall,
         written_seconds: wall,
@@ -103,11 +103,11 @@ pub(crate) async fn insert(url: &StoreUrl, records: u32, group: u32) -> Result<R
     })
 }
 
-/// Reads the text of all records of the log, in order.
+/// Reads the bodies of all records of the log, by position.
 pub(crate) async fn scan(url: &StoreUrl) -> Result<Report> {
     let mut database = Database::connect(url).await?;
     let log = event::log(0)?;
-    let begun = crate::ready().await?;
+    let start = crate::ready().await?;
     let (mut records, mut bytes) = (0_u32, 0_usize);
     match &mut database {
         Database::Sqlite(connection) => {
@@ -132,7 +132,7 @@ pub(crate) async fn scan(url: &StoreUrl) -> Result<Report> {
     if bytes == 0 {
         bail!("there are no records");
     }
-    let wall = begun.elapsed().as_secs_f64();
+    let wall = start.elapsed().as_secs_f64();
     Ok(Report {
         wall_seconds: wall,
         written_seconds: wall,

@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use eventcenter_sdk::name::{ClusterName, TopicName};
 
 use super::value::{duration, size};
-use crate::store::{Malformed, StoreUrl};
+use crate::store::{InvalidStoreUrl, StoreUrl};
 use crate::webhook::manifest;
 
 /// What every role needs to know: each of them records what it does.
@@ -84,7 +84,7 @@ pub(in crate::app) enum AuditPolicy {
 /// An address with a password in it, perhaps: what is wrong with it is found after the command line was read, because
 /// whoever reads command lines shows what is wrong with them.
 #[derive(Clone, Debug)]
-struct Url(Result<StoreUrl, Malformed>);
+struct Url(Result<StoreUrl, InvalidStoreUrl>);
 
 impl From<&str> for Url {
     fn from(text: &str) -> Self {

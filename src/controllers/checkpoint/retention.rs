@@ -29,7 +29,7 @@ pub(super) async fn clear(
 ) -> Result<(), EffectError<store::Error>> {
     let Ok(before) = (context.clock)().checked_sub(age) else { return Ok(()) };
     for (log, (first, covers)) in covered {
-        let old = context.audit.log.older_than(log, before).await?;
+        let old = context.audit.log.find_first_since(log, before).await?;
         let until = old.min(*covers) / WHOLE * WHOLE;
         if until <= *first {
             continue;

@@ -93,7 +93,7 @@ async fn cluster_keys(arguments: &Show) -> TrustedKeys {
     let login = arguments.server.kubernetes();
     let asked = witness::of_cluster(&login, &arguments.operator_namespace);
     match tokio::time::timeout(PATIENCE, asked).await {
-        Ok(Ok((_, keys))) => TrustedKeys::read(&keys),
+        Ok(Ok((_, keys))) => TrustedKeys::parse(&keys),
         _ => TrustedKeys::default(),
     }
 }
@@ -141,13 +141,13 @@ fn prove(found: &RecordDetail, record: &Record, keys: &TrustedKeys) -> Proven {
 
 /// A checkpoint of that log; by somebody who is believed, if it is known who that is.
 fn signed(note: &str, log: &LogName, keys: &TrustedKeys) -> Result<Checkpoint, String> {
-    let read = Checkpoint::read(note).map_err(|error| error.to_string())?;
+    let read = Checkpoint::parse_unverified(note).map_err(|error| error.to_string())?;
     if !read.origin.ends_with(&format!("/audit/{log}")) {
         return Err(format!("the checkpoint is about {}, not about this log", plain(&read.origin)));
     }
     match keys.is_empty() {
         true => Ok(read),
-        false => Checkpoint::believed(note, &read.origin, keys).map_err(|error| error.to_string()),
+        false => Checkpoint::verify(note, &read.origin, keys).map_err(|error| error.to_string()),
     }
 }
 
@@ -244,10 +244,10 @@ mod tests {
 
     #[test]
     fn a_proof_is_checked_here() {
-        let (known, other) = (TrustedKeys::read(&key(1).public()), TrustedKeys::read(&key(2).public()));
+        let (known, other) = (TrustedKeys::parse(&key(1).public()), TrustedKeys::parse(&key(2).public()));
         assert!(check(&found(), &known).is_ok_and(|told| told.ends_with("the signature is right")));
         assert!(check(&found(), &TrustedKeys::default()).is_ok_and(|told| told.contains("was not checked")));
-        assert!(check(&found(), &other).is_err_and(|told| told.contains("none of the known keys")));
+        assert!(check(&found(), &other).is_err_and(|told| told.contains("not signed by a trusted key")));
         let mut open = found();
         open.proof.checkpoint = None;
         assert!(check(&open, &known).is_ok_and(|told| told.contains("nobody has signed that yet")));
@@ -272,7 +272,7 @@ mod tests {
                 "the proof is about 6 records, and the checkpoint about 5",
             ),
             (|found| found.proof.inclusion.path.clear(), "is not in the tree"),
-            (|found| found.proof.checkpoint = Some("none".into()), "no signed checkpoint"),
+            (|found| found.proof.checkpoint = Some("none".into()), "not a signed checkpoint"),
             (
                 |found| {
                     let note = found.proof.checkpoint.as_ref().expect("a note");
@@ -281,7 +281,7 @@ mod tests {
                 "not about this log",
             ),
         ];
-        let keys = TrustedKeys::read(&key(1).public());
+        let keys = TrustedKeys::parse(&key(1).public());
         for (edit, expected) in edits {
             let mut found = found();
             edit(&mut found);

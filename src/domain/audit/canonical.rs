@@ -1,5 +1,5 @@
-//! Canonical JSON (RFC 8785), read strictly: whoever changes a text without changing what it says changes nothing, and
-//! whoever makes a text that two readers read differently is refused.
+//! Canonical JSON (RFC 8785), parsed strictly. Texts with the same content have the same canonical form; a text that two
+//! parsers could read differently, because it repeats a member name, has none.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -8,49 +8,52 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-/// Deeper texts are not read; the same bound as the parser's.
-const DEEPEST: usize = 127;
+/// Maximum nesting depth; the same as that of `serde_json`.
+const MAX_DEPTH: usize = 127;
 
-/// The canonical form of a text: the text itself if it is canonical. None if it is no JSON, or names a member twice.
-pub(super) fn form(text: &[u8]) -> Option<Cow<'_, [u8]>> {
+/// Returns the canonical form of a JSON text, borrowed if the text is canonical already. `None` if the text is not JSON or
+/// repeats a member name.
+pub(super) fn canonicalize(text: &[u8]) -> Option<Cow<'_, [u8]>> {
     if is_canonical(text) {
         return Some(Cow::Borrowed(text));
     }
-    serde_json::from_slice::<Distinct>(text).ok()?;
+    serde_json::from_slice::<UniqueNames>(text).ok()?;
     let value: Value = serde_json::from_slice(text).ok()?;
     serde_json_canonicalizer::to_vec(&value).ok().map(Cow::Owned)
 }
 
-/// Whether a text is in canonical form: JSON without space, with ordered names, and with one way to write each value. Much
-/// faster than making the form.
+/// Whether a text is in canonical form: no white space, sorted member names, one spelling of each value. Much faster than
+/// creating the form.
 pub(super) fn is_canonical(text: &[u8]) -> bool {
     let Ok(text) = str::from_utf8(text) else { return false };
-    let mut scan = Scan { text, at: 0 };
-    scan.value(0).is_some() && scan.at == text.len()
+    let mut scanner = Scanner { text, position: 0 };
+    scanner.value(0).is_some() && scanner.position == text.len()
 }
 
-struct Scan<'a> {
+struct Scanner<'a> {
     text: &'a str,
-    at: usize,
+    position: usize,
 }
 
-impl<'a> Scan<'a> {
+impl<'a> Scanner<'a> {
     fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
+        self.text.as_bytes().get(self.position).copied()
     }
 
     fn next(&mut self) -> Option<u8> {
         let byte = self.peek();
-        self.at += 1;
+        self.position += 1;
         byte
     }
 
     fn literal(&mut self, literal: &str) -> Option<()> {
-        self.text.as_bytes()[self.at..].starts_with(literal.as_bytes()).then(|| self.at += literal.len())
+        self.text.as_bytes()[self.position..]
+            .starts_with(literal.as_bytes())
+            .then(|| self.position += literal.len())
     }
 
     fn value(&mut self, depth: usize) -> Option<()> {
-        if depth > DEEPEST {
+        if depth > MAX_DEPTH {
             return None;
         }
         match self.peek()? {
@@ -65,21 +68,21 @@ impl<'a> Scan<'a> {
     }
 
     fn object(&mut self, depth: usize) -> Option<()> {
-        self.at += 1;
+        self.position += 1;
         if self.peek()? == b'}' {
-            self.at += 1;
+            self.position += 1;
             return Some(());
         }
-        let mut before: Option<&str> = None;
+        let mut previous: Option<&str> = None;
         loop {
             if self.peek()? != b'"' {
                 return None;
             }
             let name = self.string()?;
-            if before.is_some_and(|before| !is_before(before, name)) || self.next()? != b':' {
+            if previous.is_some_and(|previous| !precedes(previous, name)) || self.next()? != b':' {
                 return None;
             }
-            before = Some(name);
+            previous = Some(name);
             self.value(depth + 1)?;
             match self.next()? {
                 b',' => {}
@@ -90,9 +93,9 @@ impl<'a> Scan<'a> {
     }
 
     fn array(&mut self, depth: usize) -> Option<()> {
-        self.at += 1;
+        self.position += 1;
         if self.peek()? == b']' {
-            self.at += 1;
+            self.position += 1;
             return Some(());
         }
         loop {
@@ -105,24 +108,24 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// A string, with its quotation marks. Only what has to be escaped is, in the shortest way.
+    /// Returns a string with its quotation marks. Only characters that need an escape have one, in its shortest form.
     fn string(&mut self) -> Option<&'a str> {
-        let start = self.at;
-        self.at += 1;
+        let start = self.position;
+        self.position += 1;
         loop {
             match self.next()? {
-                b'"' => return Some(&self.text[start..self.at]),
+                b'"' => return Some(&self.text[start..self.position]),
                 b'\\' => match self.next()? {
                     b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't' => {}
                     b'u' => {
-                        let digits = self.text.as_bytes().get(self.at..self.at + 4)?;
+                        let digits = self.text.as_bytes().get(self.position..self.position + 4)?;
                         let is_lower = digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
                         let code = u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()?;
                         let is_needed = code < 0x20 && !matches!(code, 8 | 9 | 10 | 12 | 13);
                         if !is_lower || !is_needed {
                             return None;
                         }
-                        self.at += 4;
+                        self.position += 4;
                     }
                     _ => return None,
                 },
@@ -133,28 +136,28 @@ impl<'a> Scan<'a> {
     }
 
     fn number(&mut self) -> Option<()> {
-        let rest = &self.text[self.at..];
+        let rest = &self.text[self.position..];
         let is_part = |byte: u8| byte.is_ascii_digit() || b"+-.eE".contains(&byte);
         let length = rest.bytes().position(|byte| !is_part(byte)).unwrap_or(rest.len());
         let number = &rest[..length];
-        self.at += length;
+        self.position += length;
         let digits = number.strip_prefix('-').unwrap_or(number);
         let is_plain = (1..=15).contains(&digits.len())
             && digits.bytes().all(|byte| byte.is_ascii_digit())
             && (!digits.starts_with('0') || number == "0");
-        let is_written_so = || {
+        let is_shortest = || {
             let value: f64 = number.parse().ok().filter(|value: &f64| value.is_finite())?;
             serde_json_canonicalizer::to_string(&value).ok().filter(|text| text == number)
         };
-        (is_plain || is_written_so().is_some()).then_some(())
+        (is_plain || is_shortest().is_some()).then_some(())
     }
 }
 
-/// Whether a name stands before another: by their UTF-16 code units. Both are given as they are written.
-fn is_before(one: &str, other: &str) -> bool {
+/// Whether a member name sorts before another, by UTF-16 code units (RFC 8785, section 3.2.3). Both are quoted.
+fn precedes(one: &str, other: &str) -> bool {
     let is_plain = |name: &str| name.is_ascii() && !name.contains('\\');
     if is_plain(one) && is_plain(other) {
-        // Without the quotation marks: there are characters before them.
+        // Without the quotation marks: some characters sort before them.
         return one[1..one.len() - 1] < other[1..other.len() - 1];
     }
     let read = |name: &str| serde_json::from_str::<String>(name).ok();
@@ -164,20 +167,20 @@ fn is_before(one: &str, other: &str) -> bool {
     }
 }
 
-/// Any value, none of whose objects names a member twice.
-struct Distinct;
+/// Accepts any JSON value without a repeated member name.
+struct UniqueNames;
 
-impl<'de> Deserialize<'de> for Distinct {
+impl<'de> Deserialize<'de> for UniqueNames {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Distinct)
+        deserializer.deserialize_any(UniqueNames)
     }
 }
 
-impl<'de> Visitor<'de> for Distinct {
+impl<'de> Visitor<'de> for UniqueNames {
     type Value = Self;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON without a member that is named twice")
+        f.write_str("JSON without repeated member names")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
@@ -185,7 +188,7 @@ impl<'de> Visitor<'de> for Distinct {
         while let Some(name) = map.next_key::<String>()? {
             map.next_value::<Self>()?;
             if !names.insert(name) {
-                return Err(serde::de::Error::custom("a member is named twice"));
+                return Err(serde::de::Error::custom("repeated member name"));
             }
         }
         Ok(self)
@@ -227,7 +230,7 @@ mod tests {
 
     use super::*;
 
-    /// Any JSON, with names and texts that are awkward.
+    /// Any JSON, with unusual names and texts.
     fn json() -> impl Strategy<Value = Value> {
         let text = || {
             prop_oneof![
@@ -261,16 +264,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn canonical_forms_are_seen_to_be_and_others_become_so(value in json()) {
+        fn canonical_forms_are_recognized_and_others_are_canonicalized(value in json()) {
             let expected = canonical(&value);
             prop_assert!(is_canonical(&expected), "{}", String::from_utf8_lossy(&expected));
             let pretty = serde_json::to_vec_pretty(&value).expect("JSON");
-            let made = form(&pretty).expect("JSON");
-            prop_assert_eq!(&*made, &expected[..]);
+            let canonicalized = canonicalize(&pretty).expect("JSON");
+            prop_assert_eq!(&*canonicalized, &expected[..]);
         }
 
         #[test]
-        fn what_is_seen_as_canonical_is(value in json(), at: prop::sample::Index, byte in prop::sample::select(b"\"\\{}[]:,0123456789.eE+-abftnu /\x00\x1f".to_vec())) {
+        fn recognized_text_is_canonical(value in json(), at: prop::sample::Index, byte in prop::sample::select(b"\"\\{}[]:,0123456789.eE+-abftnu /\x00\x1f".to_vec())) {
             let mut text = canonical(&value);
             let at = at.index(text.len());
             text[at] = byte;
@@ -282,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn each_value_is_written_in_one_way() {
+    fn each_value_has_one_spelling() {
         let canonical = [
             "{}",
             "[]",
@@ -335,18 +338,18 @@ mod tests {
             assert!(!is_canonical(text.as_bytes()), "{text}");
         }
         assert!(!is_canonical(b"\"\xff\""));
-        assert!(!is_canonical("[".repeat(100_000).as_bytes()), "deep, and no stack is lost");
-        assert!(form("[".repeat(100_000).as_bytes()).is_none());
+        assert!(!is_canonical("[".repeat(100_000).as_bytes()), "deep nesting does not overflow the stack");
+        assert!(canonicalize("[".repeat(100_000).as_bytes()).is_none());
     }
 
     #[test]
-    fn a_member_that_is_named_twice_makes_no_form() {
+    fn a_repeated_member_name_has_no_canonical_form() {
         assert_eq!(
-            form(br#"{"b": 1, "a": [1.0, "x", null, true, -1]}"#).expect("JSON"),
+            canonicalize(br#"{"b": 1, "a": [1.0, "x", null, true, -1]}"#).expect("JSON"),
             &br#"{"a":[1,"x",null,true,-1],"b":1}"#[..]
         );
         for text in [r#"{"a":1,"a":1}"#, r#"[{"a":{"b":1,"\u0062":2}}]"#, "{", ""] {
-            assert_eq!(form(text.as_bytes()), None, "{text}");
+            assert_eq!(canonicalize(text.as_bytes()), None, "{text}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a record tells of a resource before and after.
+//! Computes the difference of a resource that a record contains.
 
 use eventcenter_sdk::merkle::Hash;
 use eventcenter_sdk::rest::audit::Change;
@@ -8,31 +8,31 @@ use serde_json::{Map, Value, json};
 
 use crate::api::SCHEMA_LABEL;
 
-/// How large a patch may be, in bytes of canonical JSON.
-const LARGEST: usize = 32 * 1024;
+/// Maximum size of a patch, in bytes of canonical JSON. A larger change is recorded by paths and hashes.
+const MAX_PATCH_BYTES: usize = 32 * 1024;
 
-/// How many paths are told instead of a larger one.
-const MOST_PATHS: usize = 100;
+/// Maximum number of recorded paths.
+const MAX_PATHS: usize = 100;
 
-/// How long each of them may be, in bytes.
-const LONGEST_PATH: usize = 256;
+/// Maximum length of a recorded path, in bytes.
+const MAX_PATH_BYTES: usize = 256;
 
-/// What our annotations begin with.
-const OURS: &str = "eventcenter.io/";
+/// Prefix of the annotations that are recorded.
+const ANNOTATION_PREFIX: &str = "eventcenter.io/";
 
-/// What stands in the place of a secret; hashes of short ones can be guessed.
+/// Replaces a secret. A hash would not do: that of a short secret can be guessed.
 const REDACTED: &str = "[redacted]";
 
-/// The same for one that is another than before.
+/// Replaces a secret whose value changed.
 const REDACTED_CHANGED: &str = "[redacted, changed]";
 
-/// The change from one object of Kubernetes to another, `None` for an object that does not exist. Returns `None` if nothing
-/// governed changed: of the metadata only labels, finalizers and eventcenter's annotations count, and the status never.
+/// Compares two Kubernetes objects; `None` stands for an object that does not exist. Compared are the spec, and of the metadata the
+/// labels, the finalizers and the annotations of eventcenter; never the status. Returns `None` if these are equal.
 #[must_use]
 pub fn change_between(before: Option<&Value>, after: Option<&Value>) -> Option<Change> {
-    let tells_data = [before, after].into_iter().flatten().any(is_schema);
-    let governed = |object: Option<&Value>| object.map(|object| governed(object, tells_data));
-    let (mut before, mut after) = (governed(before), governed(after));
+    let includes_data = [before, after].into_iter().flatten().any(is_schema_config_map);
+    let compared = |object: Option<&Value>| object.map(|object| compared_fields(object, includes_data));
+    let (mut before, mut after) = (compared(before), compared(after));
     redact(before.as_mut().and_then(config), after.as_mut().and_then(config));
     match (&before, &after) {
         (None, None) => None,
@@ -45,59 +45,60 @@ pub fn change_between(before: Option<&Value>, after: Option<&Value>) -> Option<C
             Some(bounded(vec![test, json!({"op": "remove", "path": ""})], Some(before), None))
         }
         (Some(before), Some(after)) => {
-            (before != after).then(|| bounded(difference(before, after), Some(before), Some(after)))
+            (before != after).then(|| bounded(diff(before, after), Some(before), Some(after)))
         }
     }
 }
 
 /// A change with this patch, or with paths and hashes if the patch is too large.
 fn bounded(patch: Vec<Value>, before: Option<&Value>, after: Option<&Value>) -> Change {
-    if canonical(&patch).len() <= LARGEST {
+    if canonical(&patch).len() <= MAX_PATCH_BYTES {
         return Change { patch, paths: Vec::new(), before: None, after: None };
     }
     let hash = |object: Option<&Value>| object.map(|object| Hash::over(&[&canonical(object)]).to_string());
     Change {
         patch: Vec::new(),
-        paths: paths(before, after, &patch),
+        paths: changed_paths(before, after, &patch),
         before: hash(before),
         after: hash(after),
     }
 }
 
-/// Whether this is a ConfigMap with schemas, whose data are governed. Data of anything else are nobody's business.
-fn is_schema(object: &Value) -> bool {
+/// Whether this is a ConfigMap with schemas, whose data is recorded. The data of other objects never is.
+fn is_schema_config_map(object: &Value) -> bool {
     let labels = object.pointer("/metadata/labels").and_then(Value::as_object);
     object["kind"] == "ConfigMap" && labels.is_some_and(|labels| labels.contains_key(SCHEMA_LABEL))
 }
 
-/// What is governed of an object, in the object's own form.
-fn governed(object: &Value, tells_data: bool) -> Value {
+/// The fields of an object that are compared, in the structure of the object.
+fn compared_fields(object: &Value, includes_data: bool) -> Value {
     let mut metadata = Map::new();
     for key in ["labels", "finalizers"] {
         let value = object.pointer(&format!("/metadata/{key}")).filter(|value| !value.is_null());
         metadata.extend(value.map(|value| (key.to_owned(), value.clone())));
     }
     if let Some(annotations) = object.pointer("/metadata/annotations").and_then(Value::as_object) {
-        let ours = annotations.iter().filter(|(key, _)| key.starts_with(OURS));
-        let ours: Map<String, Value> = ours.map(|(key, value)| (key.clone(), value.clone())).collect();
-        metadata.extend((!ours.is_empty()).then(|| ("annotations".to_owned(), Value::Object(ours))));
+        let recorded = annotations.iter().filter(|(key, _)| key.starts_with(ANNOTATION_PREFIX));
+        let recorded: Map<String, Value> =
+            recorded.map(|(key, value)| (key.clone(), value.clone())).collect();
+        metadata.extend((!recorded.is_empty()).then(|| ("annotations".to_owned(), Value::Object(recorded))));
     }
-    let mut governed = Map::new();
-    governed.extend((!metadata.is_empty()).then(|| ("metadata".to_owned(), Value::Object(metadata))));
-    let told = ["spec"].into_iter().chain((tells_data && object["kind"] == "ConfigMap").then_some("data"));
-    for key in told {
+    let mut fields = Map::new();
+    fields.extend((!metadata.is_empty()).then(|| ("metadata".to_owned(), Value::Object(metadata))));
+    let data = (includes_data && object["kind"] == "ConfigMap").then_some("data");
+    for key in ["spec"].into_iter().chain(data) {
         let value = object.get(key).filter(|value| !value.is_null());
-        governed.extend(value.map(|value| (key.to_owned(), value.clone())));
+        fields.extend(value.map(|value| (key.to_owned(), value.clone())));
     }
-    Value::Object(governed)
+    Value::Object(fields)
 }
 
-/// The part of an object in which secrets can be.
+/// The only part of an object that can contain secrets.
 fn config(object: &mut Value) -> Option<&mut Value> {
     object.pointer_mut("/spec/config")
 }
 
-/// Takes secrets out of both, such that it shows whether they are the same.
+/// Replaces the secrets of both values, so that the result shows only whether they are equal.
 fn redact(mut before: Option<&mut Value>, mut after: Option<&mut Value>) {
     let keys = |value: &Option<&mut Value>| match value {
         Some(Value::Object(members)) => members.keys().cloned().collect(),
@@ -113,12 +114,12 @@ fn redact(mut before: Option<&mut Value>, mut after: Option<&mut Value>) {
             redact(old, new);
             continue;
         }
-        let is_another = old.is_some() && new.is_some() && old != new;
+        let is_changed = old.is_some() && new.is_some() && old != new;
         if let Some(old) = old {
             *old = Value::from(REDACTED);
         }
         if let Some(new) = new {
-            *new = Value::from(if is_another { REDACTED_CHANGED } else { REDACTED });
+            *new = Value::from(if is_changed { REDACTED_CHANGED } else { REDACTED });
         }
     }
 }
@@ -131,16 +132,16 @@ fn member<'a>(value: &'a mut Option<&mut Value>, key: &str) -> Option<&'a mut Va
     }
 }
 
-/// Whether a key of a configuration sounds as if its value were a secret.
+/// Whether the name of a configuration key suggests that its value is a secret.
 fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     let words = ["password", "secret", "jaas", "token", "credential", "private"];
     words.iter().any(|word| key.contains(word)) || key.ends_with(".key")
 }
 
-/// The operations, each with a test for what it changes.
-fn difference(before: &Value, after: &Value) -> Vec<Value> {
-    let mut now = before.clone();
+/// A JSON Patch with a `test` operation before each operation that replaces or removes a value.
+fn diff(before: &Value, after: &Value) -> Vec<Value> {
+    let mut current = before.clone();
     let mut patch = Vec::new();
     for operation in json_patch::diff(before, after).0 {
         let path = match &operation {
@@ -149,40 +150,40 @@ fn difference(before: &Value, after: &Value) -> Vec<Value> {
             _ => None,
         };
         if let Some(path) = path {
-            // Paths are those at that point of the patch: what stands in an array moves up.
-            patch.push(json!({"op": "test", "path": path, "value": now.pointer(path.as_str())}));
+            // The path is valid at this point of the patch: removals shift the items of an array.
+            patch.push(json!({"op": "test", "path": path, "value": current.pointer(path.as_str())}));
         }
         patch.push(json!(operation));
-        json_patch::patch(&mut now, &[operation])
-            .expect("a difference can be applied to what it was made from");
+        json_patch::patch(&mut current, &[operation])
+            .expect("a diff applies to the value it was created from");
     }
     patch
 }
 
-/// Which values changed: those of the patch, or, of one that is new or gone, those right below its parts.
-fn paths(before: Option<&Value>, after: Option<&Value>, patch: &[Value]) -> Vec<String> {
+/// The paths of the patch; for a created or deleted object the paths of its fields at the second level.
+fn changed_paths(before: Option<&Value>, after: Option<&Value>, patch: &[Value]) -> Vec<String> {
     let mut paths: Vec<String> = match (before, after) {
         (Some(_), Some(_)) => {
             patch.iter().filter_map(|operation| operation["path"].as_str()).map(str::to_owned).collect()
         }
-        (whole, other) => {
-            let parts = whole.or(other).and_then(Value::as_object).into_iter().flatten();
-            parts
-                .flat_map(|(part, value)| {
+        (before, after) => {
+            let sections = before.or(after).and_then(Value::as_object).into_iter().flatten();
+            sections
+                .flat_map(|(section, value)| {
                     let keys = value.as_object().into_iter().flat_map(Map::keys);
-                    keys.map(move |key| format!("/{part}/{}", key.replace('~', "~0").replace('/', "~1")))
+                    keys.map(move |key| format!("/{section}/{}", key.replace('~', "~0").replace('/', "~1")))
                 })
                 .collect()
         }
     };
     paths.dedup();
-    for path in paths.iter_mut().filter(|path| path.len() > LONGEST_PATH) {
-        path.truncate(path.floor_char_boundary(LONGEST_PATH));
+    for path in paths.iter_mut().filter(|path| path.len() > MAX_PATH_BYTES) {
+        path.truncate(path.floor_char_boundary(MAX_PATH_BYTES));
         path.push('…');
     }
-    if paths.len() > MOST_PATHS {
-        let more = paths.len() - (MOST_PATHS - 1);
-        paths.truncate(MOST_PATHS - 1);
+    if paths.len() > MAX_PATHS {
+        let more = paths.len() - (MAX_PATHS - 1);
+        paths.truncate(MAX_PATHS - 1);
         paths.push(format!("…and {more} more"));
     }
     paths

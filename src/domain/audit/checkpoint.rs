@@ -1,34 +1,37 @@
-//! Signed checkpoints: C2SP tlog-checkpoint (three lines: origin, size, root in base64) as a C2SP signed-note with Ed25519.
+//! Signed checkpoints: C2SP tlog-checkpoint (three lines: origin, size, root hash in base64) as a C2SP signed-note with
+//! Ed25519.
+//!
+//! <https://c2sp.org/tlog-checkpoint>, <https://c2sp.org/signed-note>
 
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use eventcenter_sdk::merkle::Hash;
-use eventcenter_sdk::rest::audit::LogName;
 use sha2::{Digest, Sha256};
 
 use crate::domain::approval::SigningKey;
+use eventcenter_sdk::merkle::Hash;
+use eventcenter_sdk::rest::audit::LogName;
 
-/// How long a note may be, in bytes; ours have some hundred.
-const LONGEST: usize = 16 * 1024;
+/// Maximum size of a note, in bytes. Ours have a few hundred.
+const MAX_NOTE_BYTES: usize = 16 * 1024;
 
-/// What Ed25519 is called in verifier keys and in the ids of keys.
-const ED25519_KIND: u8 = 1;
+/// Signature type of Ed25519 in verifier keys and key ids.
+const ED25519_TYPE: u8 = 1;
 
-/// How long an origin may be, in bytes: it is shown to people.
-const LONGEST_NAME: usize = 512;
+/// Maximum length of an origin, in bytes: it is shown to people.
+const MAX_KEY_NAME_BYTES: usize = 512;
 
-/// What a line with a signature begins with.
-const SIGNATURE: &str = "\u{2014} ";
+/// Prefix of a signature line.
+const SIGNATURE_PREFIX: &str = "\u{2014} ";
 
-/// What is said of a log: that it had so many records, with that root.
+/// The state of a log at one time: its number of records and the root hash of its tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// Which log of which installation; also the name of the key that signs.
+    /// Identifies the log, see [`origin`]; also the name of the signing key.
     pub origin: String,
     /// The number of records.
     pub size: u64,
-    /// The root of the tree.
+    /// The root hash of the tree.
     pub root: Hash,
 }
 
@@ -38,96 +41,103 @@ pub fn origin(installation: &str, log: &LogName) -> String {
     format!("{installation}/audit/{log}")
 }
 
-/// Whether an installation may be called this: an origin is a line of a note and the name of a key, and is shown to people.
+/// Whether this is a valid name of an installation: up to 200 letters, digits and `-._/:`. It becomes part of an origin, which
+/// is a line of a note and the name of a key.
 #[must_use]
-pub fn is_installation(name: &str) -> bool {
+pub fn is_valid_installation(name: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._/:".contains(&byte);
     (1..=200).contains(&name.len()) && name.bytes().all(is_allowed)
 }
 
-/// A text is no checkpoint, or nobody who is believed has signed it.
+/// A note is not a checkpoint of the expected log with a trusted signature.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotBelieved {
-    /// It has another form.
-    #[error("this is no signed checkpoint: {0}")]
+pub enum CheckpointError {
+    /// The note has another format.
+    #[error("not a signed checkpoint: {0}")]
     Malformed(&'static str),
-    /// It is about another log.
-    #[error("this checkpoint is about {found:?}, not about {expected:?}")]
-    OtherLog {
-        /// What it is about.
+    /// The checkpoint belongs to another log.
+    #[error("the origin is {found:?}, expected is {expected:?}")]
+    WrongOrigin {
+        /// Its origin.
         found: String,
-        /// What it should be about.
+        /// The origin of the log.
         expected: String,
     },
-    /// None of the known keys has signed it.
-    #[error("none of the known keys has signed this checkpoint")]
-    UnknownKey,
-    /// One of the known keys is named, and the signature is not by it.
-    #[error("the signature of this checkpoint is forged")]
-    Forged,
+    /// No signature is by a trusted key.
+    #[error("it is not signed by a trusted key")]
+    UntrustedKey,
+    /// A signature names a trusted key but was not made by it.
+    #[error("the signature is invalid")]
+    InvalidSignature,
 }
 
-/// Keys that are believed: public halves, each for every log of the installation.
+/// Trusted public keys; each signs for all logs of an installation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedKeys {
     keys: Vec<[u8; 32]>,
 }
 
 impl TrustedKeys {
-    /// Reads keys, separated by white space: in hexadecimal, as they stand in the ConfigMap `eventcenter-seals`, or as verifier
-    /// keys of C2SP (`NAME+ID+BASE64`). What is none is left out.
+    /// Parses keys separated by white space: hexadecimal, as in the ConfigMap `eventcenter-seals`, or C2SP verifier keys
+    /// (`NAME+ID+BASE64`). Other words are ignored.
     #[must_use]
-    pub fn read(text: &str) -> Self {
+    pub fn parse(text: &str) -> Self {
         let mut keys = Vec::new();
         for word in text.split_whitespace() {
-            let key =
-                Hash::try_from(word.to_owned()).map(|bytes| bytes.0).ok().or_else(|| verifier_key(word));
+            let key = hex_key(word).or_else(|| parse_verifier_key(word));
             keys.extend(key.filter(|key| !keys.contains(key)));
         }
         Self { keys }
     }
 
-    /// Whether there is none.
+    /// Whether no key is trusted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 
-    /// The verifier keys of C2SP for one origin.
+    /// The keys as C2SP verifier keys for an origin.
     #[must_use]
     pub fn verifier_keys(&self, origin: &str) -> Vec<String> {
         let text = |key: &[u8; 32]| {
-            let id: String = id(origin, key).iter().map(|byte| format!("{byte:02x}")).collect();
-            format!("{origin}+{id}+{}", STANDARD.encode(with_kind(key)))
+            let id = hex::encode(key_id(origin, key));
+            format!("{origin}+{id}+{}", STANDARD.encode(with_type_byte(key)))
         };
         self.keys.iter().map(text).collect()
     }
 }
 
-/// The key of a verifier key. Its name says which log somebody wrote it down for; its id has to be of that name.
-fn verifier_key(text: &str) -> Option<[u8; 32]> {
-    let mut parts = text.splitn(3, '+');
-    let (name, named, key) = (parts.next()?, parts.next()?, parts.next()?);
-    let key = STANDARD.decode(key).ok()?;
-    let (kind, key) = key.split_first()?;
-    let key: [u8; 32] = key.try_into().ok()?;
-    let id: String = id(name, &key).iter().map(|byte| format!("{byte:02x}")).collect();
-    (*kind == ED25519_KIND && id == named).then_some(key)
+fn hex_key(text: &str) -> Option<[u8; 32]> {
+    let mut key = [0; 32];
+    hex::decode_to_slice(text, &mut key).ok()?;
+    Some(key)
 }
 
-/// The id of a key of that name.
-fn id(name: &str, key: &[u8; 32]) -> [u8; 4] {
-    let digest = Sha256::new().chain_update(name).chain_update("\n").chain_update(with_kind(key)).finalize();
+/// Parses a C2SP verifier key, whose id has to match its name and key. The name itself is ignored: a key is trusted for all
+/// logs.
+fn parse_verifier_key(text: &str) -> Option<[u8; 32]> {
+    let mut parts = text.splitn(3, '+');
+    let (name, id, key) = (parts.next()?, parts.next()?, parts.next()?);
+    let key = STANDARD.decode(key).ok()?;
+    let (signature_type, key) = key.split_first()?;
+    let key: [u8; 32] = key.try_into().ok()?;
+    (*signature_type == ED25519_TYPE && hex::encode(key_id(name, &key)) == id).then_some(key)
+}
+
+/// The id of a key with this name.
+fn key_id(name: &str, key: &[u8; 32]) -> [u8; 4] {
+    let digest =
+        Sha256::new().chain_update(name).chain_update("\n").chain_update(with_type_byte(key)).finalize();
     [digest[0], digest[1], digest[2], digest[3]]
 }
 
-fn with_kind(key: &[u8; 32]) -> Vec<u8> {
-    [&[ED25519_KIND], key.as_slice()].concat()
+fn with_type_byte(key: &[u8; 32]) -> Vec<u8> {
+    [&[ED25519_TYPE], key.as_slice()].concat()
 }
 
-/// A signed note: a text, and who signed it.
-struct Note<'a> {
-    /// The last line break included: so it is signed.
+/// A parsed signed note.
+struct SignedNote<'a> {
+    /// The signed text, including its last line break.
     text: &'a str,
     signatures: Vec<Signature<'a>>,
 }
@@ -135,115 +145,120 @@ struct Note<'a> {
 struct Signature<'a> {
     name: &'a str,
     id: [u8; 4],
-    /// However long: other kinds of keys have other lengths.
+    /// Of any length: other signature types have other lengths.
     bytes: Vec<u8>,
 }
 
-impl<'a> Note<'a> {
-    fn read(note: &'a str) -> Result<Self, NotBelieved> {
-        if note.len() > LONGEST {
-            return Err(NotBelieved::Malformed("it is too long"));
+impl<'a> SignedNote<'a> {
+    fn parse(note: &'a str) -> Result<Self, CheckpointError> {
+        if note.len() > MAX_NOTE_BYTES {
+            return Err(CheckpointError::Malformed("the note is too long"));
         }
         if note.chars().any(|char| char < ' ' && char != '\n') {
-            return Err(NotBelieved::Malformed("it has characters that cannot be seen"));
+            return Err(CheckpointError::Malformed("the note contains control characters"));
         }
-        let end = note.rfind("\n\n").ok_or(NotBelieved::Malformed("it has no signatures"))?;
+        let end = note.rfind("\n\n").ok_or(CheckpointError::Malformed("the note has no signature"))?;
         let (text, lines) = (&note[..=end], &note[end + 2..]);
-        let lines = lines.strip_suffix('\n').ok_or(NotBelieved::Malformed("its last line has no end"))?;
-        let signatures = lines.split('\n').map(Signature::read).collect::<Option<_>>();
-        let signatures = signatures.ok_or(NotBelieved::Malformed("a signature has another form"))?;
+        let lines =
+            lines.strip_suffix('\n').ok_or(CheckpointError::Malformed("the last line is incomplete"))?;
+        let signatures = lines.split('\n').map(Signature::parse).collect::<Option<_>>();
+        let signatures = signatures.ok_or(CheckpointError::Malformed("a signature line is malformed"))?;
         Ok(Self { text, signatures })
     }
 
-    /// Whether one of these keys, by that name, has signed it. Signatures of others are passed over; but where one of the keys
-    /// is named, it has to have signed.
-    fn signed_by(&self, name: &str, keys: &TrustedKeys) -> Result<(), NotBelieved> {
-        let mut found = Err(NotBelieved::UnknownKey);
+    /// Verifies that a trusted key with this name signed the note. Signatures of other keys are ignored, but each signature
+    /// that names a trusted key has to be valid.
+    fn verify_signature(&self, name: &str, keys: &TrustedKeys) -> Result<(), CheckpointError> {
+        let mut result = Err(CheckpointError::UntrustedKey);
         for signature in self.signatures.iter().filter(|signature| signature.name == name) {
-            let mut named = keys.keys.iter().filter(|key| id(name, key) == signature.id).peekable();
+            let mut named = keys.keys.iter().filter(|key| key_id(name, key) == signature.id).peekable();
             if named.peek().is_none() {
                 continue;
             }
             let mut keys = named.map(|key| UnparsedPublicKey::new(&ED25519, key));
             match keys.any(|key| key.verify(self.text.as_bytes(), &signature.bytes).is_ok()) {
-                true => found = Ok(()),
-                false => return Err(NotBelieved::Forged),
+                true => result = Ok(()),
+                false => return Err(CheckpointError::InvalidSignature),
             }
         }
-        found
+        result
     }
 }
 
 impl<'a> Signature<'a> {
-    fn read(line: &'a str) -> Option<Self> {
-        let (name, signature) = line.strip_prefix(SIGNATURE)?.split_once(' ')?;
+    fn parse(line: &'a str) -> Option<Self> {
+        let (name, signature) = line.strip_prefix(SIGNATURE_PREFIX)?.split_once(' ')?;
         let signature = STANDARD.decode(signature).ok()?;
         let (id, bytes) = signature.split_first_chunk::<4>()?;
-        (is_key_name(name) && !bytes.is_empty()).then(|| Self { name, id: *id, bytes: bytes.to_vec() })
+        (is_valid_key_name(name) && !bytes.is_empty()).then(|| Self { name, id: *id, bytes: bytes.to_vec() })
     }
 }
 
-/// Whether a key may have this name.
-fn is_key_name(name: &str) -> bool {
+/// Whether this is a valid key name.
+fn is_valid_key_name(name: &str) -> bool {
     !name.is_empty()
-        && name.len() <= LONGEST_NAME
+        && name.len() <= MAX_KEY_NAME_BYTES
         && !name.contains(|char: char| char.is_whitespace() || char == '+')
 }
 
 impl Checkpoint {
-    /// The signed note.
+    /// Signs the checkpoint and returns the signed note.
     #[must_use]
     pub fn sign(&self, key: &SigningKey) -> String {
         let text = self.text();
-        let public = Hash::try_from(key.public()).expect("a public key has 32 bytes, in hexadecimal");
-        let signature = [id(&self.origin, &public.0).as_slice(), &key.sign(text.as_bytes())].concat();
-        format!("{text}\n{SIGNATURE}{} {}\n", self.origin, STANDARD.encode(signature))
+        let public = hex_key(&key.public()).expect("a public key is 32 bytes in hexadecimal");
+        let signature = [key_id(&self.origin, &public).as_slice(), &key.sign(text.as_bytes())].concat();
+        format!("{text}\n{SIGNATURE_PREFIX}{} {}\n", self.origin, STANDARD.encode(signature))
     }
 
     fn text(&self) -> String {
         format!("{}\n{}\n{}\n", self.origin, self.size, STANDARD.encode(self.root.0))
     }
 
-    /// Reads a note without believing it.
+    /// Parses a signed note without verifying its signature.
     ///
     /// # Errors
-    /// It has another form.
-    pub fn read(note: &str) -> Result<Self, NotBelieved> {
-        Self::of(&Note::read(note)?)
+    /// The note is malformed.
+    pub fn parse_unverified(note: &str) -> Result<Self, CheckpointError> {
+        Self::from_note(&SignedNote::parse(note)?)
     }
 
-    /// Reads a note that was signed by a key that is believed, about this origin.
+    /// Parses a signed note and verifies its origin and signature.
     ///
     /// # Errors
-    /// It is about something else, or was signed by nobody who is believed.
-    pub fn believed(note: &str, origin: &str, keys: &TrustedKeys) -> Result<Self, NotBelieved> {
-        let note = Note::read(note)?;
-        let checkpoint = Self::of(&note)?;
+    /// The note is malformed, has another origin, or is not signed by a trusted key.
+    pub fn verify(note: &str, origin: &str, keys: &TrustedKeys) -> Result<Self, CheckpointError> {
+        let note = SignedNote::parse(note)?;
+        let checkpoint = Self::from_note(&note)?;
         if checkpoint.origin != origin {
-            return Err(NotBelieved::OtherLog { found: checkpoint.origin, expected: origin.to_owned() });
+            return Err(CheckpointError::WrongOrigin {
+                found: checkpoint.origin,
+                expected: origin.to_owned(),
+            });
         }
-        note.signed_by(origin, keys)?;
+        note.verify_signature(origin, keys)?;
         Ok(checkpoint)
     }
 
-    /// What a note says. Lines after the third are for extensions, of which we know none.
-    fn of(note: &Note<'_>) -> Result<Self, NotBelieved> {
+    /// Parses the text of a note. Lines after the third are extensions, which are ignored.
+    fn from_note(note: &SignedNote<'_>) -> Result<Self, CheckpointError> {
         let mut lines = note.text.split_terminator('\n');
         let mut line = || lines.next().filter(|line| !line.is_empty());
-        let origin = line().filter(|origin| is_key_name(origin));
-        let origin = origin.ok_or(NotBelieved::Malformed("the first line is no origin"))?;
-        let size = line().and_then(size).ok_or(NotBelieved::Malformed("the second line is no size"))?;
+        let origin = line().filter(|origin| is_valid_key_name(origin));
+        let origin = origin.ok_or(CheckpointError::Malformed("the first line is not an origin"))?;
+        let size =
+            line().and_then(parse_size).ok_or(CheckpointError::Malformed("the second line is not a size"))?;
         let root = line().and_then(|line| STANDARD.decode(line).ok()).and_then(|root| root.try_into().ok());
-        let root = Hash(root.ok_or(NotBelieved::Malformed("the third line is no root"))?);
+        let root = Hash(root.ok_or(CheckpointError::Malformed("the third line is not a root hash"))?);
         match lines.all(|line| !line.is_empty()) {
             true => Ok(Self { origin: origin.to_owned(), size, root }),
-            false => Err(NotBelieved::Malformed("a line is empty")),
+            false => Err(CheckpointError::Malformed("a line is empty")),
         }
     }
 }
 
-/// A number in its one form: digits, and no zero before them.
-fn size(text: &str) -> Option<u64> {
+/// Parses a decimal number without leading zeros.
+fn parse_size(text: &str) -> Option<u64> {
     text.parse().ok().filter(|size: &u64| size.to_string() == text)
 }
 

@@ -8,37 +8,35 @@ use eventcenter_sdk::rest::audit::{Filter, LogName};
 /// Where the next page begins. Pages have the newest records first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    /// The next page has records before this position.
+    /// The next page has records with a smaller `seq`.
     pub before: u64,
 }
 
 /// A cursor does not belong to this log and filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the cursor does not belong to this question: ask with the same log and filter as for the page before, or without a cursor"
-)]
-pub struct ForeignCursor;
+#[error("cursor: it belongs to another log or filter: repeat those of the previous page, or omit the cursor")]
+pub struct CursorMismatch;
 
 impl Cursor {
-    /// The text of the cursor, which is valid for this log and filter only.
+    /// Encodes the cursor for this log and filter.
     #[must_use]
-    pub fn text(&self, log: &LogName, filter: &Filter) -> String {
+    pub fn encode(&self, log: &LogName, filter: &Filter) -> String {
         URL_SAFE_NO_PAD.encode([query_hash(log, filter), self.before.to_be_bytes()].concat())
     }
 
-    /// Parses a cursor that was made for this log and filter.
+    /// Decodes a cursor.
     ///
     /// # Errors
-    /// It was made for another log or filter, or is not a cursor.
-    pub fn read(text: &str, log: &LogName, filter: &Filter) -> Result<Self, ForeignCursor> {
+    /// The cursor is malformed, or belongs to another log or filter.
+    pub fn decode(text: &str, log: &LogName, filter: &Filter) -> Result<Self, CursorMismatch> {
         let mut bytes = [0; 16];
-        let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).map_err(|_| ForeignCursor)?;
+        let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).map_err(|_| CursorMismatch)?;
         match bytes.split_first_chunk::<8>() {
             Some((query, before)) if length == bytes.len() && *query == query_hash(log, filter) => {
-                let before = before.try_into().map_err(|_| ForeignCursor)?;
+                let before = before.try_into().map_err(|_| CursorMismatch)?;
                 Ok(Self { before: u64::from_be_bytes(before) })
             }
-            _ => Err(ForeignCursor),
+            _ => Err(CursorMismatch),
         }
     }
 }

@@ -1,37 +1,37 @@
-//! The form in which a log leaves the house: lines of JSON, with all that is needed to verify them.
+//! The export format: JSON lines (`application/x-ndjson`) that contain everything needed to verify them.
 //!
-//! 1. `{"export": …}`: which log, which filter, and what is left of records that were dropped.
-//! 2. `{"checkpoint": "…"}`: signed notes. They come before the records, so that whoever reads knows at which places roots have
-//!    to be compared, and reads once.
-//! 3. `{"record": …}`, oldest first, and `{"gap": …}` for those that do not pass the filter: their hashes. A gap ends where a
-//!    checkpoint does, and the next begins there: inside of one no root is known.
-//! 4. `{"end": …}`: so that a file that was cut off is seen.
+//! 1. `{"export": …}`: the log, the filter, and the hashes of dropped records.
+//! 2. `{"checkpoint": "…"}`: signed notes. They precede the records, so that a reader knows in advance at which sizes it has to
+//!    compare roots, and reads the file once.
+//! 3. `{"record": …}`, oldest first, and `{"gap": …}` with the hashes of records that do not match the filter. A gap does not
+//!    span a checkpoint, because the root is unknown within a gap.
+//! 4. `{"end": …}`: shows that the file is complete.
 
-use eventcenter_sdk::merkle::{Hash, Range};
-use eventcenter_sdk::rest::audit::{Filter, LogName};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::checkpoint::{TrustedKeys, is_installation, origin};
-use super::verify::{Finding, Row, Verified, Verifier, Witnesses, shown};
+use super::checkpoint::{TrustedKeys, is_valid_installation, origin};
+use super::verify::{Finding, Row, TrustedCheckpoints, Verified, Verifier, printable};
+use eventcenter_sdk::merkle::{Hash, Range};
+use eventcenter_sdk::rest::audit::{Filter, LogName};
 
-/// The version of the form.
+/// Version of the format.
 pub const VERSION: &str = "eventcenter.io/audit-export/v1";
 
-/// A line.
+/// A line of an export.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(clippy::large_enum_variant, reason = "one line at a time is in memory")]
 pub enum Line {
-    /// The first one.
+    /// The first line.
     Export(Header),
     /// A record, in canonical JSON.
     Record(Box<RawValue>),
-    /// Records that are not shown.
+    /// Omitted records.
     Gap(Range),
-    /// A signed note.
+    /// A signed checkpoint.
     Checkpoint(String),
-    /// The last one.
+    /// The last line.
     End(End),
 }
 
@@ -41,158 +41,159 @@ pub enum Line {
 pub struct Header {
     /// [`VERSION`].
     pub version: String,
-    /// The installation, which is part of the checkpoints' origin.
+    /// The installation; part of the origin of the checkpoints.
     pub installation: String,
     /// The log.
     pub log: LogName,
-    /// What was asked for.
+    /// Selects the exported records.
     pub filter: Filter,
-    /// What is left of records that were dropped.
+    /// The hashes of dropped records.
     pub dropped: Range,
-    /// The chain up to there.
+    /// The hash chain after the dropped records.
     pub chain: Hash,
-    /// The number of records of the log, those that were dropped included.
+    /// The number of records of the log, including dropped ones.
     pub size: u64,
 }
 
 /// The last line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct End {
-    /// How many records there were in the file.
+    /// The number of records in the file.
     pub records: u64,
 }
 
-/// How long a line may be, in bytes.
-pub const LONGEST_LINE: usize = 1024 * 1024;
+/// Maximum length of a line, in bytes.
+pub const MAX_LINE_BYTES: usize = 1024 * 1024;
 
-/// How many signed notes there may be: they are kept in memory until their place comes.
-const MOST_NOTES: usize = 100_000;
+/// Maximum number of checkpoints: they stay in memory until their size is reached.
+const MAX_CHECKPOINTS: usize = 100_000;
 
-/// Why an export is not verified.
+const NO_HEADER: &str = "the first line of an export is its header";
+
+/// The verification of an export failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unverified {
-    /// The log is not as it was written.
+pub enum ExportError {
+    /// The log was tampered with.
     #[error("{0}")]
-    Found(Finding),
-    /// The file is no export, or not all of one.
-    #[error("line {line}: {why}")]
+    Tampered(Finding),
+    /// The file is not a complete export.
+    #[error("line {line}: {problem}")]
     Malformed {
-        /// Which line, from 1.
+        /// The number of the line, counted from 1.
         line: u64,
-        /// What is wrong with it.
-        why: String,
+        /// The problem with the line.
+        problem: String,
     },
 }
 
-/// Reads an export, a line after the other, and verifies it on the way.
+/// Reads an export line by line and verifies it.
 #[derive(Debug)]
 pub struct Reader {
     keys: TrustedKeys,
-    /// Notes from elsewhere, and those of the export until the first record; each after what it is called.
+    /// Signed notes with their sources: those given, and those of the export.
     notes: Vec<(String, String)>,
     line: u64,
     header: Option<Header>,
-    /// From the first line behind the notes on.
+    /// Created by the first line after the checkpoints.
     verifier: Option<Verifier>,
     records: u64,
-    is_ended: bool,
+    is_complete: bool,
 }
 
 impl Reader {
-    /// Begins. The notes are signed checkpoints from elsewhere, each after what it is called. Without keys nobody is believed,
-    /// and the notes in the export are passed over.
+    /// Creates a reader. `notes` are additional signed checkpoints, each preceded by its source for error messages. Without
+    /// keys the checkpoints in the export are ignored.
     #[must_use]
     pub fn new(keys: TrustedKeys, notes: Vec<(String, String)>) -> Self {
-        Self { keys, notes, line: 0, header: None, verifier: None, records: 0, is_ended: false }
+        Self { keys, notes, line: 0, header: None, verifier: None, records: 0, is_complete: false }
     }
 
-    /// What the export says that it is, once that was read.
+    /// The header, once it was read.
     #[must_use]
     pub fn header(&self) -> Option<&Header> {
         self.header.as_ref()
     }
 
-    /// The next line, without its end.
+    /// Reads the next line, without its line break.
     ///
     /// # Errors
-    /// It does not belong there, or the log is not as it was written. Nothing is to be read after it.
-    pub fn line(&mut self, text: &str) -> Result<(), Unverified> {
+    /// The line is malformed or misplaced, or the log was tampered with. The reader cannot be used afterwards.
+    pub fn read_line(&mut self, text: &str) -> Result<(), ExportError> {
         self.line += 1;
-        if text.len() > LONGEST_LINE {
-            return Err(self.malformed(format!("it is longer than {LONGEST_LINE} bytes")));
+        if text.len() > MAX_LINE_BYTES {
+            return Err(self.malformed(format!("it is longer than {MAX_LINE_BYTES} bytes")));
         }
         let line = serde_json::from_str(text).map_err(|error| {
-            // For the parser each line is the first.
+            // The parser counts each line as the first.
             let error = error.to_string().replace(" at line 1 column ", " at column ");
-            self.malformed(format!("this is no line of an export: {}", shown(&error)))
+            self.malformed(format!("not a line of an export: {}", printable(&error)))
         })?;
         match (line, &self.header) {
-            (Line::Export(header), None) => self.header = Some(self.checked(header)?),
-            (Line::Export(_), Some(_)) => return Err(self.malformed("another export begins")),
-            (_, None) => {
-                return Err(self.malformed("an export begins with a line that says what it is of"));
+            (Line::Export(header), None) => self.header = Some(self.check_header(header)?),
+            (Line::Export(_), Some(_)) => return Err(self.malformed("a second header")),
+            (_, None) => return Err(self.malformed(NO_HEADER)),
+            _ if self.is_complete => {
+                return Err(self.malformed("unexpected line after the end of the export"));
             }
-            _ if self.is_ended => return Err(self.malformed("something stands behind the last line")),
-            (Line::Checkpoint(note), _) => self.note(note)?,
+            (Line::Checkpoint(note), _) => self.add_checkpoint(note)?,
             (Line::Record(record), _) => {
                 let body = Box::<str>::from(record).into_string().into_bytes();
                 let verifier = self.verifier()?;
-                verifier.row(&Row { seq: verifier.next(), body, kept: None })?;
+                verifier.verify_row(&Row { seq: verifier.next_seq(), body, stored: None })?;
                 self.records += 1;
             }
-            (Line::Gap(gap), _) => self.verifier()?.gap(&gap)?,
+            (Line::Gap(gap), _) => self.verifier()?.verify_gap(&gap)?,
             (Line::End(end), _) => {
                 self.verifier()?;
                 if end.records != self.records {
-                    let (has, had) = (self.records, end.records);
-                    let why = format!("there are {has} records in the file, and there were {had}");
-                    return Err(self.malformed(why));
+                    let (found, expected) = (self.records, end.records);
+                    return Err(self.malformed(format!("expected {expected} records, found {found}")));
                 }
-                self.is_ended = true;
+                self.is_complete = true;
             }
         }
         Ok(())
     }
 
-    /// The end of the file.
+    /// Finishes the verification at the end of the file.
     ///
     /// # Errors
-    /// It is not the end of the export, or the log is not as it was written.
-    pub fn end(mut self) -> Result<Verified, Unverified> {
+    /// The export is incomplete, or the log was tampered with.
+    pub fn finish(mut self) -> Result<Verified, ExportError> {
         match (self.verifier.take(), &self.header) {
-            (Some(verifier), Some(header)) if self.is_ended => Ok(verifier.end(Some(header.size))?),
+            (Some(verifier), Some(header)) if self.is_complete => Ok(verifier.finish(Some(header.size))?),
             _ => {
                 self.line += 1;
-                Err(self.malformed("the file ends here, and the export does not: a part of it is missing"))
+                Err(self.malformed("unexpected end of file: the export is incomplete"))
             }
         }
     }
 
-    fn malformed(&self, why: impl Into<String>) -> Unverified {
-        Unverified::Malformed { line: self.line, why: why.into() }
+    fn malformed(&self, problem: impl Into<String>) -> ExportError {
+        ExportError::Malformed { line: self.line, problem: problem.into() }
     }
 
-    /// The header, of which nothing is believed.
-    fn checked(&self, header: Header) -> Result<Header, Unverified> {
+    /// Validates the header, which is untrusted input.
+    fn check_header(&self, header: Header) -> Result<Header, ExportError> {
         if header.version != VERSION {
-            let version = shown(&header.version);
-            return Err(self.malformed(format!("this version is not known: {version}; {VERSION} is")));
+            let version = printable(&header.version);
+            return Err(self.malformed(format!("unsupported version {version}, supported is {VERSION}")));
         }
-        if !is_installation(&header.installation) {
-            return Err(self.malformed("the installation has no name that it could have"));
+        if !is_valid_installation(&header.installation) {
+            return Err(self.malformed("invalid name of the installation"));
         }
         if header.dropped.end() > header.size {
-            return Err(self.malformed("more records were dropped than there were"));
+            return Err(self.malformed("more records were dropped than the log has"));
         }
         Ok(header)
     }
 
-    fn note(&mut self, note: String) -> Result<(), Unverified> {
+    fn add_checkpoint(&mut self, note: String) -> Result<(), ExportError> {
         if self.verifier.is_some() {
-            return Err(self.malformed("checkpoints stand before the records"));
+            return Err(self.malformed("unexpected checkpoint after the first record"));
         }
-        if self.notes.len() >= MOST_NOTES {
-            return Err(self.malformed("there are too many checkpoints"));
+        if self.notes.len() >= MAX_CHECKPOINTS {
+            return Err(self.malformed("too many checkpoints"));
         }
         if !self.keys.is_empty() {
             self.notes.push((format!("the checkpoint in line {}", self.line), note));
@@ -200,29 +201,28 @@ impl Reader {
         Ok(())
     }
 
-    /// The verifier; it begins when all notes are there.
-    fn verifier(&mut self) -> Result<&mut Verifier, Unverified> {
+    /// Returns the verifier, which is created once all checkpoints were read.
+    fn verifier(&mut self) -> Result<&mut Verifier, ExportError> {
         let verifier = match (self.verifier.take(), &self.header) {
             (Some(verifier), _) => verifier,
-            (None, None) => {
-                return Err(self.malformed("an export begins with a line that says what it is of"));
-            }
+            (None, None) => return Err(self.malformed(NO_HEADER)),
             (None, Some(header)) => {
                 let origin = origin(&header.installation, &header.log);
-                let (witnesses, forged) = Witnesses::of(std::mem::take(&mut self.notes), &origin, &self.keys);
-                if let Some(forged) = forged.into_iter().next() {
-                    return Err(forged.into());
+                let notes = std::mem::take(&mut self.notes);
+                let (checkpoints, untrusted) = TrustedCheckpoints::verify(notes, &origin, &self.keys);
+                if let Some(untrusted) = untrusted.into_iter().next() {
+                    return Err(untrusted.into());
                 }
-                Verifier::new(header.log.clone(), header.dropped.clone(), header.chain, witnesses)
+                Verifier::new(header.log.clone(), header.dropped.clone(), header.chain, checkpoints)
             }
         };
         Ok(self.verifier.insert(verifier))
     }
 }
 
-impl From<Finding> for Unverified {
+impl From<Finding> for ExportError {
     fn from(finding: Finding) -> Self {
-        Self::Found(finding)
+        Self::Tampered(finding)
     }
 }
 

@@ -1,15 +1,15 @@
-//! The audit log: what was asked, approved and done, so that nobody can change it unseen.
+//! Audit logs that reveal tampering.
 //!
-//! Each tenant has a log of its own, and the platform has one ([`LogName`]). A log is a sequence of [`record`]s. Their
-//! canonical JSON are the leaves of a Merkle tree ([`merkle`], RFC 6962), and a hash chain beside it locates a modified
-//! record where the tree only shows that one was modified. The root of the tree is signed regularly ([`checkpoint`]) and kept
-//! outside of the database, so that a truncated log or a restored older database is detected as well. [`mod@verify`] finds
-//! what was done to a log, [`export`] is the format of exports, which can be verified without a server, [`cursor`] is where a
-//! page of records begins, and [`change`] computes what a record says of a resource before and after.
+//! Each tenant has a log, and so has the platform ([`LogName`]). A log is a sequence of [`record`]s. Their canonical JSON forms
+//! are the leaves of a Merkle tree ([`merkle`], RFC 6962). A hash chain beside it identifies the changed record where the tree
+//! only shows that some record changed. The root of the tree is signed periodically ([`checkpoint`]) and published outside of
+//! the database, which reveals a truncated log and a restored old database. [`mod@verify`] detects tampering, [`export`] is the
+//! file format with everything that verification needs, [`cursor`] encodes where a page of records begins, and [`change`]
+//! computes the difference of a resource that a record contains.
 //!
-//! The types of records, filters and proofs are the SDK's ([`eventcenter_sdk::rest::audit`]), because REST clients read them.
+//! The types of records, filters and proofs are in the SDK ([`eventcenter_sdk::rest::audit`]), because REST clients use them.
 //!
-//! Deliberately absent: where logs are kept, and who may read them.
+//! Deliberately absent: storage of logs, and authorization of readers.
 
 mod canonical;
 pub mod change;

@@ -1,4 +1,4 @@
-//! What is recorded, and how it becomes a record of a log.
+//! Events, and the records that are created from them.
 
 use eventcenter_sdk::Reason;
 use eventcenter_sdk::rest::audit::{Action, Actor, Change, LogName, Origin, Outcome, Record, Target};
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::canonical;
 
-/// What is known of the client behind an event; see [`Origin`].
+/// The client program of an actor; see [`Origin`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Caller {
     /// The address of a REST client.
@@ -19,40 +19,40 @@ pub struct Caller {
     pub field_manager: Option<String>,
 }
 
-/// What is to be recorded, as whoever sees it knows it.
+/// Something to record, without the values that the journal adds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
-    /// The log it belongs to.
+    /// The log to write to.
     pub log: LogName,
-    /// Who.
+    /// The user or replica that acted.
     pub actor: Actor,
-    /// What.
+    /// The action.
     pub action: Action,
-    /// Of what.
+    /// The resource.
     pub target: Option<Target>,
-    /// How it ended.
+    /// The outcome.
     pub outcome: Outcome,
-    /// Why it ended like that, in the one vocabulary.
+    /// The machine-readable reason of the outcome.
     pub reason: Option<Reason>,
-    /// The same for people, or what exactly was done. Cut to [`Event::LONGEST`].
+    /// Details for people. Truncated to [`Event::MAX_MESSAGE_BYTES`].
     pub message: Option<String>,
-    /// The resource before and after.
+    /// The change of the resource.
     pub change: Option<Change>,
-    /// The record of the start, where this is the end.
+    /// The id of the `Started` record that this record completes.
     pub completes: Option<Uuid>,
     /// The id of the request: `X-Request-Id`, or the uid of an admission review.
     pub request: Option<String>,
-    /// The trace of W3C's trace context, where there is one.
+    /// The trace id (W3C Trace Context).
     pub trace: Option<String>,
-    /// What is known of the program that was used.
+    /// The client program.
     pub caller: Caller,
 }
 
 impl Event {
-    /// How long a message may be, in bytes.
-    pub const LONGEST: usize = 4096;
+    /// Maximum length of a message, in bytes.
+    pub const MAX_MESSAGE_BYTES: usize = 4096;
 
-    /// An event of which nothing more is known.
+    /// Creates an event without any optional value.
     #[must_use]
     pub fn new(log: LogName, actor: Actor, action: Action, outcome: Outcome) -> Self {
         Self {
@@ -71,25 +71,25 @@ impl Event {
         }
     }
 
-    /// The end of what this is the start of.
+    /// The event that completes this one.
     #[must_use]
-    pub fn ended(&self, start: Uuid, outcome: Outcome, failure: Option<(Reason, String)>) -> Self {
+    pub fn completion(&self, start: Uuid, outcome: Outcome, failure: Option<(Reason, String)>) -> Self {
         let (reason, message) = failure.unzip();
         let message = message.or_else(|| self.message.clone());
         Self { outcome, reason, message, change: None, completes: Some(start), ..self.clone() }
     }
 
-    /// The record that this becomes, but for its place in the log.
+    /// Creates the record, except for its position in the log.
     #[must_use]
-    pub fn draft(self, id: Uuid, time: Timestamp, component: &str, instance: &str) -> Draft {
+    pub fn into_draft(self, id: Uuid, time: Timestamp, component: &str, instance: &str) -> Draft {
         let message = self.message.map(|mut message| {
-            if message.len() > Self::LONGEST {
-                message.truncate(message.floor_char_boundary(Self::LONGEST));
+            if message.len() > Self::MAX_MESSAGE_BYTES {
+                message.truncate(message.floor_char_boundary(Self::MAX_MESSAGE_BYTES));
                 message.push('…');
             }
             message
         });
-        // Databases keep microseconds, and what is hashed is what is kept.
+        // Databases store microseconds, and the hashed value has to equal the stored one.
         let time = Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time);
         Draft(Record {
             id,
@@ -117,32 +117,32 @@ impl Event {
     }
 }
 
-/// A record that has no place in its log yet.
+/// A record without a position in its log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Draft(Record);
 
 impl Draft {
-    /// Which log it is for.
+    /// The log of the record.
     #[must_use]
     pub fn log(&self) -> &LogName {
         &self.0.tenant
     }
 
-    /// The record's id.
+    /// The id of the record.
     #[must_use]
     pub fn id(&self) -> Uuid {
         self.0.id
     }
 
-    /// The record at its place, counted from 0.
+    /// The record at a position, counted from 0.
     #[must_use]
-    pub fn at(self, seq: u64) -> Record {
+    pub fn at_seq(self, seq: u64) -> Record {
         Record { seq, ..self.0 }
     }
 }
 
-/// A record as a leaf of its log's tree: canonical JSON (RFC 8785).
+/// The content of the leaf of a record: its canonical JSON (RFC 8785).
 ///
 /// # Panics
 /// Never: a record is a JSON object.

@@ -1,39 +1,39 @@
-//! A log in memory, to be tampered with.
+//! A log in memory that tests tamper with.
 
 use std::sync::LazyLock;
 
-use eventcenter_sdk::merkle::{Hash, Node, Range};
-use eventcenter_sdk::rest::audit::{Action, Actor, LogName, Outcome, Record, Target, Via};
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::checkpoint::{Checkpoint, TrustedKeys, origin};
 use super::record::{Draft, Event, canonical_json};
-use super::verify::{Columns, Finding, Kept, Part, Row, Verified, Verifier, Witnesses};
+use super::verify::{Batch, Columns, Finding, Row, StoredValues, TrustedCheckpoints, Verified, Verifier};
 use crate::domain::approval::SigningKey;
+use eventcenter_sdk::merkle::{Hash, Node, Range};
+use eventcenter_sdk::rest::audit::{Action, Actor, LogName, Outcome, Record, Target, Via};
 
-/// How many records the logs of the tests have.
+/// The number of records.
 pub(super) const SIZE: u64 = 2000;
 
-/// The installation of the tests.
+/// The installation.
 pub(super) const INSTALLATION: &str = "eventcenter";
 
-/// The tenant of the tests.
+/// The log of a tenant.
 pub(super) fn log_name() -> LogName {
     LogName::of(Some("team-a"))
 }
 
-/// A key that signs.
+/// A signing key.
 pub(super) fn key(digit: char) -> SigningKey {
     SigningKey::of_seed(&digit.to_string().repeat(64)).expect("a key")
 }
 
-/// Who believes it.
+/// Trusts a signing key.
 pub(super) fn trusted(key: &SigningKey) -> TrustedKeys {
-    TrustedKeys::read(&key.public())
+    TrustedKeys::parse(&key.public())
 }
 
-/// What has no place yet.
+/// A record without a position.
 pub(super) fn draft(number: u64) -> Draft {
     let user = format!("user-{}", number % 7);
     let actor = Actor { user, groups: vec!["team-a".to_owned()], via: Via::Admission };
@@ -49,7 +49,7 @@ pub(super) fn draft(number: u64) -> Draft {
     event.completes = number.is_multiple_of(4).then(|| id(number / 2));
     let time = Timestamp::from_microsecond(1_700_000_000_000_000 + i64::try_from(number).expect("small"))
         .expect("a time");
-    event.draft(id(number), time, "webhook", "webhook-0")
+    event.into_draft(id(number), time, "webhook", "webhook-0")
 }
 
 /// The id of a record.
@@ -59,20 +59,20 @@ pub(super) fn id(number: u64) -> Uuid {
 
 /// A record of the log.
 pub(super) fn record(seq: u64) -> Record {
-    draft(seq).at(seq)
+    draft(seq).at_seq(seq)
 }
 
-/// A log as a database keeps it.
+/// A log as a database stores it.
 #[derive(Clone, Debug)]
 pub(super) struct Log {
     pub(super) rows: Vec<Row>,
     pub(super) nodes: Vec<(Node, Hash)>,
-    pub(super) noted: u64,
+    pub(super) recorded_size: u64,
     pub(super) dropped: Range,
     pub(super) chain: Hash,
 }
 
-/// Old checkpoints of the log, as witnesses.
+/// Earlier checkpoints of the log.
 pub(super) static SIGNED: LazyLock<[(Checkpoint, &str); 2]> = LazyLock::new(|| {
     [(WHOLE.checkpoint(1000), "checkpoint 1000"), (WHOLE.checkpoint(1900), "checkpoint 1900")]
 });
@@ -80,64 +80,64 @@ pub(super) static SIGNED: LazyLock<[(Checkpoint, &str); 2]> = LazyLock::new(|| {
 static WHOLE: LazyLock<Log> = LazyLock::new(|| {
     let rows = (0..SIZE).map(|seq| row(&record(seq))).collect();
     let mut log =
-        Log { rows, nodes: Vec::new(), noted: SIZE, dropped: Range::empty(0), chain: Hash([0; 32]) };
+        Log { rows, nodes: Vec::new(), recorded_size: SIZE, dropped: Range::empty(0), chain: Hash([0; 32]) };
     log.chain_from(0);
-    log.keep_nodes();
+    log.store_nodes();
     log
 });
 
-/// How a record is kept; the chain is for another to say.
+/// The row of a record, without its chain.
 pub(super) fn row(record: &Record) -> Row {
     let body = canonical_json(record);
-    let columns = Columns::of(&body).expect("a record");
-    let kept = Kept { hash: Hash::leaf(&body), chain: Hash([0; 32]), columns };
-    Row { seq: record.seq, body, kept: Some(kept) }
+    let columns = Columns::parse(&body).expect("a record");
+    let stored = StoredValues { hash: Hash::leaf(&body), chain: Hash([0; 32]), columns };
+    Row { seq: record.seq, body, stored: Some(stored) }
 }
 
 impl Log {
-    /// As it was written.
+    /// The log without tampering.
     pub(super) fn whole() -> Self {
         WHOLE.clone()
     }
 
-    /// What is kept beside a row.
-    pub(super) fn kept(&mut self, at: usize) -> &mut Kept {
-        self.rows[at].kept.as_mut().expect("what is kept")
+    /// The stored values of a row.
+    pub(super) fn stored(&mut self, at: usize) -> &mut StoredValues {
+        self.rows[at].stored.as_mut().expect("stored values")
     }
 
-    /// Changes a record, and nothing that is kept beside it.
+    /// Changes the body of a record, and none of its stored values.
     pub(super) fn edit(&mut self, at: usize, edit: impl FnOnce(&mut Record)) {
         let mut record: Record = serde_json::from_slice(&self.rows[at].body).expect("a record");
         edit(&mut record);
         self.rows[at].body = canonical_json(&record);
     }
 
-    /// Makes the hash, and the columns, of a row anew.
+    /// Recomputes the hash and the columns of a row.
     pub(super) fn hash(&mut self, at: usize) {
         let body = self.rows[at].body.clone();
-        let kept = self.kept(at);
-        (kept.hash, kept.columns) = (Hash::leaf(&body), Columns::of(&body).expect("a record"));
+        let stored = self.stored(at);
+        (stored.hash, stored.columns) = (Hash::leaf(&body), Columns::parse(&body).expect("a record"));
     }
 
-    /// Makes the chain of one row anew.
+    /// Recomputes the chain of a row.
     pub(super) fn chain_at(&mut self, at: usize) {
-        let before = if at == 0 { self.chain } else { self.kept(at - 1).chain };
-        let kept = self.kept(at);
-        kept.chain = Hash::chained(&before, &kept.hash);
+        let previous = if at == 0 { self.chain } else { self.stored(at - 1).chain };
+        let stored = self.stored(at);
+        stored.chain = Hash::chained(&previous, &stored.hash);
     }
 
-    /// Makes the chain anew from a row on.
+    /// Recomputes the chain from a row on.
     pub(super) fn chain_from(&mut self, at: usize) {
         (at..self.rows.len()).for_each(|at| self.chain_at(at));
     }
 
-    /// Makes the nodes anew, of levels that a database keeps.
-    pub(super) fn keep_nodes(&mut self) {
+    /// Recomputes the stored nodes.
+    pub(super) fn store_nodes(&mut self) {
         let mut range = self.dropped.clone();
         self.nodes.clear();
         for row in &self.rows {
-            let kept = row.kept.as_ref().expect("what is kept");
-            range.push(kept.hash, |node, hash| {
+            let stored = row.stored.as_ref().expect("stored values");
+            range.push(stored.hash, |node, hash| {
                 if node.level > 0 && node.level % 8 == 0 {
                     self.nodes.push((node, hash));
                 }
@@ -145,7 +145,7 @@ impl Log {
         }
     }
 
-    /// Numbers the rows from one on, the records included.
+    /// Renumbers rows and records from a row on.
     pub(super) fn renumber_from(&mut self, at: usize) {
         for at in at..self.rows.len() {
             let seq = at as u64;
@@ -154,45 +154,45 @@ impl Log {
         }
     }
 
-    /// The compact range of some of them, by the hashes that are kept.
+    /// The compact range of some rows, from their stored hashes.
     pub(super) fn range(&self, from: u64, until: u64) -> Range {
         let mut range = Range::empty(from);
         for row in &self.rows[usize::try_from(from).expect("small")..usize::try_from(until).expect("small")] {
-            range.push(row.kept.as_ref().expect("what is kept").hash, |_, _| {});
+            range.push(row.stored.as_ref().expect("stored values").hash, |_, _| {});
         }
         range
     }
 
-    /// What can be signed of it.
+    /// The checkpoint of a size.
     pub(super) fn checkpoint(&self, size: u64) -> Checkpoint {
         let root = self.range(0, size).root().expect("from 0");
         Checkpoint { origin: origin(INSTALLATION, &log_name()), size, root }
     }
 
-    /// Drops records, as the retention does.
+    /// Drops records like the retention.
     pub(super) fn drop_before(&mut self, seq: u64) {
         self.dropped = self.range(0, seq);
         let at = usize::try_from(seq).expect("small");
-        self.chain = self.kept(at - 1).chain;
+        self.chain = self.stored(at - 1).chain;
         self.rows.drain(..at);
     }
 
-    fn verifier(&self, witnesses: &[(Checkpoint, &str)]) -> Verifier {
+    fn verifier(&self, checkpoints: &[(Checkpoint, &str)]) -> Verifier {
         let named = |(checkpoint, name): &(Checkpoint, &str)| (checkpoint.clone(), (*name).to_owned());
-        let witnesses = Witnesses { checkpoints: witnesses.iter().map(named).collect() };
-        Verifier::new(log_name(), self.dropped.clone(), self.chain, witnesses)
+        let checkpoints = TrustedCheckpoints { checkpoints: checkpoints.iter().map(named).collect() };
+        Verifier::new(log_name(), self.dropped.clone(), self.chain, checkpoints)
     }
 
-    /// Verifies the rows alone.
+    /// Verifies only the rows.
     pub(super) fn verify_rows(&self) -> Result<Verified, Finding> {
         let mut verifier = self.verifier(&[]);
-        self.rows.iter().try_for_each(|row| verifier.row(row))?;
-        verifier.end(None)
+        self.rows.iter().try_for_each(|row| verifier.verify_row(row))?;
+        verifier.finish(None)
     }
 
-    /// Verifies it as it is kept: rows in parts, and with each the nodes that end there.
-    pub(super) fn verify(&self, witnesses: &[(Checkpoint, &str)]) -> Result<Verified, Finding> {
-        let mut verifier = self.verifier(witnesses);
+    /// Verifies the log like a database: rows in batches with their nodes.
+    pub(super) fn verify(&self, checkpoints: &[(Checkpoint, &str)]) -> Result<Verified, Finding> {
+        let mut verifier = self.verifier(checkpoints);
         let mut nodes: Vec<_> =
             self.nodes.iter().map(|(node, hash)| ((node.index + 1) << node.level, *node, *hash)).collect();
         nodes.sort_unstable();
@@ -201,16 +201,16 @@ impl Log {
             let rest = nodes.split_off(nodes.partition_point(|(end, ..)| *end <= next));
             let ended = std::mem::replace(&mut nodes, rest).into_iter();
             let nodes = ended.map(|(_, node, hash)| (node, hash)).collect();
-            let part = Part { rows: rows.to_vec(), nodes, ..Part::default() };
-            verifier.part(part).map_err(|found| found.finding)?;
+            let batch = Batch { rows: rows.to_vec(), nodes, ..Batch::default() };
+            verifier.verify_batch(batch).map_err(|mismatch| mismatch.finding)?;
         }
-        nodes.iter().try_for_each(|(_, node, hash)| verifier.node(*node, hash))?;
-        verifier.end(Some(self.noted))
+        nodes.iter().try_for_each(|(_, node, hash)| verifier.verify_node(*node, hash))?;
+        verifier.finish(Some(self.recorded_size))
     }
 }
 
-/// What came of it, in words.
-pub(super) fn told(result: Result<Verified, impl ToString>) -> String {
+/// Describes a result.
+pub(super) fn describe(result: Result<Verified, impl ToString>) -> String {
     match result {
         Ok(Verified { first, records, size, checkpoints, signed, .. }) => {
             format!(

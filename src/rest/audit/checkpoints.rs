@@ -49,9 +49,9 @@ pub(in crate::rest) async fn list(
     let tenant = LogParameters::read(&mut given)?.tenant;
     let log = rest.log(&caller, &headers, tenant.as_deref(), Verb::Get).await?;
 
-    let head = rest.audit.head(&log).await?;
-    let noted = rest.audit.checkpoints(&log, MOST).await?;
-    let keys = TrustedKeys::read(&rest.checkpoint_keys().await?);
+    let head = rest.audit.read_head(&log).await?;
+    let noted = rest.audit.list_checkpoints(&log, MOST).await?;
+    let keys = TrustedKeys::parse(&rest.checkpoint_keys().await?);
     let origin = origin(&rest.options.installation, &log);
     Ok(success(Checkpoints {
         keys: keys.verifier_keys(&origin),
@@ -122,10 +122,10 @@ pub(in crate::rest) async fn consistency(
     }
     let log = rest.log(&caller, &headers, tenant.as_deref(), Verb::Get).await?;
 
-    let size = rest.audit.head(&log).await?.size;
+    let size = rest.audit.read_head(&log).await?.size;
     if asked.to > size {
         return Err(refused("to", &format!("the log {log} has {size} records: write at most that")));
     }
-    let proof: Consistency = rest.audit.consistency(&log, asked.from, asked.to).await?;
+    let proof: Consistency = rest.audit.prove_consistency(&log, asked.from, asked.to).await?;
     Ok(success(proof))
 }

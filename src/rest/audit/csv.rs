@@ -90,7 +90,7 @@ mod tests {
             ..Event::new(LogName::platform(), actor, Action::Create, Outcome::Allowed)
         };
         let time = "2026-11-21T08:00:00Z".parse().unwrap();
-        event.draft(Uuid::from_u128(1), time, "webhook", "a-1").at(7)
+        event.into_draft(Uuid::from_u128(1), time, "webhook", "a-1").at_seq(7)
     }
 
     fn line(record: &Record) -> String {

@@ -127,8 +127,8 @@ impl Export {
         request: RequestId,
         place: OwnedSemaphorePermit,
     ) -> Result<Self, Failure> {
-        let head = rest.audit.head(&log).await?;
-        let mut noted = rest.audit.checkpoints(&log, MOST).await?;
+        let head = rest.audit.read_head(&log).await?;
+        let mut noted = rest.audit.list_checkpoints(&log, MOST).await?;
         // What is known of records that were dropped is the root of all of them.
         noted.retain(|noted| (head.first..=head.size).contains(&noted.size));
         noted.sort_by_key(|noted| noted.size);
@@ -142,8 +142,8 @@ impl Export {
                     installation: rest.options.installation.clone(),
                     log: log.clone(),
                     filter: filter.clone(),
-                    dropped: rest.audit.range(&log, 0, head.first).await?,
-                    chain: rest.audit.chain_before(&log).await?,
+                    dropped: rest.audit.read_range(&log, 0, head.first).await?,
+                    chain: rest.audit.read_first_chain(&log).await?,
                     size: head.size,
                 };
                 write(&mut first, &Line::Export(header));
@@ -194,7 +194,8 @@ impl Export {
             return Ok((part, false));
         }
         while part.is_empty() && self.seen < self.size {
-            let page = self.rest.audit.following(&self.log, &self.filter, self.seen, self.size, PAGE).await?;
+            let page =
+                self.rest.audit.list_forward(&self.log, &self.filter, self.seen, self.size, PAGE).await?;
             self.seen = page.next.unwrap_or(self.size);
             self.write_page(&page.records, &mut part).await?;
         }
@@ -209,7 +210,11 @@ impl Export {
         Ok((part, true))
     }
 
-    async fn write_page(&mut self, page: &[store::Stored], part: &mut Vec<u8>) -> Result<(), store::Error> {
+    async fn write_page(
+        &mut self,
+        page: &[store::StoredRecord],
+        part: &mut Vec<u8>,
+    ) -> Result<(), store::Error> {
         match self.format {
             ExportFormat::Csv if page.is_empty() => {}
             ExportFormat::Csv => *part = csv::lines(page.iter().map(|stored| &stored.record)),
@@ -243,7 +248,7 @@ impl Export {
             .zip(places)
             .map(|(from, until)| pieces(from, *until, self.signed.iter().copied()))
             .collect();
-        let mut ranges = self.rest.audit.ranges(&self.log, &parts.concat()).await?.into_iter();
+        let mut ranges = self.rest.audit.read_ranges(&self.log, &parts.concat()).await?.into_iter();
         Ok(parts.iter().map(|parts| ranges.by_ref().take(parts.len()).collect()).collect())
     }
 }

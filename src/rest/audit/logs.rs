@@ -21,7 +21,7 @@ use crate::rest::access::Verb;
 use crate::rest::envelope::{Failure, success};
 use crate::rest::identity::Caller;
 use crate::rest::parameter::{Parameters, refused};
-use crate::store::Stored;
+use crate::store::StoredRecord;
 
 /// How many records a page has, at most and unless it is said.
 const MOST: u64 = 500;
@@ -61,15 +61,15 @@ pub(in crate::rest) async fn list(
     let filter = filter::read(&mut given)?;
     let page = PageParameters { limit: given.number("limit", 1..=MOST)?, cursor: given.text("cursor")? };
     let log = rest.log(&caller, &headers, tenant.as_deref(), Verb::Get).await?;
-    let cursor = page.cursor.map(|text| Cursor::read(&text, &log, &filter)).transpose();
+    let cursor = page.cursor.map(|text| Cursor::decode(&text, &log, &filter)).transpose();
     let before = cursor.map_err(|error| refused("cursor", &error.to_string()))?.map(|cursor| cursor.before);
 
     let recorded = rest.record_question(&caller, &log, filter.to_string()).await?;
     let limit = usize::try_from(page.limit.unwrap_or(USUAL)).unwrap_or(1);
-    let found = rest.audit.page(&log, &filter, before, limit).await?;
+    let found = rest.audit.list_backward(&log, &filter, before, limit).await?;
     Ok(recorded.tell(success(Page {
         items: found.records.into_iter().map(raw).collect::<Result<_, _>>()?,
-        next: found.next.map(|before| Cursor { before }.text(&log, &filter)),
+        next: found.next.map(|before| Cursor { before }.encode(&log, &filter)),
     })))
 }
 
@@ -102,10 +102,10 @@ pub(in crate::rest) async fn show(
     let log = rest.log(&caller, &headers, tenant.as_deref(), Verb::Get).await?;
 
     let recorded = rest.record_read(&caller, &log, Action::ReadAudit, format!("the record {id}")).await?;
-    let Some(stored) = rest.audit.get(&log, id).await? else {
+    let Some(stored) = rest.audit.get_record(&log, id).await? else {
         return Err(Failure::new(Reason::NotFound, format!("the log {log} has no record {id}")));
     };
-    let completion = rest.audit.completion(&log, id).await?;
+    let completion = rest.audit.get_completion(&log, id).await?;
     let proof = rest.prove(&log, stored.record.seq).await?;
     Ok(recorded.tell(success(RecordDetail {
         hash: stored.hash,
@@ -118,19 +118,19 @@ pub(in crate::rest) async fn show(
 impl Rest {
     /// That a record is below the newest checkpoint, or below the root of the log as it is now.
     async fn prove(&self, log: &LogName, seq: u64) -> Result<RecordProof, Failure> {
-        let newest = self.audit.checkpoints(log, 1).await?.into_iter().next();
+        let newest = self.audit.list_checkpoints(log, 1).await?.into_iter().next();
         let signed = newest.filter(|noted| seq < noted.size).and_then(|noted| {
-            let root = Checkpoint::read(&noted.note).ok()?.root;
+            let root = Checkpoint::parse_unverified(&noted.note).ok()?.root;
             Some((noted.size, root, noted.note))
         });
         let (size, root, checkpoint) = match signed {
             Some((size, root, note)) => (size, root, Some(note)),
             None => {
-                let head = self.audit.head(log).await?;
+                let head = self.audit.read_head(log).await?;
                 (head.size, root_of(&head)?, None)
             }
         };
-        Ok(RecordProof { inclusion: self.audit.inclusion(log, seq, size).await?, checkpoint, root })
+        Ok(RecordProof { inclusion: self.audit.prove_inclusion(log, seq, size).await?, checkpoint, root })
     }
 }
 
@@ -143,7 +143,7 @@ pub(super) fn root_of(head: &crate::store::Head) -> Result<Hash, Failure> {
 }
 
 /// A record as it is kept.
-fn raw(stored: Stored) -> Result<RawRecord, Failure> {
+fn raw(stored: StoredRecord) -> Result<RawRecord, Failure> {
     RawRecord::from_json(stored.body).map_err(|error| {
         tracing::error!(%error, id = %stored.record.id, "a record is no JSON");
         Failure::new(Reason::Internal, "a record cannot be read; our log says why, under this request's id")

@@ -45,7 +45,7 @@ fn event() -> Event {
 
 fn record(event: Event) -> Value {
     let time = "2026-11-21T08:00:00.123456Z".parse().unwrap();
-    serde_json::to_value(event.draft(Uuid::from_u128(1), time, "webhook", "a-1").at(7)).unwrap()
+    serde_json::to_value(event.into_draft(Uuid::from_u128(1), time, "webhook", "a-1").at_seq(7)).unwrap()
 }
 
 #[test]

@@ -1,71 +1,77 @@
-//! Finding records.
+//! Searches records, page by page.
 //!
-//! What the inverted index knows is looked up in it; the end of the log, which is not in the index yet, is looked through,
-//! and so is everything if nothing is asked for that the index knows. Whatever else is asked for is tried on what was found.
-//! Times become places first: the nodes of the lowest level that is kept tell of which times the records below are. So many
-//! rows are looked at and no more, and the page says how far it has come.
+//! The inverted index answers most conditions. Records that are not indexed yet are scanned, and all records if the filter has no
+//! indexed condition. The remaining conditions are checked for each candidate. Times are first translated to a range of positions:
+//! the nodes of the lowest stored level have the times of the records below them. A page reads a limited number of rows, and
+//! states from where the next page continues.
 
 use std::ops::Range;
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::posting::{self, SEGMENT, Term};
-use super::record::{StoredRow, count, stored};
-use super::search::{Order, Search};
-use super::{Audit, BLOCK, Page, Stored, signed};
+use super::convert::{StoredRecordRow, to_i64, to_stored_record, to_u64};
+use super::log::{Audit, BLOCK_RECORDS, Page, StoredRecord};
+use super::posting::{self, Term};
+use super::query::{Order, SearchQuery};
+use crate::domain::audit::verify::SEGMENT_RECORDS;
 use crate::domain::audit::{Filter, LogName};
 use crate::store::Error;
 use crate::store::database::reading;
 
 const SEARCHING: &str = "searching the audit log";
 
-/// Segments that are looked up at once: at first and at most.
-const SEGMENTS: (u64, u64) = (16, 4096);
-/// Segments that a page looks up: 16 million records.
-const MOST_SEGMENTS: u64 = 16 << 10;
-/// How many of them are looked up by one question, and how many questions are asked at once: a server answers each of them
-/// with one of its processors.
-const SLICE: (u64, usize) = (512, 2);
-/// Rows that the index has found and that are tried at once: at first and at most.
-const ROWS: (usize, usize) = (64, 2000);
+/// Number of segments per search of the index. It grows while nothing is found.
+const MIN_SEGMENTS: u64 = 16;
+const MAX_SEGMENTS: u64 = 4096;
+/// Maximum number of segments that a page searches: 16 million records.
+const MAX_PAGE_SEGMENTS: u64 = 16 << 10;
+/// Number of segments per query.
+const QUERY_SEGMENTS: u64 = 512;
+/// Maximum number of concurrent queries: a server uses one processor for each.
+const MAX_CONCURRENT_QUERIES: usize = 2;
+/// Number of candidates of the index per query. It grows while none of them match.
+const MIN_CANDIDATES: usize = 64;
+const MAX_CANDIDATES: usize = 2000;
 
-/// What a search has found, and how many rows it may still look at.
-struct Found {
-    places: Vec<u64>,
+/// The state of a search.
+struct Progress {
+    /// The positions of matching records.
+    seqs: Vec<u64>,
     limit: usize,
-    left: u64,
+    /// The number of rows that may still be read.
+    remaining_rows: u64,
 }
 
-impl Found {
-    fn wanted(&self) -> usize {
-        self.limit - self.places.len()
+impl Progress {
+    fn missing(&self) -> usize {
+        self.limit - self.seqs.len()
     }
 }
 
 impl Audit {
-    /// Records that pass a filter, newest first, before a place.
+    /// Lists records that match a filter, newest first, before a position.
     ///
     /// # Errors
-    /// The database does not answer.
-    pub async fn page(
+    /// The database is unavailable.
+    pub async fn list_backward(
         &self,
         log: &LogName,
         filter: &Filter,
         before: Option<u64>,
         limit: usize,
     ) -> Result<Page, Error> {
-        let head = self.head(log).await?;
+        let head = self.read_head(log).await?;
         let until = before.map_or(head.size, |before| before.min(head.size));
-        let search = Search::new(log, filter, Order::NewestFirst, head.first, until);
-        self.search(self.narrowed(search, head.size).await?, limit).await
+        let search = SearchQuery::new(log, filter, Order::NewestFirst, head.first, until);
+        self.search(self.narrow_by_time(search, head.size).await?, limit).await
     }
 
-    /// Records that pass a filter, oldest first, from a place on and before another: for exports and for those who follow a
-    /// log.
+    /// Lists records that match a filter, oldest first, from a position on and before another one: for exports and for clients
+    /// that follow a log.
     ///
     /// # Errors
-    /// The database does not answer.
-    pub async fn following(
+    /// The database is unavailable.
+    pub async fn list_forward(
         &self,
         log: &LogName,
         filter: &Filter,
@@ -73,14 +79,18 @@ impl Audit {
         until: u64,
         limit: usize,
     ) -> Result<Page, Error> {
-        let head = self.head(log).await?;
+        let head = self.read_head(log).await?;
         let (from, until) = (from.max(head.first), until.min(head.size));
-        let search = Search::new(log, filter, Order::OldestFirst, from, until);
-        self.search(self.narrowed(search, head.size).await?, limit).await
+        let search = SearchQuery::new(log, filter, Order::OldestFirst, from, until);
+        self.search(self.narrow_by_time(search, head.size).await?, limit).await
     }
 
-    /// Only where records are of the times that are asked for.
-    async fn narrowed<'a>(&self, mut search: Search<'a>, size: u64) -> Result<Search<'a>, Error> {
+    /// Narrows a search to the blocks with records of the requested times.
+    async fn narrow_by_time<'a>(
+        &self,
+        mut search: SearchQuery<'a>,
+        size: u64,
+    ) -> Result<SearchQuery<'a>, Error> {
         const BLOCKS: &str = "SELECT MIN(idx), MAX(idx) FROM audit_node WHERE log = $1 AND level = 8 AND idx >= $2 AND idx <= $3 \
              AND latest >= $4 AND earliest < $5";
         let Filter { since, until, .. } = search.filter;
@@ -92,20 +102,25 @@ impl Audit {
         let blocks: (Option<i64>, Option<i64>) = reading!(&self.database, pool => {
             sqlx::query_as(BLOCKS)
                 .bind(search.log.as_str())
-                .bind(signed(search.from / BLOCK))
-                .bind(signed((search.until - 1) / BLOCK))
+                .bind(to_i64(search.from / BLOCK_RECORDS))
+                .bind(to_i64((search.until - 1) / BLOCK_RECORDS))
                 .bind(since)
                 .bind(until)
                 .fetch_one(pool)
                 .await
         })
         .map_err(Error::driver(SEARCHING))?;
-        let complete = size / BLOCK * BLOCK;
-        let place = |block: Option<i64>| block.map(|block| Ok(count(block, SEARCHING)? * BLOCK)).transpose();
-        let from = place(blocks.0)?.unwrap_or(complete);
-        let end = match place(blocks.1)? {
-            _ if search.until > complete && self.last_has(search.log, complete, since, until).await? => size,
-            Some(last) => last + BLOCK,
+        let complete = size / BLOCK_RECORDS * BLOCK_RECORDS;
+        let start =
+            |block: Option<i64>| block.map(|block| Ok(to_u64(block, SEARCHING)? * BLOCK_RECORDS)).transpose();
+        let from = start(blocks.0)?.unwrap_or(complete);
+        let end = match start(blocks.1)? {
+            _ if search.until > complete
+                && self.last_block_overlaps(search.log, complete, since, until).await? =>
+            {
+                size
+            }
+            Some(last) => last + BLOCK_RECORDS,
             None => from,
         };
         search.from = search.from.max(from);
@@ -113,181 +128,196 @@ impl Audit {
         Ok(search)
     }
 
-    /// Whether records of the last block may be of these times. It is not complete and has no node: the end of the log knows.
-    async fn last_has(&self, log: &LogName, complete: u64, since: i64, until: i64) -> Result<bool, Error> {
+    /// Whether the last block may have records of these times. It is incomplete and has no node; its times are in the head.
+    async fn last_block_overlaps(
+        &self,
+        log: &LogName,
+        complete: u64,
+        since: i64,
+        until: i64,
+    ) -> Result<bool, Error> {
         const QUERY: &str = "SELECT size, earliest, latest FROM audit_head WHERE log = $1";
         let (size, earliest, latest): (i64, Option<i64>, Option<i64>) = reading!(&self.database, pool => {
             sqlx::query_as(QUERY).bind(log.as_str()).fetch_one(pool).await
         })
         .map_err(Error::driver(SEARCHING))?;
-        // If it is another block by now, anything may have been in the one before.
-        let is_same = count(size, SEARCHING)? / BLOCK * BLOCK == complete;
+        // If another block has begun, the times of the previous one are unknown.
+        let is_same = to_u64(size, SEARCHING)? / BLOCK_RECORDS * BLOCK_RECORDS == complete;
         Ok(!is_same
             || earliest.zip(latest).is_some_and(|(earliest, latest)| latest >= since && earliest < until))
     }
 
-    async fn search(&self, search: Search<'_>, limit: usize) -> Result<Page, Error> {
+    async fn search(&self, search: SearchQuery<'_>, limit: usize) -> Result<Page, Error> {
         if search.is_empty() || limit == 0 {
             return Ok(Page { records: Vec::new(), next: None });
         }
-        if search.is_for_all() {
-            let rows: Vec<StoredRow> = reading!(&self.database, pool => {
-                search.all(limit).build_query_as().fetch_all(pool).await
+        if search.matches_all() {
+            let rows: Vec<StoredRecordRow> = reading!(&self.database, pool => {
+                search.select_all(limit).build_query_as().fetch_all(pool).await
             })
             .map_err(Error::driver(SEARCHING))?;
             let is_full = rows.len() == limit;
-            let records: Vec<Stored> = rows.into_iter().map(stored).collect::<Result<_, _>>()?;
+            let records = to_stored_records(rows)?;
             let last = records.last().filter(|_| is_full);
-            let next = last.and_then(|last| search.after(last.record.seq));
+            let next = last.and_then(|last| search.next_page(last.record.seq));
             return Ok(Page { records, next });
         }
-        let mut found = Found { places: Vec::new(), limit, left: search.bound() };
-        let next = self.walk(&search, &mut found).await?;
+        let mut progress = Progress { seqs: Vec::new(), limit, remaining_rows: search.max_rows() };
+        let next = self.search_index_and_tail(&search, &mut progress).await?;
         let mut records = Vec::new();
-        if !found.places.is_empty() {
-            let rows: Vec<StoredRow> = reading!(&self.database, pool => {
-                search.records(&found.places).build_query_as().persistent(false).fetch_all(pool).await
+        if !progress.seqs.is_empty() {
+            let rows: Vec<StoredRecordRow> = reading!(&self.database, pool => {
+                search.select_records(&progress.seqs).build_query_as().persistent(false).fetch_all(pool).await
             })
             .map_err(Error::driver(SEARCHING))?;
-            records = rows.into_iter().map(stored).collect::<Result<_, _>>()?;
+            records = to_stored_records(rows)?;
             records.retain(|stored| search.filter.matches_text(&stored.record));
         }
         Ok(Page { records, next })
     }
 
-    /// What is in the index and what is not yet, the end that is shown first before the other. Where the next page begins.
-    async fn walk(&self, search: &Search<'_>, found: &mut Found) -> Result<Option<u64>, Error> {
+    /// Searches the indexed records and scans the others, in the order of the search. Returns the start of the next page.
+    async fn search_index_and_tail(
+        &self,
+        search: &SearchQuery<'_>,
+        progress: &mut Progress,
+    ) -> Result<Option<u64>, Error> {
         let terms = posting::terms(search.filter);
-        let indexed = if terms.is_empty() { 0 } else { self.indexed(search.log).await? };
-        let (known, rest) = (search.within(&(0..indexed)), search.within(&(indexed..u64::MAX)));
-        let next = match search.order {
-            Order::NewestFirst => match self.look_through(&rest, found).await? {
-                None => self.look_up(&known, &terms, found).await?,
-                next => next,
+        let indexed = if terms.is_empty() { 0 } else { self.read_indexed_end(search.log).await? };
+        let (index, tail) = (search.restrict(&(0..indexed)), search.restrict(&(indexed..u64::MAX)));
+        let last = match search.order {
+            Order::NewestFirst => match self.scan(&tail, progress).await? {
+                None => self.look_up(&index, &terms, progress).await?,
+                last => last,
             },
-            Order::OldestFirst => match self.look_up(&known, &terms, found).await? {
-                None => self.look_through(&rest, found).await?,
-                next => next,
+            Order::OldestFirst => match self.look_up(&index, &terms, progress).await? {
+                None => self.scan(&tail, progress).await?,
+                last => last,
             },
         };
-        Ok(next.and_then(|last| search.after(last)))
+        Ok(last.and_then(|last| search.next_page(last)))
     }
 
-    /// Rows as they come. The last place that was looked at, if the search ends there.
-    async fn look_through(&self, search: &Search<'_>, found: &mut Found) -> Result<Option<u64>, Error> {
+    /// Scans rows. Returns the last position that was read if the page ends there.
+    async fn scan(&self, search: &SearchQuery<'_>, progress: &mut Progress) -> Result<Option<u64>, Error> {
         if search.is_empty() {
             return Ok(None);
         }
-        let places: Vec<i64> = reading!(&self.database, pool => {
-            let (most, limit) = (found.left, found.wanted());
-            search.passing(most, limit).build_query_scalar().persistent(false).fetch_all(pool).await
+        let seqs: Vec<i64> = reading!(&self.database, pool => {
+            let (max_rows, limit) = (progress.remaining_rows, progress.missing());
+            search.select_matching(max_rows, limit).build_query_scalar().persistent(false).fetch_all(pool).await
         })
         .map_err(Error::driver(SEARCHING))?;
-        let places: Vec<u64> =
-            places.into_iter().map(|place| count(place, SEARCHING)).collect::<Result<_, _>>()?;
-        found.places.extend(&places);
-        if found.wanted() == 0 {
-            return Ok(places.last().copied());
+        let seqs: Vec<u64> = seqs.into_iter().map(|seq| to_u64(seq, SEARCHING)).collect::<Result<_, _>>()?;
+        progress.seqs.extend(&seqs);
+        if progress.missing() == 0 {
+            return Ok(seqs.last().copied());
         }
-        let (looked_at, last): (i64, Option<i64>) = reading!(&self.database, pool => {
-            search.range(found.left).build_query_as().persistent(false).fetch_one(pool).await
+        let (scanned, last): (i64, Option<i64>) = reading!(&self.database, pool => {
+            search.select_scanned(progress.remaining_rows).build_query_as().persistent(false).fetch_one(pool).await
         })
         .map_err(Error::driver(SEARCHING))?;
-        found.left = found.left.saturating_sub(count(looked_at, SEARCHING)?);
+        progress.remaining_rows = progress.remaining_rows.saturating_sub(to_u64(scanned, SEARCHING)?);
         match last {
-            Some(last) if found.left == 0 => count(last, SEARCHING).map(Some),
+            Some(last) if progress.remaining_rows == 0 => to_u64(last, SEARCHING).map(Some),
             _ => Ok(None),
         }
     }
 
-    /// Rows that the index finds, in some segments at first and in more at a time the longer nothing is found.
+    /// Searches the index, in more segments at a time the longer nothing is found. Returns the last position that was searched if
+    /// the page ends there.
     async fn look_up(
         &self,
-        search: &Search<'_>,
+        search: &SearchQuery<'_>,
         terms: &[Term<'_>],
-        found: &mut Found,
+        progress: &mut Progress,
     ) -> Result<Option<u64>, Error> {
         if search.is_empty() {
             return Ok(None);
         }
-        let mut segments = search.from / SEGMENT..(search.until - 1) / SEGMENT + 1;
-        let (mut width, mut left) = (SEGMENTS.0, MOST_SEGMENTS);
+        let mut segments = search.from / SEGMENT_RECORDS..(search.until - 1) / SEGMENT_RECORDS + 1;
+        let (mut width, mut remaining) = (MIN_SEGMENTS, MAX_PAGE_SEGMENTS);
         while !segments.is_empty() {
             let length = segments.end - segments.start;
             let part = match search.order {
                 Order::NewestFirst => segments.end - width.min(length)..segments.end,
                 Order::OldestFirst => segments.start..segments.start + width.min(length),
             };
-            let mut places = self.places_of_slices(search.log, terms, part.clone()).await?;
-            places.retain(|place| (search.from..search.until).contains(place));
+            let mut candidates = self.look_up_segments(search.log, terms, part.clone()).await?;
+            candidates.retain(|seq| (search.from..search.until).contains(seq));
             if search.order == Order::NewestFirst {
-                places.reverse();
+                candidates.reverse();
             }
-            if let Some(last) = self.try_on(search, &places, found).await? {
+            if let Some(last) = self.check_candidates(search, &candidates, progress).await? {
                 return Ok(Some(last));
             }
             let last = match search.order {
                 Order::NewestFirst => {
                     segments.end = part.start;
-                    part.start * SEGMENT
+                    part.start * SEGMENT_RECORDS
                 }
                 Order::OldestFirst => {
                     segments.start = part.end;
-                    part.end * SEGMENT - 1
+                    part.end * SEGMENT_RECORDS - 1
                 }
             };
-            left = left.saturating_sub(width);
-            if left == 0 {
+            remaining = remaining.saturating_sub(width);
+            if remaining == 0 {
                 return Ok(Some(last));
             }
-            width = (width * 4).min(SEGMENTS.1);
+            width = (width * 4).min(MAX_SEGMENTS);
         }
         Ok(None)
     }
 
-    /// What the index says of some segments, in order.
-    async fn places_of_slices(
+    /// Searches segments with concurrent queries. Returns sorted positions.
+    async fn look_up_segments(
         &self,
         log: &LogName,
         terms: &[Term<'_>],
         segments: Range<u64>,
     ) -> Result<Vec<u64>, Error> {
-        let (width, at_once) = SLICE;
-        let starts = (segments.start..segments.end).step_by(usize::try_from(width).unwrap_or(usize::MAX));
-        let slices = starts.map(|start| self.places(log, terms, start..segments.end.min(start + width)));
-        stream::iter(slices).buffered(at_once).try_concat().await
+        let step = usize::try_from(QUERY_SEGMENTS).unwrap_or(usize::MAX);
+        let starts = (segments.start..segments.end).step_by(step);
+        let queries = starts
+            .map(|start| self.search_index(log, terms, start..segments.end.min(start + QUERY_SEGMENTS)));
+        stream::iter(queries).buffered(MAX_CONCURRENT_QUERIES).try_concat().await
     }
 
-    /// Whatever else is asked for, of rows that the index has found. The last place that was looked at, if the search ends
+    /// Checks the remaining conditions for candidates of the index. Returns the last position that was checked if the page ends
     /// there.
-    async fn try_on(
+    async fn check_candidates(
         &self,
-        search: &Search<'_>,
-        places: &[u64],
-        found: &mut Found,
+        search: &SearchQuery<'_>,
+        candidates: &[u64],
+        progress: &mut Progress,
     ) -> Result<Option<u64>, Error> {
-        let mut places = places;
-        let mut width = found.wanted().max(ROWS.0);
-        while !places.is_empty() {
-            let most = usize::try_from(found.left).unwrap_or(usize::MAX);
-            let (now, later) = places.split_at(width.min(most).min(places.len()));
-            let passing: Vec<i64> = reading!(&self.database, pool => {
-                search.passing_of(now).build_query_scalar().persistent(false).fetch_all(pool).await
+        let mut candidates = candidates;
+        let mut width = progress.missing().max(MIN_CANDIDATES);
+        while !candidates.is_empty() {
+            let max_rows = usize::try_from(progress.remaining_rows).unwrap_or(usize::MAX);
+            let (now, later) = candidates.split_at(width.min(max_rows).min(candidates.len()));
+            let matching: Vec<i64> = reading!(&self.database, pool => {
+                search.select_matching_of(now).build_query_scalar().persistent(false).fetch_all(pool).await
             })
             .map_err(Error::driver(SEARCHING))?;
-            found.left -= now.len() as u64;
-            for place in passing.into_iter().take(found.wanted()) {
-                found.places.push(count(place, SEARCHING)?);
+            progress.remaining_rows -= now.len() as u64;
+            for seq in matching.into_iter().take(progress.missing()) {
+                progress.seqs.push(to_u64(seq, SEARCHING)?);
             }
-            if found.wanted() == 0 {
-                return Ok(found.places.last().copied());
+            if progress.missing() == 0 {
+                return Ok(progress.seqs.last().copied());
             }
-            if found.left == 0 {
+            if progress.remaining_rows == 0 {
                 return Ok(now.last().copied());
             }
-            places = later;
-            width = (width * 4).min(ROWS.1);
+            candidates = later;
+            width = (width * 4).min(MAX_CANDIDATES);
         }
         Ok(None)
     }
+}
+
+fn to_stored_records(rows: Vec<StoredRecordRow>) -> Result<Vec<StoredRecord>, Error> {
+    rows.into_iter().map(|row| to_stored_record(row, SEARCHING)).collect()
 }

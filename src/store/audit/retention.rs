@@ -1,112 +1,112 @@
-//! Dropping records that have become old.
+//! Drops old records.
 
 use jiff::Timestamp;
 
-use super::posting::SEGMENT;
-use super::record::count;
-use super::{Audit, BLOCK, signed};
+use super::convert::{to_i64, to_u64};
+use super::log::{Audit, BLOCK_RECORDS};
 use crate::domain::audit::LogName;
+use crate::domain::audit::verify::SEGMENT_RECORDS;
 use crate::store::Error;
 use crate::store::database::{snapshot, writing};
 
-const LOOKING: &str = "looking for old records of the audit log";
+const FINDING: &str = "finding old records of the audit log";
 const DROPPING: &str = "dropping old records of the audit log";
 
-/// Records that one transaction drops, so that none takes long.
-const BATCH: u64 = 4 * BLOCK;
+/// Number of records that a transaction drops, to keep it short.
+const BATCH_RECORDS: u64 = 4 * BLOCK_RECORDS;
 
 impl Audit {
-    /// How many records, from the beginning of the log, were written before a time; none of those after the first that was
-    /// written later. Those that were dropped count: it is the place up to which records may be dropped.
+    /// Returns the position of the first record that is not older than a time, or the size of the log: records before it may be
+    /// dropped.
     ///
     /// # Errors
-    /// The database does not answer.
-    pub async fn older_than(&self, log: &LogName, time: Timestamp) -> Result<u64, Error> {
-        // The first block with a record that is not older, then the first such record from there on.
+    /// The database is unavailable.
+    pub async fn find_first_since(&self, log: &LogName, time: Timestamp) -> Result<u64, Error> {
+        // First the block of that record, then the record.
         const BLOCKS: &str =
             "SELECT MIN(idx) FROM audit_node WHERE log = $1 AND level = 8 AND idx >= $2 AND latest >= $3";
         const RECORDS: &str =
             "SELECT seq FROM audit_record WHERE log = $1 AND seq >= $2 AND time >= $3 ORDER BY seq LIMIT 1";
-        let head = self.head(log).await?;
+        let head = self.read_head(log).await?;
         let time = time.as_microsecond();
-        let found: Option<i64> = snapshot!(&self.database, LOOKING, transaction => {
+        let found: Option<i64> = snapshot!(&self.database, FINDING, transaction => {
             let block: Option<i64> = sqlx::query_scalar(BLOCKS)
                 .bind(log.as_str())
-                .bind(signed(head.first / BLOCK))
+                .bind(to_i64(head.first / BLOCK_RECORDS))
                 .bind(time)
                 .fetch_one(&mut *transaction)
                 .await
-                .map_err(Error::driver(LOOKING))?;
-            // None of the whole blocks: then one of those after them.
-            let from = block.map_or(head.size / BLOCK * BLOCK, |block| count(block, LOOKING).unwrap_or(0) * BLOCK);
+                .map_err(Error::driver(FINDING))?;
+            // Without such a block the record is after the last complete block.
+            let from = block.map_or(head.size / BLOCK_RECORDS * BLOCK_RECORDS, |block| to_u64(block, FINDING).unwrap_or(0) * BLOCK_RECORDS);
             sqlx::query_scalar(RECORDS)
                 .bind(log.as_str())
-                .bind(signed(from.max(head.first)))
+                .bind(to_i64(from.max(head.first)))
                 .bind(time)
                 .fetch_optional(&mut *transaction)
                 .await
-                .map_err(Error::driver(LOOKING))?
+                .map_err(Error::driver(FINDING))?
         });
-        found.map_or(Ok(head.size), |seq| count(seq, LOOKING))
+        found.map_or(Ok(head.size), |seq| to_u64(seq, FINDING))
     }
 
-    /// Drops records before a place, as far as whole nodes of them are kept, and says where the log begins now. The nodes
-    /// stay.
+    /// Drops complete blocks of records before a position, and returns the first remaining record. The nodes of dropped records
+    /// are kept.
     ///
     /// # Errors
-    /// The database does not answer.
+    /// The database is unavailable.
     pub async fn drop_before(&self, log: &LogName, seq: u64) -> Result<u64, Error> {
-        let head = self.head(log).await?;
-        let until = seq.min(head.size) / BLOCK * BLOCK;
+        let head = self.read_head(log).await?;
+        let until = seq.min(head.size) / BLOCK_RECORDS * BLOCK_RECORDS;
         let mut first = head.first;
         while first < until {
-            let next = until.min(first + BATCH);
-            first = match self.drop_some(log, first, next).await? {
+            let next = until.min(first + BATCH_RECORDS);
+            first = match self.drop_batch(log, first, next).await? {
                 true => next,
-                false => self.moved(log, first).await?,
+                false => self.read_moved_first(log, first).await?,
             };
         }
         Ok(first)
     }
 
-    /// Where the log begins after somebody else was faster.
-    async fn moved(&self, log: &LogName, first: u64) -> Result<u64, Error> {
-        let head = self.head(log).await?;
-        let why = || format!("records of the log {log} are missing after {first}");
+    /// Reads the first record after another process dropped records.
+    async fn read_moved_first(&self, log: &LogName, first: u64) -> Result<u64, Error> {
+        let head = self.read_head(log).await?;
+        let problem = || format!("records of the log {log} are missing after {first}");
         (head.first > first)
             .then_some(head.first)
-            .ok_or_else(|| Error::Damaged { what: DROPPING, why: why() })
+            .ok_or_else(|| Error::Corrupt { operation: DROPPING, problem: problem() })
     }
 
-    /// Records and the note of where the log begins go together.
-    async fn drop_some(&self, log: &LogName, from: u64, until: u64) -> Result<bool, Error> {
-        // The chain is that up to the last record that goes. Whoever was faster has moved the beginning: then nothing is done.
-        const BEGIN: &str = "UPDATE audit_head SET first = $3, first_chain = \
+    /// Drops a batch in one transaction. Returns false if another process dropped records before.
+    async fn drop_batch(&self, log: &LogName, from: u64, until: u64) -> Result<bool, Error> {
+        // `first_chain` is the chain of the last dropped record.
+        const MOVE_FIRST: &str = "UPDATE audit_head SET first = $3, first_chain = \
              (SELECT chain FROM audit_record WHERE log = $1 AND seq = $3 - 1) WHERE log = $1 AND first = $2 \
              AND EXISTS (SELECT 1 FROM audit_record WHERE log = $1 AND seq = $3 - 1)";
-        const DROP: &str = "DELETE FROM audit_record WHERE log = $1 AND seq < $2";
-        const FORGET: &str = "DELETE FROM audit_posting WHERE log = $1 AND segment < $2";
+        const DELETE_RECORDS: &str = "DELETE FROM audit_record WHERE log = $1 AND seq < $2";
+        const DELETE_POSTINGS: &str = "DELETE FROM audit_posting WHERE log = $1 AND segment < $2";
         writing!(&self.database, pool => {
             let mut transaction = pool.begin().await.map_err(Error::driver(DROPPING))?;
-            let begun = sqlx::query(BEGIN)
+            let moved = sqlx::query(MOVE_FIRST)
                 .bind(log.as_str())
-                .bind(signed(from))
-                .bind(signed(until))
+                .bind(to_i64(from))
+                .bind(to_i64(until))
                 .execute(&mut *transaction)
                 .await
                 .map_err(Error::driver(DROPPING))?;
-            if begun.rows_affected() == 1 {
-                for (drop, before) in [(DROP, until), (FORGET, until / SEGMENT)] {
-                    sqlx::query(drop)
+            if moved.rows_affected() == 1 {
+                for (delete, before) in [(DELETE_RECORDS, until), (DELETE_POSTINGS, until / SEGMENT_RECORDS)] {
+                    sqlx::query(delete)
                         .bind(log.as_str())
-                        .bind(signed(before))
+                        .bind(to_i64(before))
                         .execute(&mut *transaction)
                         .await
                         .map_err(Error::driver(DROPPING))?;
                 }
             }
             transaction.commit().await.map_err(Error::driver(DROPPING))?;
-            Ok(begun.rows_affected() == 1)
+            Ok(moved.rows_affected() == 1)
         })
     }
 }

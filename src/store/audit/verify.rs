@@ -1,59 +1,61 @@
-//! Verifying a whole log: one task reads it, and a thread compares.
+//! Verifies a whole log: one task reads it, and a blocking thread compares.
 
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::mpsc;
 
+use super::log::{Audit, Head};
 use super::rows::Rows;
-use super::{Audit, Head};
 use crate::domain::audit::LogName;
 use crate::domain::audit::merkle::{Hash, Node};
-use crate::domain::audit::verify::{Finding, Found, Part, Posting, SEGMENT, Verified, Verifier, Witnesses};
+use crate::domain::audit::verify::{
+    Batch, Finding, Mismatch, Posting, SEGMENT_RECORDS, TrustedCheckpoints, Verified, Verifier,
+};
 use crate::store::Error;
 
 const VERIFYING: &str = "verifying the audit log";
 
-/// How many rows are read at a time.
-const ROWS: u64 = 2 * SEGMENT;
+/// Number of rows per batch.
+const BATCH_ROWS: u64 = 2 * SEGMENT_RECORDS;
 
-/// How many parts are asked for at once: a database works on the next while the one before is on its way.
-const AT_ONCE: usize = 3;
+/// Number of batches that are read concurrently, so that the database works while a response is transferred.
+const MAX_CONCURRENT_READS: usize = 3;
 
-/// How many parts may wait to be compared, so that the memory is bounded.
-const AHEAD: usize = 4;
+/// Maximum number of batches that wait to be compared, to limit memory.
+const MAX_QUEUED_BATCHES: usize = 4;
 
-/// How far beyond the end of a log is looked for what is left of records that were there: a million.
-const BEYOND: u64 = 1 << 20;
+/// Number of positions after the end of a log that are searched for nodes of deleted records: a million.
+const MAX_TRAILING_RECORDS: u64 = 1 << 20;
 
-/// What is read at a time.
-struct Read {
+/// A batch before decoding.
+struct EncodedBatch {
     rows: Rows,
     nodes: Vec<(Node, Hash)>,
     index: Vec<(u64, Vec<Posting>)>,
 }
 
 impl Audit {
-    /// Reads a log from the first record that is there, and compares everything that is said of it twice. `told` is told how
-    /// many records of how many have been read.
+    /// Reads a log from its first record on and compares all redundant values. Calls `on_progress` with the number of records
+    /// read and the size of the log.
     ///
     /// # Errors
-    /// The database does not answer, or has what it cannot have from us.
+    /// The database is unavailable, or contains values that cannot be decoded.
     pub async fn verify(
         &self,
         log: &LogName,
-        witnesses: &Witnesses,
-        mut told: impl FnMut(u64, u64),
-    ) -> Result<Result<Verified, Box<Found>>, Error> {
+        checkpoints: &TrustedCheckpoints,
+        mut on_progress: impl FnMut(u64, u64),
+    ) -> Result<Result<Verified, Box<Mismatch>>, Error> {
         loop {
-            let head = self.head(log).await?;
-            let verdict = self.verify_from(log, &head, witnesses.clone(), &mut told).await?;
-            if let Err(found) = &verdict
-                && let Finding::Missing { from, .. } | Finding::Index { from, .. } = found.finding
-                && self.head(log).await?.first > from.max(head.first)
+            let head = self.read_head(log).await?;
+            let result = self.verify_from(log, &head, checkpoints.clone(), &mut on_progress).await?;
+            if let Err(mismatch) = &result
+                && let Finding::Missing { from, .. } | Finding::IndexMismatch { from, .. } = mismatch.finding
+                && self.read_head(log).await?.first > from.max(head.first)
             {
-                // The retention has dropped them meanwhile.
+                // The retention dropped these records during the verification.
                 continue;
             }
-            return Ok(verdict);
+            return Ok(result);
         }
     }
 
@@ -61,94 +63,104 @@ impl Audit {
         &self,
         log: &LogName,
         head: &Head,
-        witnesses: Witnesses,
-        told: &mut impl FnMut(u64, u64),
-    ) -> Result<Result<Verified, Box<Found>>, Error> {
-        let dropped = self.range(log, 0, head.first).await?;
-        let chain = self.chain_before(log).await?;
-        let verifier = Verifier::new(log.clone(), dropped, chain, witnesses);
-        let (sender, receiver) = mpsc::channel(AHEAD);
+        checkpoints: TrustedCheckpoints,
+        on_progress: &mut impl FnMut(u64, u64),
+    ) -> Result<Result<Verified, Box<Mismatch>>, Error> {
+        let dropped = self.read_range(log, 0, head.first).await?;
+        let chain = self.read_first_chain(log).await?;
+        let verifier = Verifier::new(log.clone(), dropped, chain, checkpoints);
+        let (sender, receiver) = mpsc::channel(MAX_QUEUED_BATCHES);
         let comparing = tokio::task::spawn_blocking(move || compare(verifier, receiver));
-        let noted = self.read(log, head, sender, told).await?;
-        let compared = comparing.await.map_err(|ended| Error::away(VERIFYING, ended))??;
-        Ok(compared.and_then(|verifier| {
-            let verified = verifier.end(Some(noted.size)).and_then(|verified| verified.noted(&noted.range));
-            verified.map_err(|finding| Box::new(Found { finding, body: Vec::new() }))
+        let head = self.read_batches(log, head, sender, on_progress).await?;
+        let result = comparing.await.map_err(|error| Error::unavailable(VERIFYING, error))??;
+        Ok(result.and_then(|verifier| {
+            let verified =
+                verifier.finish(Some(head.size)).and_then(|verified| verified.verify_range(&head.range));
+            verified.map_err(|finding| Box::new(Mismatch { finding, body: Vec::new() }))
         }))
     }
 
-    /// Reads all rows, and says where the log ends by what the database notes. Records that are written meanwhile are read as
-    /// well, so that the note and the rows are of one moment.
-    async fn read(
+    /// Reads all rows, including those that are written meanwhile, and returns the end of the log as of the last row.
+    async fn read_batches(
         &self,
         log: &LogName,
         head: &Head,
-        parts: mpsc::Sender<Read>,
-        told: &mut impl FnMut(u64, u64),
+        batches: mpsc::Sender<EncodedBatch>,
+        on_progress: &mut impl FnMut(u64, u64),
     ) -> Result<Head, Error> {
-        let (mut from, mut noted) = (head.first, head.clone());
-        let indexed = self.indexed(log).await? / SEGMENT;
+        let (mut from, mut head) = (head.first, head.clone());
+        let indexed_segments = self.read_indexed_end(log).await? / SEGMENT_RECORDS;
         'reading: loop {
-            // Parts are read ahead, as if no record were missing.
-            let begin = from;
-            let starts = (0..).map_while(move |number: u64| begin.checked_add(number.checked_mul(ROWS)?));
-            // Boxed, so that it can be dropped: what is not asked any more holds on to its connection.
-            let mut ahead =
-                stream::iter(starts).map(|start| self.part(log, start, indexed)).buffered(AT_ONCE).boxed();
-            let none = loop {
-                let Some((part, next)) = ahead.try_next().await? else { return Ok(noted) };
-                let Some(next) = next else { break part };
-                let is_whole = from.checked_add(ROWS) == Some(next);
+            // Batches are read ahead on the assumption that no record is missing.
+            let start = from;
+            let starts =
+                (0..).map_while(move |number: u64| start.checked_add(number.checked_mul(BATCH_ROWS)?));
+            // Boxed, so that it can be dropped: unfinished reads hold a connection.
+            let mut read_ahead = stream::iter(starts)
+                .map(|start| self.read_batch(log, start, indexed_segments))
+                .buffered(MAX_CONCURRENT_READS)
+                .boxed();
+            let empty = loop {
+                let Some((batch, next)) = read_ahead.try_next().await? else { return Ok(head) };
+                let Some(next) = next else { break batch };
+                let is_complete = from.checked_add(BATCH_ROWS) == Some(next);
                 from = next;
-                told(from, noted.size.max(from));
-                if parts.send(part).await.is_err() {
-                    // Something was found, and nothing can be said of what follows.
-                    return Ok(noted);
+                on_progress(from, head.size.max(from));
+                if batches.send(batch).await.is_err() {
+                    // There is a finding; later batches do not matter.
+                    return Ok(head);
                 }
-                if !is_whole {
+                if !is_complete {
                     continue 'reading;
                 }
             };
-            drop(ahead);
-            let beyond = self.nodes(log, from, from.saturating_add(BEYOND)).await?;
-            let before = std::mem::replace(&mut noted, self.head(log).await?);
-            if noted.size > from && noted.size != before.size {
+            drop(read_ahead);
+            let trailing = self.read_nodes(log, from, from.saturating_add(MAX_TRAILING_RECORDS)).await?;
+            let previous = std::mem::replace(&mut head, self.read_head(log).await?);
+            if head.size > from && head.size != previous.size {
                 continue;
             }
-            if noted.size <= from {
-                // Whoever has cut the end off and says nothing of it may have left hashes over it.
-                drop(parts.send(Read { nodes: beyond, ..none }).await);
+            if head.size <= from {
+                // Nodes after the end reveal a truncated log whose recorded size was changed.
+                drop(batches.send(EncodedBatch { nodes: trailing, ..empty }).await);
             }
-            return Ok(noted);
+            return Ok(head);
         }
     }
 
-    /// Rows from a place on, what goes with them, and the place after the last of them, if there are any.
-    async fn part(&self, log: &LogName, from: u64, indexed: u64) -> Result<(Read, Option<u64>), Error> {
-        let until = from.saturating_add(ROWS);
-        let segments = (from / SEGMENT).min(indexed)..(until / SEGMENT).min(indexed);
-        let rows = Rows::read(&self.database, log, from, usize::try_from(ROWS).unwrap_or(usize::MAX)).await?;
-        let nodes = self.nodes(log, from, until).await?;
-        let index = self.postings(log, segments).await?;
+    /// Reads the rows from a position on, the nodes and indexes that they complete, and the position after the last row.
+    async fn read_batch(
+        &self,
+        log: &LogName,
+        from: u64,
+        indexed_segments: u64,
+    ) -> Result<(EncodedBatch, Option<u64>), Error> {
+        let until = from.saturating_add(BATCH_ROWS);
+        let segments =
+            (from / SEGMENT_RECORDS).min(indexed_segments)..(until / SEGMENT_RECORDS).min(indexed_segments);
+        let limit = usize::try_from(BATCH_ROWS).unwrap_or(usize::MAX);
+        let rows = Rows::read(&self.database, log, from, limit).await?;
+        let nodes = self.read_nodes(log, from, until).await?;
+        let index = self.read_postings(log, segments).await?;
         let next = rows.last()?.map(|last| last.saturating_add(1));
-        // What goes with rows that are not among these is read with those.
-        let read = next.unwrap_or(from);
-        let is_over =
-            |(node, _): &(Node, Hash)| (u128::from(node.index) + 1) << node.level <= u128::from(read);
-        let nodes = nodes.into_iter().filter(is_over).collect();
-        let index = index.into_iter().filter(|(from, _)| from + SEGMENT <= read).collect();
-        Ok((Read { rows, nodes, index }, next))
+        // Nodes and indexes that later rows complete are read again with those.
+        let end = next.unwrap_or(from);
+        let is_complete =
+            |(node, _): &(Node, Hash)| (u128::from(node.index) + 1) << node.level <= u128::from(end);
+        let nodes = nodes.into_iter().filter(is_complete).collect();
+        let index = index.into_iter().filter(|(start, _)| start + SEGMENT_RECORDS <= end).collect();
+        Ok((EncodedBatch { rows, nodes, index }, next))
     }
 }
 
 fn compare(
     mut verifier: Verifier,
-    mut parts: mpsc::Receiver<Read>,
-) -> Result<Result<Verifier, Box<Found>>, Error> {
-    while let Some(Read { rows, nodes, index }) = parts.blocking_recv() {
-        let part = Part { rows: rows.unpack()?, nodes, index };
-        if let Err(found) = verifier.part(part) {
-            return Ok(Err(found));
+    mut batches: mpsc::Receiver<EncodedBatch>,
+) -> Result<Result<Verifier, Box<Mismatch>>, Error> {
+    while let Some(EncodedBatch { rows, nodes, index }) = batches.blocking_recv() {
+        let batch = Batch { rows: rows.decode()?, nodes, index };
+        if let Err(mismatch) = verifier.verify_batch(batch) {
+            return Ok(Err(mismatch));
         }
     }
     Ok(Ok(verifier))

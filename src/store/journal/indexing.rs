@@ -1,4 +1,4 @@
-//! Keeping the index up with the log, beside the writing: what is not in it yet is found all the same, only slower.
+//! Updates the inverted index concurrently to writes. Searches scan what is not indexed yet.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::audit::LogName;
 use crate::store::{Audit, Error};
 
-/// Logs that wait to be indexed; others are found later.
-pub(super) const QUEUE: usize = 64;
-/// How often it is looked for logs that were missed: another replica was killed, or the database was away.
-const SWEEP: Duration = Duration::from_secs(60);
+/// Capacity of the queue of logs with a complete segment. The next sweep finds further ones.
+pub(super) const QUEUE_CAPACITY: usize = 64;
+/// Interval of the search for logs that are not indexed, because another replica was killed or the database was unavailable.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Indexes what is complete, until it is told to stop or nobody writes any more.
+/// Indexes complete segments until stopped, or until the journal is dropped.
 pub(super) async fn run(audit: Audit, mut completed: mpsc::Receiver<LogName>, stop: CancellationToken) {
-    let mut sweep = tokio::time::interval(SWEEP);
+    let mut sweep = tokio::time::interval(SWEEP_INTERVAL);
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let indexing = async {
         loop {
@@ -25,15 +25,15 @@ pub(super) async fn run(audit: Audit, mut completed: mpsc::Receiver<LogName>, st
                     Some(log) => Ok(vec![log]),
                     None => return,
                 },
-                _ = sweep.tick() => audit.to_be_indexed().await,
+                _ = sweep.tick() => audit.list_unindexed_logs().await,
             };
             match logs {
                 Ok(logs) => {
                     for log in logs {
-                        index(&audit, &log).await.unwrap_or_else(|error| tell(&error, &log));
+                        index_log(&audit, &log).await.unwrap_or_else(|error| log_failure(&error, &log));
                     }
                 }
-                Err(error) => tracing::debug!(error = error.chain(), "looking for what is to be indexed"),
+                Err(error) => tracing::debug!(error = error.chain(), "listing logs to index"),
             }
         }
     };
@@ -43,25 +43,25 @@ pub(super) async fn run(audit: Audit, mut completed: mpsc::Receiver<LogName>, st
     }
 }
 
-/// For no more than half of the time: whoever waits for a commit goes first.
-async fn index(audit: &Audit, log: &LogName) -> Result<(), Error> {
+/// Indexes a log, during at most half of the time: commits take precedence.
+async fn index_log(audit: &Audit, log: &LogName) -> Result<(), Error> {
     loop {
-        let begun = Instant::now();
-        if !audit.index_next(log).await? {
+        let start = Instant::now();
+        if !audit.index_next_segment(log).await? {
             return Ok(());
         }
-        tokio::time::sleep(begun.elapsed()).await;
+        tokio::time::sleep(start.elapsed()).await;
     }
 }
 
-/// Nothing is lost, and it is tried again: that the database is away is told by who writes.
-fn tell(error: &Error, log: &LogName) {
+/// Logs a failure, which the next sweep retries. The writer already warns about an unavailable database.
+fn log_failure(error: &Error, log: &LogName) {
     match error {
-        Error::Away { .. } => {
+        Error::Unavailable { .. } => {
             tracing::debug!(error = error.chain(), %log, "the index waits for the database")
         }
         _ => {
-            tracing::error!(error = error.chain(), %log, "a log cannot be indexed: searches in it take longer")
+            tracing::error!(error = error.chain(), %log, "indexing a log failed: searches in it take longer")
         }
     }
 }

@@ -1,130 +1,82 @@
-//! The one who writes.
+//! The task that writes records to the database, and to the spool while the database is unavailable.
 
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::{Policy, RECORDING, Unrecorded, Written};
+use super::outcome::{Policy, RECORDING, RecordError, WriteOutcome};
+use super::pending::PendingRecord;
 use crate::domain::audit::LogName;
-use crate::store::audit::append::{Entry, append};
+use crate::store::audit::append::{Attempt, Entry, append};
 use crate::store::spool::Spool;
 use crate::store::{Error, Metrics, Store};
 
-/// Records and bytes of one transaction.
-const GROUP: usize = 1024;
-const GROUP_BYTES: usize = 4 << 20;
-/// Records that are kept beside the queue.
-const PENDING: usize = 1024;
+/// Maximum size of a transaction.
+const MAX_BATCH_RECORDS: usize = 1024;
+const MAX_BATCH_BYTES: usize = 4 << 20;
+/// Maximum number of records that wait here in addition to the queue.
+const MAX_PENDING_RECORDS: usize = 1024;
 
-/// How long a record that may wait in the spool waits for the database at most, and not longer than half of its patience.
-const UNTIL_SPOOLED: Duration = Duration::from_millis(500);
-/// How often it is looked, while something takes long, at who has waited long enough.
-const TICK: Duration = Duration::from_millis(50);
-/// Pauses between two tries.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(25), Duration::from_secs(1));
-/// How often it is told that the database is still away.
-const COMPLAINT: Duration = Duration::from_secs(30);
+/// Maximum time that a record waits for the database before it goes into the spool; at most half of its timeout.
+const SPOOL_AFTER: Duration = Duration::from_millis(500);
+/// Interval of the check for expired records during a slow operation.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// Delay between two attempts; it doubles after each.
+const MIN_RETRY_DELAY: Duration = Duration::from_millis(25);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(1);
+/// Minimum time between two log lines about the same problem.
+const LOG_INTERVAL: Duration = Duration::from_secs(30);
 
-/// A record that waits to be written.
+/// The database is unavailable.
 #[derive(Debug)]
-pub(super) struct Waiting {
-    entry: Arc<Entry>,
-    component: &'static str,
-    spools: bool,
-    since: Instant,
-    deadline: Instant,
-    answer: Option<oneshot::Sender<Result<Written, Unrecorded>>>,
-    /// It is in the spool, or given up: whoever waited for it has been told.
-    is_settled: bool,
-    /// It was in a transaction before, and may have been written.
-    is_repeated: bool,
-    /// Why its log cannot be written, and when that is tried again.
-    refused: Option<(String, Instant)>,
-}
-
-impl Waiting {
-    pub(super) fn new(
-        entry: Arc<Entry>,
-        component: &'static str,
-        spools: bool,
-        since: Instant,
-        deadline: Instant,
-        answer: Option<oneshot::Sender<Result<Written, Unrecorded>>>,
-    ) -> Self {
-        Self {
-            entry,
-            component,
-            spools,
-            since,
-            deadline,
-            answer,
-            is_settled: false,
-            is_repeated: false,
-            refused: None,
-        }
-    }
-
-    fn settle(&mut self, written: Result<Written, Unrecorded>) {
-        self.is_settled = true;
-        if let Some(answer) = self.answer.take() {
-            // Whoever asked may have gone.
-            let _ = answer.send(written);
-        }
-    }
-}
-
-/// What has not worked.
-#[derive(Debug)]
-struct Trouble {
+struct Outage {
     error: String,
-    pause: Duration,
-    next_try: Instant,
-    complained: Instant,
+    retry_delay: Duration,
+    next_attempt: Instant,
+    logged_at: Instant,
 }
 
-/// How much is written in one transaction. What a database refuses is found by trying less.
+/// The records that share a transaction. After a rejection smaller batches isolate the rejected record, for a number of batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Width {
-    All,
-    /// For so many groups.
+enum BatchScope {
+    AllLogs,
     OneLog(usize),
-    /// For so many groups.
     OneRecord(usize),
 }
 
 #[derive(Debug)]
 pub(super) struct Writer {
     store: Store,
-    queue: mpsc::Receiver<Waiting>,
-    pending: VecDeque<Waiting>,
+    queue: mpsc::Receiver<PendingRecord>,
+    pending: VecDeque<PendingRecord>,
     spool: Option<Spool>,
     policy: Policy,
-    patience: Duration,
+    timeout: Duration,
     metrics: Metrics,
-    /// Who indexes logs of which a segment has become complete.
+    /// Receives the logs with a complete segment, to be indexed.
     completed: mpsc::Sender<LogName>,
-    trouble: Option<Trouble>,
-    width: Width,
-    /// When the spool is tried again, one of whose logs cannot be written.
-    spool_refused: Option<Instant>,
-    /// When it was told that a log cannot be written.
-    refusal_told: Option<Instant>,
-    /// Records that were lost since that was told, and when it was.
+    outage: Option<Outage>,
+    scope: BatchScope,
+    /// A log in the spool cannot be written; the spool is retried then.
+    spool_blocked_until: Option<Instant>,
+    /// The time of the last log line about a log that cannot be written.
+    rejection_logged_at: Option<Instant>,
+    /// The number of lost records since the last log line about them, and its time.
     lost: (u64, Option<Instant>),
 }
 
 impl Writer {
     pub(super) fn new(
         store: Store,
-        queue: mpsc::Receiver<Waiting>,
+        queue: mpsc::Receiver<PendingRecord>,
         spool: Option<Spool>,
         policy: Policy,
-        patience: Duration,
+        timeout: Duration,
         metrics: Metrics,
         completed: mpsc::Sender<LogName>,
     ) -> Self {
@@ -134,133 +86,132 @@ impl Writer {
             pending: VecDeque::new(),
             spool,
             policy,
-            patience,
+            timeout,
             metrics,
             completed,
-            trouble: None,
-            width: Width::All,
-            spool_refused: None,
-            refusal_told: None,
+            outage: None,
+            scope: BatchScope::AllLogs,
+            spool_blocked_until: None,
+            rejection_logged_at: None,
             lost: (0, None),
         }
     }
 
-    /// Writes until it is told to stop; then what has been handed in.
+    /// Writes records until stopped, and then the remaining ones within the timeout.
     pub(super) async fn run(mut self, stop: CancellationToken) {
-        let mut last_moment: Option<Instant> = None;
+        let mut stop_deadline: Option<Instant> = None;
         loop {
-            if last_moment.is_none() && stop.is_cancelled() {
+            if stop_deadline.is_none() && stop.is_cancelled() {
                 self.queue.close();
-                last_moment = Some(Instant::now() + self.patience);
+                stop_deadline = Some(Instant::now() + self.timeout);
             }
-            if last_moment.is_some_and(|moment| moment <= Instant::now()) {
-                return self.give_up_all();
+            if stop_deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return self.abandon_all();
             }
-            // Those who were answered a moment ago hand in their next records first: groups become larger.
+            // Callers that just got an answer enqueue their next records first, which makes batches larger.
             tokio::task::yield_now().await;
-            while self.pending.len() < PENDING
-                && let Ok(waiting) = self.queue.try_recv()
+            while self.pending.len() < MAX_PENDING_RECORDS
+                && let Ok(record) = self.queue.try_recv()
             {
-                self.pending.push_back(waiting);
+                self.pending.push_back(record);
             }
-            self.show();
+            self.update_backlog();
             let now = Instant::now();
-            match &self.trouble {
-                Some(trouble)
-                    if trouble.next_try > now && (last_moment.is_none() || !self.pending.is_empty()) =>
+            match &self.outage {
+                Some(outage)
+                    if outage.next_attempt > now && (stop_deadline.is_none() || !self.pending.is_empty()) =>
                 {
-                    let next = trouble.next_try.min(now + TICK);
-                    self.wait(next, &stop, last_moment.is_some()).await;
-                    self.relieve(&mut []).await;
+                    let next = outage.next_attempt.min(now + POLL_INTERVAL);
+                    self.wait(next, &stop, stop_deadline.is_some()).await;
+                    self.expire(&mut []).await;
                 }
-                _ if self.pending.is_empty() && last_moment.is_some() => {
+                _ if self.pending.is_empty() && stop_deadline.is_some() => {
                     if self.queue.is_empty() {
-                        return self.show();
+                        return self.update_backlog();
                     }
                 }
-                _ if self.pending.is_empty() && !self.is_draining() => {
-                    // Nothing to do: until the next record comes, or the end.
-                    self.wait(now + COMPLAINT, &stop, last_moment.is_some()).await;
+                _ if self.pending.is_empty() && !self.has_spooled() => {
+                    self.wait(now + LOG_INTERVAL, &stop, stop_deadline.is_some()).await;
                 }
                 _ => {
-                    if self.drain().await {
-                        self.write().await;
+                    if self.drain_spool().await {
+                        self.write_batch().await;
                     }
                 }
             }
         }
     }
 
-    /// Until a time, or a record comes, or the end.
+    /// Waits until a time, the next record, or the cancellation.
     async fn wait(&mut self, until: Instant, stop: &CancellationToken, is_stopping: bool) {
-        let has_room = self.pending.len() < PENDING;
+        let has_room = self.pending.len() < MAX_PENDING_RECORDS;
         tokio::select! {
-            waiting = self.queue.recv(), if has_room && !self.queue.is_closed() => self.pending.extend(waiting),
+            record = self.queue.recv(), if has_room && !self.queue.is_closed() => self.pending.extend(record),
             () = stop.cancelled(), if !is_stopping => {}
             () = tokio::time::sleep_until(until) => {}
         }
     }
 
-    fn is_draining(&self) -> bool {
+    fn has_spooled(&self) -> bool {
         self.spool.as_ref().is_some_and(|spool| !spool.is_empty())
     }
 
-    fn show(&self) {
+    fn update_backlog(&self) {
         let spooled = self.spool.as_ref().map_or(0, Spool::size);
-        self.metrics.show(self.pending.len() + self.queue.len(), spooled);
+        self.metrics.set_backlog(self.pending.len() + self.queue.len(), spooled);
     }
 
-    /// Writes the next records of the spool; says whether the database takes more.
-    async fn drain(&mut self) -> bool {
+    /// Writes the next records of the spool. Returns whether the database is available.
+    async fn drain_spool(&mut self) -> bool {
         let Some(spool) = self.spool.as_mut().filter(|spool| !spool.is_empty()) else { return true };
-        if self.spool_refused.is_some_and(|until| until > Instant::now()) {
+        if self.spool_blocked_until.is_some_and(|until| until > Instant::now()) {
             return true;
         }
-        self.spool_refused = None;
-        let chunk = match spool.next(GROUP, GROUP_BYTES as u64).await {
-            Ok(chunk) => chunk,
+        self.spool_blocked_until = None;
+        let batch = match spool.read(MAX_BATCH_RECORDS, MAX_BATCH_BYTES as u64).await {
+            Ok(batch) => batch,
             Err(error) => {
-                tracing::error!(error = error.chain(), "the spool cannot be read; its records stay there");
+                tracing::error!(error = error.chain(), "reading the spool failed; its records remain there");
                 self.spool = None;
                 return true;
             }
         };
-        self.metrics.count("spool", "lost", chunk.unreadable);
-        let entries: Vec<Arc<Entry>> = chunk.entries.into_iter().map(Arc::new).collect();
-        // Any of them may be there: a process may have been killed between writing and emptying.
-        match self.commit(entries.clone(), true, &mut []).await {
+        self.metrics.count("spool", "lost", batch.malformed);
+        let entries: Vec<Arc<Entry>> = batch.entries.into_iter().map(Arc::new).collect();
+        // They may be in the database: a process may have been killed before it truncated the spool.
+        match self.commit(entries.clone(), Attempt::Retry, &mut []).await {
             Ok(()) => {}
-            Err(error @ Error::Away { .. }) => {
-                self.failed(&error);
+            Err(error @ Error::Unavailable { .. }) => {
+                self.begin_outage(&error);
                 return false;
             }
-            Err(error) if error.is_about_a_record() && self.commit_each(entries).await => {}
+            Err(error) if error.rejects_record() && self.commit_each(entries).await => {}
             Err(error) => {
-                // One log has to be put right before the spool goes on; what waits beside it does not wait for that.
-                tracing::error!(error = error.chain(), "the spool cannot be written to the audit log");
-                self.spool_refused = Some(Instant::now() + COMPLAINT);
+                // A log has to be repaired before the spool continues. Other records do not wait for that.
+                tracing::error!(error = error.chain(), "writing the spool to the audit log failed");
+                self.spool_blocked_until = Some(Instant::now() + LOG_INTERVAL);
                 return true;
             }
         }
         if let Some(spool) = &mut self.spool
-            && let Err(error) = spool.done(chunk.bytes).await
+            && let Err(error) = spool.remove(batch.bytes).await
         {
             tracing::error!(
                 error = error.chain(),
-                "the spool cannot be emptied; its records are known by their ids"
+                "truncating the spool failed; its records are in the database and will be skipped"
             );
         }
         true
     }
 
-    /// Writes records of the spool one by one, because the database refuses one of them; says whether the others are written.
+    /// Writes records of the spool one by one after the database rejected one of them. Returns whether all others are written.
     async fn commit_each(&mut self, entries: Vec<Arc<Entry>>) -> bool {
         for entry in entries {
             let id = entry.id();
-            match self.commit(vec![entry], true, &mut []).await {
+            match self.commit(vec![entry], Attempt::Retry, &mut []).await {
                 Ok(()) => {}
-                Err(error) if error.is_about_a_record() => {
-                    tracing::error!(error = error.chain(), %id, "a record of the spool is lost: the database refuses it");
+                Err(error) if error.rejects_record() => {
+                    tracing::error!(error = error.chain(), %id, "lost a record of the spool: the database rejects it");
                     self.metrics.count("spool", "lost", 1);
                 }
                 Err(_) => return false,
@@ -269,221 +220,225 @@ impl Writer {
         true
     }
 
-    /// Writes the next group of those who wait.
-    async fn write(&mut self) {
-        let mut group = self.group();
-        if group.is_empty() {
-            // All of them have to wait: until the spool is empty, or their log can be written.
-            if !self.is_draining() || self.spool_refused.is_some() {
-                tokio::time::sleep(TICK).await;
+    /// Writes the next batch of pending records.
+    async fn write_batch(&mut self) {
+        let mut batch = self.next_batch();
+        if batch.is_empty() {
+            // All records wait for the spool to be written, or for their log to be unblocked.
+            if !self.has_spooled() || self.spool_blocked_until.is_some() {
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
-            return self.relieve(&mut group).await;
+            return self.expire(&mut batch).await;
         }
-        let entries = group.iter().map(|waiting| Arc::clone(&waiting.entry)).collect();
-        let is_repeated = group.iter().any(|waiting| waiting.is_repeated);
-        let written = self.commit(entries, is_repeated, &mut group).await;
-        self.width = match self.width {
-            Width::OneLog(groups) if groups > 1 => Width::OneLog(groups - 1),
-            Width::OneRecord(groups) if groups > 1 => Width::OneRecord(groups - 1),
-            _ => Width::All,
+        let entries = batch.iter().map(|record| Arc::clone(&record.entry)).collect();
+        let attempt =
+            if batch.iter().any(|record| record.is_retry) { Attempt::Retry } else { Attempt::First };
+        let result = self.commit(entries, attempt, &mut batch).await;
+        self.scope = match self.scope {
+            BatchScope::OneLog(batches) if batches > 1 => BatchScope::OneLog(batches - 1),
+            BatchScope::OneRecord(batches) if batches > 1 => BatchScope::OneRecord(batches - 1),
+            _ => BatchScope::AllLogs,
         };
-        match written {
+        match result {
             Ok(()) => {
-                for mut waiting in group {
-                    if !waiting.is_settled {
-                        self.metrics.count(waiting.component, "written", 1);
-                        let id = waiting.entry.id();
-                        waiting.settle(Ok(Written::Durable(id)));
+                for mut record in batch {
+                    if !record.is_settled {
+                        self.metrics.count(record.component, "written", 1);
+                        let id = record.entry.id();
+                        record.settle(Ok(WriteOutcome::Durable(id)));
                     }
                 }
             }
-            Err(error) => self.put_back(group, &error),
+            Err(error) => self.requeue(batch, &error),
         }
     }
 
-    /// The next records. Those that may wait in the spool follow on what is there.
-    fn group(&mut self) -> Vec<Waiting> {
-        let (is_draining, now) = (self.is_draining(), Instant::now());
-        let most = if matches!(self.width, Width::OneRecord(_)) { 1 } else { GROUP };
+    /// Takes the next records. Records that may be spooled wait until the spool is empty, to keep their order.
+    fn next_batch(&mut self) -> Vec<PendingRecord> {
+        let (has_spooled, now) = (self.has_spooled(), Instant::now());
+        let max_records = if matches!(self.scope, BatchScope::OneRecord(_)) { 1 } else { MAX_BATCH_RECORDS };
         let mut log = None;
         let mut bytes = 0;
-        let mut group = Vec::new();
+        let mut batch = Vec::new();
         let mut others = VecDeque::new();
-        for waiting in self.pending.drain(..) {
-            let is_next = group.len() < most
-                && bytes < GROUP_BYTES
-                && !(is_draining && waiting.spools)
-                && waiting.refused.as_ref().is_none_or(|(_, until)| *until <= now)
-                && (self.width == Width::All || log.as_ref().is_none_or(|log| log == waiting.entry.log()));
+        for record in self.pending.drain(..) {
+            let is_next = batch.len() < max_records
+                && bytes < MAX_BATCH_BYTES
+                && !(has_spooled && record.may_spool)
+                && record.blocked.as_ref().is_none_or(|(_, until)| *until <= now)
+                && (self.scope == BatchScope::AllLogs
+                    || log.as_ref().is_none_or(|log| log == record.entry.log()));
             if !is_next {
-                others.push_back(waiting);
+                others.push_back(record);
                 continue;
             }
-            bytes += waiting.entry.size();
-            log.get_or_insert_with(|| waiting.entry.log().clone());
-            group.push(waiting);
+            bytes += record.entry.size();
+            log.get_or_insert_with(|| record.entry.log().clone());
+            batch.push(record);
         }
         self.pending = others;
-        group
+        batch
     }
 
-    /// One transaction. While it lasts, records go on arriving, and those that have waited too long are told.
+    /// Runs one transaction. Meanwhile records continue to arrive, and those that waited too long expire.
     async fn commit(
         &mut self,
         entries: Vec<Arc<Entry>>,
-        is_repeated: bool,
-        group: &mut [Waiting],
+        attempt: Attempt,
+        batch: &mut [PendingRecord],
     ) -> Result<(), Error> {
-        let begun = Instant::now();
+        let start = Instant::now();
         let records = entries.len();
         let database = self.store.database.clone();
-        let mut writing = pin!(Box::pin(async move {
+        let mut transaction = pin!(Box::pin(async move {
             let entries: Vec<&Entry> = entries.iter().map(Arc::as_ref).collect();
-            append(&database, &entries, is_repeated).await
+            append(&database, &entries, attempt).await
         }));
-        let mut tick = tokio::time::interval_at(begun + TICK, TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let written = loop {
-            let has_room = self.pending.len() < PENDING && !self.queue.is_closed();
+        let mut poll = tokio::time::interval_at(start + POLL_INTERVAL, POLL_INTERVAL);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let result = loop {
+            let has_room = self.pending.len() < MAX_PENDING_RECORDS && !self.queue.is_closed();
             tokio::select! {
                 biased;
-                written = &mut writing => break written,
-                waiting = self.queue.recv(), if has_room => self.pending.extend(waiting),
-                _ = tick.tick() => self.relieve(group).await,
+                result = &mut transaction => break result,
+                record = self.queue.recv(), if has_room => self.pending.extend(record),
+                _ = poll.tick() => self.expire(batch).await,
             }
         };
-        let completed = written?;
-        self.metrics.committed(records, begun.elapsed());
-        self.metrics.answers(true);
-        if self.trouble.take().is_some() {
-            tracing::info!("the audit log is written again");
+        let completed = result?;
+        self.metrics.observe_commit(records, start.elapsed());
+        self.metrics.set_up(true);
+        if self.outage.take().is_some() {
+            tracing::info!("the audit log is available again");
         }
-        // If too many wait already, they are found later.
+        // If the queue is full, the next sweep finds the log.
         completed.into_iter().for_each(|log| drop(self.completed.try_send(log)));
         Ok(())
     }
 
-    /// A group was not written, or nobody knows: it is tried again.
-    fn put_back(&mut self, mut group: Vec<Waiting>, error: &Error) {
-        group.retain(|waiting| !waiting.is_settled);
-        group.iter_mut().for_each(|waiting| waiting.is_repeated = true);
-        let Some(first) = group.first() else { return };
-        let is_of_one_log = group.iter().all(|waiting| waiting.entry.log() == first.entry.log());
-        if matches!(error, Error::Away { .. }) {
-            self.failed(error);
-        } else if !is_of_one_log {
-            self.width = Width::OneLog(group.len());
-        } else if error.is_about_a_record() && group.len() > 1 {
-            self.width = Width::OneRecord(group.len());
-        } else if error.is_about_a_record() {
-            group.iter_mut().for_each(|waiting| self.give_up(waiting, error.chain()));
+    /// Handles a batch that was not written, or may have been.
+    fn requeue(&mut self, mut batch: Vec<PendingRecord>, error: &Error) {
+        batch.retain(|record| !record.is_settled);
+        batch.iter_mut().for_each(|record| record.is_retry = true);
+        let Some(first) = batch.first() else { return };
+        let has_one_log = batch.iter().all(|record| record.entry.log() == first.entry.log());
+        if matches!(error, Error::Unavailable { .. }) {
+            self.begin_outage(error);
+        } else if !has_one_log {
+            self.scope = BatchScope::OneLog(batch.len());
+        } else if error.rejects_record() && batch.len() > 1 {
+            self.scope = BatchScope::OneRecord(batch.len());
+        } else if error.rejects_record() {
+            batch.iter_mut().for_each(|record| self.give_up(record, error.chain()));
             return;
         } else {
-            return self.set_aside(group, error);
+            return self.block_log(batch, error);
         }
-        group.into_iter().rev().for_each(|waiting| self.pending.push_front(waiting));
+        batch.into_iter().rev().for_each(|record| self.pending.push_front(record));
     }
 
-    /// One log cannot be written: the others go on.
-    fn set_aside(&mut self, mut group: Vec<Waiting>, error: &Error) {
-        let (now, text) = (Instant::now(), error.chain());
-        if self.refusal_told.is_none_or(|told| now.duration_since(told) > COMPLAINT) {
-            let log = group.first().map_or("", |waiting| waiting.entry.log().as_str());
-            tracing::error!(error = text, log, "a log cannot be written");
-            self.refusal_told = Some(now);
+    /// Delays the records of a log that cannot be written. Other logs continue.
+    fn block_log(&mut self, mut batch: Vec<PendingRecord>, error: &Error) {
+        let (now, error) = (Instant::now(), error.chain());
+        if self.rejection_logged_at.is_none_or(|logged| now.duration_since(logged) > LOG_INTERVAL) {
+            let log = batch.first().map_or("", |record| record.entry.log().as_str());
+            tracing::error!(error, log, "writing a log failed");
+            self.rejection_logged_at = Some(now);
         }
-        group.iter_mut().for_each(|waiting| waiting.refused = Some((text.clone(), now + PAUSES.1)));
-        self.pending.extend(group);
+        batch.iter_mut().for_each(|record| record.blocked = Some((error.clone(), now + MAX_RETRY_DELAY)));
+        self.pending.extend(batch);
     }
 
-    fn failed(&mut self, error: &Error) {
-        self.metrics.answers(false);
+    /// Begins or continues an outage, and schedules the next attempt.
+    fn begin_outage(&mut self, error: &Error) {
+        self.metrics.set_up(false);
         let now = Instant::now();
-        let text = error.chain();
-        let trouble = self.trouble.get_or_insert_with(|| {
-            tracing::warn!(error = text, "the audit log cannot be written; trying again");
-            Trouble { error: String::new(), pause: PAUSES.0, next_try: now, complained: now }
+        let error = error.chain();
+        let outage = self.outage.get_or_insert_with(|| {
+            tracing::warn!(error, "the audit log is unavailable; retrying");
+            Outage { error: String::new(), retry_delay: MIN_RETRY_DELAY, next_attempt: now, logged_at: now }
         });
-        if now.duration_since(trouble.complained) > COMPLAINT {
-            tracing::warn!(error = text, "the audit log still cannot be written");
-            trouble.complained = now;
+        if now.duration_since(outage.logged_at) > LOG_INTERVAL {
+            tracing::warn!(error, "the audit log is still unavailable");
+            outage.logged_at = now;
         }
-        trouble.error = text;
-        trouble.next_try = now + trouble.pause;
-        trouble.pause = (trouble.pause * 2).min(PAUSES.1);
+        outage.error = error;
+        outage.next_attempt = now + outage.retry_delay;
+        outage.retry_delay = (outage.retry_delay * 2).min(MAX_RETRY_DELAY);
     }
 
-    /// Those who have waited long enough: what may wait in the spool goes there, and whoever has no patience left is told.
-    async fn relieve(&mut self, group: &mut [Waiting]) {
+    /// Spools records that waited long enough, and gives up those past their deadline.
+    async fn expire(&mut self, batch: &mut [PendingRecord]) {
         let now = Instant::now();
-        // It is known to be away: there is nothing to wait for.
-        let longest =
-            if self.trouble.is_some() { Duration::ZERO } else { UNTIL_SPOOLED.min(self.patience / 2) };
+        // During an outage there is nothing to wait for.
+        let spool_after =
+            if self.outage.is_some() { Duration::ZERO } else { SPOOL_AFTER.min(self.timeout / 2) };
         if let Some(spool) = &mut self.spool {
-            let mut room = spool.room();
-            let has_waited = |waiting: &&mut Waiting| {
-                waiting.spools && !waiting.is_settled && waiting.since + longest <= now
+            let mut free = spool.free();
+            let is_due = |record: &&mut PendingRecord| {
+                record.may_spool && !record.is_settled && record.enqueued_at + spool_after <= now
             };
-            let fits = |waiting: &&mut Waiting| {
-                // The place and the end of the line.
-                let left = room.checked_sub(waiting.entry.size() as u64 + 2);
-                room = left.unwrap_or(0);
-                left.is_some()
+            let fits = |record: &&mut PendingRecord| {
+                // The digit of the position and the line break.
+                let rest = free.checked_sub(record.entry.size() as u64 + 2);
+                free = rest.unwrap_or(0);
+                rest.is_some()
             };
-            let all = group.iter_mut().chain(self.pending.iter_mut());
-            let waiting: Vec<&mut Waiting> = all.filter(has_waited).take_while(fits).collect();
-            let lines = waiting.iter().map(|waiting| waiting.entry.line()).collect();
-            let kept = spool.keep(lines).await.unwrap_or_else(|error| {
-                tracing::error!(error = error.chain(), "the spool cannot be written");
+            let all = batch.iter_mut().chain(self.pending.iter_mut());
+            let due: Vec<&mut PendingRecord> = all.filter(is_due).take_while(fits).collect();
+            let lines = due.iter().map(|record| record.entry.to_spool_line()).collect();
+            let spooled = spool.append(lines).await.unwrap_or_else(|error| {
+                tracing::error!(error = error.chain(), "writing the spool failed");
                 0
             });
-            for waiting in waiting.into_iter().take(kept) {
-                self.metrics.count(waiting.component, "spooled", 1);
-                let id = waiting.entry.id();
-                waiting.settle(Ok(Written::Spooled(id)));
+            for record in due.into_iter().take(spooled) {
+                self.metrics.count(record.component, "spooled", 1);
+                let id = record.entry.id();
+                record.settle(Ok(WriteOutcome::Spooled(id)));
             }
         }
         let mut pending = std::mem::take(&mut self.pending);
-        for waiting in group.iter_mut().chain(pending.iter_mut()) {
-            if !waiting.is_settled && waiting.deadline <= now {
-                let trouble = self.trouble.as_ref().map(|trouble| &trouble.error);
-                let why = waiting.refused.as_ref().map(|(why, _)| why).or(trouble);
-                let why = why.map_or("it takes too long", String::as_str).to_owned();
-                self.give_up(waiting, why);
+        for record in batch.iter_mut().chain(pending.iter_mut()) {
+            if !record.is_settled && record.deadline <= now {
+                let outage = self.outage.as_ref().map(|outage| &outage.error);
+                let error = record.blocked.as_ref().map(|(error, _)| error).or(outage);
+                let error = error.map_or("the timeout has expired", String::as_str).to_owned();
+                self.give_up(record, error);
             }
         }
-        pending.retain(|waiting| !waiting.is_settled);
+        pending.retain(|record| !record.is_settled);
         self.pending = pending;
-        self.show();
+        self.update_backlog();
     }
 
-    fn give_up(&mut self, waiting: &mut Waiting, why: String) {
-        let is_refused = self.policy == Policy::Required && waiting.answer.is_some();
-        self.metrics.count(waiting.component, if is_refused { "refused" } else { "lost" }, 1);
+    /// Applies the policy to a record that cannot be written.
+    fn give_up(&mut self, record: &mut PendingRecord, error: String) {
+        let is_refused = self.policy == Policy::Required && record.is_awaited();
+        self.metrics.count(record.component, if is_refused { "refused" } else { "lost" }, 1);
         if is_refused {
-            return waiting.settle(Err(Unrecorded(Error::away(RECORDING, why))));
+            return record.settle(Err(RecordError(Error::unavailable(RECORDING, error))));
         }
         self.lost.0 += 1;
         let now = Instant::now();
-        if self.lost.1.is_none_or(|told| now.duration_since(told) > COMPLAINT) {
-            tracing::error!(records = self.lost.0, component = waiting.component, why, "records are lost");
+        if self.lost.1.is_none_or(|logged| now.duration_since(logged) > LOG_INTERVAL) {
+            tracing::error!(records = self.lost.0, component = record.component, error, "lost records");
             self.lost = (0, Some(now));
         }
-        waiting.settle(Ok(Written::Lost));
+        record.settle(Ok(WriteOutcome::Lost));
     }
 
-    /// The end, and not all is written.
-    fn give_up_all(&mut self) {
-        let mut left = std::mem::take(&mut self.pending);
-        while let Ok(waiting) = self.queue.try_recv() {
-            left.push_back(waiting);
+    /// Gives up all records when the timeout after the cancellation has expired.
+    fn abandon_all(&mut self) {
+        let mut remaining = std::mem::take(&mut self.pending);
+        while let Ok(record) = self.queue.try_recv() {
+            remaining.push_back(record);
         }
-        if !left.is_empty() {
-            tracing::error!(records = left.len(), "records were not written before the end");
+        if !remaining.is_empty() {
+            tracing::error!(records = remaining.len(), "the journal stops before all records are written");
         }
-        for mut waiting in left {
-            self.give_up(&mut waiting, "the journal has been closed".to_owned());
+        for mut record in remaining {
+            self.give_up(&mut record, "the journal is closed".to_owned());
         }
-        self.show();
+        self.update_backlog();
     }
 }

@@ -59,7 +59,7 @@ impl Signed {
 
     fn believed(&self, note: &str, keys: &str) -> Option<Checkpoint> {
         let origin = origin("eventcenter", &self.log);
-        Checkpoint::believed(note, &origin, &TrustedKeys::read(keys)).ok()
+        Checkpoint::verify(note, &origin, &TrustedKeys::parse(keys)).ok()
     }
 
     /// Waits until more than so many records of the tenant's log are signed.
@@ -76,7 +76,7 @@ impl Signed {
 
     /// Waits until all of the tenant's log is signed that there is now.
     async fn all_signed(&self) -> (String, Checkpoint) {
-        let head = audit(self.data.path()).head(&self.log).await.expect("the database answers");
+        let head = audit(self.data.path()).read_head(&self.log).await.expect("the database answers");
         self.signed(head.size - 1).await
     }
 }
@@ -103,9 +103,9 @@ async fn what_is_signed_is_published_and_each_continues_the_one_before() -> Resu
     s.site.ready("second").await;
     let (_, new) = s.signed(old.size).await;
     let store = audit(s.data.path());
-    let proof = store.consistency(&s.log, old.size, new.size).await?;
+    let proof = store.prove_consistency(&s.log, old.size, new.size).await?;
     assert!(proof.holds(&old.root, &new.root));
-    let kept = store.checkpoints(&s.log, 100).await?;
+    let kept = store.list_checkpoints(&s.log, 100).await?;
     assert!(kept.iter().any(|kept| kept.note == note), "{kept:#?}");
     let platform = s.data("eventcenter-audit-checkpoints").await.remove(LogName::PLATFORM);
     assert!(platform.is_some_and(|note| note.starts_with("eventcenter/audit/_platform\n")));
@@ -170,7 +170,7 @@ async fn an_older_copy_of_the_database_is_found_out_and_never_signed() -> Result
     s.site.says(&operator, &rewritten).await;
     assert!(told(&operator));
     assert_eq!(s.note().await.as_ref(), Some(&note), "what was signed before stays");
-    let kept = audit(s.data.path()).checkpoints(&s.log, 1).await?;
+    let kept = audit(s.data.path()).list_checkpoints(&s.log, 1).await?;
     assert!(kept.iter().all(|kept| kept.size < checkpoint.size), "{kept:#?}");
     Ok(())
 }
@@ -236,7 +236,7 @@ async fn old_records_are_dropped_once_they_are_signed() -> Result<()> {
     assert!(message.starts_with("records 0 to 255, which are older than "), "{message}");
     assert_eq!(records[1].completes, Some(records[0].id));
     s.all_signed().await;
-    let head = audit(s.data.path()).head(&s.log).await?;
+    let head = audit(s.data.path()).read_head(&s.log).await?;
     assert_eq!(head.first, 256);
     let left = store.read(&s.log, &Filter::default()).await;
     assert_eq!(left.first().map(|record| record.seq), Some(256));

@@ -8,7 +8,7 @@ use eventcenter::domain::audit::checkpoint::{Checkpoint, origin};
 use eventcenter::domain::audit::export::{End, Header, Line, VERSION};
 use eventcenter::domain::audit::merkle::{Hash, Range};
 use eventcenter::domain::audit::{Action, Actor, Event, Filter, LogName, Outcome, Target, Via};
-use eventcenter::store::{Journal, Metrics, Noted, Options, Policy, Store, StoreUrl};
+use eventcenter::store::{Journal, Metrics, Options, Policy, Store, StoreUrl, StoredCheckpoint};
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use regex::Regex;
@@ -58,7 +58,7 @@ impl Archive {
         store.migrate().await.expect("its tables");
         archive.fill(&store, &shop(), SIGNED).await;
         let early = archive.note(&store).await;
-        store.audit().keep_checkpoint(&shop(), &early).await.expect("it is kept");
+        store.audit().insert_checkpoint(&shop(), &early).await.expect("it is kept");
         archive.fill(&store, &shop(), ALL - SIGNED).await;
         archive.fill(&store, &LogName::platform(), 3).await;
         let late = archive.note(&store).await;
@@ -83,11 +83,11 @@ impl Archive {
         let stop = CancellationToken::new();
         let metrics = Metrics::register(&mut Registry::default());
         let (policy, instance) = (Policy::Required, "a".into());
-        let options = Options { policy, patience: PATIENCE, instance, spool: None };
+        let options = Options { policy, timeout: PATIENCE, instance, spool: None };
         let (journal, work) =
             Journal::start(store.clone(), options, metrics, now, stop.clone()).expect("a journal");
         let work = tokio::spawn(work);
-        let recorder = journal.recorder("webhook", false);
+        let recorder = journal.recorder("webhook");
         let records = (0..count).map(|number| recorder.record(event(log.clone(), number)));
         for written in futures::future::join_all(records).await {
             written.expect("it is recorded");
@@ -97,16 +97,16 @@ impl Archive {
     }
 
     /// The end of the log, signed.
-    async fn note(&self, store: &Store) -> Noted {
-        let head = store.audit().head(&shop()).await.expect("a head");
+    async fn note(&self, store: &Store) -> StoredCheckpoint {
+        let head = store.audit().read_head(&shop()).await.expect("a head");
         let root = head.range.root().expect("it begins at 0");
         let checkpoint = Checkpoint { origin: origin("eventcenter", &shop()), size: head.size, root };
-        Noted { size: head.size, note: checkpoint.sign(&key("5a")), time: now() }
+        StoredCheckpoint { size: head.size, note: checkpoint.sign(&key("5a")), time: now() }
     }
 
     /// An export of the whole log, with a checkpoint.
     async fn export(&self, store: &Store, note: &str) {
-        let rows = store.audit().rows(&shop(), 0, 1000).await.expect("rows");
+        let rows = store.audit().read_rows(&shop(), 0, 1000).await.expect("rows");
         let mut lines = vec![
             Line::Export(Header {
                 version: VERSION.into(),
@@ -205,16 +205,16 @@ async fn what_was_done_to_an_export_is_found() {
 
     archive.edited(|lines| lines[9] = lines[9].replace("alice", "mallory"));
     is_found(
-        "shop: something in records 0 to 199 was rewritten: their root is not that of the checkpoint in line 2",
+        "shop: records between 0 and 199 were rewritten: their root does not match the checkpoint in line 2",
     );
     archive.edited(|lines| drop(lines.remove(9)));
     is_found("shop: record 7 is missing");
     archive.edited(|lines| lines.swap(9, 10));
-    is_found("shop: records 7 and 8 stand in each other's place");
+    is_found("shop: records 7 and 8 were swapped");
     archive.edited(|lines| lines.insert(10, lines[9].clone()));
-    is_found("shop: what stands at place 8 (ID) was inserted");
+    is_found("shop: the record at position 8 (ID) was inserted");
     archive.edited(|lines| lines[1] = lines[1].replace("\\n200\\n", "\\n199\\n"));
-    is_found("the checkpoint in line 2 is not believed: the signature of this checkpoint is forged");
+    is_found("the checkpoint in line 2 is not trusted: the signature is invalid");
     archive.check("verify --file shop.ndjson --key other-keys.txt", 1, "none of the known keys");
 
     // A tail that was cut off so that the rest fits: only who has seen it knows.
@@ -228,7 +228,7 @@ async fn what_was_done_to_an_export_is_found() {
     archive.check(
         &late,
         1,
-        "the end was cut off: there are 250 records, and there were 300 by the checkpoint of 300",
+        "the log was truncated: it has 250 records, 300 according to the checkpoint of 300",
     );
     archive.check(&late, 1, "what to do: keep the database");
 
@@ -303,7 +303,7 @@ async fn a_database_is_verified_behind_everybodys_back() {
             "UPDATE audit_record SET body = replace(body, 'alice', 'mallory') WHERE log = 'shop' AND seq = 7",
         )
         .await;
-    archive.check(verify, 1, "shop: record 7 (ID) was edited: its content is not what its hash was made of");
+    archive.check(verify, 1, "shop: record 7 (ID) was edited: its content does not match its hash");
     archive.check(verify, 1, "  record: ID, ");
     archive.check(verify, 1, "mallory, Update EventTopic shop/topic-7, Allowed");
     archive.check(verify, 1, "_platform: 3 records (0 to 2) are as they were written");
@@ -315,11 +315,11 @@ async fn a_database_is_verified_behind_everybodys_back() {
     archive.check(verify, 0, "shop: 300 records");
 
     archive.sql("UPDATE audit_record SET actor = 'mallory' WHERE log = 'shop' AND seq = 8").await;
-    archive.check(verify, 1, "shop: record 8 (ID) is kept under another actor than it says");
+    archive.check(verify, 1, "shop: record 8 (ID): the column actor does not match its content");
     archive.sql("UPDATE audit_record SET actor = 'alice' WHERE log = 'shop' AND seq = 8").await;
 
     archive.sql("DELETE FROM audit_record WHERE log = 'shop' AND seq >= 290").await;
-    archive.check(verify, 1, "shop: the end was cut off: there are 290 records, and there were 300");
+    archive.check(verify, 1, "shop: the log was truncated: it has 290 records, 300 according to");
     // A log that is gone altogether: only who has seen it knows.
     archive.sql("DELETE FROM audit_record WHERE log = 'shop'").await;
     archive.sql("DELETE FROM audit_head WHERE log = 'shop'").await;
@@ -328,7 +328,7 @@ async fn a_database_is_verified_behind_everybodys_back() {
     archive.check(
         &format!("{verify} --checkpoint early.note"),
         1,
-        "shop: the end was cut off: there are 0 records, and there were 256 by a hash that is kept over them",
+        "shop: the log was truncated: it has 0 records, 256 according to a stored tree node",
     );
 }
 

@@ -15,17 +15,17 @@ use super::http::{ask, parse, request};
 fn read(house: &House, text: &str) -> (Verified, usize, usize) {
     let data = house.get(&people().shopper, "/api/audit/checkpoints").data();
     let keys: Vec<&str> = data["keys"].as_array().expect("keys").iter().filter_map(Value::as_str).collect();
-    let mut reader = Reader::new(TrustedKeys::read(&keys.join("\n")), Vec::new());
+    let mut reader = Reader::new(TrustedKeys::parse(&keys.join("\n")), Vec::new());
     let (mut records, mut gaps) = (0, 0);
     for line in text.lines() {
-        reader.line(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        reader.read_line(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         match serde_json::from_str(line).expect("a line") {
             Line::Record(_) => records += 1,
             Line::Gap(_) => gaps += 1,
             _ => {}
         }
     }
-    (reader.end().expect("it is verified"), records, gaps)
+    (reader.finish().expect("it is verified"), records, gaps)
 }
 
 #[test]

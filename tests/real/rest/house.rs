@@ -7,7 +7,9 @@ use std::time::Duration;
 use eventcenter::domain::approval::SigningKey;
 use eventcenter::domain::audit::checkpoint::{Checkpoint, origin};
 use eventcenter::domain::audit::{Action, Actor, Event, LogName, Outcome, Target, Via};
-use eventcenter::store::{Journal, Metrics, Noted, Options, Policy, Recorder, Store, StoreUrl, Written};
+use eventcenter::store::{
+    Journal, Metrics, Options, Policy, Recorder, Store, StoreUrl, StoredCheckpoint, WriteOutcome,
+};
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
@@ -140,7 +142,7 @@ pub(super) fn add(folder: &Path, log: &str, records: u64, length: usize) {
         let log: LogName = log.parse().expect("a log");
         for number in 0..records {
             let long = Event { message: Some("x".repeat(length)), ..event(&log, number, Outcome::Allowed) };
-            recorder.note(long).await;
+            recorder.enqueue(long).await;
         }
         stop.cancel();
         writing.await.expect("it ends");
@@ -152,14 +154,14 @@ pub(super) fn add(folder: &Path, log: &str, records: u64, length: usize) {
 fn journal(store: &Store) -> (Recorder, CancellationToken, JoinHandle<()>) {
     let options = Options {
         policy: Policy::Required,
-        patience: Duration::from_secs(30),
+        timeout: Duration::from_secs(30),
         instance: "filler".into(),
         spool: None,
     };
     let (metrics, stop) = (Metrics::register(&mut Registry::default()), CancellationToken::new());
     let (journal, writing) =
         Journal::start(store.clone(), options, metrics, clock, stop.clone()).expect("a journal");
-    (journal.recorder("webhook", false), stop, tokio::spawn(writing))
+    (journal.recorder("webhook"), stop, tokio::spawn(writing))
 }
 
 /// Fills a database as webhook and controllers would have.
@@ -171,7 +173,7 @@ pub(super) fn fill(people: &People) -> Data {
         store.migrate().await.expect("it is migrated");
         let (recorder, stop, writing) = journal(&store);
         let write = async |event: Event| match recorder.record(event).await.expect("it is written") {
-            Written::Durable(id) => id,
+            WriteOutcome::Durable(id) => id,
             other => panic!("{other:?}"),
         };
         let (shop_log, bank_log): (LogName, LogName) =
@@ -183,7 +185,7 @@ pub(super) fn fill(people: &People) -> Data {
                 number if number == RECORDS - 2 => event(&shop_log, number, Outcome::Started),
                 number if number == RECORDS - 1 => {
                     let start = event(&shop_log, number - 1, Outcome::Started);
-                    start.ended(*shop.last().expect("there is a start"), Outcome::Succeeded, None)
+                    start.completion(*shop.last().expect("there is a start"), Outcome::Succeeded, None)
                 }
                 number => event(&shop_log, number, Outcome::Allowed),
             };
@@ -228,12 +230,12 @@ fn event(log: &LogName, number: u64, outcome: Outcome) -> Event {
 
 /// Signs a log as it is now.
 async fn sign(store: &Store, log: &LogName) {
-    let head = store.audit().head(log).await.expect("a head");
+    let head = store.audit().read_head(log).await.expect("a head");
     let root = head.range.root().expect("from the first");
     let key = SigningKey::of_seed(SEED).expect("a seed");
     let note = Checkpoint { origin: origin(INSTALLATION, log), size: head.size, root }.sign(&key);
-    let noted = Noted { size: head.size, note, time: clock() };
-    store.audit().keep_checkpoint(log, &noted).await.expect("it is kept");
+    let noted = StoredCheckpoint { size: head.size, note, time: clock() };
+    store.audit().insert_checkpoint(log, &noted).await.expect("it is kept");
 }
 
 /// Adds the public half to those that there are, as the controllers do.

@@ -82,7 +82,7 @@ fn a_record_is_shown_with_a_proof_that_holds() {
         assert_eq!(proof["checkpoint"].is_string(), signed, "{number}");
         if signed {
             let note = proof["checkpoint"].as_str().expect("a note");
-            let checkpoint = Checkpoint::believed(note, &origin(), &keys(house)).expect("it is signed");
+            let checkpoint = Checkpoint::verify(note, &origin(), &keys(house)).expect("it is signed");
             assert_eq!((checkpoint.size, checkpoint.root), (SIGNED[2], root));
         }
         let completes = number == RECORDS - 2;
@@ -101,7 +101,7 @@ fn keys(house: &House) -> TrustedKeys {
     let data = house.get(&people().shopper, "/api/audit/checkpoints").data();
     let keys: Vec<&str> = data["keys"].as_array().expect("keys").iter().filter_map(Value::as_str).collect();
     assert!(!keys.is_empty(), "{data}");
-    TrustedKeys::read(&keys.join("\n"))
+    TrustedKeys::parse(&keys.join("\n"))
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn checkpoints_are_consistent() {
     let sizes: Vec<u64> = items.iter().filter_map(|item| item["size"].as_u64()).collect();
     assert_eq!(sizes, SIGNED.into_iter().rev().collect::<Vec<_>>());
     let root = |item: &Value| {
-        Checkpoint::believed(item["note"].as_str().expect("a note"), &origin(), &keys(house))
+        Checkpoint::verify(item["note"].as_str().expect("a note"), &origin(), &keys(house))
             .expect("signed")
             .root
     };

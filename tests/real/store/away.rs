@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use eventcenter::domain::audit::Filter;
-use eventcenter::store::{Options, Policy, Store, Written};
+use eventcenter::store::{Options, Policy, Store, WriteOutcome};
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use tempfile::TempDir;
@@ -20,7 +20,7 @@ use crate::support::until;
 const PATIENCE: Duration = Duration::from_millis(700);
 
 fn impatient(policy: Policy) -> Options {
-    Options { policy, patience: PATIENCE, ..options("a") }
+    Options { policy, timeout: PATIENCE, ..options("a") }
 }
 
 /// A server that the test may take away.
@@ -58,7 +58,7 @@ async fn fails_and_recovers(
     until(async || store.ping(PATIENCE).await.map_err(|error| error.to_string()))
         .await
         .expect("it answers again");
-    assert!(store.audit().get(&acme, id).await?.is_some());
+    assert!(store.audit().get_record(&acme, id).await?.is_some());
     verify(&store.audit(), &acme, &[]).await?.expect("nothing is found");
     Ok(())
 }
@@ -103,7 +103,7 @@ async fn changes_are_refused_while_somebody_holds_the_file_and_accepted_afterwar
     let again =
         until(async || keeper.record(event(&log("acme"), 2)).await.map_err(|error| format!("{error:#}")));
     let id = again.await.expect("it works again");
-    assert!(store.audit().get(&log("acme"), id).await?.is_some());
+    assert!(store.audit().get_record(&log("acme"), id).await?.is_some());
     verify(&store.audit(), &log("acme"), &[]).await?.expect("nothing is found");
     keeper.end().await
 }
@@ -115,13 +115,13 @@ async fn with_best_effort_changes_go_on_and_what_is_lost_is_said() -> Result<()>
     let keeper = Keeper::start(&store, impatient(Policy::BestEffort))?;
     own.with(Postgres::pause)?;
     let written = in_time("it is said in time", keeper.recorder.record(event(&log("acme"), 1))).await;
-    assert_eq!(written.ok(), Some(Written::Lost));
+    assert_eq!(written.ok(), Some(WriteOutcome::Lost));
     own.with(|server| {
         server.resume();
         Ok(())
     })?;
     until(async || match keeper.recorder.record(event(&log("acme"), 2)).await {
-        Ok(Written::Durable(_)) => Ok(()),
+        Ok(WriteOutcome::Durable(_)) => Ok(()),
         other => Err(format!("{other:?}")),
     })
     .await
@@ -145,7 +145,7 @@ async fn what_the_controllers_did_meanwhile_follows_also_after_a_restart() -> Re
     let mut spooled = Vec::new();
     for number in 1..=5 {
         match in_time("it is kept", keeper.spooling.record(event(&acme, number))).await? {
-            Written::Spooled(id) => spooled.push(id),
+            WriteOutcome::Spooled(id) => spooled.push(id),
             other => panic!("the database is away: {other:?}"),
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use eventcenter::domain::audit::merkle::Hash;
 use eventcenter::domain::audit::{Filter, LogName, Outcome, Record, canonical_json};
-use eventcenter::store::{Audit, Noted, Store, Stored};
+use eventcenter::store::{Audit, Store, StoredCheckpoint, StoredRecord};
 use jiff::Timestamp;
 
 use super::keeper::{Keeper, all, event, in_time, log, options, signed, verify};
@@ -50,17 +50,17 @@ impl Scene {
     }
 
     /// All records, the newest first.
-    async fn all(&self) -> Result<Vec<Stored>> {
+    async fn all(&self) -> Result<Vec<StoredRecord>> {
         all(&self.audit, &self.acme, &Filter::default(), 1000).await
     }
 }
 
 async fn records_are_read_as_they_were_written(place: Place) -> Result<()> {
     let scene = Scene::set(place, 0).await?;
-    assert_eq!(scene.audit.logs().await?, []);
-    let empty = scene.audit.head(&scene.acme).await?;
+    assert_eq!(scene.audit.list_logs().await?, []);
+    let empty = scene.audit.read_head(&scene.acme).await?;
     assert_eq!((empty.size, empty.first, empty.range.root()), (0, 0, Some(Hash::empty())));
-    assert_eq!(scene.audit.page(&scene.acme, &Filter::default(), None, 10).await?.next, None);
+    assert_eq!(scene.audit.list_backward(&scene.acme, &Filter::default(), None, 10).await?.next, None);
 
     let ids = scene.more(&scene.acme, 300).await?;
     let records = scene.all().await?;
@@ -77,12 +77,13 @@ async fn records_are_read_as_they_were_written(place: Place) -> Result<()> {
             .and_then(|id| id.strip_prefix("request-"))
             .context("ours")?
             .parse()?;
-        let told = event(&scene.acme, number).draft(record.id, record.time, "webhook", "a").at(record.seq);
+        let told =
+            event(&scene.acme, number).into_draft(record.id, record.time, "webhook", "a").at_seq(record.seq);
         assert_eq!(*record, told);
-        assert_eq!(scene.audit.get(&scene.acme, record.id).await?.as_ref(), Some(stored));
+        assert_eq!(scene.audit.get_record(&scene.acme, record.id).await?.as_ref(), Some(stored));
     }
-    assert_eq!(scene.audit.logs().await?, std::slice::from_ref(&scene.acme));
-    assert_eq!(scene.audit.head(&scene.acme).await?.size, 300);
+    assert_eq!(scene.audit.list_logs().await?, std::slice::from_ref(&scene.acme));
+    assert_eq!(scene.audit.read_head(&scene.acme).await?.size, 300);
     scene.store.close().await;
     Ok(())
 }
@@ -158,9 +159,9 @@ async fn a_filter_finds_exactly_what_passes_it(place: Place) -> Result<()> {
     ] {
         match statements {
             Some(statements) => scene.place.sql(statements).await?,
-            None => scene.audit.index(&scene.acme).await?,
+            None => scene.audit.index_log(&scene.acme).await?,
         }
-        assert_eq!(scene.audit.indexed(&scene.acme).await?, state);
+        assert_eq!(scene.audit.read_indexed_end(&scene.acme).await?, state);
         for filter in &filters {
             let expected: Vec<_> = records.iter().filter(|stored| passes(filter, &stored.record)).collect();
             for limit in [41, 1000] {
@@ -182,7 +183,7 @@ async fn the_index_follows_the_log(place: Place) -> Result<()> {
     scene.place.sql("DELETE FROM audit_posting; DELETE FROM audit_indexed").await?;
     let keeper = Keeper::start(&scene.store, options("a"))?;
     let follows = async |until: u64| {
-        while scene.audit.indexed(&scene.acme).await? < until {
+        while scene.audit.read_indexed_end(&scene.acme).await? < until {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         anyhow::Ok(())
@@ -202,11 +203,11 @@ async fn what_was_started_is_open_until_it_is_completed(place: Place) -> Result<
     start.outcome = Outcome::Started;
     let done = keeper.record(start.clone()).await?;
     let left = keeper.record(start.clone()).await?;
-    let end = keeper.record(start.ended(done, Outcome::Succeeded, None)).await?;
+    let end = keeper.record(start.completion(done, Outcome::Succeeded, None)).await?;
     let open = Filter { open: true, ..Filter::default() };
     let found = all(&scene.audit, &scene.acme, &open, 10).await?;
     assert_eq!(found.iter().map(|stored| stored.record.id).collect::<Vec<_>>(), [left]);
-    let completion = |id| scene.audit.completion(&scene.acme, id);
+    let completion = |id| scene.audit.get_completion(&scene.acme, id);
     assert_eq!(completion(done).await?.map(|stored| stored.record.id), Some(end));
     assert_eq!(completion(left).await?, None);
     keeper.end().await?;
@@ -219,7 +220,7 @@ async fn no_question_about_one_log_is_answered_with_another(place: Place) -> Res
     let globex = log("globex");
     let theirs = scene.more(&globex, 310).await?;
     let (audit, acme) = (&scene.audit, &scene.acme);
-    let ours = |stored: &Stored| stored.record.tenant == *acme;
+    let ours = |stored: &StoredRecord| stored.record.tenant == *acme;
     for filter in [
         Filter::default(),
         Filter { actor: Some("carol".into()), ..Filter::default() },
@@ -227,17 +228,17 @@ async fn no_question_about_one_log_is_answered_with_another(place: Place) -> Res
         Filter { text: Some("number".into()), ..Filter::default() },
     ] {
         assert!(all(audit, acme, &filter, 100).await?.iter().all(ours));
-        assert!(audit.following(acme, &filter, 0, 1000, 1000).await?.records.iter().all(ours));
+        assert!(audit.list_forward(acme, &filter, 0, 1000, 1000).await?.records.iter().all(ours));
     }
     for id in theirs {
-        assert_eq!(audit.get(acme, id).await?, None);
-        assert_eq!(audit.completion(acme, id).await?, None);
+        assert_eq!(audit.get_record(acme, id).await?, None);
+        assert_eq!(audit.get_completion(acme, id).await?, None);
     }
-    assert_eq!(audit.rows(acme, 0, 1000).await?.len(), 300);
-    assert_ne!(audit.nodes(acme, 0, 300).await?, audit.nodes(&globex, 0, 300).await?);
-    audit.keep_checkpoint(&globex, &signed(audit, &globex).await?).await?;
-    assert_eq!(audit.checkpoints(acme, 10).await?, []);
-    assert_eq!(audit.logs().await?, [acme.clone(), globex]);
+    assert_eq!(audit.read_rows(acme, 0, 1000).await?.len(), 300);
+    assert_ne!(audit.read_nodes(acme, 0, 300).await?, audit.read_nodes(&globex, 0, 300).await?);
+    audit.insert_checkpoint(&globex, &signed(audit, &globex).await?).await?;
+    assert_eq!(audit.list_checkpoints(acme, 10).await?, []);
+    assert_eq!(audit.list_logs().await?, [acme.clone(), globex]);
     scene.store.close().await;
     Ok(())
 }
@@ -250,13 +251,13 @@ async fn what_follows_is_read_from_the_front(place: Place) -> Result<()> {
         for (from, until, limit) in [(0, 300, 1000), (0, 300, 7), (17, 250, 50), (300, 400, 5)] {
             let (mut found, mut at) = (Vec::new(), Some(from));
             while let Some(from) = at {
-                let page = scene.audit.following(&scene.acme, &filter, from, until, limit).await?;
+                let page = scene.audit.list_forward(&scene.acme, &filter, from, until, limit).await?;
                 assert!(page.records.len() <= limit);
                 assert!(page.next.is_none_or(|next| next > from), "it goes on");
                 found.extend(page.records);
                 at = page.next;
             }
-            let within = |one: &&Stored| (from..until).contains(&one.record.seq);
+            let within = |one: &&StoredRecord| (from..until).contains(&one.record.seq);
             let expected: Vec<_> = expected.iter().filter(within).collect();
             assert_eq!(
                 found.iter().collect::<Vec<_>>(),
@@ -274,12 +275,13 @@ async fn every_record_and_every_growth_can_be_proved(place: Place) -> Result<()>
     let (audit, acme) = (&scene.audit, &scene.acme);
     let records = scene.all().await?;
     let leaf = |seq: u64| records[699 - usize::try_from(seq).unwrap_or_default()].hash;
-    let root = async |size| anyhow::Ok(audit.range(acme, 0, size).await?.root().context("it begins at 0")?);
-    assert_eq!(root(700).await?, audit.head(acme).await?.range.root().context("it begins at 0")?);
+    let root =
+        async |size| anyhow::Ok(audit.read_range(acme, 0, size).await?.root().context("it begins at 0")?);
+    assert_eq!(root(700).await?, audit.read_head(acme).await?.range.root().context("it begins at 0")?);
     for size in [1, 2, 255, 256, 257, 511, 513, 700] {
         let whole = root(size).await?;
         for seq in [0, 1, 17, 254, 255, 256, 300, 511, 512, 699].into_iter().filter(|seq| *seq < size) {
-            let proof = audit.inclusion(acme, seq, size).await?;
+            let proof = audit.prove_inclusion(acme, seq, size).await?;
             assert!(proof.holds(&leaf(seq), &whole), "record {seq} of {size}");
             assert!(
                 !proof.holds(&leaf(seq + 1 - 2 * (seq % 2)), &whole) || size == 1,
@@ -287,29 +289,29 @@ async fn every_record_and_every_growth_can_be_proved(place: Place) -> Result<()>
             );
         }
         for from in [0, 1, 2, 128, 255, 256, 300, 512].into_iter().filter(|from| *from <= size) {
-            let proof = audit.consistency(acme, from, size).await?;
+            let proof = audit.prove_consistency(acme, from, size).await?;
             assert!(proof.holds(&root(from).await?, &whole), "from {from} to {size}");
         }
     }
-    assert!(audit.inclusion(acme, 700, 700).await.is_err());
-    assert!(audit.inclusion(acme, 1, 701).await.is_err());
-    assert!(audit.consistency(acme, 1, 701).await.is_err());
+    assert!(audit.prove_inclusion(acme, 700, 700).await.is_err());
+    assert!(audit.prove_inclusion(acme, 1, 701).await.is_err());
+    assert!(audit.prove_consistency(acme, 1, 701).await.is_err());
     scene.store.close().await;
     Ok(())
 }
 
 async fn a_restart_continues_the_log(place: Place) -> Result<()> {
     let scene = Scene::set(place, 10).await?;
-    let before = scene.audit.head(&scene.acme).await?;
+    let before = scene.audit.read_head(&scene.acme).await?;
     scene.store.close().await;
     let store = scene.place.store().await?;
     let keeper = Keeper::start(&store, options("b"))?;
     keeper.record_many(&scene.acme, 500).await?;
     keeper.end().await?;
     let audit = store.audit();
-    assert_eq!(audit.head(&scene.acme).await?.size, 510);
-    let proof = audit.consistency(&scene.acme, 10, 510).await?;
-    let root = audit.head(&scene.acme).await?.range.root().context("it begins at 0")?;
+    assert_eq!(audit.read_head(&scene.acme).await?.size, 510);
+    let proof = audit.prove_consistency(&scene.acme, 10, 510).await?;
+    let root = audit.read_head(&scene.acme).await?.range.root().context("it begins at 0")?;
     assert!(proof.holds(&before.range.root().context("it begins at 0")?, &root));
     let verified = verify(&audit, &scene.acme, &[]).await?.expect("nothing is found");
     assert_eq!((verified.records, verified.root), (510, root));
@@ -323,16 +325,16 @@ async fn checkpoints_are_kept_once(place: Place) -> Result<()> {
     let first = signed(audit, acme).await?;
     // Databases keep microseconds.
     let time = Timestamp::from_microsecond(first.time.as_microsecond())?;
-    let first = Noted { time, ..first };
-    audit.keep_checkpoint(acme, &first).await?;
-    audit.keep_checkpoint(acme, &first).await?;
+    let first = StoredCheckpoint { time, ..first };
+    audit.insert_checkpoint(acme, &first).await?;
+    audit.insert_checkpoint(acme, &first).await?;
     scene.more(acme, 10).await?;
     let second = signed(audit, acme).await?;
-    audit.keep_checkpoint(acme, &second).await?;
-    let kept = audit.checkpoints(acme, 10).await?;
+    audit.insert_checkpoint(acme, &second).await?;
+    let kept = audit.list_checkpoints(acme, 10).await?;
     assert_eq!(kept.iter().map(|noted| noted.size).collect::<Vec<_>>(), [20, 10]);
     assert_eq!(kept[1], first);
-    assert_eq!(audit.checkpoints(acme, 1).await?.len(), 1);
+    assert_eq!(audit.list_checkpoints(acme, 1).await?.len(), 1);
     let verified = verify(audit, acme, &[]).await?.expect("nothing is found");
     assert_eq!((verified.checkpoints, verified.signed), (2, 20));
     scene.store.close().await;
@@ -343,27 +345,27 @@ async fn old_records_are_dropped_and_the_rest_verifies(place: Place) -> Result<(
     let scene = Scene::set(place, 1000).await?;
     let (audit, acme) = (&scene.audit, &scene.acme);
     let note = signed(audit, acme).await?;
-    let before = audit.head(acme).await?;
+    let before = audit.read_head(acme).await?;
     let records = scene.all().await?;
     let time = records[999 - 600].record.time;
-    let older = audit.older_than(acme, time).await?;
+    let older = audit.find_first_since(acme, time).await?;
     let expected = records.iter().rev().take_while(|one| one.record.time < time).count();
     assert_eq!(older, u64::try_from(expected)?);
 
     let first = audit.drop_before(acme, 600).await?;
     assert_eq!(first, 512, "whole nodes");
-    let head = audit.head(acme).await?;
+    let head = audit.read_head(acme).await?;
     assert_eq!((head.first, head.size, &head.range), (512, 1000, &before.range));
     assert_eq!(scene.all().await?.len(), 488);
     assert_eq!(audit.drop_before(acme, 600).await?, 512, "once more changes nothing");
     scene.more(acme, 100).await?;
     let verified = verify(audit, acme, &[note]).await?.expect("nothing is found");
     assert_eq!((verified.first, verified.records, verified.size), (512, 588, 1100));
-    let proof = audit.inclusion(acme, 700, 1000).await?;
+    let proof = audit.prove_inclusion(acme, 700, 1000).await?;
     assert!(proof.holds(&records[299].hash, &before.range.root().context("it begins at 0")?));
-    audit.index(acme).await?;
+    audit.index_log(acme).await?;
     let named = Filter { name: Some("topic-7".to_owned()), ..Filter::default() };
-    let found = audit.following(acme, &named, 0, u64::MAX, 1000).await?.records;
+    let found = audit.list_forward(acme, &named, 0, u64::MAX, 1000).await?.records;
     let remaining = records.iter().rev().skip(512).filter(|one| passes(&named, &one.record));
     assert_eq!(
         found.iter().take_while(|one| one.record.seq < 1000).collect::<Vec<_>>(),
@@ -373,7 +375,7 @@ async fn old_records_are_dropped_and_the_rest_verifies(place: Place) -> Result<(
     assert_eq!(dropped, 1024, "what is not there yet is not dropped");
     assert_eq!(
         audit
-            .following(acme, &named, 0, u64::MAX, 1000)
+            .list_forward(acme, &named, 0, u64::MAX, 1000)
             .await?
             .records
             .first()

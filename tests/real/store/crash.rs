@@ -57,7 +57,7 @@ async fn postgres_is_killed_and_nothing_acknowledged_is_missing() -> Result<()> 
     let server = block_in_place(|| Postgres::start(&folder.path().join("postgres")))?;
     let server = Arc::new(Mutex::new(server));
     let store = Place::on(server.clone())?.store().await?;
-    let options = Options { patience: Duration::from_secs(3), ..options("a") };
+    let options = Options { timeout: Duration::from_secs(3), ..options("a") };
     let keeper = Arc::new(Keeper::start(&store, options)?);
     let acknowledged = Arc::new(Mutex::new(Vec::new()));
     let stop = tokio_util::sync::CancellationToken::new();

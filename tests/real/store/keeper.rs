@@ -5,9 +5,11 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use eventcenter::domain::approval::SigningKey;
 use eventcenter::domain::audit::checkpoint::{Checkpoint, TrustedKeys, origin};
-use eventcenter::domain::audit::verify::{Finding, Verified, Witnesses};
+use eventcenter::domain::audit::verify::{Finding, TrustedCheckpoints, Verified};
 use eventcenter::domain::audit::{Action, Actor, Event, Filter, LogName, Outcome, Target, Via};
-use eventcenter::store::{Audit, Journal, Metrics, Noted, Options, Policy, Recorder, Store, Stored, Written};
+use eventcenter::store::{
+    Audit, Journal, Metrics, Options, Policy, Recorder, Store, StoredCheckpoint, StoredRecord, WriteOutcome,
+};
 use jiff::Timestamp;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -26,7 +28,7 @@ pub(crate) struct Keeper {
 
 /// Options that no test has reason to change.
 pub(crate) fn options(instance: &str) -> Options {
-    Options { policy: Policy::Required, patience: PATIENCE, instance: instance.to_owned(), spool: None }
+    Options { policy: Policy::Required, timeout: PATIENCE, instance: instance.to_owned(), spool: None }
 }
 
 #[allow(clippy::disallowed_methods, reason = "the journal is given a clock, as by the program")]
@@ -41,15 +43,14 @@ impl Keeper {
         let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
         let (journal, work) = Journal::start(store.clone(), options, metrics, now, stop.clone())?;
         let task = tokio::spawn(work);
-        let (recorder, spooling) =
-            (journal.recorder("webhook", false), journal.recorder("controllers", true));
+        let (recorder, spooling) = (journal.recorder("webhook"), journal.spooling_recorder("controllers"));
         Ok(Self { recorder, spooling, stop, task })
     }
 
     /// Records and waits until it is durable.
     pub(crate) async fn record(&self, event: Event) -> Result<Uuid> {
         match self.recorder.record(event).await? {
-            Written::Durable(id) => Ok(id),
+            WriteOutcome::Durable(id) => Ok(id),
             other => anyhow::bail!("it is not in the database: {other:?}"),
         }
     }
@@ -97,10 +98,15 @@ pub(crate) fn event(log: &LogName, number: usize) -> Event {
 }
 
 /// All records of a log that pass a filter, the newest first, in pages of that size.
-pub(crate) async fn all(audit: &Audit, log: &LogName, filter: &Filter, limit: usize) -> Result<Vec<Stored>> {
+pub(crate) async fn all(
+    audit: &Audit,
+    log: &LogName,
+    filter: &Filter,
+    limit: usize,
+) -> Result<Vec<StoredRecord>> {
     let (mut records, mut before) = (Vec::new(), None);
     loop {
-        let page = audit.page(log, filter, before, limit).await?;
+        let page = audit.list_backward(log, filter, before, limit).await?;
         assert!(page.records.len() <= limit, "{} records on a page of {limit}", page.records.len());
         if let (Some(before), Some(next)) = (before, page.next) {
             assert!(next < before, "a search goes on: {next} after {before}");
@@ -116,36 +122,38 @@ pub(crate) async fn all(audit: &Audit, log: &LogName, filter: &Filter, limit: us
 /// The key that signs, and who believes it.
 pub(crate) fn key() -> (SigningKey, TrustedKeys) {
     let key = SigningKey::of_seed(&"5a".repeat(32)).expect("it is a seed");
-    let trusted = TrustedKeys::read(&key.public());
+    let trusted = TrustedKeys::parse(&key.public());
     (key, trusted)
 }
 
 /// The present end of a log, signed by our key.
-pub(crate) async fn signed(audit: &Audit, log: &LogName) -> Result<Noted> {
-    let head = audit.head(log).await?;
+pub(crate) async fn signed(audit: &Audit, log: &LogName) -> Result<StoredCheckpoint> {
+    let head = audit.read_head(log).await?;
     let root = head.range.root().context("it begins at 0")?;
     let checkpoint = Checkpoint { origin: origin("test", log), size: head.size, root };
-    Ok(Noted { size: head.size, note: checkpoint.sign(&key().0), time: now() })
+    Ok(StoredCheckpoint { size: head.size, note: checkpoint.sign(&key().0), time: now() })
 }
 
 /// What is found in a log, by the checkpoints that are kept in the database and these.
 pub(crate) async fn verify(
     audit: &Audit,
     log: &LogName,
-    published: &[Noted],
+    published: &[StoredCheckpoint],
 ) -> Result<Result<Verified, Finding>> {
     let (origin, keys) = (origin("test", log), key().1);
-    let kept = audit.checkpoints(log, 1000).await?;
+    let kept = audit.list_checkpoints(log, 1000).await?;
     let kept = kept.iter().map(|noted| (noted, format!("checkpoint {} of the database", noted.size)));
     let published = published.iter().map(|noted| (noted, format!("published checkpoint {}", noted.size)));
     let mut checkpoints = Vec::new();
     for (noted, witness) in kept.chain(published) {
-        match Checkpoint::believed(&noted.note, &origin, &keys) {
+        match Checkpoint::verify(&noted.note, &origin, &keys) {
             Ok(checkpoint) => checkpoints.push((checkpoint, witness)),
-            Err(why) => return Ok(Err(Finding::Forged { witness, why: why.to_string() })),
+            Err(why) => {
+                return Ok(Err(Finding::UntrustedCheckpoint { source: witness, problem: why.to_string() }));
+            }
         }
     }
-    let verdict = audit.verify(log, &Witnesses { checkpoints }, |_, _| {}).await?;
+    let verdict = audit.verify(log, &TrustedCheckpoints { checkpoints }, |_, _| {}).await?;
     Ok(verdict.map_err(|found| found.finding))
 }
 

@@ -72,6 +72,6 @@ async fn many_migrate_at_once(place: Place) -> Result<()> {
     stores[0].migrate().await?;
     let keeper = Keeper::start(&stores[5], options("a"))?;
     let id = keeper.record(event(&log("acme"), 1)).await?;
-    assert!(stores[0].audit().get(&log("acme"), id).await?.is_some());
+    assert!(stores[0].audit().get_record(&log("acme"), id).await?.is_some());
     keeper.end().await
 }

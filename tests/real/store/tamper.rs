@@ -9,7 +9,7 @@ use eventcenter::domain::audit::checkpoint::{Checkpoint, origin};
 use eventcenter::domain::audit::merkle::{Hash, Node, Range};
 use eventcenter::domain::audit::verify::Row;
 use eventcenter::domain::audit::{Filter, LogName, Record, canonical_json};
-use eventcenter::store::{Audit, Noted, Store};
+use eventcenter::store::{Audit, Store, StoredCheckpoint};
 use expect_test::{Expect, expect};
 use regex::Regex;
 
@@ -26,7 +26,7 @@ struct Scene {
     store: Store,
     audit: Audit,
     acme: LogName,
-    published: Noted,
+    published: StoredCheckpoint,
 }
 
 impl Scene {
@@ -38,7 +38,7 @@ impl Scene {
         keeper.record_many(&acme, SIGNED).await?;
         let published = signed(&audit, &acme).await?;
         assert_eq!(published.size, u64::try_from(SIGNED)?);
-        audit.keep_checkpoint(&acme, &published).await?;
+        audit.insert_checkpoint(&acme, &published).await?;
         keeper.record_many(&acme, ALL - SIGNED).await?;
         keeper.record_many(&log("globex"), 3).await?;
         keeper.end().await?;
@@ -75,7 +75,7 @@ impl Scene {
     }
 
     async fn rows(&self, from: u64) -> Result<Vec<Row>> {
-        Ok(self.audit.rows(&self.acme, from, 2 * ALL).await?)
+        Ok(self.audit.read_rows(&self.acme, from, 2 * ALL).await?)
     }
 
     /// The body of a record after somebody else has done it.
@@ -100,10 +100,10 @@ impl Scene {
     async fn rewritten(&self, seq: u64) -> Result<(String, Vec<Hash>)> {
         let (body, hash) = self.blamed(seq).await?;
         let before = self.rows(seq - 1).await?;
-        let mut chain = before[0].kept.as_ref().context("it is kept")?.chain;
+        let mut chain = before[0].stored.as_ref().context("it is kept")?.chain;
         let mut leaves: Vec<Hash> = Vec::new();
         for row in self.rows(0).await? {
-            leaves.push(row.kept.context("it is kept")?.hash);
+            leaves.push(row.stored.context("it is kept")?.hash);
         }
         leaves[usize::try_from(seq)?] = hash;
         let mut statements = format!(
@@ -175,7 +175,7 @@ async fn a_field_is_edited(place: Place) -> Result<()> {
     let (body, _) = scene.blamed(300).await?;
     let body = Scene::text(&body);
     scene.sql(&format!("UPDATE audit_record SET body = {body} WHERE log = 'acme' AND seq = 300")).await?;
-    scene.finds(expect!["record 300 (ID) was edited: its content is not what its hash was made of"]).await
+    scene.finds(expect!["record 300 (ID) was edited: its content does not match its hash"]).await
 }
 
 async fn a_field_and_its_hash_are_edited(place: Place) -> Result<()> {
@@ -184,7 +184,7 @@ async fn a_field_and_its_hash_are_edited(place: Place) -> Result<()> {
     let (body, hash) = (Scene::text(&body), scene.bytes(&hash));
     let set = format!("UPDATE audit_record SET body = {body}, hash = {hash}, actor = 'mallory'");
     scene.sql(&format!("{set} WHERE log = 'acme' AND seq = 300")).await?;
-    scene.finds(expect!["record 300 (ID) was rewritten: it does not fit into the chain"]).await
+    scene.finds(expect!["record 300 (ID) was rewritten: its hash does not match the hash chain"]).await
 }
 
 async fn a_field_its_hash_and_the_chain_are_edited(place: Place) -> Result<()> {
@@ -192,7 +192,7 @@ async fn a_field_its_hash_and_the_chain_are_edited(place: Place) -> Result<()> {
     let (statements, _) = scene.rewritten(100).await?;
     // The node above the first 256 was noted before.
     scene.sql(&statements).await?;
-    scene.finds(expect!["records 0 to 255 were rewritten: the hash over them that is kept is another"]).await
+    scene.finds(expect!["records 0 to 255 were rewritten: they do not match the stored tree node"]).await
 }
 
 async fn the_chain_is_rewritten_after_the_last_checkpoint(place: Place) -> Result<()> {
@@ -200,7 +200,7 @@ async fn the_chain_is_rewritten_after_the_last_checkpoint(place: Place) -> Resul
     let (statements, _) = scene.rewritten(590).await?;
     scene.sql(&statements).await?;
     scene
-        .finds(expect![[r#"records 500 to 599 were rewritten: the hash over them that is kept is another"#]])
+        .finds(expect![[r#"records 500 to 599 were rewritten: they do not match the stored tree node"#]])
         .await
 }
 
@@ -208,13 +208,13 @@ async fn everything_is_rewritten_that_the_database_has(place: Place) -> Result<(
     let scene = Scene::set(place).await?;
     let (statements, leaves) = scene.rewritten(300).await?;
     scene.sql(&(statements + &scene.retold(&leaves))).await?;
-    scene.finds(expect!["something in records 0 to 499 was rewritten: their root is not that of checkpoint 500 of the database"]).await
+    scene.finds(expect!["records between 0 and 499 were rewritten: their root does not match checkpoint 500 of the database"]).await
 }
 
 async fn a_column_that_is_searched_is_edited(place: Place) -> Result<()> {
     let scene = Scene::set(place).await?;
     scene.sql("UPDATE audit_record SET actor = 'mallory' WHERE log = 'acme' AND seq = 300").await?;
-    scene.finds(expect!["record 300 (ID) is kept under another actor than it says"]).await
+    scene.finds(expect!["record 300 (ID): the column actor does not match its content"]).await
 }
 
 /// Somebody's records are to be found by nobody any more, and none of them is touched.
@@ -223,7 +223,7 @@ async fn a_line_of_the_index_is_changed(place: Place) -> Result<()> {
     let keeper = Keeper::start(&scene.store, options("a"))?;
     keeper.record_many(&scene.acme, 1600).await?;
     keeper.end().await?;
-    scene.audit.index(&scene.acme).await?;
+    scene.audit.index_log(&scene.acme).await?;
     let index = "SELECT * FROM audit_posting WHERE log = 'acme'";
     scene.sql(&format!("CREATE TABLE as_it_was AS {index}")).await?;
     let second = "log = 'acme' AND segment = 1";
@@ -255,10 +255,10 @@ async fn a_line_of_the_index_is_changed(place: Place) -> Result<()> {
 async fn the_index_is_said_to_have_more_than_it_has(place: Place) -> Result<()> {
     let scene = Scene::set(place).await?;
     let named = Filter { name: Some("topic-7".to_owned()), ..Filter::default() };
-    let before = scene.audit.page(&scene.acme, &named, None, 1000).await?;
+    let before = scene.audit.list_backward(&scene.acme, &named, None, 1000).await?;
     assert_eq!(before.records.len(), 30);
     scene.sql("DELETE FROM audit_indexed; INSERT INTO audit_indexed VALUES ('acme', 9)").await?;
-    assert_eq!(scene.audit.page(&scene.acme, &named, None, 1000).await?, before);
+    assert_eq!(scene.audit.list_backward(&scene.acme, &named, None, 1000).await?, before);
     // Whatever is complete is compared.
     let keeper = Keeper::start(&scene.store, options("a"))?;
     keeper.record_many(&scene.acme, 1600).await?;
@@ -276,16 +276,14 @@ async fn the_tail_is_cut(place: Place) -> Result<()> {
     let scene = Scene::set(place).await?;
     scene.sql("DELETE FROM audit_record WHERE log = 'acme' AND seq >= 590").await?;
     scene
-        .finds(expect![
-            "the end was cut off: there are 590 records, and there were 600 by the number that is noted"
-        ])
+        .finds(expect!["the log was truncated: it has 590 records, 600 according to the recorded size"])
         .await
 }
 
 /// Cuts the end off, and makes what is noted of the log fit to what is left.
 async fn cut_and_noted(scene: &Scene, size: usize) -> Result<()> {
     let rows = scene.rows(0).await?;
-    let kept: Vec<_> = rows.iter().take(size).filter_map(|row| row.kept.as_ref()).collect();
+    let kept: Vec<_> = rows.iter().take(size).filter_map(|row| row.stored.as_ref()).collect();
     let leaves: Vec<_> = kept.iter().map(|kept| kept.hash).collect();
     let chain = scene.bytes(&kept[size - 1].chain);
     let statements = format!(
@@ -303,9 +301,7 @@ async fn the_tail_is_cut_and_hashes_over_it_are_left(place: Place) -> Result<()>
     keeper.end().await?;
     cut_and_noted(&scene, 700).await?;
     scene
-        .finds(expect![
-            "the end was cut off: there are 700 records, and there were 768 by a hash that is kept over them"
-        ])
+        .finds(expect!["the log was truncated: it has 700 records, 768 according to a stored tree node"])
         .await
 }
 
@@ -315,7 +311,7 @@ async fn the_tail_is_cut_and_the_head_says_so(place: Place) -> Result<()> {
     scene.sql("DELETE FROM audit_node WHERE log = 'acme' AND level = 8 AND idx >= 1").await?;
     scene
         .finds(expect![
-            "the end was cut off: there are 450 records, and there were 500 by published checkpoint 500"
+            "the log was truncated: it has 450 records, 500 according to published checkpoint 500"
         ])
         .await
 }
@@ -329,7 +325,7 @@ async fn two_are_swapped(place: Place) -> Result<()> {
              UPDATE audit_record SET seq = 310 WHERE log = 'acme' AND seq = -1",
         )
         .await?;
-    scene.finds(expect!["records 300 and 310 stand in each other's place"]).await
+    scene.finds(expect!["records 300 and 310 were swapped"]).await
 }
 
 /// SQL that copies the record at 5 to another place, under another id.
@@ -350,7 +346,7 @@ async fn one_is_inserted_in_the_middle(place: Place) -> Result<()> {
     let make_room = "UPDATE audit_record SET seq = -(seq + 1) WHERE log = 'acme' AND seq >= 300;
                      UPDATE audit_record SET seq = -seq WHERE log = 'acme' AND seq < 0";
     scene.sql(&format!("{make_room}; {}", copy_to(&scene, 300))).await?;
-    scene.finds(expect!["what stands at place 300 (ID) was inserted: it does not belong there"]).await
+    scene.finds(expect!["the record at position 300 (ID) was inserted: it does not belong there"]).await
 }
 
 async fn one_is_added_beside_the_journal(place: Place) -> Result<()> {
@@ -361,7 +357,7 @@ async fn one_is_added_beside_the_journal(place: Place) -> Result<()> {
     record.seq = 600;
     let body = canonical_json(&record);
     let hash = Hash::leaf(&body);
-    let chain = Hash::chained(&rows[0].kept.as_ref().context("it is kept")?.chain, &hash);
+    let chain = Hash::chained(&rows[0].stored.as_ref().context("it is kept")?.chain, &hash);
     let (hash, chain) = (scene.bytes(&hash), scene.bytes(&chain));
     let body = Scene::text(&String::from_utf8(body)?);
     // No two have the same id.
@@ -373,7 +369,11 @@ async fn one_is_added_beside_the_journal(place: Place) -> Result<()> {
              FROM audit_record WHERE log = 'acme' AND seq = 599"
         ))
         .await?;
-    scene.finds(expect!["records were added beside the log: there are 601, and 600 are noted"]).await
+    scene
+        .finds(expect![
+            "records were added without the journal: the log has 601, 600 according to the recorded size"
+        ])
+        .await
 }
 
 async fn one_is_put_into_another_log(place: Place) -> Result<()> {
@@ -390,15 +390,15 @@ async fn a_node_is_edited(place: Place) -> Result<()> {
     scene
         .sql(&format!("UPDATE audit_node SET hash = {other} WHERE log = 'acme' AND level = 8 AND idx = 1"))
         .await?;
-    scene
-        .finds(expect!["records 256 to 511 were rewritten: the hash over them that is kept is another"])
-        .await
+    scene.finds(expect!["records 256 to 511 were rewritten: they do not match the stored tree node"]).await
 }
 
 async fn a_node_is_deleted(place: Place) -> Result<()> {
     let scene = Scene::set(place).await?;
     scene.sql("DELETE FROM audit_node WHERE log = 'acme' AND level = 8 AND idx = 1").await?;
-    scene.finds(expect!["the hash over records 256 to 511 is missing: none of them can be proved"]).await
+    scene
+        .finds(expect!["the tree node of records 256 to 511 is missing: their inclusion cannot be proved"])
+        .await
 }
 
 async fn the_whole_database_is_put_back(place: Place) -> Result<()> {
@@ -409,7 +409,7 @@ async fn the_whole_database_is_put_back(place: Place) -> Result<()> {
     keeper.record_many(&log("globex"), 3).await?;
     keeper.end().await?;
     let early = signed(&store.audit(), &acme).await?;
-    store.audit().keep_checkpoint(&acme, &early).await?;
+    store.audit().insert_checkpoint(&acme, &early).await?;
     store.close().await;
     place.save()?;
 
@@ -417,20 +417,20 @@ async fn the_whole_database_is_put_back(place: Place) -> Result<()> {
     let keeper = Keeper::start(&store, options("a"))?;
     keeper.record_many(&acme, 100).await?;
     let published = signed(&store.audit(), &acme).await?;
-    store.audit().keep_checkpoint(&acme, &published).await?;
+    store.audit().insert_checkpoint(&acme, &published).await?;
     keeper.end().await?;
     store.close().await;
     place.put_back()?;
 
     let store = place.store().await?;
     let audit = store.audit();
-    assert_eq!(audit.head(&acme).await?.size, 400, "it was put back");
+    assert_eq!(audit.read_head(&acme).await?.size, 400, "it was put back");
     // By itself it is what it was once; only what was published tells.
     let alone = verify(&audit, &acme, &[]).await?.expect("it is as it was written");
     assert_eq!((alone.records, alone.signed), (400, 400));
     Scene { place, store, audit, acme, published }
         .finds(expect![
-            "the end was cut off: there are 400 records, and there were 500 by published checkpoint 500"
+            "the log was truncated: it has 400 records, 500 according to published checkpoint 500"
         ])
         .await
 }
@@ -446,22 +446,21 @@ async fn a_checkpoint_is_signed_by_somebody_else(place: Place) -> Result<()> {
             "INSERT INTO audit_checkpoint (log, size, note, time) VALUES ('acme', 600, {forged}, 0)"
         ))
         .await?;
-    scene.finds(expect!["checkpoint 600 of the database is not believed: none of the known keys has signed this checkpoint"]).await
+    scene
+        .finds(expect!["checkpoint 600 of the database is not trusted: it is not signed by a trusted key"])
+        .await
 }
 
 async fn a_checkpoint_is_edited(place: Place) -> Result<()> {
     let scene = Scene::set(place).await?;
     // The signature stays, and what is said is something else.
-    let other = Checkpoint { size: 499, ..Checkpoint::read(&scene.published.note)? }.sign(&key().0);
+    let other =
+        Checkpoint { size: 499, ..Checkpoint::parse_unverified(&scene.published.note)? }.sign(&key().0);
     let (text, _) = other.split_once("\n\n").context("a note has a signature")?;
     let (_, signature) = scene.published.note.split_once("\n\n").context("a note has a signature")?;
     let edited = Scene::text(&format!("{text}\n\n{signature}"));
     scene.sql(&format!("UPDATE audit_checkpoint SET note = {edited} WHERE log = 'acme'")).await?;
-    scene
-        .finds(expect![
-            "checkpoint 500 of the database is not believed: the signature of this checkpoint is forged"
-        ])
-        .await
+    scene.finds(expect!["checkpoint 500 of the database is not trusted: the signature is invalid"]).await
 }
 
 async fn a_checkpoint_of_another_log_is_put_in(place: Place) -> Result<()> {
@@ -469,5 +468,5 @@ async fn a_checkpoint_of_another_log_is_put_in(place: Place) -> Result<()> {
     let other = signed(&scene.audit, &log("globex")).await?;
     let other = Scene::text(&other.note);
     scene.sql(&format!("UPDATE audit_checkpoint SET note = {other} WHERE log = 'acme'")).await?;
-    scene.finds(expect![[r#"checkpoint 500 of the database is not believed: this checkpoint is about "test/audit/globex", not about "test/audit/acme""#]]).await
+    scene.finds(expect![[r#"checkpoint 500 of the database is not trusted: the origin is "test/audit/globex", expected is "test/audit/acme""#]]).await
 }

@@ -29,7 +29,8 @@ impl Logs {
         let mut all = Vec::new();
         let mut before = None;
         loop {
-            let page = self.audit.page(log, filter, before, 500).await.expect("the database answers");
+            let page =
+                self.audit.list_backward(log, filter, before, 500).await.expect("the database answers");
             all.extend(page.records.into_iter().map(|stored| stored.record));
             match page.next {
                 Some(next) => before = Some(next),

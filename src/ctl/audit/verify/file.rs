@@ -16,7 +16,7 @@ use super::super::server::Log;
 use super::report::{Conclusion, Found};
 use super::witness::Trust;
 use crate::domain::audit::Filter;
-use crate::domain::audit::export::{Header, LONGEST_LINE, Line, Reader, Unverified};
+use crate::domain::audit::export::{ExportError, Header, Line, MAX_LINE_BYTES, Reader};
 use crate::kubernetes::RestError;
 
 /// How much of a file is read at a time.
@@ -92,14 +92,14 @@ fn compare(
                 reading.insert((header, reader))
             }
         };
-        if let Err(wrong) = reader.line(&line) {
+        if let Err(wrong) = reader.read_line(&line) {
             return conclude(wrong, header, &line);
         }
         progress.tell(&format_args!("{count} of {} records", header.size));
     }
     progress.end();
     let Some((header, reader)) = reading else { bail!("there is nothing in it") };
-    match reader.end() {
+    match reader.finish() {
         Ok(verified) => Ok(Conclusion::new(header.log, Some(verified), Vec::new(), Vec::new())),
         Err(wrong) => conclude(wrong, &header, ""),
     }
@@ -116,14 +116,14 @@ fn header(line: &str) -> anyhow::Result<Header> {
 }
 
 /// What was found, with the record at which it was.
-fn conclude(wrong: Unverified, header: &Header, line: &str) -> anyhow::Result<Conclusion> {
+fn conclude(wrong: ExportError, header: &Header, line: &str) -> anyhow::Result<Conclusion> {
     match wrong {
-        Unverified::Found(finding) => {
+        ExportError::Tampered(finding) => {
             let body = line.strip_prefix(RECORD.0).and_then(|line| line.strip_suffix(RECORD.1));
             let found = Found::at(finding, body.unwrap_or_default().as_bytes());
             Ok(Conclusion::new(header.log.clone(), None, vec![found], Vec::new()))
         }
-        malformed @ Unverified::Malformed { .. } => Err(malformed.into()),
+        malformed @ ExportError::Malformed { .. } => Err(malformed.into()),
     }
 }
 
@@ -134,7 +134,7 @@ impl<R: Read> Iterator for FromFile<R> {
     type Item = anyhow::Result<Vec<u8>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (mut line, most) = (Vec::new(), LONGEST_LINE as u64 + 2);
+        let (mut line, most) = (Vec::new(), MAX_LINE_BYTES as u64 + 2);
         match (&mut self.0).take(most).read_until(b'\n', &mut line) {
             Ok(0) => None,
             Ok(_) => {
@@ -163,8 +163,8 @@ impl Iterator for FromServer {
             if let Some(line) = lines.next() {
                 return Some(Ok(line));
             }
-            if lines.waiting() > LONGEST_LINE {
-                return Some(Err(anyhow!("a line is longer than {LONGEST_LINE} bytes")));
+            if lines.waiting() > MAX_LINE_BYTES {
+                return Some(Err(anyhow!("a line is longer than {MAX_LINE_BYTES} bytes")));
             }
             match self.pieces.blocking_recv() {
                 Some(Ok(piece)) => lines.push(&piece),
@@ -181,11 +181,11 @@ mod tests {
 
     #[test]
     fn lines_of_a_file_are_bounded() {
-        let text = format!("one\n\n{}\nlast", "x".repeat(LONGEST_LINE + 10));
+        let text = format!("one\n\n{}\nlast", "x".repeat(MAX_LINE_BYTES + 10));
         let lines: Vec<Vec<u8>> =
             FromFile(BufReader::new(text.as_bytes())).collect::<Result<_, _>>().expect("it can be read");
         let lengths: Vec<usize> = lines.iter().map(Vec::len).collect();
-        assert_eq!(lengths, [3, 0, LONGEST_LINE + 2, 8, 4]);
+        assert_eq!(lengths, [3, 0, MAX_LINE_BYTES + 2, 8, 4]);
     }
 
     #[test]

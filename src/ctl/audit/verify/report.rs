@@ -41,7 +41,7 @@ fn id(finding: &Finding) -> Option<&str> {
     match finding {
         Finding::Edited { id, .. }
         | Finding::Rewritten { id, .. }
-        | Finding::Mislabelled { id, .. }
+        | Finding::ColumnMismatch { id, .. }
         | Finding::Inserted { id, .. } => Some(id),
         _ => None,
     }
@@ -53,7 +53,7 @@ pub(super) fn place(finding: &Finding) -> Option<u64> {
         Finding::Unreadable { seq }
         | Finding::Edited { seq, .. }
         | Finding::Rewritten { seq, .. }
-        | Finding::Mislabelled { seq, .. }
+        | Finding::ColumnMismatch { seq, .. }
         | Finding::Inserted { seq, .. } => Some(*seq),
         Finding::Swapped { first, .. } => Some(*first),
         _ => None,
@@ -179,19 +179,19 @@ fn brief(record: &Value, zone: &TimeZone) -> String {
 /// What to do about a finding.
 fn remedy(finding: &Finding) -> &'static str {
     match finding {
-        Finding::Forged { .. } => {
+        Finding::UntrustedCheckpoint { .. } => {
             "find out who could write that checkpoint, and whether a key is missing here (--key): keys that were \
              replaced still count for what they signed"
         }
-        Finding::Cut { .. } | Finding::Missing { .. } => {
+        Finding::Truncated { .. } | Finding::Missing { .. } => {
             "keep the database, its backups and the checkpoints as they are: they are evidence. Look for the missing \
              records in an older export or a copy of the database, and find out whether an older copy was put back"
         }
-        Finding::Index { .. } => {
+        Finding::IndexMismatch { .. } => {
             "the records up to there are as they were written, but searches and exports with a filter may have missed some: \
              find out who could write into the database, then have the index made anew (see docs/audit.md)"
         }
-        Finding::Unkept { .. } => {
+        Finding::NodeMissing { .. } => {
             "the records up to there are as they were written: find out who could write into the database, and take the rows of \
              audit_node that are missing from a backup or a copy"
         }
@@ -263,7 +263,7 @@ mod tests {
         let wrong = Conclusion::new(log(), None, vec![found], Vec::new());
         assert!(!wrong.is_right());
         expect![[r#"
-            shop: record 7 (019aa5d0-0000-7000-8000-000000000007) was edited: its content is not what its hash was made of
+            shop: record 7 (019aa5d0-0000-7000-8000-000000000007) was edited: its content does not match its hash
               record: 019aa5d0-0000-7000-8000-000000000007, 2026-11-21 10:05:07, alice�[2K, Update EventTopic shop/orders, Denied
               what to do: keep the database, its backups and the checkpoints as they are: they are evidence. Compare the record with an older export or a copy of the database; records before it are as they were written"#]].assert_eq(&wrong.people(true, &TimeZone::UTC));
         let machine = wrong.machine(true);
@@ -277,14 +277,16 @@ mod tests {
 
     #[test]
     fn a_checkpoint_that_nobody_believes() {
-        let forged =
-            Finding::Forged { witness: "the store's checkpoint of 5 records".into(), why: "why".into() };
+        let forged = Finding::UntrustedCheckpoint {
+            source: "the store's checkpoint of 5 records".into(),
+            problem: "why".into(),
+        };
         let wrong = Conclusion::new(log(), Some(verified()), Vec::new(), vec![forged]);
         expect![[r#"
             shop: 120 records (0 to 119) are as they were written, but not all that is said of them is right
               size 120, root 3c7e9bc930dc93f0…
               2 checkpoints, signed by a known key, up to 100 records; 20 after them nobody has signed yet
-            shop: the store's checkpoint of 5 records is not believed: why
+            shop: the store's checkpoint of 5 records is not trusted: why
               what to do: find out who could write that checkpoint, and whether a key is missing here (--key): keys that were replaced still count for what they signed"#]].assert_eq(&wrong.people(true, &TimeZone::UTC));
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn open(url: &StoreUrl) -> anyhow::Result<Store> {
 
 /// The logs that are there, and those of which somebody says that they were.
 pub(super) async fn logs(audit: &Audit, trust: &Trust) -> anyhow::Result<BTreeSet<LogName>> {
-    let there = audit.logs().await.context("listing the logs")?;
+    let there = audit.list_logs().await.context("listing the logs")?;
     Ok(there.into_iter().chain(trust.logs()).collect())
 }
 
@@ -39,7 +39,7 @@ pub(super) async fn verify(
     trust: &Trust,
 ) -> anyhow::Result<Conclusion> {
     const READING: &str = "reading the log";
-    let kept = audit.checkpoints(log, CHECKPOINTS).await.context(READING)?;
+    let kept = audit.list_checkpoints(log, CHECKPOINTS).await.context(READING)?;
     let kept =
         kept.into_iter().map(|one| (format!("the store's checkpoint of {} records", one.size), one.note));
     let (witnesses, forged) = trust.witnesses(installation, log, kept);
@@ -62,6 +62,6 @@ pub(super) async fn verify(
 /// The record that a finding is about, if it is not the one that was read last.
 async fn beside(audit: &Audit, log: &LogName, finding: &Finding) -> Option<serde_json::Value> {
     let seq = place(finding)?;
-    let rows = audit.rows(log, seq, 1).await.ok()?;
+    let rows = audit.read_rows(log, seq, 1).await.ok()?;
     rows.first().filter(|row| row.seq == seq).and_then(|row| serde_json::from_slice(&row.body).ok())
 }

@@ -10,7 +10,7 @@ use super::super::super::terminal::plain;
 use super::super::super::{file, told, warn};
 use crate::domain::audit::LogName;
 use crate::domain::audit::checkpoint::{Checkpoint, TrustedKeys, origin};
-use crate::domain::audit::verify::{Finding, Witnesses};
+use crate::domain::audit::verify::{Finding, TrustedCheckpoints};
 use crate::kubernetes::{Login, Session, SessionError};
 
 /// The operator's namespace unless another is given.
@@ -54,7 +54,7 @@ pub(in super::super) fn keys(paths: &[PathBuf]) -> anyhow::Result<TrustedKeys> {
     let mut all = String::new();
     for path in paths {
         let text = read(path)?;
-        if TrustedKeys::read(&text).is_empty() {
+        if TrustedKeys::parse(&text).is_empty() {
             bail!(
                 "{}: there is no public key in it: keys are those of the key audit in ConfigMap eventcenter-seals (64 \
                  hexadecimal digits), or verifier keys (NAME+ID+BASE64)",
@@ -64,7 +64,7 @@ pub(in super::super) fn keys(paths: &[PathBuf]) -> anyhow::Result<TrustedKeys> {
         all.push_str(&text);
         all.push('\n');
     }
-    Ok(TrustedKeys::read(&all))
+    Ok(TrustedKeys::parse(&all))
 }
 
 /// What the cluster says: signed notes by log, and the public keys.
@@ -99,7 +99,7 @@ impl Trust {
                 Said { log, note, witness, is_given: false }
             }));
         }
-        let keys = TrustedKeys::read(&keys_text);
+        let keys = TrustedKeys::parse(&keys_text);
         if keys.is_empty() && !checkpoints.is_empty() {
             bail!("--checkpoint says nothing without a key: give --key FILE or --cluster");
         }
@@ -151,15 +151,15 @@ impl Trust {
         installation: &str,
         log: &LogName,
         beside: impl IntoIterator<Item = (String, String)>,
-    ) -> (Witnesses, Vec<Finding>) {
+    ) -> (TrustedCheckpoints, Vec<Finding>) {
         let origin = origin(installation, log);
         let own = self.said.iter().filter(|said| said.log == log.as_str());
         let own = own.map(|said| (said.witness.clone(), said.note.clone()));
-        let (mut believed, mut forged) = (Witnesses { checkpoints: Vec::new() }, Vec::new());
+        let (mut believed, mut forged) = (TrustedCheckpoints { checkpoints: Vec::new() }, Vec::new());
         for (witness, note) in own.chain(beside) {
             match self.believe(&note, &origin) {
                 Ok(checkpoint) => believed.checkpoints.push((checkpoint, witness)),
-                Err(why) => forged.push(Finding::Forged { witness, why }),
+                Err(why) => forged.push(Finding::UntrustedCheckpoint { source: witness, problem: why }),
             }
         }
         (believed, forged)
@@ -167,9 +167,9 @@ impl Trust {
 
     fn believe(&self, note: &str, origin: &str) -> Result<Checkpoint, String> {
         if !self.is_blind() {
-            return Checkpoint::believed(note, origin, &self.keys).map_err(|error| error.to_string());
+            return Checkpoint::verify(note, origin, &self.keys).map_err(|error| error.to_string());
         }
-        let read = Checkpoint::read(note).map_err(|error| error.to_string())?;
+        let read = Checkpoint::parse_unverified(note).map_err(|error| error.to_string())?;
         match read.origin == origin {
             true => Ok(read),
             false => Err(format!("it is about {}, not about {origin}", plain(&read.origin))),
@@ -181,7 +181,7 @@ impl Said {
     /// A checkpoint that somebody has kept.
     fn of_file(path: &Path) -> anyhow::Result<Self> {
         let note = read(path)?;
-        let read = Checkpoint::read(&note).with_context(|| path.display().to_string())?;
+        let read = Checkpoint::parse_unverified(&note).with_context(|| path.display().to_string())?;
         let Some((_, log)) = read.origin.rsplit_once("/audit/") else {
             bail!(
                 "{}: this checkpoint is about {}, which is no audit log",
@@ -243,7 +243,7 @@ mod tests {
             witness: "a note".into(),
             is_given: true,
         });
-        Trust { keys: TrustedKeys::read(keys), said: said.collect() }
+        Trust { keys: TrustedKeys::parse(keys), said: said.collect() }
     }
 
     #[test]
@@ -267,20 +267,23 @@ mod tests {
         let shop = "shop".parse().expect("a log");
         let why =
             |trust: &Trust, installation: &str| match trust.witnesses(installation, &shop, []).1.as_slice() {
-                [Finding::Forged { witness, why }] => format!("{witness}: {why}"),
+                [Finding::UntrustedCheckpoint { source: witness, problem: why }] => {
+                    format!("{witness}: {why}")
+                }
                 other => format!("{other:?}"),
             };
         let right = [("shop", note("shop"))];
         assert_eq!(
             why(&trust(&key(2).public(), &right), "site"),
-            "a note: none of the known keys has signed this checkpoint"
+            "a note: it is not signed by a trusted key"
         );
         assert!(
-            why(&trust(&key(1).public(), &right), "elsewhere").contains("not about \"elsewhere/audit/shop\"")
+            why(&trust(&key(1).public(), &right), "elsewhere")
+                .contains("expected is \"elsewhere/audit/shop\"")
         );
         assert!(why(&trust("", &right), "elsewhere").contains("not about elsewhere/audit/shop"));
         let edited = [("shop", note("shop").replace("\n5\n", "\n4\n"))];
-        assert!(why(&trust(&key(1).public(), &edited), "site").contains("forged"));
+        assert!(why(&trust(&key(1).public(), &edited), "site").contains("the signature is invalid"));
         assert_eq!(trust("", &edited).witnesses("site", &shop, []).1, [], "nobody can tell");
     }
 
@@ -294,7 +297,7 @@ mod tests {
         };
         let told = |paths: &[PathBuf]| keys(paths).map_err(|error| error.to_string());
         let (one, none) = (path("one", &format!("{}\n", key(1).public())), path("none", "no key"));
-        assert_eq!(told(std::slice::from_ref(&one)), Ok(TrustedKeys::read(&key(1).public())));
+        assert_eq!(told(std::slice::from_ref(&one)), Ok(TrustedKeys::parse(&key(1).public())));
         assert!(told(&[one, none]).is_err_and(|error| error.contains("none: there is no public key in it")));
         assert!(told(&[folder.path().join("gone")]).is_err_and(|error| error.contains("reading")));
         let said = Said::of_file(&path("old", &note("shop"))).expect("a checkpoint");

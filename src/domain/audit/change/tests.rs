@@ -10,18 +10,18 @@ fn yaml(text: &str) -> Value {
 fn check(before: &str, after: &str, expected: Expect) {
     let object = |text: &str| (!text.is_empty()).then(|| yaml(text));
     let (before, after) = (object(before), object(after));
-    let told = match change_between(before.as_ref(), after.as_ref()) {
-        None => "nothing".to_owned(),
+    let described = match change_between(before.as_ref(), after.as_ref()) {
+        None => "no change".to_owned(),
         Some(change) => {
             assert_eq!((&change.paths, &change.before, &change.after), (&Vec::new(), &None, &None));
             change.patch.iter().map(|operation| format!("{operation}\n")).collect()
         }
     };
-    expected.assert_eq(&told);
+    expected.assert_eq(&described);
 }
 
 #[test]
-fn what_is_made_and_deleted_is_told_whole() {
+fn created_and_deleted_objects_are_recorded_completely() {
     let topic = "{apiVersion: v1, kind: EventTopic, metadata: {name: x, uid: u, labels: {a: b}}, spec: {partitions: 3}, status: {x: y}}";
     check(
         "",
@@ -49,7 +49,7 @@ fn what_is_made_and_deleted_is_told_whole() {
 }
 
 #[test]
-fn a_change_tells_what_was_there_before() {
+fn a_patch_tests_previous_values() {
     check(
         "{spec: {partitions: 3}}",
         "{spec: {partitions: 6}}",
@@ -106,7 +106,7 @@ fn a_change_tells_what_was_there_before() {
         {"op":"add","path":"/spec","value":{"a":1}}
     "#]],
     );
-    // In a list the later ones move up.
+    // Removing an item shifts the later ones.
     check(
         "{spec: {list: [1, 2, 3, 4]}}",
         "{spec: {list: [1]}}",
@@ -134,13 +134,13 @@ fn a_change_tells_what_was_there_before() {
 }
 
 #[test]
-fn only_what_is_governed_is_told() {
+fn only_compared_fields_are_recorded() {
     let before = "{kind: EventTopic, metadata: {resourceVersion: '1', generation: 1, managedFields: [], ownerReferences: [],
         annotations: {kubectl.kubernetes.io/last-applied-configuration: x, example.com/a: b}}, spec: {}, status: {a: b}, data: {a: b}}";
     let after = "{kind: EventTopic, metadata: {resourceVersion: '2', generation: 2, deletionTimestamp: now,
         annotations: {kubectl.kubernetes.io/last-applied-configuration: y}}, spec: {}, status: {a: c}, data: {a: c}}";
-    check(before, after, expect!["nothing"]);
-    check("{metadata: {annotations: {}}}", "{metadata: {labels: null}}", expect!["nothing"]);
+    check(before, after, expect!["no change"]);
+    check("{metadata: {annotations: {}}}", "{metadata: {labels: null}}", expect!["no change"]);
     let after = "{metadata: {labels: {a: b}, finalizers: [eventcenter.io/topic], annotations: {eventcenter.io/paused: 'true', other: x}}}";
     check(
         "{metadata: {labels: {a: c}}}",
@@ -155,7 +155,7 @@ fn only_what_is_governed_is_told() {
 }
 
 #[test]
-fn data_are_told_of_config_maps_with_schemas_only() {
+fn data_is_recorded_for_config_maps_with_schemas_only() {
     let of = |kind: &str, label: &str, value: &str| {
         format!("{{kind: {kind}, metadata: {{labels: {{{label}: 'true'}}}}, data: {{schema.json: {value}}}}}")
     };
@@ -167,9 +167,9 @@ fn data_are_told_of_config_maps_with_schemas_only() {
         {"op":"replace","path":"/data/schema.json","value":"new"}
     "#]],
     );
-    check(&of("ConfigMap", "other", "old"), &of("ConfigMap", "other", "new"), expect!["nothing"]);
-    check(&of("Secret", SCHEMA_LABEL, "old"), &of("Secret", SCHEMA_LABEL, "new"), expect!["nothing"]);
-    // The data do not go with the label.
+    check(&of("ConfigMap", "other", "old"), &of("ConfigMap", "other", "new"), expect!["no change"]);
+    check(&of("Secret", SCHEMA_LABEL, "old"), &of("Secret", SCHEMA_LABEL, "new"), expect!["no change"]);
+    // Data that loses the label is not recorded as removed.
     check(
         &of("ConfigMap", SCHEMA_LABEL, "old"),
         &of("ConfigMap", "other", "old"),
@@ -182,7 +182,7 @@ fn data_are_told_of_config_maps_with_schemas_only() {
 }
 
 #[test]
-fn secrets_are_not_told_and_their_changes_are() {
+fn secrets_are_redacted() {
     let of = |password: &str| format!("{{spec: {{config: {{sasl.password: {password}, retention.ms: 1}}}}}}");
     check(
         "",
@@ -207,7 +207,7 @@ fn secrets_are_not_told_and_their_changes_are() {
         {"op":"replace","path":"/spec/config/sasl.password","value":"[redacted, changed]"}
     "#]],
     );
-    check(&of("hunter2"), &of("hunter2"), expect!["nothing"]);
+    check(&of("hunter2"), &of("hunter2"), expect!["no change"]);
     check(
         &of("hunter2"),
         "{spec: {config: {retention.ms: 1}}}",
@@ -236,17 +236,21 @@ fn secrets_are_not_told_and_their_changes_are() {
         for value in ["hunter2", "{nested: hunter2}", "[hunter2]"] {
             let object =
                 yaml(&format!("{{spec: {{config: {{{key}: {value}, deep: [{{{key}: {value}}}]}}}}}}"));
-            let (made, gone) = (change_between(None, Some(&object)), change_between(Some(&object), None));
+            let (created, deleted) =
+                (change_between(None, Some(&object)), change_between(Some(&object), None));
             let other = yaml("{spec: {config: {deep: [{a: 1}, 2]}}}");
             let (to, from) =
                 (change_between(Some(&object), Some(&other)), change_between(Some(&other), Some(&object)));
-            for change in [made, gone, to, from] {
-                let told = serde_json::to_string(&change.expect("a change")).expect("JSON");
-                assert!(!told.contains("hunter2") && told.contains("[redacted]"), "{key}: {told}");
+            for change in [created, deleted, to, from] {
+                let described = serde_json::to_string(&change.expect("a change")).expect("JSON");
+                assert!(
+                    !described.contains("hunter2") && described.contains("[redacted]"),
+                    "{key}: {described}"
+                );
             }
         }
     }
-    // The name of a Secret is none, nor is a key that has one in it.
+    // The name of a Secret is not secret, nor are these keys.
     check(
         "",
         "{spec: {sasl: {secret: {name: kafka}}, config: {key.serializer: x, keys: y}}}",
@@ -256,9 +260,9 @@ fn secrets_are_not_told_and_their_changes_are() {
     );
 }
 
-/// One that does not fit: which paths, and by which hashes it can be told whether some content was it.
+/// The hashes allow to check whether a known content was the one recorded.
 #[test]
-fn a_large_change_is_told_by_its_paths() {
+fn a_large_change_is_recorded_by_paths_and_hashes() {
     let schema = |letter: &str, count: usize| {
         let data: Map<String, Value> = (0..count)
             .map(|number| (format!("schema~{number:03}/v1"), Value::from(letter.repeat(40_000 / count))))
@@ -298,7 +302,7 @@ fn a_large_change_is_told_by_its_paths() {
     assert_eq!(change.paths[99], "…and 151 more");
     let made = change_between(None, Some(&schema("b", 250))).expect("a change");
     assert_eq!((made.paths.len(), made.paths[99].as_str()), (100, "…and 152 more"), "and the labels");
-    // Secrets are not in the hashes either.
+    // Hashes do not depend on secrets either.
     let of = |password: &str| json!({"spec": {"config": {"password": password}, "long": "x".repeat(40_000)}});
     let (one, other) = (change_between(None, Some(&of("a"))), change_between(None, Some(&of("b"))));
     assert_eq!(one, other);
@@ -310,11 +314,11 @@ fn a_large_change_is_told_by_its_paths() {
 }
 
 #[test]
-fn the_largest_patch_is_told_whole() {
+fn a_patch_of_the_maximum_size_is_recorded() {
     let of =
         |length: usize| change_between(None, Some(&json!({"spec": "x".repeat(length)}))).expect("a change");
     let around = canonical(&of(0).patch).len();
-    let (largest, larger) = (of(LARGEST - around), of(LARGEST - around + 1));
+    let (largest, larger) = (of(MAX_PATCH_BYTES - around), of(MAX_PATCH_BYTES - around + 1));
     assert_eq!((largest.patch.len(), largest.paths.len()), (1, 0));
     assert_eq!((larger.patch.len(), larger.before), (0, None));
 }
@@ -338,9 +342,9 @@ fn spec() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    /// The patch, tests included, makes the one from the other; and undone it makes the other from the one.
+    /// Applying the patch, including its tests, creates the new object; reverting it creates the previous one.
     #[test]
-    fn a_patch_tells_before_and_after(before in spec(), after in spec()) {
+    fn a_patch_applies_and_can_be_reverted(before in spec(), after in spec()) {
         let Some(change) = change_between(Some(&before), Some(&after)) else {
             prop_assert_eq!(before, after);
             return Ok(());

@@ -35,33 +35,33 @@ fn a_cursor_belongs_to_one_log_and_filter() {
     let questions: Vec<_> =
         logs.iter().flat_map(|log| filters.iter().map(move |filter| (log, filter))).collect();
     for (log, filter) in &questions {
-        let text = cursor.text(log, filter);
+        let text = cursor.encode(log, filter);
         assert!(
             text.len() < 30 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
         );
         for (other_log, other) in &questions {
             let expected =
-                if (log, filter) == (other_log, other) { Ok(cursor.clone()) } else { Err(ForeignCursor) };
-            assert_eq!(Cursor::read(&text, other_log, other), expected);
+                if (log, filter) == (other_log, other) { Ok(cursor.clone()) } else { Err(CursorMismatch) };
+            assert_eq!(Cursor::decode(&text, other_log, other), expected);
         }
     }
     for before in [0, 1, u64::MAX] {
-        let text = Cursor { before }.text(&log_name(), &filters[0]);
-        assert_eq!(Cursor::read(&text, &log_name(), &filters[0]), Ok(Cursor { before }));
+        let text = Cursor { before }.encode(&log_name(), &filters[0]);
+        assert_eq!(Cursor::decode(&text, &log_name(), &filters[0]), Ok(Cursor { before }));
     }
 }
 
 #[test]
-fn other_texts_are_refused() {
+fn malformed_cursors_are_rejected() {
     let filter = Filter::default();
-    let text = Cursor { before: 300 }.text(&log_name(), &filter);
+    let text = Cursor { before: 300 }.encode(&log_name(), &filter);
     expect!["dnSdW-89nbgAAAAAAAABLA"].assert_eq(&text);
-    let read = |text: &str| Cursor::read(text, &log_name(), &filter);
+    let read = |text: &str| Cursor::decode(text, &log_name(), &filter);
     assert_eq!(read(&text), Ok(Cursor { before: 300 }));
     let longer = format!("{text}AA");
     for other in
         ["", "AA", "é", "!", &text[1..], &longer, &format!("{text}="), &"A".repeat(22), &"A".repeat(100_000)]
     {
-        assert_eq!(read(other), Err(ForeignCursor), "{other}");
+        assert_eq!(read(other), Err(CursorMismatch), "{other}");
     }
 }

@@ -1,12 +1,12 @@
 use expect_test::{Expect, expect};
 
 use super::*;
-use crate::domain::audit::testing::{INSTALLATION, Log, SIZE, key, log_name, told, trusted};
+use crate::domain::audit::testing::{INSTALLATION, Log, SIZE, describe, key, log_name, trusted};
 
-/// How many records the exports of these tests have.
+/// The number of records of the log.
 const RECORDS: usize = 300;
 
-/// An export of the beginning of the log: header, two checkpoints, the records but for a gap, and the end.
+/// An export: header, two checkpoints, the records except for a gap, and the end.
 fn export() -> Vec<String> {
     let mut log = Log::whole();
     log.rows.truncate(RECORDS);
@@ -40,24 +40,24 @@ fn text(line: &Line) -> String {
     serde_json::to_string(line).expect("JSON")
 }
 
-/// Where the first record is.
+/// The line of the first record.
 const FIRST: usize = 3;
 
-fn read(lines: &[String], notes: &[(&str, &str)]) -> Result<Verified, Unverified> {
+fn read(lines: &[String], notes: &[(&str, &str)]) -> Result<Verified, ExportError> {
     let notes = notes.iter().map(|(name, note)| ((*name).to_owned(), (*note).to_owned())).collect();
     let mut reader = Reader::new(trusted(&key('1')), notes);
-    lines.iter().try_for_each(|line| reader.line(line))?;
-    reader.end()
+    lines.iter().try_for_each(|line| reader.read_line(line))?;
+    reader.finish()
 }
 
 fn check(change: impl FnOnce(&mut Vec<String>), expected: Expect) {
     let mut lines = export();
     change(&mut lines);
-    expected.assert_eq(&told(read(&lines, &[])));
+    expected.assert_eq(&describe(read(&lines, &[])));
 }
 
 #[test]
-fn an_export_as_it_was_written() {
+fn an_untouched_export() {
     check(|_| {}, expect!["verified: 250 records of 0..300, signed up to 290 by 2 checkpoints"]);
     let lines = export();
     let shown = [&lines[0], &lines[1], &lines[FIRST], &lines[FIRST + 150], &lines[lines.len() - 1]];
@@ -70,46 +70,34 @@ fn an_export_as_it_was_written() {
     "#]].assert_eq(&shown.map(|line| format!("{line}\n")).concat());
     let mut reader = Reader::new(TrustedKeys::default(), Vec::new());
     assert_eq!(reader.header(), None);
-    reader.line(&lines[0]).expect("a header");
+    reader.read_line(&lines[0]).expect("a header");
     assert_eq!(reader.header().map(|header| header.size), Some(RECORDS as u64));
 }
 
 #[test]
-fn a_file_that_was_cut_off() {
+fn a_truncated_file() {
     check(
         |lines| lines.truncate(lines.len() - 1),
-        expect!["line 255: the file ends here, and the export does not: a part of it is missing"],
+        expect!["line 255: unexpected end of file: the export is incomplete"],
     );
-    check(
-        |lines| lines.truncate(100),
-        expect!["line 101: the file ends here, and the export does not: a part of it is missing"],
-    );
-    check(
-        |lines| lines.truncate(1),
-        expect!["line 2: the file ends here, and the export does not: a part of it is missing"],
-    );
-    check(
-        Vec::clear,
-        expect!["line 1: the file ends here, and the export does not: a part of it is missing"],
-    );
+    check(|lines| lines.truncate(100), expect!["line 101: unexpected end of file: the export is incomplete"]);
+    check(|lines| lines.truncate(1), expect!["line 2: unexpected end of file: the export is incomplete"]);
+    check(Vec::clear, expect!["line 1: unexpected end of file: the export is incomplete"]);
     // In the middle of a line.
     check(
         |lines| lines[99].truncate(50),
-        expect!["line 100: this is no line of an export: EOF while parsing a string at column 50"],
+        expect!["line 100: not a line of an export: EOF while parsing a string at column 50"],
     );
-    // Records of the end are gone, and the last line was written anew.
+    // The last records are missing, and the last line was rewritten.
     let end = |records| text(&Line::End(End { records }));
-    let cut = |lines: &mut Vec<String>| {
+    let truncate = |lines: &mut Vec<String>| {
         lines.truncate(lines.len() - 6);
         lines.push(end(245));
     };
-    check(
-        cut,
-        expect!["the end was cut off: there are 295 records, and there were 300 by the number that is noted"],
-    );
-    // The size in the header as well: beyond the last checkpoint nobody can tell.
+    check(truncate, expect!["the log was truncated: it has 295 records, 300 according to the recorded size"]);
+    // With the size in the header as well: after the last checkpoint nothing reveals it.
     let smaller = |lines: &mut Vec<String>| {
-        cut(lines);
+        truncate(lines);
         lines[0] = lines[0].replace(r#""size":300"#, r#""size":295"#);
     };
     check(smaller, expect!["verified: 245 records of 0..295, signed up to 290 by 2 checkpoints"]);
@@ -120,38 +108,32 @@ fn a_file_that_was_cut_off() {
     };
     check(
         smallest,
-        expect!["the end was cut off: there are 280 records, and there were 290 by the checkpoint in line 3"],
+        expect!["the log was truncated: it has 280 records, 290 according to the checkpoint in line 3"],
     );
 }
 
 #[test]
-fn lines_that_were_removed_or_moved() {
+fn removed_and_moved_lines() {
     check(|lines| drop(lines.remove(FIRST + 50)), expect!["record 50 is missing"]);
     check(|lines| drop(lines.remove(FIRST + 150)), expect!["records 150 to 199 are missing"]);
-    check(
-        |lines| drop(lines.remove(0)),
-        expect!["line 1: an export begins with a line that says what it is of"],
-    );
-    check(
-        |lines| lines.swap(FIRST + 50, FIRST + 51),
-        expect!["records 50 and 51 stand in each other's place"],
-    );
-    check(
-        |lines| lines.swap(FIRST + 50, FIRST + 120),
-        expect!["records 50 and 120 stand in each other's place"],
-    );
+    check(|lines| drop(lines.remove(0)), expect!["line 1: the first line of an export is its header"]);
+    check(|lines| lines.swap(FIRST + 50, FIRST + 51), expect!["records 50 and 51 were swapped"]);
+    check(|lines| lines.swap(FIRST + 50, FIRST + 120), expect!["records 50 and 120 were swapped"]);
     check(
         |lines| lines.insert(FIRST + 50, lines[FIRST + 49].clone()),
         expect![
-            "what stands at place 50 (01900000-0000-7000-8000-000000000031) was inserted: it does not belong there"
+            "the record at position 50 (01900000-0000-7000-8000-000000000031) was inserted: it does not belong there"
         ],
     );
     check(
         |lines| lines.insert(FIRST + 150, lines[FIRST + 150].clone()),
-        expect!["what stands at place 150 was inserted: it does not belong there"],
+        expect!["the record at position 150 was inserted: it does not belong there"],
     );
-    check(|lines| lines.swap(FIRST, FIRST - 1), expect!["line 4: checkpoints stand before the records"]);
-    // Without checkpoints it is the log that it says to be; how much of it was signed is told.
+    check(
+        |lines| lines.swap(FIRST, FIRST - 1),
+        expect!["line 4: unexpected checkpoint after the first record"],
+    );
+    // An export without checkpoints is valid; the result states how much is signed.
     check(
         |lines| drop(lines.drain(1..FIRST)),
         expect!["verified: 250 records of 0..300, signed up to 0 by 0 checkpoints"],
@@ -160,23 +142,23 @@ fn lines_that_were_removed_or_moved() {
 
 #[test]
 fn two_exports_in_one_file() {
-    check(|lines| lines.extend(export()), expect!["line 256: another export begins"]);
+    check(|lines| lines.extend(export()), expect!["line 256: a second header"]);
     check(
         |lines| lines.extend(export().drain(FIRST..)),
-        expect!["line 256: something stands behind the last line"],
+        expect!["line 256: unexpected line after the end of the export"],
     );
-    check(|lines| lines.insert(100, export()[0].clone()), expect!["line 101: another export begins"]);
+    check(|lines| lines.insert(100, export()[0].clone()), expect!["line 101: a second header"]);
 }
 
 #[test]
-fn records_that_were_edited() {
+fn edited_records() {
     let edit = |lines: &mut Vec<String>| {
         lines[FIRST + 50] = lines[FIRST + 50].replace("user-1", "user-2");
     };
     check(
         edit,
         expect![
-            "something in records 0 to 99 was rewritten: their root is not that of the checkpoint in line 2"
+            "records between 0 and 99 were rewritten: their root does not match the checkpoint in line 2"
         ],
     );
     let late = |lines: &mut Vec<String>| {
@@ -200,10 +182,10 @@ fn records_that_were_edited() {
     check(
         gap,
         expect![
-            "something in records 100 to 289 was rewritten: their root is not that of the checkpoint in line 3"
+            "records between 100 and 289 were rewritten: their root does not match the checkpoint in line 3"
         ],
     );
-    // What passed the filter may be hidden later, and is not called the whole then.
+    // A record may be replaced by a gap; the number of records shows it.
     let hidden = |lines: &mut Vec<String>| {
         lines[FIRST + 50] = text(&Line::Gap(Log::whole().range(50, 51)));
         let last = lines.len() - 1;
@@ -213,7 +195,7 @@ fn records_that_were_edited() {
 }
 
 #[test]
-fn checkpoints_that_nobody_signed() {
+fn untrusted_checkpoints() {
     let resigned = |key: char| {
         move |lines: &mut Vec<String>| {
             lines[1] = text(&Line::Checkpoint(Log::whole().checkpoint(100).sign(&self::key(key))));
@@ -222,52 +204,50 @@ fn checkpoints_that_nobody_signed() {
     check(resigned('1'), expect!["verified: 250 records of 0..300, signed up to 290 by 2 checkpoints"]);
     check(
         resigned('2'),
-        expect![
-            "the checkpoint in line 2 is not believed: none of the known keys has signed this checkpoint"
-        ],
+        expect!["the checkpoint in line 2 is not trusted: it is not signed by a trusted key"],
     );
     check(
         |lines| lines[2] = lines[2].replace("290", "291"),
-        expect!["the checkpoint in line 3 is not believed: the signature of this checkpoint is forged"],
+        expect!["the checkpoint in line 3 is not trusted: the signature is invalid"],
     );
     check(
         |lines| lines[2] = r#"{"checkpoint":"nonsense"}"#.to_owned(),
         expect![
-            "the checkpoint in line 3 is not believed: this is no signed checkpoint: it has no signatures"
+            "the checkpoint in line 3 is not trusted: not a signed checkpoint: the note has no signature"
         ],
     );
-    // An export that says to be another log's, or another installation's.
+    // An export that claims to be of another log or installation.
     check(
         |lines| lines[0] = lines[0].replace("team-a", "team-b"),
         expect![[
-            r#"the checkpoint in line 2 is not believed: this checkpoint is about "eventcenter/audit/team-a", not about "eventcenter/audit/team-b""#
+            r#"the checkpoint in line 2 is not trusted: the origin is "eventcenter/audit/team-a", expected is "eventcenter/audit/team-b""#
         ]],
     );
     check(
         |lines| lines[0] = lines[0].replace(r#":"eventcenter""#, r#":"elsewhere""#),
         expect![[
-            r#"the checkpoint in line 2 is not believed: this checkpoint is about "eventcenter/audit/team-a", not about "elsewhere/audit/team-a""#
+            r#"the checkpoint in line 2 is not trusted: the origin is "eventcenter/audit/team-a", expected is "elsewhere/audit/team-a""#
         ]],
     );
-    // Without keys nobody is believed, and nothing is said to be signed.
+    // Without keys no checkpoint is trusted, and no record counts as signed.
     let mut reader = Reader::new(TrustedKeys::default(), Vec::new());
-    export().iter().for_each(|line| reader.line(line).expect("a line"));
+    export().iter().for_each(|line| reader.read_line(line).expect("a line"));
     expect!["verified: 250 records of 0..300, signed up to 0 by 0 checkpoints"]
-        .assert_eq(&told(reader.end()));
+        .assert_eq(&describe(reader.finish()));
 }
 
 #[test]
-fn checkpoints_from_elsewhere() {
+fn additional_checkpoints() {
     let log = Log::whole();
     let note = |size: u64| log.checkpoint(size).sign(&key('1'));
     let check = |note: &str, expected: Expect| {
-        expected.assert_eq(&told(read(&export(), &[("the checkpoint of the ConfigMap", note)])));
+        expected.assert_eq(&describe(read(&export(), &[("the checkpoint of the ConfigMap", note)])));
     };
     check(&note(250), expect!["verified: 250 records of 0..300, signed up to 290 by 3 checkpoints"]);
     check(
         &note(SIZE),
         expect![
-            "the end was cut off: there are 300 records, and there were 2000 by the checkpoint of the ConfigMap"
+            "the log was truncated: it has 300 records, 2000 according to the checkpoint of the ConfigMap"
         ],
     );
     let mut other = log.checkpoint(250);
@@ -275,19 +255,17 @@ fn checkpoints_from_elsewhere() {
     check(
         &other.sign(&key('1')),
         expect![
-            "something in records 100 to 249 was rewritten: their root is not that of the checkpoint of the ConfigMap"
+            "records between 100 and 249 were rewritten: their root does not match the checkpoint of the ConfigMap"
         ],
     );
     check(
         &log.checkpoint(250).sign(&key('2')),
-        expect![
-            "the checkpoint of the ConfigMap is not believed: none of the known keys has signed this checkpoint"
-        ],
+        expect!["the checkpoint of the ConfigMap is not trusted: it is not signed by a trusted key"],
     );
 }
 
 #[test]
-fn an_export_of_a_log_of_which_records_were_dropped() {
+fn an_export_with_dropped_records() {
     let mut log = Log::whole();
     log.drop_before(1024);
     let mut lines = vec![header(&header_of(SIZE, log.dropped.clone(), log.chain))];
@@ -295,9 +273,9 @@ fn an_export_of_a_log_of_which_records_were_dropped() {
     lines.extend((0..log.rows.len()).map(|at| record(&log, at)));
     lines.push(text(&Line::End(End { records: 976 })));
     expect!["verified: 976 records of 1024..2000, signed up to 1900 by 1 checkpoints"]
-        .assert_eq(&told(read(&lines, &[])));
+        .assert_eq(&describe(read(&lines, &[])));
     lines[0] = lines[0].replace(r#""dropped":{"start":0,"end":1024"#, r#""dropped":{"start":0,"end":512"#);
-    expect!["records 512 to 1023 are missing"].assert_eq(&told(read(&lines, &[])));
+    expect!["records 512 to 1023 are missing"].assert_eq(&describe(read(&lines, &[])));
 }
 
 #[test]
@@ -306,54 +284,52 @@ fn an_export_without_records() {
         [header(&header_of(size, dropped, Hash([0; 32]))), text(&Line::End(End { records: 0 }))]
     };
     expect!["verified: 0 records of 0..0, signed up to 0 by 0 checkpoints"]
-        .assert_eq(&told(read(&of(0, Range::empty(0)), &[])));
-    expect!["the end was cut off: there are 0 records, and there were 1 by the number that is noted"]
-        .assert_eq(&told(read(&of(1, Range::empty(0)), &[])));
+        .assert_eq(&describe(read(&of(0, Range::empty(0)), &[])));
+    expect!["the log was truncated: it has 0 records, 1 according to the recorded size"]
+        .assert_eq(&describe(read(&of(1, Range::empty(0)), &[])));
     let checkpoint = Log::whole().checkpoint(100).sign(&key('1'));
-    expect!["the end was cut off: there are 0 records, and there were 100 by mine"]
-        .assert_eq(&told(read(&of(0, Range::empty(0)), &[("mine", &checkpoint)])));
+    expect!["the log was truncated: it has 0 records, 100 according to mine"]
+        .assert_eq(&describe(read(&of(0, Range::empty(0)), &[("mine", &checkpoint)])));
     expect!["verified: 0 records of 1000..1000, signed up to 0 by 0 checkpoints"]
-        .assert_eq(&told(read(&of(1000, Log::whole().range(0, 1000)), &[("mine", &checkpoint)])));
+        .assert_eq(&describe(read(&of(1000, Log::whole().range(0, 1000)), &[("mine", &checkpoint)])));
 }
 
 #[test]
-fn lines_that_are_none() {
+fn malformed_lines() {
     for (line, expected) in [
-        ("", expect!["line 54: this is no line of an export: EOF while parsing a value at column 0"]),
-        ("nonsense", expect!["line 54: this is no line of an export: expected value at column 1"]),
-        ("{}", expect!["line 54: this is no line of an export: expected value at column 2"]),
-        ("[]", expect!["line 54: this is no line of an export: expected value at column 1"]),
+        ("", expect!["line 54: not a line of an export: EOF while parsing a value at column 0"]),
+        ("nonsense", expect!["line 54: not a line of an export: expected value at column 1"]),
+        ("{}", expect!["line 54: not a line of an export: expected value at column 2"]),
+        ("[]", expect!["line 54: not a line of an export: expected value at column 1"]),
         (
             r#"{"record":{}} {"record":{}}"#,
-            expect!["line 54: this is no line of an export: trailing characters at column 15"],
+            expect!["line 54: not a line of an export: trailing characters at column 15"],
         ),
         (
             r#"{"record":{},"gap":{"start":0,"end":0,"hashes":[]}}"#,
-            expect!["line 54: this is no line of an export: expected value at column 12"],
+            expect!["line 54: not a line of an export: expected value at column 12"],
         ),
         (
             "{\"\u{1b}[2J\":1}",
             expect![[
-                r#"line 54: this is no line of an export: control character (\u0000-\u001F) found while parsing a string at column 3"#
+                r#"line 54: not a line of an export: control character (\u0000-\u001F) found while parsing a string at column 3"#
             ]],
         ),
         (
             r#"{"gap":{"start":50,"end":18446744073709551615,"hashes":[]}}"#,
             expect![
-                "line 54: this is no line of an export: the hashes are not those of the leaves from 50 to 18446744073709551615"
+                "line 54: not a line of an export: the hashes are not those of the leaves from 50 to 18446744073709551615"
             ],
         ),
         (
             r#"{"gap":{"start":50,"end":18446744073709551616,"hashes":[]}}"#,
             expect![
-                "line 54: this is no line of an export: invalid type: floating point `1.8446744073709552e+19`, expected u64 at column 45"
+                "line 54: not a line of an export: invalid type: floating point `1.8446744073709552e+19`, expected u64 at column 45"
             ],
         ),
         (
             r#"{"gap":{"start":50,"end":49,"hashes":[]}}"#,
-            expect![
-                "line 54: this is no line of an export: the hashes are not those of the leaves from 50 to 49"
-            ],
+            expect!["line 54: not a line of an export: the hashes are not those of the leaves from 50 to 49"],
         ),
         (
             r#"{"gap":{"start":18446744073709551615,"end":18446744073709551615,"hashes":[]}}"#,
@@ -361,16 +337,16 @@ fn lines_that_are_none() {
         ),
         (
             r#"{"gap":{"start":0,"end":0,"hashes":[]}}"#,
-            expect!["what stands at place 0 was inserted: it does not belong there"],
+            expect!["the record at position 0 was inserted: it does not belong there"],
         ),
         (
             r#"{"end":{"records":18446744073709551615}}"#,
-            expect!["line 54: there are 50 records in the file, and there were 18446744073709551615"],
+            expect!["line 54: expected 18446744073709551615 records, found 50"],
         ),
         (
             r#"{"end":{"records":-1}}"#,
             expect![
-                "line 54: this is no line of an export: invalid value: integer `-1`, expected u64 at column 20"
+                "line 54: not a line of an export: invalid value: integer `-1`, expected u64 at column 20"
             ],
         ),
     ] {
@@ -378,92 +354,90 @@ fn lines_that_are_none() {
     }
     check(
         |lines| lines[FIRST + 50] = format!("{{\"record\":{}}}", "[".repeat(100_000)),
-        expect!["line 54: this is no line of an export: expected value at column 100011"],
+        expect!["line 54: not a line of an export: expected value at column 100011"],
     );
     check(
-        |lines| lines[FIRST + 50] = format!("{{\"record\":\"{}\"}}", "x".repeat(LONGEST_LINE)),
+        |lines| lines[FIRST + 50] = format!("{{\"record\":\"{}\"}}", "x".repeat(MAX_LINE_BYTES)),
         expect!["line 54: it is longer than 1048576 bytes"],
     );
 }
 
 #[test]
-fn headers_that_cannot_be() {
+fn invalid_headers() {
     let check = |from: &str, to: &str, expected: Expect| {
         let mut lines = export();
         assert!(lines[0].contains(from), "{}", lines[0]);
         lines[0] = lines[0].replace(from, to);
-        let told = told(read(&lines, &[]));
-        assert!(told.len() < 500, "{told}");
-        expected.assert_eq(&told);
+        let described = describe(read(&lines, &[]));
+        assert!(described.len() < 500, "{described}");
+        expected.assert_eq(&described);
     };
     check(
         "export/v1",
         "export/v2",
         expect![
-            "line 1: this version is not known: eventcenter.io/audit-export/v2; eventcenter.io/audit-export/v1 is"
+            "line 1: unsupported version eventcenter.io/audit-export/v2, supported is eventcenter.io/audit-export/v1"
         ],
     );
     check(
         VERSION,
         &"\\u001b[2J".repeat(1000),
         expect![[
-            r#"line 1: this version is not known: \u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{…; eventcenter.io/audit-export/v1 is"#
+            r#"line 1: unsupported version \u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{1b}[2J\u{…, supported is eventcenter.io/audit-export/v1"#
         ]],
     );
-    check(
-        r#":"eventcenter""#,
-        r#":"\u001b[2J""#,
-        expect!["line 1: the installation has no name that it could have"],
-    );
+    check(r#":"eventcenter""#, r#":"\u001b[2J""#, expect!["line 1: invalid name of the installation"]);
     check(
         r#":"eventcenter""#,
         &format!(":\"{}\"", "x".repeat(1000)),
-        expect!["line 1: the installation has no name that it could have"],
+        expect!["line 1: invalid name of the installation"],
     );
     check(
         "team-a",
         &"A".repeat(100_000),
         expect![[
-            r#"line 1: this is no line of an export: "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" is no log: name a tenant (letters a to z, digits, - and .), or _platform at column 100091"#
+            r#"line 1: not a line of an export: "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" is no log: name a tenant (letters a to z, digits, - and .), or _platform at column 100091"#
         ]],
     );
     check(
         "team-a",
         "\\u001b",
         expect![[
-            r#"line 1: this is no line of an export: "\u{1b}" is no log: name a tenant (letters a to z, digits, - and .), or _platform at column 97"#
+            r#"line 1: not a line of an export: "\u{1b}" is no log: name a tenant (letters a to z, digits, - and .), or _platform at column 97"#
         ]],
     );
     check(
         r#""end":0"#,
         r#""end":301"#,
         expect![
-            "line 1: this is no line of an export: the hashes are not those of the leaves from 0 to 301 at column 167"
+            "line 1: not a line of an export: the hashes are not those of the leaves from 0 to 301 at column 167"
         ],
     );
     check(
         r#""start":0,"end":0"#,
         r#""start":301,"end":301"#,
-        expect!["line 1: more records were dropped than there were"],
+        expect!["line 1: more records were dropped than the log has"],
     );
     check(r#""start":0,"end":0"#, r#""start":3,"end":3"#, expect!["records 0 to 2 are missing"]);
     check(
         r#""size":300"#,
         r#""size":18446744073709551615"#,
         expect![
-            "the end was cut off: there are 300 records, and there were 18446744073709551615 by the number that is noted"
+            "the log was truncated: it has 300 records, 18446744073709551615 according to the recorded size"
         ],
     );
     check(
         r#""size":300"#,
         r#""size":299"#,
-        expect!["records were added beside the log: there are 300, and 299 are noted"],
+        expect![
+            "records were added without the journal: the log has 300, 299 according to the recorded size"
+        ],
     );
     check(
         r#""size":300"#,
         r#""size":1e3"#,
         expect![
-            "line 1: this is no line of an export: invalid type: floating point `1000.0`, expected u64 at column 251"
+            "line 1: not a line of an export: invalid type: floating point `1000.0`, expected u64 at column 251"
         ],
     );
 }

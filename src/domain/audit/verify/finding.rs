@@ -1,36 +1,36 @@
-//! What can be found, in words.
+//! What verification can find, and its description for people.
 
 use std::fmt;
 
-/// What was found.
+/// A difference between a log and the log that was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
-    /// A record cannot be read, or is not in canonical form.
+    /// A record cannot be parsed, or is not canonical.
     Unreadable {
-        /// Its place.
+        /// Its position.
         seq: u64,
     },
-    /// The content of a record is not what its hash was made of.
+    /// The content of a record does not match its hash.
     Edited {
-        /// Its place.
+        /// Its position.
         seq: u64,
         /// Its id.
         id: String,
     },
-    /// Content and hash of a record were both changed: the chain does not fit.
+    /// The hash of a record does not match the hash chain: content and hash were both changed.
     Rewritten {
-        /// Its place.
+        /// Its position.
         seq: u64,
         /// Its id.
         id: String,
     },
-    /// What a record is searched by is not what it says.
-    Mislabelled {
-        /// Its place.
+    /// A column that a record is searched by does not match its content.
+    ColumnMismatch {
+        /// Its position.
         seq: u64,
         /// Its id.
         id: String,
-        /// Which value.
+        /// The column.
         column: &'static str,
     },
     /// Records are missing.
@@ -40,73 +40,72 @@ pub enum Finding {
         /// The last.
         to: u64,
     },
-    /// Two records stand in each other's place.
+    /// Two records were exchanged.
     Swapped {
-        /// The one place.
+        /// The position of the first.
         first: u64,
-        /// The other.
+        /// The position of the second.
         second: u64,
     },
-    /// A record that says of itself that its place is another one, or that is there twice.
+    /// A record states another position, or exists twice.
     Inserted {
-        /// The place.
+        /// The position.
         seq: u64,
         /// Its id.
         id: String,
     },
-    /// Records are gone from the end: somebody has signed, or the database has noted, that there were more.
-    Cut {
-        /// How many there are.
-        has: u64,
-        /// How many there were.
-        had: u64,
-        /// Who says so.
-        witness: String,
+    /// Records are missing at the end: a checkpoint or the database states a larger size.
+    Truncated {
+        /// The number of records.
+        found: u64,
+        /// The number of records according to the source.
+        expected: u64,
+        /// What states the number.
+        source: String,
     },
-    /// There are more records than the log has noted; they were added beside it.
+    /// There are more records than the recorded size: they were not written by the journal.
     Surplus {
-        /// How many there are.
-        has: u64,
-        /// How many were noted.
-        noted: u64,
+        /// The number of records.
+        found: u64,
+        /// The recorded size.
+        recorded: u64,
     },
-    /// A node that is kept does not follow from the records: records below it and their chain were rewritten.
-    Node {
+    /// A stored node does not match the records below it: these and their chain were rewritten.
+    NodeMismatch {
         /// The first record below it.
         from: u64,
-        /// The one after the last.
+        /// The end of these records, exclusive.
         to: u64,
     },
-    /// A node is not kept that follows from the records: none of those below it can be proved to be in the log.
-    Unkept {
+    /// A node is not stored: the inclusion of the records below it cannot be proved.
+    NodeMissing {
         /// The first record below it.
         from: u64,
-        /// The one after the last.
+        /// The end of these records, exclusive.
         to: u64,
     },
-    /// The index of some records does not follow from them: a search may miss some, or look for them where they are not.
-    Index {
-        /// The first of them.
+    /// The index of some records does not match them: a search may miss some.
+    IndexMismatch {
+        /// The first of these records.
         from: u64,
-        /// The one after the last.
+        /// The end of these records, exclusive.
         to: u64,
     },
-    /// The records up to a checkpoint do not have the root that was signed: the log was rewritten somewhere after the one
-    /// before it.
-    Root {
-        /// The first record that may be another.
+    /// The root of the records up to a checkpoint is not the signed one: the log was rewritten after the previous checkpoint.
+    RootMismatch {
+        /// The first record that may differ.
         from: u64,
-        /// The one after the last.
+        /// The end of these records, exclusive.
         to: u64,
-        /// Which checkpoint.
-        witness: String,
+        /// The checkpoint.
+        source: String,
     },
-    /// A checkpoint was signed by nobody who is believed.
-    Forged {
-        /// Which checkpoint.
-        witness: String,
-        /// Why it is not believed.
-        why: String,
+    /// A checkpoint has no valid signature of a trusted key.
+    UntrustedCheckpoint {
+        /// The checkpoint.
+        source: String,
+        /// Why it is not trusted.
+        problem: String,
     },
 }
 
@@ -115,83 +114,87 @@ impl fmt::Display for Finding {
         match self {
             Self::Unreadable { seq } => write!(f, "record {seq} cannot be read"),
             Self::Edited { seq, id } => {
-                write!(f, "record {seq}{} was edited: its content is not what its hash was made of", Id(id))
+                write!(f, "record {seq}{} was edited: its content does not match its hash", Id(id))
             }
             Self::Rewritten { seq, id } => {
-                write!(f, "record {seq}{} was rewritten: it does not fit into the chain", Id(id))
+                write!(f, "record {seq}{} was rewritten: its hash does not match the hash chain", Id(id))
             }
-            Self::Mislabelled { seq, id, column } => {
-                write!(f, "record {seq}{} is kept under another {column} than it says", Id(id))
+            Self::ColumnMismatch { seq, id, column } => {
+                write!(f, "record {seq}{}: the column {column} does not match its content", Id(id))
             }
             Self::Missing { from, to } if from == to => write!(f, "record {from} is missing"),
             Self::Missing { from, to } => write!(f, "records {from} to {to} are missing"),
-            Self::Swapped { first, second } => {
-                write!(f, "records {first} and {second} stand in each other's place")
-            }
+            Self::Swapped { first, second } => write!(f, "records {first} and {second} were swapped"),
             Self::Inserted { seq, id } => {
-                write!(f, "what stands at place {seq}{} was inserted: it does not belong there", Id(id))
+                write!(f, "the record at position {seq}{} was inserted: it does not belong there", Id(id))
             }
-            Self::Cut { has, had, witness } => {
-                let witness = shown(witness);
-                write!(f, "the end was cut off: there are {has} records, and there were {had} by {witness}")
+            Self::Truncated { found, expected, source } => {
+                let source = printable(source);
+                write!(f, "the log was truncated: it has {found} records, {expected} according to {source}")
             }
-            Self::Surplus { has, noted } => {
-                write!(f, "records were added beside the log: there are {has}, and {noted} are noted")
-            }
-            Self::Node { from, to } => {
-                let (from, last) = (from, to.saturating_sub(1));
+            Self::Surplus { found, recorded } => {
                 write!(
                     f,
-                    "records {from} to {last} were rewritten: the hash over them that is kept is another"
+                    "records were added without the journal: the log has {found}, {recorded} according to the \
+                     recorded size"
                 )
             }
-            Self::Unkept { from, to } => {
+            Self::NodeMismatch { from, to } => {
                 let last = to.saturating_sub(1);
-                write!(f, "the hash over records {from} to {last} is missing: none of them can be proved")
+                write!(f, "records {from} to {last} were rewritten: they do not match the stored tree node")
             }
-            Self::Index { from, to } => {
+            Self::NodeMissing { from, to } => {
+                let last = to.saturating_sub(1);
+                write!(
+                    f,
+                    "the tree node of records {from} to {last} is missing: their inclusion cannot be proved"
+                )
+            }
+            Self::IndexMismatch { from, to } => {
                 let last = to.saturating_sub(1);
                 write!(f, "the index of records {from} to {last} was changed: a search may miss some of them")
             }
-            Self::Root { from, to, witness } => {
-                let (last, witness) = (to.saturating_sub(1), shown(witness));
+            Self::RootMismatch { from, to, source } => {
+                let (last, source) = (to.saturating_sub(1), printable(source));
                 write!(
                     f,
-                    "something in records {from} to {last} was rewritten: their root is not that of {witness}"
+                    "records between {from} and {last} were rewritten: their root does not match {source}"
                 )
             }
-            Self::Forged { witness, why } => write!(f, "{} is not believed: {}", shown(witness), shown(why)),
+            Self::UntrustedCheckpoint { source, problem } => {
+                write!(f, "{} is not trusted: {}", printable(source), printable(problem))
+            }
         }
     }
 }
 
-/// The id of a record, in brackets; nothing if it is not known.
+/// The id of a record in parentheses; empty if it is unknown.
 struct Id<'a>(&'a str);
 
 impl fmt::Display for Id<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             "" => Ok(()),
-            id => write!(f, " ({})", shown(id)),
+            id => write!(f, " ({})", printable(id)),
         }
     }
 }
 
-/// How much of a text is shown, in characters.
-const MOST: usize = 300;
+/// Maximum number of characters of an untrusted text in a message.
+const MAX_PRINTABLE_CHARS: usize = 300;
 
-/// A text that somebody else may have written, for people: without what a terminal would act upon, and not too long.
-pub(in crate::domain::audit) fn shown(text: &str) -> String {
-    let mut rest = text.chars().flat_map(visible);
-    let mut shown: String = rest.by_ref().take(MOST).collect();
+/// Escapes untrusted text for a terminal, and truncates it.
+pub(in crate::domain::audit) fn printable(text: &str) -> String {
+    let mut rest = text.chars().flat_map(escape);
+    let mut printable: String = rest.by_ref().take(MAX_PRINTABLE_CHARS).collect();
     if rest.next().is_some() {
-        shown.push('…');
+        printable.push('…');
     }
-    shown
+    printable
 }
 
-/// A character, written out if it cannot be seen.
-fn visible(char: char) -> impl Iterator<Item = char> {
+/// Escapes a character, except for quotation marks and backslashes.
+fn escape(char: char) -> impl Iterator<Item = char> {
     let is_quote = matches!(char, '"' | '\'' | '\\');
     let (itself, escaped) = if is_quote { (Some(char), None) } else { (None, Some(char.escape_debug())) };
     itself.into_iter().chain(escaped.into_iter().flatten())

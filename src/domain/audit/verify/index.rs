@@ -1,89 +1,78 @@
-//! The index by which records are found: whoever takes a line out of it hides a record from every search, and touches no
-//! record.
+//! Verifies the inverted index: deleting a posting hides a record from searches without changing the record.
 
 use std::collections::HashMap;
 
-use super::{Columns, Finding, SEGMENT};
+use super::finding::Finding;
+use super::stored::{Columns, MAX_LISTED_POSITIONS, Posting, SEGMENT_RECORDS};
 
-/// Where a value stands among some records that follow one another.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Posting {
-    /// The column.
-    pub field: String,
-    /// The value.
-    pub value: String,
-    /// The places, counted from the first of these records; none if there are so many that they are not listed.
-    pub places: Option<Vec<u64>>,
-}
+/// The indexed columns.
+const INDEXED_COLUMNS: [&str; 6] = ["actor", "action", "kind", "namespace", "name", "outcome"];
 
-/// Values that more than this part of the records have are not listed.
-const MANY: u64 = 4;
-
-/// The columns that are in the index.
-const FIELDS: [&str; 6] = ["actor", "action", "kind", "namespace", "name", "outcome"];
-
-/// What the index of a segment has to say, as far as its records have been read.
+/// The expected index of a segment, for the records that have been read.
 #[derive(Debug, Default)]
-pub(super) struct Index {
-    from: u64,
-    /// Records at its beginning that were dropped. The index may still have them.
+pub(super) struct SegmentIndex {
+    /// The first record of the segment.
+    start: u64,
+    /// Number of records at the start that were dropped. The stored index may still list them.
     dropped: u64,
-    /// The place after the last that was read, counted from the beginning.
+    /// The next relative position.
     next: u64,
-    /// For each of the fields where its values stand.
-    terms: [HashMap<String, Vec<u64>>; FIELDS.len()],
+    /// For each indexed column the positions of its values.
+    positions: [HashMap<String, Vec<u64>>; INDEXED_COLUMNS.len()],
 }
 
-impl Index {
-    /// Of the segment that a place is in, from there on.
-    pub(super) fn begin(place: u64) -> Self {
-        let dropped = place % SEGMENT;
-        Self { from: place - dropped, dropped, next: dropped, ..Self::default() }
+impl SegmentIndex {
+    /// Creates the index of the segment of a record, which is the first record that exists.
+    pub(super) fn new(seq: u64) -> Self {
+        let dropped = seq % SEGMENT_RECORDS;
+        Self { start: seq - dropped, dropped, next: dropped, ..Self::default() }
     }
 
-    pub(super) fn see(&mut self, columns: &Columns) {
+    pub(super) fn add(&mut self, columns: &Columns) {
         let Columns { actor, action, kind, namespace, name, outcome, .. } = columns;
         let values =
             [Some(actor), Some(action), kind.as_ref(), namespace.as_ref(), name.as_ref(), Some(outcome)];
-        for (places, value) in self.terms.iter_mut().zip(values) {
+        for (positions, value) in self.positions.iter_mut().zip(values) {
             let Some(value) = value else { continue };
-            match places.get_mut(value) {
-                Some(places) => places.push(self.next),
-                None => drop(places.insert(value.clone(), vec![self.next])),
+            match positions.get_mut(value) {
+                Some(positions) => positions.push(self.next),
+                None => drop(positions.insert(value.clone(), vec![self.next])),
             }
         }
         self.next += 1;
     }
 
-    /// Whether it is that of the segment that begins there, and all of it has been read.
-    pub(super) fn is_of(&self, from: u64) -> bool {
-        (self.from, self.next) == (from, SEGMENT)
+    /// Whether this is the complete index of the segment with this first record.
+    pub(super) fn is_complete(&self, start: u64) -> bool {
+        (self.start, self.next) == (start, SEGMENT_RECORDS)
     }
 
-    /// Compares with what is kept.
-    pub(super) fn compare(&self, kept: &[Posting]) -> Result<(), Finding> {
-        let terms: usize = self.terms.iter().map(HashMap::len).sum();
-        // Each line is there once: it has a key.
-        let found = kept.iter().filter(|posting| self.places(posting).is_some()).count();
-        match found == terms && kept.iter().all(|posting| self.is_right(posting)) {
+    /// Compares the stored index.
+    pub(super) fn verify(&self, stored: &[Posting]) -> Result<(), Finding> {
+        let expected: usize = self.positions.iter().map(HashMap::len).sum();
+        // Postings are unique: field and value are part of the primary key.
+        let found = stored.iter().filter(|posting| self.positions_of(posting).is_some()).count();
+        match found == expected && stored.iter().all(|posting| self.is_correct(posting)) {
             true => Ok(()),
-            false => Err(Finding::Index { from: self.from + self.dropped, to: self.from + self.next }),
+            false => {
+                Err(Finding::IndexMismatch { from: self.start + self.dropped, to: self.start + self.next })
+            }
         }
     }
 
-    /// Where the value of a line stands.
-    fn places(&self, posting: &Posting) -> Option<&Vec<u64>> {
-        let field = FIELDS.iter().position(|field| *field == posting.field)?;
-        self.terms[field].get(&posting.value)
+    /// The expected positions of the value of a posting.
+    fn positions_of(&self, posting: &Posting) -> Option<&Vec<u64>> {
+        let field = INDEXED_COLUMNS.iter().position(|field| *field == posting.field)?;
+        self.positions[field].get(&posting.value)
     }
 
-    fn is_right(&self, posting: &Posting) -> bool {
-        let places = self.places(posting).map_or(&[][..], Vec::as_slice);
-        match &posting.places {
-            // Nobody knows how many there were among those that were dropped.
-            None => self.dropped > 0 || places.len() as u64 * MANY > SEGMENT,
+    fn is_correct(&self, posting: &Posting) -> bool {
+        let expected = self.positions_of(posting).map_or(&[][..], Vec::as_slice);
+        match &posting.positions {
+            // The number of dropped records with the value is unknown.
+            None => self.dropped > 0 || expected.len() as u64 > MAX_LISTED_POSITIONS,
             Some(listed) if listed.is_empty() => false,
-            Some(listed) => listed.iter().filter(|place| **place >= self.dropped).eq(places),
+            Some(listed) => listed.iter().filter(|position| **position >= self.dropped).eq(expected),
         }
     }
 }
@@ -92,39 +81,41 @@ impl Index {
 mod tests {
     use super::*;
 
-    /// Of a segment whose first records were dropped: `alice` has written most of the others, `bob` the last three, and all of
-    /// them are about topics.
-    fn index(dropped: u64) -> Index {
-        let mut index = Index::begin(SEGMENT + dropped);
-        for place in dropped..SEGMENT {
-            let actor = if place < SEGMENT - 3 { "alice" } else { "bob" };
+    /// The index of a segment whose first records were dropped: the last three records are of `bob`, the others of `alice`, and
+    /// all are about topics.
+    fn index(dropped: u64) -> SegmentIndex {
+        let mut index = SegmentIndex::new(SEGMENT_RECORDS + dropped);
+        for position in dropped..SEGMENT_RECORDS {
+            let actor = if position < SEGMENT_RECORDS - 3 { "alice" } else { "bob" };
             let kind = Some("EventTopic".to_owned());
-            index.see(&Columns { actor: actor.to_owned(), kind, ..Columns::default() });
+            index.add(&Columns { actor: actor.to_owned(), kind, ..Columns::default() });
         }
         index
     }
 
     fn posting(line: &str) -> Posting {
         let words: Vec<&str> = line.split(' ').collect();
-        let places = match words[2] {
+        let positions = match words[2] {
             "*" => None,
             "-" => Some(Vec::new()),
-            list => Some(list.split(',').map(|place| place.parse().expect("a place")).collect()),
+            list => Some(list.split(',').map(|position| position.parse().expect("a position")).collect()),
         };
-        Posting { field: words[0].to_owned(), value: words[1].to_owned(), places }
+        Posting { field: words[0].to_owned(), value: words[1].to_owned(), positions }
     }
 
     #[test]
-    fn an_index_says_what_follows_from_the_records() {
+    fn an_index_is_compared_with_the_records() {
         let rest = ["actor alice *", "action  *", "outcome  *", "kind EventTopic *"];
-        let is_right = |dropped: u64, lines: &[&str]| {
-            let kept: Vec<Posting> = lines.iter().chain(&rest).map(|line| posting(line)).collect();
+        let is_correct = |dropped: u64, lines: &[&str]| {
+            let stored: Vec<Posting> = lines.iter().chain(&rest).map(|line| posting(line)).collect();
             let index = index(dropped);
-            assert!(index.is_of(SEGMENT) && !index.is_of(0) && !index.is_of(SEGMENT + dropped.max(1)));
-            let compared = index.compare(&kept);
-            let changed = Finding::Index { from: SEGMENT + dropped, to: 2 * SEGMENT };
-            assert!(compared.is_ok() || compared == Err(changed), "{compared:?}");
-            compared.is_ok()
+            assert!(index.is_complete(SEGMENT_RECORDS) && !index.is_complete(0));
+            assert!(!index.is_complete(SEGMENT_RECORDS + dropped.max(1)));
+            let result = index.verify(&stored);
+            let mismatch =
+                Finding::IndexMismatch { from: SEGMENT_RECORDS + dropped, to: 2 * SEGMENT_RECORDS };
+            assert!(result.is_ok() || result == Err(mismatch), "{result:?}");
+            result.is_ok()
         };
         for (dropped, lines, expected) in [
             (0, vec!["actor bob 1021,1022,1023"], true),
@@ -137,14 +128,14 @@ mod tests {
             (0, vec!["name bob 1021,1022,1023"], false),
             (0, vec!["nobody bob 1021,1022,1023"], false),
             (0, vec!["actor bob 1021,1022,1023", "actor mallory 7"], false),
-            // Who stands among those that were dropped nobody can say; who stands after them is known.
+            // The values of dropped records are unknown, those of the others are known.
             (256, vec!["actor bob 1021,1022,1023"], true),
             (256, vec!["actor bob 7,255,1021,1022,1023", "actor mallory 7,255", "name n *"], true),
             (256, vec!["actor bob 1021,1022"], false),
             (256, vec!["actor mallory 7,255"], false),
             (256, vec!["actor bob 1021,1022,1023", "actor mallory 7,256"], false),
         ] {
-            assert_eq!(is_right(dropped, &lines), expected, "{lines:?} after {dropped}");
+            assert_eq!(is_correct(dropped, &lines), expected, "{lines:?} after {dropped}");
         }
     }
 }

@@ -1,30 +1,30 @@
-//! A record that has no place yet, made ready outside of any transaction.
+//! A record without a position, prepared outside of the transaction.
 
 use uuid::Uuid;
 
 use crate::domain::audit::{Draft, LogName, Record, canonical_json};
 
-/// A record but for its place: the canonical JSON around it and the values it is searched by.
+/// A record without a position: the canonical JSON around the position, and the indexed values.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct Entry {
     record: Record,
     time: i64,
-    /// The canonical JSON before the place and after it.
+    /// The canonical JSON before and after the position.
     before: String,
     after: String,
 }
 
-/// How the place stands in the canonical JSON of a draft. In a text the quotes would be escaped, and of what is nested only the
-/// change can have such a key, which stands before this one: names are sorted.
-const PLACE: &str = "\"seq\":0";
+/// The position in the canonical JSON of a draft. The last occurrence is the right one: quotation marks within texts are escaped,
+/// and among nested objects only `change` can have such a member, which precedes `seq` in canonical order.
+const POSITION: &str = "\"seq\":0";
 
 impl Entry {
-    pub(in crate::store) fn of(draft: Draft) -> Self {
-        let mut record = draft.at(0);
+    pub(in crate::store) fn new(draft: Draft) -> Self {
+        let mut record = draft.at_seq(0);
         let body = String::from_utf8(canonical_json(&record)).expect("JSON is UTF-8");
-        let (before, after) = body.rsplit_once(PLACE).expect("a record has a place");
+        let (before, after) = body.rsplit_once(POSITION).expect("a record has a position");
         let (before, after) = (format!("{before}\"seq\":"), after.to_owned());
-        // It is in the JSON, and large.
+        // The JSON contains it, and it is large.
         record.change = None;
         Self { time: record.time.as_microsecond(), record, before, after }
     }
@@ -37,23 +37,23 @@ impl Entry {
         self.record.id
     }
 
-    /// About how many bytes are written.
+    /// The approximate size in bytes.
     pub(in crate::store) fn size(&self) -> usize {
         self.before.len() + self.after.len()
     }
 
-    /// The draft as a line of JSON, for the spool.
-    pub(in crate::store) fn line(&self) -> String {
+    /// The draft as a JSON line of the spool.
+    pub(in crate::store) fn to_spool_line(&self) -> String {
         format!("{}0{}\n", self.before, self.after)
     }
 
-    /// Reads such a line.
-    pub(in crate::store) fn read(line: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(line).map(Self::of)
+    /// Parses a line of the spool.
+    pub(in crate::store) fn parse_spool_line(line: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(line).map(Self::new)
     }
 
-    /// The canonical JSON at a place.
-    pub(super) fn at(&self, seq: u64) -> String {
+    /// The canonical JSON with a position.
+    pub(super) fn body_at(&self, seq: u64) -> String {
         format!("{}{seq}{}", self.before, self.after)
     }
 
@@ -74,7 +74,7 @@ mod tests {
     use crate::domain::audit::{Action, Actor, Change, Event, Outcome, Via};
 
     #[test]
-    fn an_entry_is_the_canonical_json_at_every_place() {
+    fn an_entry_is_the_canonical_json_with_every_position() {
         let actor =
             Actor { user: r#"","seq":0,"#.to_owned(), groups: vec!["\"seq\":0".to_owned()], via: Via::Api };
         let mut event = Event::new(LogName::of(Some("acme")), actor, Action::Update, Outcome::Allowed);
@@ -88,12 +88,12 @@ mod tests {
             after: None,
         });
         let time = "2026-01-02T03:04:05.678901Z".parse().expect("a time");
-        let draft = event.draft(Uuid::from_u128(7), time, "webhook", "one");
-        let entry = Entry::of(draft.clone());
+        let draft = event.into_draft(Uuid::from_u128(7), time, "webhook", "one");
+        let entry = Entry::new(draft.clone());
         for seq in [0, 1, 10, 4_294_967_296] {
-            assert_eq!(entry.at(seq).into_bytes(), canonical_json(&draft.clone().at(seq)));
+            assert_eq!(entry.body_at(seq).into_bytes(), canonical_json(&draft.clone().at_seq(seq)));
         }
-        let again = Entry::read(&entry.line()).expect("a line that was written can be read");
-        assert_eq!(again.at(12), entry.at(12));
+        let parsed = Entry::parse_spool_line(&entry.to_spool_line()).expect("a spool line");
+        assert_eq!(parsed.body_at(12), entry.body_at(12));
     }
 }

@@ -1,57 +1,63 @@
-//! Writing records: their places, hashes and rows, in one transaction for all of a group.
+//! Appends records to logs: assigns positions, computes hashes and writes all rows of a batch in one transaction.
+//!
+//! The room ends here. It writes what [`Entry`] contains and never looks into it; it does not retry, and it does not read logs
+//! except for their heads and the ids of a retried batch.
 
 mod entry;
 mod layout;
 mod postgres;
 mod sqlite;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sqlx::Connection;
 
 pub(in crate::store) use entry::Entry;
-use layout::Layout;
+use layout::{EntriesByLog, Layout, WRITING};
 
 use crate::domain::audit::LogName;
 use crate::store::Error;
 use crate::store::database::Database;
 
-const WRITING: &str = "writing the audit log";
+/// Maximum duration of a transaction in PostgreSQL.
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a server may take for a group. What is slow must not be tried again and again.
-const LONGEST: Duration = Duration::from_secs(10);
+/// Whether the records of a batch may be in the database already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Attempt {
+    /// The records are new.
+    First,
+    /// An earlier transaction with these records may have been committed. Existing records are skipped.
+    Retry,
+}
 
-/// Entries by log. All writers take logs in this order, so that none waits for another in a circle.
-type ByLog<'a> = BTreeMap<&'a LogName, Vec<&'a Entry>>;
-
-/// Writes a group; all of it is durable when this returns, or nothing is known of it: then the group is `repeated`, and what
-/// is there already is not written once more. Says which logs have another complete segment now.
+/// Writes a batch; all of it is durable when this returns. After an error the batch may have been written or not. Returns the
+/// logs of which a segment became complete.
 pub(in crate::store) async fn append(
     database: &Database,
-    group: &[&Entry],
-    is_repeated: bool,
+    batch: &[&Entry],
+    attempt: Attempt,
 ) -> Result<Vec<LogName>, Error> {
-    let mut logs: ByLog<'_> = BTreeMap::new();
-    group.iter().for_each(|entry| logs.entry(entry.log()).or_default().push(entry));
+    let mut logs = EntriesByLog::new();
+    batch.iter().for_each(|entry| logs.entry(entry.log()).or_default().push(entry));
     match database {
         Database::Postgres(pool) => {
             let mut connection = pool.acquire().await.map_err(Error::driver(WRITING))?;
-            let writing = write_postgres(&mut connection, logs, is_repeated);
-            let written = tokio::time::timeout(LONGEST, writing).await;
-            let written = written.unwrap_or_else(|late| Err(Error::away(WRITING, late)));
-            if matches!(written, Err(Error::Away { .. })) {
-                // Nobody knows in which state it is.
+            let transaction = write_postgres(&mut connection, logs, attempt);
+            let result = tokio::time::timeout(TRANSACTION_TIMEOUT, transaction).await;
+            let result = result.unwrap_or_else(|elapsed| Err(Error::unavailable(WRITING, elapsed)));
+            if matches!(result, Err(Error::Unavailable { .. })) {
+                // The state of the connection is unknown.
                 connection.close_on_drop();
             }
-            written
+            result
         }
-        Database::Sqlite(file) => {
-            let bytes = group.iter().map(|entry| entry.size() as u64).sum();
-            let mut connection = file.writer().acquire().await.map_err(Error::driver(WRITING))?;
-            file.shorten(&mut connection).await.map_err(Error::driver(WRITING))?;
-            let completed = write_sqlite(&mut connection, logs, is_repeated).await?;
-            file.written(bytes);
+        Database::Sqlite(sqlite) => {
+            let bytes = batch.iter().map(|entry| entry.size() as u64).sum();
+            let mut connection = sqlite.writer().acquire().await.map_err(Error::driver(WRITING))?;
+            sqlite.restart_wal(&mut connection).await.map_err(Error::driver(WRITING))?;
+            let completed = write_sqlite(&mut connection, logs, attempt).await?;
+            sqlite.checkpoint_after_write(bytes);
             Ok(completed)
         }
     }
@@ -59,45 +65,46 @@ pub(in crate::store) async fn append(
 
 async fn write_postgres(
     connection: &mut sqlx::PgConnection,
-    mut logs: ByLog<'_>,
-    is_repeated: bool,
+    mut logs: EntriesByLog<'_>,
+    attempt: Attempt,
 ) -> Result<Vec<LogName>, Error> {
     let mut transaction = connection.begin().await.map_err(Error::driver(WRITING))?;
-    let tails = postgres::lock(&mut transaction, &logs).await?;
-    if is_repeated {
-        postgres::leave_out_known(&mut transaction, &mut logs).await?;
+    let tails = postgres::lock_tails(&mut transaction, &logs).await?;
+    if attempt == Attempt::Retry {
+        postgres::skip_existing(&mut transaction, &mut logs).await?;
     }
-    let layout = Layout::of(tails, &logs);
+    let layout = Layout::new(tails, &logs);
     postgres::insert(&mut transaction, &layout).await?;
     transaction.commit().await.map_err(Error::driver(WRITING))?;
-    Ok(layout.completed())
+    Ok(layout.completed_logs())
 }
 
-/// Each question wakes the thread of the connection, which for a record alone takes longer than everything else. So the transaction
-/// begins with the first one and ends with the last.
+/// Runs a transaction and rolls it back after an error.
 async fn write_sqlite(
     connection: &mut sqlx::SqliteConnection,
-    logs: ByLog<'_>,
-    is_repeated: bool,
+    logs: EntriesByLog<'_>,
+    attempt: Attempt,
 ) -> Result<Vec<LogName>, Error> {
-    let written = transact_sqlite(connection, logs, is_repeated).await;
-    if written.is_err() {
-        // It has not begun, or it has to end. If that fails as well, the next one cannot begin, and ends it.
+    let result = transact_sqlite(connection, logs, attempt).await;
+    if result.is_err() {
+        // If the rollback fails as well, the next transaction cannot begin, and rolls back.
         sqlite::roll_back(connection).await;
     }
-    written
+    result
 }
 
+/// The first statement begins the transaction and the last one commits it: each statement wakes the thread of the connection, which
+/// takes longer than everything else for a single record.
 async fn transact_sqlite(
     connection: &mut sqlx::SqliteConnection,
-    mut logs: ByLog<'_>,
-    is_repeated: bool,
+    mut logs: EntriesByLog<'_>,
+    attempt: Attempt,
 ) -> Result<Vec<LogName>, Error> {
     let tails = sqlite::begin(connection, &logs).await?;
-    if is_repeated {
-        sqlite::leave_out_known(connection, &mut logs).await?;
+    if attempt == Attempt::Retry {
+        sqlite::skip_existing(connection, &mut logs).await?;
     }
-    let layout = Layout::of(tails, &logs);
+    let layout = Layout::new(tails, &logs);
     sqlite::insert_and_commit(connection, &layout).await?;
-    Ok(layout.completed())
+    Ok(layout.completed_logs())
 }

@@ -1,80 +1,80 @@
-//! A group in PostgreSQL: one statement for all rows of a table.
+//! Writes a batch to PostgreSQL, with one statement per table.
 
 use std::collections::{BTreeMap, HashSet};
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::layout::{Layout, Tail};
-use super::{ByLog, WRITING};
+use super::layout::{EntriesByLog, Layout, Tail, WRITING};
 use crate::domain::audit::LogName;
 use crate::domain::audit::merkle::Hash;
 use crate::store::Error;
-use crate::store::audit::{Head, signed};
+use crate::store::audit::Head;
+use crate::store::audit::convert::to_i64;
 
-const LOCK: &str = "SELECT log, size, first, chain, range_hashes, earliest, latest FROM audit_head \
+const LOCK_HEADS: &str = "SELECT log, size, first, chain, range_hashes, earliest, latest FROM audit_head \
      WHERE log = ANY ($1) ORDER BY log FOR UPDATE";
-const BEGIN: &str = "INSERT INTO audit_head (log, size, first, first_chain, chain, range_hashes) \
+const INSERT_HEADS: &str = "INSERT INTO audit_head (log, size, first, first_chain, chain, range_hashes) \
      SELECT log, 0, 0, $2, $2, ''::bytea FROM UNNEST($1::text[]) AS log ORDER BY log ON CONFLICT (log) DO NOTHING";
-const KNOWN: &str = "SELECT id FROM audit_record WHERE log = $1 AND id = ANY ($2)";
-const RECORDS: &str = "INSERT INTO audit_record \
+const SELECT_EXISTING: &str = "SELECT id FROM audit_record WHERE log = $1 AND id = ANY ($2)";
+const INSERT_RECORDS: &str = "INSERT INTO audit_record \
      (log, seq, id, time, actor, action, kind, namespace, name, outcome, completes, hash, chain, body) \
      SELECT * FROM UNNEST($1::text[], $2::bigint[], $3::uuid[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], \
      $9::text[], $10::text[], $11::uuid[], $12::bytea[], $13::bytea[], $14::text[])";
-const NODES: &str = "INSERT INTO audit_node (log, level, idx, hash, earliest, latest) \
+const INSERT_NODES: &str = "INSERT INTO audit_node (log, level, idx, hash, earliest, latest) \
      SELECT * FROM UNNEST($1::text[], $2::bigint[], $3::bigint[], $4::bytea[], $5::bigint[], $6::bigint[])";
-const HEADS: &str = "UPDATE audit_head AS head SET size = new.size, chain = new.chain, range_hashes = new.range_hashes, \
+const UPDATE_HEADS: &str = "UPDATE audit_head AS head SET size = new.size, chain = new.chain, range_hashes = new.range_hashes, \
      earliest = new.earliest, latest = new.latest \
      FROM UNNEST($1::text[], $2::bigint[], $3::bigint[], $4::bytea[], $5::bytea[], $6::bigint[], $7::bigint[]) \
      AS new (log, before, size, chain, range_hashes, earliest, latest) WHERE head.log = new.log AND head.size = new.before";
 
 type TailRow = (String, i64, i64, Vec<u8>, Vec<u8>, Option<i64>, Option<i64>);
 
-/// Where the logs end. Nobody else writes them before this transaction ends.
-pub(super) async fn lock<'a>(
+/// Locks the ends of logs until the transaction ends, and returns them.
+pub(super) async fn lock_tails<'a>(
     connection: &mut PgConnection,
-    logs: &ByLog<'a>,
+    logs: &EntriesByLog<'a>,
 ) -> Result<BTreeMap<&'a LogName, Tail>, Error> {
     let names: Vec<&str> = logs.keys().map(|log| log.as_str()).collect();
-    let mut rows = locked(connection, &names).await?;
+    let mut rows = lock_heads(connection, &names).await?;
     if rows.len() < names.len() {
-        sqlx::query(BEGIN)
+        sqlx::query(INSERT_HEADS)
             .bind(&names)
             .bind(Hash([0; 32]).0.as_slice())
             .execute(&mut *connection)
             .await
             .map_err(Error::driver(WRITING))?;
-        rows = locked(connection, &names).await?;
+        rows = lock_heads(connection, &names).await?;
     }
     let mut tails = BTreeMap::new();
     for (log, size, first, chain, hashes, earliest, latest) in rows {
         if let Some(log) = logs.keys().find(|one| one.as_str() == log) {
-            let head = Head::read(size, first, &chain, &hashes)?;
+            let head = Head::from_columns(size, first, &chain, &hashes)?;
             tails.insert(*log, Tail { head, times: earliest.zip(latest) });
         }
     }
     Ok(tails)
 }
 
-async fn locked(connection: &mut PgConnection, names: &[&str]) -> Result<Vec<TailRow>, Error> {
-    sqlx::query_as(LOCK).bind(names).fetch_all(connection).await.map_err(Error::driver(WRITING))
+async fn lock_heads(connection: &mut PgConnection, names: &[&str]) -> Result<Vec<TailRow>, Error> {
+    sqlx::query_as(LOCK_HEADS).bind(names).fetch_all(connection).await.map_err(Error::driver(WRITING))
 }
 
-/// What is there already is not written once more.
-pub(super) async fn leave_out_known(
+/// Removes entries that exist in the database.
+pub(super) async fn skip_existing(
     connection: &mut PgConnection,
-    logs: &mut ByLog<'_>,
+    logs: &mut EntriesByLog<'_>,
 ) -> Result<(), Error> {
     for (log, entries) in logs {
         let ids: Vec<Uuid> = entries.iter().map(|entry| entry.id()).collect();
-        let known: Vec<Uuid> = sqlx::query_scalar(KNOWN)
+        let existing: Vec<Uuid> = sqlx::query_scalar(SELECT_EXISTING)
             .bind(log.as_str())
             .bind(ids)
             .fetch_all(&mut *connection)
             .await
             .map_err(Error::driver(WRITING))?;
-        let mut known: HashSet<Uuid> = known.into_iter().collect();
-        entries.retain(|entry| known.insert(entry.id()));
+        let mut existing: HashSet<Uuid> = existing.into_iter().collect();
+        entries.retain(|entry| existing.insert(entry.id()));
     }
     Ok(())
 }
@@ -88,22 +88,22 @@ pub(super) async fn insert(connection: &mut PgConnection, layout: &Layout<'_>) -
         insert_nodes(connection, layout).await?;
     }
     let tails = &layout.tails;
-    let done = sqlx::query(HEADS)
+    let updated = sqlx::query(UPDATE_HEADS)
         .bind(tails.iter().map(|(log, _, _)| log.as_str()).collect::<Vec<_>>())
-        .bind(tails.iter().map(|(_, before, _)| signed(*before)).collect::<Vec<_>>())
-        .bind(tails.iter().map(|(_, _, tail)| signed(tail.head.size)).collect::<Vec<_>>())
+        .bind(tails.iter().map(|(_, size_before, _)| to_i64(*size_before)).collect::<Vec<_>>())
+        .bind(tails.iter().map(|(_, _, tail)| to_i64(tail.head.size)).collect::<Vec<_>>())
         .bind(tails.iter().map(|(_, _, tail)| tail.head.chain.0.to_vec()).collect::<Vec<_>>())
-        .bind(tails.iter().map(|(_, _, tail)| tail.head.hashes()).collect::<Vec<_>>())
+        .bind(tails.iter().map(|(_, _, tail)| tail.head.range_hashes()).collect::<Vec<_>>())
         .bind(tails.iter().map(|(_, _, tail)| tail.times.map(|times| times.0)).collect::<Vec<_>>())
         .bind(tails.iter().map(|(_, _, tail)| tail.times.map(|times| times.1)).collect::<Vec<_>>())
         .execute(connection)
         .await
         .map_err(Error::driver(WRITING))?;
-    match done.rows_affected() == tails.len() as u64 {
+    match updated.rows_affected() == tails.len() as u64 {
         true => Ok(()),
-        false => Err(Error::Damaged {
-            what: WRITING,
-            why: "a log has another end than it had a moment before".to_owned(),
+        false => Err(Error::Corrupt {
+            operation: WRITING,
+            problem: "the size of a log changed within the transaction".to_owned(),
         }),
     }
 }
@@ -112,9 +112,9 @@ async fn insert_records(connection: &mut PgConnection, layout: &Layout<'_>) -> R
     let rows = &layout.records;
     let records = || rows.iter().map(|row| row.entry.record());
     let targets = || records().map(|record| record.target.as_ref());
-    sqlx::query(RECORDS)
+    sqlx::query(INSERT_RECORDS)
         .bind(records().map(|record| record.tenant.as_str()).collect::<Vec<_>>())
-        .bind(rows.iter().map(|row| signed(row.seq)).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| to_i64(row.seq)).collect::<Vec<_>>())
         .bind(records().map(|record| record.id).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.entry.time()).collect::<Vec<_>>())
         .bind(records().map(|record| record.actor.user.as_str()).collect::<Vec<_>>())
@@ -137,10 +137,10 @@ async fn insert_records(connection: &mut PgConnection, layout: &Layout<'_>) -> R
 
 async fn insert_nodes(connection: &mut PgConnection, layout: &Layout<'_>) -> Result<(), Error> {
     let nodes = &layout.nodes;
-    sqlx::query(NODES)
+    sqlx::query(INSERT_NODES)
         .bind(nodes.iter().map(|node| node.log.as_str()).collect::<Vec<_>>())
         .bind(nodes.iter().map(|node| i64::from(node.node.level)).collect::<Vec<_>>())
-        .bind(nodes.iter().map(|node| signed(node.node.index)).collect::<Vec<_>>())
+        .bind(nodes.iter().map(|node| to_i64(node.node.index)).collect::<Vec<_>>())
         .bind(nodes.iter().map(|node| node.hash.0.as_slice()).collect::<Vec<_>>())
         .bind(nodes.iter().map(|node| node.times.map(|times| times.0)).collect::<Vec<_>>())
         .bind(nodes.iter().map(|node| node.times.map(|times| times.1)).collect::<Vec<_>>())

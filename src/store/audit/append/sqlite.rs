@@ -1,4 +1,4 @@
-//! A group in SQLite: statements for many rows at once, of few sizes, so that each is prepared once.
+//! Writes a batch to SQLite, with statements for many rows. There are few sizes, so that each statement is prepared once.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::LazyLock;
@@ -9,63 +9,63 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{Sqlite, SqliteConnection};
 use uuid::Uuid;
 
-use super::layout::{KeptNode, Layout, Placed, Tail};
-use super::{ByLog, WRITING};
+use super::layout::{EntriesByLog, Layout, NodeRow, RecordRow, Tail, WRITING};
 use crate::domain::audit::LogName;
 use crate::domain::audit::merkle::Hash;
 use crate::store::Error;
-use crate::store::audit::{Head, signed};
+use crate::store::audit::Head;
+use crate::store::audit::convert::to_i64;
 
-const BEGIN: &str = "BEGIN IMMEDIATE; SELECT log, size, first, chain, range_hashes, earliest, latest FROM audit_head \
+const BEGIN_AND_SELECT_HEADS: &str = "BEGIN IMMEDIATE; SELECT log, size, first, chain, range_hashes, earliest, latest FROM audit_head \
      WHERE log IN (SELECT value FROM json_each($1))";
-const KNOWN: &str = "SELECT id FROM audit_record WHERE log = $1 AND id = $2";
+const SELECT_EXISTING: &str = "SELECT id FROM audit_record WHERE log = $1 AND id = $2";
 const COMMIT: &str = "COMMIT";
 const ROLL_BACK: &str = "ROLLBACK";
-const NODES: &str = "INSERT INTO audit_node (log, level, idx, hash, earliest, latest) \
+const INSERT_NODES: &str = "INSERT INTO audit_node (log, level, idx, hash, earliest, latest) \
      SELECT value ->> 0, value ->> 1, value ->> 2, unhex(value ->> 3), value ->> 4, value ->> 5 FROM json_each(?)";
-const HEADS: &str = "INSERT INTO audit_head (log, size, first, first_chain, chain, range_hashes, earliest, latest) \
+const UPSERT_HEADS: &str = "INSERT INTO audit_head (log, size, first, first_chain, chain, range_hashes, earliest, latest) \
      SELECT value ->> 0, value ->> 1, 0, zeroblob(32), unhex(value ->> 2), unhex(value ->> 3), value ->> 4, value ->> 5 \
      FROM json_each(?) WHERE true \
      ON CONFLICT (log) DO UPDATE SET size = excluded.size, chain = excluded.chain, range_hashes = excluded.range_hashes, \
      earliest = excluded.earliest, latest = excluded.latest";
 
-/// Rows of one statement: as many as are left, in few statements. Each of them wakes the thread of the connection.
-const CHUNKS: [usize; 5] = [256, 64, 16, 4, 1];
+/// Numbers of rows per statement. A batch uses the largest ones, because each statement wakes the thread of the connection.
+const CHUNK_SIZES: [usize; 5] = [256, 64, 16, 4, 1];
 
-/// Statements for so many records.
-struct Texts {
-    /// These records and no more.
-    alone: &'static str,
-    /// They are the last of the transaction, with heads.
+/// Statements for a number of records.
+struct Statements {
+    /// Inserts records.
+    records: &'static str,
+    /// Inserts the last records of the transaction, updates heads and commits.
     last: &'static str,
-    /// The same with nodes before the heads.
+    /// Like `last`, and inserts nodes.
     last_with_nodes: &'static str,
 }
 
-static TEXTS: LazyLock<[Texts; 5]> = LazyLock::new(|| {
-    CHUNKS.map(|rows| {
+static STATEMENTS: LazyLock<[Statements; 5]> = LazyLock::new(|| {
+    CHUNK_SIZES.map(|rows| {
         let values = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; rows].join(", ");
         let records = format!(
             "INSERT INTO audit_record \
              (log, seq, id, time, actor, action, kind, namespace, name, outcome, completes, hash, chain, body) VALUES {values}"
         );
-        Texts {
-            last: format!("{records}; {HEADS}; {COMMIT}").leak(),
-            last_with_nodes: format!("{records}; {NODES}; {HEADS}; {COMMIT}").leak(),
-            alone: records.leak(),
+        Statements {
+            last: format!("{records}; {UPSERT_HEADS}; {COMMIT}").leak(),
+            last_with_nodes: format!("{records}; {INSERT_NODES}; {UPSERT_HEADS}; {COMMIT}").leak(),
+            records: records.leak(),
         }
     })
 });
 
 type TailRow = (String, i64, i64, Vec<u8>, Vec<u8>, Option<i64>, Option<i64>);
 
-/// Begins, and says where the logs end. Nobody else writes before this transaction ends.
+/// Begins a transaction, which locks the database for other writers, and returns the ends of logs.
 pub(super) async fn begin<'a>(
     connection: &mut SqliteConnection,
-    logs: &ByLog<'a>,
+    logs: &EntriesByLog<'a>,
 ) -> Result<BTreeMap<&'a LogName, Tail>, Error> {
     let names: Vec<&str> = logs.keys().map(|log| log.as_str()).collect();
-    let rows: Vec<TailRow> = sqlx::query_as(BEGIN)
+    let rows: Vec<TailRow> = sqlx::query_as(BEGIN_AND_SELECT_HEADS)
         .bind(json!(names).to_string())
         .fetch_all(connection)
         .await
@@ -73,39 +73,39 @@ pub(super) async fn begin<'a>(
     let mut tails = BTreeMap::new();
     for (log, size, first, chain, hashes, earliest, latest) in rows {
         if let Some(log) = logs.keys().find(|one| one.as_str() == log) {
-            let head = Head::read(size, first, &chain, &hashes)?;
+            let head = Head::from_columns(size, first, &chain, &hashes)?;
             tails.insert(*log, Tail { head, times: earliest.zip(latest) });
         }
     }
     Ok(tails)
 }
 
-/// What is there already is not written once more.
-pub(super) async fn leave_out_known(
+/// Removes entries that exist in the database.
+pub(super) async fn skip_existing(
     connection: &mut SqliteConnection,
-    logs: &mut ByLog<'_>,
+    logs: &mut EntriesByLog<'_>,
 ) -> Result<(), Error> {
     for (log, entries) in logs {
-        let mut known: HashSet<Uuid> = HashSet::new();
+        let mut existing: HashSet<Uuid> = HashSet::new();
         for entry in entries.iter() {
-            let found: Option<Uuid> = sqlx::query_scalar(KNOWN)
+            let found: Option<Uuid> = sqlx::query_scalar(SELECT_EXISTING)
                 .bind(log.as_str())
                 .bind(entry.id())
                 .fetch_optional(&mut *connection)
                 .await
                 .map_err(Error::driver(WRITING))?;
-            known.extend(found);
+            existing.extend(found);
         }
-        entries.retain(|entry| known.insert(entry.id()));
+        entries.retain(|entry| existing.insert(entry.id()));
     }
     Ok(())
 }
 
-/// Ends a transaction in which something went wrong.
+/// Rolls back a failed transaction.
 pub(super) async fn roll_back(connection: &mut SqliteConnection) {
     if let Err(error) = sqlx::query(ROLL_BACK).execute(connection).await {
-        // SQLite has ended it by itself, as it does if the disk is full.
-        tracing::debug!(%error, "a transaction was over already");
+        // SQLite rolls back by itself after some errors, such as a full disk.
+        tracing::debug!(%error, "the transaction was already rolled back");
     }
 }
 
@@ -113,7 +113,7 @@ pub(super) async fn insert_and_commit(
     connection: &mut SqliteConnection,
     layout: &Layout<'_>,
 ) -> Result<(), Error> {
-    let node = |node: &KeptNode<'_>| {
+    let node = |node: &NodeRow<'_>| {
         let (earliest, latest) = node.times.unzip();
         json!([node.log, node.node.level, node.node.index, node.hash, earliest, latest])
     };
@@ -123,37 +123,42 @@ pub(super) async fn insert_and_commit(
         json!([log, tail.head.size, tail.head.chain, hashes, earliest, latest])
     };
     let mut rows = layout.records.as_slice();
-    for (size, texts) in CHUNKS.into_iter().zip(&*TEXTS) {
+    for (size, statements) in CHUNK_SIZES.into_iter().zip(&*STATEMENTS) {
         while let Some((chunk, rest)) = rows.split_at_checked(size) {
             rows = rest;
             let query = match (rest.is_empty(), layout.nodes.is_empty()) {
-                (false, _) => of_records(texts.alone, chunk),
-                (true, true) => of_records(texts.last, chunk),
-                (true, false) => of_records(texts.last_with_nodes, chunk).bind(json_of(&layout.nodes, node)),
+                (false, _) => insert_records(statements.records, chunk),
+                (true, true) => insert_records(statements.last, chunk),
+                (true, false) => {
+                    insert_records(statements.last_with_nodes, chunk).bind(to_json(&layout.nodes, node))
+                }
             };
-            let query = if rest.is_empty() { query.bind(json_of(&layout.tails, tail)) } else { query };
+            let query = if rest.is_empty() { query.bind(to_json(&layout.tails, tail)) } else { query };
             query.execute(&mut *connection).await.map_err(Error::driver(WRITING))?;
         }
     }
     if layout.records.is_empty() {
-        // All of them were there.
+        // All records existed.
         sqlx::query(COMMIT).execute(connection).await.map_err(Error::driver(WRITING))?;
     }
     Ok(())
 }
 
-fn json_of<T>(rows: &[T], json: impl FnMut(&T) -> Value) -> String {
+fn to_json<T>(rows: &[T], json: impl FnMut(&T) -> Value) -> String {
     rows.iter().map(json).collect::<Value>().to_string()
 }
 
-fn of_records<'q>(text: &'static str, rows: &'q [Placed<'_>]) -> Query<'q, Sqlite, SqliteArguments> {
-    let mut query = sqlx::query(text);
+fn insert_records<'q>(
+    statement: &'static str,
+    rows: &'q [RecordRow<'_>],
+) -> Query<'q, Sqlite, SqliteArguments> {
+    let mut query = sqlx::query(statement);
     for row in rows {
         let record = row.entry.record();
         let target = record.target.as_ref();
         query = query
             .bind(record.tenant.as_str())
-            .bind(signed(row.seq))
+            .bind(to_i64(row.seq))
             .bind(record.id)
             .bind(row.entry.time())
             .bind(record.actor.user.as_str())

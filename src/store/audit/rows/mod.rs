@@ -1,71 +1,59 @@
-//! Many rows of records as they are kept, for verifying.
+//! Reads many rows with all stored values, for verification.
 //!
-//! Each database hands them over in the way that costs it and us the least, and they are unpacked by whoever compares them, while
-//! the next are read.
+//! Each database transfers them in its cheapest format. They are decoded later, on the thread that compares them, while the next
+//! rows are read.
 
-mod copied;
-mod packed;
+mod decode;
+mod pg_copy;
+mod sqlite_json;
 
-use copied::Copied;
-use packed::Packed;
+use pg_copy::PgCopyRows;
+use sqlite_json::SqliteJsonRows;
 
-use super::record::{count, hash_of};
-use super::signed;
+use super::convert::{to_i64, to_u64};
 use crate::domain::audit::LogName;
 use crate::domain::audit::verify::Row;
 use crate::store::Error;
 use crate::store::database::Database;
 
-const READING: &str = "reading records of the audit log";
-
-/// Rows that were read and not yet unpacked.
+/// Encoded rows.
 #[derive(Debug)]
 pub(super) enum Rows {
-    Postgres(Copied),
-    Sqlite(Packed),
+    Postgres(PgCopyRows),
+    Sqlite(SqliteJsonRows),
 }
 
 impl Rows {
-    /// Rows from a place on, oldest first, so many at most.
+    /// Reads rows from a position on, oldest first.
     pub(super) async fn read(
         database: &Database,
         log: &LogName,
         from: u64,
-        most: usize,
+        limit: usize,
     ) -> Result<Self, Error> {
-        let (from, most) = (signed(from), signed(most as u64));
+        let (from, limit) = (to_i64(from), to_i64(limit as u64));
         match database {
-            Database::Postgres(pool) => Copied::read(pool, log, from, most).await.map(Self::Postgres),
-            Database::Sqlite(file) => Packed::read(file.readers(), log, from, most).await.map(Self::Sqlite),
+            Database::Postgres(pool) => PgCopyRows::read(pool, log, from, limit).await.map(Self::Postgres),
+            Database::Sqlite(sqlite) => {
+                SqliteJsonRows::read(sqlite.readers(), log, from, limit).await.map(Self::Sqlite)
+            }
         }
     }
 
-    /// The place of the last of them; none if there are none.
+    /// The position of the last row.
     pub(super) fn last(&self) -> Result<Option<u64>, Error> {
         let last = match self {
-            Self::Postgres(copied) => copied.last()?,
-            Self::Sqlite(packed) => packed.last(),
+            Self::Postgres(rows) => rows.last()?,
+            Self::Sqlite(rows) => rows.last(),
         };
-        last.map(|last| count(last, READING)).transpose()
+        last.map(|last| to_u64(last, decode::READING)).transpose()
     }
 
-    /// The rows.
-    pub(super) fn unpack(&self) -> Result<Vec<Row>, Error> {
+    /// Decodes the rows.
+    pub(super) fn decode(&self) -> Result<Vec<Row>, Error> {
         match self {
-            Self::Postgres(copied) => copied.rows(),
-            Self::Sqlite(packed) => packed.rows(),
+            Self::Postgres(rows) => rows.decode(),
+            Self::Sqlite(rows) => rows.decode(),
         }
     }
-}
-
-fn damaged(why: String) -> Error {
-    Error::Damaged { what: READING, why }
-}
-
-/// The next so many bytes.
-fn taken<'a>(bytes: &mut &'a [u8], count: usize) -> Result<&'a [u8], Error> {
-    let split = bytes.split_at_checked(count);
-    let (next, rest) = split.ok_or_else(|| damaged("a record is shorter than it says".to_owned()))?;
-    *bytes = rest;
-    Ok(next)
 }

@@ -1,13 +1,13 @@
-//! What is promised of every database. Each function has logs of its own, so that all can use one database.
+//! Behaviour that both kinds of databases have to show. Each function uses its own logs, so that they can share a database.
 //!
-//! `tests/real/store` has tests of its own about the same, on PostgreSQL as well.
+//! `tests/real/store` has further tests, also with PostgreSQL.
 
-mod away;
+mod outage;
 mod proof;
 mod reading;
 mod writing;
 
-pub(crate) use away::*;
+pub(crate) use outage::*;
 pub(crate) use proof::*;
 pub(crate) use reading::*;
 pub(crate) use writing::*;
@@ -20,18 +20,18 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::domain::audit::verify::{Verified, Witnesses};
+use crate::domain::audit::verify::{TrustedCheckpoints, Verified};
 use crate::domain::audit::{Action, Actor, Event, Filter, LogName, Outcome, Record, Target, Via};
-use crate::store::{Journal, Metrics, Options, Policy, Store, Written};
+use crate::store::{Journal, Metrics, Options, Policy, Store, WriteOutcome};
 
-/// A journal that runs.
-pub(crate) struct Writing {
+/// A running journal.
+pub(crate) struct RunningJournal {
     pub(crate) journal: Journal,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
-impl Writing {
+impl RunningJournal {
     pub(crate) fn start(store: &Store, options: Options, clock: fn() -> Timestamp) -> Self {
         let stop = CancellationToken::new();
         let metrics = Metrics::register(&mut Registry::default());
@@ -40,8 +40,8 @@ impl Writing {
         Self { journal, stop, task: tokio::spawn(run) }
     }
 
-    /// Until all that was handed in is written.
-    pub(crate) async fn end(self) {
+    /// Writes all records and stops.
+    pub(crate) async fn stop(self) {
         self.stop.cancel();
         self.task.await.expect("the journal ends");
     }
@@ -50,18 +50,18 @@ impl Writing {
 pub(crate) fn required() -> Options {
     Options {
         policy: Policy::Required,
-        patience: Duration::from_secs(60),
+        timeout: Duration::from_secs(60),
         instance: "test".to_owned(),
         spool: None,
     }
 }
 
-/// A clock that stands still.
+/// A clock that does not advance.
 pub(crate) fn noon() -> Timestamp {
     at(0)
 }
 
-/// So many seconds after noon.
+/// A number of seconds after noon.
 pub(crate) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_767_268_800 + second).expect("a time")
 }
@@ -82,15 +82,16 @@ pub(crate) fn event(log: &LogName, user: &str, name: &str) -> Event {
     event
 }
 
-/// Writes so many plain records.
+/// Writes records.
 pub(crate) async fn write(store: &Store, log: &LogName, records: usize) {
-    let writing = Writing::start(store, required(), noon);
-    let recorder = writing.journal.recorder("webhook", false);
-    let written = (0..records).map(|number| recorder.record(event(log, "alice", &format!("topic-{number}"))));
-    for written in futures::future::join_all(written).await {
-        assert!(matches!(written, Ok(Written::Durable(_))));
+    let running = RunningJournal::start(store, required(), noon);
+    let recorder = running.journal.recorder("webhook");
+    let outcomes =
+        (0..records).map(|number| recorder.record(event(log, "alice", &format!("topic-{number}"))));
+    for outcome in futures::future::join_all(outcomes).await {
+        assert!(matches!(outcome, Ok(WriteOutcome::Durable(_))));
     }
-    writing.end().await;
+    running.stop().await;
 }
 
 /// All records, oldest first.
@@ -98,25 +99,26 @@ pub(crate) async fn all(store: &Store, log: &LogName) -> Vec<Record> {
     let (mut records, mut from) = (Vec::new(), Some(0));
     while let Some(place) = from {
         let page =
-            store.audit().following(log, &Filter::default(), place, u64::MAX, 100).await.expect("a page");
+            store.audit().list_forward(log, &Filter::default(), place, u64::MAX, 100).await.expect("a page");
         records.extend(page.records.into_iter().map(|stored| stored.record));
         from = page.next;
     }
     records
 }
 
-/// Reads a log as it is kept and compares everything that is said twice.
+/// Verifies a log, which must not have findings.
 pub(crate) async fn verify(store: &Store, log: &LogName) -> Verified {
-    let verdict = store.audit().verify(log, &Witnesses::default(), |_, _| {}).await.expect("it can be read");
-    verdict.expect("nothing was done to the log")
+    let result =
+        store.audit().verify(log, &TrustedCheckpoints::default(), |_, _| {}).await.expect("readable");
+    result.expect("no finding")
 }
 
-/// Records of all kinds; the clock goes on by a second for each, and once back by ten minutes.
+/// Writes various records. The clock advances by a second for each, and is set back by ten minutes now and then.
 async fn varied(store: &Store, log: &LogName, records: i64) {
     use std::sync::atomic::{AtomicI64, Ordering};
     static SECOND: AtomicI64 = AtomicI64::new(0);
-    let writing = Writing::start(store, required(), || at(SECOND.load(Ordering::SeqCst)));
-    let recorder = writing.journal.recorder("controllers", false);
+    let running = RunningJournal::start(store, required(), || at(SECOND.load(Ordering::SeqCst)));
+    let recorder = running.journal.recorder("controllers");
     let mut open = None;
     for number in 0..records {
         let second = if number % 300 == 299 { number - 600 } else { number };
@@ -134,15 +136,15 @@ async fn varied(store: &Store, log: &LogName, records: i64) {
             _ => event.outcome = Outcome::Started,
         }
         if let Some(start) = open.take_if(|_| number % 2 == 0) {
-            event = event.ended(start, Outcome::Failed, None);
+            event = event.completion(start, Outcome::Failed, None);
         }
         if event.outcome != Outcome::Started {
-            recorder.note(event).await;
+            recorder.enqueue(event).await;
             continue;
         }
-        let written = recorder.record(event).await;
-        let Ok(Written::Durable(id)) = written else { panic!("not durable: {written:?}") };
+        let outcome = recorder.record(event).await;
+        let Ok(WriteOutcome::Durable(id)) = outcome else { panic!("not durable: {outcome:?}") };
         open = Some(id);
     }
-    writing.end().await;
+    running.stop().await;
 }

@@ -1,23 +1,23 @@
-//! Many write one log, and nothing of it is lost or changed.
+//! Concurrent writers.
 
 use std::collections::BTreeSet;
 
 use super::*;
 
-pub(crate) async fn many_write_one_log(store: &Store) {
+pub(crate) async fn many_writers_write_one_log(store: &Store) {
     let (one, other) = (log("many-one"), log("many-other"));
-    let writing = Writing::start(store, required(), noon);
+    let running = RunningJournal::start(store, required(), noon);
     let tasks: Vec<_> = (0..32)
         .map(|task| {
-            let recorder = writing.journal.recorder("webhook", false);
+            let recorder = running.journal.recorder("webhook");
             let (one, other) = (one.clone(), other.clone());
             tokio::spawn(async move {
                 let mut ids = Vec::new();
                 for number in 0..20 {
                     let log = if number % 4 == 3 { &other } else { &one };
-                    let written =
+                    let outcome =
                         recorder.record(event(log, &format!("user-{task}"), &number.to_string())).await;
-                    let Ok(Written::Durable(id)) = written else { panic!("not durable: {written:?}") };
+                    let Ok(WriteOutcome::Durable(id)) = outcome else { panic!("not durable: {outcome:?}") };
                     ids.push((log.clone(), id));
                 }
                 ids
@@ -29,10 +29,10 @@ pub(crate) async fn many_write_one_log(store: &Store) {
         acknowledged.extend(task.await.expect("the task ends"));
     }
     for (log, id) in &acknowledged {
-        let found = store.audit().get(log, *id).await.expect("an answer");
-        assert_eq!(found.expect("what was acknowledged is there").record.id, *id);
+        let found = store.audit().get_record(log, *id).await.expect("an answer");
+        assert_eq!(found.expect("an acknowledged record").record.id, *id);
     }
-    writing.end().await;
+    running.stop().await;
     for (log, size) in [(&one, 480), (&other, 160)] {
         let records = all(store, log).await;
         assert!(records.iter().map(|record| record.seq).eq(0..size));
@@ -41,26 +41,27 @@ pub(crate) async fn many_write_one_log(store: &Store) {
             let numbers = records.iter().filter(|record| record.actor.user == user);
             let numbers: Vec<u32> =
                 numbers.filter_map(|record| record.target.as_ref()?.name.parse().ok()).collect();
-            assert!(numbers.is_sorted(), "what one writes after the other stays in that order: {numbers:?}");
+            assert!(numbers.is_sorted(), "records of one writer keep their order: {numbers:?}");
         }
         assert_eq!(verify(store, log).await.records, size);
     }
-    let logs = store.audit().logs().await.expect("logs");
+    let logs = store.audit().list_logs().await.expect("logs");
     assert!(logs.contains(&one) && logs.contains(&other));
 }
 
 pub(crate) async fn two_journals_write_one_log(store: &Store, same: &Store) {
     let log = log("two-journals");
-    let journals = [Writing::start(store, required(), noon), Writing::start(same, required(), noon)];
+    let journals =
+        [RunningJournal::start(store, required(), noon), RunningJournal::start(same, required(), noon)];
     let tasks: Vec<_> = (0..40)
         .map(|task| {
-            let recorder = journals[task % 2].journal.recorder("webhook", false);
+            let recorder = journals[task % 2].journal.recorder("webhook");
             let log = log.clone();
             tokio::spawn(async move {
                 for number in 0..10 {
-                    let written =
+                    let outcome =
                         recorder.record(event(&log, &format!("user-{task}"), &number.to_string())).await;
-                    assert!(matches!(written, Ok(Written::Durable(_))), "{written:?}");
+                    assert!(matches!(outcome, Ok(WriteOutcome::Durable(_))), "{outcome:?}");
                 }
             })
         })
@@ -69,38 +70,38 @@ pub(crate) async fn two_journals_write_one_log(store: &Store, same: &Store) {
         task.await.expect("the task ends");
     }
     for journal in journals {
-        journal.end().await;
+        journal.stop().await;
     }
     let ids: BTreeSet<Uuid> = all(store, &log).await.into_iter().map(|record| record.id).collect();
     assert_eq!(ids.len(), 400);
     assert_eq!(verify(same, &log).await.size, 400);
 }
 
-pub(crate) async fn unusual_texts_are_kept(store: &Store) {
+pub(crate) async fn unusual_texts_are_stored(store: &Store) {
     let log = log("unusual");
-    let writing = Writing::start(store, required(), noon);
-    let recorder = writing.journal.recorder("webhook", false);
-    let mut strange = event(&log, "a\0b", &"ä".repeat(100_000));
-    strange.message = Some("\0 \u{1f600} ' \" \\ \u{7f}".to_owned());
-    strange.request = Some("\0".to_owned());
-    recorder.record(strange).await.expect("written");
+    let running = RunningJournal::start(store, required(), noon);
+    let recorder = running.journal.recorder("webhook");
+    let mut unusual = event(&log, "a\0b", &"ä".repeat(100_000));
+    unusual.message = Some("\0 \u{1f600} ' \" \\ \u{7f}".to_owned());
+    unusual.request = Some("\0".to_owned());
+    recorder.record(unusual).await.expect("written");
     recorder
         .record(event(&log, &"x".repeat(100_000), "'; DROP TABLE audit_record; --"))
         .await
         .expect("written");
-    writing.end().await;
+    running.stop().await;
     let records = all(store, &log).await;
     assert_eq!(records[0].actor.user, "a\u{fffd}b");
     assert_eq!(records[0].message.as_deref(), Some("\0 \u{1f600} ' \" \\ \u{7f}"));
     assert_eq!(verify(store, &log).await.size, 2);
 }
 
-pub(crate) async fn migrating_again_changes_nothing(store: &Store, same: &Store) {
+pub(crate) async fn migrating_again_has_no_effect(store: &Store, same: &Store) {
     let log = log("migrating");
     let (one, other) = tokio::join!(store.migrate(), same.migrate());
-    one.and(other).expect("both find the tables");
+    one.and(other).expect("both succeed");
     write(store, &log, 2).await;
     same.migrate().await.expect("migrated");
-    same.prepare().await;
+    same.migrate_with_retry().await;
     assert_eq!(verify(same, &log).await.size, 2);
 }

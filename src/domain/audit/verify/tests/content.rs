@@ -1,167 +1,167 @@
-//! What a record says was changed, or what is kept beside it.
+//! Changed records and changed stored values.
 
 use super::*;
 
 #[test]
-fn a_log_as_it_was_written() {
+fn an_untouched_log() {
     check(
-        &[("nothing was done", &|_| {})],
+        &[("untouched", &|_| {})],
         expect![[r#"
-        nothing was done
-            rows, kept: verified: 2000 records of 0..2000, signed up to 0 by 0 checkpoints
-            signed, export: verified: 2000 records of 0..2000, signed up to 1900 by 2 checkpoints
-    "#]],
+            untouched
+                rows, stored: verified: 2000 records of 0..2000, signed up to 0 by 0 checkpoints
+                signed, export: verified: 2000 records of 0..2000, signed up to 1900 by 2 checkpoints
+        "#]],
     );
     let verified = Log::whole().verify(&[]).expect("verified");
     assert_eq!(verified.root, Log::whole().checkpoint(SIZE).root);
     assert_eq!(verified.log, log_name());
 }
 
-/// Another outcome, with a hash that fits.
+/// Changes the outcome and the hash.
 fn deny(log: &mut Log, at: usize) {
     log.edit(at, |record| record.outcome = Outcome::Denied);
     log.hash(at);
 }
 
-/// With a chain that fits as well.
+/// Changes the outcome, the hash and the chain.
 fn rewrite(log: &mut Log, at: usize) {
     deny(log, at);
     log.chain_from(at);
 }
 
 #[test]
-fn a_field_was_edited() {
+fn an_edited_field() {
     check(
         &[
-            ("the field only", &|log| log.edit(700, |record| record.actor.user = "somebody-else".to_owned())),
-            ("its hash too", &|log| deny(log, 700)),
-            ("its chain too", &|log| {
+            ("only the field", &|log| log.edit(700, |record| record.actor.user = "somebody-else".to_owned())),
+            ("and its hash", &|log| deny(log, 700)),
+            ("and its chain", &|log| {
                 deny(log, 700);
                 log.chain_at(700);
             }),
         ],
         expect![[r#"
-            the field only
-                rows, kept, signed: record 700 (01900000-0000-7000-8000-0000000002bc) was edited: its content is not what its hash was made of
-                export: something in records 0 to 999 was rewritten: their root is not that of checkpoint 1000
-            its hash too
-                rows, kept, signed: record 700 (01900000-0000-7000-8000-0000000002bc) was rewritten: it does not fit into the chain
-                export: something in records 0 to 999 was rewritten: their root is not that of checkpoint 1000
-            its chain too
-                rows, kept, signed: record 701 (01900000-0000-7000-8000-0000000002bd) was rewritten: it does not fit into the chain
-                export: something in records 0 to 999 was rewritten: their root is not that of checkpoint 1000
+            only the field
+                rows, stored, signed: record 700 (01900000-0000-7000-8000-0000000002bc) was edited: its content does not match its hash
+                export: records between 0 and 999 were rewritten: their root does not match checkpoint 1000
+            and its hash
+                rows, stored, signed: record 700 (01900000-0000-7000-8000-0000000002bc) was rewritten: its hash does not match the hash chain
+                export: records between 0 and 999 were rewritten: their root does not match checkpoint 1000
+            and its chain
+                rows, stored, signed: record 701 (01900000-0000-7000-8000-0000000002bd) was rewritten: its hash does not match the hash chain
+                export: records between 0 and 999 were rewritten: their root does not match checkpoint 1000
         "#]],
     );
 }
 
 #[test]
-fn everything_after_it_was_rewritten() {
+fn all_later_records_rewritten() {
     check(
         &[
-            ("but not the nodes", &|log| rewrite(log, 1200)),
-            // Then only somebody who has seen the log before can tell.
-            ("nodes included", &|log| {
+            ("without the nodes", &|log| rewrite(log, 1200)),
+            // Only an earlier checkpoint reveals it.
+            ("with the nodes", &|log| {
                 rewrite(log, 1200);
-                log.keep_nodes();
+                log.store_nodes();
             }),
-            // Nobody has seen it.
+            // No checkpoint covers it.
             ("after the last checkpoint", &|log| {
                 rewrite(log, 1950);
-                log.keep_nodes();
+                log.store_nodes();
             }),
         ],
         expect![[r#"
-            but not the nodes
+            without the nodes
                 rows: verified: 2000 records of 0..2000, signed up to 0 by 0 checkpoints
-                kept, signed: records 1024 to 1279 were rewritten: the hash over them that is kept is another
-                export: something in records 1000 to 1899 was rewritten: their root is not that of checkpoint 1900
-            nodes included
-                rows, kept: verified: 2000 records of 0..2000, signed up to 0 by 0 checkpoints
-                signed, export: something in records 1000 to 1899 was rewritten: their root is not that of checkpoint 1900
+                stored, signed: records 1024 to 1279 were rewritten: they do not match the stored tree node
+                export: records between 1000 and 1899 were rewritten: their root does not match checkpoint 1900
+            with the nodes
+                rows, stored: verified: 2000 records of 0..2000, signed up to 0 by 0 checkpoints
+                signed, export: records between 1000 and 1899 were rewritten: their root does not match checkpoint 1900
             after the last checkpoint
-                rows, kept: verified: 2000 records of 0..2000, signed up to 0 by 0 checkpoints
+                rows, stored: verified: 2000 records of 0..2000, signed up to 0 by 0 checkpoints
                 signed, export: verified: 2000 records of 0..2000, signed up to 1900 by 2 checkpoints
         "#]],
     );
 }
 
 #[test]
-fn a_record_was_moved_here_from_another_log() {
+fn a_record_of_another_log() {
     check(
-        &[("and all rewritten", &|log| {
+        &[("all values recomputed", &|log| {
             log.edit(700, |record| record.tenant = LogName::platform());
             log.hash(700);
             log.chain_from(700);
-            log.keep_nodes();
+            log.store_nodes();
         })],
         expect![[r#"
-            and all rewritten: record 700 (01900000-0000-7000-8000-0000000002bc) is kept under another tenant than it says
+            all values recomputed: record 700 (01900000-0000-7000-8000-0000000002bc): the column tenant does not match its content
         "#]],
     );
 }
 
 #[test]
-fn a_record_cannot_be_read() {
+fn an_unreadable_record() {
     check(
         &[
-            ("it says nothing", &|log| log.rows[700].body = b"{}".to_vec()),
-            ("it is no JSON, and all fits", &|log| {
+            ("an empty object", &|log| log.rows[700].body = b"{}".to_vec()),
+            ("not JSON, with recomputed hashes", &|log| {
                 log.rows[700].body = b"nonsense".to_vec();
-                log.kept(700).hash = Hash::leaf(b"nonsense");
+                log.stored(700).hash = Hash::leaf(b"nonsense");
                 log.chain_from(700);
             }),
         ],
         expect![[r#"
-            it says nothing
-                rows, kept, signed: record 700 (01900000-0000-7000-8000-0000000002bc) was edited: its content is not what its hash was made of
+            an empty object
+                rows, stored, signed: record 700 (01900000-0000-7000-8000-0000000002bc) was edited: its content does not match its hash
                 export: record 700 cannot be read
-            it is no JSON, and all fits: record 700 cannot be read
+            not JSON, with recomputed hashes: record 700 cannot be read
         "#]],
     );
 }
 
 #[test]
-fn the_chain_of_a_record_was_edited() {
+fn an_edited_chain() {
     check(
         &[
-            ("in the middle", &|log| log.kept(700).chain = Hash([7; 32])),
-            ("at the end", &|log| log.kept(1999).chain = Hash([7; 32])),
+            ("in the middle", &|log| log.stored(700).chain = Hash([7; 32])),
+            ("at the end", &|log| log.stored(1999).chain = Hash([7; 32])),
             ("before the first", &|log| log.chain = Hash([7; 32])),
         ],
         expect![[r#"
             in the middle
-                rows, kept, signed: record 700 (01900000-0000-7000-8000-0000000002bc) was rewritten: it does not fit into the chain
+                rows, stored, signed: record 700 (01900000-0000-7000-8000-0000000002bc) was rewritten: its hash does not match the hash chain
                 export: verified: 2000 records of 0..2000, signed up to 1900 by 2 checkpoints
             at the end
-                rows, kept, signed: record 1999 (01900000-0000-7000-8000-0000000007cf) was rewritten: it does not fit into the chain
+                rows, stored, signed: record 1999 (01900000-0000-7000-8000-0000000007cf) was rewritten: its hash does not match the hash chain
                 export: verified: 2000 records of 0..2000, signed up to 1900 by 2 checkpoints
             before the first
-                rows, kept, signed: record 0 (01900000-0000-7000-8000-000000000000) was rewritten: it does not fit into the chain
+                rows, stored, signed: record 0 (01900000-0000-7000-8000-000000000000) was rewritten: its hash does not match the hash chain
                 export: verified: 2000 records of 0..2000, signed up to 1900 by 2 checkpoints
         "#]],
     );
 }
 
 #[test]
-fn a_node_was_edited() {
+fn an_edited_node() {
     check(
         &[("one of them", &|log| log.nodes[2].1 = Hash([7; 32]))],
         expect![[r#"
-        one of them
-            rows: verified: 2000 records of 0..2000, signed up to 0 by 0 checkpoints
-            kept, signed: records 512 to 767 were rewritten: the hash over them that is kept is another
-            export: verified: 2000 records of 0..2000, signed up to 1900 by 2 checkpoints
-    "#]],
+            one of them
+                rows: verified: 2000 records of 0..2000, signed up to 0 by 0 checkpoints
+                stored, signed: records 512 to 767 were rewritten: they do not match the stored tree node
+                export: verified: 2000 records of 0..2000, signed up to 1900 by 2 checkpoints
+        "#]],
     );
 }
 
 #[test]
-fn a_node_was_deleted() {
+fn a_deleted_node() {
     check(
         &[
             ("one of them", &|log| log.nodes.retain(|(node, _)| *node != Node { level: 8, index: 2 })),
             ("the last", &|log| log.nodes.truncate(log.nodes.len() - 1)),
-            // What stands in the wrong place is more than that.
+            // Misplaced records take precedence.
             ("and records swapped", &|log| {
                 log.nodes.retain(|(node, _)| *node != Node { level: 8, index: 2 });
                 log.rows.swap(700, 900);
@@ -171,19 +171,19 @@ fn a_node_was_deleted() {
         expect![[r#"
             one of them
                 rows: verified: 2000 records of 0..2000, signed up to 0 by 0 checkpoints
-                kept, signed: the hash over records 512 to 767 is missing: none of them can be proved
+                stored, signed: the tree node of records 512 to 767 is missing: their inclusion cannot be proved
                 export: verified: 2000 records of 0..2000, signed up to 1900 by 2 checkpoints
             the last
                 rows: verified: 2000 records of 0..2000, signed up to 0 by 0 checkpoints
-                kept, signed: the hash over records 1536 to 1791 is missing: none of them can be proved
+                stored, signed: the tree node of records 1536 to 1791 is missing: their inclusion cannot be proved
                 export: verified: 2000 records of 0..2000, signed up to 1900 by 2 checkpoints
-            and records swapped: records 700 and 900 stand in each other's place
+            and records swapped: records 700 and 900 were swapped
         "#]],
     );
 }
 
 #[test]
-fn what_records_are_searched_by_was_edited() {
+fn an_edited_column() {
     type Edit = fn(&mut Columns);
     let edits: [(&str, Edit); 13] = [
         ("id", |columns| columns.id.push('0')),
@@ -202,16 +202,16 @@ fn what_records_are_searched_by_was_edited() {
     ];
     for (column, edit) in edits {
         let mut log = Log::whole();
-        edit(&mut log.kept(704).columns);
+        edit(&mut log.stored(704).columns);
         let id = testing::id(704).to_string();
-        assert_eq!(log.verify(&[]), Err(Finding::Mislabelled { seq: 704, id, column }));
+        assert_eq!(log.verify(&[]), Err(Finding::ColumnMismatch { seq: 704, id, column }));
     }
     check(
-        &[("an export has no columns", &|log| log.kept(704).columns.actor.clear())],
+        &[("an export has no columns", &|log| log.stored(704).columns.actor.clear())],
         expect![[r#"
-        an export has no columns
-            rows, kept, signed: record 704 (01900000-0000-7000-8000-0000000002c0) is kept under another actor than it says
-            export: verified: 2000 records of 0..2000, signed up to 1900 by 2 checkpoints
-    "#]],
+            an export has no columns
+                rows, stored, signed: record 704 (01900000-0000-7000-8000-0000000002c0): the column actor does not match its content
+                export: verified: 2000 records of 0..2000, signed up to 1900 by 2 checkpoints
+        "#]],
     );
 }

@@ -1,21 +1,25 @@
-//! What is written to break programs, or terminals.
+//! Input meant to crash programs or to control terminals.
 
 use super::*;
 
-/// Nothing is computed that cannot be: 64 bits are not enough for the places that such a node says of itself.
+/// The positions of such nodes exceed 64 bits.
 #[test]
-fn nodes_that_cannot_be_are_findings() {
+fn impossible_nodes_are_findings() {
     for (level, index) in [(8, u64::MAX), (64, 0), (255, 0), (63, 1), (8, 7), (0, SIZE), (63, 0)] {
-        let mut verifier = Verifier::new(log_name(), Range::empty(0), Hash([0; 32]), Witnesses::default());
-        Log::whole().rows.iter().try_for_each(|row| verifier.row(row)).expect("whole");
-        let finding = verifier.node(Node { level, index }, &Hash([7; 32])).expect_err("no such node");
-        assert!(matches!(finding, Finding::Node { .. } | Finding::Cut { .. }), "{level} {index}: {finding}");
+        let mut verifier =
+            Verifier::new(log_name(), Range::empty(0), Hash([0; 32]), TrustedCheckpoints::default());
+        Log::whole().rows.iter().try_for_each(|row| verifier.verify_row(row)).expect("whole");
+        let finding = verifier.verify_node(Node { level, index }, &Hash([7; 32])).expect_err("no such node");
+        assert!(
+            matches!(finding, Finding::NodeMismatch { .. } | Finding::Truncated { .. }),
+            "{level} {index}: {finding}"
+        );
     }
 }
 
-/// Where numbers end.
+/// Sizes near `u64::MAX`.
 #[test]
-fn hostile_sizes_are_answered() {
+fn extreme_sizes_do_not_overflow() {
     let hash = Hash([7; 32]);
     let range = |start: u64, end: u64| {
         Range::of(start, end, vec![hash; Range::nodes(start, end).len()]).expect("as many")
@@ -23,29 +27,29 @@ fn hostile_sizes_are_answered() {
     for dropped in [range(0, u64::MAX), range(0, u64::MAX - 1), range(u64::MAX, u64::MAX), range(1, u64::MAX)]
     {
         let checkpoint = Checkpoint { origin: String::new(), size: u64::MAX, root: hash };
-        let witnesses = Witnesses { checkpoints: vec![(checkpoint, "x".to_owned())] };
-        let mut verifier = Verifier::new(log_name(), dropped, hash, witnesses);
+        let checkpoints = TrustedCheckpoints { checkpoints: vec![(checkpoint, "x".to_owned())] };
+        let mut verifier = Verifier::new(log_name(), dropped, hash, checkpoints);
         for seq in [u64::MAX, u64::MAX - 1, 0] {
             let mut row = testing::row(&record(1));
             let body = String::from_utf8(row.body).expect("text");
             row.body = body.replace(r#""seq":1"#, &format!(r#""seq":{seq}"#)).into_bytes();
             row.seq = seq;
-            for kept in [row.kept.clone(), None] {
-                let _ = verifier.row(&Row { kept, ..row.clone() });
+            for stored in [row.stored.clone(), None] {
+                let _ = verifier.verify_row(&Row { stored, ..row.clone() });
             }
         }
-        let _ = verifier.gap(&range(u64::MAX - 1, u64::MAX));
-        let _ = verifier.node(Node { level: 8, index: u64::MAX >> 8 }, &hash);
-        assert!(verifier.end(Some(u64::MAX)).is_err());
+        let _ = verifier.verify_gap(&range(u64::MAX - 1, u64::MAX));
+        let _ = verifier.verify_node(Node { level: 8, index: u64::MAX >> 8 }, &hash);
+        assert!(verifier.finish(Some(u64::MAX)).is_err());
     }
 }
 
-/// What a database or a file says is shown on terminals.
+/// Terminals show texts from databases and files.
 #[test]
-fn findings_are_safe_to_show() {
+fn findings_are_escaped() {
     let id = format!("\u{1b}[2J\u{202e}\n{}", "x".repeat(1000));
-    let told = Finding::Edited { seq: 1, id }.to_string();
-    assert!(!told.chars().any(|char| char.is_control() || char == '\u{202e}'), "{told}");
-    assert!(told.len() < 500, "{told}");
-    expect!["it's a \"name\""].assert_eq(&shown("it's a \"name\""));
+    let described = Finding::Edited { seq: 1, id }.to_string();
+    assert!(!described.chars().any(|char| char.is_control() || char == '\u{202e}'), "{described}");
+    assert!(described.len() < 500, "{described}");
+    expect!["it's a \"name\""].assert_eq(&printable("it's a \"name\""));
 }

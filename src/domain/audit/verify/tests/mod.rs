@@ -1,7 +1,7 @@
-//! What is found in a log after somebody had their hands on it, printed.
+//! Prints the findings of tampered logs.
 //!
-//! `content` is about what records say, `order` about where they stand and how many there are, `dropped` about the retention,
-//! `export` about what left the house, `checkpoint` about witnesses, `hostile` about what only breaks programs.
+//! `content` changes records, `order` moves, adds and removes them, `dropped` is about the retention, `export` about exports,
+//! `checkpoint` about signatures, `hostile` about input that crashes programs.
 
 mod checkpoint;
 mod content;
@@ -13,16 +13,18 @@ mod order;
 use expect_test::{Expect, expect};
 
 use super::*;
+use crate::domain::audit::checkpoint::Checkpoint;
 use crate::domain::audit::testing::{
-    self, INSTALLATION, Log, SIGNED, SIZE, key, log_name, record, told, trusted,
+    self, INSTALLATION, Log, SIGNED, SIZE, describe, key, log_name, record, trusted,
 };
-use eventcenter_sdk::rest::audit::Outcome;
+use eventcenter_sdk::merkle::{Hash, Node, Range};
+use eventcenter_sdk::rest::audit::{LogName, Outcome};
 
-/// What somebody did to a log.
+/// Tampers with a log.
 type Tamper<'a> = &'a dyn Fn(&mut Log);
 
-/// Does each of these to a log of its own and verifies that in four ways: by the rows alone; with the nodes and the size that
-/// are kept; with checkpoints that were signed before as well; and as an export, which has nothing but records and checkpoints.
+/// Tampers with a log and verifies it in four ways: only its rows; with the stored nodes and the recorded size; with checkpoints
+/// as well; and as an export, which has only records and checkpoints.
 #[track_caller]
 fn check(cases: &[(&str, Tamper<'_>)], expected: Expect) {
     let print = |(what, tamper): &(&str, Tamper<'_>)| {
@@ -33,13 +35,13 @@ fn check(cases: &[(&str, Tamper<'_>)], expected: Expect) {
     expected.assert_eq(&cases.iter().map(print).collect::<String>());
 }
 
-/// What is found: once if all ways find the same, and else below each other.
+/// The findings: one line if all ways find the same, else a line for each.
 fn print(log: &Log) -> String {
     let all = [
-        ("rows", told(log.verify_rows())),
-        ("kept", told(log.verify(&[]))),
-        ("signed", told(log.verify(&*SIGNED))),
-        ("export", told(export(log, &*SIGNED))),
+        ("rows", describe(log.verify_rows())),
+        ("stored", describe(log.verify(&[]))),
+        ("signed", describe(log.verify(&*SIGNED))),
+        ("export", describe(export(log, &*SIGNED))),
     ];
     let groups: Vec<_> = all.chunk_by(|(_, one), (_, other)| one == other).collect();
     let line = |group: &&[(&str, String)]| {
@@ -47,18 +49,18 @@ fn print(log: &Log) -> String {
         format!("\n    {}: {}", ways.join(", "), group[0].1)
     };
     match groups[..] {
-        [[(_, told), ..]] => format!(": {told}"),
+        [[(_, described), ..]] => format!(": {described}"),
         _ => groups.iter().map(line).collect(),
     }
 }
 
-/// As an export: records in their order, without what is kept beside them.
-fn export(log: &Log, witnesses: &[(Checkpoint, &str)]) -> Result<Verified, Finding> {
-    let checkpoints = witnesses.iter().map(|(checkpoint, name)| (checkpoint.clone(), (*name).to_owned()));
-    let witnesses = Witnesses { checkpoints: checkpoints.collect() };
-    let mut verifier = Verifier::new(log_name(), log.dropped.clone(), log.chain, witnesses);
+/// Verifies an export: the records in their order, without stored values.
+fn export(log: &Log, checkpoints: &[(Checkpoint, &str)]) -> Result<Verified, Finding> {
+    let checkpoints = checkpoints.iter().map(|(checkpoint, name)| (checkpoint.clone(), (*name).to_owned()));
+    let checkpoints = TrustedCheckpoints { checkpoints: checkpoints.collect() };
+    let mut verifier = Verifier::new(log_name(), log.dropped.clone(), log.chain, checkpoints);
     for row in &log.rows {
-        verifier.row(&Row { kept: None, ..row.clone() })?;
+        verifier.verify_row(&Row { stored: None, ..row.clone() })?;
     }
-    verifier.end(Some(log.noted))
+    verifier.finish(Some(log.recorded_size))
 }

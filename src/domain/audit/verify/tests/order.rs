@@ -1,21 +1,21 @@
-//! Records are gone, stand elsewhere, or are too many.
+//! Deleted, moved and added records.
 
 use super::*;
 
 #[test]
-fn records_were_deleted() {
+fn deleted_records() {
     check(
         &[
             ("one", &|log| drop(log.rows.remove(700))),
             ("four", &|log| drop(log.rows.drain(700..704))),
             ("the first", &|log| drop(log.rows.remove(0))),
-            // Nothing comes after it that could tell.
+            // Only one record follows.
             ("the last but one", &|log| drop(log.rows.remove(1998))),
-            ("one, and the others moved up, such that no place is empty", &|log| {
+            ("one, and later ones moved up", &|log| {
                 log.rows.remove(700);
                 (700..1999).for_each(|at| log.rows[at].seq = at as u64);
             }),
-            ("one, and the others are renumbered, with new hashes and a new chain", &|log| {
+            ("one, and later ones renumbered, with new hashes and chain", &|log| {
                 log.rows.remove(700);
                 log.renumber_from(700);
                 (700..1999).for_each(|at| log.hash(at));
@@ -27,86 +27,86 @@ fn records_were_deleted() {
             four: records 700 to 703 are missing
             the first: record 0 is missing
             the last but one: record 1998 is missing
-            one, and the others moved up, such that no place is empty: record 700 is missing
-            one, and the others are renumbered, with new hashes and a new chain
+            one, and later ones moved up: record 700 is missing
+            one, and later ones renumbered, with new hashes and chain
                 rows: verified: 1999 records of 0..1999, signed up to 0 by 0 checkpoints
-                kept, signed: records 512 to 767 were rewritten: the hash over them that is kept is another
-                export: something in records 0 to 999 was rewritten: their root is not that of checkpoint 1000
+                stored, signed: records 512 to 767 were rewritten: they do not match the stored tree node
+                export: records between 0 and 999 were rewritten: their root does not match checkpoint 1000
         "#]],
     );
 }
 
-/// Only so many are left.
-fn cut(log: &mut Log, left: u64) {
+/// Keeps only the first records.
+fn truncate(log: &mut Log, left: u64) {
     log.rows.truncate(usize::try_from(left).expect("small"));
 }
 
-/// And it is noted that there were no more.
-fn cut_with_note(log: &mut Log, left: u64) {
-    cut(log, left);
-    log.noted = left;
+/// Keeps only the first records, and changes the recorded size.
+fn truncate_with_size(log: &mut Log, left: u64) {
+    truncate(log, left);
+    log.recorded_size = left;
 }
 
 #[test]
-fn the_tail_was_cut_off() {
+fn a_truncated_log() {
     check(
         &[
-            ("after the last checkpoint", &|log| cut(log, 1950)),
-            ("before the last checkpoint", &|log| cut(log, 1850)),
-            ("before the last checkpoint, with what is noted", &|log| cut_with_note(log, 1850)),
-            ("before the last node, with what is noted", &|log| cut_with_note(log, 1600)),
+            ("after the last checkpoint", &|log| truncate(log, 1950)),
+            ("before the last checkpoint", &|log| truncate(log, 1850)),
+            ("before the last checkpoint, with the recorded size", &|log| truncate_with_size(log, 1850)),
+            ("before the last node, with the recorded size", &|log| truncate_with_size(log, 1600)),
         ],
         expect![[r#"
             after the last checkpoint
                 rows: verified: 1950 records of 0..1950, signed up to 0 by 0 checkpoints
-                kept, signed, export: the end was cut off: there are 1950 records, and there were 2000 by the number that is noted
+                stored, signed, export: the log was truncated: it has 1950 records, 2000 according to the recorded size
             before the last checkpoint
                 rows: verified: 1850 records of 0..1850, signed up to 0 by 0 checkpoints
-                kept, signed, export: the end was cut off: there are 1850 records, and there were 2000 by the number that is noted
-            before the last checkpoint, with what is noted
-                rows, kept: verified: 1850 records of 0..1850, signed up to 0 by 0 checkpoints
-                signed, export: the end was cut off: there are 1850 records, and there were 1900 by checkpoint 1900
-            before the last node, with what is noted
+                stored, signed, export: the log was truncated: it has 1850 records, 2000 according to the recorded size
+            before the last checkpoint, with the recorded size
+                rows, stored: verified: 1850 records of 0..1850, signed up to 0 by 0 checkpoints
+                signed, export: the log was truncated: it has 1850 records, 1900 according to checkpoint 1900
+            before the last node, with the recorded size
                 rows: verified: 1600 records of 0..1600, signed up to 0 by 0 checkpoints
-                kept, signed: the end was cut off: there are 1600 records, and there were 1792 by a hash that is kept over them
-                export: the end was cut off: there are 1600 records, and there were 1900 by checkpoint 1900
+                stored, signed: the log was truncated: it has 1600 records, 1792 according to a stored tree node
+                export: the log was truncated: it has 1600 records, 1900 according to checkpoint 1900
         "#]],
     );
 }
 
-/// All that is in the database is as it once was.
+/// The whole database is an old one.
 #[test]
-fn an_older_copy_was_put_back() {
-    let put_back = |log: &mut Log| {
-        cut_with_note(log, 1600);
-        log.keep_nodes();
+fn a_restored_old_copy() {
+    let restore = |log: &mut Log| {
+        truncate_with_size(log, 1600);
+        log.store_nodes();
     };
     check(
         &[
-            ("as it was", &put_back),
-            ("and written on from there", &|log| {
-                put_back(log);
+            ("unchanged", &restore),
+            ("and continued", &|log| {
+                restore(log);
                 for seq in 1600..1700 {
-                    log.rows.push(testing::row(&testing::draft(seq + 5000).at(seq)));
+                    log.rows.push(testing::row(&testing::draft(seq + 5000).at_seq(seq)));
                 }
                 log.chain_from(1600);
-                log.noted = 1700;
-                log.keep_nodes();
+                log.recorded_size = 1700;
+                log.store_nodes();
             }),
         ],
         expect![[r#"
-            as it was
-                rows, kept: verified: 1600 records of 0..1600, signed up to 0 by 0 checkpoints
-                signed, export: the end was cut off: there are 1600 records, and there were 1900 by checkpoint 1900
-            and written on from there
-                rows, kept: verified: 1700 records of 0..1700, signed up to 0 by 0 checkpoints
-                signed, export: the end was cut off: there are 1700 records, and there were 1900 by checkpoint 1900
+            unchanged
+                rows, stored: verified: 1600 records of 0..1600, signed up to 0 by 0 checkpoints
+                signed, export: the log was truncated: it has 1600 records, 1900 according to checkpoint 1900
+            and continued
+                rows, stored: verified: 1700 records of 0..1700, signed up to 0 by 0 checkpoints
+                signed, export: the log was truncated: it has 1700 records, 1900 according to checkpoint 1900
         "#]],
     );
 }
 
 #[test]
-fn two_were_swapped() {
+fn swapped_records() {
     let swap = |log: &mut Log, one: usize, other: usize| {
         log.rows.swap(one, other);
         (log.rows[one].seq, log.rows[other].seq) = (one as u64, other as u64);
@@ -118,47 +118,47 @@ fn two_were_swapped() {
     let rewrite = |log: &mut Log| {
         (700..=720).for_each(|at| log.hash(at));
         log.chain_from(700);
-        log.keep_nodes();
+        log.store_nodes();
     };
     check(
         &[
             ("neighbours", &|log| swap(log, 700, 701)),
-            ("two far apart", &|log| swap(log, 700, 1300)),
+            ("distant", &|log| swap(log, 700, 1300)),
             ("the first and the last", &|log| swap(log, 0, 1999)),
-            ("their contents only", &swap_contents),
-            // The records themselves say where they belong.
-            ("and everything said of them is made anew", &|log| {
+            ("only their contents", &swap_contents),
+            // The records state their positions.
+            ("with recomputed values", &|log| {
                 swap_contents(log);
                 rewrite(log);
             }),
-            ("and they say something else", &|log| {
+            ("with changed positions", &|log| {
                 swap_contents(log);
                 log.renumber_from(700);
                 rewrite(log);
             }),
         ],
         expect![[r#"
-            neighbours: records 700 and 701 stand in each other's place
-            two far apart: records 700 and 1300 stand in each other's place
-            the first and the last: records 0 and 1999 stand in each other's place
-            their contents only: records 700 and 720 stand in each other's place
-            and everything said of them is made anew: records 700 and 720 stand in each other's place
-            and they say something else
-                rows, kept: verified: 2000 records of 0..2000, signed up to 0 by 0 checkpoints
-                signed, export: something in records 0 to 999 was rewritten: their root is not that of checkpoint 1000
+            neighbours: records 700 and 701 were swapped
+            distant: records 700 and 1300 were swapped
+            the first and the last: records 0 and 1999 were swapped
+            only their contents: records 700 and 720 were swapped
+            with recomputed values: records 700 and 720 were swapped
+            with changed positions
+                rows, stored: verified: 2000 records of 0..2000, signed up to 0 by 0 checkpoints
+                signed, export: records between 0 and 999 were rewritten: their root does not match checkpoint 1000
         "#]],
     );
 }
 
-/// Puts one at place 700; the others make room, and say where they were.
+/// Inserts a record at position 700. Later records move, but state their old positions.
 fn insert(log: &mut Log) {
-    log.rows.insert(700, testing::row(&testing::draft(9999).at(700)));
+    log.rows.insert(700, testing::row(&testing::draft(9999).at_seq(700)));
     (701..2001).for_each(|at| log.rows[at].seq = at as u64);
-    log.noted = 2001;
+    log.recorded_size = 2001;
 }
 
 #[test]
-fn one_was_inserted() {
+fn an_inserted_record() {
     let renumber = |log: &mut Log| {
         insert(log);
         log.renumber_from(701);
@@ -166,47 +166,47 @@ fn one_was_inserted() {
     };
     check(
         &[
-            ("the others made room", &|log| {
+            ("later records moved", &|log| {
                 insert(log);
                 log.chain_at(700);
             }),
-            ("without a chain that fits", &insert),
-            ("the others were renumbered", &renumber),
-            ("and everything made anew", &|log| {
+            ("without a new chain", &insert),
+            ("later records renumbered", &renumber),
+            ("all values recomputed", &|log| {
                 renumber(log);
                 (701..2001).for_each(|at| log.hash(at));
                 log.chain_from(700);
-                log.keep_nodes();
+                log.store_nodes();
             }),
         ],
         expect![[r#"
-            the others made room
-                rows, kept, signed: what stands at place 700 (01900000-0000-7000-8000-00000000270f) was inserted: it does not belong there
-                export: what stands at place 701 (01900000-0000-7000-8000-0000000002bc) was inserted: it does not belong there
-            without a chain that fits
-                rows, kept, signed: record 700 (01900000-0000-7000-8000-00000000270f) was rewritten: it does not fit into the chain
-                export: what stands at place 701 (01900000-0000-7000-8000-0000000002bc) was inserted: it does not belong there
-            the others were renumbered
-                rows, kept, signed: record 701 (01900000-0000-7000-8000-0000000002bc) was edited: its content is not what its hash was made of
-                export: something in records 0 to 999 was rewritten: their root is not that of checkpoint 1000
-            and everything made anew
-                rows, kept: verified: 2001 records of 0..2001, signed up to 0 by 0 checkpoints
-                signed, export: something in records 0 to 999 was rewritten: their root is not that of checkpoint 1000
+            later records moved
+                rows, stored, signed: the record at position 700 (01900000-0000-7000-8000-00000000270f) was inserted: it does not belong there
+                export: the record at position 701 (01900000-0000-7000-8000-0000000002bc) was inserted: it does not belong there
+            without a new chain
+                rows, stored, signed: record 700 (01900000-0000-7000-8000-00000000270f) was rewritten: its hash does not match the hash chain
+                export: the record at position 701 (01900000-0000-7000-8000-0000000002bc) was inserted: it does not belong there
+            later records renumbered
+                rows, stored, signed: record 701 (01900000-0000-7000-8000-0000000002bc) was edited: its content does not match its hash
+                export: records between 0 and 999 were rewritten: their root does not match checkpoint 1000
+            all values recomputed
+                rows, stored: verified: 2001 records of 0..2001, signed up to 0 by 0 checkpoints
+                signed, export: records between 0 and 999 were rewritten: their root does not match checkpoint 1000
         "#]],
     );
 }
 
 #[test]
-fn one_stands_where_another_was() {
+fn a_record_that_replaces_another() {
     let copy = |log: &mut Log, from: usize, to: usize| {
         log.rows[to] = log.rows[from].clone();
         log.rows[to].seq = to as u64;
     };
     check(
         &[
-            ("of a later place", &|log| copy(log, 1300, 700)),
-            ("of an earlier place", &|log| copy(log, 700, 1300)),
-            ("of a place that there is not", &|log| {
+            ("a later record", &|log| copy(log, 1300, 700)),
+            ("an earlier record", &|log| copy(log, 700, 1300)),
+            ("an impossible position", &|log| {
                 let body = String::from_utf8(log.rows[700].body.clone()).expect("text");
                 let body = body.replace(r#""seq":700"#, r#""seq":18446744073709551615"#);
                 log.rows[700].body = body.into_bytes();
@@ -214,31 +214,31 @@ fn one_stands_where_another_was() {
             }),
         ],
         expect![[r#"
-            of a later place: what stands at place 700 (01900000-0000-7000-8000-000000000514) was inserted: it does not belong there
-            of an earlier place: what stands at place 1300 (01900000-0000-7000-8000-0000000002bc) was inserted: it does not belong there
-            of a place that there is not: what stands at place 700 (01900000-0000-7000-8000-0000000002bc) was inserted: it does not belong there
+            a later record: the record at position 700 (01900000-0000-7000-8000-000000000514) was inserted: it does not belong there
+            an earlier record: the record at position 1300 (01900000-0000-7000-8000-0000000002bc) was inserted: it does not belong there
+            an impossible position: the record at position 700 (01900000-0000-7000-8000-0000000002bc) was inserted: it does not belong there
         "#]],
     );
 }
 
 #[test]
-fn records_were_added_beside_the_log() {
+fn records_added_without_the_journal() {
     check(
         &[
-            ("one that fits", &|log| {
+            ("the next record", &|log| {
                 log.rows.push(testing::row(&record(2000)));
                 log.chain_at(2000);
             }),
-            // The database would not have two at one place.
-            ("the last once more", &|log| log.rows.push(log.rows[1999].clone())),
+            // A database does not allow two records at one position.
+            ("the last record again", &|log| log.rows.push(log.rows[1999].clone())),
         ],
         expect![[r#"
-            one that fits
+            the next record
                 rows: verified: 2001 records of 0..2001, signed up to 0 by 0 checkpoints
-                kept, signed, export: records were added beside the log: there are 2001, and 2000 are noted
-            the last once more
-                rows, kept, signed: what stands at place 1999 (01900000-0000-7000-8000-0000000007cf) was inserted: it does not belong there
-                export: what stands at place 2000 (01900000-0000-7000-8000-0000000007cf) was inserted: it does not belong there
+                stored, signed, export: records were added without the journal: the log has 2001, 2000 according to the recorded size
+            the last record again
+                rows, stored, signed: the record at position 1999 (01900000-0000-7000-8000-0000000007cf) was inserted: it does not belong there
+                export: the record at position 2000 (01900000-0000-7000-8000-0000000007cf) was inserted: it does not belong there
         "#]],
     );
 }

@@ -1,18 +1,18 @@
-//! What is asked for, in the words of the databases.
+//! Translates a search into SQL.
 
 use std::ops::Range;
 
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
-use super::signed;
+use super::convert::to_i64;
 use crate::domain::audit::{Filter, LogName, Outcome};
 
-/// Rows that a page looks at.
-const LOOKED_AT: u64 = 20_000;
-/// The same where their text has to be read.
-const READ: u64 = 4_000;
+/// Maximum number of rows that the search for a page reads.
+const MAX_ROWS: u64 = 20_000;
+/// Maximum number of rows if the search reads their bodies.
+const MAX_ROWS_WITH_BODY: u64 = 4_000;
 
-/// Which end is shown first.
+/// The order of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
     NewestFirst,
@@ -20,7 +20,7 @@ pub(super) enum Order {
 }
 
 impl Order {
-    fn words(self) -> &'static str {
+    fn order_by(self) -> &'static str {
         match self {
             Self::NewestFirst => " ORDER BY seq DESC",
             Self::OldestFirst => " ORDER BY seq",
@@ -28,31 +28,31 @@ impl Order {
     }
 }
 
-/// One search in one log.
-pub(super) struct Search<'a> {
+/// A search in a range of a log.
+pub(super) struct SearchQuery<'a> {
     pub(super) log: &'a LogName,
     pub(super) filter: &'a Filter,
-    /// What the record's JSON has to be like.
-    text: Option<String>,
+    /// LIKE pattern for the body, in lower case.
+    pattern: Option<String>,
     pub(super) order: Order,
     pub(super) from: u64,
     pub(super) until: u64,
 }
 
-impl<'a> Search<'a> {
+impl<'a> SearchQuery<'a> {
     pub(super) fn new(log: &'a LogName, filter: &'a Filter, order: Order, from: u64, until: u64) -> Self {
-        let text = filter.text.as_ref().filter(|text| !text.is_empty()).map(|text| pattern(text));
-        Self { log, filter, text, order, from, until }
+        let pattern = filter.text.as_ref().filter(|text| !text.is_empty()).map(|text| body_pattern(text));
+        Self { log, filter, pattern, order, from, until }
     }
 
-    /// The same for a part of the log.
-    pub(super) fn within(&self, range: &Range<u64>) -> Self {
+    /// The part of the search within a range.
+    pub(super) fn restrict(&self, range: &Range<u64>) -> Self {
         let (from, until) = (self.from.max(range.start), self.until.min(range.end));
-        Self { from, until, text: self.text.clone(), ..*self }
+        Self { from, until, pattern: self.pattern.clone(), ..*self }
     }
 
-    /// Where the next page begins, if there may be one.
-    pub(super) fn after(&self, last: u64) -> Option<u64> {
+    /// The position from which the next page continues, if there may be one.
+    pub(super) fn next_page(&self, last: u64) -> Option<u64> {
         match self.order {
             Order::NewestFirst => (last > self.from).then_some(last),
             Order::OldestFirst => (last + 1 < self.until).then_some(last + 1),
@@ -63,18 +63,19 @@ impl<'a> Search<'a> {
         self.from >= self.until
     }
 
-    /// How many rows are looked at.
-    pub(super) fn bound(&self) -> u64 {
-        if self.text.is_some() { READ } else { LOOKED_AT }
+    /// Maximum number of rows to read.
+    pub(super) fn max_rows(&self) -> u64 {
+        if self.pattern.is_some() { MAX_ROWS_WITH_BODY } else { MAX_ROWS }
     }
 
-    /// Whether all records are wanted.
-    pub(super) fn is_for_all(&self) -> bool {
-        *self.filter == Filter { text: self.filter.text.clone(), ..Filter::default() } && self.text.is_none()
+    /// Whether all records match.
+    pub(super) fn matches_all(&self) -> bool {
+        *self.filter == Filter { text: self.filter.text.clone(), ..Filter::default() }
+            && self.pattern.is_none()
     }
 
-    /// Rows as they come, as many as may be looked at.
-    fn push_range<DB>(&self, query: &mut QueryBuilder<DB>, columns: &str, most: u64)
+    /// Selects the next rows, whether they match or not.
+    fn push_range<DB>(&self, query: &mut QueryBuilder<DB>, columns: &str, max_rows: u64)
     where
         DB: Database,
         for<'q> &'q str: Encode<'q, DB> + Type<DB>,
@@ -82,54 +83,54 @@ impl<'a> Search<'a> {
     {
         query.push("SELECT ").push(columns).push(" FROM audit_record WHERE log = ");
         query.push_bind(self.log.as_str());
-        query.push(" AND seq >= ").push_bind(signed(self.from));
-        query.push(" AND seq < ").push_bind(signed(self.until));
-        query.push(self.order.words()).push(" LIMIT ").push_bind(signed(most));
+        query.push(" AND seq >= ").push_bind(to_i64(self.from));
+        query.push(" AND seq < ").push_bind(to_i64(self.until));
+        query.push(self.order.order_by()).push(" LIMIT ").push_bind(to_i64(max_rows));
     }
 
-    /// The columns that conditions are about.
+    /// The columns that conditions refer to.
     fn columns(&self) -> &'static str {
-        match self.text {
+        match self.pattern {
             Some(_) => "seq, id, time, actor, action, kind, namespace, name, outcome, body",
             None => "seq, id, time, actor, action, kind, namespace, name, outcome",
         }
     }
 
-    /// The places of rows that pass, of those that come next.
-    pub(super) fn passing<DB>(&self, most: u64, limit: usize) -> QueryBuilder<DB>
+    /// Selects the positions of matching rows among the next rows.
+    pub(super) fn select_matching<DB>(&self, max_rows: u64, limit: usize) -> QueryBuilder<DB>
     where
         DB: Database,
         for<'q> &'q str: Encode<'q, DB> + Type<DB>,
         i64: for<'q> Encode<'q, DB> + Type<DB>,
     {
         let mut query = QueryBuilder::new("SELECT seq FROM (");
-        self.push_range(&mut query, self.columns(), most);
-        query.push(") AS looked_at WHERE 1 = 1");
+        self.push_range(&mut query, self.columns(), max_rows);
+        query.push(") AS scanned WHERE 1 = 1");
         self.push_conditions(&mut query);
-        // SQLite takes the rows as they come, which is in order; told to sort them it would look at all first.
+        // SQLite keeps the order of the inner query. With ORDER BY it would read all rows first.
         if DB::NAME == sqlx::Postgres::NAME {
-            query.push(self.order.words());
+            query.push(self.order.order_by());
         }
-        query.push(" LIMIT ").push_bind(signed(limit as u64));
+        query.push(" LIMIT ").push_bind(to_i64(limit as u64));
         query
     }
 
-    /// The places of rows that pass, of those that the index has found.
-    pub(super) fn passing_of<DB>(&self, places: &[u64]) -> QueryBuilder<DB>
+    /// Selects the positions of matching rows among candidates of the index.
+    pub(super) fn select_matching_of<DB>(&self, seqs: &[u64]) -> QueryBuilder<DB>
     where
         DB: Database,
         for<'q> &'q str: Encode<'q, DB> + Type<DB>,
         i64: for<'q> Encode<'q, DB> + Type<DB>,
     {
-        let mut query = QueryBuilder::new("SELECT seq FROM audit_record AS looked_at WHERE log = ");
+        let mut query = QueryBuilder::new("SELECT seq FROM audit_record AS scanned WHERE log = ");
         query.push_bind(self.log.as_str());
-        push_places(&mut query, places);
+        push_seqs(&mut query, seqs);
         self.push_conditions(&mut query);
-        query.push(self.order.words());
+        query.push(self.order.order_by());
         query
     }
 
-    /// Whatever the filter asks for.
+    /// Appends the conditions of the filter.
     fn push_conditions<DB>(&self, query: &mut QueryBuilder<DB>)
     where
         DB: Database,
@@ -158,18 +159,18 @@ impl<'a> Search<'a> {
         if filter.open {
             query.push(
                 " AND outcome = 'Started' AND NOT EXISTS (SELECT 1 FROM audit_record AS ended WHERE ended.completes IS NOT NULL \
-                 AND ended.completes = looked_at.id AND ended.log = ",
+                 AND ended.completes = scanned.id AND ended.log = ",
             );
             query.push_bind(self.log.as_str()).push(")");
         }
-        if let Some(text) = &self.text {
-            // Some of them have it elsewhere: the record tells.
-            query.push(r" AND lower(body) LIKE ").push_bind(text.as_str()).push(r" ESCAPE '\'");
+        if let Some(pattern) = &self.pattern {
+            // Other members of the body may match as well, so the caller checks the record.
+            query.push(r" AND lower(body) LIKE ").push_bind(pattern.as_str()).push(r" ESCAPE '\'");
         }
     }
 
-    /// The next records, if all are wanted.
-    pub(super) fn all<DB>(&self, limit: usize) -> QueryBuilder<DB>
+    /// Selects the next records without any condition.
+    pub(super) fn select_all<DB>(&self, limit: usize) -> QueryBuilder<DB>
     where
         DB: Database,
         for<'q> &'q str: Encode<'q, DB> + Type<DB>,
@@ -177,27 +178,27 @@ impl<'a> Search<'a> {
     {
         let mut query = QueryBuilder::new("SELECT body, hash FROM audit_record WHERE log = ");
         query.push_bind(self.log.as_str());
-        query.push(" AND seq >= ").push_bind(signed(self.from));
-        query.push(" AND seq < ").push_bind(signed(self.until));
-        query.push(self.order.words()).push(" LIMIT ").push_bind(signed(limit as u64));
+        query.push(" AND seq >= ").push_bind(to_i64(self.from));
+        query.push(" AND seq < ").push_bind(to_i64(self.until));
+        query.push(self.order.order_by()).push(" LIMIT ").push_bind(to_i64(limit as u64));
         query
     }
 
-    /// The records at places.
-    pub(super) fn records<DB>(&self, places: &[u64]) -> QueryBuilder<DB>
+    /// Selects the records at positions.
+    pub(super) fn select_records<DB>(&self, seqs: &[u64]) -> QueryBuilder<DB>
     where
         DB: Database,
         for<'q> &'q str: Encode<'q, DB> + Type<DB>,
     {
         let mut query = QueryBuilder::new("SELECT body, hash FROM audit_record WHERE log = ");
         query.push_bind(self.log.as_str());
-        push_places(&mut query, places);
-        query.push(self.order.words());
+        push_seqs(&mut query, seqs);
+        query.push(self.order.order_by());
         query
     }
 
-    /// How many rows come next, and the last place.
-    pub(super) fn range<DB>(&self, most: u64) -> QueryBuilder<DB>
+    /// Selects the number of the next rows, and the position of the last one.
+    pub(super) fn select_scanned<DB>(&self, max_rows: u64) -> QueryBuilder<DB>
     where
         DB: Database,
         for<'q> &'q str: Encode<'q, DB> + Type<DB>,
@@ -207,24 +208,24 @@ impl<'a> Search<'a> {
             Order::NewestFirst => "SELECT COUNT(*), MIN(seq) FROM (",
             Order::OldestFirst => "SELECT COUNT(*), MAX(seq) FROM (",
         });
-        self.push_range(&mut query, "seq", most);
-        query.push(") AS looked_at");
+        self.push_range(&mut query, "seq", max_rows);
+        query.push(") AS scanned");
         query
     }
 }
 
-/// Only rows at places.
-fn push_places<DB: Database>(query: &mut QueryBuilder<DB>, places: &[u64]) {
+/// Restricts a query to positions.
+fn push_seqs<DB: Database>(query: &mut QueryBuilder<DB>, seqs: &[u64]) {
     query.push(" AND seq IN (");
     let mut list = query.separated(", ");
-    for place in places {
-        list.push(place);
+    for seq in seqs {
+        list.push(seq);
     }
     query.push(")");
 }
 
-/// A text as a pattern for the JSON of records, where it is quoted. Letters of ASCII are small there.
-fn pattern(text: &str) -> String {
+/// The LIKE pattern that finds a text in the lower-case JSON of a record.
+fn body_pattern(text: &str) -> String {
     let quoted = serde_json::to_string(text).unwrap_or_default().to_ascii_lowercase();
     let inner = quoted.strip_prefix('"').and_then(|quoted| quoted.strip_suffix('"')).unwrap_or_default();
     let escaped: String = inner

@@ -1,15 +1,15 @@
-//! What a record says of itself, read without copying: a log may have millions.
+//! Parses the body of a record without copying it: a log may have millions.
 
 use std::borrow::Cow;
 
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::Columns;
+use super::stored::Columns;
 
-/// What is compared. Other members are passed over.
+/// The compared members of a body. Other members are ignored.
 #[derive(Deserialize)]
-pub(super) struct Said<'a> {
+pub(super) struct ParsedBody<'a> {
     #[serde(borrow)]
     pub(super) id: Cow<'a, str>,
     pub(super) seq: u64,
@@ -44,16 +44,16 @@ struct Target<'a> {
     name: Cow<'a, str>,
 }
 
-/// A text that is borrowed inside of an option too.
+/// A text that is borrowed inside of an `Option` too.
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-impl<'a> Said<'a> {
-    pub(super) fn of(body: &'a [u8]) -> Result<Self, serde_json::Error> {
+impl<'a> ParsedBody<'a> {
+    pub(super) fn parse(body: &'a [u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(body)
     }
 
-    pub(super) fn columns(self) -> Columns {
+    fn into_columns(self) -> Columns {
         let (kind, namespace, name) = match self.target {
             Some(Target { kind, namespace, name }) => (Some(kind), namespace, Some(name)),
             None => (None, None, None),
@@ -71,8 +71,8 @@ impl<'a> Said<'a> {
         }
     }
 
-    /// The first column that has another value.
-    pub(super) fn differs(&self, columns: &Columns) -> Option<&'static str> {
+    /// The name of the first column with another value.
+    pub(super) fn first_difference(&self, columns: &Columns) -> Option<&'static str> {
         let target = self.target.as_ref();
         let namespace = target.and_then(|target| target.namespace.as_ref());
         let completes = self.completes.as_ref();
@@ -88,5 +88,15 @@ impl<'a> Said<'a> {
             ("completes", completes.map(|text| &*text.0) == columns.completes.as_deref()),
         ];
         compared.into_iter().find(|(_, is_same)| !is_same).map(|(column, _)| column)
+    }
+}
+
+impl Columns {
+    /// Parses the columns of a record.
+    ///
+    /// # Errors
+    /// The body is not a record.
+    pub fn parse(body: &[u8]) -> Result<Self, serde_json::Error> {
+        ParsedBody::parse(body).map(ParsedBody::into_columns)
     }
 }
