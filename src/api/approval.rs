@@ -4,6 +4,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Kind;
+
 /// Rules for changes that need approval.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -77,7 +79,7 @@ pub struct ApprovalRule {
     /// Kinds of resources that the rule applies to. Defaults to all kinds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "set"))]
-    pub kinds: Vec<GovernedKind>,
+    pub kinds: Vec<Kind>,
 
     /// Number of different users that have to approve. Defaults to 1.
     #[serde(default = "one")]
@@ -95,13 +97,6 @@ pub struct ApprovalRule {
 
 fn one() -> i32 {
     1
-}
-
-/// Kind of a resource whose changes may need approval.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum GovernedKind {
-    /// An EventTopic.
-    EventTopic,
 }
 
 /// A change that may need approval.

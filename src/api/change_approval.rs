@@ -4,7 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::GovernedKind;
+use super::Kind;
 
 /// The decision of one user on one exact change. Immutable; delete it before the change takes effect to withdraw the
 /// decision.
@@ -109,7 +109,7 @@ pub struct ChangeApprovalSpec {
 #[serde(rename_all = "camelCase")]
 pub struct ApprovalTarget {
     /// Kind of the target.
-    pub kind: GovernedKind,
+    pub kind: Kind,
     /// Name of the target.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,

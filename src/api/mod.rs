@@ -16,6 +16,8 @@ pub mod change_approval;
 pub mod event_topic;
 pub mod event_type;
 pub mod kafka_cluster;
+pub mod kind;
+pub mod status;
 pub mod tenant;
 
 pub use access::*;
@@ -24,11 +26,12 @@ pub use change_approval::*;
 pub use event_topic::*;
 pub use event_type::*;
 pub use kafka_cluster::*;
+pub use kind::*;
+pub use status::*;
 pub use tenant::*;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::CustomResourceExt;
 use schemars::{Schema, SchemaGenerator};
 
 /// API group of every resource of the product.
@@ -75,31 +78,7 @@ pub const APPROVED_LABEL: &str = "eventcenter.io/approved-uid";
 /// The custom resource definitions in the order in which they are installed.
 #[must_use]
 pub fn definitions() -> Vec<CustomResourceDefinition> {
-    vec![Tenant::crd(), KafkaCluster::crd(), EventTopic::crd(), ChangeApproval::crd()]
-}
-
-/// A status that has conditions, as each of ours does.
-pub trait Conditioned {
-    /// Its conditions.
-    fn conditions(&self) -> &[Condition];
-}
-
-impl Conditioned for TenantStatus {
-    fn conditions(&self) -> &[Condition] {
-        &self.conditions
-    }
-}
-
-impl Conditioned for KafkaClusterStatus {
-    fn conditions(&self) -> &[Condition] {
-        &self.conditions
-    }
-}
-
-impl Conditioned for EventTopicStatus {
-    fn conditions(&self) -> &[Condition] {
-        &self.conditions
-    }
+    KINDS.iter().map(|kind| (kind.definition)()).collect()
 }
 
 /// Conditions are a map keyed by type, so that server-side apply merges them one by one.

@@ -120,11 +120,11 @@ pub(super) async fn look(context: &Context, cluster: &ClusterName, kafka: &Kafka
         if !left.differs(acls.as_ref(), begin) {
             continue;
         }
-        let owner = context.catalog.lock().claims().owner(identity).cloned();
+        let owner = context.services.catalog.lock().claims().owner(identity).cloned();
         match owner {
             Some(owner) => {
                 woken += 1;
-                context.topic_queue.enqueue(Some(&owner.namespace), &owner.name);
+                context.topics.queue.enqueue(Some(&owner.namespace), &owner.name);
             }
             None => context.access.forget(identity),
         }

@@ -17,11 +17,11 @@ use eventcenter_sdk::name::{ClusterName, TopicName};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::connections::ClusterState;
-use super::{Context, approval, effect};
-use crate::domain::approval::SigningKey;
+use super::{Context, effect, wait_for_key};
 use crate::domain::audit::LogName;
 use crate::domain::audit::checkpoint::{Checkpoint, TrustedKeys, origin};
 use crate::domain::audit::merkle::Hash;
+use crate::domain::signature::SigningKey;
 use crate::kubernetes::{EventRecord, EventType, Published, SealRole, WriteError};
 use crate::store::{self, StoredCheckpoint};
 
@@ -81,9 +81,9 @@ type Covered = BTreeMap<LogName, (u64, u64)>;
 
 /// Signs for as long as this process leads, until it is dropped.
 pub(super) async fn run(context: &Context) {
-    let key = approval::key(&context.kubernetes, &context.audit, SealRole::Audit).await;
+    let key = wait_for_key(&context.services.kubernetes, &context.services.audit, SealRole::Audit).await;
     let mut signer = Signer { key, said: BTreeMap::new(), sent: BTreeMap::new() };
-    let mut ticks = interval(context.audit.checkpoints.interval);
+    let mut ticks = interval(context.services.audit.checkpoints.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut cleared: Option<Instant> = None;
     loop {
@@ -95,7 +95,7 @@ pub(super) async fn run(context: &Context) {
                 continue;
             }
         };
-        if let Some(age) = context.audit.checkpoints.retention
+        if let Some(age) = context.services.audit.checkpoints.retention
             && cleared.is_none_or(|last| last.elapsed() >= RETENTION)
         {
             match retention::clear(&covered, age, context).await {
@@ -120,9 +120,9 @@ struct Signer {
 impl Signer {
     /// Looks at all logs, signs those that have grown, and publishes all that by one write.
     async fn pass(&mut self, context: &Context) -> Result<Covered, Missed> {
-        let published = context.kubernetes.get_published_checkpoints().await?;
-        let keys = TrustedKeys::parse(&format!("{}\n{}", published.keys, self.key.public()));
-        let mut logs: BTreeSet<LogName> = context.audit.log.list_logs().await?.into_iter().collect();
+        let published = context.services.kubernetes.get_published_checkpoints().await?;
+        let keys = TrustedKeys::parse(&format!("{}\n{}", published.keys, self.key.public_key()));
+        let mut logs: BTreeSet<LogName> = context.services.audit.log.list_logs().await?.into_iter().collect();
         // A log that has vanished altogether is not among those that have records.
         logs.extend(published.notes.keys().filter_map(|log| log.parse().ok()));
         logs.extend(self.said.keys().cloned());
@@ -130,7 +130,7 @@ impl Signer {
         for log in logs {
             match self.look(&log, &published, &keys, context).await {
                 Ok(found) => {
-                    context.metrics.checkpoints.sound(&log, found.size);
+                    context.services.metrics.checkpoints.sound(&log, found.size);
                     notes.extend(found.news.iter().map(|news| (log.to_string(), news.note.clone())));
                     sound.insert(log, found);
                 }
@@ -138,7 +138,7 @@ impl Signer {
                 Err(Refused::Missed(error)) => return Err(error),
             }
         }
-        let left = context.kubernetes.publish_checkpoints(&published, &notes).await?;
+        let left = context.services.kubernetes.publish_checkpoints(&published, &notes).await?;
         if !left.0.is_empty() {
             tracing::error!(
                 logs = left.0.join(", "),
@@ -154,7 +154,7 @@ impl Signer {
             let note = notes.get(log.as_str()).and_then(|note| Checkpoint::parse_unverified(note).ok());
             note.map_or(0, |checkpoint| checkpoint.size)
         };
-        sound.keys().for_each(|log| context.metrics.checkpoints.covered(log));
+        sound.keys().for_each(|log| context.services.metrics.checkpoints.covered(log));
         Ok(sound.iter().map(|(log, found)| (log.clone(), (found.first, covers(log)))).collect())
     }
 
@@ -166,7 +166,7 @@ impl Signer {
         notes: &BTreeMap<String, String>,
         context: &Context,
     ) {
-        let Some((cluster, topic)) = &context.audit.checkpoints.topic else { return };
+        let Some((cluster, topic)) = &context.services.audit.checkpoints.topic else { return };
         let logs = logs.filter_map(|log| Some((log, notes.get(log.as_str())?)));
         let new: Vec<_> = logs.filter(|(log, note)| self.sent.get(*log) != Some(*note)).collect();
         if new.is_empty() {
@@ -203,8 +203,8 @@ impl Signer {
         keys: &TrustedKeys,
         context: &Context,
     ) -> Result<Sound, Refused> {
-        let origin = origin(&context.audit.checkpoints.installation, log);
-        let kept = context.audit.log.list_checkpoints(log, 1).await?.into_iter().next();
+        let origin = origin(&context.services.audit.checkpoints.installation, log);
+        let kept = context.services.audit.log.list_checkpoints(log, 1).await?.into_iter().next();
         let note = published.notes.get(log.as_str());
         let mut signed: Vec<Checkpoint> = self.said.get(log).cloned().into_iter().collect();
         for (note, place) in [
@@ -219,12 +219,12 @@ impl Signer {
                 signed.push(checkpoint);
             }
         }
-        let head = context.audit.log.read_head(log).await?;
+        let head = context.services.audit.log.read_head(log).await?;
         let root = head.range.root().filter(|_| head.range.end() == head.size).ok_or_else(|| {
             Refused::Inconsistent("what the database notes of its end does not fit together".into())
         })?;
         for before in &signed {
-            continues(log, before, head.size, &root, &context.audit.log).await?;
+            continues(log, before, head.size, &root, &context.services.audit.log).await?;
         }
         let newest = signed.into_iter().max_by_key(|checkpoint| checkpoint.size);
         let sound = |news| Sound { first: head.first, size: head.size, news };
@@ -236,10 +236,13 @@ impl Signer {
             return Ok(sound(news));
         }
         let checkpoint = Checkpoint { origin, size: head.size, root };
-        let noted =
-            StoredCheckpoint { size: head.size, note: checkpoint.sign(&self.key), time: (context.clock)() };
+        let noted = StoredCheckpoint {
+            size: head.size,
+            note: checkpoint.sign(&self.key),
+            time: context.services.now(),
+        };
         self.said.insert(log.clone(), checkpoint);
-        context.audit.log.insert_checkpoint(log, &noted).await?;
+        context.services.audit.log.insert_checkpoint(log, &noted).await?;
         Ok(sound(Some(noted)))
     }
 }
@@ -273,7 +276,7 @@ async fn continues(
 
 /// Tells that a log is not what was signed.
 fn inconsistent(log: &LogName, why: &str, published: &Published, context: &Context) {
-    context.metrics.checkpoints.inconsistent(log);
+    context.services.metrics.checkpoints.inconsistent(log);
     tracing::error!(reason = %Reason::AuditInconsistent, %log, "not signed: {why}");
     let message = format!(
         "log {log} is not signed any more: {why}. Somebody has changed the database or put an older copy back; \
@@ -281,6 +284,7 @@ fn inconsistent(log: &LogName, why: &str, published: &Published, context: &Conte
     );
     let reason = Reason::AuditInconsistent.as_str();
     context
+        .services
         .kubernetes
         .publish_checkpoint_event(published, EventRecord { kind: EventType::Warning, reason, message });
 }

@@ -1,28 +1,28 @@
-//! Effects and their records: nothing is changed in Kafka or Kubernetes before the audit log says that it is about to be.
+//! Effects and their records: the audit log has a record of every change in Kafka or Kubernetes before it is made.
 //!
-//! An effect has two records. The first is durable before the effect begins; the second tells how it ended and need not be
-//! waited for. A kill in between leaves the first one alone, which says that nobody knows how it ended.
+//! An effect has two records. The first is durable before the effect begins; the second reports how it ended and is not
+//! waited for. A kill in between leaves the first one alone, so that the outcome is unknown.
 //!
-//! Deliberately absent: statuses and Events of Kubernetes, which tell of effects and are none.
+//! Deliberately absent: statuses and Events of Kubernetes, which report effects and are none.
 
 use eventcenter_sdk::Reason;
 use kube::{Resource, ResourceExt};
 use uuid::Uuid;
 
-use super::Context;
+use super::Services;
 use crate::domain::audit::{Action, Actor, Event, LogName, Outcome, Target, Via};
 use crate::domain::{Failure, Refusal};
 use crate::kafka;
 use crate::kubernetes::WriteError;
 use crate::store::{RecordError, WriteOutcome};
 
-/// An effect was not made, or nobody knows.
+/// An effect failed, or was not attempted.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum EffectError<E> {
-    /// It could not be recorded, so it was not tried.
+pub enum EffectError<E> {
+    /// It could not be recorded, so it was not attempted.
     #[error(transparent)]
     NotRecorded(RecordError),
-    /// It was tried.
+    /// It was attempted.
     #[error("{0}")]
     Failed(E),
 }
@@ -33,54 +33,51 @@ impl<E> From<E> for EffectError<E> {
     }
 }
 
-/// An error of an effect.
+/// An error that a status or a record can report.
 pub(super) trait ToFailure {
-    /// What to report.
-    fn failure(&self) -> Failure;
+    /// The report.
+    fn to_failure(&self) -> Failure;
 }
 
 impl ToFailure for kafka::Error {
-    fn failure(&self) -> Failure {
+    fn to_failure(&self) -> Failure {
         self.failure()
     }
 }
 
 impl ToFailure for WriteError {
-    fn failure(&self) -> Failure {
+    fn to_failure(&self) -> Failure {
         let reason = match self {
             Self::Gone { .. } => Reason::Deleting,
             Self::Conflict { .. } => Reason::Progressing,
             Self::Api { .. } => Reason::Internal,
         };
-        Failure::retryable(Refusal::new(reason, self.to_string()))
+        Failure { refusal: Refusal::new(reason, self.to_string()), is_stalled: false }
     }
 }
 
 impl ToFailure for Failure {
-    fn failure(&self) -> Failure {
+    fn to_failure(&self) -> Failure {
         self.clone()
     }
 }
 
 impl<E: ToFailure> ToFailure for EffectError<E> {
-    fn failure(&self) -> Failure {
+    fn to_failure(&self) -> Failure {
         match self {
-            Self::NotRecorded(_) => Failure::retryable(unrecorded()),
-            Self::Failed(error) => error.failure(),
+            Self::NotRecorded(_) => audit_unavailable(),
+            Self::Failed(error) => error.to_failure(),
         }
     }
 }
 
-/// What is told of a resource for which nothing is done because that could not be recorded. What exactly is the matter
-/// with the store is for the log.
-pub(super) fn unrecorded() -> Refusal {
-    Refusal::new(
-        Reason::AuditUnavailable,
-        "the audit log cannot be written just now, and nothing is changed without a record; this is tried again by itself",
-    )
+/// The report for an effect that could not be recorded. The log of the process has the details.
+pub(super) fn audit_unavailable() -> Failure {
+    let message = "The audit log is unavailable; no change is made without a record. Retrying automatically.";
+    Failure { refusal: Refusal::new(Reason::AuditUnavailable, message), is_stalled: false }
 }
 
-/// Who does what to which resource, as its first record says it.
+/// The first record of an effect.
 fn started(
     resource: &impl Resource<DynamicType = ()>,
     tenant: Option<&str>,
@@ -91,7 +88,7 @@ fn started(
     Event { message: Some(what), ..about(resource, tenant, instance, action, Outcome::Started) }
 }
 
-/// What all records about a resource say.
+/// What all records about a resource have in common.
 fn about<K: Resource<DynamicType = ()>>(
     resource: &K,
     tenant: Option<&str>,
@@ -109,20 +106,20 @@ fn about<K: Resource<DynamicType = ()>>(
     Event { target: Some(target), ..Event::new(LogName::of(tenant), actor, action, outcome) }
 }
 
-/// How what was begun has ended.
+/// The second record of an effect.
 fn ended(start: &Event, record: Option<Uuid>, failure: Option<Failure>) -> Event {
     let outcome = if failure.is_some() { Outcome::Failed } else { Outcome::Succeeded };
-    let failure = failure.map(|Failure { refusal, .. }| (refusal.reason, refusal.message()));
+    let failure = failure.map(|failure| (failure.refusal.reason, failure.refusal.message()));
     let end = start.completion(record.unwrap_or_default(), outcome, failure);
-    // Where the first record was lost, and the policy lets things go on, the second stands alone.
+    // Where the first record was lost and the policy allows the effect all the same, the second stands alone.
     Event { completes: record, ..end }
 }
 
-impl Context {
-    /// Records that this is about to be done to a resource, does it, and records how it went.
+impl Services {
+    /// Records that an effect on a resource begins, runs it, and records how it ended.
     ///
     /// # Errors
-    /// It could not be recorded, so nothing was done; or it was tried and failed.
+    /// It could not be recorded, so it was not attempted; or it failed.
     pub(super) fn effect<'f, T, E: ToFailure>(
         &'f self,
         resource: &impl Resource<DynamicType = ()>,
@@ -133,7 +130,7 @@ impl Context {
         self.run_recorded(self.start_record(resource, action, what.into()), effect)
     }
 
-    /// The first record of what is about to be done to a resource.
+    /// The first record of an effect on a resource.
     pub(super) fn start_record(
         &self,
         resource: &impl Resource<DynamicType = ()>,
@@ -144,34 +141,34 @@ impl Context {
         started(resource, tenant.as_deref(), &self.audit.instance, action, what)
     }
 
-    /// The same for an event that is known already.
+    /// Runs an effect between its first record and its second.
     ///
     /// # Errors
-    /// As above.
+    /// As [`Services::effect`].
     pub(super) fn run_recorded<'f, T, E: ToFailure>(
         &'f self,
         start: Event,
         effect: impl Future<Output = Result<T, E>> + 'f,
     ) -> impl Future<Output = Result<T, EffectError<E>>> + 'f {
-        // A reconcile has many of them one after the other, and would be as large as all together.
+        // A reconcile has many effects, and its future would be as large as all of them together.
         let effect = Box::pin(effect);
         async move {
             let record = match self.audit.recorder.record(start.clone()).await {
                 Ok(WriteOutcome::Durable(id) | WriteOutcome::Spooled(id)) => Some(id),
                 Ok(WriteOutcome::Lost) => None,
                 Err(error) => {
-                    tracing::warn!(action = %start.action, error = %chain(&error), "not done: it cannot be recorded");
+                    tracing::warn!(action = %start.action, error = %chain(&error), "not attempted, because it cannot be recorded");
                     return Err(EffectError::NotRecorded(error));
                 }
             };
             let result = effect.await;
-            let failure = result.as_ref().err().map(ToFailure::failure);
+            let failure = result.as_ref().err().map(ToFailure::to_failure);
             self.audit.recorder.enqueue(ended(&start, record, failure)).await;
             result.map_err(EffectError::Failed)
         }
     }
 
-    /// Records something about a resource that has happened. What cannot be recorded is in the log of the process.
+    /// Records an event about a resource. If that fails, the log of the process has it.
     pub(super) async fn record_event(
         &self,
         resource: &impl Resource<DynamicType = ()>,
@@ -184,7 +181,7 @@ impl Context {
         let event = about(resource, tenant.as_deref(), &self.audit.instance, action, outcome);
         let event = Event { reason: why, message: Some(what), ..event };
         if let Err(error) = self.audit.recorder.record(event).await {
-            tracing::warn!(%action, error = %chain(&error), "this cannot be recorded");
+            tracing::warn!(%action, error = %chain(&error), "an event cannot be recorded");
         }
     }
 
@@ -193,7 +190,7 @@ impl Context {
     }
 }
 
-/// An error and what it is due to.
+/// An error and its causes.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |error| error.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
@@ -244,14 +241,14 @@ mod tests {
     ) {
         let start = started(&topic(), tenant, "pod-1", action, what.into());
         let id = Some(Uuid::from_u128(7));
-        let ends = [ended(&start, id, failure.map(ToFailure::failure)), ended(&start, None, None)];
+        let ends = [ended(&start, id, failure.map(ToFailure::to_failure)), ended(&start, None, None)];
         let lines: Vec<String> = [&start, &ends[0], &ends[1]].map(line).into();
         assert!(ends.iter().all(|end| end.change.is_none()));
         says.assert_eq(&lines.join("\n"));
     }
 
     #[test]
-    fn both_records_say_who_did_what_to_which_resource_and_how_it_ended() {
+    fn both_records_name_actor_action_resource_and_outcome() {
         let what = "Kafka topic shop.orders in main: create with 3 partitions";
         check(
             Some("shop"),
@@ -266,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_has_its_reason_and_a_namespace_without_a_tenant_is_the_platforms() {
+    fn a_failure_has_its_reason_and_a_namespace_without_a_tenant_belongs_to_the_platform() {
         let conflict = WriteError::Conflict { what: "adding the finalizer" };
         check(
             None,
@@ -279,11 +276,11 @@ mod tests {
                 _platform: pod-1 via Controllers: AddFinalizer EventTopic shop/orders (7e57) Succeeded: finalizer"#]],
         );
         let inner = EffectError::Failed(kafka::Error::NotVisible);
-        assert_eq!(inner.failure().refusal.reason, Reason::Progressing);
+        assert_eq!(inner.to_failure().refusal.reason, Reason::Progressing);
     }
 
     #[test]
-    fn a_resource_that_cannot_be_read_is_named_all_the_same() {
+    fn an_invalid_resource_is_named_too() {
         let guard = DeserializeGuard(Ok(topic()));
         assert_eq!(
             started(&guard, None, "p", Action::RemoveFinalizer, "f".into()),

@@ -1,47 +1,44 @@
-//! Kafka clusters: connects to each, and asks it again and again how it is.
+//! Kafka clusters: connections and heartbeats.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use eventcenter_sdk::Reason;
 use eventcenter_sdk::name::ClusterName;
 use futures::StreamExt;
 use kube::ResourceExt;
-use kube::runtime::controller::Action;
 
+use super::runtime::{Informer, ReconcileResult, Reconciled, Reconciler, Watched};
 use super::status::write_status;
-use super::{Context, Watched};
+use super::{Context, Services};
 use crate::api::KafkaCluster;
 use crate::domain::cluster::{Clusters, status};
-use crate::domain::{Refusal, backoff};
+use crate::domain::{Failure, Refusal, backoff};
 use crate::kafka::{ClusterDescription, Credentials, Secret, Settings, TlsSettings};
 use crate::kubernetes::{KubeClient, SecretError};
 
-/// Reads all clusters again, ends the connections to those that went, and wakes whoever that concerns.
-pub(super) fn learn(context: &Context) {
-    let clusters = context.clusters.state();
+/// Rebuilds the clusters of the catalog, closes the connections to those that are gone, and enqueues whatever that affects.
+fn update_catalog(context: &Context) {
+    let clusters = context.clusters.objects.state();
     let readable = || clusters.iter().filter_map(|cluster| cluster.0.as_ref().ok());
     let is_declared = |name: &ClusterName| clusters.iter().any(|cluster| cluster.name_any() == name.as_ref());
     context.connections.retain(is_declared);
     context.access.retain(is_declared);
     for cluster in context.unregistered.retain(is_declared) {
-        context.metrics.forget_cluster(&cluster);
+        context.services.metrics.forget_cluster(&cluster);
     }
-    let topics = context.topics.state();
+    let topics = context.topics.objects.state();
     let topics = topics.iter().filter_map(|topic| topic.0.as_ref().ok());
-    let concerned = context.catalog.lock().set_clusters(Clusters::of(readable()), topics);
-    for topic in concerned {
-        context.topic_queue.enqueue(Some(&topic.namespace), &topic.name);
-    }
+    let affected = context.services.catalog.lock().set_clusters(Clusters::of(readable()), topics);
+    context.enqueue_topics(affected);
 }
 
-/// Wakes the clusters that read a Secret when it changes, until it is dropped.
+/// Enqueues the clusters that use a Secret when it changes, until dropped.
 pub(super) async fn follow_secrets(context: &Context) {
-    let mut changed = std::pin::pin!(context.kubernetes.watch_secrets());
+    let mut changed = std::pin::pin!(context.services.kubernetes.watch_secrets());
     while let Some(secret) = changed.next().await {
-        for cluster in context.clusters.state() {
+        for cluster in context.clusters.objects.state() {
             if cluster.0.as_ref().is_ok_and(|cluster| secrets(cluster).any(|name| name == secret)) {
-                context.cluster_queue.enqueue(None, &cluster.name_any());
+                context.clusters.queue.enqueue(None, &cluster.name_any());
             }
         }
     }
@@ -55,53 +52,67 @@ fn secrets(cluster: &KafkaCluster) -> impl Iterator<Item = &str> {
     authorities.into_iter().chain(certificate).chain(credentials)
 }
 
-/// Connects to a cluster, asks it how it is and says so in its status.
-#[tracing::instrument(name = "kafkacluster", skip_all, fields(cluster = %cluster.name_any()))]
-pub(super) async fn reconcile(
-    cluster: Arc<Watched<KafkaCluster>>,
-    context: Arc<Context>,
-) -> Result<Action, Infallible> {
-    context.cluster_queue.begin(&cluster);
-    let visit = context.metrics.begin("KafkaCluster");
-    let (cluster, name) = match (&cluster.0, cluster.name_any().parse::<ClusterName>()) {
-        (Ok(cluster), Ok(name)) => (cluster, name),
-        (Err(invalid), _) => {
-            tracing::warn!(error = invalid.error, "a KafkaCluster cannot be read");
-            visit.end(Reason::InvalidResource.as_str());
-            return Ok(Action::await_change());
+/// Reconciles KafkaClusters.
+pub(super) struct KafkaClusterReconciler(pub(super) Arc<Context>);
+
+impl Reconciler for KafkaClusterReconciler {
+    type Object = KafkaCluster;
+
+    fn services(&self) -> &Services {
+        &self.0.services
+    }
+
+    fn informer(&self) -> &Informer<KafkaCluster> {
+        &self.0.clusters
+    }
+
+    fn object_changed(&self, _: &Watched<KafkaCluster>) {
+        update_catalog(&self.0);
+    }
+
+    fn object_deleted(&self, _: &Watched<KafkaCluster>) {
+        update_catalog(&self.0);
+    }
+
+    fn objects_listed(&self) {
+        update_catalog(&self.0);
+    }
+
+    async fn reconcile(&self, cluster: &KafkaCluster) -> ReconcileResult {
+        let context = &*self.0;
+        let name = match cluster.name_any().parse::<ClusterName>() {
+            Ok(name) => name,
+            Err(error) => {
+                tracing::warn!(%error, "a KafkaCluster has a name that topics cannot use");
+                return Ok(Reconciled::until_change(Reason::InvalidResource));
+            }
+        };
+        let facts = observe(context, cluster, &name).await;
+        let state = facts.as_ref().map(drop).map_err(|refusal| refusal.reason);
+        if context.connections.asked(&name, state) {
+            enqueue_topics_of(context, &name);
         }
-        (_, Err(error)) => {
-            tracing::warn!(%error, "a KafkaCluster has a name that topics cannot use");
-            visit.end(Reason::InvalidResource.as_str());
-            return Ok(Action::await_change());
+        let is_other_default = cluster.spec.default
+            && context.services.catalog.lock().clusters().default().is_some_and(|other| *other != name);
+        let facts = facts.map(|facts| (facts.id, i32::try_from(facts.brokers).unwrap_or(i32::MAX)));
+        let mut after = status(cluster, facts.as_ref(), is_other_default, context.services.now());
+        if let Some(unregistered) = context.unregistered.of(&name) {
+            unregistered.tell(&mut after);
         }
-    };
-    let facts = observe(&context, cluster, &name).await;
-    let state = facts.as_ref().map(drop).map_err(|refusal| refusal.reason);
-    if context.connections.asked(&name, state) {
-        topic_queue(&context, &name);
+        write_status(&context.services, &context.clusters.queue, cluster, &after).await?;
+        let heartbeat = context.options.heartbeat;
+        Ok(match facts {
+            Ok(_) => {
+                context.clusters.queue.observe_active(cluster);
+                Reconciled::requeue(Reason::Available, heartbeat)
+            }
+            Err(refusal) => Reconciled::requeue(refusal.reason, backoff::SHORTEST.min(heartbeat)),
+        })
     }
-    let is_other_default = cluster.spec.default
-        && context.catalog.lock().clusters().default().is_some_and(|other| *other != name);
-    let facts = facts.map(|facts| (facts.id, i32::try_from(facts.brokers).unwrap_or(i32::MAX)));
-    let mut after = status(cluster, facts.as_ref(), is_other_default, (context.clock)());
-    if let Some(found) = context.unregistered.of(&name) {
-        found.tell(&mut after);
+
+    async fn report_failure(&self, _: &KafkaCluster, failure: Failure) -> ReconcileResult {
+        Ok(Reconciled::requeue(failure.refusal.reason, backoff::SHORTEST))
     }
-    let written = write_status(&context, &context.cluster_queue, cluster, &after).await;
-    if let Err(error) = &written {
-        tracing::warn!(%error, "the status could not be written");
-    }
-    if written.is_ok() && facts.is_ok() {
-        context.cluster_queue.in_force(cluster);
-    }
-    let outcome = facts.map_or_else(|refusal| refusal.reason, |_| Reason::Available);
-    visit.end(written.as_ref().map_or_else(|_| Reason::Internal.as_str(), |_| outcome.as_str()));
-    Ok(Action::requeue(if outcome == Reason::Available && written.is_ok() {
-        context.options.heartbeat
-    } else {
-        backoff::SHORTEST.min(context.options.heartbeat)
-    }))
 }
 
 async fn observe(
@@ -109,21 +120,18 @@ async fn observe(
     cluster: &KafkaCluster,
     name: &ClusterName,
 ) -> Result<ClusterDescription, Refusal> {
-    let settings = settings(&context.kubernetes, cluster).await?;
+    let settings = settings(&context.services.kubernetes, cluster).await?;
     let kafka = context.connections.ensure(name, settings).map_err(|error| error.refusal())?;
     kafka.describe_cluster().await.map_err(|error| error.refusal())
 }
 
-/// Topics that could not be helped while Kafka was away need not wait for their next try; and while
-/// it was away, anything may have happened to the others.
-fn topic_queue(context: &Context, cluster: &ClusterName) {
-    let owned = context.catalog.lock().owned(cluster);
-    for (_, owner) in owned {
-        context.topic_queue.enqueue(Some(&owner.namespace), &owner.name);
-    }
+/// Enqueues the topics of a cluster that is available again: some failed meanwhile, and others may have changed in Kafka.
+fn enqueue_topics_of(context: &Context, cluster: &ClusterName) {
+    let owned = context.services.catalog.lock().owned(cluster);
+    context.enqueue_topics(owned.into_iter().map(|(_, owner)| owner));
 }
 
-/// How to reach a cluster, its Secrets read.
+/// The connection settings of a cluster, with the content of its Secrets.
 async fn settings(kubernetes: &KubeClient, cluster: &KafkaCluster) -> Result<Settings, Refusal> {
     let refused = |error: SecretError| {
         let reason = match error {

@@ -1,18 +1,19 @@
-//! The controllers: they make Kafka, and later Kubernetes' own Jobs, what the resources declare.
+//! The controllers: they reconcile Kafka, and later Kubernetes' own Jobs, with the declared resources.
 //!
-//! A reconcile reads as four verbs: observe (reads), plan (pure, in [`crate::domain`]), apply
-//! (writes), report (status, Event, metrics, next visit). Each may be killed between any two
-//! effects and comes to the same end when it is run again.
+//! A reconcile has four steps: observe (reads), plan (pure, in [`crate::domain`]), apply (writes), report (status, Event,
+//! metrics, next reconcile). It may be killed between any two effects, and ends the same when it is run again.
 //!
-//! `world` holds what all declarations together say: tenants, clusters, and who owns which
-//! Kafka topic. Watches keep it true; reconciles read it. `connections` holds the connections to
-//! Kafka, `access` what was left of ACLs there, `approval` what was decided on changes that need it. `resync` looks at all Kafka topics at once, from time to time, and wakes the
-//! reconciles of those that have changed; `unregistered` counts those that nobody declares.
+//! - `runtime`: what is alike for the controllers of all kinds; `queue`: which changes start a reconcile; `status`: writes
+//!   statuses; `effect`: records every effect in the audit log, before it is made.
+//! - `approval`: approvals, for every governed kind.
+//! - `catalog`: what all declarations together say. Watches maintain it, reconciles read it.
+//! - `connections`: connections to Kafka, and what reconciles last saw there. `resync`, `acl_resync`, `unregistered`: compare
+//!   all Kafka topics, ACLs and names at an interval, and enqueue the topics that differ.
+//! - `tenant`, `kafka_cluster`, `topic`: one [`Reconciler`] each.
+//! - `checkpoint`: signs the audit log.
 //!
-//! `effect` records everything that is done in the audit log, before it is done; `checkpoint` signs what the log says.
-//!
-//! Deliberately absent: decisions (they are in the domain), and acting on why a reconcile was
-//! woken: what is observed decides.
+//! Deliberately absent: decisions (they are in the domain), and acting on why a reconcile started: only what is observed
+//! counts.
 
 mod acl_resync;
 mod approval;
@@ -24,35 +25,36 @@ mod kafka_cluster;
 mod metrics;
 mod queue;
 mod resync;
+mod runtime;
+mod services;
 mod status;
 mod tenant;
 mod topic;
 mod unregistered;
-mod watch;
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
 use jiff::Timestamp;
-use kube::core::DeserializeGuard;
-use kube::runtime::reflector::{self, Store};
-use kube::runtime::{Controller, WatchStreamExt, controller};
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
+pub use approval::{ApprovalStore, GovernedQueue, GovernedQueues, wait_for_key};
 pub use checkpoint::Checkpoints;
+pub use effect::EffectError;
 pub use metrics::Metrics;
+pub use runtime::{Informer, InformerStreams, ReconcileResult, Reconciled, Reconciler, Watched};
+pub use services::Services;
 
-use crate::api::{EventTopic, KafkaCluster, Tenant};
+use crate::api::{EventTopic, KafkaCluster, Kind, Tenant};
+use crate::domain::ObjectRef;
 use crate::kubernetes::{KubeClient, SealRole};
 use crate::store;
 use acl_resync::Access;
-use approval::Approvals;
-use catalog::Catalog;
 use connections::Connections;
-use queue::WorkQueue;
+use kafka_cluster::KafkaClusterReconciler;
+use tenant::TenantReconciler;
+use topic::TopicReconciler;
 
 /// How the controllers run.
 #[derive(Clone, Debug)]
@@ -78,27 +80,24 @@ pub struct Audit {
     pub instance: String,
 }
 
-/// A resource as it was watched: read, or not readable.
-type Watched<K> = DeserializeGuard<K>;
-
-/// What all reconciles share.
+/// The state of all controllers.
 struct Context {
-    kubernetes: KubeClient,
-    catalog: Catalog,
+    services: Services,
+    tenants: Informer<Tenant>,
+    clusters: Informer<KafkaCluster>,
+    topics: Informer<EventTopic>,
     connections: Connections,
     access: Access,
-    approvals: Approvals,
     unregistered: unregistered::Found,
-    tenants: Store<Watched<Tenant>>,
-    clusters: Store<Watched<KafkaCluster>>,
-    topics: Store<Watched<EventTopic>>,
-    tenant_queue: WorkQueue<Watched<Tenant>>,
-    cluster_queue: WorkQueue<Watched<KafkaCluster>>,
-    topic_queue: WorkQueue<Watched<EventTopic>>,
-    metrics: Metrics,
-    audit: Audit,
     options: Options,
-    clock: fn() -> Timestamp,
+}
+
+impl Context {
+    fn enqueue_topics(&self, topics: impl IntoIterator<Item = ObjectRef>) {
+        for topic in topics {
+            self.topics.queue.enqueue(Some(&topic.namespace), &topic.name);
+        }
+    }
 }
 
 /// Everything the controllers count and show. Made once a process, before they run.
@@ -115,9 +114,9 @@ impl AllMetrics {
     }
 }
 
-/// Runs all controllers until they are told to stop and what is under way has ended.
+/// Runs all controllers until they are stopped and the reconciles under way have ended.
 ///
-/// `ready` is called once all resources have been read.
+/// `ready` is called once all resources have been listed.
 pub async fn run(
     kubernetes: KubeClient,
     options: Options,
@@ -128,79 +127,63 @@ pub async fn run(
     ready: impl FnOnce(),
 ) {
     let key = tokio::select! {
-        key = approval::key(&kubernetes, &audit, SealRole::Controllers) => key,
+        key = wait_for_key(&kubernetes, &audit, SealRole::Controllers) => key,
         () = stop.cancelled() => return,
     };
-    let (tenants, tenant_writer) = reflector::store();
-    let (clusters, cluster_writer) = reflector::store();
-    let (topics, topic_writer) = reflector::store();
-    let (tenant_queue, tenants_woken) = WorkQueue::new("Tenant", &metrics.controllers);
-    let (cluster_queue, clusters_woken) = WorkQueue::new("KafkaCluster", &metrics.controllers);
-    let (topic_queue, topics_woken) = WorkQueue::new("EventTopic", &metrics.controllers);
-    metrics.controllers.show(metrics::Shown {
-        tenants: tenants.clone(),
-        clusters: clusters.clone(),
-        topics: topics.clone(),
+    let AllMetrics { controllers: metrics, kafka } = metrics;
+    let (tenants, tenant_streams) = Informer::new(&metrics);
+    let (clusters, cluster_streams) = Informer::new(&metrics);
+    let (topics, topic_streams) = Informer::new(&metrics);
+    metrics.show(metrics::Shown {
+        tenants: tenants.objects.clone(),
+        clusters: clusters.objects.clone(),
+        topics: topics.objects.clone(),
     });
     let context = Arc::new(Context {
-        connections: Connections::new(metrics.kafka),
-        access: Access::default(),
-        approvals: Approvals::new(key),
-        unregistered: unregistered::Found::default(),
-        catalog: Catalog::default(),
+        services: Services::new(kubernetes, ApprovalStore::new(key), metrics, audit, clock),
         tenants,
         clusters,
         topics,
-        tenant_queue,
-        cluster_queue,
-        topic_queue,
-        metrics: metrics.controllers,
-        audit,
+        connections: Connections::new(kafka),
+        access: Access::default(),
+        unregistered: unregistered::Found::default(),
         options,
-        clock,
-        kubernetes,
     });
+    let Context { services, .. } = &*context;
+    let governed: GovernedQueues<'_> =
+        GovernedQueues::from([(Kind::of::<EventTopic>(), &context.topics as &dyn GovernedQueue)]);
 
-    // Tenants and clusters are known before the first topic is seen: who owns a topic, and which
-    // one it is, depends on them.
-    let tenant_events = context.kubernetes.watch::<Tenant>().reflect(tenant_writer);
-    let tenant_stream =
-        watch::watched(&context, tenant_events, |context| &context.tenant_queue, tenant::learn);
-    let cluster_events = context.kubernetes.watch::<KafkaCluster>().reflect(cluster_writer);
-    let cluster_stream =
-        watch::watched(&context, cluster_events, |context| &context.cluster_queue, kafka_cluster::learn);
-    let topic_stream =
-        topic::watched(&context, context.kubernetes.watch::<EventTopic>().reflect(topic_writer));
-
-    let config = |concurrency| controller::Config::default().concurrency(concurrency);
-    let tenants_run = Controller::for_stream(tenant_stream, context.tenants.clone())
-        .with_config(config(4))
-        .reconcile_on(tenants_woken)
-        .graceful_shutdown_on(stop.clone().cancelled_owned())
-        .run(tenant::reconcile, |_, never, _| match *never {}, Arc::clone(&context));
-    let clusters_run = Controller::for_stream(cluster_stream, context.clusters.clone())
-        .with_config(config(16))
-        .reconcile_on(clusters_woken)
-        .graceful_shutdown_on(stop.clone().cancelled_owned())
-        .run(kafka_cluster::reconcile, |_, never, _| match *never {}, Arc::clone(&context));
-    let topics_run = Controller::for_stream(topic_stream, context.topics.clone())
-        .with_config(config(context.options.concurrency))
-        .reconcile_on(topics_woken)
-        .graceful_shutdown_on(stop.clone().cancelled_owned())
-        .run(topic::reconcile, |_, never, _| match *never {}, Arc::clone(&context));
-
-    let known = async {
-        let (tenants, clusters) = (context.tenants.wait_until_ready(), context.clusters.wait_until_ready());
-        drop(tokio::join!(tenants, clusters, context.approvals.known()));
+    let tenants_run = runtime::run(
+        Arc::new(TenantReconciler(Arc::clone(&context))),
+        tenant_streams,
+        4,
+        std::future::ready(()),
+        stop.clone(),
+    );
+    let clusters_run = runtime::run(
+        Arc::new(KafkaClusterReconciler(Arc::clone(&context))),
+        cluster_streams,
+        16,
+        std::future::ready(()),
+        stop.clone(),
+    );
+    // Which Kafka topic a resource stands for, and who owns it, depends on tenants and clusters.
+    let catalog_is_ready = async {
+        tokio::join!(
+            context.tenants.wait_until_synced(),
+            context.clusters.wait_until_synced(),
+            services.approvals.wait_until_synced()
+        );
     };
-    let topics_after = async {
-        tokio::select! {
-            () = known => drain("EventTopic", topics_run).await,
-            () = stop.cancelled() => {}
-        }
-    };
+    let topics_run = runtime::run(
+        Arc::new(TopicReconciler(Arc::clone(&context))),
+        topic_streams,
+        context.options.concurrency,
+        catalog_is_ready,
+        stop,
+    );
     let announce = async {
-        if context.topics.wait_until_ready().await.is_ok() {
+        if context.topics.objects.wait_until_ready().await.is_ok() {
             ready();
         }
     };
@@ -209,30 +192,16 @@ pub async fn run(
             announce,
             kafka_cluster::follow_secrets(&context),
             topic::schema::follow(&context),
-            approval::follow_seals(&context),
-            approval::follow(&context),
+            approval::follow_trusted_keys(services, &governed),
+            approval::follow_decisions(services, &governed),
             resync::run(&context),
             checkpoint::run(&context),
-            tenant::count(&context)
+            tenant::follow_usage(&context)
         );
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        ((), (), ()) = async {
-            tokio::join!(drain("Tenant", tenants_run), drain("KafkaCluster", clusters_run), topics_after)
-        } => {}
+        ((), (), ()) = async { tokio::join!(tenants_run, clusters_run, topics_run) } => {}
         () = background => {}
     }
-}
-
-/// Runs a controller to its end. What a reconcile did is noted where it happened.
-fn drain<T, E: std::fmt::Display>(
-    kind: &'static str,
-    run: impl futures::Stream<Item = Result<T, E>>,
-) -> impl Future<Output = ()> {
-    run.for_each(move |result| async move {
-        if let Err(error) = result {
-            tracing::warn!(kind, %error, "watching");
-        }
-    })
 }

@@ -1,89 +1,91 @@
-//! What wakes a reconcile, and what does not.
+//! Which changes of an object start a reconcile.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::marker::PhantomData;
 
-use futures::Stream;
 use futures::channel::mpsc;
 use kube::ResourceExt;
 use kube::core::object::HasStatus;
-use kube::runtime::reflector::ObjectRef;
+use kube::runtime::reflector::ObjectRef as StoreRef;
+use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{Metrics, Watched};
+use super::Metrics;
+use super::runtime::Watched;
 
-/// Wakes the reconciles of one kind, and knows which of them are waiting.
+/// The objects of one kind that wait for a reconcile.
 pub(super) struct WorkQueue<K: kube::Resource<DynamicType = ()>> {
-    sender: mpsc::UnboundedSender<ObjectRef<K>>,
+    sender: mpsc::UnboundedSender<StoreRef<K>>,
     kind: &'static str,
-    state: Arc<Mutex<State>>,
+    state: Mutex<State>,
     metrics: Metrics,
+    object: PhantomData<fn(K)>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// What was last seen of each resource, so that a write of our own wakes nobody.
-    seen: HashMap<Key, Seen>,
-    /// Woken and not yet begun.
+    /// The last version of each object, so that our own writes start no reconcile.
+    seen: HashMap<Key, Version>,
+    /// Enqueued and not yet begun.
     waiting: HashSet<Key>,
 }
 
 type Key = (Option<String>, String);
 
-/// What tells one status from another.
+/// A hash that distinguishes statuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fingerprint(u64);
 
 impl Fingerprint {
-    /// Of a status, or of none.
+    /// The fingerprint of a status; `None` has one too.
     pub(super) fn of(status: Option<&impl Serialize>) -> Self {
         let mut hasher = DefaultHasher::new();
-        // As it is stored: what is only in memory, such as fractions of seconds, does not count.
+        // In its stored form: what exists in memory only, such as fractions of seconds, does not count.
         serde_json::to_string(&status).unwrap_or_default().hash(&mut hasher);
         Self(hasher.finish())
     }
 
-    /// Of the status that a watched resource shows.
-    pub(super) fn shown<K: HasStatus>(resource: &Watched<K>) -> Self
+    /// The fingerprint of the status that the watch shows.
+    pub(super) fn of_watched<K: HasStatus>(object: &Watched<K>) -> Self
     where
         K::Status: Serialize,
     {
-        Self::of(resource.0.as_ref().ok().and_then(HasStatus::status))
+        Self::of(object.0.as_ref().ok().and_then(HasStatus::status))
     }
 }
 
-/// A status that a reconcile leaves.
+/// The status that a reconcile writes.
 #[derive(Clone, Copy, Debug)]
-struct Left {
+struct ExpectedStatus {
     status: Fingerprint,
-    /// The one it found, until the watch has shown the one it leaves: our other writes, such as the
-    /// finalizer, may still be shown with it.
-    instead_of: Option<Fingerprint>,
+    /// The status before, until the watch has shown the new one: it may still show our other writes, such as the finalizer,
+    /// with the status before.
+    before: Option<Fingerprint>,
 }
 
-impl Left {
-    /// Whether a status that the watch shows is news. Once the new one was shown, the old one is.
+impl ExpectedStatus {
+    /// Whether somebody else wrote the status that the watch shows. Once the watch has shown the new one, the one before
+    /// counts as somebody else's as well.
     fn is_contradicted(&mut self, shown: Fingerprint) -> bool {
         if shown == self.status {
-            self.instead_of = None;
+            self.before = None;
             return false;
         }
-        self.instead_of != Some(shown)
+        self.before != Some(shown)
     }
 }
 
 #[derive(Debug)]
-struct Seen {
+struct Version {
     uid: Option<String>,
     generation: Option<i64>,
     annotations: u64,
-    finalizer_missing: bool,
-    /// What the last reconcile left, or meant to leave, as the status.
-    left: Option<Left>,
-    /// Since when a change of the declaration has waited to be in force.
+    lacks_finalizer: bool,
+    expected: Option<ExpectedStatus>,
+    /// Since when a new generation has been waiting to be active.
     changed: Option<Instant>,
 }
 
@@ -91,127 +93,123 @@ impl<K> WorkQueue<K>
 where
     K: kube::Resource<DynamicType = ()> + Clone + Debug + Send + 'static,
 {
-    pub(super) fn new(
-        kind: &'static str,
-        metrics: &Metrics,
-    ) -> (Self, impl Stream<Item = ObjectRef<K>> + Send + use<K>) {
+    pub(super) fn new(metrics: &Metrics) -> (Self, mpsc::UnboundedReceiver<StoreRef<K>>) {
         let (sender, receiver) = mpsc::unbounded();
-        let queue = Self { sender, kind, state: Arc::default(), metrics: metrics.clone() };
+        let kind = match K::kind(&()) {
+            std::borrow::Cow::Borrowed(kind) => kind,
+            std::borrow::Cow::Owned(_) => "",
+        };
+        let queue =
+            Self { sender, kind, state: Mutex::default(), metrics: metrics.clone(), object: PhantomData };
         (queue, receiver)
     }
 
-    /// Wakes a reconcile.
+    /// The kind, as metrics name it.
+    pub(super) fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// Starts a reconcile of an object.
     pub(super) fn enqueue(&self, namespace: Option<&str>, name: &str) {
-        self.waiting((namespace.map(Into::into), name.into()));
-        let mut reference = ObjectRef::new(name);
+        self.add_waiting((namespace.map(Into::into), name.into()));
+        let mut reference = StoreRef::new(name);
         reference.namespace = namespace.map(Into::into);
-        // Nobody receives only while everything is being stopped.
+        // The receiver is gone only while the process stops.
         drop(self.sender.unbounded_send(reference));
     }
 
-    /// Whether a resource that was just watched is worth a reconcile: its declaration, an
-    /// annotation or, where one is wanted, our finalizer has changed, or its status is not what
-    /// the last reconcile left. Our own writes are not.
-    pub(super) fn should_reconcile(
-        &self,
-        resource: &K,
-        finalizer_missing: bool,
-        status: Fingerprint,
-    ) -> bool {
+    /// Whether a watched version of an object needs a reconcile: its generation, an annotation or, where one is needed, our
+    /// finalizer has changed, or somebody else wrote its status. Our own writes do not count.
+    pub(super) fn should_reconcile(&self, object: &K, lacks_finalizer: bool, status: Fingerprint) -> bool {
         let mut hasher = DefaultHasher::new();
-        resource.annotations().hash(&mut hasher);
-        let now = Seen {
-            uid: resource.uid(),
-            generation: resource.meta().generation,
+        object.annotations().hash(&mut hasher);
+        let version = Version {
+            uid: object.uid(),
+            generation: object.meta().generation,
             annotations: hasher.finish(),
-            finalizer_missing,
-            left: None,
+            lacks_finalizer,
+            expected: None,
             changed: None,
         };
-        let key = key(resource);
-        let mut state = self.state();
-        let before = state.seen.get(&key);
-        let same = before.filter(|before| before.uid == now.uid);
-        let mut left = same.and_then(|before| before.left);
-        let contradicted = left.as_mut().is_some_and(|left| left.is_contradicted(status));
-        let changed = same.is_none_or(|before| before.generation != now.generation);
-        let worth = changed
-            || same.is_none_or(|before| {
-                before.annotations != now.annotations
-                    || (now.finalizer_missing && !before.finalizer_missing)
-                    || contradicted
+        let key = key(object);
+        let mut state = self.state.lock();
+        let before = state.seen.get(&key).filter(|before| before.uid == version.uid);
+        let mut expected = before.and_then(|before| before.expected);
+        let is_contradicted = expected.as_mut().is_some_and(|expected| expected.is_contradicted(status));
+        let has_new_generation = before.is_none_or(|before| before.generation != version.generation);
+        let should_reconcile = has_new_generation
+            || before.is_none_or(|before| {
+                before.annotations != version.annotations
+                    || (version.lacks_finalizer && !before.lacks_finalizer)
+                    || is_contradicted
             });
-        let since = if changed { Some(Instant::now()) } else { same.and_then(|before| before.changed) };
-        state.seen.insert(key.clone(), Seen { changed: since, left, ..now });
+        let changed =
+            if has_new_generation { Some(Instant::now()) } else { before.and_then(|before| before.changed) };
+        state.seen.insert(key.clone(), Version { changed, expected, ..version });
         drop(state);
-        if worth {
-            self.waiting(key);
+        if should_reconcile {
+            self.add_waiting(key);
         }
-        worth
+        should_reconcile
     }
 
-    /// Forgets a resource that is gone.
-    pub(super) fn forget(&self, resource: &K) {
-        let key = key(resource);
-        let mut state = self.state();
+    /// Forgets an object that is gone.
+    pub(super) fn forget(&self, object: &K) {
+        let key = key(object);
+        let mut state = self.state.lock();
         state.seen.remove(&key);
         state.waiting.remove(&key);
     }
 
     /// A reconcile begins.
-    pub(super) fn begin(&self, resource: &K) {
+    pub(super) fn begin(&self, object: &K) {
         let depth = {
-            let mut state = self.state();
-            state.waiting.remove(&key(resource));
+            let mut state = self.state.lock();
+            state.waiting.remove(&key(object));
             state.waiting.len()
         };
         self.metrics.depth(self.kind, depth);
     }
 
-    /// A reconcile is about to leave this as the status instead of the one it found. If the watch
-    /// shows another one later, it was written by somebody else, or before what this reconcile knew of.
+    /// A reconcile is about to write this status. Another status that the watch shows later was written by somebody else.
     pub(super) fn expect_status(
         &self,
-        resource: &impl kube::Resource,
+        object: &impl kube::Resource,
         status: Fingerprint,
-        instead_of: Fingerprint,
+        before: Fingerprint,
     ) {
-        if let Some(seen) = self.state().seen.get_mut(&key(resource)) {
-            seen.left = Some(Left { status, instead_of: Some(instead_of) });
+        if let Some(version) = self.state.lock().seen.get_mut(&key(object)) {
+            version.expected = Some(ExpectedStatus { status, before: Some(before) });
         }
     }
 
-    /// The declaration is in force: notes how long that took, once.
-    pub(super) fn in_force(&self, resource: &impl kube::Resource) {
-        let changed = self.state().seen.get_mut(&key(resource)).and_then(|seen| seen.changed.take());
+    /// The declared spec is active: measures the time since it changed, once.
+    pub(super) fn observe_active(&self, object: &impl kube::Resource) {
+        let changed = self.state.lock().seen.get_mut(&key(object)).and_then(|version| version.changed.take());
         if let Some(changed) = changed {
             self.metrics.in_force(self.kind, changed.elapsed());
         }
     }
 
-    /// The declaration waits for people: how long that takes is not the operator's time.
-    pub(super) fn waits(&self, resource: &impl kube::Resource) {
-        if let Some(seen) = self.state().seen.get_mut(&key(resource)) {
-            seen.changed = None;
+    /// The declared spec waits for people, which is not to be measured.
+    pub(super) fn observe_pending(&self, object: &impl kube::Resource) {
+        if let Some(version) = self.state.lock().seen.get_mut(&key(object)) {
+            version.changed = None;
         }
     }
 
-    fn waiting(&self, key: Key) {
+    fn add_waiting(&self, key: Key) {
         let depth = {
-            let mut state = self.state();
+            let mut state = self.state.lock();
             state.waiting.insert(key);
             state.waiting.len()
         };
         self.metrics.depth(self.kind, depth);
     }
-
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-fn key(resource: &impl kube::Resource) -> Key {
-    (resource.namespace(), resource.name_any())
+fn key(object: &impl kube::Resource) -> Key {
+    (object.namespace(), object.name_any())
 }
 
 #[cfg(test)]
@@ -219,12 +217,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_echo_of_what_was_found_is_no_news_until_what_was_left_is_shown() {
+    fn the_status_before_is_expected_until_the_new_one_is_shown() {
         let [none, ready, other] = [1, 2, 3].map(Fingerprint);
-        let mut left = Left { status: ready, instead_of: Some(none) };
-        assert!(!left.is_contradicted(none), "the finalizer, shown late");
-        assert!(left.is_contradicted(other));
-        assert!(!left.is_contradicted(ready));
-        assert!(left.is_contradicted(none), "somebody has taken it away");
+        let mut expected = ExpectedStatus { status: ready, before: Some(none) };
+        assert!(!expected.is_contradicted(none), "the finalizer, shown late");
+        assert!(expected.is_contradicted(other));
+        assert!(!expected.is_contradicted(ready));
+        assert!(expected.is_contradicted(none), "somebody removed the status");
     }
 }

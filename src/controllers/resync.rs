@@ -33,6 +33,7 @@ async fn look(context: &Context, cluster: &ClusterName, kafka: &Kafka) {
     let begin = Instant::now();
     // Those that have not been visited are being visited, or wait for their next try.
     let (topics, owners): (Vec<TopicName>, Vec<_>) = context
+        .services
         .catalog
         .lock()
         .owned(cluster)
@@ -48,7 +49,7 @@ async fn look(context: &Context, cluster: &ClusterName, kafka: &Kafka) {
         let last = context.connections.last_visit(cluster, topic);
         if last.is_some_and(|last| last.differs(found.as_ref(), begin)) {
             woken += 1;
-            context.topic_queue.enqueue(Some(&owner.namespace), &owner.name);
+            context.topics.queue.enqueue(Some(&owner.namespace), &owner.name);
         }
     }
     tracing::debug!(%cluster, topics = topics.len(), woken, took = ?begin.elapsed(), "looked at all topics");

@@ -1,129 +1,136 @@
-//! Tenants: whose declaration is in force, and how much each has.
+//! Tenants: health and usage.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use eventcenter_sdk::Reason;
-use futures::FutureExt;
 use kube::ResourceExt;
-use kube::runtime::controller::Action;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::runtime::{Informer, ReconcileResult, Reconciled, Reconciler, Watched};
 use super::status::write_status;
-use super::{Context, Watched};
+use super::{Context, Services};
 use crate::api::{Tenant, TenantStatus};
-use crate::domain::backoff;
 use crate::domain::condition::{self, READY};
 use crate::domain::tenant::{Counted, Tenants, status};
+use crate::domain::{Failure, backoff};
 use crate::kubernetes::{EventRecord, EventType};
 
-/// How often the number of topics is brought up to date while topics come and go: a write a tenant
-/// each time, however many topics there are.
-const COUNT: Duration = Duration::from_secs(1);
+/// The interval of usage updates: at most one status write for each tenant, however many topics change.
+const USAGE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Reads all tenants again, and wakes whoever that concerns.
-pub(super) fn learn(context: &Context) {
-    let tenants = context.tenants.state();
+/// Rebuilds the tenants of the catalog, and enqueues whatever that affects.
+fn update_catalog(context: &Context) {
+    let tenants = context.tenants.objects.state();
     let all = Tenants::of(tenants.iter().filter_map(|tenant| tenant.0.as_ref().ok()));
-    let topics = context.topics.state();
+    let topics = context.topics.objects.state();
     let readable = topics.iter().filter_map(|topic| topic.0.as_ref().ok());
-    let concerned = context.catalog.lock().set_tenants(all, readable);
+    let concerned = context.services.catalog.lock().set_tenants(all, readable);
     for topic in concerned {
-        context.topic_queue.enqueue(Some(&topic.namespace), &topic.name);
+        context.topics.queue.enqueue(Some(&topic.namespace), &topic.name);
     }
     // What one tenant has, another may have lost.
-    for tenant in tenants.iter().filter(|tenant| is_wrong(context, tenant)) {
-        context.tenant_queue.enqueue(None, &tenant.name_any());
+    for tenant in tenants.iter().filter(|tenant| is_outdated(context, tenant)) {
+        context.tenants.queue.enqueue(None, &tenant.name_any());
     }
 }
 
-fn is_wrong(context: &Context, tenant: &Watched<Tenant>) -> bool {
+/// Whether the status of a tenant reports another health than it has now.
+fn is_outdated(context: &Context, tenant: &Watched<Tenant>) -> bool {
     let Ok(tenant) = &tenant.0 else { return false };
-    let said = tenant.status.as_ref().and_then(|status| condition::find(&status.conditions, READY));
-    said.is_some_and(|ready| {
-        ready.reason != context.catalog.lock().tenants().health(&tenant.name_any()).reason().as_str()
+    let reported = tenant.status.as_ref().and_then(|status| condition::find(&status.conditions, READY));
+    reported.is_some_and(|ready| {
+        ready.reason != context.services.catalog.lock().tenants().health(&tenant.name_any()).reason().as_str()
     })
 }
 
-/// Brings a tenant's status up to date.
-#[tracing::instrument(name = "tenant", skip_all, fields(tenant = %tenant.name_any()))]
-pub(super) async fn reconcile(
-    tenant: Arc<Watched<Tenant>>,
-    context: Arc<Context>,
-) -> Result<Action, Infallible> {
-    context.tenant_queue.begin(&tenant);
-    let visit = context.metrics.begin("Tenant");
-    let tenant = match &tenant.0 {
-        Ok(tenant) => tenant,
-        Err(invalid) => {
-            tracing::warn!(error = invalid.error, "a Tenant cannot be read");
-            visit.end(Reason::InvalidResource.as_str());
-            return Ok(Action::await_change());
+/// Reconciles Tenants.
+pub(super) struct TenantReconciler(pub(super) Arc<Context>);
+
+impl Reconciler for TenantReconciler {
+    type Object = Tenant;
+
+    fn services(&self) -> &Services {
+        &self.0.services
+    }
+
+    fn informer(&self) -> &Informer<Tenant> {
+        &self.0.tenants
+    }
+
+    fn object_changed(&self, _: &Watched<Tenant>) {
+        update_catalog(&self.0);
+    }
+
+    fn object_deleted(&self, _: &Watched<Tenant>) {
+        update_catalog(&self.0);
+    }
+
+    fn objects_listed(&self) {
+        update_catalog(&self.0);
+    }
+
+    async fn reconcile(&self, tenant: &Tenant) -> ReconcileResult {
+        let context = &*self.0;
+        let counted = count(tenant, context);
+        let health = context.services.catalog.lock().tenants().health(&tenant.name_any());
+        let after = status(tenant, &health, counted, context.services.now());
+        if write_status(&context.services, &context.tenants.queue, tenant, &after).await? {
+            warn_of_quotas(tenant, &after, context);
         }
-    };
-    let counted = counted(tenant, &context);
-    let health = context.catalog.lock().tenants().health(&tenant.name_any());
-    let after = status(tenant, &health, counted, (context.clock)());
-    let outcome = write_status(&context, &context.tenant_queue, tenant, &after).await;
-    if let Err(error) = &outcome {
-        tracing::warn!(%error, "the status could not be written");
+        if condition::failing_since(&after.conditions).is_none() {
+            context.tenants.queue.observe_active(tenant);
+        }
+        Ok(Reconciled::until_change(health.reason()))
     }
-    if matches!(outcome, Ok(true)) {
-        warn_of_quotas(tenant, &after, &context);
+
+    async fn report_failure(&self, _: &Tenant, failure: Failure) -> ReconcileResult {
+        Ok(Reconciled::requeue(failure.refusal.reason, backoff::SHORTEST))
     }
-    if outcome.is_ok() && condition::failing_since(&after.conditions).is_none() {
-        context.tenant_queue.in_force(tenant);
-    }
-    visit.end(outcome.as_ref().map_or_else(|_| Reason::Internal.as_str(), |_| health.reason().as_str()));
-    Ok(match outcome {
-        Ok(_) => Action::await_change(),
-        Err(_) => Action::requeue(backoff::SHORTEST),
-    })
 }
 
-/// Wakes the tenants who have more or less than their status says, until it is dropped.
-pub(super) async fn count(context: &Context) {
-    let mut ticks = interval(COUNT);
+/// Enqueues the tenants whose usage differs from their status, until dropped.
+pub(super) async fn follow_usage(context: &Context) {
+    let mut ticks = interval(USAGE_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let read = context.topics.wait_until_ready().now_or_never().is_some();
-        if !read || !context.catalog.lock().take_changed() {
+        let is_synced = context.topics.is_synced();
+        if !is_synced || !context.services.catalog.lock().take_changed() {
             continue;
         }
-        let all = context.tenants.state();
+        let all = context.tenants.objects.state();
         let tenants: Vec<&Tenant> = all.iter().filter_map(|tenant| tenant.0.as_ref().ok()).collect();
         for tenant in tenants {
-            if counted(tenant, context) != Counted::of(tenant.status.as_ref()) {
-                context.tenant_queue.enqueue(None, &tenant.name_any());
+            if count(tenant, context) != Counted::of(tenant.status.as_ref()) {
+                context.tenants.queue.enqueue(None, &tenant.name_any());
             }
         }
     }
 }
 
-/// What a tenant's namespaces have. After a start the topics are read last: until then it stays as
-/// it was said before.
-fn counted(tenant: &Tenant, context: &Context) -> Counted {
-    if context.topics.wait_until_ready().now_or_never().is_none() {
+/// The usage of a tenant's namespaces; what the status reports until the topics are listed, which happens last after a
+/// start.
+fn count(tenant: &Tenant, context: &Context) -> Counted {
+    if !context.topics.is_synced() {
         return Counted::of(tenant.status.as_ref());
     }
-    let catalog = context.catalog.lock();
+    let catalog = context.services.catalog.lock();
     let topics = i64::try_from(catalog.topics_of(tenant).count()).unwrap_or(i64::MAX);
     Counted { topics: Some(topics), usage: catalog.usage(tenant) }
 }
 
-/// Tells of each quota that is nearly reached and was not before.
+/// Publishes an Event for each quota that is nearly reached and was not before.
 fn warn_of_quotas(tenant: &Tenant, after: &TenantStatus, context: &Context) {
-    let facts = context.catalog.lock().tenants().by_name(&tenant.name_any()).cloned();
+    let facts = context.services.catalog.lock().tenants().by_name(&tenant.name_any()).cloned();
     let (Some(facts), Some(usage)) = (facts, after.usage) else { return };
     let before = tenant.status.as_ref().and_then(|status| status.usage).unwrap_or_default();
     let before: Vec<_> = facts.limits.nearly_reached(&before).into_iter().map(|near| near.quota).collect();
     for near in facts.limits.nearly_reached(&usage).into_iter().filter(|near| !before.contains(&near.quota)) {
         let message = format!("{near}: delete what is no longer needed, or raise the quota");
         tracing::info!(tenant = %facts.name, "{message}");
-        let note =
+        let event =
             EventRecord { kind: EventType::Warning, reason: Reason::QuotaNearlyReached.as_str(), message };
-        context.kubernetes.publish_event(tenant, note);
+        context.services.kubernetes.publish_event(tenant, event);
     }
 }

@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use eventcenter_sdk::name::ClusterName;
-use futures::FutureExt;
 
 use super::Context;
 use crate::domain::cluster::Unregistered;
@@ -41,7 +40,7 @@ impl Found {
 
 /// Looks at the names of all topics in a cluster. Before all EventTopics have been read nothing is known.
 pub(super) async fn look(context: &Context, cluster: &ClusterName, kafka: &Kafka) {
-    if context.topics.wait_until_ready().now_or_never().is_none() {
+    if !context.topics.is_synced() {
         return;
     }
     // A resource may come or go while Kafka is asked.
@@ -49,14 +48,14 @@ pub(super) async fn look(context: &Context, cluster: &ClusterName, kafka: &Kafka
     let Ok(all) = kafka.list_topics().await else { return };
     registered.extend(names(context, cluster));
     let found = Unregistered::of(all, |name| registered.contains(name));
-    context.metrics.unregistered(cluster, found.number);
+    context.services.metrics.unregistered(cluster, found.number);
     if context.unregistered.note(cluster, found) {
-        context.cluster_queue.enqueue(None, cluster.as_ref());
+        context.clusters.queue.enqueue(None, cluster.as_ref());
     }
 }
 
 fn names(context: &Context, cluster: &ClusterName) -> HashSet<String> {
-    let topics = context.topics.state();
+    let topics = context.topics.objects.state();
     let topics = topics.iter().filter_map(|topic| topic.0.as_ref().ok());
-    context.catalog.lock().registered(cluster, topics).into_iter().map(String::from).collect()
+    context.services.catalog.lock().registered(cluster, topics).into_iter().map(String::from).collect()
 }

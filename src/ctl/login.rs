@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::Args;
 
-use crate::api::GovernedKind;
+use crate::api::{Governance, Kind, KindInfo};
 use crate::kubernetes::{Login, Session, SessionError};
 
 /// Which Kubernetes, as whom, and where in it.
@@ -57,7 +57,7 @@ pub(super) fn run<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::R
 /// A resource as the command line names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Named {
-    pub(super) kind: GovernedKind,
+    pub(super) kind: Kind,
     pub(super) name: String,
 }
 
@@ -93,12 +93,14 @@ impl Named {
 }
 
 /// A kind by any of its names: `EventTopic`, `eventtopics`, `etopic`, `eventtopics.eventcenter.io`.
-fn governed(word: &str) -> anyhow::Result<GovernedKind> {
-    let folded = word.to_ascii_lowercase();
-    let plain = folded.strip_suffix(".eventcenter.io").unwrap_or(&folded);
-    match plain.strip_suffix(".v1alpha1").unwrap_or(plain) {
-        "eventtopic" | "eventtopics" | "etopic" => Ok(GovernedKind::EventTopic),
-        _ => bail!("{word} is no kind whose changes need approval: write EventTopic"),
+fn governed(word: &str) -> anyhow::Result<Kind> {
+    let info = KindInfo::find(word).filter(|kind| kind.governance == Governance::Governed);
+    match info {
+        Some(info) => Ok(info.kind()),
+        None => {
+            let governed: Vec<&str> = KindInfo::governed().map(|kind| kind.name).collect();
+            bail!("{word} is no kind whose changes need approval: write {}", governed.join(" or "))
+        }
     }
 }
 

@@ -21,9 +21,10 @@ use super::tenant::{TenantFacts, Tenants};
 use super::topic::access::{self, AclCleanup, plan_acl_cleanup};
 use super::topic::deletion::{DeletionPlan, plan_deletion};
 use super::topic::validate::{claimed, permission};
-use super::topic::{Grants, Identity, ManagementMode, Permission, identity, management_mode};
+use super::topic::{Grants, Identity, Permission, identity};
 use super::{ObjectRef, Refusal};
-use crate::api::{EventTopic, GovernedKind, Tenant, TopicAcl, Usage, WhenSuspended};
+use crate::api::{EventTopic, Kind, Tenant, TopicAcl, Usage, WhenSuspended};
+use crate::domain::management::{ManagementMode, management_mode};
 
 /// All declarations, changed together so that they never contradict each other.
 #[derive(Debug, Default)]
@@ -81,7 +82,7 @@ impl Catalog {
         // What goes, and what is stopped, wants access no more.
         let stays = topic.metadata.deletion_timestamp.is_none()
             && tenant.is_some_and(|tenant| tenant.suspended != Some(WhenSuspended::Stop));
-        let access = match tenant.filter(|tenant| tenant.approval.govern(GovernedKind::EventTopic)) {
+        let access = match tenant.filter(|tenant| tenant.approval.govern(&Kind::of::<EventTopic>())) {
             Some(tenant) => wanted(topic, tenant),
             None => access::declared(topic),
         };
@@ -166,11 +167,14 @@ impl Catalog {
         concerned
     }
 
-    /// The tenant whose rules may ask for approval of a topic's changes; none if no rule is about topics.
+    /// The tenant whose approval rules cover a resource; `None` if no rule covers its kind.
     #[must_use]
-    pub fn governing_tenant(&self, topic: &EventTopic) -> Option<Arc<TenantFacts>> {
-        let tenant = self.tenants.of_namespace(&topic.namespace().unwrap_or_default()).ok()?;
-        tenant.approval.govern(GovernedKind::EventTopic).then(|| Arc::clone(tenant))
+    pub fn governing_tenant<K: kube::Resource<DynamicType = ()>>(
+        &self,
+        resource: &K,
+    ) -> Option<Arc<TenantFacts>> {
+        let tenant = self.tenants.of_namespace(&resource.namespace().unwrap_or_default()).ok()?;
+        tenant.approval.govern(&Kind::of::<K>()).then(|| Arc::clone(tenant))
     }
 
     /// What may be done for a topic if it is to be done at all. Nothing is kept from others for it.
@@ -258,7 +262,7 @@ impl Catalog {
     ) -> HashSet<TopicName> {
         let claimed = self.claims.owned().map(|(identity, _)| identity.clone());
         let unmanaged =
-            topics.filter(|topic| matches!(management_mode(topic), Ok(ManagementMode::Unmanaged)));
+            topics.filter(|topic| matches!(management_mode(*topic), Ok(ManagementMode::Unmanaged)));
         let unmanaged =
             unmanaged.filter_map(|topic| identity::identity(topic, &self.tenants, &self.clusters).ok());
         let registered = claimed.chain(unmanaged).filter(|identity| identity.cluster == *cluster);

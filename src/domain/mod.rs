@@ -14,19 +14,21 @@ pub mod cluster;
 pub mod condition;
 pub mod event_type;
 pub mod lint;
+pub mod management;
 pub mod object_ref;
 pub mod ownership;
 pub mod quota;
 pub mod refusal;
 pub mod registration;
 pub mod schema;
+pub mod signature;
 pub mod tenant;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod topic;
 
 pub use catalog::Catalog;
-pub use object_ref::ObjectRef;
+pub use object_ref::{ObjectRef, Revisioned};
 pub use refusal::{Failure, Refusal};
 
 use jiff::Timestamp;

@@ -210,7 +210,7 @@ fn facts(tenant: &Tenant) -> Result<TenantFacts, Refusal> {
             .flat_map(|naming| &naming.conventions)
             .map(|word| convention(*word))
             .collect(),
-        approval: Rules::read(tenant.spec.approval.as_ref())?,
+        approval: Rules::parse(tenant.spec.approval.as_ref())?,
     })
 }
 

@@ -17,7 +17,7 @@ use serde_json::json;
 use super::certificate::told;
 use super::write::{WriteError, failed};
 use super::{KubeClient, in_time};
-use crate::domain::approval::{PublicKeys, SigningKey};
+use crate::domain::signature::{PublicKeys, SigningKey};
 
 /// The ConfigMap with the public halves.
 pub(super) const PUBLIC: &str = "eventcenter-seals";
@@ -76,12 +76,12 @@ impl TrustedKeys {
     fn read(data: &BTreeMap<String, String>) -> Self {
         let text = |sealer: SealRole| data.get(sealer.name()).map_or("", String::as_str);
         let unreadable = [SealRole::Webhook, SealRole::Controllers, SealRole::Audit]
-            .map(|sealer| (sealer, PublicKeys::unreadable(text(sealer))))
+            .map(|sealer| (sealer, PublicKeys::count_invalid(text(sealer))))
             .into_iter()
             .filter(|(_, count)| *count > 0);
         Self {
-            webhook: PublicKeys::read(text(SealRole::Webhook)),
-            controllers: PublicKeys::read(text(SealRole::Controllers)),
+            webhook: PublicKeys::parse(text(SealRole::Webhook)),
+            controllers: PublicKeys::parse(text(SealRole::Controllers)),
             unreadable: unreadable.collect(),
         }
     }
@@ -110,7 +110,7 @@ impl KubeClient {
         let stored = self.get_certificate_secret(&secret).await?;
         let known = stored
             .as_ref()
-            .and_then(|keys| SigningKey::of_seed(&String::from_utf8(keys.data().remove(SEED)?).ok()?).ok());
+            .and_then(|keys| SigningKey::from_seed(&String::from_utf8(keys.data().remove(SEED)?).ok()?).ok());
         let (key, is_new) = match known {
             Some(key) => (key, false),
             None => {
@@ -120,10 +120,10 @@ impl KubeClient {
                 let data = BTreeMap::from([(SEED.to_owned(), seed.clone().into_bytes())]);
                 self.store_certificate_secret(&secret, stored.as_ref(), "Opaque", data).await?;
                 tracing::info!(secret, "made a key for seals");
-                (SigningKey::of_seed(&seed).expect("written as a key just now"), true)
+                (SigningKey::from_seed(&seed).expect("written as a key just now"), true)
             }
         };
-        let published = self.publish_seal(sealer, &key.public()).await?;
+        let published = self.publish_seal(sealer, &key.public_key()).await?;
         Ok(SealKey { key, is_new: is_new || published })
     }
 
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn words_that_are_no_keys_are_told() {
-        let key = SigningKey::of_seed(&"1".repeat(64)).expect("a key").public();
+        let key = SigningKey::from_seed(&"1".repeat(64)).expect("a key").public_key();
         for (data, expected) in [
             (vec![("webhook", key.clone()), ("audit", key.clone())], vec![]),
             (
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn a_key_that_is_added_leaves_those_before_it_as_they_were() {
         let public =
-            |digit: char| SigningKey::of_seed(&digit.to_string().repeat(64)).expect("a key").public();
+            |digit: char| SigningKey::from_seed(&digit.to_string().repeat(64)).expect("a key").public_key();
         let (one, two, ours) = (public('1'), public('2'), public('3'));
         for (known, expected) in [
             (String::new(), format!("{ours}\n")),
@@ -231,9 +231,9 @@ mod tests {
         ] {
             let joined = joined(&known, &ours);
             assert_eq!(joined, expected, "{known:?}");
-            let mut keys = PublicKeys::read(&known);
+            let mut keys = PublicKeys::parse(&known);
             keys.extend(&ours);
-            assert_eq!(PublicKeys::read(&joined), keys, "{known:?}");
+            assert_eq!(PublicKeys::parse(&joined), keys, "{known:?}");
         }
     }
 }

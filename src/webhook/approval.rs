@@ -1,8 +1,7 @@
-//! EventTopics under rules: what is said to whoever asks for a change that needs approval, and whether
-//! it is stored at all where the tenant wants it approved first.
+//! Judges changes of governed resources: warns of pending ones, and refuses them where the tenant requires approval first.
 //!
-//! What is in force, and who has decided, is read only where a change touches a rule. The controllers decide
-//! again from what is stored.
+//! The active spec and decisions are read only where a change needs approval. The controllers decide again from what is
+//! stored.
 
 use std::collections::BTreeSet;
 
@@ -10,107 +9,90 @@ use eventcenter_sdk::Reason;
 use jiff::Timestamp;
 use kube::ResourceExt;
 
+use super::context::ReviewContext;
 use super::request::User;
-use super::review::Reviewer;
-use crate::api::{
-    ApprovalAction, ApprovalMode, BREAK_GLASS, ChangeApproval, DeletionPolicy, EventTopic, GovernedChange,
-    GovernedKind,
-};
-use crate::domain::Refusal;
+use crate::api::{ApprovalAction, ApprovalMode, BREAK_GLASS, ChangeApproval, GovernedChange};
 use crate::domain::admission::{Change, Verdict};
-use crate::domain::approval::active::{Evidence, in_force, kept};
-use crate::domain::approval::authorization::{Facts, Grant, PendingApproval, VerifiedDecision};
-use crate::domain::approval::pending::{approve_with, named};
+use crate::domain::approval::active::{Evidence, revision_data};
+use crate::domain::approval::authorization::{AuthorizationInput, Grant, PendingApproval};
+use crate::domain::approval::pending::{approval_manifest, change_names};
 use crate::domain::approval::{
-    ActiveRecord, ActiveSpec, Authorization, Request, Rules, SpecHash, Subject, authorize,
+    ActiveRecord, ActiveSpec, Authorization, ChangeRequest, Governed, Rules, SpecHash, VerifiedDecision,
+    authorize,
 };
-use crate::domain::topic::Observed;
-use crate::domain::topic::deletion::leaving;
-use crate::kubernetes::TrustedKeys;
+use crate::domain::{ObjectRef, Refusal, Revisioned};
+use crate::kubernetes::{ListError, TrustedKeys, WriteError};
 
-/// Answers a change by the rules of the tenant about approvals.
-pub(super) async fn change(change: &Change<'_, EventTopic>, user: &User, this: &Reviewer) -> Verdict {
-    let (old, new) = match *change {
-        Change::Create(new) => (None, new),
-        Change::Update { old, new } => (Some(old), new),
-        Change::Delete(old) => (Some(old), old),
-    };
-    let tenant = this.cache.ask(|known| {
-        known.catalog.tenants().of_namespace(&new.namespace().unwrap_or_default()).ok().cloned()
-    });
-    let Some(tenant) = tenant.flatten().filter(|tenant| tenant.approval.govern(GovernedKind::EventTopic))
-    else {
-        return Verdict::default();
-    };
-    let Some((_, seals)) = this.seal_keys.now() else { return Verdict::refused(unknown()) };
-    let asked = Asking { this, rules: &tenant.approval, seals: &seals, now: (this.clock)() };
+/// Judges a change by the approval rules of the tenant.
+pub(super) async fn judge<K: Governed>(
+    change: &Change<'_, K>,
+    user: &User,
+    context: &ReviewContext,
+) -> Verdict {
+    let (Change::Create(new) | Change::Update { new, .. } | Change::Delete(new)) = *change;
+    let Some(tenant) = context.governing_tenant(new) else { return Verdict::default() };
+    let Some((_, trusted)) = context.seal_keys.get() else { return Verdict::refused(approvals_unreadable()) };
+    let judge = Judge { context, rules: &tenant.approval, trusted: &trusted, now: context.now() };
     let verdict = match *change {
-        Change::Delete(old) => asked.to_delete(old, user).await,
-        _ => asked.to_apply(old, new).await,
+        Change::Create(new) => judge.apply(None, new).await,
+        Change::Update { old, new } => judge.apply(Some(old), new).await,
+        Change::Delete(old) => judge.delete(old, user).await,
     };
     verdict.unwrap_or_else(|error| {
         tracing::warn!(%error, "an approval cannot be judged");
         match (change, tenant.approval.mode) {
-            // It waits or does not by what the controllers find; nothing is lost by storing it.
-            (Change::Create(_) | Change::Update { .. }, ApprovalMode::Hold) => warned(vec![format!(
-                "{}: whether this has to wait for approval cannot be read just now; its status says so in a moment",
+            // The controllers decide whether it waits; storing it loses nothing.
+            (Change::Create(_) | Change::Update { .. }, ApprovalMode::Hold) => warn(vec![format!(
+                "{}: whether this needs approval cannot be determined at the moment; see its status",
                 Reason::AwaitingApproval
             )]),
-            _ => Verdict::refused(unknown()),
+            _ => Verdict::refused(approvals_unreadable()),
         }
     })
 }
 
-/// Something that could not be read.
+/// Something could not be read.
 #[derive(Debug, thiserror::Error)]
-enum Unread {
+enum ReadError {
     #[error(transparent)]
-    One(#[from] crate::kubernetes::WriteError),
+    Get(#[from] WriteError),
     #[error(transparent)]
-    All(#[from] crate::kubernetes::ListError),
+    List(#[from] ListError),
 }
 
-/// What is not known is not allowed.
-pub(super) fn unknown() -> Refusal {
-    Refusal::new(Reason::Internal, "what is approved cannot be read just now: try again in a moment")
+/// The refusal of what cannot be checked.
+pub(super) fn approvals_unreadable() -> Refusal {
+    Refusal::new(Reason::Internal, "approvals cannot be read at the moment: try again")
 }
 
-struct Asking<'a> {
-    this: &'a Reviewer,
+struct Judge<'a> {
+    context: &'a ReviewContext,
     rules: &'a Rules,
-    seals: &'a TrustedKeys,
+    trusted: &'a TrustedKeys,
     now: Timestamp,
 }
 
-impl Asking<'_> {
-    async fn to_apply(&self, old: Option<&EventTopic>, new: &EventTopic) -> Result<Verdict, Unread> {
-        let breaks_glass = |topic: &EventTopic| topic.annotations().get(BREAK_GLASS).cloned();
-        let glass = breaks_glass(new).filter(|reason| old.and_then(breaks_glass).as_ref() != Some(reason));
-        if glass.is_none() && old.is_some_and(|old| old.spec == new.spec) {
+impl Judge<'_> {
+    async fn apply<K: Governed>(&self, old: Option<&K>, new: &K) -> Result<Verdict, ReadError> {
+        let break_glass = |resource: &K| resource.annotations().get(BREAK_GLASS).cloned();
+        let break_glass_reason =
+            break_glass(new).filter(|reason| old.and_then(break_glass).as_ref() != Some(reason));
+        if break_glass_reason.is_none() && old.is_some_and(|old| old.spec() == new.spec()) {
             return Ok(Verdict::default());
         }
-        let hash = SpecHash::of(&new.spec);
-        let in_force = self.in_force(old, &hash).await?;
-        if matches!(in_force, ActiveSpec::Current(_)) {
+        let hash = SpecHash::of(new.spec());
+        let active = self.active_spec(old, &hash).await?;
+        if matches!(active, ActiveSpec::Current(_)) {
             return Ok(Verdict::default());
         }
-        let existing = old.filter(|_| in_force.depends_on_kafka(&new.spec)).and_then(Observed::told);
-        let changes = in_force.touched(&new.spec, existing.as_ref());
-        let subject = match old {
-            // The API server (1.33) has counted this change already, and given a new resource its uid, before
-            // validating webhooks are asked. Where one has not, it counts from what is stored.
-            Some(old) => Subject {
-                generation: new
-                    .metadata
-                    .generation
-                    .unwrap_or_default()
-                    .max(old.metadata.generation.unwrap_or_default() + i64::from(old.spec != new.spec)),
-                ..Subject::topic(old)
-            },
-            None => Subject { generation: 1, ..Subject::topic(new) },
+        let facts = match old {
+            Some(old) if active.depends_on_facts::<K>(new.spec()) => old.facts_in_status(),
+            _ => Default::default(),
         };
-        let request = Request::verified(new, &subject, &hash, &self.seals.webhook);
-        let facts = Facts {
+        let changes = active.classify::<K>(new.spec(), &facts);
+        let subject = subject_after(old, new);
+        let request = ChangeRequest::verified(new, &subject, &hash, &self.trusted.webhook);
+        let input = AuthorizationInput {
             subject: &subject,
             action: ApprovalAction::Apply,
             hash: &hash,
@@ -120,127 +102,155 @@ impl Asking<'_> {
             rules: self.rules,
             now: self.now,
         };
-        // Only where it has to be approved before can it have been.
-        let gate = match self.rules.mode {
-            ApprovalMode::Hold => authorize(&facts),
-            ApprovalMode::Deny => self.decided(facts).await?,
+        // Only with `Deny` can it be approved in advance.
+        let authorization = match self.rules.mode {
+            ApprovalMode::Hold => authorize(&input),
+            ApprovalMode::Deny => self.authorize_with_decisions(input).await?,
         };
-        Ok(match gate {
-            Authorization::Granted(Grant::BreakGlass(glass)) => warned(vec![format!(
-                "{BREAK_GLASS}: this takes effect without approval, and that is recorded: {}",
-                glass.reason
+        Ok(match authorization {
+            Authorization::Granted(Grant::BreakGlass(break_glass)) => warn(vec![format!(
+                "{BREAK_GLASS}: this takes effect without approval and is recorded: {}",
+                break_glass.reason
             )]),
             Authorization::Granted(_) => Verdict::default(),
-            Authorization::Pending(held) if self.rules.mode == ApprovalMode::Deny => {
-                Verdict::refused(denied(&subject, &hash, ApprovalAction::Apply, &held))
+            Authorization::Pending(pending) if self.rules.mode == ApprovalMode::Deny => {
+                Verdict::refused(refusal::<K>(&subject.object, &hash, ApprovalAction::Apply, &pending))
             }
-            Authorization::Pending(held) => warned(waiting(&subject, &held, glass.is_some())),
+            Authorization::Pending(pending) => {
+                warn(pending_warnings(&subject.object, &pending, break_glass_reason.is_some()))
+            }
         })
     }
 
-    async fn to_delete(&self, old: &EventTopic, user: &User) -> Result<Verdict, Unread> {
-        let (subject, hash) = (Subject::topic(old), SpecHash::of(&old.spec));
-        let in_force = self.in_force(Some(old), &hash).await?;
-        if leaving(old, &in_force).spec.deletion_policy == DeletionPolicy::Retain {
+    async fn delete<K: Governed>(&self, old: &K, user: &User) -> Result<Verdict, ReadError> {
+        let (subject, hash) = (Revisioned::of(old), SpecHash::of(old.spec()));
+        let active = self.active_spec(Some(old), &hash).await?;
+        if !K::destroys_data(active.limit_deletion(old).spec()) {
             return Ok(Verdict::default());
         }
-        let request = Request::of_deletion(&subject, &hash, Some(&user.username), self.now);
-        let changes = BTreeSet::from([GovernedChange::Delete]);
-        let facts = Facts {
+        let request = ChangeRequest::for_deletion(&subject, &hash, Some(&user.username), self.now);
+        let input = AuthorizationInput {
             subject: &subject,
             action: ApprovalAction::Delete,
             hash: &hash,
-            changes: &changes,
+            changes: &BTreeSet::from([GovernedChange::Delete]),
             request: Some(&request),
             decisions: &[],
             rules: self.rules,
             now: self.now,
         };
-        Ok(match self.decided(facts).await? {
+        Ok(match self.authorize_with_decisions(input).await? {
             Authorization::Granted(_) => Verdict::default(),
-            Authorization::Pending(held) => {
-                Verdict::refused(denied(&subject, &hash, ApprovalAction::Delete, &held))
+            Authorization::Pending(pending) => {
+                Verdict::refused(refusal::<K>(&subject.object, &hash, ApprovalAction::Delete, &pending))
             }
         })
     }
 
-    /// Whether a change is open by the decisions that are stored; they are read only if it is not free.
-    async fn decided(&self, facts: Facts<'_>) -> Result<Authorization, Unread> {
-        if let open @ Authorization::Granted(_) = authorize(&facts) {
-            return Ok(open);
+    /// Authorizes with the stored decisions, which are read only if the change needs approval.
+    async fn authorize_with_decisions(
+        &self,
+        input: AuthorizationInput<'_>,
+    ) -> Result<Authorization, ReadError> {
+        if let granted @ Authorization::Granted(_) = authorize(&input) {
+            return Ok(granted);
         }
-        let stored = self.this.kubernetes.list_in::<ChangeApproval>(&facts.subject.namespace).await?;
+        let namespace = &input.subject.object.namespace;
+        let stored = self.context.kubernetes.list_in::<ChangeApproval>(namespace).await?;
         let decisions: Vec<VerifiedDecision> = stored
             .iter()
-            .filter_map(|approval| VerifiedDecision::verified(approval, facts.subject, &self.seals.webhook))
+            .filter_map(|approval| VerifiedDecision::verify(approval, input.subject, &self.trusted.webhook))
             .collect();
-        Ok(authorize(&Facts { decisions: &decisions, ..facts }))
+        Ok(authorize(&AuthorizationInput { decisions: &decisions, ..input }))
     }
 
-    /// What is in force of a resource that is to declare this content.
-    async fn in_force(&self, old: Option<&EventTopic>, hash: &SpecHash) -> Result<ActiveSpec, Unread> {
+    /// Determines the active spec of a resource whose new spec has this hash.
+    async fn active_spec<K: Governed>(
+        &self,
+        old: Option<&K>,
+        hash: &SpecHash,
+    ) -> Result<ActiveSpec<K::Spec>, ReadError> {
         let Some(old) = old else { return Ok(ActiveSpec::None) };
-        let record = ActiveRecord::verified(old, &self.seals.controllers);
-        let stored = match &record {
+        let record = ActiveRecord::verified(old, &self.trusted.controllers);
+        let revision = match &record {
             Some(record) if record.is_of(hash) => None,
-            Some(record) if record.is_of(&SpecHash::of(&old.spec)) => Some(kept(&old.spec)),
+            Some(record) if record.is_of(&SpecHash::of(old.spec())) => Some(revision_data(old.spec())),
             Some(record) => match &record.as_status().revision {
-                Some(revision) => self.this.kubernetes.get_approved_revision(old, revision).await?,
+                Some(revision) => self.context.kubernetes.get_approved_revision(old, revision).await?,
                 None => None,
             },
             None => None,
         };
-        Ok(in_force(old, hash, Evidence { record, kept: stored.as_ref(), ..Evidence::default() }))
+        let evidence = Evidence { record, revision: revision.as_ref(), ..Evidence::default() };
+        Ok(ActiveSpec::determine(old, hash, evidence))
     }
 }
 
-fn warned(warnings: Vec<String>) -> Verdict {
+/// A resource after a change. The API server (1.33) counts the generation and assigns a uid before it calls validating
+/// webhooks; where one has not, the generation is counted from what is stored.
+fn subject_after<K: Governed>(old: Option<&K>, new: &K) -> Revisioned {
+    match old {
+        Some(old) => {
+            let counted = old.meta().generation.unwrap_or_default() + i64::from(old.spec() != new.spec());
+            let generation = new.meta().generation.unwrap_or_default().max(counted);
+            Revisioned { generation, ..Revisioned::of(old) }
+        }
+        None => Revisioned { generation: 1, ..Revisioned::of(new) },
+    }
+}
+
+fn warn(warnings: Vec<String>) -> Verdict {
     Verdict { refusals: Vec::new(), warnings }
 }
 
-/// The API server cuts long warnings off, so each sentence is one of its own.
-fn waiting(subject: &Subject, held: &PendingApproval, breaks_glass: bool) -> Vec<String> {
-    let Subject { kind, namespace, name, .. } = subject;
+/// The API server truncates long warnings, so each sentence is one.
+fn pending_warnings(object: &ObjectRef, pending: &PendingApproval, breaks_glass: bool) -> Vec<String> {
+    let ObjectRef { kind, namespace, name } = object;
     let mut warnings = vec![format!(
-        "{}: this waits for approval of {}; until then what was approved last stays in force",
+        "{}: {} must be approved; the active spec stays in force until then",
         Reason::AwaitingApproval,
-        named(&held.changes)
+        change_names(&pending.changes)
     )];
-    warnings.extend(held.missing.iter().map(|missing| format!("missing is {missing}")));
-    warnings.push(format!("somebody else approves it by: eventctl approve {kind:?} {name} -n {namespace}"));
+    warnings.extend(pending.obstacles().iter().map(|obstacle| format!("Missing approvals: {obstacle}")));
+    warnings.push(format!("Another user can approve it with: eventctl approve {kind} {name} -n {namespace}"));
     if breaks_glass {
         warnings.push(format!(
-            "{BREAK_GLASS}: you are in none of the groups that the tenant lets break the glass, so this waits all the same"
+            "{BREAK_GLASS}: The requester is not in a break-glass group; approval is still required"
         ));
     }
     warnings
 }
 
-fn denied(subject: &Subject, hash: &SpecHash, action: ApprovalAction, held: &PendingApproval) -> Refusal {
-    let Subject { kind, namespace, name, .. } = subject;
+fn refusal<K: Governed>(
+    object: &ObjectRef,
+    hash: &SpecHash,
+    action: ApprovalAction,
+    pending: &PendingApproval,
+) -> Refusal {
+    let ObjectRef { kind, namespace, name } = object;
     let what = match action {
         ApprovalAction::Apply => {
-            format!(
-                "spec: {} of {kind:?} {name} has to be approved before it is stored",
-                named(&held.changes)
-            )
+            format!("spec: {} of {kind} {name} must be approved first", change_names(&pending.changes))
         }
         ApprovalAction::Delete => format!(
-            "spec.deletionPolicy: data of {kind:?} {name} is deleted with it, which has to be approved before; or set \
-             it to Retain, so that the data stays"
+            "spec: deleting {kind} {name} deletes its data, which must be approved first; or {}",
+            K::KEEP_DATA
         ),
     };
-    let mut missing = held.missing.join("; ");
-    if let Some(rejected) = &held.rejected {
-        let comment = rejected.comment.as_deref().map(|comment| format!(": {comment}")).unwrap_or_default();
-        missing = format!("it was rejected by {}{comment}", rejected.by);
-    }
-    let approval = approve_with(subject, action, hash);
+    let obstacle = match &pending.rejected {
+        Some(rejected) => {
+            let comment =
+                rejected.comment.as_deref().map(|comment| format!(": {comment}")).unwrap_or_default();
+            format!("It was rejected by {}{comment}", rejected.by)
+        }
+        None => format!("Missing approvals: {}", pending.obstacles().join("; ")),
+    };
+    let manifest = approval_manifest(object, action, hash);
     Refusal::new(
         Reason::AwaitingApproval,
         format!(
-            "{what}. Missing is {missing}. Its content is {hash}: ask somebody else to approve that (kubectl create -n \
-             {namespace} -f -), then try again:\n{approval}"
+            "{what}. {obstacle}. The content is {hash}: ask another user to approve it (kubectl create -n {namespace} -f -), \
+             then try again:\n{manifest}"
         ),
     )
 }

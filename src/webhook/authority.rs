@@ -202,7 +202,7 @@ impl CertificateManager {
                 state.keys = Some(Some(written.clone()));
                 state.made = Some(now);
                 let message = format!("{}; serving {:?}", step.words(), made.serving);
-                self.own.did(Action::RenewCertificate, &self.secret, message).await;
+                self.own.record_secret(Action::RenewCertificate, &self.secret, message).await;
                 (keys, stored) = (Some(written), Some(made));
             }
             None => {

@@ -1,14 +1,14 @@
-//! What is declared, as the webhook keeps it in memory: the [`Catalog`] and as much of each resource
-//! as it takes to work it out again when tenants or clusters change.
+//! The declarations in memory: the [`Catalog`], and as much of each resource as it takes to rebuild it when tenants or
+//! clusters change.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::sync::{PoisonError, RwLock};
 
 use futures::{Stream, StreamExt};
 use kube::Resource as _;
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::{self, Event};
+use parking_lot::RwLock;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
@@ -19,7 +19,7 @@ use crate::domain::cluster::Clusters;
 use crate::domain::tenant::Tenants;
 use crate::kubernetes::KubeClient;
 
-/// Everything that verdicts are found with.
+/// What changes are judged by.
 #[derive(Debug, Default)]
 pub(super) struct Snapshot {
     /// What all declarations together say.
@@ -31,21 +31,21 @@ pub(super) struct Snapshot {
     topics: KindStore<EventTopic>,
 }
 
-/// All resources of a kind that could be read.
+/// The objects of a kind that could be deserialized.
 #[derive(Debug)]
 pub(super) struct KindStore<K> {
-    now: BTreeMap<ObjectRef, K>,
-    /// Those that a new listing has brought so far; what is known counts until it is complete.
-    arriving: Option<BTreeMap<ObjectRef, K>>,
+    objects: BTreeMap<ObjectRef, K>,
+    /// The objects of a new list; those before count until it is complete.
+    listing: Option<BTreeMap<ObjectRef, K>>,
 }
 
 impl<K> Default for KindStore<K> {
     fn default() -> Self {
-        Self { now: BTreeMap::new(), arriving: None }
+        Self { objects: BTreeMap::new(), listing: None }
     }
 }
 
-/// What an event has changed.
+/// What an event changes.
 #[derive(Debug, PartialEq, Eq)]
 enum Changed {
     Nothing,
@@ -57,13 +57,13 @@ enum Changed {
 impl<K: kube::Resource<DynamicType = ()>> KindStore<K> {
     /// The resources.
     pub(super) fn iter(&self) -> impl Iterator<Item = &K> {
-        self.now.values()
+        self.objects.values()
     }
 
-    /// Notes that these are all that there are. One that cannot be read counts as it did before.
+    /// Replaces all objects. The version before counts for one that cannot be deserialized.
     fn replace(&mut self, listed: Vec<DeserializeGuard<K>>) {
-        let mut before = std::mem::take(&mut self.now);
-        self.now = listed
+        let mut before = std::mem::take(&mut self.objects);
+        self.objects = listed
             .into_iter()
             .filter_map(|guard| {
                 let key = ObjectRef::of(&guard);
@@ -72,34 +72,34 @@ impl<K: kube::Resource<DynamicType = ()>> KindStore<K> {
             .collect();
     }
 
-    /// Notes what has happened. One that cannot be read counts as it did before, as it does for the controllers.
-    fn take(&mut self, event: Event<DeserializeGuard<K>>, keep: impl Fn(K) -> K) -> Changed {
+    /// Applies a watch event. The version before counts for one that cannot be deserialized, as for the controllers.
+    fn apply(&mut self, event: Event<DeserializeGuard<K>>, strip: impl Fn(K) -> K) -> Changed {
         match event {
             Event::Init => {
-                self.arriving = Some(BTreeMap::new());
+                self.listing = Some(BTreeMap::new());
                 Changed::Nothing
             }
             Event::InitApply(guard) => {
-                if let (Some(arriving), Ok(resource)) = (&mut self.arriving, guard.0) {
-                    arriving.insert(ObjectRef::of(&resource), keep(resource));
+                if let (Some(listing), Ok(resource)) = (&mut self.listing, guard.0) {
+                    listing.insert(ObjectRef::of(&resource), strip(resource));
                 }
                 Changed::Nothing
             }
             Event::InitDone => {
-                self.now = self.arriving.take().unwrap_or_default();
+                self.objects = self.listing.take().unwrap_or_default();
                 Changed::All
             }
             Event::Apply(guard) => match guard.0 {
                 Ok(resource) => {
                     let key = ObjectRef::of(&resource);
-                    self.now.insert(key.clone(), keep(resource));
+                    self.objects.insert(key.clone(), strip(resource));
                     Changed::One(key)
                 }
                 Err(_) => Changed::Nothing,
             },
             Event::Delete(guard) => {
                 let key = ObjectRef::of(&guard);
-                self.now.remove(&key);
+                self.objects.remove(&key);
                 Changed::Gone(key)
             }
         }
@@ -109,10 +109,10 @@ impl<K: kube::Resource<DynamicType = ()>> KindStore<K> {
 impl Snapshot {
     /// The EventTopics in a namespace, as far as they are kept.
     pub(super) fn topics_in<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a EventTopic> {
-        self.catalog.topics_in(namespace).filter_map(|resource| self.topics.now.get(resource))
+        self.catalog.topics_in(namespace).filter_map(|resource| self.topics.objects.get(resource))
     }
 
-    fn listed(
+    fn replace_platform(
         &mut self,
         tenants: Vec<DeserializeGuard<Tenant>>,
         clusters: Vec<DeserializeGuard<KafkaCluster>>,
@@ -124,7 +124,7 @@ impl Snapshot {
     }
 
     fn tenant(&mut self, event: Event<DeserializeGuard<Tenant>>) -> bool {
-        let changed = self.tenants.take(event, |tenant| tenant);
+        let changed = self.tenants.apply(event, |tenant| tenant);
         if changed != Changed::Nothing {
             self.catalog.set_tenants(Tenants::of(self.tenants.iter()), self.topics.iter());
         }
@@ -132,7 +132,7 @@ impl Snapshot {
     }
 
     fn cluster(&mut self, event: Event<DeserializeGuard<KafkaCluster>>) -> bool {
-        let changed = self.clusters.take(event, |cluster| cluster);
+        let changed = self.clusters.apply(event, |cluster| cluster);
         if changed != Changed::Nothing {
             self.catalog.set_clusters(Clusters::of(self.clusters.iter()), self.topics.iter());
         }
@@ -140,10 +140,10 @@ impl Snapshot {
     }
 
     fn topic(&mut self, event: Event<DeserializeGuard<EventTopic>>) -> bool {
-        match self.topics.take(event, strip) {
+        match self.topics.apply(event, strip) {
             Changed::Nothing => {}
             Changed::One(key) => {
-                if let Some(topic) = self.topics.now.get(&key) {
+                if let Some(topic) = self.topics.objects.get(&key) {
                     self.catalog.upsert(topic);
                 }
             }
@@ -157,7 +157,7 @@ impl Snapshot {
     }
 }
 
-/// What the catalog asks of a topic, without the rest, which is most of it.
+/// Drops what the catalog does not need of a topic, which is most of it.
 fn strip(mut topic: EventTopic) -> EventTopic {
     let ours = |key: &str| key.starts_with(concat!("eventcenter.io", "/"));
     let meta = topic.meta_mut();
@@ -185,95 +185,95 @@ fn strip(mut topic: EventTopic) -> EventTopic {
     topic
 }
 
-/// What is known, and whether that is everything yet.
+/// The snapshot, and whether it is complete.
 #[derive(Debug)]
 pub(super) struct Cache {
-    known: RwLock<Snapshot>,
-    /// Which kinds have been read: tenants, clusters, topics.
-    read: watch::Sender<[bool; 3]>,
-    /// Is told of each change.
+    snapshot: RwLock<Snapshot>,
+    /// Which kinds have been listed: tenants, clusters, topics.
+    listed: watch::Sender<[bool; 3]>,
+    /// Notifies of each change.
     changed: watch::Sender<()>,
-    /// When the last look by listing began.
-    looked: Mutex<Option<Instant>>,
+    /// When the last refresh began.
+    refreshed: Mutex<Option<Instant>>,
 }
 
 impl Default for Cache {
     fn default() -> Self {
-        let (read, changed) = (watch::Sender::new([false; 3]), watch::Sender::new(()));
-        Self { known: RwLock::default(), read, changed, looked: Mutex::default() }
+        let (listed, changed) = (watch::Sender::new([false; 3]), watch::Sender::new(()));
+        Self { snapshot: RwLock::default(), listed, changed, refreshed: Mutex::default() }
     }
 }
 
 impl Cache {
-    /// The answer to a question, or nothing as long as not everything has been read.
-    pub(super) fn ask<T>(&self, question: impl FnOnce(&Snapshot) -> T) -> Option<T> {
-        if *self.read.borrow() != [true; 3] {
+    /// Reads the snapshot; `None` until all resources have been listed.
+    pub(super) fn read<T>(&self, read: impl FnOnce(&Snapshot) -> T) -> Option<T> {
+        if *self.listed.borrow() != [true; 3] {
             return None;
         }
-        Some(question(&self.known.read().unwrap_or_else(PoisonError::into_inner)))
+        Some(read(&self.snapshot.read()))
     }
 
-    /// Is told of each change from now on.
+    /// Notifies of each change from now on.
     pub(super) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
 
-    /// Lists tenants and clusters, because the watches may be behind what was stored a moment ago.
-    /// Those who wait for a look at the same time share the one that begins next.
+    /// Lists tenants and clusters, because the watches may be behind the API server. Callers at the same time share the next
+    /// list request.
     pub(super) async fn refresh(&self, kubernetes: &KubeClient) {
-        let asked = Instant::now();
-        let mut looked = self.looked.lock().await;
-        if looked.is_some_and(|began| began >= asked) {
+        let requested = Instant::now();
+        let mut refreshed = self.refreshed.lock().await;
+        if refreshed.is_some_and(|began| began >= requested) {
             return;
         }
         let began = Instant::now();
         match tokio::try_join!(kubernetes.list::<Tenant>(), kubernetes.list::<KafkaCluster>()) {
             Ok((tenants, clusters)) => {
-                self.known.write().unwrap_or_else(PoisonError::into_inner).listed(tenants, clusters);
-                *looked = Some(began);
+                self.snapshot.write().replace_platform(tenants, clusters);
+                *refreshed = Some(began);
             }
-            Err(error) => tracing::warn!(%error, "looking again"),
+            Err(error) => tracing::warn!(%error, "refreshing tenants and clusters"),
         }
     }
 
-    /// Waits until everything has been read once.
-    pub(super) async fn complete(&self) {
-        self.are_read(|read| *read == [true; 3]).await;
+    /// Waits until all resources have been listed once.
+    pub(super) async fn wait_until_synced(&self) {
+        self.wait_until_listed(|listed| *listed == [true; 3]).await;
     }
 
-    async fn are_read(&self, enough: impl FnMut(&[bool; 3]) -> bool) {
+    async fn wait_until_listed(&self, enough: impl FnMut(&[bool; 3]) -> bool) {
         // The sender lives as long as this.
-        drop(self.read.subscribe().wait_for(enough).await);
+        drop(self.listed.subscribe().wait_for(enough).await);
     }
 
-    /// Keeps it true for as long as it is polled.
+    /// Maintains the snapshot until dropped.
     pub(super) async fn follow(&self, kubernetes: &KubeClient) {
         let topics = async {
-            // Which topic one is, and who has it, depends on tenants and clusters.
-            self.are_read(|read| read[0] && read[1]).await;
-            self.fold(2, kubernetes.watch(), Snapshot::topic).await;
+            // Which Kafka topic a resource stands for, and who owns it, depends on tenants and clusters.
+            self.wait_until_listed(|listed| listed[0] && listed[1]).await;
+            self.follow_kind(2, kubernetes.watch(), Snapshot::topic).await;
         };
         tokio::join!(
-            self.fold(0, kubernetes.watch(), Snapshot::tenant),
-            self.fold(1, kubernetes.watch(), Snapshot::cluster),
+            self.follow_kind(0, kubernetes.watch(), Snapshot::tenant),
+            self.follow_kind(1, kubernetes.watch(), Snapshot::cluster),
             topics
         );
     }
 
-    async fn fold<K: kube::Resource<DynamicType = ()> + Debug>(
+    async fn follow_kind<K: kube::Resource<DynamicType = ()> + Debug>(
         &self,
         kind: usize,
         events: impl Stream<Item = Result<Event<DeserializeGuard<K>>, watcher::Error>>,
-        note: fn(&mut Snapshot, Event<DeserializeGuard<K>>) -> bool,
+        apply: fn(&mut Snapshot, Event<DeserializeGuard<K>>) -> bool,
     ) {
         let mut events = std::pin::pin!(events);
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => {
-                    let all = note(&mut self.known.write().unwrap_or_else(PoisonError::into_inner), event);
+                    let is_listed = apply(&mut self.snapshot.write(), event);
                     self.changed.send_replace(());
-                    if all {
-                        self.read.send_modify(|read| read[kind] = true);
+                    if is_listed {
+                        self.listed.send_modify(|listed| listed[kind] = true);
                     }
                 }
                 Err(error) => tracing::warn!(kind = %K::kind(&()), %error, "watching"),
@@ -329,16 +329,16 @@ mod tests {
             kept.iter().filter_map(|topic| topic.metadata.name.clone()).collect()
         };
         for event in [Event::Init, Event::InitApply(guarded("a")), Event::InitApply(guarded("b"))] {
-            assert_eq!(kept.take(event, strip), Changed::Nothing);
+            assert_eq!(kept.apply(event, strip), Changed::Nothing);
         }
-        assert_eq!(kept.take(Event::InitDone, strip), Changed::All);
+        assert_eq!(kept.apply(Event::InitDone, strip), Changed::All);
         assert_eq!(names(&kept), ["a", "b"]);
-        kept.take(Event::Init, strip);
-        kept.take(Event::InitApply(guarded("c")), strip);
+        kept.apply(Event::Init, strip);
+        kept.apply(Event::InitApply(guarded("c")), strip);
         assert_eq!(names(&kept), ["a", "b"], "the old ones count");
-        assert_eq!(kept.take(Event::InitDone, strip), Changed::All);
+        assert_eq!(kept.apply(Event::InitDone, strip), Changed::All);
         assert_eq!(names(&kept), ["c"]);
-        assert!(matches!(kept.take(Event::Delete(guarded("c")), strip), Changed::Gone(_)));
+        assert!(matches!(kept.apply(Event::Delete(guarded("c")), strip), Changed::Gone(_)));
         assert!(names(&kept).is_empty());
     }
 }

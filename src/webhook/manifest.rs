@@ -1,15 +1,17 @@
-//! What makes the API server ask the webhook, as manifests.
+//! The webhook configurations that make the API server call the webhook.
 //!
-//! Each webhook says in CEL which requests can matter at all; the others never reach it. Whoever
-//! deletes needs no webhook: finalizers come off, and a namespace goes, while no replica runs. Deletions are asked about
-//! all the same, so that it is recorded who deletes what; if nobody answers, the controllers decide alone whether data
-//! goes.
+//! Match conditions (CEL) select the requests that can matter; the others never reach the webhook. Deletions do not depend on
+//! it: finalizers can be removed, and a namespace can be deleted, while no replica runs. The webhook is called for deletions
+//! too, so that their users are recorded; if no replica answers, the controllers alone decide whether data is deleted.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::api::{AUTHORED_BY, BREAK_GLASS, GROUP, MANAGED, PAUSED, REQUEST, REQUESTED_BY, SCHEMA_LABEL};
+use crate::api::{
+    AUTHORED_BY, BREAK_GLASS, GROUP, Governance, KINDS, KindInfo, MANAGED, Mutation, PAUSED, REQUEST,
+    REQUESTED_BY, SCHEMA_LABEL, Scope,
+};
 
 pub use super::policy::policies;
 
@@ -27,30 +29,30 @@ pub enum Address {
     Url(String),
 }
 
-/// What the configurations are to say.
+/// The settings of the configurations.
 #[derive(Clone, Debug)]
 pub struct Wanted {
     /// The name of both.
     pub name: String,
     /// How the API server reaches the webhook.
     pub address: Address,
-    /// `NAMESPACE/NAME` of the Certificate whose authority cert-manager is to write into them.
+    /// `NAMESPACE/NAME` of the Certificate whose CA cert-manager injects.
     pub certificate: Option<String>,
 }
 
-/// How long the API server waits for an answer. A review takes milliseconds, and a schema at most a
-/// tenth of a second; then its record is waited for (`--audit-timeout`); the rest is for a machine that is busy.
+/// How long the API server waits for an answer. A review takes milliseconds, a schema at most a tenth of a second, and its
+/// record `--audit-timeout`; the rest is for a busy machine.
 pub const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Not what is being deleted already: only finalizers are left to be taken off.
+/// Not under deletion: then only finalizers are removed.
 const LIVING: &str = "request.operation == 'DELETE' ? !has(oldObject.metadata.deletionTimestamp) : \
                       !has(object.metadata.deletionTimestamp)";
 
-/// Not what leaves the declaration as it is, such as labels, finalizers and owners.
+/// Not changes of metadata alone, such as labels, finalizers and owners.
 const SPEC: &str = "request.operation != 'UPDATE' || !has(object.spec) || !has(oldObject.spec) || \
                     object.spec != oldObject.spec";
 
-/// One of these annotations is set, changed or removed.
+/// One of these annotations is added, changed or removed.
 pub(super) fn differ(keys: &[&str]) -> String {
     format!(
         "['{}'].exists(key, object.metadata.?annotations[?key] != oldObject.metadata.?annotations[?key])",
@@ -61,43 +63,66 @@ pub(super) fn differ(keys: &[&str]) -> String {
 /// The ValidatingWebhookConfiguration and the MutatingWebhookConfiguration.
 #[must_use]
 pub fn configurations(wanted: &Wanted) -> Vec<Value> {
-    let topic = format!("{SPEC} || {}", differ(&[PAUSED, MANAGED, BREAK_GLASS]));
-    let declaration = |kind: &str, operations: Value, changed: &str| {
-        let name = format!("{kind}.{GROUP}");
-        let conditions = json!([condition("not-being-deleted", LIVING), condition("changed", changed)]);
-        webhook(wanted, &name, "validate", rule(&[kind], operations), conditions)
-    };
-    let all = json!(["CREATE", "UPDATE", "DELETE"]);
-    let validating = [
-        declaration("eventtopics", json!(["CREATE", "UPDATE"]), &topic),
-        deletions(wanted, "deletions", rule(&["eventtopics", "changeapprovals"], json!(["DELETE"]))),
-        declaration("tenants", all.clone(), SPEC),
-        declaration("kafkaclusters", all, SPEC),
-        approvals(wanted, "validate"),
-        schemas(wanted, json!(["CREATE", "UPDATE"])),
-        schemas(wanted, json!(["DELETE"])),
-    ];
-    // Others may change a resource after we have looked at it; who asks is noted for what is stored.
-    let mutating = [stamps(wanted), approvals(wanted, "mutate")].map(|mut webhook| {
-        webhook["reinvocationPolicy"] = json!("IfNeeded");
-        webhook
-    });
+    let deletable: Vec<&str> =
+        KINDS.iter().filter(|kind| kind.scope == Scope::Namespaced).map(|kind| kind.plural).collect();
+    let mut validating: Vec<Value> = KINDS.iter().filter_map(|kind| declarations(wanted, kind)).collect();
+    validating.push(deletions(wanted, "deletions", rule(&deletable, json!(["DELETE"]))));
+    validating.extend(
+        KINDS.iter().filter(|kind| is_decision(kind)).map(|kind| decisions(wanted, kind, "validate")),
+    );
+    validating.extend([schemas(wanted, json!(["CREATE", "UPDATE"])), schemas(wanted, json!(["DELETE"]))]);
+    // Another webhook may change an object after ours; the annotations are about what is stored.
+    let mutating: Vec<Value> = KINDS
+        .iter()
+        .filter_map(|kind| match kind.mutation {
+            Mutation::Never => None,
+            Mutation::OnWrite => Some(annotations(wanted, kind)),
+            Mutation::OnCreate => Some(decisions(wanted, kind, "mutate")),
+        })
+        .map(|mut webhook| {
+            webhook["reinvocationPolicy"] = json!("IfNeeded");
+            webhook
+        })
+        .collect();
     vec![
         configuration(wanted, "ValidatingWebhookConfiguration", &validating),
         configuration(wanted, "MutatingWebhookConfiguration", &mutating),
     ]
 }
 
-/// Who asks for what an EventTopic declares. The finalizer is added on the way.
-fn stamps(wanted: &Wanted) -> Value {
-    let changed = format!("{SPEC} || {}", differ(&[AUTHORED_BY, BREAK_GLASS, REQUESTED_BY, REQUEST]),);
-    let conditions = json!([condition("not-being-deleted", LIVING), condition("asks", &changed)]);
-    let rule = rule(&["eventtopics"], json!(["CREATE", "UPDATE"]));
-    webhook(wanted, &format!("eventtopics.{GROUP}"), "mutate", rule, conditions)
+/// Whether the objects of a kind are decisions, which are immutable.
+fn is_decision(kind: &KindInfo) -> bool {
+    kind.mutation == Mutation::OnCreate
 }
 
-/// Deletions that are in nobody's way: of an EventTopic whose data goes with it the controllers ask the same again, and
-/// of everything else only who has deleted it would not be known.
+/// Changes of a declaration. Deletions of cluster-scoped kinds too: nobody's namespace depends on them.
+fn declarations(wanted: &Wanted, kind: &KindInfo) -> Option<Value> {
+    if is_decision(kind) {
+        return None;
+    }
+    let operations = match kind.scope {
+        Scope::Cluster => json!(["CREATE", "UPDATE", "DELETE"]),
+        Scope::Namespaced => json!(["CREATE", "UPDATE"]),
+    };
+    let changed = match kind.governance {
+        Governance::Governed => format!("{SPEC} || {}", differ(&[PAUSED, MANAGED, BREAK_GLASS])),
+        Governance::Free => SPEC.to_owned(),
+    };
+    let conditions = json!([condition("not-being-deleted", LIVING), condition("changed", &changed)]);
+    let name = format!("{}.{GROUP}", kind.plural);
+    Some(webhook(wanted, &name, "validate", rule(&[kind.plural], operations), conditions))
+}
+
+/// The annotations that name the requesters of a governed resource. The finalizer is added too.
+fn annotations(wanted: &Wanted, kind: &KindInfo) -> Value {
+    let changed = format!("{SPEC} || {}", differ(&[AUTHORED_BY, BREAK_GLASS, REQUESTED_BY, REQUEST]),);
+    let conditions = json!([condition("not-being-deleted", LIVING), condition("asks", &changed)]);
+    let rule = rule(&[kind.plural], json!(["CREATE", "UPDATE"]));
+    webhook(wanted, &format!("{}.{GROUP}", kind.plural), "mutate", rule, conditions)
+}
+
+/// Deletions that must not depend on the webhook. The controllers check the deletion of data again; of other deletions only
+/// the user would not be recorded.
 fn deletions(wanted: &Wanted, name: &str, rule: Value) -> Value {
     let conditions = json!([condition("not-being-deleted", LIVING)]);
     let mut webhook = webhook(wanted, &format!("{name}.{GROUP}"), "validate", rule, conditions);
@@ -105,18 +130,18 @@ fn deletions(wanted: &Wanted, name: &str, rule: Value) -> Value {
     webhook
 }
 
-/// Who decides on changes, and whether they may.
-fn approvals(wanted: &Wanted, path: &str) -> Value {
-    let rule = rule(&["changeapprovals"], json!(["CREATE"]));
-    webhook(wanted, &format!("changeapprovals.{GROUP}"), path, rule, json!([]))
+/// Decisions on changes.
+fn decisions(wanted: &Wanted, kind: &KindInfo, path: &str) -> Value {
+    let rule = rule(&[kind.plural], json!(["CREATE"]));
+    webhook(wanted, &format!("{}.{GROUP}", kind.plural), path, rule, json!([]))
 }
 
 fn rule(kinds: &[&str], operations: Value) -> Value {
     json!({"apiGroups": [GROUP], "apiVersions": ["v1alpha1"], "resources": kinds, "operations": operations})
 }
 
-/// ConfigMaps that hold schemas, and no others: webhooks of their own, so that nothing else depends on them. Deleting one
-/// is always allowed: what was registered stays in force, and a namespace can go in any order.
+/// ConfigMaps with schemas, by webhooks of their own, so that nothing else depends on them. They can always be deleted: the
+/// registered schemas stay in force, and a namespace can be deleted in any order.
 fn schemas(wanted: &Wanted, operations: Value) -> Value {
     let changed = format!(
         "request.operation != 'UPDATE' || object.?data != oldObject.?data || \

@@ -1,28 +1,28 @@
-//! The admission webhook: what is declared is checked before it is stored.
+//! The admission webhook: declarations are checked before they are stored.
 //!
-//! The room decides nothing about resources: [`crate::domain::admission`] does, from what the
-//! `cache` keeps of all declarations. What is decided here is how to be called at all: `server` and
-//! `tls` hold the connections, `certificate` knows when certificates are to be renewed and `authority`
-//! does it, `review` is one question and its answer, `complete` is what is written into a resource before it is
-//! judged, `manifest` and `policy` are what makes the API server ask. `governed` and `change_approval` answer for
-//! changes that need approval, with the keys that `seal_keys` keeps, and `record` says what the audit log is told.
+//! The room decides nothing about resources: [`crate::domain::admission`] does, from what `cache` has of all declarations.
 //!
-//! Whatever is unknown is refused: a webhook that has not read everything yet, a kind it has no rules
-//! for, a resource it cannot read.
+//! - `server`, `tls`: connections. `certificate`, `authority`: when certificates are renewed, and the renewal.
+//! - `route`, `request`, `review`, `outcome`: one AdmissionReview and its answer. `context`: what it is answered with.
+//! - `kinds`: one file a kind. `schema`: schemas. `approval`, `mutate`, `target`: governed kinds; `seal_keys`: their keys.
+//! - `record`: what the audit log gets.
+//! - `manifest`, `policy`: the configurations that make the API server call the webhook.
 //!
-//! Deliberately absent: leadership, and writes to anything but the webhook's own certificates and keys. Every
-//! replica answers.
+//! What cannot be checked is refused: before all resources have been listed, and a kind or an object that is unknown.
+//!
+//! Deliberately absent: leadership, and writes to anything but the webhook's own certificates and keys. Every replica answers.
 
 mod approval;
 mod authority;
 mod cache;
 mod certificate;
-mod change_approval;
-mod event_topic;
-mod kafka_cluster;
+mod context;
+mod kinds;
 pub mod manifest;
 mod metrics;
 mod mutate;
+mod outcome;
+mod patch;
 mod policy;
 mod record;
 mod request;
@@ -31,7 +31,7 @@ mod route;
 mod schema;
 mod seal_keys;
 mod server;
-mod tenant;
+mod target;
 mod tls;
 
 pub use authority::Source;
@@ -46,14 +46,18 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::EventTopic;
 use crate::kubernetes::KubeClient;
 use crate::store::Recorder;
 use authority::CertificateManager;
 use cache::Cache;
+use context::ReviewContext;
+use kinds::Handlers;
 use record::SelfAudit;
 use review::Reviewer;
 use seal_keys::SealKeys;
 use server::Ending;
+use target::{GovernedKind, GovernedKinds};
 use tls::Served;
 
 /// How the webhook runs.
@@ -91,14 +95,16 @@ pub async fn run(
     let config = tls::config(Arc::clone(&served)).map_err(SetupError)?;
     let cache = Arc::new(Cache::default());
     let seal_keys = Arc::new(SealKeys::default());
-    let reviewer = Reviewer {
+    let context = ReviewContext {
         cache: Arc::clone(&cache),
         kubernetes: kubernetes.clone(),
         metrics: metrics.clone(),
         seal_keys: Arc::clone(&seal_keys),
+        governed: GovernedKinds::new([GovernedKind::of::<EventTopic>()]),
         recorder: options.recorder.clone(),
         clock,
     };
+    let reviewer = Reviewer { context, handlers: Handlers::of_product() };
     let own = SelfAudit::new(options.recorder, &options.instance, kubernetes.namespace());
     let authority = CertificateManager {
         kubernetes: kubernetes.clone(),
@@ -110,7 +116,7 @@ pub async fn run(
     };
     let certified = Notify::new();
     let announce = async {
-        tokio::join!(cache.complete(), seal_keys.complete(), certified.notified());
+        tokio::join!(cache.wait_until_synced(), seal_keys.wait_until_available(), certified.notified());
         tracing::info!("the webhook answers");
         ready(true);
         stop.cancelled().await;
@@ -122,7 +128,7 @@ pub async fn run(
         tokio::join!(
             authority.keep(options.source, || certified.notify_one()),
             cache.follow(&kubernetes),
-            seal_keys.keep(&kubernetes, &own),
+            seal_keys.follow(&kubernetes, &own),
             announce
         );
         std::future::pending::<()>().await;

@@ -1,89 +1,113 @@
-//! What is written into a resource before it is judged: our finalizer, who asks for what it declares, and who decides.
+//! Completes governed resources: the annotations that name their requesters.
 //!
-//! Nothing is checked here that can be checked later: a resource has not been held against its schema yet,
-//! and what does not fit is told better there.
-
-use std::sync::Arc;
+//! Nothing is checked here that can be checked later: the object has not been validated against its schema yet, which reports
+//! errors better.
 
 use json_patch::{Patch, PatchOperation};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
 
-use super::change_approval::{self, Seen};
-use super::event_topic::{finalized, stamped};
-use super::request::{Operation, Request};
-use super::review::{Outcome, Reviewer, kind, unknown};
-use crate::api::{ChangeApproval, EventTopic, GovernedKind};
-use crate::domain::approval::Rules;
-use crate::domain::approval::annotations::{RequestAnnotations, StampContext, stamps};
-use crate::domain::tenant::TenantFacts;
+use super::context::ReviewContext;
+use super::outcome::Outcome;
+use super::patch::{add, remove};
+use super::request::Request;
+use crate::api::Kind;
+use crate::domain::approval::annotations::{AnnotationContext, RequestAnnotations, request_annotations};
+use crate::domain::approval::{Governed, Rules};
 
-/// Not everything is known yet.
-struct Early;
-
-/// What is to be added to a resource.
-pub(super) async fn mutate(request: &Request<'_>, this: &Reviewer) -> Outcome {
-    let completed = match (kind(request), request.operation) {
-        (_, Operation::Delete) => Ok(Outcome::Allowed(Vec::new())),
-        ("EventTopic", Operation::Create | Operation::Update) => topic(request, this).await,
-        ("ChangeApproval", Operation::Create) => approval(request, this).await,
-        (_, Operation::Update) => Ok(Outcome::Allowed(Vec::new())),
-        _ => Ok(unknown(request)),
-    };
-    completed.unwrap_or(Outcome::Early)
-}
-
-async fn topic(request: &Request<'_>, this: &Reviewer) -> Result<Outcome, Early> {
-    let Some(Ok(new)) = request.proposed::<EventTopic>() else { return Ok(Outcome::Allowed(Vec::new())) };
-    let old = request.stored::<EventTopic>().and_then(Result::ok);
+/// Completes a governed resource, with what its kind adds.
+pub(super) async fn complete_governed<K: Governed + DeserializeOwned>(
+    request: &Request<'_>,
+    context: &ReviewContext,
+    of_kind: impl FnOnce(&K) -> Vec<PatchOperation>,
+) -> Outcome {
+    let Some(Ok(new)) = request.object::<K>() else { return Outcome::Allowed(Vec::new()) };
+    let old = request.old_object::<K>().and_then(Result::ok);
     let namespace = request.namespace.as_deref().unwrap_or_default();
-    let tenant = tenant(namespace, this).await?;
+    let tenant = match context.tenant_of(namespace).await {
+        Ok(tenant) => tenant,
+        Err(not_ready) => return not_ready.into(),
+    };
     let none = Rules::default();
     let rules = tenant.as_ref().map_or(&none, |tenant| &tenant.approval);
-    // Without rules nobody has to know who asks, nor which seals are good.
-    let stamps = if rules.govern(GovernedKind::EventTopic) {
-        let (key, seals) = this.seal_keys.now().ok_or(Early)?;
-        let by = StampContext {
-            asker: request.user_info.asker(),
+    // Without rules neither requesters nor keys matter.
+    let annotations = if rules.govern(&Kind::of::<K>()) {
+        let Some((key, trusted)) = context.seal_keys.get() else { return Outcome::NotReady };
+        let annotation_context = AnnotationContext {
+            requester: request.user_info.requester(),
             rules,
             key,
-            webhook: &seals.webhook,
-            controllers: &seals.controllers,
-            now: (this.clock)(),
+            webhook: &trusted.webhook,
+            controllers: &trusted.controllers,
+            now: context.now(),
         };
-        match stamps(namespace, old.as_ref(), &new, &by) {
-            Ok(stamps) => stamps,
-            Err(refusal) => return Ok(Outcome::Refused(vec![refusal])),
+        match request_annotations(namespace, old.as_ref(), &new, &annotation_context) {
+            Ok(annotations) => annotations,
+            Err(refusal) => return Outcome::Refused(vec![refusal]),
         }
     } else {
         old.as_ref().map(RequestAnnotations::of).unwrap_or_default()
     };
-    let finalizer = finalized(&new).filter(|_| request.operation == Operation::Create);
-    Ok(patched(stamped(&new, &stamps).into_iter().chain(finalizer).collect()))
-}
-
-async fn approval(request: &Request<'_>, this: &Reviewer) -> Result<Outcome, Early> {
-    let Some(Ok(new)) = request.proposed::<ChangeApproval>() else { return Ok(Outcome::Allowed(Vec::new())) };
-    let namespace = request.namespace.as_deref().unwrap_or_default();
-    // Without a tenant it is going to be refused.
-    let Some(tenant) = tenant(namespace, this).await? else { return Ok(Outcome::Allowed(Vec::new())) };
-    let (key, _) = this.seal_keys.now().ok_or(Early)?;
-    let (user, rules) = (&request.user_info, &tenant.approval);
-    let seen = Seen { namespace, user, rules, key, now: (this.clock)() };
-    Ok(match change_approval::complete(&new, &seen, this).await {
-        Ok(patch) => Outcome::Completed(patch),
-        Err(refusal) => Outcome::Refused(vec![refusal]),
-    })
-}
-
-/// The tenant of a namespace. One that was made just now may not be known yet, and then nothing would be stamped.
-async fn tenant(namespace: &str, this: &Reviewer) -> Result<Option<Arc<TenantFacts>>, Early> {
-    let ask = || this.cache.ask(|known| known.catalog.tenants().of_namespace(namespace).ok().cloned());
-    if let Some(tenant) = ask().ok_or(Early)? {
-        return Ok(Some(tenant));
+    let operations: Vec<PatchOperation> =
+        annotate(&new, &annotations).into_iter().chain(of_kind(&new)).collect();
+    match operations.is_empty() {
+        true => Outcome::Allowed(Vec::new()),
+        false => Outcome::Patched(Patch(operations)),
     }
-    this.cache.refresh(&this.kubernetes).await;
-    ask().ok_or(Early)
 }
 
-fn patched(operations: Vec<PatchOperation>) -> Outcome {
-    if operations.is_empty() { Outcome::Allowed(Vec::new()) } else { Outcome::Completed(Patch(operations)) }
+/// Sets these annotations, and leaves all others as they are.
+fn annotate(resource: &impl kube::Resource, annotations: &RequestAnnotations) -> Vec<PatchOperation> {
+    let Some(present) = &resource.meta().annotations else {
+        let wanted: Map<String, Value> = annotations
+            .entries()
+            .into_iter()
+            .filter_map(|(key, value)| Some((key.to_owned(), json!(value?))))
+            .collect();
+        return match wanted.is_empty() {
+            true => Vec::new(),
+            false => vec![add(&["metadata", "annotations"], json!(wanted))],
+        };
+    };
+    let operation = |(key, value): (&str, Option<&str>)| match (present.get(key).map(String::as_str), value) {
+        (before, after) if before == after => None,
+        (_, Some(value)) => Some(add(&["metadata", "annotations", key], json!(value))),
+        (_, None) => Some(remove(&["metadata", "annotations", key])),
+    };
+    annotations.entries().into_iter().filter_map(operation).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{EventTopic, REQUEST, REQUESTED_BY};
+    use crate::domain::testing::topic;
+    use kube::ResourceExt;
+
+    fn patched(topic: &EventTopic, operations: Vec<PatchOperation>) -> EventTopic {
+        let mut value = json!(topic);
+        json_patch::patch(&mut value, &Patch(operations)).expect("the patch applies");
+        serde_json::from_value(value).expect("an EventTopic")
+    }
+
+    #[test]
+    fn annotations_are_set_whatever_was_there() {
+        let some = |text: &str| Some(text.to_owned());
+        let wanted = [
+            RequestAnnotations::default(),
+            RequestAnnotations { requested_by: some("alice"), request: some("{}") },
+            RequestAnnotations { requested_by: some("bob"), request: None },
+        ];
+        for annotations in [None, Some(&[][..]), Some(&["other"]), Some(&["other", REQUEST, REQUESTED_BY])] {
+            let mut topic = topic("{}");
+            topic.metadata.annotations = annotations
+                .map(|keys| keys.iter().map(|key| ((*key).to_owned(), "forged".to_owned())).collect());
+            for wanted in &wanted {
+                let after = patched(&topic, annotate(&topic, wanted));
+                assert_eq!(RequestAnnotations::of(&after), *wanted);
+                assert_eq!(after.annotations().get("other"), topic.annotations().get("other"));
+                assert!(annotate(&after, wanted).is_empty(), "nothing is left to change");
+            }
+        }
+    }
 }

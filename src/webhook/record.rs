@@ -9,8 +9,9 @@ use tokio::sync::Semaphore;
 use tokio::task::block_in_place;
 use uuid::Uuid;
 
+use super::context::ReviewContext;
+use super::outcome::{Outcome, ReviewType};
 use super::request::{Operation, Request};
-use super::review::{Outcome, Reviewer, Task, kind};
 use crate::api::ChangeApproval;
 use crate::domain::Refusal;
 use crate::domain::audit::{self, Action, Actor, Caller, Event, LogName, Target, Via, change_between};
@@ -20,26 +21,26 @@ use crate::store::{RecordError, Recorder, WriteOutcome};
 const LARGE: usize = 64 * 1024;
 
 /// What is said where the policy lets a change go on whose record is nowhere.
-const LOST: &str = "this is not in the audit log, which cannot be written just now";
+const LOST: &str = "this change is not in the audit log, which is unavailable";
 
 /// Records what a review has come to. What it has come to in the end, and the record's id if there is one.
 pub(super) async fn record(
-    task: Task,
+    review: ReviewType,
     request: &Request<'_>,
     outcome: Outcome,
-    this: &Reviewer,
+    context: &ReviewContext,
 ) -> (Outcome, Option<Uuid>) {
-    if request.dry_run || !is_decision(task, &outcome) {
+    if request.dry_run || !is_decision(review, &outcome) {
         return (outcome, None);
     }
-    let log = log(request, this);
+    let log = log(request, context);
     let event = match request.size() {
         0..LARGE => event(request, &outcome, log),
-        _ => in_turn(|| event(request, &outcome, log)).await,
+        _ => one_at_a_time(|| event(request, &outcome, log)).await,
     };
     let Some(event) = event else { return (outcome, None) };
     let denied = matches!(outcome, Outcome::Allowed(_)).then(|| denied(&event));
-    match (this.recorder.record(event).await, outcome) {
+    match (context.recorder.record(event).await, outcome) {
         (Ok(WriteOutcome::Durable(id) | WriteOutcome::Spooled(id)), outcome) => (outcome, Some(id)),
         (Ok(WriteOutcome::Lost), Outcome::Allowed(mut warnings)) => {
             warnings.push(format!("{}: {LOST}", Reason::AuditUnavailable));
@@ -49,7 +50,7 @@ pub(super) async fn record(
             // Whether it was written after all is not known. What is said to whoever asks follows it, if that is possible
             // soon; nobody waits for that.
             if let Some(denied) = denied {
-                let recorder = this.recorder.clone();
+                let recorder = context.recorder.clone();
                 tokio::spawn(async move { recorder.enqueue(denied).await });
             }
             (unrecorded(&error), None)
@@ -60,11 +61,11 @@ pub(super) async fn record(
 }
 
 /// Whether it is over with this answer: what the mutating part does not refuse, the validating part decides on.
-fn is_decision(task: Task, outcome: &Outcome) -> bool {
+fn is_decision(review: ReviewType, outcome: &Outcome) -> bool {
     match outcome {
-        Outcome::Refused(_) | Outcome::Unreadable(_) => true,
-        Outcome::Allowed(_) => task == Task::Validate,
-        Outcome::Completed(_) | Outcome::Early => false,
+        Outcome::Refused(_) | Outcome::Invalid(_) => true,
+        Outcome::Allowed(_) => review == ReviewType::Validate,
+        Outcome::Patched(_) | Outcome::NotReady => false,
     }
 }
 
@@ -90,19 +91,20 @@ fn unrecorded(error: &RecordError) -> Outcome {
     );
     Outcome::Refused(vec![Refusal::new(
         Reason::AuditUnavailable,
-        "the audit log cannot be written just now, and nothing is changed without a record: try again in a moment. If it \
-         stays like this, tell the platform's administrator that eventcenter's database (--store) does not answer; the log \
-         of the webhook says why",
+        "the audit log is unavailable, and no change is made without a record: try again in a moment. If this persists, \
+         tell the platform's administrator that eventcenter's database (--store) does not answer; the log of the webhook \
+         has the cause",
     )])
 }
 
 /// The log of the tenant that a request is about.
-fn log(request: &Request<'_>, this: &Reviewer) -> LogName {
-    match (kind(request), request.namespace.as_deref()) {
-        ("Tenant", _) => LogName::of(Some(&request.name)),
+fn log(request: &Request<'_>, context: &ReviewContext) -> LogName {
+    match (request.kind.of_product(), request.namespace.as_deref()) {
+        (Some("Tenant"), _) => LogName::of(Some(&request.name)),
         (_, Some(namespace)) if !namespace.is_empty() => {
-            let tenant =
-                this.cache.ask(|known| known.catalog.tenants().of_namespace(namespace).ok().cloned());
+            let tenant = context
+                .cache
+                .read(|snapshot| snapshot.catalog.tenants().of_namespace(namespace).ok().cloned());
             LogName::of(tenant.flatten().map(|tenant| tenant.name.to_string()).as_deref())
         }
         _ => LogName::platform(),
@@ -113,12 +115,12 @@ fn log(request: &Request<'_>, this: &Reviewer) -> LogName {
 fn event(request: &Request<'_>, outcome: &Outcome, log: LogName) -> Option<Event> {
     let (ended, reason, said) = match outcome {
         Outcome::Allowed(warnings) => (audit::Outcome::Allowed, None, lines(warnings)),
-        Outcome::Completed(_) | Outcome::Early => return None,
+        Outcome::Patched(_) | Outcome::NotReady => return None,
         Outcome::Refused(refusals) => {
             let reason = refusals.first().map_or(Reason::InvalidResource, |refusal| refusal.reason);
             (audit::Outcome::Denied, Some(reason), lines(refusals))
         }
-        Outcome::Unreadable(message) => {
+        Outcome::Invalid(message) => {
             (audit::Outcome::Denied, Some(Reason::InvalidResource), Some(message.clone()))
         }
     };
@@ -170,10 +172,10 @@ fn lines<T: std::fmt::Display>(all: &[T]) -> Option<String> {
 
 /// What a ChangeApproval decides, in words.
 fn decision(request: &Request<'_>) -> Option<String> {
-    if kind(request) != "ChangeApproval" {
+    if request.kind.of_product() != Some("ChangeApproval") {
         return None;
     }
-    let approval = request.proposed::<ChangeApproval>().or_else(|| request.stored())?.ok()?;
+    let approval = request.object::<ChangeApproval>().or_else(|| request.old_object())?.ok()?;
     let spec = &approval.spec;
     let (target, hash) = (&spec.target, &spec.spec_hash);
     Some(format!("{:?}: {:?} {:?} {} as {hash}", spec.decision, spec.action, target.kind, target.name))
@@ -194,8 +196,8 @@ impl SelfAudit {
     }
 
     /// Something was done with a Secret of the operator's namespace.
-    pub(super) async fn did(&self, action: Action, secret: &str, message: String) {
-        self.note(action, "Secret", Some(&self.namespace), secret, message).await;
+    pub(super) async fn record_secret(&self, action: Action, secret: &str, message: String) {
+        self.record(action, "Secret", Some(&self.namespace), secret, message).await;
     }
 
     /// Something was done with what is in no namespace.
@@ -206,10 +208,10 @@ impl SelfAudit {
         name: &str,
         message: String,
     ) {
-        self.note(action, kind, None, name, message).await;
+        self.record(action, kind, None, name, message).await;
     }
 
-    async fn note(&self, action: Action, kind: &str, namespace: Option<&str>, name: &str, message: String) {
+    async fn record(&self, action: Action, kind: &str, namespace: Option<&str>, name: &str, message: String) {
         let target = Target {
             kind: kind.to_owned(),
             namespace: namespace.map(ToOwned::to_owned),
@@ -222,9 +224,9 @@ impl SelfAudit {
 }
 
 /// Reviews of small resources have the other processors and threads to themselves.
-async fn in_turn<T>(work: impl FnOnce() -> T) -> T {
-    static TURN: Semaphore = Semaphore::const_new(1);
-    let _turn = TURN.acquire().await;
+async fn one_at_a_time<T>(work: impl FnOnce() -> T) -> T {
+    static PERMIT: Semaphore = Semaphore::const_new(1);
+    let _permit = PERMIT.acquire().await;
     block_in_place(work)
 }
 
@@ -380,7 +382,7 @@ mod tests {
         let wrong = json!({"object": {"spec": {"partitions": "three"}}});
         check(
             &review(wrong),
-            &Outcome::Unreadable("EventTopic shop/orders: three".into()),
+            &Outcome::Invalid("EventTopic shop/orders: three".into()),
             expect![[r#"
                 action: "Update"
                 change: {"patch":[{"op":"test","path":"/spec/partitions","value":1},{"op":"replace","path":"/spec/partitions","value":"three"}]}
@@ -461,17 +463,17 @@ mod tests {
 
     #[test]
     fn nothing_is_told_of_what_is_not_decided() {
-        let patch = Outcome::Completed(json_patch::Patch(Vec::new()));
-        for (task, outcome, is) in [
-            (Task::Validate, &allowed(&[]), true),
-            (Task::Mutate, &allowed(&[]), false),
-            (Task::Mutate, &patch, false),
-            (Task::Mutate, &Outcome::Refused(Vec::new()), true),
-            (Task::Validate, &Outcome::Refused(Vec::new()), true),
-            (Task::Mutate, &Outcome::Unreadable(String::new()), true),
-            (Task::Validate, &Outcome::Early, false),
+        let patch = Outcome::Patched(json_patch::Patch(Vec::new()));
+        for (review, outcome, is) in [
+            (ReviewType::Validate, &allowed(&[]), true),
+            (ReviewType::Mutate, &allowed(&[]), false),
+            (ReviewType::Mutate, &patch, false),
+            (ReviewType::Mutate, &Outcome::Refused(Vec::new()), true),
+            (ReviewType::Validate, &Outcome::Refused(Vec::new()), true),
+            (ReviewType::Mutate, &Outcome::Invalid(String::new()), true),
+            (ReviewType::Validate, &Outcome::NotReady, false),
         ] {
-            assert_eq!(is_decision(task, outcome), is);
+            assert_eq!(is_decision(review, outcome), is);
         }
     }
 }

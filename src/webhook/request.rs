@@ -1,7 +1,7 @@
-//! What the API server asks: the AdmissionReview of `admission.k8s.io/v1`.
+//! The AdmissionReview of `admission.k8s.io/v1`.
 //!
-//! Resources stay text until it is known what they are: a schema takes ten times its size once it
-//! is a tree of values, and reviews come in numbers.
+//! Objects stay text until their type is known: a schema takes ten times its size once it is a tree of values, and there are
+//! many reviews at once.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,69 +12,79 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::domain::approval::request::Asker;
+use crate::api::{GROUP, KINDS};
+use crate::domain::approval::request::Requester;
 use crate::kubernetes::UserInfo;
 
-/// A review.
+/// An AdmissionReview.
 #[derive(Debug, Deserialize)]
 pub(super) struct Review<'a> {
-    /// Which version of reviews it is.
+    /// Its version.
     #[serde(flatten)]
     pub(super) types: TypeMeta,
-    /// The question.
+    /// The request.
     #[serde(borrow)]
     pub(super) request: Option<Request<'a>>,
 }
 
-/// The question.
+/// An AdmissionRequest.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Request<'a> {
-    /// Names the question, and goes back with the answer.
+    /// Identifies the request; the response repeats it.
     pub(super) uid: String,
-    /// What the resource is.
-    pub(super) kind: Kind,
-    /// The resource's namespace; none or empty if it is in none.
+    /// The type of the object.
+    pub(super) kind: GroupKind,
+    /// Its namespace; `None` or empty for a cluster-scoped object.
     pub(super) namespace: Option<String>,
-    /// The resource's name; empty if the API server is to make one.
+    /// Its name; empty if the API server generates it.
     #[serde(default)]
     pub(super) name: String,
-    /// What is to be done with it.
+    /// The operation.
     pub(super) operation: Operation,
-    /// Who asks.
+    /// The user who sends the request to the API server.
     #[serde(default)]
     pub(super) user_info: User,
-    /// As it would be.
     #[serde(borrow)]
     object: Option<&'a RawValue>,
-    /// As it is stored.
     #[serde(borrow)]
     old_object: Option<&'a RawValue>,
     /// Whether nothing will be stored.
     #[serde(default)]
     pub(super) dry_run: bool,
-    /// How it was asked for.
     options: Option<Options>,
 }
 
-/// How something was asked for.
+/// The options of the operation.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Options {
-    /// What the program calls itself that asks.
     field_manager: Option<String>,
 }
 
-/// What a resource is.
+/// The type of an object.
 #[derive(Debug, Deserialize)]
-pub(super) struct Kind {
-    /// Its API group; empty for Kubernetes' core.
+pub(super) struct GroupKind {
+    /// Its API group; empty for the core group.
     pub(super) group: String,
-    /// The kind.
+    /// Its kind.
     pub(super) kind: String,
 }
 
-/// What is to be done with a resource.
+impl GroupKind {
+    /// The kind, if it is one of ours.
+    pub(super) fn of_product(&self) -> Option<&'static str> {
+        KINDS.iter().map(|kind| kind.name).find(|name| self.group == GROUP && *name == self.kind)
+    }
+
+    /// The kind as a metric label; `other` for a kind that is not reviewed.
+    pub(super) fn label(&self) -> &'static str {
+        let config_map = (self.group.is_empty() && self.kind == "ConfigMap").then_some("ConfigMap");
+        self.of_product().or(config_map).unwrap_or("other")
+    }
+}
+
+/// An operation on an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub(super) enum Operation {
@@ -84,69 +94,92 @@ pub(super) enum Operation {
     Connect,
 }
 
-/// Who asks, as the API server knows them.
+impl Operation {
+    /// The operation as a metric label.
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+            Self::Connect => "connect",
+        }
+    }
+}
+
+/// A user, as the API server has authenticated it.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct User {
-    /// The name.
+    /// The user name.
     #[serde(default)]
     pub(super) username: String,
-    /// The uid, where the authenticator knows one.
+    /// The uid, where the authenticator provides one.
     pub(super) uid: Option<String>,
     /// The groups.
     #[serde(default)]
     pub(super) groups: Vec<String>,
-    /// What else the authenticator says.
+    /// Whatever else the authenticator provides.
     #[serde(default)]
     pub(super) extra: BTreeMap<String, Vec<String>>,
 }
 
 impl User {
-    /// The user as the one who asks for something.
-    pub(super) fn asker(&self) -> Asker<'_> {
-        Asker { username: &self.username, groups: &self.groups }
+    /// The user as the requester of a change.
+    pub(super) fn requester(&self) -> Requester<'_> {
+        Requester { username: &self.username, groups: &self.groups }
     }
 
-    /// The user as the one whose rights are looked up.
-    pub(super) fn somebody(&self) -> UserInfo<'_> {
+    /// The user as the subject of an access review.
+    pub(super) fn user_info(&self) -> UserInfo<'_> {
         let Self { username, uid, groups, extra } = self;
         UserInfo { username, uid: uid.as_deref(), groups: groups.into(), extra }
     }
 }
 
+/// `KIND NAMESPACE/NAME`, for messages.
+impl fmt::Display for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.kind.kind)?;
+        if let Some(namespace) = self.namespace.as_deref().filter(|namespace| !namespace.is_empty()) {
+            write!(f, "{namespace}/")?;
+        }
+        f.write_str(&self.name)
+    }
+}
+
 impl Request<'_> {
-    /// The resource as it would be; none if it is to be deleted.
-    pub(super) fn proposed<K: DeserializeOwned>(&self) -> Option<Result<K, serde_json::Error>> {
-        self.object.map(read)
+    /// The new object; `None` for a deletion.
+    pub(super) fn object<K: DeserializeOwned>(&self) -> Option<Result<K, serde_json::Error>> {
+        self.object.map(parse)
     }
 
-    /// The resource as it is stored; none if it is to be made.
-    pub(super) fn stored<K: DeserializeOwned>(&self) -> Option<Result<K, serde_json::Error>> {
-        self.old_object.map(read)
+    /// The stored object; `None` for a creation.
+    pub(super) fn old_object<K: DeserializeOwned>(&self) -> Option<Result<K, serde_json::Error>> {
+        self.old_object.map(parse)
     }
 
-    /// The resource as it is stored, as far as records may tell it; none if it is to be made.
+    /// The stored object, as far as records contain it; `None` for a creation.
     pub(super) fn before(&self) -> Option<Value> {
-        self.old_object.and_then(told)
+        self.old_object.and_then(parse_for_record)
     }
 
-    /// The resource as it would be, as far as records may tell it; none if it is to be deleted.
+    /// The new object, as far as records contain it; `None` for a deletion.
     pub(super) fn after(&self) -> Option<Value> {
-        self.object.and_then(told)
+        self.object.and_then(parse_for_record)
     }
 
-    /// How many bytes both have.
+    /// The size of both objects in bytes.
     pub(super) fn size(&self) -> usize {
         [self.object, self.old_object].into_iter().flatten().map(|text| text.get().len()).sum()
     }
 
-    /// What the program calls itself that asks, if it does.
+    /// The field manager of the client.
     pub(super) fn field_manager(&self) -> Option<&str> {
         self.options.as_ref()?.field_manager.as_deref().filter(|name| !name.is_empty())
     }
 }
 
-/// A resource as a tree of values, without what is large and no record tells: its status, and who manages which field.
-fn told(text: &RawValue) -> Option<Value> {
+/// Parses an object without what is large and no record contains: its status and managed fields.
+fn parse_for_record(text: &RawValue) -> Option<Value> {
     let mut parser = serde_json::Deserializer::from_str(text.get());
     Without(&["status"]).deserialize(&mut parser).ok()
 }
@@ -185,9 +218,8 @@ impl<'de> Visitor<'de> for Without {
     }
 }
 
-/// What is wrong with a text is told by its words alone: where it stands in it means nothing to whoever
-/// wrote YAML.
-fn read<K: DeserializeOwned>(text: &RawValue) -> Result<K, serde_json::Error> {
+/// Parses an object. An error has no position, which means nothing to the author of a YAML manifest.
+fn parse<K: DeserializeOwned>(text: &RawValue) -> Result<K, serde_json::Error> {
     serde_json::from_str(text.get())
         .or_else(|_| serde_json::from_str(text.get()).and_then(serde_json::from_value::<K>))
 }

@@ -1,6 +1,6 @@
-//! Schemas: whether those that a change brings are usable and fit to what is registered.
+//! Judges the schemas of a change: whether they are usable and compatible with the registered ones.
 //!
-//! What is registered is read when a schema changes, which is seldom, and not kept in memory.
+//! Registered schemas are read when a schema changes, which is rare, and not kept in memory.
 
 use eventcenter_sdk::Reason;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -17,8 +17,8 @@ use crate::domain::registration::{
 use crate::domain::{ObjectRef, Refusal};
 use crate::kubernetes::{KubeClient, WriteError};
 
-/// Judges the schemas of an EventTopic that are new in this change.
-pub(super) async fn topic(change: &Change<'_, EventTopic>, kubernetes: &KubeClient) -> Vec<Refusal> {
+/// Judges the schemas of an EventTopic that this change adds.
+pub(super) async fn judge_topic(change: &Change<'_, EventTopic>, kubernetes: &KubeClient) -> Vec<Refusal> {
     let (old, new) = match *change {
         Change::Create(new) => (None, new),
         Change::Update { old, new } => (Some(old), new),
@@ -31,21 +31,24 @@ pub(super) async fn topic(change: &Change<'_, EventTopic>, kubernetes: &KubeClie
     }
     let texts = match kubernetes.get_schema_texts(new, changed.iter().copied()).await {
         Ok(texts) => texts,
-        Err(error) => return vec![unknown(&error)],
+        Err(error) => return vec![unreadable(&error)],
     };
-    let (declared, refused) = in_turn(|| read(changed, |from| texts.get(from).cloned())).await;
+    let (declared, refused) = one_at_a_time(|| read(changed, |from| texts.get(from).cloned())).await;
     let refusals: Vec<Refusal> = refused.into_iter().map(|(_, refusal)| refusal).collect();
     match old {
-        Some(old) if refusals.is_empty() && !in_turn(|| fits_to(old, new, &declared)).await => {
+        Some(old)
+            if refusals.is_empty()
+                && !one_at_a_time(|| is_compatible_with_stored(old, new, &declared)).await =>
+        {
             compare(new, &declared, kubernetes).await
         }
         _ => refusals,
     }
 }
 
-/// Whether new schemas fit to those that the resource had until now, where these are what is registered
-/// and nothing else has to be known: then nothing has to be read.
-fn fits_to(old: &EventTopic, new: &EventTopic, declared: &[Declaration]) -> bool {
+/// Whether new schemas are compatible with those of the stored resource, if these are the registered ones. Then nothing has
+/// to be read.
+fn is_compatible_with_stored(old: &EventTopic, new: &EventTopic, declared: &[Declaration]) -> bool {
     let compatibility = new.spec.compatibility.unwrap_or_default();
     if is_transitive(compatibility.mode) {
         return false;
@@ -61,8 +64,8 @@ fn fits_to(old: &EventTopic, new: &EventTopic, declared: &[Declaration]) -> bool
     all_known && register(new, declared, &revisions, compatibility).refusals.is_empty()
 }
 
-/// Judges a ConfigMap with schemas: for each topic that takes any from it, as if the topic had changed.
-pub(super) async fn config_map(
+/// Judges a ConfigMap with schemas: each topic that uses it, as if the topic had changed.
+pub(super) async fn judge_config_map(
     change: &Change<'_, ConfigMap>,
     topics: &[EventTopic],
     kubernetes: &KubeClient,
@@ -84,7 +87,7 @@ pub(super) async fn config_map(
         let takes =
             |declared: &&EventType| matches!(source(declared), Source::ConfigMap(from) if from.name == name);
         let taken: Vec<&EventType> = topic.spec.event_types.iter().filter(takes).collect();
-        let (declared, refused) = in_turn(|| read(taken, |from| data.get(&from.key).cloned())).await;
+        let (declared, refused) = one_at_a_time(|| read(taken, |from| data.get(&from.key).cloned())).await;
         let mut found: Vec<Refusal> = refused.into_iter().map(|(_, refusal)| refusal).collect();
         if found.is_empty() {
             found = compare(topic, &declared, kubernetes).await;
@@ -100,8 +103,8 @@ pub(super) async fn config_map(
     Verdict { refusals, warnings: Vec::new() }
 }
 
-/// The topics of a ConfigMap's namespace that take schemas from it.
-pub(super) fn taking(change: &Change<'_, ConfigMap>, known: &Snapshot) -> Vec<EventTopic> {
+/// The topics that use schemas of a ConfigMap, which are in its namespace.
+pub(super) fn topics_using(change: &Change<'_, ConfigMap>, snapshot: &Snapshot) -> Vec<EventTopic> {
     let map = match *change {
         Change::Create(map) | Change::Update { new: map, .. } | Change::Delete(map) => map,
     };
@@ -110,16 +113,16 @@ pub(super) fn taking(change: &Change<'_, ConfigMap>, known: &Snapshot) -> Vec<Ev
         let mut sources = topic.spec.event_types.iter().map(source);
         sources.any(|source| matches!(source, Source::ConfigMap(from) if from.name == name))
     };
-    known.topics_in(&namespace).filter(takes).cloned().collect()
+    snapshot.topics_in(&namespace).filter(takes).cloned().collect()
 }
 
 async fn compare(topic: &EventTopic, declared: &[Declaration], kubernetes: &KubeClient) -> Vec<Refusal> {
     let history = match kubernetes.list_recent_schema_revisions(topic).await {
         Ok(history) => history,
-        Err(error) => return vec![unknown(&error)],
+        Err(error) => return vec![unreadable(&error)],
     };
     let compatibility = topic.spec.compatibility.unwrap_or_default();
-    in_turn(|| {
+    one_at_a_time(|| {
         let revisions: Vec<Revision> = history
             .into_iter()
             .filter_map(|stored| Revision::read(stored.name, stored.number, &stored.data))
@@ -129,19 +132,16 @@ async fn compare(topic: &EventTopic, declared: &[Declaration], kubernetes: &Kube
     .await
 }
 
-/// One schema is worked on at a time: that takes up to a tenth of a second, during which reviews without
-/// schemas have the other processors and threads to themselves.
-async fn in_turn<T>(work: impl FnOnce() -> T) -> T {
-    static TURN: Semaphore = Semaphore::const_new(1);
-    let _turn = TURN.acquire().await;
+/// Judges one schema at a time: that takes up to a tenth of a second, during which reviews without schemas have the other
+/// processors and threads.
+async fn one_at_a_time<T>(work: impl FnOnce() -> T) -> T {
+    static PERMIT: Semaphore = Semaphore::const_new(1);
+    let _permit = PERMIT.acquire().await;
     block_in_place(work)
 }
 
-/// What is not known is not allowed.
-fn unknown(error: &WriteError) -> Refusal {
+/// The refusal of what cannot be checked.
+fn unreadable(error: &WriteError) -> Refusal {
     tracing::warn!(%error, "a schema cannot be judged");
-    Refusal::new(
-        Reason::Internal,
-        "what is registered of its schemas cannot be read just now: try again in a moment",
-    )
+    Refusal::new(Reason::Internal, "the registered schemas cannot be read at the moment: try again")
 }

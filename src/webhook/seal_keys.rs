@@ -1,4 +1,4 @@
-//! The key that this role signs with, and whose seals are believed.
+//! The signing key of the webhook, and the keys it trusts.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -8,15 +8,15 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::record::SelfAudit;
-use crate::domain::approval::SigningKey;
 use crate::domain::audit::Action;
+use crate::domain::signature::SigningKey;
 use crate::kubernetes::{KubeClient, SealKey, SealRole, TrustedKeys, WriteError};
 
-/// How long to wait after another replica was faster, and after anything else.
-const AT_ONCE: Duration = Duration::from_millis(100);
-const PAUSE: Duration = Duration::from_secs(1);
+/// The pause after another replica was faster, and after other errors.
+const CONFLICT_RETRY: Duration = Duration::from_millis(100);
+const ERROR_RETRY: Duration = Duration::from_secs(1);
 
-/// What seals are made and checked with; nothing at first.
+/// The signing key and the trusted keys; empty at first.
 #[derive(Debug)]
 pub(super) struct SealKeys {
     key: OnceLock<SigningKey>,
@@ -30,67 +30,67 @@ impl Default for SealKeys {
 }
 
 impl SealKeys {
-    /// The key and whom to believe, or nothing as long as one of them has not been read.
-    pub(super) fn now(&self) -> Option<(&SigningKey, TrustedKeys)> {
+    /// The signing key and the trusted keys; `None` until both have been read.
+    pub(super) fn get(&self) -> Option<(&SigningKey, TrustedKeys)> {
         let seals = self.seals.borrow().clone();
         self.key.get().filter(|_| !seals.webhook.is_empty()).map(|key| (key, seals))
     }
 
-    /// The same for a request of which nothing is going to be stored. Its key is no secret and its public half is
-    /// published nowhere: what a dry run has sealed is worth nothing to anybody who keeps it.
-    pub(super) fn rehearsal(&self) -> Self {
-        let rehearsal = Self::default();
-        if let Some((_, mut seals)) = self.now() {
-            let key = SigningKey::of_seed(&"0".repeat(64)).expect("a seed of 32 bytes");
-            seals.webhook.extend(&key.public());
-            rehearsal.seals.send_replace(seals);
-            // It has just been made without one.
-            drop(rehearsal.key.set(key));
+    /// The keys for a dry run. Its signing key is not secret and its public key is published nowhere, so that a seal of a dry
+    /// run is worthless.
+    pub(super) fn for_dry_run(&self) -> Self {
+        let dry_run = Self::default();
+        if let Some((_, mut seals)) = self.get() {
+            let key = SigningKey::from_seed(&"0".repeat(64)).expect("a seed of 32 bytes");
+            seals.webhook.extend(&key.public_key());
+            dry_run.seals.send_replace(seals);
+            // It was created without a key.
+            drop(dry_run.key.set(key));
         }
-        rehearsal
+        dry_run
     }
 
-    /// Waits until seals can be made and checked.
-    pub(super) async fn complete(&self) {
-        // The sender lives as long as this. A key is there before its public half is.
+    /// Waits until both have been read.
+    pub(super) async fn wait_until_available(&self) {
+        // The sender lives as long as this. The signing key is set before its public key is published.
         drop(self.seals.subscribe().wait_for(|seals| !seals.webhook.is_empty()).await);
     }
 
-    /// Keeps it true for as long as it is polled.
-    pub(super) async fn keep(&self, kubernetes: &KubeClient, own: &SelfAudit) {
-        let key = obtain(kubernetes, own).await;
-        // Nobody else sets it.
+    /// Maintains the keys until dropped.
+    pub(super) async fn follow(&self, kubernetes: &KubeClient, own: &SelfAudit) {
+        let key = ensure_key(kubernetes, own).await;
+        // It is set only here.
         drop(self.key.set(key));
         let mut seals = std::pin::pin!(kubernetes.watch_trusted_keys());
-        let mut is_told = false;
+        let mut is_reported = false;
         while let Some(seals) = seals.next().await {
             let is_empty = seals.webhook.is_empty();
-            if is_empty && !is_told {
+            if is_empty && !is_reported {
                 tracing::warn!(
-                    "there is no key in ConfigMap eventcenter-seals under `webhook`, so nothing can be sealed and reviews are \
-                     refused: put the keys back, or restart the webhook, which adds its own"
+                    "ConfigMap eventcenter-seals has no key under `webhook`, so nothing can be sealed and reviews are refused: restore the \
+                     keys, or restart the webhook, which adds its own"
                 );
             }
-            is_told = is_empty;
+            is_reported = is_empty;
             self.seals.send_replace(seals);
         }
     }
 }
 
-/// The key. One that nobody knew before is recorded.
-async fn obtain(kubernetes: &KubeClient, own: &SelfAudit) -> SigningKey {
+/// Reads or creates the signing key. A new key is recorded.
+async fn ensure_key(kubernetes: &KubeClient, own: &SelfAudit) -> SigningKey {
     loop {
         match kubernetes.ensure_signing_key(SealRole::Webhook).await {
             Ok(SealKey { key, is_new: false }) => return key,
             Ok(SealKey { key, is_new: true }) => {
-                let message = format!("a new key for signatures, with the public half {}", key.public());
-                own.did(Action::MakeKey, &SealRole::Webhook.secret(), message).await;
+                let message = format!("created a signing key with the public key {}", key.public_key());
+                own.record_secret(Action::MakeKey, &SealRole::Webhook.secret(), message).await;
                 return key;
             }
-            Err(WriteError::Conflict { .. }) => sleep(AT_ONCE).await,
+            Err(WriteError::Conflict { .. }) => sleep(CONFLICT_RETRY).await,
             Err(error) => {
-                tracing::warn!(%error, "the key for seals");
-                sleep(PAUSE).await;
+                tracing::warn!(%error, "the signing key is not available; retrying");
+                sleep(ERROR_RETRY).await;
             }
         }
     }
@@ -99,26 +99,28 @@ async fn obtain(kubernetes: &KubeClient, own: &SelfAudit) -> SigningKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::GovernedKind;
-    use crate::domain::approval::{PublicKeys, Statement};
+    use crate::api::{EventTopic, Kind};
+    use crate::domain::approval::Statement;
+    use crate::domain::signature::PublicKeys;
 
     #[test]
-    fn what_a_dry_run_seals_counts_in_dry_runs_only() {
+    fn a_seal_of_a_dry_run_counts_in_dry_runs_only() {
         let seal_keys = SealKeys::default();
-        assert!(seal_keys.rehearsal().now().is_none(), "not before the key is there");
-        let key = SigningKey::of_seed(&"1".repeat(64)).expect("a key");
-        let webhook = PublicKeys::read(&key.public());
+        assert!(seal_keys.for_dry_run().get().is_none(), "not before the key is there");
+        let key = SigningKey::from_seed(&"1".repeat(64)).expect("a key");
+        let webhook = PublicKeys::parse(&key.public_key());
         seal_keys.seals.send_replace(TrustedKeys { webhook, ..TrustedKeys::default() });
         drop(seal_keys.key.set(key));
-        let (kind, at) = (GovernedKind::EventTopic, jiff::Timestamp::UNIX_EPOCH);
-        let statement = Statement::Approved { kind, uid: "u", hash: "h", generation: 1, revision: None, at };
-        let believed = |by: &SealKeys, seal: &str| {
-            by.now().is_some_and(|(_, seals)| seals.webhook.verify(&statement, seal))
+        let (kind, at) = (Kind::of::<EventTopic>(), jiff::Timestamp::UNIX_EPOCH);
+        let statement =
+            Statement::Approved { kind: &kind, uid: "u", hash: "h", generation: 1, revision: None, at };
+        let is_trusted = |by: &SealKeys, seal: &str| {
+            by.get().is_some_and(|(_, seals)| seals.webhook.verify(&statement, seal))
         };
-        let rehearsal = seal_keys.rehearsal();
-        let seal = rehearsal.now().expect("it is there").0.seal(&statement);
-        assert!(believed(&rehearsal, &seal) && !believed(&seal_keys, &seal));
-        let seal = seal_keys.now().expect("it is there").0.seal(&statement);
-        assert!(believed(&rehearsal, &seal), "what is stored counts in a dry run as well");
+        let dry_run = seal_keys.for_dry_run();
+        let seal = dry_run.get().expect("it is there").0.seal(&statement);
+        assert!(is_trusted(&dry_run, &seal) && !is_trusted(&seal_keys, &seal));
+        let seal = seal_keys.get().expect("it is there").0.seal(&statement);
+        assert!(is_trusted(&dry_run, &seal), "what is stored counts in a dry run as well");
     }
 }

@@ -16,8 +16,8 @@ use crate::store;
 const WHOLE: u64 = 256;
 
 impl ToFailure for store::Error {
-    fn failure(&self) -> Failure {
-        Failure::retryable(Refusal::new(Reason::AuditUnavailable, self.to_string()))
+    fn to_failure(&self) -> Failure {
+        Failure { refusal: Refusal::new(Reason::AuditUnavailable, self.to_string()), is_stalled: false }
     }
 }
 
@@ -27,15 +27,16 @@ pub(super) async fn clear(
     age: Duration,
     context: &Context,
 ) -> Result<(), EffectError<store::Error>> {
-    let Ok(before) = (context.clock)().checked_sub(age) else { return Ok(()) };
+    let Ok(before) = context.services.now().checked_sub(age) else { return Ok(()) };
     for (log, (first, covers)) in covered {
-        let old = context.audit.log.find_first_since(log, before).await?;
+        let old = context.services.audit.log.find_first_since(log, before).await?;
         let until = old.min(*covers) / WHOLE * WHOLE;
         if until <= *first {
             continue;
         }
-        let start = dropping(log, *first, until, before, &context.audit.instance);
-        let left = context.run_recorded(start, context.audit.log.drop_before(log, until)).await?;
+        let start = dropping(log, *first, until, before, &context.services.audit.instance);
+        let left =
+            context.services.run_recorded(start, context.services.audit.log.drop_before(log, until)).await?;
         tracing::info!(%log, first = left, "dropped records of the audit log that are older than the retention");
     }
     Ok(())

@@ -15,7 +15,7 @@ use super::kafka_topic;
 use crate::api::{EventTopic, TopicAcl};
 use crate::domain::audit::Action;
 use crate::domain::topic::access::{
-    Acl, Facts, Object, Plan, Standing, concerns, declared, is_applied, plan,
+    AccessReport, Acl, Facts, Object, Plan, concerns, declared, is_applied, plan,
 };
 use crate::domain::topic::status::Outcome;
 use crate::domain::topic::{Declared, Identity, access};
@@ -31,36 +31,36 @@ pub(super) async fn enforce<'t>(
     declaration: &Declared,
     kafka: &Kafka,
     context: &Context,
-) -> Result<(Cow<'t, EventTopic>, Option<Standing>), WriteError> {
+) -> Result<(Cow<'t, EventTopic>, Option<AccessReport>), WriteError> {
     if !concerns(topic) {
         context.access.forget(identity);
         return Ok((Cow::Borrowed(topic), None));
     }
-    let (wanted, ours) = (declared(topic), context.catalog.lock().acls(topic));
+    let (wanted, ours) = (declared(topic), context.services.catalog.lock().acls(topic));
     let groups: BTreeSet<Object> =
         wanted.union(&ours).filter_map(|acl| acl.group.as_deref().map(Object::group)).collect();
     let settled = context.access.is_settled(identity, Instant::now());
     let found = match kafka.describe_acls(&identity.topic, groups.clone()).await {
         Ok(found) => found,
         Err(error) => {
-            let standing = failed(&error.into(), ours, identity, context);
-            if standing.is_unenforced() {
+            let report = failed(&error.into(), ours, identity, context);
+            if report.is_unenforced() {
                 context.access.visited(identity, Left::knowing(groups, None, false, Instant::now()));
             }
-            return Ok((Cow::Borrowed(topic), Some(standing)));
+            return Ok((Cow::Borrowed(topic), Some(report)));
         }
     };
     let facts =
         Facts { topic: &identity.topic, kafka: &found, ours: &ours, applied: is_applied(topic), settled };
     let this = ObjectRef::of(topic);
     let plan = {
-        let catalog = context.catalog.lock();
+        let catalog = context.services.catalog.lock();
         plan(&wanted, declaration.drift, &facts, |acl| catalog.others_want(identity, acl, &this))
     };
     let topic = write_ahead(topic, identity, &plan, context).await?;
     if let Err(error) = apply(&plan, &topic, identity, &this, kafka, context).await {
-        let standing = failed(&error, plan.ahead, identity, context);
-        return Ok((topic, Some(standing)));
+        let report = failed(&error, plan.ahead, identity, context);
+        return Ok((topic, Some(report)));
     }
     let changed = !plan.create.is_empty() || !plan.delete.is_empty();
     let left = if settled {
@@ -70,8 +70,8 @@ pub(super) async fn enforce<'t>(
         Left::unknown(groups, changed, Instant::now())
     };
     context.access.visited(identity, left);
-    let standing = Standing { acls: plan.after, foreign: plan.foreign, drift: plan.drift, failure: None };
-    Ok((topic, Some(standing)))
+    let report = AccessReport { acls: plan.after, foreign: plan.foreign, drift: plan.drift, failure: None };
+    Ok((topic, Some(report)))
 }
 
 /// Notes in the status what is about to be made, so that whoever comes after a kill knows whose it is.
@@ -88,7 +88,7 @@ async fn write_ahead<'t>(
     status.cluster = Some(identity.cluster.to_string());
     status.topic_name = Some(identity.topic.to_string());
     status.acls = plan.ahead.iter().cloned().collect();
-    write_status(context, &context.topic_queue, topic, &status).await?;
+    write_status(&context.services, &context.topics.queue, topic, &status).await?;
     Ok(Cow::Owned(EventTopic { status: Some(status), ..topic.clone() }))
 }
 
@@ -106,7 +106,7 @@ async fn apply(
     made.and(taken)?;
     // Whoever began to want a group's ACL meanwhile may have seen it before it went.
     let wanted_now: BTreeSet<TopicAcl> = {
-        let catalog = context.catalog.lock();
+        let catalog = context.services.catalog.lock();
         let groups = plan.delete.iter().filter(|acl| acl.group.is_some());
         groups.filter(|acl| catalog.others_want(identity, acl, this)).cloned().collect()
     };
@@ -128,7 +128,7 @@ async fn allow(
         tracing::info!(topic = %identity.topic, cluster = %identity.cluster, change = %format_args!("{acl} on {:?}", acl.object), "changing Kafka");
     }
     let allow = kafka.create_acls(&identity.topic, &acls);
-    context.effect(topic, Action::CreateAcls, told(identity, &acls), allow).await
+    context.services.effect(topic, Action::CreateAcls, describe(identity, &acls), allow).await
 }
 
 async fn take_away(
@@ -146,11 +146,11 @@ async fn take_away(
         tracing::info!(topic = %identity.topic, cluster = %identity.cluster, change = %format_args!("no {acl} on {:?}", acl.object), "changing Kafka");
     }
     let withdraw = kafka.delete_acls(&identity.topic, &acls);
-    context.effect(topic, Action::DeleteAcls, told(identity, &acls), withdraw).await
+    context.services.effect(topic, Action::DeleteAcls, describe(identity, &acls), withdraw).await
 }
 
-/// What is given or taken away, for its record: a line each.
-fn told(identity: &Identity, acls: &[Acl]) -> String {
+/// The ACLs in the record of an effect, a line each.
+fn describe(identity: &Identity, acls: &[Acl]) -> String {
     let lines = acls.iter().map(|acl| format!("\n{acl} on {}", named(&acl.object)));
     lines.fold(format!("access to Kafka topic {identity}:"), |text, line| text + &line)
 }
@@ -172,15 +172,15 @@ fn failed(
     acls: BTreeSet<TopicAcl>,
     identity: &Identity,
     context: &Context,
-) -> Standing {
+) -> AccessReport {
     context.access.forget(identity);
-    let mut failure = error.failure();
-    let mut foreign = None;
-    if failure.refusal.reason == Reason::AuthorizerMissing {
-        failure.refusal = access::unenforced();
-        foreign = Some(Vec::new());
-    }
-    Standing { acls, foreign, drift: None, failure: Some(failure) }
+    let Failure { refusal, is_stalled } = error.to_failure();
+    let refusal = match refusal.reason {
+        Reason::AuthorizerMissing => access::unenforced(),
+        _ => refusal,
+    };
+    let foreign = (refusal.reason == Reason::AuthorizerMissing).then(Vec::new);
+    AccessReport { acls, foreign, drift: None, failure: Some(Failure { refusal, is_stalled }) }
 }
 
 /// Takes ACLs of a topic away, because its resource goes or may not be used any more. Where Kafka
@@ -196,15 +196,11 @@ pub(super) async fn withdraw(
 ) -> Result<(), Failure> {
     let kafka = match context.connections.reach(&identity.cluster) {
         ClusterState::Available(kafka) => kafka,
-        ClusterState::Unavailable(reason) => {
-            return Err(Failure::retryable(kafka_topic::away(identity, reason)));
-        }
-        ClusterState::Unknown => {
-            return Err(Failure::retryable(kafka_topic::away(identity, Reason::Progressing)));
-        }
+        ClusterState::Unavailable(reason) => return Err(kafka_topic::unavailable(identity, reason)),
+        ClusterState::Unknown => return Err(kafka_topic::unavailable(identity, Reason::Progressing)),
     };
     context.access.forget(identity);
-    match take_away(acls, topic, identity, &kafka, context).await.map_err(|error| error.failure()) {
+    match take_away(acls, topic, identity, &kafka, context).await.map_err(|error| error.to_failure()) {
         Err(failure) if failure.refusal.reason != Reason::AuthorizerMissing => Err(failure),
         _ => Ok(()),
     }
@@ -216,20 +212,23 @@ pub(super) async fn stop(
     identity: &Identity,
     refusal: Refusal,
     context: &Context,
-) -> (Outcome, Option<Standing>) {
+) -> (Outcome, Option<AccessReport>) {
     if !concerns(topic) {
         return (Outcome::Refused(refusal), None);
     }
     let (ours, going) = {
-        let catalog = context.catalog.lock();
+        let catalog = context.services.catalog.lock();
         (catalog.acls(topic), catalog.withdrawn(topic, identity))
     };
-    let mut standing = Standing { failure: Some(Failure::stalled(refusal.clone())), ..Standing::default() };
+    let mut report = AccessReport {
+        failure: Some(Failure { refusal: refusal.clone(), is_stalled: true }),
+        ..AccessReport::default()
+    };
     match withdraw(&going, topic, identity, context).await {
-        Ok(()) => (Outcome::Refused(refusal), Some(standing)),
+        Ok(()) => (Outcome::Refused(refusal), Some(report)),
         Err(failure) => {
-            standing.acls = ours;
-            (Outcome::Failed(failure), Some(standing))
+            report.acls = ours;
+            (Outcome::Failed(failure), Some(report))
         }
     }
 }

@@ -1,18 +1,15 @@
-//! What is done when a resource goes.
+//! Topics under deletion.
 //!
-//! Where deleting data needs approval it waits for that first, and everything stays as it is meanwhile, access
-//! included.
+//! Where the deletion of data needs approval, everything stays as it is until then, access included.
 
 use eventcenter_sdk::Reason;
-use kube::ResourceExt;
-use kube::runtime::controller::Action as Next;
 
+use super::super::Context;
+use super::super::approval::{Activation, ApprovalReport, DeletionApproval, decide_deletion, publish};
 use super::super::connections::ClusterState;
 use super::super::effect::{EffectError, ToFailure};
-use super::super::{Context, Watched};
-use super::activation::{self, Activation};
-use super::approval::{self, ApprovalReport, DeletionDecision};
-use super::{Ended, LET_GO, access, has_finalizer, kafka_topic, status};
+use super::super::runtime::{ReconcileResult, Reconciled, Watched};
+use super::{FINALIZER_REMOVED, TopicReconciler, access, has_finalizer, kafka_topic, release, status};
 use crate::api::{DELETE_FINALIZER, EventTopic};
 use crate::domain::approval::ApprovalState;
 use crate::domain::audit::Action;
@@ -23,140 +20,149 @@ use crate::domain::topic::status::Outcome;
 use crate::domain::{Failure, Refusal, backoff};
 use crate::kubernetes::{EventRecord, EventType, WriteError};
 
-/// Takes the access away, deletes the Kafka topic if that is wanted, then lets the resource go.
-pub(super) async fn reconcile_deletion(topic: &EventTopic, context: &Context) -> Ended {
+/// Deletes the ACLs, and the Kafka topic if the resource asks for that, then removes the finalizer.
+pub(super) async fn reconcile_deletion(topic: &EventTopic, reconciler: &TopicReconciler) -> ReconcileResult {
+    let context = &*reconciler.0;
     if !has_finalizer(topic) {
-        return Ok((Reason::Deleting, Next::await_change()));
+        return Ok(Reconciled::until_change(Reason::Deleting));
     }
-    let DeletionDecision { topic, live } = match approval::going(topic, context).await? {
-        Ok(going) => going,
-        Err(withheld) => {
-            let outcome = Outcome::Refused(withheld.refusal.clone());
-            let consent = ApprovalState::Pending(withheld);
-            let standing = ApprovalReport { consent, ..ApprovalReport::unasked(topic) };
-            return status::report(topic, &outcome, None, &standing, context).await;
+    let deleted_data = |topic: &EventTopic| match context.services.catalog.lock().plan_deletion(topic) {
+        DeletionPlan::DeleteKafkaTopic(identity) => {
+            Some(format!("Kafka topic {identity} and its data are deleted"))
+        }
+        DeletionPlan::Release(_) | DeletionPlan::Wait(_) => None,
+    };
+    let (topic, activation) = match decide_deletion(reconciler, topic, deleted_data).await? {
+        DeletionApproval::Granted(topic, activation) => (topic, activation),
+        DeletionApproval::Pending(pending) => {
+            let outcome = Outcome::Refused(pending.refusal.clone());
+            let state = ApprovalState::Pending(pending);
+            let report = ApprovalReport { state, ..ApprovalReport::unchanged(topic) };
+            return status::report(topic, &outcome, None, &report, context).await;
         }
     };
-    let (topic, standing) = (&*topic, ApprovalReport::unasked(&topic));
-    let stays =
-        async |failure| status::report(topic, &Outcome::Failed(failure), None, &standing, context).await;
-    let parting = context.catalog.lock().plan_acl_cleanup(topic);
-    match parting {
-        AclCleanup::Nothing => {}
+    if let Err(outcome) = delete_acls(&topic, context).await {
+        return status::report(&topic, &outcome, None, &ApprovalReport::unchanged(&*topic), context).await;
+    }
+    if let Err(outcome) = delete_kafka_topic(&topic, activation.as_ref(), context).await {
+        return status::report(&topic, &outcome, None, &ApprovalReport::unchanged(&*topic), context).await;
+    }
+    release(&topic, context).await?;
+    Ok(Reconciled::until_change(Reason::Deleting))
+}
+
+/// Deletes the ACLs that no other topic needs.
+async fn delete_acls(topic: &EventTopic, context: &Context) -> Result<(), Outcome> {
+    let cleanup = context.services.catalog.lock().plan_acl_cleanup(topic);
+    match cleanup {
+        AclCleanup::Nothing => Ok(()),
         AclCleanup::Withdraw(identity, acls) => {
-            if let Err(Failure { refusal, is_stalled }) =
-                access::withdraw(&acls, topic, &identity, context).await
-            {
-                let message = format!(
-                    "taking away the access to Kafka topic {}: {}. Set the annotation eventcenter.io/managed: \"false\" to \
-                     let the resource go and leave topic and ACLs in Kafka",
-                    identity.topic,
-                    refusal.message()
-                );
-                let refusal = Refusal::new(refusal.reason, message);
-                return stays(Failure { refusal, is_stalled }).await;
-            }
+            access::withdraw(&acls, topic, &identity, context).await.map_err(|failure| {
+                with_context(failure, |message| {
+                    format!(
+                        "removing the access to Kafka topic {}: {message}. Set the annotation eventcenter.io/managed: \"false\" \
+                         to let the resource go and leave topic and ACLs in Kafka",
+                        identity.topic
+                    )
+                })
+            })
         }
         AclCleanup::Keep(message) => {
             tracing::warn!("{message}");
-            context
-                .kubernetes
-                .publish_event(topic, EventRecord { kind: EventType::Warning, reason: "Retained", message });
+            let event = EventRecord { kind: EventType::Warning, reason: "Retained", message };
+            context.services.kubernetes.publish_event(topic, event);
+            Ok(())
         }
-        AclCleanup::Wait(refusal) => {
-            return status::report(topic, &Outcome::Refused(refusal), None, &standing, context).await;
-        }
+        AclCleanup::Wait(refusal) => Err(Outcome::Refused(refusal)),
     }
-    let farewell = context.catalog.lock().plan_deletion(topic);
-    match farewell {
+}
+
+/// Deletes the Kafka topic, if that is planned.
+async fn delete_kafka_topic(
+    topic: &EventTopic,
+    activation: Option<&Activation>,
+    context: &Context,
+) -> Result<(), Outcome> {
+    let plan = context.services.catalog.lock().plan_deletion(topic);
+    let publish_event = |reason, message| {
+        let event = EventRecord { kind: EventType::Normal, reason, message };
+        context.services.kubernetes.publish_event(topic, event);
+    };
+    match plan {
         DeletionPlan::DeleteKafkaTopic(identity) => {
-            match delete(topic, live.as_ref(), &identity, context).await {
-                Ok(()) => {
-                    if let Some(live) = live {
-                        activation::tell(topic, &live, context);
-                    }
-                    let message =
-                        format!("deleted Kafka topic {} in cluster {}", identity.topic, identity.cluster);
-                    context.kubernetes.publish_event(
-                        topic,
-                        EventRecord { kind: EventType::Normal, reason: "Deleted", message },
-                    );
-                    context.connections.visited(&identity.cluster, &identity.topic, None);
-                }
-                Err(Failure { refusal, is_stalled }) => {
-                    let message = format!(
-                        "deleting Kafka topic {}: {}. Set spec.deletionPolicy: Retain to let the resource go and keep the topic",
-                        identity.topic,
-                        refusal.message()
-                    );
-                    let refusal = Refusal::new(refusal.reason, message);
-                    return stays(Failure { refusal, is_stalled }).await;
-                }
+            delete(topic, activation, &identity, context).await.map_err(|failure| {
+                with_context(failure, |message| {
+                    format!(
+                        "deleting Kafka topic {}: {message}. Set spec.deletionPolicy: Retain to let the resource go and keep \
+                         the topic",
+                        identity.topic
+                    )
+                })
+            })?;
+            if let Some(activation) = activation {
+                publish(topic, activation, &context.services);
             }
+            publish_event(
+                "Deleted",
+                format!("deleted Kafka topic {} in cluster {}", identity.topic, identity.cluster),
+            );
+            context.connections.visited(&identity.cluster, &identity.topic, None);
+            Ok(())
         }
         DeletionPlan::Release(why) => {
             let message = format!("the Kafka topic, if there is one, stays: {why}");
             tracing::info!("{message}");
-            context
-                .kubernetes
-                .publish_event(topic, EventRecord { kind: EventType::Normal, reason: "Retained", message });
+            publish_event("Retained", message);
+            Ok(())
         }
-        DeletionPlan::Wait(refusal) => {
-            return status::report(topic, &Outcome::Refused(refusal), None, &standing, context).await;
-        }
+        DeletionPlan::Wait(refusal) => Err(Outcome::Refused(refusal)),
     }
-    release(topic, context).await?;
-    Ok((Reason::Deleting, Next::await_change()))
 }
 
-/// Lets a resource go that cannot be read. Which Kafka topic it stood for is not known, so none is
-/// deleted.
-pub(super) async fn reconcile_unreadable_deletion(topic: &Watched<EventTopic>, context: &Context) -> Ended {
-    if !topic.finalizers().iter().any(|finalizer| finalizer == DELETE_FINALIZER) {
-        return Ok((Reason::Deleting, Next::await_change()));
+fn with_context(failure: Failure, message: impl FnOnce(&str) -> String) -> Outcome {
+    let message = message(&failure.refusal.message());
+    let refusal = Refusal::new(failure.refusal.reason, message);
+    Outcome::Failed(Failure { refusal, ..failure })
+}
+
+/// Releases a resource that cannot be deserialized. Which Kafka topic it stood for is unknown, so none is deleted.
+pub(super) async fn reconcile_invalid_deletion(
+    topic: &Watched<EventTopic>,
+    context: &Context,
+) -> ReconcileResult {
+    if !has_finalizer(topic) {
+        return Ok(Reconciled::until_change(Reason::Deleting));
     }
-    let remove = context.kubernetes.remove_finalizer(topic, DELETE_FINALIZER);
-    match context.effect(topic, Action::RemoveFinalizer, LET_GO, remove).await {
-        // The API server may refuse any change of what it cannot check.
+    let remove = context.services.kubernetes.remove_finalizer(topic, DELETE_FINALIZER);
+    match context.services.effect(topic, Action::RemoveFinalizer, FINALIZER_REMOVED, remove).await {
+        // The API server may refuse any change of an object that violates its schema.
         Err(EffectError::Failed(WriteError::Conflict { .. })) => {
-            Ok((Reason::InvalidResource, Next::requeue(backoff::SHORTEST)))
+            Ok(Reconciled::requeue(Reason::InvalidResource, backoff::SHORTEST))
         }
         result => {
             result?;
-            Ok((Reason::Deleting, Next::await_change()))
+            Ok(Reconciled::until_change(Reason::Deleting))
         }
     }
 }
 
 async fn delete(
     topic: &EventTopic,
-    live: Option<&Activation>,
+    activation: Option<&Activation>,
     identity: &Identity,
     context: &Context,
 ) -> Result<(), Failure> {
     let kafka = match context.connections.reach(&identity.cluster) {
         ClusterState::Available(kafka) => kafka,
-        ClusterState::Unavailable(reason) => {
-            return Err(Failure::retryable(kafka_topic::away(identity, reason)));
-        }
-        ClusterState::Unknown => {
-            return Err(Failure::retryable(kafka_topic::away(identity, Reason::Progressing)));
-        }
+        ClusterState::Unavailable(reason) => return Err(kafka_topic::unavailable(identity, reason)),
+        ClusterState::Unknown => return Err(kafka_topic::unavailable(identity, Reason::Progressing)),
     };
     tracing::info!(topic = %identity.topic, cluster = %identity.cluster, change = "delete", "changing Kafka");
     let what = format!("Kafka topic {identity} and its data");
-    let delete = context.effect(topic, Action::DeleteTopic, what, kafka.delete_topic(&identity.topic));
-    match live.and_then(|live| live.begins(topic, context)) {
-        Some(begins) => context.run_recorded(begins, delete).await.map_err(|error| error.failure()),
-        None => delete.await.map_err(|error| error.failure()),
+    let services = &context.services;
+    let delete = services.effect(topic, Action::DeleteTopic, what, kafka.delete_topic(&identity.topic));
+    match activation.and_then(|activation| activation.start_record(topic, services)) {
+        Some(start) => services.run_recorded(start, delete).await.map_err(|error| error.to_failure()),
+        None => delete.await.map_err(|error| error.to_failure()),
     }
-}
-
-/// Takes our finalizer off a resource, if it has it.
-pub(super) async fn release(topic: &EventTopic, context: &Context) -> Result<(), EffectError<WriteError>> {
-    if !has_finalizer(topic) {
-        return Ok(());
-    }
-    let remove = context.kubernetes.remove_finalizer(topic, DELETE_FINALIZER);
-    context.effect(topic, Action::RemoveFinalizer, LET_GO, remove).await
 }

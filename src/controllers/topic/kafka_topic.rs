@@ -7,10 +7,10 @@ use super::super::Context;
 use super::super::connections::LastVisit;
 use super::super::effect::{EffectError, ToFailure};
 use crate::api::EventTopic;
-use crate::domain::Refusal;
 use crate::domain::audit::Action;
 use crate::domain::topic::status::{Outcome, is_applied};
 use crate::domain::topic::{Change, Declared, Identity, Observed, plan};
+use crate::domain::{Failure, Refusal};
 use crate::kafka::{Error, Kafka};
 
 /// Looks at the Kafka topic and changes what has to be changed.
@@ -31,21 +31,18 @@ pub(super) async fn sync(
         }
         Err(error) => {
             context.connections.visited(&identity.cluster, &identity.topic, None);
-            Outcome::Failed(error.failure())
+            Outcome::Failed(error.to_failure())
         }
     }
 }
 
-/// The cluster's status says more than tenants need to know.
-pub(super) fn away(identity: &Identity, reason: Reason) -> Refusal {
-    Refusal::new(
-        Reason::ClusterUnavailable,
-        format!(
-            "KafkaCluster {} cannot be worked with just now ({reason}, see its status); this topic is looked at again \
-             as soon as it can",
-            identity.cluster
-        ),
-    )
+/// The failure for a cluster that does not answer. The cluster's status has details that tenants need not know.
+pub(super) fn unavailable(identity: &Identity, reason: Reason) -> Failure {
+    let message = format!(
+        "KafkaCluster {} is unavailable ({reason}, see its status); the topic is reconciled as soon as it is available",
+        identity.cluster
+    );
+    Failure { refusal: Refusal::new(Reason::ClusterUnavailable, message), is_stalled: false }
 }
 
 async fn observe_and_apply(
@@ -71,8 +68,8 @@ async fn observe_and_apply(
     Ok((outcome, visited))
 }
 
-/// What is done to a Kafka topic, for its record: a line each.
-fn told(identity: &Identity, what: impl std::fmt::Display) -> String {
+/// The change of a Kafka topic in the record of an effect.
+fn describe(identity: &Identity, what: impl std::fmt::Display) -> String {
     format!("Kafka topic {identity}: {what}")
 }
 
@@ -94,7 +91,8 @@ async fn apply(
             Change::Create { partitions, replicas, config } => {
                 let create = kafka.create_topic(&identity.topic, *partitions, *replicas, config);
                 return context
-                    .effect(topic, Action::CreateTopic, told(identity, change), create)
+                    .services
+                    .effect(topic, Action::CreateTopic, describe(identity, change), create)
                     .await
                     .map(Some);
             }
@@ -108,15 +106,18 @@ async fn apply(
             }
             Change::AddPartitions { from, to } => {
                 let add = kafka.create_partitions(&identity.topic, *from, *to);
-                let added = context.effect(topic, Action::AddPartitions, told(identity, change), add).await;
+                let added = context
+                    .services
+                    .effect(topic, Action::AddPartitions, describe(identity, change), add)
+                    .await;
                 failure = failure.or(added.err());
             }
         }
     }
     if !set.is_empty() || !reset.is_empty() {
         let alter = kafka.alter_topic_config(&identity.topic, set, reset);
-        let what = told(identity, altered.join("\n"));
-        let done = context.effect(topic, Action::AlterConfig, what, alter).await;
+        let what = describe(identity, altered.join("\n"));
+        let done = context.services.effect(topic, Action::AlterConfig, what, alter).await;
         failure = failure.or(done.err());
     }
     match failure {

@@ -17,7 +17,7 @@ use crate::kubernetes::{StoredRevision, WriteError};
 ///
 /// A kill after a revision was stored and before the status says so is made good by the next visit,
 /// which finds the revision.
-pub(super) async fn schemas(
+pub(super) async fn register_schemas(
     topic: &EventTopic,
     context: &Context,
 ) -> Result<Option<Schemas>, EffectError<WriteError>> {
@@ -29,7 +29,7 @@ pub(super) async fn schemas(
     if schemas.refusals.is_empty() && is_registered(&declared, status) {
         return Ok(Some(Schemas { registered: status.to_vec(), refusals: Vec::new() }));
     }
-    let history = context.kubernetes.list_schema_revisions(topic).await?;
+    let history = context.services.kubernetes.list_schema_revisions(topic).await?;
     let revisions: Vec<Revision> = history
         .into_iter()
         .filter_map(|stored| Revision::read(stored.name, stored.number, &stored.data))
@@ -46,14 +46,14 @@ pub(super) async fn schemas(
                 );
                 let data = revision.data();
                 let stored = StoredRevision { name: revision.object, number: revision.number, data };
-                let add = context.kubernetes.create_schema_revision(topic, stored);
-                context.effect(topic, Action::RegisterSchema, what, add).await?;
+                let add = context.services.kubernetes.create_schema_revision(topic, stored);
+                context.services.effect(topic, Action::RegisterSchema, what, add).await?;
             }
             Step::Forget { object } => {
                 let what =
                     format!("ControllerRevision {object}: there are newer revisions of the schema enough");
-                let forget = context.kubernetes.delete_schema_revision(topic, &object);
-                context.effect(topic, Action::ForgetRevision, what, forget).await?;
+                let forget = context.services.kubernetes.delete_schema_revision(topic, &object);
+                context.services.effect(topic, Action::ForgetRevision, what, forget).await?;
             }
         }
     }
@@ -69,7 +69,7 @@ async fn known(
     status: &[RegisteredType],
     context: &Context,
 ) -> Result<(Vec<Declaration>, Schemas), WriteError> {
-    let texts = context.kubernetes.get_schema_texts(topic, &topic.spec.event_types).await?;
+    let texts = context.services.kubernetes.get_schema_texts(topic, &topic.spec.event_types).await?;
     let (declared, refused) = read(&topic.spec.event_types, |from| texts.get(from).cloned());
     let mut schemas = Schemas::default();
     for (id, refusal) in refused {
@@ -84,16 +84,16 @@ async fn known(
 
 /// Wakes the topics that take schemas from a ConfigMap when it changes, until it is dropped.
 pub(in crate::controllers) async fn follow(context: &Context) {
-    let mut changed = std::pin::pin!(context.kubernetes.watch_schemas());
+    let mut changed = std::pin::pin!(context.services.kubernetes.watch_schemas());
     while let Some((namespace, name)) = changed.next().await {
-        for topic in context.topics.state() {
+        for topic in context.topics.objects.state() {
             let takes = topic.namespace().as_deref() == Some(&namespace)
                 && topic.0.as_ref().is_ok_and(|topic| {
                     let mut sources = topic.spec.event_types.iter().map(source);
                     sources.any(|source| matches!(source, Source::ConfigMap(from) if from.name == name))
                 });
             if takes {
-                context.topic_queue.enqueue(Some(&namespace), &topic.name_any());
+                context.topics.queue.enqueue(Some(&namespace), &topic.name_any());
             }
         }
     }

@@ -10,8 +10,8 @@ use super::super::{Answer, No, called, warn};
 use super::consent::{Given, agrees};
 use super::{GLANCE, Seen, Standing, attended, lines, look, now, proposal, shown};
 use crate::api::{
-    ApprovalAction, ApprovalTarget, ChangeApproval, ChangeApprovalSpec, Conditioned, Decision,
-    DeletionPolicy, PendingChange,
+    ApprovalAction, ApprovalTarget, ChangeApproval, ChangeApprovalSpec, Decision, DeletionPolicy,
+    HasConditions, PendingChange,
 };
 use crate::domain::condition::{self, READY};
 use crate::domain::topic::quantity;
@@ -186,7 +186,7 @@ fn approval(subject: &Subject, decision: Decision, comment: Option<&str>) -> Cha
         "",
         ChangeApprovalSpec {
             target: ApprovalTarget {
-                kind: subject.named.kind,
+                kind: subject.named.kind.clone(),
                 name: subject.named.name.clone(),
                 uid: None,
                 generation: None,
@@ -323,7 +323,7 @@ fn told(waited: &PendingChange, before: &Seen, now: Option<&Seen>, decision: Dec
     let status = now.topic.status.as_ref();
     let in_force = status.and_then(|status| status.approved.as_ref());
     if in_force.is_some_and(|approved| approved.hash == before.hash.as_str()) {
-        let conditions = status.map(Conditioned::conditions).unwrap_or_default();
+        let conditions = status.map(HasConditions::conditions).unwrap_or_default();
         return match condition::find(conditions, READY) {
             Some(ready)
                 if ready.status == "True"
@@ -362,7 +362,7 @@ fn told(waited: &PendingChange, before: &Seen, now: Option<&Seen>, decision: Dec
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::GovernedKind;
+    use crate::api::{EventTopic, Kind};
     use expect_test::{Expect, expect};
     use serde_json::{Value, json};
 
@@ -389,7 +389,7 @@ mod tests {
     fn what_came_of_it_is_one_line() {
         let hash = seen(json!({"partitions": 2}), json!({})).hash.to_string();
         let before =
-            seen(json!({"partitions": 2}), pending(&hash, "0/2", &["Any: 2 more of group a"], false));
+            seen(json!({"partitions": 2}), pending(&hash, "0/2", &["Any needs 2 more from group a"], false));
         let Standing::Waits(waited) = before.standing() else { panic!("it waits") };
         let approved = json!({"hash": hash, "generation": 2, "at": "2026-11-21T12:00:00Z", "seal": "s"});
         let ready = |status: &str| {
@@ -426,14 +426,14 @@ mod tests {
             expect!["it takes effect, and is not ready yet: as declared (so far)"],
         );
         check(
-            same(pending(&hash, "0/2", &["Any: 2 more of group a"], false)),
+            same(pending(&hash, "0/2", &["Any needs 2 more from group a"], false)),
             approve,
             expect!["the operator has not answered yet (so far)"],
         );
         check(
-            same(pending(&hash, "1/2", &["Any: 1 more of group a"], false)),
+            same(pending(&hash, "1/2", &["Any needs 1 more from group a"], false)),
             approve,
-            expect!["it has 1/2 approvals, and waits for Any: 1 more of group a (the last word)"],
+            expect!["it has 1/2 approvals, and waits for Any needs 1 more from group a (the last word)"],
         );
         check(
             same(pending(&hash, "1/2", &[], true)),
@@ -450,7 +450,7 @@ mod tests {
     #[test]
     fn a_decision_says_what_is_decided_and_leaves_the_rest_to_the_webhook() {
         let subject = Subject {
-            named: Named { kind: GovernedKind::EventTopic, name: "orders".into() },
+            named: Named { kind: Kind::of::<EventTopic>(), name: "orders".into() },
             namespace: "shop".into(),
             hash: "ab".repeat(32),
             action: ApprovalAction::Delete,

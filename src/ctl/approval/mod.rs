@@ -25,7 +25,7 @@ use serde_json::Value;
 use super::login::Named;
 use crate::api::{ApprovalAction, EventTopic, EventTopicSpec, PendingChange};
 use crate::domain::approval::SpecHash;
-use crate::domain::topic::diff::difference;
+use crate::domain::topic::diff::diff;
 use crate::kubernetes::Session;
 
 /// How often is looked whether the operator has done something.
@@ -110,7 +110,7 @@ impl Seen {
 /// is all of it and nobody else's words. Only where that cannot be known it is what the operator says in the status.
 async fn lines(session: &Session, seen: &Seen, pending: &PendingChange) -> Vec<String> {
     let own = match (pending.action, seen.in_force(session).await) {
-        (ApprovalAction::Apply, Ok(base)) => difference(base.as_ref(), &seen.topic.spec),
+        (ApprovalAction::Apply, Ok(base)) => diff(base.as_ref(), &seen.topic.spec),
         _ => Vec::new(),
     };
     if own.is_empty() { pending.diff.clone() } else { own }

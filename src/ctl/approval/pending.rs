@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::super::Answer;
 use super::super::login::{Flags, run};
 use super::{now, shown};
-use crate::api::{EventTopic, GovernedKind, PendingChange};
+use crate::api::{EventTopic, Kind, PendingChange};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -45,7 +45,7 @@ enum Output {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Waiting {
-    kind: GovernedKind,
+    kind: Kind,
     namespace: String,
     name: String,
     #[serde(flatten)]
@@ -81,7 +81,7 @@ pub(in super::super) fn answer(arguments: &Pending) -> anyhow::Result<Answer> {
 fn pending(topic: EventTopic) -> Option<Waiting> {
     let (namespace, name) = (topic.namespace().unwrap_or_default(), topic.name_any());
     let pending = topic.status?.pending?;
-    Some(Waiting { kind: GovernedKind::EventTopic, namespace, name, pending: *pending })
+    Some(Waiting { kind: Kind::of::<EventTopic>(), namespace, name, pending: *pending })
 }
 
 fn table(waiting: &[Waiting], now: Timestamp) -> String {

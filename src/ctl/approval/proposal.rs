@@ -13,10 +13,9 @@ use serde_json::{Value, json};
 use super::super::login::Named;
 use super::super::{file, warn};
 use super::{Seen, shown};
-use crate::api::{EventTopic, EventTopicSpec, GovernedChange, GovernedKind};
-use crate::domain::approval::SpecHash;
-use crate::domain::topic::change::touched;
-use crate::domain::topic::diff::difference;
+use crate::api::{EventTopic, EventTopicSpec, GovernedChange, Kind};
+use crate::domain::approval::{Governed, SpecHash};
+use crate::domain::topic::diff::diff;
 use crate::kubernetes::{Session, SessionError};
 
 /// A content that somebody would like to apply.
@@ -70,7 +69,7 @@ pub(super) async fn propose(session: &Session, manifest: Value, namespace: &str)
     let text = |pointer: &str| manifest.pointer(pointer).and_then(Value::as_str).map(String::from);
     let name = text("/metadata/name").context("metadata.name is missing")?;
     let namespace = text("/metadata/namespace").unwrap_or_else(|| namespace.to_owned());
-    let named = Named { kind: GovernedKind::EventTopic, name };
+    let named = Named { kind: Kind::of::<EventTopic>(), name };
     let stored = session.topic(&namespace, &named.name).await?.map(Seen::of).transpose()?;
     let whole = in_place(&manifest, stored.as_ref().map(|stored| &stored.whole), &namespace);
     let spec = defaulted(session, &whole).await?;
@@ -142,14 +141,14 @@ fn changed(
     spec: &EventTopicSpec,
     hash: &SpecHash,
 ) -> String {
-    let touched = touched(base, spec, None);
+    let touched = EventTopic::classify(base, spec, &None);
     let head = shown::place(named, namespace);
     if touched.is_empty() {
         return format!("{head}: nothing would change\n\nhash:         {hash}");
     }
     let what = if base.is_some() { "would change" } else { "would be made" };
     let mut lines = vec![format!("{head} {what}"), String::new()];
-    let difference = difference(base, spec);
+    let difference = diff(base, spec);
     lines.extend(difference.iter().map(|line| format!("  {}", shown::plain(line))));
     if !difference.is_empty() {
         lines.push(String::new());
@@ -180,7 +179,7 @@ metadata: {name: users}
 ";
 
     fn choose(name: Option<&str>, namespace: Option<&str>) -> Result<String, String> {
-        let named = name.map(|name| Named { kind: GovernedKind::EventTopic, name: name.into() });
+        let named = name.map(|name| Named { kind: Kind::of::<EventTopic>(), name: name.into() });
         chosen(TWO, named.as_ref(), namespace)
             .map(|topic| topic["metadata"]["name"].as_str().unwrap_or_default().to_owned())
             .map_err(|error| error.to_string())

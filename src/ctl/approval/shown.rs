@@ -109,7 +109,7 @@ pub(super) fn decisions(decisions: &[(ChangeApproval, bool)], now: Timestamp) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::GovernedKind;
+    use crate::api::{EventTopic, Kind};
     use expect_test::{Expect, expect};
 
     fn time(text: &str) -> Timestamp {
@@ -117,7 +117,7 @@ mod tests {
     }
 
     fn named() -> Named {
-        Named { kind: GovernedKind::EventTopic, name: "orders".into() }
+        Named { kind: Kind::of::<EventTopic>(), name: "orders".into() }
     }
 
     fn check(pending: &str, expected: &Expect) {
@@ -152,7 +152,7 @@ mod tests {
     fn a_change_that_waits() {
         check(
             "{hash: abc, generation: 3, changes: [ReduceRetention, GrantAccess], requestedBy: [alice, bob], since: \
-             '2026-11-21T12:00:00.25Z', approvals: 0/2, missing: ['ReduceRetention: 2 more of group shop-leads'], diff: \
+             '2026-11-21T12:00:00.25Z', approvals: 0/2, missing: ['ReduceRetention needs 2 more from group shop-leads'], diff: \
              ['retention.ms: 604800000 -> 259200000']}",
             &expect![[r#"
                 EventTopic orders in namespace shop: a change waits for approval
@@ -163,7 +163,7 @@ mod tests {
                 requested by: alice, bob
                 since:        2026-11-21T12:00:00Z (5m6s)
                 approvals:    0/2
-                missing:      ReduceRetention: 2 more of group shop-leads
+                missing:      ReduceRetention needs 2 more from group shop-leads
                 hash:         abc"#]],
         );
     }

@@ -9,7 +9,7 @@ use super::super::{Answer, No, called, warn};
 use super::consent::{Given, agrees};
 use super::{Seen, look, shown};
 use crate::api::EventTopicSpec;
-use crate::domain::topic::diff::difference;
+use crate::domain::topic::diff::diff;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -76,7 +76,7 @@ async fn withdraw(arguments: &Withdraw, named: &Named) -> anyhow::Result<Answer>
 fn withdrawn(place: &str, seen: &Seen, spec: &EventTopicSpec) -> String {
     let mut lines =
         vec![format!("{place} would declare again what is in force. This is taken back:"), String::new()];
-    let difference = difference(Some(spec), &seen.topic.spec);
+    let difference = diff(Some(spec), &seen.topic.spec);
     match difference.is_empty() {
         true => lines.push(format!("  the content {}", seen.hash)),
         false => lines.extend(difference.iter().map(|line| format!("  {}", shown::plain(line)))),

@@ -193,10 +193,9 @@ fn machine(found: &RecordDetail, proof: &Proven) -> anyhow::Result<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use eventcenter_sdk::rest::audit::RawRecord;
-
-    use crate::domain::approval::SigningKey;
     use crate::domain::audit::merkle::{Inclusion, Node, Nodes, Range};
+    use crate::domain::signature::SigningKey;
+    use eventcenter_sdk::rest::audit::RawRecord;
 
     fn record(seq: u64) -> Value {
         json!({
@@ -218,7 +217,7 @@ mod tests {
     }
 
     fn key(seed: u8) -> SigningKey {
-        SigningKey::of_seed(&format!("{seed:02x}").repeat(32)).expect("a key")
+        SigningKey::from_seed(&format!("{seed:02x}").repeat(32)).expect("a key")
     }
 
     /// Record 2 of 5, with a checkpoint of that many.
@@ -244,7 +243,8 @@ mod tests {
 
     #[test]
     fn a_proof_is_checked_here() {
-        let (known, other) = (TrustedKeys::parse(&key(1).public()), TrustedKeys::parse(&key(2).public()));
+        let (known, other) =
+            (TrustedKeys::parse(&key(1).public_key()), TrustedKeys::parse(&key(2).public_key()));
         assert!(check(&found(), &known).is_ok_and(|told| told.ends_with("the signature is right")));
         assert!(check(&found(), &TrustedKeys::default()).is_ok_and(|told| told.contains("was not checked")));
         assert!(check(&found(), &other).is_err_and(|told| told.contains("not signed by a trusted key")));
@@ -281,7 +281,7 @@ mod tests {
                 "not about this log",
             ),
         ];
-        let keys = TrustedKeys::parse(&key(1).public());
+        let keys = TrustedKeys::parse(&key(1).public_key());
         for (edit, expected) in edits {
             let mut found = found();
             edit(&mut found);

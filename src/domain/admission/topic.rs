@@ -4,9 +4,10 @@ use kube::ResourceExt;
 
 use super::{Change, Verdict};
 use crate::api::{EventTopic, MANAGED, PAUSED};
+use crate::domain::management::{ManagementMode, management_mode};
 use crate::domain::topic::plan::Observed;
 use crate::domain::topic::validate::suspended;
-use crate::domain::topic::{Declared, ManagementMode, access, management_mode, plan, validate};
+use crate::domain::topic::{Declared, access, plan, validate};
 use crate::domain::{Catalog, Refusal, event_type};
 
 const YEAR: i64 = 365 * 24 * 3600 * 1000;
@@ -58,7 +59,7 @@ fn impossible(old: Option<&EventTopic>, new: &EventTopic, declared: &Declared) -
     if old.is_some_and(|old| wish(old) == wish(new)) {
         return None;
     }
-    plan(declared, Some(&Observed::told(new)?), false, None).refusals.into_iter().next()
+    plan(declared, Some(&Observed::in_status(new)?), false, None).refusals.into_iter().next()
 }
 
 fn warnings(old: Option<&EventTopic>, new: &EventTopic, declared: &Declared) -> Vec<String> {

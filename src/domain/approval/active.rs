@@ -1,65 +1,76 @@
-//! What is in force, as the controllers have noted and sealed it.
+//! Which spec of a resource is active.
 //!
-//! `status.approved` names a content by its hash. The content itself is what the resource declares, if that has the
-//! same hash, and otherwise what a ControllerRevision keeps. The revision needs no seal: it is believed if its
-//! content has the hash that is sealed.
+//! `status.approved`, sealed by the controllers, names the active spec by its hash. The spec itself is what the resource
+//! declares, if that has the same hash, and otherwise what a ControllerRevision stores. The revision needs no seal: it is
+//! believed if its content has the sealed hash.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
+use kube::core::object::HasStatus;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{PublicKeys, SigningKey, SpecHash, Statement, Subject};
-use crate::api::{ApprovedSpec, EventTopic, EventTopicSpec, GovernedChange, GovernedKind};
-use crate::domain::topic::{Observed, change};
+use super::governed::Governed;
+use super::{SpecHash, Statement};
+use crate::api::{ApprovedSpec, GovernedChange, HasApproval, Kind};
+use crate::domain::Revisioned;
+use crate::domain::signature::{PublicKeys, SigningKey};
 
-/// A note of what is in force that the controllers have sealed. There is no other way to have one.
+/// The sealed record of the active spec. Only [`ActiveRecord::verified`] and [`ActiveRecord::seal`] make one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActiveRecord(ApprovedSpec);
 
 impl ActiveRecord {
-    /// What a resource's status says, if the controllers have sealed that for this very resource.
+    /// The record in a resource's status, if the controllers sealed it for this resource.
     #[must_use]
-    pub fn verified(topic: &EventTopic, keys: &PublicKeys) -> Option<Self> {
-        let said = topic.status.as_ref()?.approved.as_ref()?;
-        let uid = topic.uid()?;
-        keys.verify(&statement(&uid, said), &said.seal).then(|| Self(said.clone()))
+    pub fn verified<K>(resource: &K, keys: &PublicKeys) -> Option<Self>
+    where
+        K: kube::Resource<DynamicType = ()> + HasStatus<Status: HasApproval>,
+    {
+        let approved = resource.status()?.approved()?;
+        let uid = resource.uid()?;
+        let kind = Kind::of::<K>();
+        keys.verify(&statement(&kind, &uid, approved), &approved.seal).then(|| Self(approved.clone()))
     }
 
-    /// Notes that what a resource declares is in force.
+    /// Seals that a spec of a resource is active.
     #[must_use]
-    pub fn of(
-        subject: &Subject,
+    pub fn seal(
+        subject: &Revisioned,
         hash: &SpecHash,
         revision: Option<String>,
         at: Timestamp,
         key: &SigningKey,
     ) -> Self {
-        let mut said = ApprovedSpec {
+        let mut approved = ApprovedSpec {
             hash: hash.to_string(),
             generation: subject.generation,
             revision,
             at,
             seal: String::new(),
         };
-        said.seal = key.seal(&statement(subject.uid.as_deref().unwrap_or_default(), &said));
-        Self(said)
+        let uid = subject.uid.as_deref().unwrap_or_default();
+        approved.seal = key.seal(&statement(&subject.object.kind, uid, &approved));
+        Self(approved)
     }
 
-    /// As the status has it.
+    /// The form of the record in a status.
     #[must_use]
     pub fn as_status(&self) -> &ApprovedSpec {
         &self.0
     }
 
-    /// Whether this is the content that is in force.
+    /// Whether the active spec has this hash.
     #[must_use]
     pub fn is_of(&self, hash: &SpecHash) -> bool {
         self.0.hash == hash.as_str()
     }
 
-    /// Whichever was noted later; of two at once the first.
+    /// The later of two records; of two from the same time the first.
     #[must_use]
     pub fn newer(one: Option<Self>, other: Option<Self>) -> Option<Self> {
         match (one, other) {
@@ -69,163 +80,177 @@ impl ActiveRecord {
     }
 }
 
-fn statement<'a>(uid: &'a str, said: &'a ApprovedSpec) -> Statement<'a> {
+fn statement<'a>(kind: &'a Kind, uid: &'a str, approved: &'a ApprovedSpec) -> Statement<'a> {
     Statement::Approved {
-        kind: GovernedKind::EventTopic,
+        kind,
         uid,
-        hash: &said.hash,
-        generation: said.generation,
-        revision: said.revision.as_deref(),
-        at: said.at,
+        hash: &approved.hash,
+        generation: approved.generation,
+        revision: approved.revision.as_deref(),
+        at: approved.at,
     }
 }
 
-/// The name of the ControllerRevision that keeps a content: the same for the same content of the same resource,
-/// and another one for another resource under its name.
+/// The name of the ControllerRevision that stores a spec: the same for the same spec of the same resource, and another one
+/// for another resource of the same name.
 #[must_use]
-pub fn revision_name(subject: &Subject, hash: &SpecHash) -> String {
+pub fn revision_name(subject: &Revisioned, hash: &SpecHash) -> String {
     let uid: String = subject.uid.as_deref().unwrap_or_default().chars().take(8).collect();
     // At most 253 characters, and no label that ends in a hyphen.
-    let name = format!("{:.200}", subject.name);
+    let name = format!("{:.200}", subject.object.name);
     format!("{}-approved-{uid}-{}", name.trim_end_matches(['-', '.']), hash.short())
 }
 
-/// What the ControllerRevision keeps.
+/// The `data` of the ControllerRevision that stores a spec.
 #[must_use]
-pub fn kept(spec: &EventTopicSpec) -> Value {
+pub fn revision_data(spec: &impl Serialize) -> Value {
     json!({ "spec": spec })
 }
 
-/// What is in force of a resource.
+/// The active spec of a resource.
 #[derive(Clone, Debug, PartialEq)]
-pub enum ActiveSpec {
-    /// What it declares.
+pub enum ActiveSpec<S> {
+    /// The declared spec.
     Current(ActiveRecord),
-    /// What it declared before.
-    Previous(ActiveRecord, Box<EventTopicSpec>),
-    /// Something, and it is not known any more what, for this reason.
+    /// A spec that was declared before.
+    Previous(ActiveRecord, Box<S>),
+    /// There is one, but it cannot be determined, for this reason.
     Unknown(String),
-    /// Nothing.
+    /// There is none.
     None,
 }
 
-/// What is there to tell it by.
+/// What the active spec is determined from.
 #[derive(Clone, Debug, Default)]
 pub struct Evidence<'a> {
-    /// What is noted.
+    /// The newest verified record.
     pub record: Option<ActiveRecord>,
-    /// What the ControllerRevision that the note names keeps.
-    pub kept: Option<&'a Value>,
-    /// Whether a ControllerRevision keeps a content of this resource.
-    pub any: bool,
-    /// Whether the note may be an old one that somebody has put back: what it names is kept nowhere.
-    pub stale: bool,
+    /// The `data` of the ControllerRevision that the record names.
+    pub revision: Option<&'a Value>,
+    /// Whether any ControllerRevision stores a spec of this resource.
+    pub has_revisions: bool,
+    /// Whether the record may be an old one that somebody has put back, because the revision it names does not exist.
+    pub is_stale: bool,
 }
 
-/// Tells what is in force of a resource that declares this.
-#[must_use]
-pub fn in_force(topic: &EventTopic, hash: &SpecHash, traces: Evidence<'_>) -> ActiveSpec {
-    let Some(record) = traces.record else {
-        let said = topic.status.as_ref().is_some_and(|status| status.approved.is_some());
-        return match (said, traces.any) {
-            (true, _) => ActiveSpec::Unknown("status.approved is not as the operator has written it".into()),
-            (false, true) => ActiveSpec::Unknown("status.approved has been taken away".into()),
-            (false, false) => ActiveSpec::None,
-        };
-    };
-    if traces.stale {
-        return ActiveSpec::Unknown(
-            "what status.approved names is not what is kept, so it may be an old one".into(),
-        );
-    }
-    if record.is_of(hash) {
-        return ActiveSpec::Current(record);
-    }
-    let spec =
-        traces.kept.and_then(|kept| serde_json::from_value::<EventTopicSpec>(kept["spec"].clone()).ok());
-    match (spec, record.0.revision.as_deref()) {
-        (Some(spec), _) if record.is_of(&SpecHash::of(&spec)) => ActiveSpec::Previous(record, Box::new(spec)),
-        (Some(_), Some(name)) => {
-            ActiveSpec::Unknown(format!("ControllerRevision {name} keeps something else"))
-        }
-        (None, Some(name)) => ActiveSpec::Unknown(format!("ControllerRevision {name} is missing")),
-        (_, None) => ActiveSpec::Unknown("it changed before the operator could keep it".into()),
-    }
-}
-
-impl ActiveSpec {
-    /// What a change to what is declared touches. `existing` is what Kafka has under the name that is declared.
+impl<S: Serialize + DeserializeOwned> ActiveSpec<S> {
+    /// Determines the active spec of a resource whose declared spec has this hash.
     #[must_use]
-    pub fn touched(&self, new: &EventTopicSpec, existing: Option<&Observed>) -> BTreeSet<GovernedChange> {
+    pub fn determine<K>(resource: &K, hash: &SpecHash, evidence: Evidence<'_>) -> Self
+    where
+        K: HasStatus<Status: HasApproval>,
+    {
+        let Some(record) = evidence.record else {
+            let has_status = resource.status().is_some_and(|status| status.approved().is_some());
+            return match (has_status, evidence.has_revisions) {
+                (true, _) => Self::Unknown("status.approved is not as the operator wrote it".into()),
+                (false, true) => Self::Unknown("status.approved was removed".into()),
+                (false, false) => Self::None,
+            };
+        };
+        if evidence.is_stale {
+            return Self::Unknown(
+                "status.approved names a revision that does not exist and may be outdated".into(),
+            );
+        }
+        if record.is_of(hash) {
+            return Self::Current(record);
+        }
+        let spec = evidence.revision.and_then(|data| serde_json::from_value::<S>(data["spec"].clone()).ok());
+        match (spec, record.0.revision.as_deref()) {
+            (Some(spec), _) if record.is_of(&SpecHash::of(&spec)) => Self::Previous(record, Box::new(spec)),
+            (Some(_), Some(name)) => Self::Unknown(format!("ControllerRevision {name} has another content")),
+            (None, Some(name)) => Self::Unknown(format!("ControllerRevision {name} is missing")),
+            (_, None) => Self::Unknown("it changed before the operator stored it".into()),
+        }
+    }
+}
+
+impl<S> ActiveSpec<S> {
+    /// The record of the active spec, if it is certain.
+    #[must_use]
+    pub fn record(&self) -> Option<&ActiveRecord> {
+        match self {
+            Self::Current(record) | Self::Previous(record, _) => Some(record),
+            Self::Unknown(_) | Self::None => None,
+        }
+    }
+
+    /// Which governed changes lead to a new spec; none if it is active.
+    #[must_use]
+    pub fn classify<K: Governed<Spec = S>>(&self, new: &S, facts: &K::Facts) -> BTreeSet<GovernedChange> {
         match self {
             Self::Current(_) => BTreeSet::new(),
-            Self::Previous(_, base) => {
-                let mut touched = change::touched(Some(base), new, None);
-                if moves(base, new) {
-                    touched.extend(change::touched(None, new, existing));
-                }
-                touched
+            Self::Previous(_, base) => K::classify(Some(base), new, facts),
+            Self::Unknown(_) => {
+                K::ALL_CHANGES.iter().copied().chain([GovernedChange::Create, GovernedChange::Any]).collect()
             }
-            // Whatever it may be.
-            Self::Unknown(_) => BTreeSet::from([
-                GovernedChange::Create,
-                GovernedChange::AddPartitions,
-                GovernedChange::ReduceRetention,
-                GovernedChange::ChangeConfig,
-                GovernedChange::BreakSchema,
-                GovernedChange::GrantAccess,
-                GovernedChange::Any,
-            ]),
-            Self::None => change::touched(None, new, existing),
+            Self::None => K::classify(None, new, facts),
         }
     }
 
-    /// Whether that depends on what Kafka has: a resource may take over a topic that is there.
+    /// Whether [`ActiveSpec::classify`] depends on the facts.
     #[must_use]
-    pub fn depends_on_kafka(&self, new: &EventTopicSpec) -> bool {
+    pub fn depends_on_facts<K: Governed<Spec = S>>(&self, new: &S) -> bool {
         match self {
             Self::Current(_) | Self::Unknown(_) => false,
-            Self::Previous(_, base) => moves(base, new),
-            Self::None => true,
+            Self::Previous(_, base) => K::depends_on_facts(Some(base), new),
+            Self::None => K::depends_on_facts(None, new),
         }
     }
 
-    /// The content that is in force, if it is another one than is declared.
+    /// The active spec, if it is known and differs from the declared one.
     #[must_use]
-    pub fn base(&self) -> Option<&EventTopicSpec> {
+    pub fn previous(&self) -> Option<&S> {
         match self {
             Self::Previous(_, base) => Some(base),
             _ => None,
         }
     }
 
-    /// The resource as it would be had nothing been asked for since: what is acted on while a change waits.
+    /// A resource under deletion, with a spec that keeps its data unless both the declared and the active spec delete it.
     #[must_use]
-    pub fn instead_of(&self, topic: &EventTopic) -> Option<EventTopic> {
-        let Self::Previous(record, base) = self else { return None };
-        let mut instead = EventTopic { spec: (**base).clone(), ..topic.clone() };
-        instead.metadata.generation = Some(record.0.generation);
-        Some(instead)
+    pub fn limit_deletion<'k, K: Governed<Spec = S>>(&self, resource: &'k K) -> Cow<'k, K> {
+        let destroys = match self {
+            Self::Current(_) => true,
+            Self::Previous(_, base) => K::destroys_data(base),
+            Self::Unknown(_) | Self::None => false,
+        };
+        if destroys || !K::destroys_data(resource.spec()) {
+            return Cow::Borrowed(resource);
+        }
+        let mut kept = resource.clone();
+        K::keep_data(kept.spec_mut());
+        Cow::Owned(kept)
     }
-}
 
-/// Whether another Kafka topic is meant than before.
-fn moves(base: &EventTopicSpec, new: &EventTopicSpec) -> bool {
-    (&base.cluster, &base.topic_name) != (&new.cluster, &new.topic_name)
+    /// The resource with its previous spec and generation: what is reconciled while a change is pending.
+    #[must_use]
+    pub fn restore<K: Governed<Spec = S>>(&self, resource: &K) -> Option<K>
+    where
+        S: Clone,
+    {
+        let Self::Previous(record, base) = self else { return None };
+        let mut restored = resource.clone();
+        *restored.spec_mut() = S::clone(base);
+        restored.meta_mut().generation = Some(record.0.generation);
+        Some(restored)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::{EventTopic, EventTopicSpec};
     use crate::domain::testing::topic;
     use expect_test::{Expect, expect};
 
     fn key(digit: char) -> SigningKey {
-        SigningKey::of_seed(&digit.to_string().repeat(64)).expect("a key")
+        SigningKey::from_seed(&digit.to_string().repeat(64)).expect("a key")
     }
 
     fn keys() -> PublicKeys {
-        PublicKeys::read(&key('1').public())
+        PublicKeys::parse(&key('1').public_key())
     }
 
     fn at(second: i64) -> Timestamp {
@@ -234,10 +259,10 @@ mod tests {
 
     fn record(of: &EventTopic, revision: Option<&str>, second: i64) -> ActiveRecord {
         let revision = revision.map(String::from);
-        ActiveRecord::of(&Subject::topic(of), &SpecHash::of(&of.spec), revision, at(second), &key('1'))
+        ActiveRecord::seal(&Revisioned::of(of), &SpecHash::of(&of.spec), revision, at(second), &key('1'))
     }
 
-    fn noted(mut topic: EventTopic, record: &ActiveRecord) -> EventTopic {
+    fn with_record(mut topic: EventTopic, record: &ActiveRecord) -> EventTopic {
         topic.status.get_or_insert_default().approved = Some(record.as_status().clone());
         topic
     }
@@ -246,10 +271,10 @@ mod tests {
     fn only_what_was_sealed_for_this_resource_is_believed() {
         let orders = topic("{}");
         let record = record(&orders, Some("r"), 1);
-        let orders = noted(orders, &record);
+        let orders = with_record(orders, &record);
         assert_eq!(ActiveRecord::verified(&orders, &keys()), Some(record.clone()));
-        assert_eq!(ActiveRecord::verified(&orders, &PublicKeys::read(&key('2').public())), None);
-        assert_eq!(ActiveRecord::verified(&noted(topic("{name: other}"), &record), &keys()), None);
+        assert_eq!(ActiveRecord::verified(&orders, &PublicKeys::parse(&key('2').public_key())), None);
+        assert_eq!(ActiveRecord::verified(&with_record(topic("{name: other}"), &record), &keys()), None);
         type Edit = fn(&mut ApprovedSpec);
         let edits: [Edit; 5] = [
             |said| said.hash = "f".repeat(64),
@@ -268,23 +293,27 @@ mod tests {
     fn check(before: &str, now: &str, forge: impl Fn(&mut EventTopic, &mut Value), expected: Expect) {
         let before = topic(before);
         let record = record(&before, Some("orders-approved-x"), 1);
-        let mut now = noted(topic(now), &record);
-        let mut kept = kept(&before.spec);
+        let mut now = with_record(topic(now), &record);
+        let mut kept = revision_data(&before.spec);
         forge(&mut now, &mut kept);
         let hash = SpecHash::of(&now.spec);
-        let traces = Evidence {
+        let evidence = Evidence {
             record: ActiveRecord::verified(&now, &keys()),
-            kept: Some(&kept),
-            any: true,
-            stale: false,
+            revision: Some(&kept),
+            has_revisions: true,
+            is_stale: false,
         };
-        let traces = if kept.is_null() { Evidence { kept: None, any: false, ..traces } } else { traces };
-        let found = in_force(&now, &hash, traces);
-        let touched = found.touched(&now.spec, None);
+        let evidence = if kept.is_null() {
+            Evidence { revision: None, has_revisions: false, ..evidence }
+        } else {
+            evidence
+        };
+        let found = ActiveSpec::<EventTopicSpec>::determine(&now, &hash, evidence);
+        let touched = found.classify::<EventTopic>(&now.spec, &None);
         expected.assert_eq(&match &found {
             ActiveSpec::Current(_) => "declared".into(),
             ActiveSpec::Previous(record, base) => {
-                let instead = found.instead_of(&now).expect("there is one");
+                let instead = found.restore(&now).expect("there is one");
                 assert_eq!(instead.metadata.generation, Some(record.as_status().generation));
                 assert_eq!(instead.spec, **base);
                 format!("before: {} partitions, {touched:?}", base.partitions)
@@ -307,7 +336,7 @@ mod tests {
             "partitions: 3",
             "{partitions: 4, generation: 2}",
             |_, kept| kept["spec"]["partitions"] = json!(5),
-            expect!["lost: ControllerRevision orders-approved-x keeps something else, 7 changes"],
+            expect!["lost: ControllerRevision orders-approved-x has another content, 7 changes"],
         );
         check(
             "partitions: 3",
@@ -323,13 +352,13 @@ mod tests {
                 now.status.as_mut().and_then(|status| status.approved.as_mut()).expect("it is there").hash =
                     hash;
             },
-            expect!["lost: status.approved is not as the operator has written it, 7 changes"],
+            expect!["lost: status.approved is not as the operator wrote it, 7 changes"],
         );
         check(
             "partitions: 3",
             "{partitions: 4, generation: 2}",
             |now, _| now.status = None,
-            expect!["lost: status.approved has been taken away, 7 changes"],
+            expect!["lost: status.approved was removed, 7 changes"],
         );
         check(
             "partitions: 3",
@@ -360,12 +389,30 @@ mod tests {
 
     #[test]
     fn a_revision_has_a_name_that_kubernetes_takes() {
-        let mut subject = Subject::topic(&topic("{}"));
+        let mut subject = Revisioned::of(&topic("{}"));
         subject.uid = Some("0f1e2d3c-0000-0000-0000-000000000000".into());
         let hash = SpecHash::of(&topic("{}").spec);
         assert_eq!(revision_name(&subject, &hash), "orders-approved-0f1e2d3c-cac458024348");
-        subject.name = format!("{}.{}", "a".repeat(199), "b".repeat(53));
+        subject.object.name = format!("{}.{}", "a".repeat(199), "b".repeat(53)).into();
         let name = revision_name(&subject, &hash);
         assert!(name.len() <= 253 && name.starts_with(&format!("{}-approved-", "a".repeat(199))), "{name}");
+    }
+
+    #[test]
+    fn data_is_deleted_only_if_the_active_spec_deletes_it_too() {
+        use crate::api::DeletionPolicy::{Delete, Retain};
+        let policy = |declared: &str, active: &ActiveSpec<EventTopicSpec>| {
+            active.limit_deletion(&topic(declared)).spec.deletion_policy
+        };
+        let before = |yaml: &str| {
+            let before = topic(yaml);
+            ActiveSpec::Previous(record(&before, None, 0), Box::new(before.spec))
+        };
+        let (delete, retain) = ("deletionPolicy: Delete", "{}");
+        assert_eq!(policy(delete, &before("{deletionPolicy: Delete, partitions: 2}")), Delete);
+        assert_eq!(policy(delete, &before(retain)), Retain, "a pending change");
+        assert_eq!(policy(retain, &before(delete)), Retain, "the remedy");
+        assert_eq!(policy(delete, &ActiveSpec::None), Retain);
+        assert_eq!(policy(delete, &ActiveSpec::Unknown("gone".into())), Retain);
     }
 }

@@ -1,172 +1,169 @@
-//! Which stamps an EventTopic carries after a change: who has asked for what it declares.
+//! The annotations that name the requesters of a resource's spec.
 //!
-//! Nobody but the webhook says that. Whatever else is written there is put back as it was, so that
-//! whoever applies a manifest in whatever way neither forges a stamp nor loses one.
-
-use kube::ResourceExt;
+//! Only the webhook writes them. It restores whatever else is written there, so that a manifest neither forges nor loses
+//! them, however it is applied.
 
 use eventcenter_sdk::Reason;
 use jiff::Timestamp;
+use kube::ResourceExt;
 
-use super::request::{Asked, Asker, request};
-use super::{ActiveRecord, PublicKeys, Request, Rules, SigningKey, SpecHash, Subject};
-use crate::api::{AUTHORED_BY, BREAK_GLASS, EventTopic, GovernedKind, REQUEST, REQUESTED_BY};
-use crate::domain::Refusal;
+use super::governed::Governed;
+use super::request::{ChangeRequest, RequestContext, Requester, seal_request};
+use super::{ActiveRecord, Rules, SpecHash};
+use crate::api::{AUTHORED_BY, BREAK_GLASS, Kind, REQUEST, REQUESTED_BY};
+use crate::domain::signature::{PublicKeys, SigningKey};
+use crate::domain::{ObjectRef, Refusal, Revisioned};
 
-/// The annotations that the webhook alone writes; none is absent.
+/// The annotations that only the webhook writes. `None`: the annotation is absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestAnnotations {
-    /// For people.
+    /// [`REQUESTED_BY`], for people.
     pub requested_by: Option<String>,
-    /// With the seal.
+    /// [`REQUEST`], sealed.
     pub request: Option<String>,
 }
 
 impl RequestAnnotations {
-    /// Those that a resource carries, whoever wrote them.
+    /// The annotations that a resource carries, not verified.
     #[must_use]
     pub fn of(resource: &impl kube::Resource) -> Self {
         let annotation = |key| resource.annotations().get(key).cloned();
         Self { requested_by: annotation(REQUESTED_BY), request: annotation(REQUEST) }
     }
 
-    /// The annotations by their keys.
+    /// Keys and values.
     #[must_use]
-    pub fn annotations(&self) -> [(&'static str, Option<&str>); 2] {
+    pub fn entries(&self) -> [(&'static str, Option<&str>); 2] {
         [(REQUESTED_BY, self.requested_by.as_deref()), (REQUEST, self.request.as_deref())]
     }
 }
 
-/// Who changes an EventTopic, and by which keys is told what others have said of it.
+/// Who changes a resource, and the keys that seal and verify.
 #[derive(Clone, Copy, Debug)]
-pub struct StampContext<'a> {
-    /// Who asks.
-    pub asker: Asker<'a>,
-    /// The tenant's rules.
+pub struct AnnotationContext<'a> {
+    /// The requester.
+    pub requester: Requester<'a>,
+    /// The rules of the tenant.
     pub rules: &'a Rules,
-    /// Signs.
+    /// The webhook's own key.
     pub key: &'a SigningKey,
-    /// Whom to believe about requests.
+    /// The keys that requests are verified with.
     pub webhook: &'a PublicKeys,
-    /// Whom to believe about what is in force.
+    /// The keys that active records are verified with.
     pub controllers: &'a PublicKeys,
-    /// When.
+    /// The time of the change.
     pub now: Timestamp,
 }
 
-/// The stamps that an EventTopic of this namespace is to carry.
+/// The annotations that a resource of this namespace must carry after a change.
 ///
 /// # Errors
-/// As [`request`]; and a resource whose name is not known yet, because a request is about one resource.
-pub fn stamps(
+/// As [`seal_request`]; and a new resource without a name, because a request is about one resource.
+pub fn request_annotations<K: Governed>(
     namespace: &str,
-    old: Option<&EventTopic>,
-    new: &EventTopic,
-    by: &StampContext<'_>,
+    old: Option<&K>,
+    new: &K,
+    context: &AnnotationContext<'_>,
 ) -> Result<RequestAnnotations, Refusal> {
     let kept = old.map(RequestAnnotations::of).unwrap_or_default();
-    if !by.rules.govern(GovernedKind::EventTopic) || !old.is_none_or(|old| asks(old, new)) {
+    if !context.rules.govern(&Kind::of::<K>()) || !old.is_none_or(|old| is_request(old, new)) {
         return Ok(kept);
     }
-    // What a new resource says of its own uid and generation is anybody's word.
+    // A new resource's own uid and generation are not to be trusted.
     let subject = match old {
-        Some(old) => Subject::topic(old),
-        None => Subject {
-            kind: GovernedKind::EventTopic,
-            namespace: namespace.to_owned(),
-            name: new.metadata.name.clone().filter(|name| !name.is_empty()).ok_or_else(nameless)?,
-            uid: None,
-            generation: 0,
-            created: None,
-        },
+        Some(old) => Revisioned::of(old),
+        None => {
+            let name = new.meta().name.as_deref().filter(|name| !name.is_empty()).ok_or_else(unnamed)?;
+            Revisioned::absent(ObjectRef::new::<K>(namespace, name))
+        }
     };
-    // Whoever had a part in what waits has one in what comes of it.
-    let waiting = old
-        .filter(|old| waits(old, by.controllers))
-        .and_then(|old| Request::authentic(old, &subject, by.webhook));
-    let asked = Asked {
+    // The requesters of a pending change take part in whatever replaces it.
+    let pending = old
+        .filter(|old| is_pending(*old, context.controllers))
+        .and_then(|old| ChangeRequest::authentic(old, &subject, context.webhook));
+    let request = RequestContext {
         subject: &subject,
-        hash: &SpecHash::of(&new.spec),
-        asker: by.asker,
-        rules: by.rules,
-        waiting: waiting.as_ref(),
-        now: by.now,
+        hash: &SpecHash::of(new.spec()),
+        requester: context.requester,
+        rules: context.rules,
+        pending: pending.as_ref(),
+        now: context.now,
     };
-    let request = request(&asked, old, new, by.key)?;
+    let request = seal_request(&request, old, new, context.key)?;
     Ok(RequestAnnotations {
-        requested_by: Some(request.asserted.to_string()),
-        request: Some(request.value()),
+        requested_by: Some(request.claims.to_string()),
+        request: Some(request.to_annotation()),
     })
 }
 
-/// Whether what an EventTopic declares is not, or not certainly, in force.
-fn waits(topic: &EventTopic, controllers: &PublicKeys) -> bool {
-    ActiveRecord::verified(topic, controllers).is_none_or(|record| !record.is_of(&SpecHash::of(&topic.spec)))
+/// Whether the spec of a resource is not, or not certainly, active.
+fn is_pending<K: Governed>(resource: &K, controllers: &PublicKeys) -> bool {
+    ActiveRecord::verified(resource, controllers)
+        .is_none_or(|record| !record.is_of(&SpecHash::of(resource.spec())))
 }
 
-/// Whether an update asks for what the resource then declares. Labels, finalizers, owners and other annotations
-/// are often a program's, and a change that nobody is known to have asked for must not become somebody's by
-/// accident: it becomes that of whoever says who wrote it.
-fn asks(old: &EventTopic, new: &EventTopic) -> bool {
+/// Whether an update requests the spec. Labels, finalizers, owners and other annotations are often written by programs; a
+/// change without a known requester must not become theirs by accident. It becomes that of the user who names its author.
+fn is_request<K: Governed>(old: &K, new: &K) -> bool {
     let differs = |key: &str| old.annotations().get(key) != new.annotations().get(key);
-    old.spec != new.spec || differs(AUTHORED_BY) || differs(BREAK_GLASS)
+    old.spec() != new.spec() || differs(AUTHORED_BY) || differs(BREAK_GLASS)
 }
 
-fn nameless() -> Refusal {
+fn unnamed() -> Refusal {
     Refusal::at(
         Reason::InvalidResource,
         "metadata.generateName",
-        "who asks for a change is noted for one resource, so where changes need approval it is \
-         named by whoever makes it: write metadata.name",
+        "where changes need approval, a request is sealed for one resource and needs its name: write \
+         metadata.name",
     )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::Approval;
+    use crate::api::{Approval, EventTopic};
     use crate::domain::testing::topic;
     use expect_test::{Expect, expect};
 
     const RULES: &str =
         "{rules: [{changes: [Any], groups: [approvers]}], automation: [argo], breakGlass: [oncall]}";
 
-    struct Keys {
+    struct TestKeys {
         webhook: SigningKey,
         controllers: SigningKey,
     }
 
-    fn keys() -> Keys {
-        let key = |digit: &str| SigningKey::of_seed(&digit.repeat(64)).expect("a key");
-        Keys { webhook: key("1"), controllers: key("2") }
+    fn keys() -> TestKeys {
+        let key = |digit: &str| SigningKey::from_seed(&digit.repeat(64)).expect("a key");
+        TestKeys { webhook: key("1"), controllers: key("2") }
     }
 
     fn rules(yaml: &str) -> Rules {
         let declared: Approval = serde_yaml::from_str(yaml).expect("rules");
-        Rules::read(Some(&declared)).expect("rules")
+        Rules::parse(Some(&declared)).expect("rules")
     }
 
-    fn stamped(
+    fn annotate(
         rules: &Rules,
         old: Option<&EventTopic>,
         new: &EventTopic,
         who: &str,
     ) -> Result<RequestAnnotations, Refusal> {
         let keys = keys();
-        let public = |key: &SigningKey| PublicKeys::read(&key.public());
-        let by = StampContext {
-            asker: Asker { username: who, groups: &["oncall".to_owned()] },
+        let public = |key: &SigningKey| PublicKeys::parse(&key.public_key());
+        let by = AnnotationContext {
+            requester: Requester { username: who, groups: &["oncall".to_owned()] },
             rules,
             key: &keys.webhook,
             webhook: &public(&keys.webhook),
             controllers: &public(&keys.controllers),
             now: "2026-01-01T00:00:01Z".parse().expect("a time"),
         };
-        stamps("shop", old, new, &by)
+        request_annotations("shop", old, new, &by)
     }
 
-    fn with(mut topic: EventTopic, stamps: &RequestAnnotations) -> EventTopic {
-        for (key, value) in stamps.annotations() {
+    fn with(mut topic: EventTopic, annotations: &RequestAnnotations) -> EventTopic {
+        for (key, value) in annotations.entries() {
             let annotations = topic.annotations_mut();
             match value {
                 Some(value) => drop(annotations.insert(key.into(), value.into())),
@@ -178,7 +175,7 @@ mod tests {
 
     fn approved(mut topic: EventTopic) -> EventTopic {
         let (hash, at) = (SpecHash::of(&topic.spec), "2026-01-01T00:00:02Z".parse().expect("a time"));
-        let record = ActiveRecord::of(&Subject::topic(&topic), &hash, None, at, &keys().controllers);
+        let record = ActiveRecord::seal(&Revisioned::of(&topic), &hash, None, at, &keys().controllers);
         topic.status.get_or_insert_default().approved = Some(record.as_status().clone());
         topic
     }
@@ -191,13 +188,13 @@ mod tests {
         for (who, yaml) in steps {
             let mut new = topic(yaml);
             new.status = old.as_ref().and_then(|old| old.status.clone());
-            match stamped(&rules, old.as_ref(), &new, who) {
-                Ok(stamps) => {
+            match annotate(&rules, old.as_ref(), &new, who) {
+                Ok(annotations) => {
                     told.push_str(&format!(
                         "{who}: {}\n",
-                        stamps.requested_by.clone().unwrap_or_else(|| "-".into())
+                        annotations.requested_by.clone().unwrap_or_else(|| "-".into())
                     ));
-                    let new = with(new, &stamps);
+                    let new = with(new, &annotations);
                     old = Some(if *who == "approved" { approved(old.unwrap_or(new)) } else { new });
                 }
                 Err(refusal) => told.push_str(&format!("{who}: {refusal}\n")),
@@ -221,7 +218,7 @@ mod tests {
                 alice: alice
                 bob: alice, bob
                 alice: alice, bob
-                argo: ApprovalNotAllowed: metadata.annotations[eventcenter.io/authored-by]: argo applies what others have written, so it has to say who did: have the pipeline set it from the commit
+                argo: ApprovalNotAllowed: metadata.annotations[eventcenter.io/authored-by]: argo applies what others have written and must name the author: have the pipeline set the annotation from the commit
                 argo: alice, bob, argo for carol
                 dave: alice, bob, argo for carol
             "#]],
@@ -232,10 +229,11 @@ mod tests {
     fn what_is_in_force_has_no_requesters_any_more() {
         let rules = rules(RULES);
         let first = topic("partitions: 1");
-        let stored = with(first.clone(), &stamped(&rules, None, &first, "alice").expect("stamps"));
+        let stored = with(first.clone(), &annotate(&rules, None, &first, "alice").expect("annotations"));
         let after = |old: &EventTopic| {
-            let stamps = stamped(&rules, Some(old), &topic("partitions: 2"), "bob").expect("stamps");
-            stamps.requested_by.expect("a stamp")
+            let annotations =
+                annotate(&rules, Some(old), &topic("partitions: 2"), "bob").expect("annotations");
+            annotations.requested_by.expect("a requester")
         };
         assert_eq!(after(&approved(stored.clone())), "bob");
         assert_eq!(after(&stored), "alice, bob");
@@ -251,24 +249,24 @@ mod tests {
     fn stamps_are_put_back() {
         let rules = rules(RULES);
         let first = topic("{}");
-        let stamps = stamped(&rules, None, &first, "alice").expect("stamps");
-        let stored = with(first.clone(), &stamps);
+        let annotations = annotate(&rules, None, &first, "alice").expect("annotations");
+        let stored = with(first.clone(), &annotations);
         let forged = RequestAnnotations { requested_by: Some("bob".into()), request: Some("{}".into()) };
         for new in [first.clone(), with(first.clone(), &forged)] {
-            assert_eq!(stamped(&rules, Some(&stored), &new, "bob"), Ok(stamps.clone()));
+            assert_eq!(annotate(&rules, Some(&stored), &new, "bob"), Ok(annotations.clone()));
         }
         // Where there were none, there are none.
         assert_eq!(
-            stamped(&rules, Some(&first), &with(first.clone(), &forged), "bob"),
+            annotate(&rules, Some(&first), &with(first.clone(), &forged), "bob"),
             Ok(RequestAnnotations::default())
         );
-        // Without rules nothing is stamped and nothing is lost.
+        // Without rules annotations stay as they are.
         let none = Rules::default();
         assert_eq!(
-            stamped(&none, None, &with(topic("{partitions: 2}"), &forged), "bob"),
+            annotate(&none, None, &with(topic("{partitions: 2}"), &forged), "bob"),
             Ok(RequestAnnotations::default())
         );
-        assert_eq!(stamped(&none, Some(&stored), &topic("{partitions: 2}"), "bob"), Ok(stamps));
+        assert_eq!(annotate(&none, Some(&stored), &topic("{partitions: 2}"), "bob"), Ok(annotations));
     }
 
     /// A change that was made while the webhook was away is nobody's, until somebody says whose it is.
@@ -278,17 +276,17 @@ mod tests {
         let old = topic("{}");
         let with_annotation = |key: &str| topic(&format!("annotations: {{{key}: carol}}"));
         let other = with_annotation("example.com/mine");
-        assert_eq!(stamped(&rules, Some(&old), &other, "bob"), Ok(RequestAnnotations::default()));
+        assert_eq!(annotate(&rules, Some(&old), &other, "bob"), Ok(RequestAnnotations::default()));
         let claimed = with_annotation(AUTHORED_BY);
-        let stamps = stamped(&rules, Some(&old), &claimed, "bob").expect("stamps");
-        assert_eq!(stamps.requested_by.as_deref(), Some("bob for carol"));
+        let annotations = annotate(&rules, Some(&old), &claimed, "bob").expect("annotations");
+        assert_eq!(annotations.requested_by.as_deref(), Some("bob for carol"));
     }
 
     #[test]
     fn a_resource_without_a_name_is_refused_where_there_are_rules() {
         let mut new = topic("{}");
         new.metadata.name = None;
-        assert!(stamped(&rules(RULES), None, &new, "alice").is_err());
-        assert_eq!(stamped(&Rules::default(), None, &new, "alice"), Ok(RequestAnnotations::default()));
+        assert!(annotate(&rules(RULES), None, &new, "alice").is_err());
+        assert_eq!(annotate(&Rules::default(), None, &new, "alice"), Ok(RequestAnnotations::default()));
     }
 }

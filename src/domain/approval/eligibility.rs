@@ -1,104 +1,106 @@
-//! Whether somebody may decide on a change, before the decision is stored.
+//! Whether a user may decide on a change, before the decision is stored.
 
 use eventcenter_sdk::Reason;
 
-use super::request::{Request, is_another};
-use super::{Rules, SpecHash, Subject};
+use super::request::ChangeRequest;
+use super::{Rules, SpecHash};
 use crate::api::{ApprovalAction, ApprovalMode, ChangeApproval};
-use crate::domain::Refusal;
+use crate::domain::{ObjectRef, Refusal, Revisioned};
 
 /// The resource that is decided on, as the API server has it.
 #[derive(Clone, Debug)]
-pub struct Target {
-    /// Which it is.
-    pub subject: Subject,
-    /// Its content now; none if it does not exist.
+pub struct DecisionTarget {
+    /// The resource.
+    pub subject: Revisioned,
+    /// The hash of its declared spec; `None` if it does not exist.
     pub hash: Option<SpecHash>,
-    /// Who has asked for that; none if that is not known for certain.
-    pub request: Option<Request>,
+    /// Who requested that spec; `None` if that is not certain.
+    pub request: Option<ChangeRequest>,
 }
 
-/// Whoever decides.
+/// The user who decides.
 #[derive(Clone, Copy, Debug)]
-pub struct Approving<'a> {
-    /// Kubernetes' name of the user.
+pub struct DecidingUser<'a> {
+    /// The user name that Kubernetes knows.
     pub username: &'a str,
     /// The user's groups.
     pub groups: &'a [String],
     /// Whether Kubernetes' RBAC allows the user the verb `approve` on the target.
-    pub is_allowed: bool,
+    pub has_approve_verb: bool,
 }
 
-/// Answers whether somebody may decide as a ChangeApproval says.
+/// Checks whether a user may make the decision of a ChangeApproval.
 ///
 /// # Errors
-/// The first rule that is broken, with the way out.
-pub fn review(
+/// The first violated rule, with its remedy.
+pub fn check_eligibility(
     approval: &ChangeApproval,
-    target: &Target,
-    by: Approving<'_>,
+    target: &DecisionTarget,
+    user: DecidingUser<'_>,
     rules: &Rules,
 ) -> Result<(), Refusal> {
     let spec = &approval.spec;
-    let Subject { kind, name, namespace, .. } = &target.subject;
+    let ObjectRef { kind, name, namespace } = &target.subject.object;
     let not_allowed = |message: String| Refusal::new(Reason::ApprovalNotAllowed, message);
-    if !rules.govern(*kind) {
+    if !rules.govern(kind) {
         return Err(not_allowed(format!(
-            "the tenant of namespace {namespace} has no rules about {kind:?}s, so nothing of theirs is approved"
+            "the tenant of namespace {namespace} has no approval rules for {kind}s, so there is nothing to approve"
         )));
     }
-    if !by.is_allowed {
+    if !user.has_approve_verb {
         return Err(not_allowed(format!(
-            "{} may not approve {kind:?} {name}: that takes the verb approve on it, as the ClusterRole eventcenter-approver \
-             gives",
-            by.username
+            "{} may not approve {kind} {name}: that takes the verb approve on it, which the ClusterRole eventcenter-approver \
+             grants",
+            user.username
         )));
     }
-    if !rules.is_admitted(by.username) {
+    if !rules.accepts_approver(user.username) {
         return Err(not_allowed(format!(
             "{} is a service account: approvals are made by people, unless the tenant lists it in spec.approval.robots",
-            by.username
+            user.username
         )));
     }
-    if rules.of_interest(by.groups).iter().all(|group| !rules.approvers().contains(group.as_str())) {
-        let groups: Vec<&str> = rules.approvers().into_iter().collect();
+    let approver_groups = rules.approver_groups();
+    if !user.groups.iter().any(|group| approver_groups.contains(group.as_str())) {
         return Err(not_allowed(format!(
-            "{} is in none of the groups that the tenant lets approve: {}",
-            by.username,
-            groups.join(", ")
+            "{} is in none of the groups that may approve for this tenant: {}",
+            user.username,
+            approver_groups.into_iter().collect::<Vec<_>>().join(", ")
         )));
     }
     let is_current = target.hash.as_ref().is_some_and(|hash| hash.as_str() == spec.spec_hash);
-    let ahead = rules.mode == ApprovalMode::Deny && spec.action == ApprovalAction::Apply;
-    if !is_current && !ahead {
+    let is_ahead = rules.mode == ApprovalMode::Deny && spec.action == ApprovalAction::Apply;
+    if !is_current && !is_ahead {
         return Err(match &target.hash {
             Some(hash) => Refusal::at(
                 Reason::ApprovalOutdated,
                 "spec.specHash",
                 format!(
-                    "{kind:?} {name} is {hash} now, and not what this decides on: look at it again \
-                     (eventctl diff {kind:?} {name} -n {namespace})"
+                    "the content of {kind} {name} is {hash} now, which is not what this decides on: look at it \
+                     again (eventctl diff {kind} {name} -n {namespace})"
                 ),
             ),
             None => Refusal::at(
                 Reason::ApprovalOutdated,
                 "spec.target.name",
-                format!("there is no {kind:?} {name} in namespace {namespace}"),
+                format!("there is no {kind} {name} in namespace {namespace}"),
             ),
         });
     }
     match &target.request {
         Some(request)
-            if is_current && spec.action == ApprovalAction::Apply && !is_another(by.username, request) =>
+            if is_current
+                && spec.action == ApprovalAction::Apply
+                && !request.is_independent_of(user.username) =>
         {
             Err(not_allowed(format!(
-                "{} has asked for this change or written it ({}): another person has to decide",
-                by.username, request.asserted
+                "{} requested or wrote this change ({}): another person has to decide",
+                user.username, request.claims
             )))
         }
-        None if is_current && spec.action == ApprovalAction::Apply && !ahead => Err(not_allowed(format!(
-            "it is not known who asked for {kind:?} {name} as it is now, because the webhook was away then: have \
-             somebody ask for it who says who wrote it, in the annotation eventcenter.io/authored-by"
+        None if is_current && spec.action == ApprovalAction::Apply && !is_ahead => Err(not_allowed(format!(
+            "the requester of {kind} {name} is unknown, because the webhook did not see the change: have somebody request it \
+             by naming its author in the annotation eventcenter.io/authored-by"
         ))),
         _ => Ok(()),
     }

@@ -1,36 +1,36 @@
-//! The name of a content.
+//! The hash that identifies a spec.
 
 use std::fmt;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-/// SHA-256, in hexadecimal, of a spec with all defaults in canonical JSON (RFC 8785): two specs have the same
-/// only if they declare the same.
+/// SHA-256, in hexadecimal, of a spec with all defaults in canonical JSON (RFC 8785). Two specs have the same hash only if
+/// they declare the same.
 ///
-/// A field that is added to a governed spec later is left out while it has its default: otherwise all that is
-/// approved would become something else when the operator is replaced. A test holds the hashes of today.
+/// A field that is added to a governed spec must not be serialized while it has its default: otherwise every approval would
+/// become void when the operator is upgraded. A test pins the hashes of today.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SpecHash(String);
 
 impl SpecHash {
-    /// The name of a spec.
+    /// Computes the hash of a spec.
     ///
     /// # Panics
     /// Never: the specs of our resources are JSON objects.
     #[must_use]
     pub fn of(spec: &impl Serialize) -> Self {
         let canonical = serde_json_canonicalizer::to_vec(spec).expect("a spec is a JSON object");
-        Self(Sha256::digest(canonical).iter().map(|byte| format!("{byte:02x}")).collect())
+        Self(hex::encode(Sha256::digest(canonical)))
     }
 
-    /// In hexadecimal.
+    /// The hash in hexadecimal.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The beginning, for names and for people.
+    /// The first twelve digits, for names and for people.
     #[must_use]
     pub fn short(&self) -> &str {
         &self.0[..12]

@@ -1,381 +1,403 @@
-//! What is said of a change that waits for approval, and of one that does not.
+//! How a resource reports its pending change.
 
 use eventcenter_sdk::Reason;
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
+use super::SpecHash;
 use super::authorization::PendingApproval;
-use super::{Request, SpecHash, Subject};
-use crate::api::{ApprovalAction, Decision, EventTopicStatus, GovernedChange, PendingChange};
-use crate::domain::Refusal;
+use super::governed::Governed;
+use super::request::ChangeRequest;
+use crate::api::{ApprovalAction, Decision, GovernedChange, HasApproval, HasConditions, PendingChange};
 use crate::domain::condition::{self, Conditions, Health, READY, RECONCILING, STALLED};
-use crate::domain::topic::status::IN_SYNC;
+use crate::domain::{ObjectRef, Refusal, Revisioned};
 
-/// Whether everything that is declared is approved. Absent where no rule is about the resource.
+/// Condition type: whether the declared spec is approved. Absent where no rule covers the resource.
 pub const APPROVED: &str = "Approved";
 
-/// How a resource stands with approvals.
+/// The approval state that a status reports.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ApprovalState {
-    /// That was not asked: what was said before stays.
+    /// Not determined: the status keeps what it reported before.
     Unchanged,
-    /// No rule is about it.
+    /// No rule covers the resource.
     NotGoverned,
-    /// All that it declares is approved.
+    /// The declared spec is approved.
     Approved,
-    /// Something waits.
+    /// A change waits for approval.
     Pending(Box<PendingStatus>),
 }
 
-/// A change that waits, and what is said of it.
+/// The report of a pending change.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PendingStatus {
-    /// What is said to programs and approvers.
-    pub pending: PendingChange,
-    /// What is said to whoever asked.
+    /// `status.pending`, for programs and approvers.
+    pub change: PendingChange,
+    /// Reason and message of the conditions, for the requester.
     pub refusal: Refusal,
-    /// When an approval that counts now will lapse.
-    pub lapses: Option<Timestamp>,
+    /// When the first of the approvals that count now expires.
+    pub expires: Option<Timestamp>,
 }
 
-/// A change that waits.
+/// What a report of a pending change is made of.
 #[derive(Clone, Copy, Debug)]
-pub struct Waiting<'a> {
+pub struct PendingInput<'a> {
     /// The resource.
-    pub subject: &'a Subject,
-    /// What is to be done.
+    pub subject: &'a Revisioned,
+    /// Whether the spec is to be applied or the resource deleted.
     pub action: ApprovalAction,
-    /// The content.
+    /// The spec.
     pub hash: &'a SpecHash,
     /// What it waits for.
-    pub held: &'a PendingApproval,
-    /// Who has asked.
-    pub request: Option<&'a Request>,
-    /// What would change, a line each; no more than people read.
+    pub approval: &'a PendingApproval,
+    /// Who requested it.
+    pub request: Option<&'a ChangeRequest>,
+    /// The difference to the active spec, a line each.
     pub diff: &'a [String],
-    /// Why it is not known what is in force.
-    pub lost: Option<&'a str>,
+    /// Why the active spec is unknown, if it is.
+    pub active_is_unknown: Option<&'a str>,
 }
 
-impl Waiting<'_> {
-    /// Spells it out. The same change waits since it was first said to.
+impl PendingInput<'_> {
+    /// Makes the report. `since` stays as long as the same change is pending.
     #[must_use]
-    pub fn told(&self, before: Option<&EventTopicStatus>, now: Timestamp) -> PendingStatus {
-        let Self { subject, action, hash, held, .. } = *self;
-        let before = before.and_then(|before| before.pending.as_ref());
+    pub fn to_status<K: Governed>(&self, before: Option<&PendingChange>, now: Timestamp) -> PendingStatus {
+        let Self { subject, action, hash, approval, .. } = *self;
         let same = before.filter(|before| {
             (before.hash.as_str(), before.generation, before.action)
                 == (hash.as_str(), subject.generation, action)
         });
         let whole_seconds = Timestamp::from_second(now.as_second()).unwrap_or(now);
-        let pending = PendingChange {
+        let change = PendingChange {
             hash: hash.to_string(),
             generation: subject.generation,
             action,
-            changes: held.changes.clone(),
-            requested_by: self.request.map(people).unwrap_or_default(),
+            changes: approval.changes.clone(),
+            requested_by: self.request.map(distinct_people).unwrap_or_default(),
             since: same.map_or(whole_seconds, |same| same.since),
             approvals: self.approvals(),
-            missing: held.missing.clone(),
-            rejected: held.rejected.clone(),
+            missing: approval.obstacles(),
+            rejected: approval.rejected.clone(),
             diff: self.diff.to_vec(),
-            approve_with: Some(approve_with(subject, action, hash)),
+            approve_with: Some(approval_manifest(&subject.object, action, hash)),
         };
-        PendingStatus { pending, refusal: self.refusal(), lapses: held.lapses }
+        PendingStatus { change, refusal: self.refusal::<K>(), expires: approval.expires }
     }
 
+    /// `1/2`
     fn approvals(&self) -> String {
-        format!("{}/{}", self.held.have, self.held.need)
+        format!("{}/{}", self.approval.have, self.approval.need)
     }
 
-    fn refusal(&self) -> Refusal {
-        let Subject { kind, name, namespace, .. } = self.subject;
-        let way_out = match self.action {
-            ApprovalAction::Apply => format!("see it with: eventctl diff {kind:?} {name} -n {namespace}"),
-            ApprovalAction::Delete => {
-                "or set spec.deletionPolicy: Retain, which keeps the Kafka topic and its data".into()
+    fn refusal<K: Governed>(&self) -> Refusal {
+        match &self.approval.rejected {
+            Some(rejected) => {
+                let comment =
+                    rejected.comment.as_deref().map(|comment| format!(": {comment}")).unwrap_or_default();
+                let ObjectRef { kind, namespace, name } = &self.subject.object;
+                let remedy = match self.action {
+                    ApprovalAction::Apply => format!(
+                        "the active spec stays in force until you change this one, or withdraw it with: eventctl withdraw \
+                         {kind} {name} -n {namespace}"
+                    ),
+                    ApprovalAction::Delete => self.remedy::<K>(),
+                };
+                let message = format!("Rejected by {}{comment}; {remedy}", rejected.by);
+                Refusal::new(Reason::ChangeRejected, message)
             }
-        };
-        if let Some(rejected) = &self.held.rejected {
-            let comment =
-                rejected.comment.as_deref().map(|comment| format!(": {comment}")).unwrap_or_default();
-            let way_out = match self.action {
-                ApprovalAction::Apply => format!(
-                    "what was in force before stays so until this is changed, or withdrawn with: eventctl withdraw \
-                     {kind:?} {name} -n {namespace}"
-                ),
-                ApprovalAction::Delete => way_out,
-            };
-            let message = format!("rejected by {}{comment}; {way_out}", rejected.by);
-            return Refusal::new(Reason::ChangeRejected, message);
+            None => Refusal::new(Reason::AwaitingApproval, self.waiting_message::<K>()),
         }
+    }
+
+    fn waiting_message<K: Governed>(&self) -> String {
         let what = match self.action {
-            ApprovalAction::Apply => "waits",
-            ApprovalAction::Delete => "deletion waits",
+            ApprovalAction::Apply => "Waiting for approval of",
+            ApprovalAction::Delete => "Deletion is waiting for approval of",
         };
-        let missing: Vec<&str> = match self.held.missing.as_slice() {
-            [one] => vec![without_changes(one)],
-            several => several.iter().map(String::as_str).collect(),
+        // With a single rule its changes need not be repeated.
+        let missing = match (self.approval.requester_is_unknown, self.approval.missing.as_slice()) {
+            (false, [one]) => one.count_and_groups(),
+            _ => self.approval.obstacles().join("; "),
         };
-        let lost = self.lost.map(|why| {
+        let unknown = self.active_is_unknown.map(|why| {
             format!(
-                "it is not known what was approved last ({why}), so Kafka stays as it is until all that is declared is \
-                 approved; "
+                "; the active spec is unknown ({why}), so nothing is changed until the whole spec is approved"
             )
         });
-        Refusal::new(
-            Reason::AwaitingApproval,
-            format!(
-                "{what} for approval: {} ({}): {}; {}{way_out}",
-                named(&self.held.changes),
-                self.approvals(),
-                missing.join("; "),
-                lost.unwrap_or_default(),
-            ),
+        format!(
+            "{what} {} ({}): {missing}{}; {}",
+            change_names(&self.approval.changes),
+            self.approvals(),
+            unknown.unwrap_or_default(),
+            self.remedy::<K>(),
         )
+    }
+
+    fn remedy<K: Governed>(&self) -> String {
+        let ObjectRef { kind, namespace, name } = &self.subject.object;
+        match self.action {
+            ApprovalAction::Apply => {
+                format!("see the change with: eventctl diff {kind} {name} -n {namespace}")
+            }
+            ApprovalAction::Delete => format!("or {}", K::KEEP_DATA),
+        }
     }
 }
 
-/// Changes by their names. That anything changes at all goes without saying beside what does.
+/// The names of changes. `Any` is left out beside others.
 #[must_use]
-pub fn named<'a>(changes: impl IntoIterator<Item = &'a GovernedChange>) -> String {
-    let mut names: Vec<String> = changes.into_iter().map(|change| format!("{change:?}")).collect();
-    let any = format!("{:?}", GovernedChange::Any);
-    if names.len() > 1 {
-        names.retain(|name| *name != any);
-    }
+pub fn change_names<'a>(changes: impl IntoIterator<Item = &'a GovernedChange>) -> String {
+    let changes: Vec<&GovernedChange> = changes.into_iter().collect();
+    let is_shown = |change: &&&GovernedChange| changes.len() == 1 || ***change != GovernedChange::Any;
+    let names: Vec<String> = changes.iter().filter(is_shown).map(|change| format!("{change:?}")).collect();
     names.join(", ")
 }
 
-/// Of a single rule it need not be said twice which changes it is about.
-fn without_changes(missing: &str) -> &str {
-    let (_, rest) = missing.split_once(": ").unwrap_or(("", missing));
-    if rest.contains(" more of ") { rest } else { missing }
-}
-
-fn people(request: &Request) -> Vec<String> {
+fn distinct_people(request: &ChangeRequest) -> Vec<String> {
     let mut people: Vec<String> = Vec::new();
     for person in request.people() {
-        if !people.iter().any(|known| known == person) {
+        if !people.iter().any(|other| other == person) {
             people.push(person.to_owned());
         }
     }
     people
 }
 
-/// The ChangeApproval that approves a change, for `kubectl create -f -`.
+/// A ChangeApproval that approves a change, for `kubectl create -f -`.
 #[must_use]
-pub fn approve_with(subject: &Subject, action: ApprovalAction, hash: &SpecHash) -> String {
-    let Subject { kind, name, namespace, .. } = subject;
+pub fn approval_manifest(object: &ObjectRef, action: ApprovalAction, hash: &SpecHash) -> String {
+    let ObjectRef { kind, namespace, name } = object;
     format!(
         "apiVersion: eventcenter.io/v1alpha1\n\
          kind: ChangeApproval\n\
          metadata:\n  generateName: {name}-\n  namespace: {namespace}\n\
-         spec:\n  target:\n    kind: {kind:?}\n    name: {name}\n  action: {action:?}\n  specHash: {hash}\n  decision: {:?}\n",
+         spec:\n  target:\n    kind: {kind}\n    name: {name}\n  action: {action:?}\n  specHash: {hash}\n  decision: {:?}\n",
         Decision::Approve
     )
 }
 
 impl ApprovalState {
-    /// Says it in a status that was made for what is acted on: `before` is the status as it was, `generation` that of
-    /// the resource as it is.
+    /// Adds the approval state to the status of the spec that was reconciled. `before` is the status as it was, `generation`
+    /// that of the resource as it is.
     #[must_use]
-    pub fn told(
+    pub fn apply_to<K: Governed>(
         &self,
-        before: Option<&EventTopicStatus>,
-        mut after: EventTopicStatus,
+        mut status: K::Status,
+        before: Option<&K::Status>,
         generation: Option<i64>,
         now: Timestamp,
-    ) -> EventTopicStatus {
-        let known = before.map(|before| before.conditions.as_slice()).unwrap_or_default();
-        let mut conditions = Conditions::after(known, generation, now);
-        let inner = std::mem::take(&mut after.conditions);
+    ) -> K::Status {
+        let previous = before.map(|before| before.conditions()).unwrap_or_default();
+        let mut conditions = Conditions::after(previous, generation, now);
+        let reconciled = std::mem::take(status.conditions_mut());
         match self {
             Self::Unchanged => {
-                inner.into_iter().for_each(|condition| conditions.take(condition));
+                reconciled.into_iter().for_each(|condition| conditions.take(condition));
                 conditions.keep(APPROVED);
             }
             Self::NotGoverned => {
-                inner.into_iter().for_each(|condition| conditions.take(condition));
-                after.pending = None;
+                reconciled.into_iter().for_each(|condition| conditions.take(condition));
+                status.set_pending(None);
             }
             Self::Approved => {
-                inner.into_iter().for_each(|condition| conditions.take(condition));
-                conditions.set(APPROVED, true, Reason::Available, "everything that is declared is approved");
-                after.pending = None;
+                reconciled.into_iter().for_each(|condition| conditions.take(condition));
+                conditions.set(APPROVED, true, Reason::Available, "The declared spec is approved");
+                status.set_pending(None);
             }
-            Self::Pending(withheld) => {
-                after.observed_generation = generation;
-                conditions.health(&withheld.health(&inner));
-                let others = [READY, RECONCILING, STALLED, APPROVED];
-                for mut condition in inner {
-                    if others.contains(&condition.type_.as_str()) {
-                        continue;
+            Self::Pending(pending) => {
+                *status.observed_generation_mut() = generation;
+                conditions.health(&pending.health(&reconciled));
+                for mut condition in reconciled {
+                    if ![READY, RECONCILING, STALLED, APPROVED].contains(&condition.type_.as_str()) {
+                        K::describe_active(&mut condition);
+                        conditions.take(condition);
                     }
-                    if condition.type_ == IN_SYNC && condition.status == "True" {
-                        condition.message = "Kafka has what was approved last".into();
-                    }
-                    conditions.take(condition);
                 }
-                let refusal = &withheld.refusal;
+                let refusal = &pending.refusal;
                 conditions.set(APPROVED, false, refusal.reason, &refusal.message());
-                after.pending = Some(Box::new(withheld.pending.clone()));
+                status.set_pending(Some(pending.change.clone()));
             }
         }
-        after.conditions = conditions.finish();
-        after
+        *status.conditions_mut() = conditions.finish();
+        status
     }
 }
 
 impl PendingStatus {
-    /// That something waits is what is most worth knowing, unless what is in force is in trouble: then `Ready` tells
-    /// of that, and the condition `Approved` of what waits.
-    fn health(&self, inner: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition]) -> Health {
-        let reason = |condition: &str| {
-            let found = condition::find(inner, condition).filter(|found| found.status == "True")?;
-            Some((found.reason.parse::<Reason>().ok()?, found.message.clone()))
+    /// The pending change is the most important news, unless the active spec is in trouble: then `Ready` reports that, and
+    /// the condition `Approved` the pending change.
+    fn health(&self, reconciled: &[Condition]) -> Health {
+        let trouble = |type_: &str| {
+            let condition =
+                condition::find(reconciled, type_).filter(|condition| condition.status == "True")?;
+            Some((condition.reason.parse::<Reason>().ok()?, condition.message.clone()))
         };
-        let aside =
-            |message: String| format!("{message} (besides, a change waits, see the condition Approved)");
-        match (reason(RECONCILING), reason(STALLED)) {
-            (Some((reason, message)), _) | (_, Some((reason, message))) if is_waiting(reason) => {
+        let with_hint =
+            |message: String| format!("{message} (a change is pending too, see the condition Approved)");
+        match (trouble(RECONCILING), trouble(STALLED)) {
+            (Some((reason, message)), _) | (_, Some((reason, message))) if is_pending(reason) => {
                 Health::of(&Refusal::new(self.refusal.reason, message))
             }
-            (Some((reason, message)), _) => Health::Reconciling(reason, aside(message)),
-            (None, Some((reason, message))) => Health::Stalled(reason, aside(message)),
+            (Some((reason, message)), _) => Health::Reconciling(reason, with_hint(message)),
+            (None, Some((reason, message))) => Health::Stalled(reason, with_hint(message)),
             (None, None) => Health::of(&self.refusal),
         }
     }
 }
 
-fn is_waiting(reason: Reason) -> bool {
+fn is_pending(reason: Reason) -> bool {
     matches!(reason, Reason::AwaitingApproval | Reason::ChangeRejected)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{PendingChange, Rejection};
+    use crate::api::{EventTopic, EventTopicStatus, Rejection};
+    use crate::domain::approval::rules::MissingApprovals;
     use crate::domain::testing::topic;
     use expect_test::{Expect, expect};
 
-    fn held(missing: &[&str]) -> PendingApproval {
+    fn pending(missing: &[MissingApprovals]) -> PendingApproval {
         PendingApproval {
             changes: vec![GovernedChange::ReduceRetention, GovernedChange::AddPartitions],
             have: 0,
             need: 1,
-            missing: missing.iter().map(ToString::to_string).collect(),
+            missing: missing.to_vec(),
+            requester_is_unknown: false,
             rejected: None,
-            lapses: None,
+            expires: None,
         }
     }
 
-    fn told(held: &PendingApproval, action: ApprovalAction, lost: Option<&str>) -> PendingStatus {
+    fn one_approval() -> MissingApprovals {
+        MissingApprovals {
+            changes: vec![GovernedChange::ReduceRetention, GovernedChange::AddPartitions],
+            count: 1,
+            groups: vec!["platform-approvers".into()],
+        }
+    }
+
+    fn report(
+        approval: &PendingApproval,
+        action: ApprovalAction,
+        active_is_unknown: Option<&str>,
+    ) -> PendingStatus {
         let orders = topic("{}");
-        let (subject, hash) = (Subject::topic(&orders), SpecHash::of(&orders.spec));
-        let waiting =
-            Waiting { subject: &subject, action, hash: &hash, held, request: None, diff: &[], lost };
-        waiting.told(None, Timestamp::UNIX_EPOCH)
-    }
-
-    fn check(held: &PendingApproval, action: ApprovalAction, lost: Option<&str>, expected: Expect) {
-        expected.assert_eq(&told(held, action, lost).refusal.to_string());
-    }
-
-    #[test]
-    fn that_lines_are_left_out_is_said() {
-        let before = topic("{}");
-        let many: String = (0..60).map(|key| format!("key.{key}: 1, ")).collect();
-        let orders = topic(&format!("config: {{{many}}}"));
-        let (subject, hash) = (Subject::topic(&orders), SpecHash::of(&orders.spec));
-        let diff = crate::domain::topic::diff::difference(Some(&before.spec), &orders.spec);
-        let (held, action) = (held(&[]), ApprovalAction::Apply);
-        let waiting = Waiting {
+        let (subject, hash) = (Revisioned::of(&orders), SpecHash::of(&orders.spec));
+        let input = PendingInput {
             subject: &subject,
             action,
             hash: &hash,
-            held: &held,
+            approval,
             request: None,
-            diff: &diff,
-            lost: None,
+            diff: &[],
+            active_is_unknown,
         };
-        let told = waiting.told(None, Timestamp::UNIX_EPOCH).pending.diff;
-        assert_eq!(told.last().map(String::as_str), Some("and 10 more"));
+        input.to_status::<EventTopic>(None, Timestamp::UNIX_EPOCH)
     }
 
-    const ONE: &str = "ReduceRetention, AddPartitions: 1 more of group platform-approvers";
+    fn check(approval: &PendingApproval, action: ApprovalAction, unknown: Option<&str>, expected: Expect) {
+        expected.assert_eq(&report(approval, action, unknown).refusal.to_string());
+    }
 
     #[test]
-    fn what_waits_says_for_whom_and_what_to_do() {
+    fn a_long_diff_counts_the_lines_it_leaves_out() {
+        let before = topic("{}");
+        let many: String = (0..60).map(|key| format!("key.{key}: 1, ")).collect();
+        let orders = topic(&format!("config: {{{many}}}"));
+        let (subject, hash) = (Revisioned::of(&orders), SpecHash::of(&orders.spec));
+        let diff = crate::domain::topic::diff::diff(Some(&before.spec), &orders.spec);
+        let (approval, action) = (pending(&[]), ApprovalAction::Apply);
+        let input = PendingInput {
+            subject: &subject,
+            action,
+            hash: &hash,
+            approval: &approval,
+            request: None,
+            diff: &diff,
+            active_is_unknown: None,
+        };
+        let diff = input.to_status::<EventTopic>(None, Timestamp::UNIX_EPOCH).change.diff;
+        assert_eq!(diff.last().map(String::as_str), Some("and 10 more"));
+    }
+
+    #[test]
+    fn a_pending_change_names_its_approvers_and_the_remedy() {
         check(
-            &held(&[ONE]),
+            &pending(&[one_approval()]),
             ApprovalAction::Apply,
             None,
             expect![
-                "AwaitingApproval: waits for approval: ReduceRetention, AddPartitions (0/1): 1 more of group platform-approvers; see it with: eventctl diff EventTopic orders -n shop"
+                "AwaitingApproval: Waiting for approval of ReduceRetention, AddPartitions (0/1): 1 more from group platform-approvers; see the change with: eventctl diff EventTopic orders -n shop"
             ],
         );
         check(
-            &held(&["it is not known who asked: ask again", ONE]),
+            &PendingApproval { requester_is_unknown: true, ..pending(&[one_approval()]) },
             ApprovalAction::Apply,
             Some("ControllerRevision x is missing"),
             expect![
-                "AwaitingApproval: waits for approval: ReduceRetention, AddPartitions (0/1): it is not known who asked: ask again; ReduceRetention, AddPartitions: 1 more of group platform-approvers; it is not known what was approved last (ControllerRevision x is missing), so Kafka stays as it is until all that is declared is approved; see it with: eventctl diff EventTopic orders -n shop"
+                "AwaitingApproval: Waiting for approval of ReduceRetention, AddPartitions (0/1): the requester of this change is unknown, because the webhook did not see it: name its author in the annotation eventcenter.io/authored-by, which makes you the requester; ReduceRetention, AddPartitions need 1 more from group platform-approvers; the active spec is unknown (ControllerRevision x is missing), so nothing is changed until the whole spec is approved; see the change with: eventctl diff EventTopic orders -n shop"
             ],
         );
         let rejected = Rejection { by: "bob".into(), comment: Some("too short".into()) };
-        let rejected = PendingApproval { rejected: Some(rejected), ..held(&[ONE]) };
+        let rejected = PendingApproval { rejected: Some(rejected), ..pending(&[one_approval()]) };
         check(
             &rejected,
             ApprovalAction::Apply,
             None,
             expect![
-                "ChangeRejected: rejected by bob: too short; what was in force before stays so until this is changed, or withdrawn with: eventctl withdraw EventTopic orders -n shop"
+                "ChangeRejected: Rejected by bob: too short; the active spec stays in force until you change this one, or withdraw it with: eventctl withdraw EventTopic orders -n shop"
             ],
         );
-        let delete =
-            PendingApproval { changes: vec![GovernedChange::Delete], ..held(&["Delete: 1 more of group a"]) };
+        let delete = PendingApproval {
+            changes: vec![GovernedChange::Delete],
+            ..pending(&[MissingApprovals {
+                changes: vec![GovernedChange::Delete],
+                count: 1,
+                groups: vec!["a".into()],
+            }])
+        };
         check(
             &delete,
             ApprovalAction::Delete,
             None,
             expect![
-                "AwaitingApproval: deletion waits for approval: Delete (0/1): 1 more of group a; or set spec.deletionPolicy: Retain, which keeps the Kafka topic and its data"
+                "AwaitingApproval: Deletion is waiting for approval of Delete (0/1): 1 more from group a; or set spec.deletionPolicy: Retain, which keeps the Kafka topic and its data"
             ],
         );
     }
 
     #[test]
-    fn the_approval_that_is_told_is_one_that_kubernetes_takes() {
-        let told = told(&held(&[ONE]), ApprovalAction::Delete, None).pending;
-        let text = told.approve_with.expect("it is told");
+    fn the_manifest_is_a_change_approval() {
+        let change = report(&pending(&[one_approval()]), ApprovalAction::Delete, None).change;
+        let text = change.approve_with.expect("a manifest");
         let read: crate::api::ChangeApproval = serde_yaml::from_str(&text).expect("a ChangeApproval");
         assert_eq!(read.metadata.generate_name.as_deref(), Some("orders-"));
         assert_eq!(read.metadata.namespace.as_deref(), Some("shop"));
         assert_eq!((read.spec.target.name.as_str(), read.spec.action), ("orders", ApprovalAction::Delete));
-        assert_eq!((read.spec.spec_hash, read.spec.decision), (told.hash, Decision::Approve));
+        assert_eq!((read.spec.spec_hash, read.spec.decision), (change.hash, Decision::Approve));
     }
 
     #[test]
-    fn the_same_change_waits_since_it_was_first_said_to() {
+    fn since_stays_for_the_same_change() {
         let orders = topic("{}");
-        let held = held(&[ONE]);
+        let approval = pending(&[one_approval()]);
         let at = |second| Timestamp::from_second(second).expect("in range");
         let since = |before: Option<PendingChange>, generation: i64, second| {
-            let mut subject = Subject::topic(&orders);
+            let mut subject = Revisioned::of(&orders);
             subject.generation = generation;
             let hash = SpecHash::of(&orders.spec);
-            let (action, held) = (ApprovalAction::Apply, &held);
-            let waiting = Waiting {
+            let (action, approval) = (ApprovalAction::Apply, &approval);
+            let input = PendingInput {
                 subject: &subject,
                 action,
                 hash: &hash,
-                held,
+                approval,
                 request: None,
                 diff: &[],
-                lost: None,
+                active_is_unknown: None,
             };
-            let before = EventTopicStatus { pending: before.map(Box::new), ..EventTopicStatus::default() };
-            waiting.told(Some(&before), at(second)).pending
+            input.to_status::<EventTopic>(before.as_ref(), at(second)).change
         };
         let first = since(None, 2, 10);
         assert_eq!(since(Some(first.clone()), 2, 20).since, at(10));
@@ -412,46 +434,60 @@ mod tests {
                 ..EventTopicStatus::default()
             }
         };
-        let first = ApprovalState::Approved.told(None, made(None, &ready, 1, 10), Some(1), at(10));
-        let withheld = ApprovalState::Pending(Box::new(told(&held(&[ONE]), ApprovalAction::Apply, None)));
+        let first =
+            ApprovalState::Approved.apply_to::<EventTopic>(made(None, &ready, 1, 10), None, Some(1), at(10));
+        let state = ApprovalState::Pending(Box::new(report(
+            &pending(&[one_approval()]),
+            ApprovalAction::Apply,
+            None,
+        )));
         let health = inner.unwrap_or(ready.clone());
         let waits = |before: &EventTopicStatus, second| {
-            withheld.told(Some(before), made(Some(before), &health, 1, second), Some(2), at(second))
+            state.apply_to::<EventTopic>(
+                made(Some(before), &health, 1, second),
+                Some(before),
+                Some(2),
+                at(second),
+            )
         };
         let second = waits(&first, 20);
         assert_eq!(waits(&second, 30), second, "said once");
         assert_eq!(second.observed_generation, Some(2));
-        let third =
-            ApprovalState::Approved.told(Some(&second), made(Some(&second), &ready, 2, 40), Some(2), at(40));
+        let third = ApprovalState::Approved.apply_to::<EventTopic>(
+            made(Some(&second), &ready, 2, 40),
+            Some(&second),
+            Some(2),
+            at(40),
+        );
         assert!(third.pending.is_none());
         expected.assert_eq(&[print(&second), print(&third)].join("\n--\n"));
     }
 
     #[test]
-    fn what_waits_is_told_beside_what_is_in_force() {
+    fn a_pending_change_is_reported_beside_the_active_spec() {
         check_status(
             None,
             expect![[r#"
-                Ready=False AwaitingApproval gen 2 since 20: waits for approval: ReduceRetention, AddPartitions (0/1): 1 more of group platform-approvers; see it with: eventctl diff EventTopic orders -n shop
-                Reconciling=True AwaitingApproval gen 2 since 20: waits for approval: ReduceRetention, AddPartitions (0/1): 1 more of group platform-approvers; see it with: eventctl diff EventTopic orders -n shop
-                InSync=True Available gen 1 since 10: Kafka has what was approved last
-                Approved=False AwaitingApproval gen 2 since 20: waits for approval: ReduceRetention, AddPartitions (0/1): 1 more of group platform-approvers; see it with: eventctl diff EventTopic orders -n shop
+                Ready=False AwaitingApproval gen 2 since 20: Waiting for approval of ReduceRetention, AddPartitions (0/1): 1 more from group platform-approvers; see the change with: eventctl diff EventTopic orders -n shop
+                Reconciling=True AwaitingApproval gen 2 since 20: Waiting for approval of ReduceRetention, AddPartitions (0/1): 1 more from group platform-approvers; see the change with: eventctl diff EventTopic orders -n shop
+                InSync=True Available gen 1 since 10: Kafka has the active spec, which was approved before
+                Approved=False AwaitingApproval gen 2 since 20: Waiting for approval of ReduceRetention, AddPartitions (0/1): 1 more from group platform-approvers; see the change with: eventctl diff EventTopic orders -n shop
                 --
                 Ready=True Available gen 2 since 40: Kafka has what is declared
                 InSync=True Available gen 2 since 10: Kafka has what is declared
-                Approved=True Available gen 2 since 40: everything that is declared is approved"#]],
+                Approved=True Available gen 2 since 40: The declared spec is approved"#]],
         );
         check_status(
             Some(Health::Reconciling(Reason::KafkaUnavailable, "no answer".into())),
             expect![[r#"
-                Ready=False KafkaUnavailable gen 2 since 20: no answer (besides, a change waits, see the condition Approved)
-                Reconciling=True KafkaUnavailable gen 2 since 20: no answer (besides, a change waits, see the condition Approved)
-                InSync=True Available gen 1 since 10: Kafka has what was approved last
-                Approved=False AwaitingApproval gen 2 since 20: waits for approval: ReduceRetention, AddPartitions (0/1): 1 more of group platform-approvers; see it with: eventctl diff EventTopic orders -n shop
+                Ready=False KafkaUnavailable gen 2 since 20: no answer (a change is pending too, see the condition Approved)
+                Reconciling=True KafkaUnavailable gen 2 since 20: no answer (a change is pending too, see the condition Approved)
+                InSync=True Available gen 1 since 10: Kafka has the active spec, which was approved before
+                Approved=False AwaitingApproval gen 2 since 20: Waiting for approval of ReduceRetention, AddPartitions (0/1): 1 more from group platform-approvers; see the change with: eventctl diff EventTopic orders -n shop
                 --
                 Ready=True Available gen 2 since 40: Kafka has what is declared
                 InSync=True Available gen 2 since 10: Kafka has what is declared
-                Approved=True Available gen 2 since 40: everything that is declared is approved"#]],
+                Approved=True Available gen 2 since 40: The declared spec is approved"#]],
         );
     }
 }

@@ -1,58 +1,58 @@
-//! When two names are one person.
+//! Which user names may belong to the same person.
 
-/// Whether two names may stand for the same person.
+/// Whether two names may belong to the same person.
 ///
-/// Kubernetes' name of a user depends on how the user logs in, and who wrote a commit is known by another name
-/// again: `alice`, `Alice@example.com`, `oidc:alice@example.com` and `Alice Doe <alice@example.com>` are taken to be
-/// one. Where it is not certain that two are different people, they are not: that costs another approver at
-/// worst.
+/// The user name that Kubernetes knows depends on the authenticator, and a commit's author has yet another form: `alice`,
+/// `Alice@example.com`, `oidc:alice@example.com` and `Alice Doe <alice@example.com>` count as one person. In doubt two names
+/// are one person, which at worst takes another approver.
 #[must_use]
-pub fn same(one: &str, other: &str) -> bool {
-    let (one, other) = (Name::read(one), Name::read(other));
+pub fn may_be_same(one: &str, other: &str) -> bool {
+    let (one, other) = (PersonName::parse(one), PersonName::parse(other));
     match (&one.domain, &other.domain) {
         (Some(a), Some(b)) => one.local == other.local && a == b,
         _ => one.local == other.local,
     }
 }
 
-/// The namespace of a service account; none if this is not the name of one.
+/// The namespace of a service account; `None` if the user is not a service account.
 #[must_use]
-pub fn service_account(username: &str) -> Option<&str> {
-    let (namespace, _) = username.trim().strip_prefix(SERVICE_ACCOUNT)?.split_once(':')?;
+pub fn service_account_namespace(username: &str) -> Option<&str> {
+    let (namespace, _) = username.trim().strip_prefix(SERVICE_ACCOUNT_PREFIX)?.split_once(':')?;
     Some(namespace)
 }
 
-const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
+const SERVICE_ACCOUNT_PREFIX: &str = "system:serviceaccount:";
 
-struct Name {
+/// A name without the parts that do not distinguish people.
+struct PersonName {
     local: String,
     domain: Option<String>,
 }
 
-impl Name {
-    fn read(name: &str) -> Self {
+impl PersonName {
+    fn parse(name: &str) -> Self {
         let name = name.trim();
-        // A service account is its whole name, to the letter.
+        // Names of the system are compared as they are.
         if name.starts_with("system:") {
             return Self { local: name.to_owned(), domain: None };
         }
-        // A commit's author: `Alice Doe <alice@example.com>`.
+        // The author of a commit: `Alice Doe <alice@example.com>`.
         let name = match (name.rfind('<'), name.ends_with('>')) {
             (Some(start), true) => &name[start + 1..name.len() - 1],
             _ => name,
         };
-        // What an authenticator puts in front: `oidc:alice`, `https://issuer.example#alice`.
+        // The prefix of an authenticator: `oidc:alice`, `https://issuer.example#alice`.
         let name = name.rsplit(['#', ':', '/', '\\']).next().unwrap_or(name).trim();
         let folded = name.to_lowercase();
         match folded.split_once('@') {
-            Some((local, domain)) => Self { local: plain(local), domain: Some(domain.trim().to_owned()) },
-            None => Self { local: plain(&folded), domain: None },
+            Some((local, domain)) => Self { local: strip_tag(local), domain: Some(domain.trim().to_owned()) },
+            None => Self { local: strip_tag(&folded), domain: None },
         }
     }
 }
 
 /// `alice+work` has the mailbox of `alice`.
-fn plain(local: &str) -> String {
+fn strip_tag(local: &str) -> String {
     local.split('+').next().unwrap_or(local).trim().to_owned()
 }
 
@@ -75,7 +75,7 @@ mod tests {
             ("EXAMPLE\\alice", "alice"),
             ("system:serviceaccount:argocd:a", "system:serviceaccount:argocd:a"),
         ] {
-            assert!(same(one, other) && same(other, one), "{one} is {other}");
+            assert!(may_be_same(one, other) && may_be_same(other, one), "{one} is {other}");
         }
     }
 
@@ -89,13 +89,13 @@ mod tests {
             ("system:serviceaccount:argocd:alice", "alice"),
             ("system:admin", "admin"),
         ] {
-            assert!(!same(one, other), "{one} is not {other}");
+            assert!(!may_be_same(one, other), "{one} is not {other}");
         }
     }
 
     #[test]
     fn service_accounts_have_a_namespace() {
-        assert_eq!(service_account("system:serviceaccount:argocd:a"), Some("argocd"));
-        assert_eq!(service_account("alice"), None);
+        assert_eq!(service_account_namespace("system:serviceaccount:argocd:a"), Some("argocd"));
+        assert_eq!(service_account_namespace("alice"), None);
     }
 }

@@ -1,8 +1,8 @@
-//! Who asked for what a resource declares.
+//! Who requested what a resource declares.
 //!
-//! The webhook writes it into the annotations at each change that could need approval, with its seal. A
-//! change on top of one that waits has both for requesters: otherwise somebody could approve what they
-//! wrote themselves, after another person corrected a word of it.
+//! The webhook writes that into an annotation at each change that may need approval, with its seal. A change on top of a
+//! pending one has both requesters: otherwise users could approve what they wrote themselves after another person corrected
+//! a word of it.
 
 use std::fmt;
 
@@ -11,110 +11,116 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use serde::{Deserialize, Serialize};
 
-use super::{PublicKeys, Rules, SigningKey, SpecHash, Statement, Subject, person};
+use super::{Rules, SpecHash, Statement, person};
 use crate::api::{AUTHORED_BY, BREAK_GLASS, REQUEST};
-use crate::domain::Refusal;
+use crate::domain::signature::{PublicKeys, SigningKey};
+use crate::domain::{ObjectRef, Refusal, Revisioned};
 
-/// More people than this do not work on one change that waits.
-const MOST: usize = 32;
+/// The most requesters and authors of one pending change.
+const MAX_PEOPLE: usize = 32;
 
-/// How far apart the webhook's clock and the API server's may be when a resource is made.
-const SKEW: SignedDuration = SignedDuration::from_secs(60);
+/// The most by which the clocks of webhook and API server may differ when a resource is created.
+const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(60);
 
-/// What is asserted of a request.
+/// What the webhook asserts about a request. The field names are part of the sealed format.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Asserted {
-    /// The content that is asked for.
+pub struct RequestClaims {
+    /// The [`SpecHash`] of the requested spec.
     pub hash: String,
-    /// The resource's uid; none at its creation, before it has one.
+    /// The uid of the resource; `None` at its creation, before it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid: Option<String>,
-    /// The generation that the resource had then or was to have: a content that comes back later was not asked
-    /// for then.
+    /// The generation that the resource had or was about to have: if the same spec comes back later, it was not requested
+    /// by the same people.
     #[serde(default)]
     pub generation: i64,
-    /// Who has asked since the last content that was in force, the first one first.
+    /// The users who requested a change since the last active spec, the first one first.
     pub requesters: Vec<String>,
-    /// Who has written what they applied.
+    /// The authors of what they applied.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub authors: Vec<String>,
-    /// When (RFC 3339).
+    /// The time of the request (RFC 3339).
     pub at: Timestamp,
-    /// Why it may not wait for approval.
+    /// Why the change must not wait for approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub break_glass: Option<BreakGlass>,
 }
 
-/// Why a change may not wait for approval, and who says so.
+/// Why a change must not wait for approval.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BreakGlass {
-    /// Who.
+    /// The user who says so.
     pub by: String,
     /// Those of the user's groups that the rules name.
     pub groups: Vec<String>,
-    /// Why.
+    /// The user's reason.
     pub reason: String,
 }
 
-/// A request as it stands in the annotation.
+/// A sealed request, as the annotation [`REQUEST`] has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Request {
-    /// What is asserted.
+pub struct ChangeRequest {
+    /// What the webhook asserts.
     #[serde(flatten)]
-    pub asserted: Asserted,
-    /// The webhook's signature over it.
+    pub claims: RequestClaims,
+    /// The webhook's seal over it.
     pub seal: String,
 }
 
-/// Whoever sends a request to the API server.
+/// The user who sends a request to the API server.
 #[derive(Clone, Copy, Debug)]
-pub struct Asker<'a> {
-    /// Kubernetes' name of the user.
+pub struct Requester<'a> {
+    /// The user name that Kubernetes knows.
     pub username: &'a str,
     /// The user's groups.
     pub groups: &'a [String],
 }
 
-impl Request {
-    /// The request that a resource carries, if it was sealed for this very resource and content.
+impl ChangeRequest {
+    /// The request that a resource carries, if the webhook sealed it for this resource, generation and spec.
     #[must_use]
     pub fn verified(
         resource: &impl kube::Resource,
-        subject: &Subject,
+        subject: &Revisioned,
         hash: &SpecHash,
         keys: &PublicKeys,
     ) -> Option<Self> {
         let request = Self::authentic(resource, subject, keys)?;
-        let asserted = &request.asserted;
-        let is_now = match &asserted.uid {
-            // Admission runs before the generation is counted up, so it may be one more by now; for the same content to
-            // come back takes two.
-            Some(_) => (0..=1).contains(&(subject.generation - asserted.generation)),
+        let claims = &request.claims;
+        let is_this_generation = match &claims.uid {
+            // Admission precedes the count of the generation, so it may be one more by now; for the same spec to come back
+            // takes two.
+            Some(_) => (0..=1).contains(&(subject.generation - claims.generation)),
             None => subject.generation <= 1,
         };
-        (is_now && asserted.hash == hash.as_str()).then_some(request)
+        (is_this_generation && claims.hash == hash.as_str()).then_some(request)
     }
 
-    /// The request that a resource carries, if it was sealed for this very resource, whatever that declared then:
-    /// whoever had a part in it may have one in what waits now.
+    /// The request that a resource carries, if the webhook sealed it for this resource, for whatever spec: its requesters
+    /// also take part in the change that is pending now.
     #[must_use]
-    pub fn authentic(resource: &impl kube::Resource, subject: &Subject, keys: &PublicKeys) -> Option<Self> {
-        let request = Self::of(resource)?;
-        let asserted = &request.asserted;
-        let is_this_one = match &asserted.uid {
+    pub fn authentic(
+        resource: &impl kube::Resource,
+        subject: &Revisioned,
+        keys: &PublicKeys,
+    ) -> Option<Self> {
+        let request = Self::parse(resource)?;
+        let claims = &request.claims;
+        let is_this_resource = match &claims.uid {
             Some(uid) => subject.uid.as_ref() == Some(uid),
-            // Sealed when it had no uid yet: it is this one only if it was made then.
-            None => is_made_at(subject.created, asserted.at),
+            // Sealed before the resource had a uid: it is this one only if it was created at that time.
+            None => is_created_at(subject.created, claims.at),
         };
-        (is_this_one && keys.verify(&statement(subject, asserted), &request.seal)).then_some(request)
+        (is_this_resource && keys.verify(&statement(&subject.object, claims), &request.seal))
+            .then_some(request)
     }
 
-    /// A request to delete what a resource declares. Kubernetes lets nobody write into what is deleted, so it is
-    /// sealed by nobody and stored nowhere: the webhook makes it for who deletes, the controllers for nobody.
+    /// A request to delete a resource. Kubernetes lets nobody write into an object under deletion, so it is neither sealed
+    /// nor stored: the webhook makes it for the user who deletes, the controllers without a user.
     #[must_use]
-    pub fn of_deletion(subject: &Subject, hash: &SpecHash, by: Option<&str>, at: Timestamp) -> Self {
-        let asserted = Asserted {
+    pub fn for_deletion(subject: &Revisioned, hash: &SpecHash, by: Option<&str>, at: Timestamp) -> Self {
+        let claims = RequestClaims {
             hash: hash.to_string(),
             uid: subject.uid.clone(),
             generation: subject.generation,
@@ -123,68 +129,81 @@ impl Request {
             at,
             break_glass: None,
         };
-        Self { asserted, seal: String::new() }
+        Self { claims, seal: String::new() }
     }
 
-    /// The request that a resource carries, whoever wrote it.
+    /// The request that a resource carries, not verified.
     #[must_use]
-    pub fn of(resource: &impl kube::Resource) -> Option<Self> {
+    pub fn parse(resource: &impl kube::Resource) -> Option<Self> {
         serde_json::from_str(resource.annotations().get(REQUEST)?).ok()
     }
 
-    /// The annotation's value.
+    /// The value of the annotation.
     ///
     /// # Panics
     /// Never: a request is JSON.
     #[must_use]
-    pub fn value(&self) -> String {
+    pub fn to_annotation(&self) -> String {
         serde_json::to_string(self).expect("a request is JSON")
     }
 
-    /// Who may not approve it: whoever asked for it or wrote it.
+    /// Its requesters and authors, who may not approve it.
     pub fn people(&self) -> impl Iterator<Item = &str> {
-        self.asserted.requesters.iter().chain(&self.asserted.authors).map(String::as_str)
+        self.claims.requesters.iter().chain(&self.claims.authors).map(String::as_str)
+    }
+
+    /// Whether an approver is certainly another person than every requester and author. Service accounts of one namespace
+    /// count as one.
+    #[must_use]
+    pub fn is_independent_of(&self, approver: &str) -> bool {
+        self.people().all(|person| {
+            let namespaces =
+                person::service_account_namespace(approver).zip(person::service_account_namespace(person));
+            let share_namespace = namespaces.is_some_and(|(one, other)| one == other);
+            !share_namespace && !person::may_be_same(approver, person)
+        })
     }
 }
 
-/// Whether something sealed then may have been stored then, as far as clocks agree; none: it is being stored.
-pub(super) fn is_made_at(created: Option<Timestamp>, sealed: Timestamp) -> bool {
-    created.is_none_or(|created| sealed.duration_since(created).abs() <= SKEW)
+/// Whether something sealed at one time can be about a resource created at another, within [`MAX_CLOCK_SKEW`]. `None`: the
+/// resource is being created.
+pub(super) fn is_created_at(created: Option<Timestamp>, sealed: Timestamp) -> bool {
+    created.is_none_or(|created| sealed.duration_since(created).abs() <= MAX_CLOCK_SKEW)
 }
 
-fn statement<'a>(subject: &'a Subject, asserted: &'a Asserted) -> Statement<'a> {
-    let Subject { kind, namespace, name, .. } = subject;
-    Statement::Request { kind: *kind, namespace, name, request: asserted }
+fn statement<'a>(object: &'a ObjectRef, claims: &'a RequestClaims) -> Statement<'a> {
+    let ObjectRef { kind, namespace, name } = object;
+    Statement::Request { kind, namespace, name, request: claims }
 }
 
-/// What is known when somebody asks for a content.
+/// The facts of a request for a spec.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
+pub struct RequestContext<'a> {
     /// The resource as it will be.
-    pub subject: &'a Subject,
-    /// The content.
+    pub subject: &'a Revisioned,
+    /// The requested spec.
     pub hash: &'a SpecHash,
-    /// Who asks.
-    pub asker: Asker<'a>,
-    /// The tenant's rules.
+    /// The requester.
+    pub requester: Requester<'a>,
+    /// The rules of the tenant.
     pub rules: &'a Rules,
-    /// The request before, if what it asked for has not taken effect.
-    pub waiting: Option<&'a Request>,
-    /// When.
+    /// The request before, if its spec is not active.
+    pub pending: Option<&'a ChangeRequest>,
+    /// The time of the request.
     pub now: Timestamp,
 }
 
-/// The request that the webhook seals.
+/// Makes and seals a request.
 ///
 /// # Errors
-/// An automation that does not say who wrote what it applies, or an annotation that cannot be used.
-pub fn request<K: kube::Resource>(
-    asked: &Asked<'_>,
+/// Automation that does not name the author, or more than [`MAX_PEOPLE`] requesters and authors.
+pub fn seal_request<K: kube::Resource>(
+    context: &RequestContext<'_>,
     old: Option<&K>,
     new: &K,
     key: &SigningKey,
-) -> Result<Request, Refusal> {
-    let Asked { subject, hash, asker, rules, waiting, now } = *asked;
+) -> Result<ChangeRequest, Refusal> {
+    let RequestContext { subject, hash, requester, rules, pending, now } = *context;
     let annotation = |resource: &K, name: &str| {
         resource
             .annotations()
@@ -193,39 +212,39 @@ pub fn request<K: kube::Resource>(
             .filter(|value| !value.is_empty())
     };
     let author = annotation(new, AUTHORED_BY);
-    if author.is_none() && rules.is_automation(asker.username) {
+    if author.is_none() && rules.is_automation(requester.username) {
         return Err(Refusal::at(
             Reason::ApprovalNotAllowed,
             format!("metadata.annotations[{AUTHORED_BY}]"),
             format!(
-                "{} applies what others have written, so it has to say who did: \
-                 have the pipeline set it from the commit",
-                asker.username
+                "{} applies what others have written and must name the author: have the \
+                 pipeline set the annotation from the commit",
+                requester.username
             ),
         ));
     }
-    // What was there before speaks of another change.
+    // A reason that was there before belongs to another change.
     let reason = annotation(new, BREAK_GLASS)
         .filter(|reason| old.and_then(|old| annotation(old, BREAK_GLASS)).as_ref() != Some(reason));
-    let break_glass = reason.filter(|_| rules.may_break_glass(asker.groups)).map(|reason| BreakGlass {
-        by: asker.username.to_owned(),
-        groups: rules.of_interest(asker.groups),
+    let break_glass = reason.filter(|_| rules.may_break_glass(requester.groups)).map(|reason| BreakGlass {
+        by: requester.username.to_owned(),
+        groups: rules.relevant_groups(requester.groups),
         reason,
     });
-    let before = waiting.map(|request| &request.asserted);
-    let requesters = joined(before.map(|before| &before.requesters), Some(asker.username));
-    let authors = joined(before.map(|before| &before.authors), author.as_deref());
-    if requesters.len() + authors.len() > MOST {
+    let before = pending.map(|request| &request.claims);
+    let requesters = add_name(before.map(|before| &before.requesters), Some(requester.username));
+    let authors = add_name(before.map(|before| &before.authors), author.as_deref());
+    if requesters.len() + authors.len() > MAX_PEOPLE {
         return Err(Refusal::at(
             Reason::ApprovalNotAllowed,
             "spec",
             format!(
-                "more than {MOST} people have changed this since it was last approved: withdraw the change \
-                 (eventctl withdraw) and begin anew"
+                "more than {MAX_PEOPLE} people have changed this since it was last approved: withdraw the change \
+                 (eventctl withdraw) and start again"
             ),
         ));
     }
-    let asserted = Asserted {
+    let claims = RequestClaims {
         hash: hash.to_string(),
         uid: subject.uid.clone(),
         generation: subject.generation,
@@ -234,31 +253,22 @@ pub fn request<K: kube::Resource>(
         at: now,
         break_glass,
     };
-    let seal = key.seal(&statement(subject, &asserted));
-    Ok(Request { asserted, seal })
+    let seal = key.seal(&statement(&subject.object, &claims));
+    Ok(ChangeRequest { claims, seal })
 }
 
-fn joined(before: Option<&Vec<String>>, new: Option<&str>) -> Vec<String> {
+fn add_name(before: Option<&Vec<String>>, new: Option<&str>) -> Vec<String> {
     let mut names = before.cloned().unwrap_or_default();
-    names.extend(new.filter(|new| !names.iter().any(|known| known == new)).map(String::from));
+    names.extend(new.filter(|new| !names.iter().any(|name| name == new)).map(String::from));
     names
 }
 
-impl fmt::Display for Asserted {
+/// `alice, bob for carol`: requesters, then authors.
+impl fmt::Display for RequestClaims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.requesters.join(", "))?;
         if self.authors.is_empty() { Ok(()) } else { write!(f, " for {}", self.authors.join(", ")) }
     }
-}
-
-/// Whether two people who decide and ask are certainly different, service accounts of one robot included.
-#[must_use]
-pub fn is_another(approver: &str, request: &Request) -> bool {
-    request.people().all(|person| {
-        let robots = person::service_account(approver).zip(person::service_account(person));
-        let one_robot = robots.is_some_and(|(one, other)| one == other);
-        !one_robot && !person::same(approver, person)
-    })
 }
 
 #[cfg(test)]

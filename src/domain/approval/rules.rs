@@ -1,19 +1,20 @@
-//! What a tenant demands.
+//! The approval rules of a tenant.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use eventcenter_sdk::Reason;
 use jiff::{SignedDuration, Timestamp};
 
 use super::person;
-use crate::api::{self, ApprovalMode, GovernedChange, GovernedKind};
+use crate::api::{self, ApprovalMode, GovernedChange, Kind};
 use crate::domain::Refusal;
 use crate::domain::topic::quantity;
 
-/// Which changes of a tenant's resources need whose approval. Without rules nothing does.
+/// Which changes of a tenant's resources need whose approval. The default has no rules, so that no change needs approval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// What becomes of a change until it is approved.
+    /// How the webhook treats a change that still needs approval.
     pub mode: ApprovalMode,
     rules: Vec<Rule>,
     valid_for: SignedDuration,
@@ -22,13 +23,13 @@ pub struct Rules {
     break_glass: BTreeSet<String>,
 }
 
-/// Which changes need how many approvals, and by whom.
+/// One rule: which changes need how many approvals, and from which groups.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// The changes.
+    /// The changes it covers.
     pub changes: BTreeSet<GovernedChange>,
-    kinds: BTreeSet<GovernedKind>,
-    /// How many different people have to approve.
+    kinds: BTreeSet<Kind>,
+    /// The number of different people who have to approve.
     pub approvals: usize,
     /// The groups whose members may approve.
     pub groups: BTreeSet<String>,
@@ -48,11 +49,11 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// Reads what a Tenant declares.
+    /// Parses `spec.approval` of a Tenant.
     ///
     /// # Errors
-    /// A time that cannot be read.
-    pub fn read(declared: Option<&api::Approval>) -> Result<Self, Refusal> {
+    /// `validFor` is not a duration.
+    pub fn parse(declared: Option<&api::Approval>) -> Result<Self, Refusal> {
         let Some(declared) = declared else { return Ok(Self::default()) };
         let text = declared.valid_for.as_deref().unwrap_or("7d");
         let valid_for = quantity::time(text).filter(|time| *time > 0).ok_or_else(|| {
@@ -60,15 +61,15 @@ impl Rules {
                 Reason::InvalidResource,
                 "spec.approval.validFor",
                 format!(
-                    "{text:?} is not a time that an approval can count: write a number and its \
-                     unit (s, m, h, d or w), such as 7d"
+                    "{text:?} is not a duration: write a number and its unit (s, m, h, d or w), such \
+                     as 7d"
                 ),
             )
         })?;
         let set = |names: &[String]| names.iter().cloned().collect();
         let rules = declared.rules.iter().map(|rule| Rule {
             changes: rule.changes.iter().copied().collect(),
-            kinds: rule.kinds.iter().copied().collect(),
+            kinds: rule.kinds.iter().cloned().collect(),
             approvals: usize::try_from(rule.approvals).unwrap_or(1).max(1),
             groups: set(&rule.groups),
         });
@@ -82,33 +83,33 @@ impl Rules {
         })
     }
 
-    /// Whether changes of this kind may need approval at all.
+    /// Whether a rule covers this kind.
     #[must_use]
-    pub fn govern(&self, kind: GovernedKind) -> bool {
-        self.rules.iter().any(|rule| rule.is_about(kind))
+    pub fn govern(&self, kind: &Kind) -> bool {
+        self.rules.iter().any(|rule| rule.covers_kind(kind))
     }
 
-    /// The rules that these changes of a resource touch.
+    /// The rules that cover any of these changes of a resource.
     #[must_use]
-    pub fn touched(&self, kind: GovernedKind, changes: &BTreeSet<GovernedChange>) -> Vec<&Rule> {
-        let touches = |rule: &&Rule| {
+    pub fn matching(&self, kind: &Kind, changes: &BTreeSet<GovernedChange>) -> Vec<&Rule> {
+        let matches = |rule: &&Rule| {
             let any = rule.changes.contains(&GovernedChange::Any) && !changes.is_empty();
-            rule.is_about(kind) && (any || !rule.changes.is_disjoint(changes))
+            rule.covers_kind(kind) && (any || !rule.changes.is_disjoint(changes))
         };
-        self.rules.iter().filter(touches).collect()
+        self.rules.iter().filter(matches).collect()
     }
 
-    /// All groups that any rule names.
+    /// The groups that any rule names.
     #[must_use]
-    pub fn approvers(&self) -> BTreeSet<&str> {
+    pub fn approver_groups(&self) -> BTreeSet<&str> {
         self.rules.iter().flat_map(|rule| &rule.groups).map(String::as_str).collect()
     }
 
-    /// Those of a user's groups that the rules name, in order: nothing else of them is kept.
+    /// Those of a user's groups that the rules name, sorted. Other groups are not stored.
     #[must_use]
-    pub fn of_interest(&self, groups: &[String]) -> Vec<String> {
+    pub fn relevant_groups(&self, groups: &[String]) -> Vec<String> {
         let named: BTreeSet<&str> =
-            self.approvers().into_iter().chain(self.break_glass.iter().map(String::as_str)).collect();
+            self.approver_groups().into_iter().chain(self.break_glass.iter().map(String::as_str)).collect();
         let kept: BTreeSet<&String> = groups.iter().filter(|group| named.contains(group.as_str())).collect();
         kept.into_iter().cloned().collect()
     }
@@ -119,50 +120,73 @@ impl Rules {
         self.automation.contains(username)
     }
 
-    /// Whether a user may approve as far as who it is goes: people may, and service accounts that are listed.
+    /// Whether a user is a person, or a service account that may approve.
     #[must_use]
-    pub fn is_admitted(&self, username: &str) -> bool {
-        person::service_account(username).is_none() || self.robots.contains(username)
+    pub fn accepts_approver(&self, username: &str) -> bool {
+        person::service_account_namespace(username).is_none() || self.robots.contains(username)
     }
 
-    /// Whether somebody in these groups may have a change take effect at once.
+    /// Whether a member of these groups may activate a change without approval.
     #[must_use]
     pub fn may_break_glass(&self, groups: &[String]) -> bool {
         groups.iter().any(|group| self.break_glass.contains(group))
     }
 
-    /// When a decision made then no longer counts.
+    /// When an approval of this time expires.
     #[must_use]
-    pub fn lapse(&self, at: Timestamp) -> Timestamp {
-        at.checked_add(self.valid_for).unwrap_or(Timestamp::MAX)
+    pub fn expiry(&self, approved_at: Timestamp) -> Timestamp {
+        approved_at.checked_add(self.valid_for).unwrap_or(Timestamp::MAX)
     }
 }
 
 impl Rule {
-    fn is_about(&self, kind: GovernedKind) -> bool {
-        self.kinds.is_empty() || self.kinds.contains(&kind)
+    fn covers_kind(&self, kind: &Kind) -> bool {
+        self.kinds.is_empty() || self.kinds.contains(kind)
     }
 
-    /// What of a change this rule is about, for people.
+    /// What this rule still lacks for these changes if it has that many approvals.
     #[must_use]
-    pub fn about(&self, changes: &BTreeSet<GovernedChange>) -> String {
-        let named: Vec<String> = self
-            .changes
-            .iter()
-            .filter(|change| changes.contains(*change))
-            .map(|change| format!("{change:?}"))
-            .collect();
-        if named.is_empty() { "Any".into() } else { named.join(", ") }
+    pub fn missing(&self, changes: &BTreeSet<GovernedChange>, approvals: usize) -> Option<MissingApprovals> {
+        let count = self.approvals.saturating_sub(approvals);
+        let covered: Vec<GovernedChange> =
+            self.changes.iter().filter(|change| changes.contains(*change)).copied().collect();
+        let changes = if covered.is_empty() { vec![GovernedChange::Any] } else { covered };
+        (count > 0).then(|| MissingApprovals {
+            changes,
+            count,
+            groups: self.groups.iter().cloned().collect(),
+        })
     }
+}
 
-    /// Who may approve, for people.
+/// The approvals that one rule still lacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissingApprovals {
+    /// The changes that need them.
+    pub changes: Vec<GovernedChange>,
+    /// How many are missing.
+    pub count: usize,
+    /// The groups whose members can give them.
+    pub groups: Vec<String>,
+}
+
+impl MissingApprovals {
+    /// How many are missing and who can give them: `1 more from group approvers`.
     #[must_use]
-    pub fn by_whom(&self) -> String {
-        let groups: Vec<&str> = self.groups.iter().map(String::as_str).collect();
-        match groups.as_slice() {
-            [one] => format!("group {one}"),
-            several => format!("one of the groups {}", several.join(", ")),
+    pub fn count_and_groups(&self) -> String {
+        match self.groups.as_slice() {
+            [one] => format!("{} more from group {one}", self.count),
+            several => format!("{} more from one of the groups {}", self.count, several.join(", ")),
         }
+    }
+}
+
+/// `ReduceRetention needs 1 more from group approvers`.
+impl fmt::Display for MissingApprovals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let changes: Vec<String> = self.changes.iter().map(|change| format!("{change:?}")).collect();
+        let verb = if changes.len() == 1 { "needs" } else { "need" };
+        write!(f, "{} {verb} {}", changes.join(", "), self.count_and_groups())
     }
 }
 

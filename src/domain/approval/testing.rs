@@ -2,13 +2,15 @@
 
 use jiff::Timestamp;
 
-use super::request::Asserted;
-use super::{Request, Rules, SigningKey, SpecHash, Subject};
-use crate::api::GovernedKind;
+use super::request::RequestClaims;
+use super::{ChangeRequest, Rules, SpecHash, VerifiedDecision};
+use crate::api::{ApprovalAction, Approver, Decision, EventTopic};
+use crate::domain::signature::SigningKey;
+use crate::domain::{ObjectRef, Revisioned};
 
 /// What a tenant declares as `spec.approval`.
 pub(super) fn rules(yaml: &str) -> Rules {
-    Rules::read(Some(&serde_yaml::from_str(yaml).expect("an approval"))).expect("rules")
+    Rules::parse(Some(&serde_yaml::from_str(yaml).expect("an approval"))).expect("rules")
 }
 
 /// Seconds after noon of an unremarkable day, or before it.
@@ -17,11 +19,9 @@ pub(super) fn at(seconds: i64) -> Timestamp {
 }
 
 /// The third content of EventTopic shop/orders, which is a day old.
-pub(super) fn orders() -> Subject {
-    Subject {
-        kind: GovernedKind::EventTopic,
-        namespace: "shop".into(),
-        name: "orders".into(),
+pub(super) fn orders() -> Revisioned {
+    Revisioned {
+        object: ObjectRef::new::<EventTopic>("shop", "orders"),
         uid: Some("u1".into()),
         generation: 3,
         created: Some(at(-86_400)),
@@ -35,7 +35,7 @@ pub(super) fn hash(content: &str) -> SpecHash {
 
 /// A key of ours, or of somebody else.
 pub(super) fn key(digit: char) -> SigningKey {
-    SigningKey::of_seed(&digit.to_string().repeat(64)).expect("a key")
+    SigningKey::from_seed(&digit.to_string().repeat(64)).expect("a key")
 }
 
 pub(super) fn groups(names: &[&str]) -> Vec<String> {
@@ -43,8 +43,8 @@ pub(super) fn groups(names: &[&str]) -> Vec<String> {
 }
 
 /// What these have asked for and those have written: the content `new` of orders.
-pub(super) fn asked_by(requesters: &[&str], authors: &[&str]) -> Request {
-    let asserted = Asserted {
+pub(super) fn requested_by(requesters: &[&str], authors: &[&str]) -> ChangeRequest {
+    let claims = RequestClaims {
         hash: hash("new").to_string(),
         uid: Some("u1".into()),
         generation: 3,
@@ -53,5 +53,19 @@ pub(super) fn asked_by(requesters: &[&str], authors: &[&str]) -> Request {
         at: at(-7200),
         break_glass: None,
     };
-    Request { asserted, seal: String::new() }
+    ChangeRequest { claims, seal: String::new() }
+}
+
+/// An approval by a member of the group approvers, an hour ago.
+pub(super) fn approval(by: &str) -> VerifiedDecision {
+    VerifiedDecision {
+        uid: Some("u1".into()),
+        generation: 3,
+        action: ApprovalAction::Apply,
+        hash: hash("new").to_string(),
+        decision: Decision::Approve,
+        approver: Approver { username: by.into(), groups: groups(&["approvers"]), revocable: false },
+        at: at(-3600),
+        comment: None,
+    }
 }

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-use crate::domain::approval::SigningKey;
+use crate::domain::signature::SigningKey;
 use eventcenter_sdk::merkle::Hash;
 use eventcenter_sdk::rest::audit::LogName;
 
@@ -206,7 +206,7 @@ impl Checkpoint {
     #[must_use]
     pub fn sign(&self, key: &SigningKey) -> String {
         let text = self.text();
-        let public = hex_key(&key.public()).expect("a public key is 32 bytes in hexadecimal");
+        let public = hex_key(&key.public_key()).expect("a public key is 32 bytes in hexadecimal");
         let signature = [key_id(&self.origin, &public).as_slice(), &key.sign(text.as_bytes())].concat();
         format!("{text}\n{SIGNATURE_PREFIX}{} {}\n", self.origin, STANDARD.encode(signature))
     }

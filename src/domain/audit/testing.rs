@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::checkpoint::{Checkpoint, TrustedKeys, origin};
 use super::record::{Draft, Event, canonical_json};
 use super::verify::{Batch, Columns, Finding, Row, StoredValues, TrustedCheckpoints, Verified, Verifier};
-use crate::domain::approval::SigningKey;
+use crate::domain::signature::SigningKey;
 use eventcenter_sdk::merkle::{Hash, Node, Range};
 use eventcenter_sdk::rest::audit::{Action, Actor, LogName, Outcome, Record, Target, Via};
 
@@ -25,12 +25,12 @@ pub(super) fn log_name() -> LogName {
 
 /// A signing key.
 pub(super) fn key(digit: char) -> SigningKey {
-    SigningKey::of_seed(&digit.to_string().repeat(64)).expect("a key")
+    SigningKey::from_seed(&digit.to_string().repeat(64)).expect("a key")
 }
 
 /// Trusts a signing key.
 pub(super) fn trusted(key: &SigningKey) -> TrustedKeys {
-    TrustedKeys::parse(&key.public())
+    TrustedKeys::parse(&key.public_key())
 }
 
 /// A record without a position.

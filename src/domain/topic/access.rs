@@ -10,10 +10,11 @@ use std::fmt;
 use eventcenter_sdk::Reason;
 use eventcenter_sdk::name::TopicName;
 
-use super::plan::Found;
-use super::{Identity, ManagementMode};
+use super::Identity;
+use super::plan::Drift;
 use crate::api::{AccessOperation, DriftAction, DriftPolicy, EventTopic, TopicAcl};
 use crate::domain::condition;
+use crate::domain::management::ManagementMode;
 use crate::domain::tenant::TenantFacts;
 use crate::domain::{Failure, Refusal};
 
@@ -221,7 +222,7 @@ pub struct Plan {
     /// ACLs of the topic that are others'; none if what Kafka shows cannot be trusted just now.
     pub foreign: Option<Vec<String>>,
     /// What somebody took away.
-    pub drift: Option<Found>,
+    pub drift: Option<Drift>,
 }
 
 /// Compares the ACLs that are declared with those that Kafka has. A consumer group's ACL that
@@ -247,7 +248,7 @@ pub fn plan(
             DriftPolicy::Correct => DriftAction::Corrected,
             DriftPolicy::Report => DriftAction::Reported,
         };
-        drift = Some(Found { action, differences: create.iter().map(missing).collect() });
+        drift = Some(Drift { action, differences: create.iter().map(missing).collect() });
         if action == DriftAction::Reported {
             create.clear();
         }
@@ -276,18 +277,18 @@ fn missing(acl: &TopicAcl) -> String {
 
 /// What there is to say of a topic's access after a visit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct AccessReport {
     /// The ACLs that are ours.
     pub acls: BTreeSet<TopicAcl>,
     /// ACLs of the topic that are others'; none leaves what is known.
     pub foreign: Option<Vec<String>>,
     /// What somebody took away.
-    pub drift: Option<Found>,
+    pub drift: Option<Drift>,
     /// Why the declared access is not in effect.
     pub failure: Option<Failure>,
 }
 
-impl Standing {
+impl AccessReport {
     /// What keeps the topic from being ready. That Kafka enforces nothing at all does not: the same
     /// declarations serve a developer's cluster.
     #[must_use]

@@ -7,16 +7,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use super::status::IN_SYNC;
 use crate::api::{
-    CompatibilityMode, CompatibilityPolicy, EventTopic, EventTopicSpec, EventType, GovernedChange, TopicAcl,
+    CompatibilityMode, CompatibilityPolicy, DeletionPolicy, EventTopic, EventTopicSpec, EventType,
+    GovernedChange, TopicAcl,
 };
 use crate::domain::Refusal;
+use crate::domain::approval::Governed;
 use crate::domain::event_type::{self, TypeId};
 use crate::domain::registration::{Source, source};
 use crate::domain::topic::{Change, Declared, Observed, access, plan};
 
 /// Whatever a change of a topic can touch, where it cannot be told what it does.
-const ALL: [GovernedChange; 5] = [
+const ALL_CHANGES: [GovernedChange; 5] = [
     GovernedChange::AddPartitions,
     GovernedChange::ReduceRetention,
     GovernedChange::ChangeConfig,
@@ -26,7 +31,7 @@ const ALL: [GovernedChange; 5] = [
 
 /// Keys of Kafka whose number says how long or how much is kept; one below 0 is no limit (in `local.*`: the limit
 /// of the whole topic).
-const LIMITS: [&str; 7] = [
+const LIMIT_KEYS: [&str; 7] = [
     "delete.retention.ms",
     "local.retention.bytes",
     "local.retention.ms",
@@ -37,76 +42,114 @@ const LIMITS: [&str; 7] = [
 ];
 
 /// Keys of Kafka that say what becomes of old records, so that any change may cost some.
-const POLICIES: [&str; 3] = ["cleanup.policy", "remote.log.delete.on.disable", "remote.storage.enable"];
+const POLICY_KEYS: [&str; 3] = ["cleanup.policy", "remote.log.delete.on.disable", "remote.storage.enable"];
 
 /// Stands for the value of a key that others have managed: nothing is known of it.
 const UNKNOWN: &str = "(unknown)";
 
-/// What a change touches, from the spec that is in force to the one that is asked for; nothing if they are
-/// the same. `existing` is what Kafka has where no spec is in force: a resource that takes a topic over changes
-/// it.
-#[must_use]
-pub fn touched(
-    base: Option<&EventTopicSpec>,
-    new: &EventTopicSpec,
-    existing: Option<&Observed>,
-) -> BTreeSet<GovernedChange> {
-    let mut touched = BTreeSet::from([GovernedChange::Any]);
-    match base {
-        Some(base) if base == new => return BTreeSet::new(),
-        // Another topic of Kafka may be meant, of which nothing is known. That it is the same under a name
-        // which was the default is in the status, where anybody could have written it.
-        Some(base) if base.cluster != new.cluster || base.topic_name != new.topic_name => {
-            touched.insert(GovernedChange::Create);
-            touched.extend(ALL);
-        }
-        Some(base) => {
-            touched.extend(in_kafka(base, new));
-            if breaks_schema(base, new) {
-                touched.insert(GovernedChange::BreakSchema);
+impl Governed for EventTopic {
+    /// What Kafka has under the declared name: a new resource may take over a Kafka topic.
+    type Facts = Option<Observed>;
+
+    const ALL_CHANGES: &'static [GovernedChange] = &ALL_CHANGES;
+
+    const KEEP_DATA: &'static str =
+        "set spec.deletionPolicy: Retain, which keeps the Kafka topic and its data";
+
+    fn classify(
+        base: Option<&EventTopicSpec>,
+        new: &EventTopicSpec,
+        existing: &Option<Observed>,
+    ) -> BTreeSet<GovernedChange> {
+        let mut changes = BTreeSet::from([GovernedChange::Any]);
+        match base {
+            Some(base) if base == new => return BTreeSet::new(),
+            // Another Kafka topic may be meant, of which nothing is known. The status might say that the name was the default
+            // before, but anybody could have written that.
+            Some(base) if is_renamed(base, new) => {
+                changes.insert(GovernedChange::Create);
+                changes.extend(ALL_CHANGES);
+            }
+            Some(base) => {
+                changes.extend(kafka_changes(base, new));
+                if breaks_schema(base, new) {
+                    changes.insert(GovernedChange::BreakSchema);
+                }
+            }
+            None => {
+                changes.insert(GovernedChange::Create);
+                changes.extend(takeover_changes(new, existing.as_ref()));
             }
         }
-        None => {
-            touched.insert(GovernedChange::Create);
-            touched.extend(taken_over(new, existing));
+        if !granted(base, new).is_empty() {
+            changes.insert(GovernedChange::GrantAccess);
+        }
+        changes
+    }
+
+    fn depends_on_facts(base: Option<&EventTopicSpec>, new: &EventTopicSpec) -> bool {
+        base.is_none_or(|base| is_renamed(base, new))
+    }
+
+    fn facts_in_status(&self) -> Option<Observed> {
+        Observed::in_status(self)
+    }
+
+    fn diff(base: Option<&EventTopicSpec>, new: &EventTopicSpec) -> Vec<String> {
+        super::diff::diff(base, new)
+    }
+
+    fn destroys_data(spec: &EventTopicSpec) -> bool {
+        spec.deletion_policy == DeletionPolicy::Delete
+    }
+
+    fn keep_data(spec: &mut EventTopicSpec) {
+        spec.deletion_policy = DeletionPolicy::Retain;
+    }
+
+    fn describe_active(condition: &mut Condition) {
+        if condition.type_ == IN_SYNC && condition.status == "True" {
+            condition.message = "Kafka has the active spec, which was approved before".into();
         }
     }
-    if !granted(base, new).is_empty() {
-        touched.insert(GovernedChange::GrantAccess);
-    }
-    touched
+}
+
+/// Whether a spec names another Kafka topic.
+fn is_renamed(base: &EventTopicSpec, new: &EventTopicSpec) -> bool {
+    (&base.cluster, &base.topic_name) != (&new.cluster, &new.topic_name)
 }
 
 /// What of a topic in Kafka a declaration changes that comes after another.
-fn in_kafka(base: &EventTopicSpec, new: &EventTopicSpec) -> BTreeSet<GovernedChange> {
-    let (Ok(base), Ok(new)) = (read(base), read(new)) else { return BTreeSet::from(ALL) };
-    let mut touched: BTreeSet<GovernedChange> = changes(&base, &new).iter().map(class).collect();
+fn kafka_changes(base: &EventTopicSpec, new: &EventTopicSpec) -> BTreeSet<GovernedChange> {
+    let (Ok(base), Ok(new)) = (parse(base), parse(new)) else { return BTreeSet::from(ALL_CHANGES) };
+    let mut changes: BTreeSet<GovernedChange> =
+        plan_changes(&base, &new).iter().map(governed_change).collect();
     if base.ignored != new.ignored || base.drift != new.drift || base.replicas != new.replicas {
-        touched.insert(GovernedChange::ChangeConfig);
+        changes.insert(GovernedChange::ChangeConfig);
     }
-    touched
+    changes
 }
 
 /// What of a topic that Kafka has already is changed by the first declaration of it.
-fn taken_over(new: &EventTopicSpec, existing: Option<&Observed>) -> BTreeSet<GovernedChange> {
-    let Ok(declared) = read(new) else { return BTreeSet::from(ALL) };
+fn takeover_changes(new: &EventTopicSpec, existing: Option<&Observed>) -> BTreeSet<GovernedChange> {
+    let Ok(declared) = parse(new) else { return BTreeSet::from(ALL_CHANGES) };
     let Some(existing) = existing else { return BTreeSet::new() };
-    let mut touched: BTreeSet<GovernedChange> =
-        plan(&declared, Some(existing), false, None).changes.iter().map(class).collect();
+    let mut changes: BTreeSet<GovernedChange> =
+        plan(&declared, Some(existing), false, None).changes.iter().map(governed_change).collect();
     // What was registered for the topic before is not known.
     if new.event_types.iter().any(|declared| source(declared) != Source::None) {
-        touched.insert(GovernedChange::BreakSchema);
+        changes.insert(GovernedChange::BreakSchema);
     }
-    touched
+    changes
 }
 
 /// What Kafka is given, read from a spec alone.
-pub(super) fn read(spec: &EventTopicSpec) -> Result<Declared, Refusal> {
+pub(super) fn parse(spec: &EventTopicSpec) -> Result<Declared, Refusal> {
     Declared::read(&EventTopic::new("", spec.clone()))
 }
 
 /// What is changed in Kafka if it has what the base declares.
-pub(super) fn changes(base: &Declared, new: &Declared) -> Vec<Change> {
+pub(super) fn plan_changes(base: &Declared, new: &Declared) -> Vec<Change> {
     let mut config = base.config.clone();
     // A key that others have managed has whatever they gave it, and is set or reset now.
     let released = base.ignored.difference(&new.ignored);
@@ -116,7 +159,7 @@ pub(super) fn changes(base: &Declared, new: &Declared) -> Vec<Change> {
 }
 
 /// What one change in Kafka is to the rules.
-pub(super) fn class(change: &Change) -> GovernedChange {
+pub(super) fn governed_change(change: &Change) -> GovernedChange {
     match change {
         Change::Create { .. } => GovernedChange::Create,
         Change::AddPartitions { .. } => GovernedChange::AddPartitions,
@@ -137,7 +180,7 @@ fn may_reduce(key: &str, from: Option<&str>, to: Option<&str>) -> bool {
         (Some(from), Some(to)) => to < from,
         _ => true,
     };
-    POLICIES.contains(&key) || (LIMITS.contains(&key) && is_less)
+    POLICY_KEYS.contains(&key) || (LIMIT_KEYS.contains(&key) && is_less)
 }
 
 /// Whether less is demanded of the events or of the schemas to come.

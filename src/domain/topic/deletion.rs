@@ -1,14 +1,12 @@
 //! What happens to a Kafka topic when its resource goes.
 
-use std::borrow::Cow;
-
 use eventcenter_sdk::Reason;
 
-use super::{Identity, ManagementMode, access};
+use super::{Identity, access};
 use crate::api::{DeletionPolicy, EventTopic};
 use crate::domain::ObjectRef;
 use crate::domain::Refusal;
-use crate::domain::approval::ActiveSpec;
+use crate::domain::management::ManagementMode;
 
 /// What to do for a resource that is being deleted and carries our finalizer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,23 +25,6 @@ pub enum DeletionPlan {
 pub fn wants_finalizer(topic: &EventTopic, attention: ManagementMode) -> bool {
     let has_something = topic.spec.deletion_policy == DeletionPolicy::Delete || access::concerns(topic);
     has_something && attention != ManagementMode::Unmanaged
-}
-
-/// A resource as it goes whose changes need approval: data is deleted only if both what it declares and what is in
-/// force ask for it. Of what was never approved, and of what is not known any more, nothing is deleted.
-#[must_use]
-pub fn leaving<'t>(topic: &'t EventTopic, in_force: &ActiveSpec) -> Cow<'t, EventTopic> {
-    let asks = match in_force {
-        ActiveSpec::Current(_) => true,
-        ActiveSpec::Previous(_, base) => base.deletion_policy == DeletionPolicy::Delete,
-        ActiveSpec::Unknown(_) | ActiveSpec::None => false,
-    };
-    if asks || topic.spec.deletion_policy == DeletionPolicy::Retain {
-        return Cow::Borrowed(topic);
-    }
-    let mut leaving = topic.clone();
-    leaving.spec.deletion_policy = DeletionPolicy::Retain;
-    Cow::Owned(leaving)
 }
 
 /// Decides what to do for a resource that is being deleted. Data is deleted only if the resource
@@ -89,9 +70,8 @@ pub fn plan_deletion(
 
 #[cfg(test)]
 mod tests {
-    use super::super::management_mode;
     use super::*;
-    use crate::domain::approval::{ActiveRecord, SigningKey, SpecHash, Subject};
+    use crate::domain::management::management_mode;
     use crate::domain::testing::topic;
     use expect_test::{Expect, expect};
 
@@ -135,28 +115,6 @@ mod tests {
             Some("younger"),
             expect!["release: EventTopic shop/younger takes the topic over"],
         );
-    }
-
-    #[test]
-    fn data_is_deleted_only_if_that_is_in_force() {
-        let leaves =
-            |declared: &str, in_force: &ActiveSpec| leaving(&topic(declared), in_force).spec.deletion_policy;
-        let before = |yaml: &str| {
-            let before = topic(yaml);
-            let key = SigningKey::of_seed(&"1".repeat(64)).expect("a key");
-            let (subject, hash) = (Subject::topic(&before), SpecHash::of(&before.spec));
-            let record = ActiveRecord::of(&subject, &hash, None, jiff::Timestamp::UNIX_EPOCH, &key);
-            ActiveSpec::Previous(record, Box::new(before.spec))
-        };
-        let (delete, retain) = ("deletionPolicy: Delete", "{}");
-        assert_eq!(
-            leaves(delete, &before("{deletionPolicy: Delete, partitions: 2}")),
-            DeletionPolicy::Delete
-        );
-        assert_eq!(leaves(delete, &before(retain)), DeletionPolicy::Retain, "a change that waits");
-        assert_eq!(leaves(retain, &before(delete)), DeletionPolicy::Retain, "the way out");
-        assert_eq!(leaves(delete, &ActiveSpec::None), DeletionPolicy::Retain);
-        assert_eq!(leaves(delete, &ActiveSpec::Unknown("gone".into())), DeletionPolicy::Retain);
     }
 
     #[test]

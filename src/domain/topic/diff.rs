@@ -25,7 +25,7 @@ const MOST_OF_VALUE: usize = 100;
 
 /// What would change, a line each, for people; nothing if nothing does.
 #[must_use]
-pub fn difference(base: Option<&EventTopicSpec>, new: &EventTopicSpec) -> Vec<String> {
+pub fn diff(base: Option<&EventTopicSpec>, new: &EventTopicSpec) -> Vec<String> {
     if base == Some(new) {
         return Vec::new();
     }
@@ -69,7 +69,7 @@ impl Lines {
 
     /// A topic is made, or an existing one taken over.
     fn creation(&mut self, new: &EventTopicSpec) {
-        let declared = match change::read(new) {
+        let declared = match change::parse(new) {
             Ok(declared) => declared,
             Err(refusal) => return self.add(true, refusal),
         };
@@ -93,14 +93,14 @@ impl Lines {
     fn kafka(&mut self, base: &EventTopicSpec, new: &EventTopicSpec) {
         self.named("cluster", base.cluster.as_ref(), new.cluster.as_ref());
         self.named("topicName", base.topic_name.as_ref(), new.topic_name.as_ref());
-        let (old, declared) = match (change::read(base), change::read(new)) {
+        let (old, declared) = match (change::parse(base), change::parse(new)) {
             (Ok(old), Ok(declared)) => (old, declared),
             (_, Err(refusal)) => return self.add(true, refusal),
             (Err(refusal), Ok(_)) => {
                 return self.add(true, format!("what is in force cannot be read: {refusal}"));
             }
         };
-        change::changes(&old, &declared).iter().for_each(|change| self.change(change));
+        change::plan_changes(&old, &declared).iter().for_each(|change| self.change(change));
         self.beside_the_plan(&old, &declared);
     }
 
@@ -123,7 +123,7 @@ impl Lines {
     }
 
     fn change(&mut self, change: &Change) {
-        let grave = change::class(change) != GovernedChange::ChangeConfig;
+        let grave = change::governed_change(change) != GovernedChange::ChangeConfig;
         let value = |text: &str| cut(&plain(text), MOST_OF_VALUE);
         self.add(
             grave,

@@ -23,9 +23,9 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// What Kafka had when a resource's status was written; none if it had nothing.
+    /// What Kafka had when the status of a resource was written; `None` if it had no topic.
     #[must_use]
-    pub fn told(topic: &EventTopic) -> Option<Self> {
+    pub fn in_status(topic: &EventTopic) -> Option<Self> {
         let status = topic.status.as_ref().filter(|status| status.topic_name.is_some())?;
         Some(Self {
             id: status.topic_id.clone().unwrap_or_default(),
@@ -97,7 +97,7 @@ fn counted(number: i32, noun: &str) -> String {
 
 /// A difference that nobody declared.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct Drift {
     /// What is done about it.
     pub action: DriftAction,
     /// What differs, a sentence each.
@@ -113,7 +113,7 @@ pub struct Plan {
     /// not hold up the others.
     pub refusals: Vec<Refusal>,
     /// What somebody changed behind the operator's back.
-    pub drift: Option<Found>,
+    pub drift: Option<Drift>,
 }
 
 /// Compares what is declared with what Kafka has.
@@ -141,7 +141,7 @@ pub fn plan(declared: &Declared, observed: Option<&Observed>, applied: bool, kno
         if action == DriftAction::Reported {
             changes.clear();
         }
-        drift = (!differences.is_empty()).then_some(Found { action, differences });
+        drift = (!differences.is_empty()).then_some(Drift { action, differences });
     }
     Plan { changes, refusals, drift }
 }

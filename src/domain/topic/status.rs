@@ -3,10 +3,10 @@
 use eventcenter_sdk::Reason;
 use jiff::Timestamp;
 
-use super::access::{ACCESS_IN_FORCE, Standing};
-use super::plan::Found;
+use super::access::{ACCESS_IN_FORCE, AccessReport};
+use super::plan::Drift;
 use super::{Identity, Observed};
-use crate::api::{Drift, DriftAction, EventTopic, EventTopicStatus, RegisteredType};
+use crate::api::{self, DriftAction, EventTopic, EventTopicStatus, RegisteredType};
 use crate::domain::condition::{self, Conditions, Health, READY};
 use crate::domain::{Failure, Refusal};
 
@@ -38,7 +38,7 @@ pub enum Outcome {
         /// What cannot be done.
         refusals: Vec<Refusal>,
         /// What somebody changed behind the operator's back.
-        drift: Option<Found>,
+        drift: Option<Drift>,
         /// What is known of its schemas; none if it has no schemas.
         schemas: Option<Schemas>,
     },
@@ -66,7 +66,7 @@ pub fn is_applied(topic: &EventTopic) -> bool {
 pub fn status(
     topic: &EventTopic,
     outcome: &Outcome,
-    access: Option<&Standing>,
+    access: Option<&AccessReport>,
     now: Timestamp,
 ) -> EventTopicStatus {
     let before = topic.status.clone().unwrap_or_default();
@@ -77,7 +77,7 @@ pub fn status(
             after.cluster = Some(identity.cluster.to_string());
             after.topic_name = Some(identity.topic.to_string());
             describe(&mut after, observed.as_ref());
-            let drift = found(drift.as_ref(), access);
+            let drift = merge_drift(drift.as_ref(), access);
             let refusals = Refusals {
                 topic: refusals,
                 schemas: schemas.as_ref().map(|s| &s.refusals[..]).unwrap_or_default(),
@@ -147,7 +147,7 @@ pub fn status(
     after
 }
 
-fn allowed(after: &mut EventTopicStatus, conditions: &mut Conditions<'_>, access: &Standing) {
+fn allowed(after: &mut EventTopicStatus, conditions: &mut Conditions<'_>, access: &AccessReport) {
     after.acls = access.acls.iter().cloned().collect();
     if let Some(foreign) = &access.foreign {
         after.foreign_acls.clone_from(foreign);
@@ -174,13 +174,13 @@ fn allowed(after: &mut EventTopicStatus, conditions: &mut Conditions<'_>, access
 
 /// What somebody changed behind the operator's back, of the topic and of the access to it.
 #[must_use]
-pub fn found(topic: Option<&Found>, access: Option<&Standing>) -> Option<Found> {
+pub fn merge_drift(topic: Option<&Drift>, access: Option<&AccessReport>) -> Option<Drift> {
     let access = access.and_then(|access| access.drift.as_ref());
     match (topic, access) {
         (Some(topic), Some(access)) => {
             let corrected = [topic.action, access.action].contains(&DriftAction::Corrected);
             let action = if corrected { DriftAction::Corrected } else { DriftAction::Reported };
-            Some(Found { action, differences: [&topic.differences[..], &access.differences].concat() })
+            Some(Drift { action, differences: [&topic.differences[..], &access.differences].concat() })
         }
         (one, other) => one.or(other).cloned(),
     }
@@ -208,10 +208,10 @@ fn applied(
     conditions: &mut Conditions<'_>,
     exists: bool,
     refusals: &Refusals<'_>,
-    drift: Option<&Found>,
-    access: Option<&Standing>,
+    drift: Option<&Drift>,
+    access: Option<&AccessReport>,
 ) {
-    let obstacle = access.and_then(Standing::obstacle);
+    let obstacle = access.and_then(AccessReport::obstacle);
     let reported = drift.filter(|found| found.action == DriftAction::Reported && !only_made_again(found));
     let differences = reported.map(|found| found.differences.join("; ")).unwrap_or_default();
     let health = match refusals.topic.first().or(refusals.schemas.first()) {
@@ -225,7 +225,7 @@ fn applied(
         ),
         None => match obstacle {
             Some(failure) => Health::after_failure(failure),
-            None if access.is_some_and(Standing::is_unenforced) => Health::Ready(
+            None if access.is_some_and(AccessReport::is_unenforced) => Health::Ready(
                 Reason::Available,
                 "Kafka has what is declared and enforces no access, see the condition AccessInForce".into(),
             ),
@@ -247,12 +247,12 @@ fn applied(
 }
 
 /// A topic that somebody deleted and made again just as it is declared: worth a note, no difference.
-fn only_made_again(found: &Found) -> bool {
+fn only_made_again(found: &Drift) -> bool {
     found.differences.len() == 1 && found.differences[0].starts_with("the topic was deleted and made again")
 }
 
 /// The same difference, still only reported, keeps the time at which it was first seen.
-fn noted(before: Option<&Drift>, found: &Found, now: Timestamp) -> Drift {
+fn noted(before: Option<&api::Drift>, found: &Drift, now: Timestamp) -> api::Drift {
     match before {
         Some(known)
             if found.action == DriftAction::Reported
@@ -261,7 +261,7 @@ fn noted(before: Option<&Drift>, found: &Found, now: Timestamp) -> Drift {
         {
             known.clone()
         }
-        _ => Drift { time: now, action: found.action, changes: found.differences.clone() },
+        _ => api::Drift { time: now, action: found.action, changes: found.differences.clone() },
     }
 }
 
@@ -279,7 +279,7 @@ mod tests {
         Observed { id: id.into(), partitions: 3, replicas: 1, config: [("a".into(), "1".into())].into() }
     }
 
-    fn applied(drift: Option<Found>) -> Outcome {
+    fn applied(drift: Option<Drift>) -> Outcome {
         Outcome::Applied {
             identity: identity(),
             observed: Some(observed("id-1")),
@@ -289,8 +289,8 @@ mod tests {
         }
     }
 
-    fn found(action: DriftAction, difference: &str) -> Option<Found> {
-        Some(Found { action, differences: vec![difference.into()] })
+    fn found(action: DriftAction, difference: &str) -> Option<Drift> {
+        Some(Drift { action, differences: vec![difference.into()] })
     }
 
     /// The status after each outcome in turn, a second apart.
@@ -493,13 +493,13 @@ mod tests {
         assert_eq!(Some(status(&topic, &applied(None), None, later)), topic.status);
     }
 
-    fn standing(failure: Option<Failure>, drift: Option<Found>) -> Standing {
+    fn standing(failure: Option<Failure>, drift: Option<Drift>) -> AccessReport {
         let acl = crate::api::TopicAcl {
             principal: "User:a".into(),
             operation: crate::api::AccessOperation::Read,
             group: None,
         };
-        Standing {
+        AccessReport {
             acls: [acl].into(),
             foreign: Some(vec!["User:eve Allow Write from *".into()]),
             drift,
@@ -508,7 +508,7 @@ mod tests {
     }
 
     /// The conditions and the drift after a visit, with what is said of access.
-    fn check_access(access: Option<&Standing>, drift: Option<Found>, expected: Expect) {
+    fn check_access(access: Option<&AccessReport>, drift: Option<Drift>, expected: Expect) {
         let after = status(&topic("{}"), &applied(drift), access, Timestamp::UNIX_EPOCH);
         let mut lines: Vec<String> = after
             .conditions

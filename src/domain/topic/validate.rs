@@ -5,11 +5,12 @@ use std::sync::Arc;
 use eventcenter_sdk::Reason;
 
 use super::status::is_applied;
-use super::{Declared, Identity, ManagementMode, access, identity, management_mode};
+use super::{Declared, Identity, access, identity};
 use crate::api::{EventTopic, WhenSuspended};
 use crate::domain::ObjectRef;
 use crate::domain::cluster::Clusters;
 use crate::domain::event_type::{self, TenantType, TypeId};
+use crate::domain::management::{ManagementMode, management_mode};
 use crate::domain::quota::Demand;
 use crate::domain::tenant::{TenantFacts, Tenants};
 use crate::domain::{Catalog, Refusal};

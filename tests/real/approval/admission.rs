@@ -39,7 +39,7 @@ async fn who_asks_is_noted_and_adds_up() {
         answer
             .warnings
             .iter()
-            .any(|warning| warning.contains("AwaitingApproval: this waits for approval of ")),
+            .any(|warning| warning.contains(" must be approved; the active spec stays in force until then")),
         "{:?}",
         answer.warnings
     );
@@ -201,7 +201,7 @@ async fn nobody_approves_what_they_asked_for_or_wrote() {
         let answer = who.create(&team.decision(topic, "Approve").await, "").await;
         refused(&answer, Reason::ApprovalNotAllowed, words);
     };
-    refuses(&alice, "orders", "alice has asked for this change or written it (alice)").await;
+    refuses(&alice, "orders", "alice requested or wrote this change (alice)").await;
     for spelling in ["oidc:alice", "Alice@example.com", "ALICE"] {
         refuses(&team.approver(spelling).await, "orders", "another person has to decide").await;
     }
@@ -218,11 +218,7 @@ async fn nobody_approves_what_they_asked_for_or_wrote() {
     let argo = account("argo").await;
     let mut written = team.t.manifest("written", "{}");
     let answer = argo.ask(&written, Way::Apply).await;
-    refused(
-        &answer,
-        Reason::ApprovalNotAllowed,
-        "applies what others have written, so it has to say who did",
-    );
+    refused(&answer, Reason::ApprovalNotAllowed, "applies what others have written and must name the author");
     written["metadata"]["annotations"] =
         json!({"eventcenter.io/authored-by": "Carol Doe <carol@example.com>"});
     granted(&argo.ask(&written, Way::Apply).await);
@@ -263,7 +259,7 @@ async fn deciding_takes_the_verb_the_group_and_the_present_content() {
     refused(
         &answer,
         Reason::ApprovalNotAllowed,
-        "frank is in none of the groups that the tenant lets approve",
+        "frank is in none of the groups that may approve for this tenant",
     );
     let answer = team.person("grace", &["approvers", "requesters"]).await.create(&approval, "").await;
     assert!(
@@ -294,7 +290,7 @@ async fn deciding_takes_the_verb_the_group_and_the_present_content() {
     for name in ["carol", "oidc:Carol@example.com"] {
         let again = team.decision("orders", "Approve").await;
         let answer = team.approver(name).await.create(&again, "").await;
-        refused(&answer, Reason::ApprovalNotAllowed, "has decided so already, in ChangeApproval a-");
+        refused(&answer, Reason::ApprovalNotAllowed, "has already decided so, in ChangeApproval a-");
     }
     granted(&carol.create(&team.decision("orders", "Reject").await, "").await);
 }
@@ -325,7 +321,7 @@ async fn an_approval_is_about_its_own_namespace_only() {
         answer => Ok(answer),
     });
     let answer = answer.await.expect("it is allowed by RBAC");
-    refused(&answer, Reason::ApprovalNotAllowed, "is in none of the groups that the tenant lets approve");
+    refused(&answer, Reason::ApprovalNotAllowed, "is in none of the groups that may approve for this tenant");
 }
 
 #[tokio::test]
@@ -335,16 +331,16 @@ async fn a_change_that_is_not_to_be_stored_is_approved_before() {
     for spec in ["{}", "partitions: 2"] {
         let wanted = team.t.manifest("orders", spec);
         let answer = alice.ask(&wanted, Way::Apply).await;
-        refused(&answer, Reason::AwaitingApproval, "has to be approved before it is stored");
+        refused(&answer, Reason::AwaitingApproval, "must be approved first");
         let approval = printed(answer.message());
         let hash = SpecHash::of(&serde_json::from_value::<EventTopic>(wanted.clone()).expect("a topic").spec);
         assert_eq!(approval["spec"]["specHash"], json!(hash.to_string()));
         granted(&carol.create(&approval, "").await);
         // Whoever approves it may not be the one who then asks for it, and nothing else is approved.
         let answer = carol.ask(&wanted, Way::Apply).await;
-        refused(&answer, Reason::AwaitingApproval, "has to be approved before it is stored");
+        refused(&answer, Reason::AwaitingApproval, "must be approved first");
         let answer = alice.ask(&team.t.manifest("orders", "partitions: 7"), Way::Apply).await;
-        refused(&answer, Reason::AwaitingApproval, "has to be approved before it is stored");
+        refused(&answer, Reason::AwaitingApproval, "must be approved first");
         granted(&alice.ask(&wanted, Way::DryRun).await);
         granted(&alice.ask(&wanted, Way::Apply).await);
         // What is not about the spec is free.
@@ -359,7 +355,7 @@ async fn a_change_that_is_not_to_be_stored_is_approved_before() {
     refused(
         &alice.ask(&team.t.manifest("orders", "partitions: 3"), Way::Apply).await,
         Reason::AwaitingApproval,
-        "1 more of group",
+        "1 more from group",
     );
 }
 
@@ -403,10 +399,10 @@ async fn broken_glass_is_told() {
     };
     let answer = team.person("alice", &["requesters"]).await.ask(&wanted, Way::DryRun).await;
     granted(&answer);
-    says(&answer, "you are in none of the groups that the tenant lets break the glass");
+    says(&answer, "The requester is not in a break-glass group; approval is still required");
     let answer = team.person("olga", &["requesters", "oncall"]).await.ask(&wanted, Way::Apply).await;
     granted(&answer);
-    says(&answer, "this takes effect without approval, and that is recorded: the shop is down");
+    says(&answer, "this takes effect without approval and is recorded: the shop is down");
     let request = stamps(&team.t.get("orders").await)[1].clone().unwrap_or_default();
     assert!(request.contains("the shop is down"), "{request}");
 }

@@ -81,7 +81,7 @@ async fn data_goes_only_with_approval() {
     let said = message(&waiting, "Ready");
     assert!(
         said.starts_with(
-            "deletion waits for approval: Delete (0/1): 1 more of group approvers; or set \
+            "Deletion is waiting for approval of Delete (0/1): 1 more from group approvers; or set \
                           spec.deletionPolicy: Retain"
         ),
         "{said}"

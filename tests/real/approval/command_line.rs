@@ -51,7 +51,7 @@ impl Desk {
         let pending = json!({
             "hash": hash, "generation": topic.metadata.generation, "changes": ["AddPartitions"],
             "requestedBy": ["alice"], "since": "2026-11-21T12:00:00Z", "approvals": "0/1",
-            "missing": ["AddPartitions: 1 more of group shop-leads"], "diff": ["partitions: 3 -> 6"],
+            "missing": ["AddPartitions needs 1 more from group shop-leads"], "diff": ["partitions: 3 -> 6"],
         });
         self.set_status(name, json!({"pending": pending})).await;
         (topic, hash)
@@ -149,9 +149,13 @@ async fn a_change_that_waits_is_shown_with_everything_that_decides() {
     for resource in [&["etopic", "orders"][..], &["eventtopics/orders"]] {
         let (code, out, err) = desk.eventctl(&[&["diff"], resource].concat());
         assert_eq!((code, err.as_str()), (1, ""), "{out}");
-        for told in
-            ["  partitions: 3 -> 6\n", "alice", "0/1", "AddPartitions: 1 more of group shop-leads", &hash]
-        {
+        for told in [
+            "  partitions: 3 -> 6\n",
+            "alice",
+            "0/1",
+            "AddPartitions needs 1 more from group shop-leads",
+            &hash,
+        ] {
             assert!(out.contains(told), "{told}: {out}");
         }
         let next = format!("eventctl approve EventTopic orders -n {} --hash {hash}", desk.0.namespace);

@@ -28,7 +28,7 @@ async fn waiting(site: &Site, name: &str) -> Result<(xtask::operator::Operator, 
     site.tenants().patch(name, &PatchParams::default(), &patch).await?;
     site.topic("first", "kept", LIMIT, |topic| revision(topic).is_some()).await;
     let webhook = Witness::of(site.client()).await;
-    let read = Rules::read(Some(&serde_json::from_value(rules())?)).expect("rules");
+    let read = Rules::parse(Some(&serde_json::from_value(rules())?)).expect("rules");
     site.change("first", json!({"partitions": 3})).await?;
     webhook.asked(name, "first", "alice", &read).await;
     site.topic("first", "waiting", LIMIT, |topic| {
@@ -161,10 +161,7 @@ async fn a_status_that_is_wiped_while_nobody_looks() -> Result<()> {
     let _operator = site.operator("a", &[])?;
     let lost = site.topic("first", "lost", LIMIT, |topic| reason(topic) == "AwaitingApproval").await;
     let said = condition(&lost, "Ready").map(|(.., message)| message).unwrap_or_default();
-    assert!(
-        said.contains("it is not known what was approved last (status.approved has been taken away)"),
-        "{said}"
-    );
+    assert!(said.contains("the active spec is unknown (status.approved was removed)"), "{said}");
     assert_eq!(site.in_kafka("first").await.map(|topic| topic.partitions), Some(1));
     webhook.decides(name, "first", Deciding::approve("bob")).await;
     site.ready("first").await;
@@ -179,7 +176,7 @@ async fn an_old_note_that_is_put_back() -> Result<()> {
     let name = "approved-old";
     let site = Site::new(name).await?;
     let (operator, webhook) = waiting(&site, name).await?;
-    let read = Rules::read(Some(&serde_json::from_value(rules())?)).expect("rules");
+    let read = Rules::parse(Some(&serde_json::from_value(rules())?)).expect("rules");
     webhook.decides(name, "first", Deciding::approve("bob")).await;
     let old = site.ready("first").await;
     site.change("first", json!({"config": {"segment.ms": 3_600_000}})).await?;

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use eventcenter::api::{ChangeApproval, REQUEST};
-use eventcenter::domain::approval::{ActiveRecord, SigningKey, SpecHash, Subject};
+use eventcenter::domain::Revisioned;
+use eventcenter::domain::approval::{ActiveRecord, SpecHash};
+use eventcenter::domain::signature::SigningKey;
 use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use serde_json::json;
@@ -23,7 +25,7 @@ async fn what_is_not_sealed_counts_for_nothing() {
     s.t.declare(name, "partitions: 9").await;
     let unknown = s.t.condition(name, "Ready=False AwaitingApproval").await;
     assert!(
-        message(&unknown, "Ready").contains("it is not known who asked"),
+        message(&unknown, "Ready").contains("the requester of this change is unknown"),
         "{}",
         message(&unknown, "Ready")
     );
@@ -93,9 +95,10 @@ async fn a_status_that_is_edited_puts_nothing_in_force() {
     let back = s.t.wait("orders", "put right", |topic| approved(topic) == approved(&before)).await;
     assert!(has(&back, "Approved=False AwaitingApproval"));
     // All of it, by a key of one's own.
-    let key = SigningKey::of_seed(&"7".repeat(64)).expect("a key");
+    let key = SigningKey::from_seed(&"7".repeat(64)).expect("a key");
     let later = approved(&before).at.checked_add(Duration::from_secs(3600)).expect("in range");
-    let forged = ActiveRecord::of(&Subject::topic(&changed), &hash, approved(&before).revision, later, &key);
+    let forged =
+        ActiveRecord::seal(&Revisioned::of(&changed), &hash, approved(&before).revision, later, &key);
     s.forge("orders", json!({ "approved": forged.as_status() })).await;
     s.t.wait("orders", "put right", |topic| approved(topic) == approved(&before)).await;
     // Nothing at all.
@@ -129,7 +132,7 @@ async fn a_status_that_is_edited_puts_nothing_in_force() {
     s.revisions().create(&PostParams::default(), &fake).await.expect("it is made");
     s.ask("orders", "partitions: 5").await;
     s.t.wait("orders", "lost", |topic| {
-        has(topic, "Ready=False AwaitingApproval") && message(topic, "Ready").contains("keeps something else")
+        has(topic, "Ready=False AwaitingApproval") && message(topic, "Ready").contains("has another content")
     })
     .await;
     assert_eq!(s.partitions("orders").await, Some(1));

@@ -28,7 +28,8 @@ async fn a_creation_waits_and_is_live_once_it_is_approved() {
     );
     let said = message(&waiting, "Ready");
     assert!(
-        said.starts_with("waits for approval: Create") && said.contains("(0/1): 1 more of group approvers"),
+        said.starts_with("Waiting for approval of Create")
+            && said.contains("(0/1): 1 more from group approvers"),
         "{said}"
     );
     assert!(
@@ -45,10 +46,10 @@ async fn a_creation_waits_and_is_live_once_it_is_approved() {
     let live = s.t.ready("orders").await;
     assert_eq!(s.partitions("orders").await, Some(2));
     assert!(has(&live, "Approved=True Available") && pending(&live).is_null(), "{live:#?}");
-    assert_eq!(message(&live, "Approved"), "everything that is declared is approved");
+    assert_eq!(message(&live, "Approved"), "The declared spec is approved");
     assert_eq!(approved(&live).hash, hash);
     assert!(ActiveRecord::verified(&live, &s.webhook.controllers().await).is_some());
-    s.t.event("orders", "AwaitingApproval", "waits for approval").await;
+    s.t.event("orders", "AwaitingApproval", "Waiting for approval").await;
     s.t.event("orders", "Approved", "approved by bob").await;
 }
 

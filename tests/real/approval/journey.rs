@@ -67,7 +67,7 @@ async fn a_change_is_asked_for_looked_at_and_approved() {
     let (code, _, err) =
         team.eventctl("alice", &[ASKS, APPROVES].concat(), &["approve", "etopic/orders", "--yes"]);
     assert_eq!(code, 1, "{err}");
-    assert!(err.starts_with("eventctl: ApprovalNotAllowed: alice has asked for this change"), "{err}");
+    assert!(err.starts_with("eventctl: ApprovalNotAllowed: alice requested or wrote this change"), "{err}");
     let (code, _, err) = team.eventctl("carol", &["may-approve"], &["approve", "etopic/orders", "--yes"]);
     assert!(code == 1 && err.contains("ApprovalNotAllowed: carol is in none of the groups"), "{err}");
 

@@ -1,7 +1,7 @@
 //! Who counts: different people, with the right, in time.
 
 use eventcenter::api::{AUTHORED_BY, BREAK_GLASS, Decision};
-use eventcenter::domain::approval::request::Asker;
+use eventcenter::domain::approval::request::Requester;
 use kube::api::DeleteParams;
 use serde_json::json;
 
@@ -20,7 +20,7 @@ async fn a_rejection_is_told_and_another_change_may_be_approved() {
     s.decide("orders", reject).await;
     let rejected = s.t.condition("orders", "Stalled=True ChangeRejected").await;
     let said = message(&rejected, "Ready");
-    assert!(said.starts_with("rejected by bob: far too many; "), "{said}");
+    assert!(said.starts_with("Rejected by bob: far too many; "), "{said}");
     assert_eq!(pending(&rejected)["rejected"], json!({"by": "bob", "comment": "far too many"}));
     assert!(has(&rejected, "Approved=False ChangeRejected"));
     s.t.event("orders", "ChangeRejected", "far too many").await;
@@ -37,7 +37,7 @@ async fn two_people_are_two_people() {
     let s = Shop::new("rules: [{changes: [Any], approvals: 2, groups: [approvers]}]").await;
     s.ask("orders", "{}").await;
     let waiting = s.waits("orders").await;
-    assert!(message(&waiting, "Ready").contains("(0/2): 2 more of group approvers"));
+    assert!(message(&waiting, "Ready").contains("(0/2): 2 more from group approvers"));
     s.approve("orders", "bob").await;
     s.counts("orders", "1/2").await;
     // Alice herself, Bob once more, a robot, and somebody in another group.
@@ -154,7 +154,7 @@ async fn who_may_break_the_glass_need_not_wait() {
         manifest["metadata"]["annotations"] = json!({BREAK_GLASS: "the shop is down", AUTHORED_BY: "carol"});
         s.t.apply(&manifest).await;
         let groups = [groups.to_owned()];
-        let asker = Asker { username: who, groups: &groups };
+        let asker = Requester { username: who, groups: &groups };
         s.webhook.asked_by(&s.t.namespace, "orders", asker, &s.rules, Some(&before)).await;
         if who == "alice" {
             s.waits("orders").await;

@@ -21,7 +21,7 @@ async fn data_is_deleted_only_if_somebody_else_agrees() {
     assert_eq!(approval["spec"]["action"], "Delete");
     granted(&carol.create(&approval, "").await);
     let answer = carol.ask_to_delete(&team.t.place("orders")).await;
-    refused(&answer, Reason::AwaitingApproval, "has to be approved before");
+    refused(&answer, Reason::AwaitingApproval, "must be approved first");
     assert_eq!(alice.ask_to_delete(&team.t.place("orders")).await.status, 200);
 }
 

@@ -40,7 +40,7 @@ impl Shop {
             spec["approval"] = yaml(approval);
         }
         let declared = approval.map(|text| serde_json::from_value(yaml(text)).expect("rules"));
-        self.rules = Rules::read(declared.as_ref()).expect("rules");
+        self.rules = Rules::parse(declared.as_ref()).expect("rules");
         self.t.tenant(spec).await;
     }
 

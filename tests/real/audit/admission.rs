@@ -294,7 +294,7 @@ async fn nothing_is_changed_without_a_record(
     answered(site, &kube, &topic(namespace, "before", json!({})), |answer| answer.status < 300).await;
     away().await?;
     let answer = kube.ask(&topic(namespace, "during", json!({})), Way::Apply).await;
-    refused(&answer, Reason::AuditUnavailable, "nothing is changed without a record: try again in a moment");
+    refused(&answer, Reason::AuditUnavailable, "no change is made without a record: try again in a moment");
     assert!(answer.message().contains("(--store)"), "{answer:?}");
     assert_eq!((answer.status, &answer.body["reason"]), (503, &json!("AuditUnavailable")));
     let bad = kube.ask(&topic(namespace, "during", json!({"topicName": "else"})), Way::Apply).await;
@@ -358,7 +358,7 @@ async fn nothing_is_changed_while_postgresql_is_away() -> Result<()> {
     let kube = Kube::asking_once(site.control_plane.kubeconfig()).await;
     postgres.borrow_mut().kill()?;
     let answer = kube.ask(&topic("away", "dead", json!({})), Way::Apply).await;
-    refused(&answer, Reason::AuditUnavailable, "nothing is changed without a record");
+    refused(&answer, Reason::AuditUnavailable, "no change is made without a record");
     site.eventually("the operator says that its database is away", LIMIT, async || {
         match webhook.get("/readyz") {
             Some((200, text)) if text.contains("the database does not answer") => Ok(()),
@@ -382,7 +382,7 @@ async fn changes_go_on_without_records_where_the_policy_lets_them() -> Result<()
     let kube = Kube::asking_once(site.control_plane.kubeconfig()).await;
     answered(&site, &kube, &topic("effort", "before", json!({})), |answer| answer.status < 300).await;
     let warned = |answer: &Answer| {
-        let words = "AuditUnavailable: this is not in the audit log, which cannot be written just now";
+        let words = "AuditUnavailable: this change is not in the audit log, which is unavailable";
         answer.warnings.iter().any(|warning| warning == words)
     };
     let held = Held::begin(webhook.data()).await;

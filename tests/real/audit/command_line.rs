@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use eventcenter::domain::approval::SigningKey;
 use eventcenter::domain::audit::checkpoint::{Checkpoint, origin};
 use eventcenter::domain::audit::export::{End, Header, Line, VERSION};
 use eventcenter::domain::audit::merkle::{Hash, Range};
 use eventcenter::domain::audit::{Action, Actor, Event, Filter, LogName, Outcome, Target, Via};
+use eventcenter::domain::signature::SigningKey;
 use eventcenter::store::{Journal, Metrics, Options, Policy, Store, StoreUrl, StoredCheckpoint};
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
@@ -37,7 +37,7 @@ fn shop() -> LogName {
 }
 
 fn key(seed: &str) -> SigningKey {
-    SigningKey::of_seed(&seed.repeat(32)).expect("a seed")
+    SigningKey::from_seed(&seed.repeat(32)).expect("a seed")
 }
 
 fn event(log: LogName, number: u64) -> Event {
@@ -62,8 +62,8 @@ impl Archive {
         archive.fill(&store, &shop(), ALL - SIGNED).await;
         archive.fill(&store, &LogName::platform(), 3).await;
         let late = archive.note(&store).await;
-        archive.write("keys.txt", &format!("{}\n", key("5a").public()));
-        archive.write("other-keys.txt", &format!("{}\n", key("5b").public()));
+        archive.write("keys.txt", &format!("{}\n", key("5a").public_key()));
+        archive.write("other-keys.txt", &format!("{}\n", key("5b").public_key()));
         archive.write("early.note", &early.note);
         archive.write("late.note", &late.note);
         archive.export(&store, &early.note).await;

@@ -169,7 +169,7 @@ async fn what_takes_effect_by_approval_without_and_not_at_all() -> Result<()> {
     let rules = json!({"rules": [{"changes": ["Any"], "groups": ["approvers"]}], "breakGlass": ["oncall"]});
     let patch = Patch::Merge(json!({"spec": {"approval": rules}}));
     site.tenants().patch(name, &PatchParams::default(), &patch).await?;
-    let rules = Rules::read(Some(&serde_json::from_value(rules)?)).expect("rules");
+    let rules = Rules::parse(Some(&serde_json::from_value(rules)?)).expect("rules");
     let webhook = Witness::of(site.client()).await;
     let waits = |topic: &EventTopic| {
         let pending = topic.status.as_ref().and_then(|status| status.pending.as_ref());
@@ -195,7 +195,7 @@ async fn what_takes_effect_by_approval_without_and_not_at_all() -> Result<()> {
         json!({"metadata": {"annotations": {BREAK_GLASS: "the shop is down"}}, "spec": {"partitions": 3}});
     site.topics().patch("orders", &PatchParams::default(), &Patch::Merge(broken)).await?;
     let oncall = ["oncall".to_owned()];
-    let asker = eventcenter::domain::approval::request::Asker { username: "olga", groups: &oncall };
+    let asker = eventcenter::domain::approval::request::Requester { username: "olga", groups: &oncall };
     webhook.asked_by(name, "orders", asker, &rules, Some(&before)).await;
     site.ready("orders").await;
     assert!(operator.stop()?.success());
@@ -226,8 +226,8 @@ async fn what_takes_effect_by_approval_without_and_not_at_all() -> Result<()> {
         Denied RejectChange ChangeRejected (orders): AddPartitions: rejected by bob, because: too many; generation 2, content HASH
         Started KeepRevision (orders): ControllerRevision orders-approved-UID-HASH keeps generation 3, content HASH
         Succeeded KeepRevision, which was begun (orders): ControllerRevision orders-approved-UID-HASH keeps generation 3, content HASH
-        Started BreakGlass (orders): AddPartitions: takes effect without approval, by olga, because: the shop is down; generation 3, content HASH
-        Succeeded BreakGlass, which was begun (orders): AddPartitions: takes effect without approval, by olga, because: the shop is down; generation 3, content HASH
+        Started BreakGlass (orders): AddPartitions: activated without approval by olga, because: the shop is down; generation 3, content HASH
+        Succeeded BreakGlass, which was begun (orders): AddPartitions: activated without approval by olga, because: the shop is down; generation 3, content HASH
         Started ForgetRevision (orders): ControllerRevision orders-approved-UID-HASH is not in force any more
         Succeeded ForgetRevision, which was begun (orders): ControllerRevision orders-approved-UID-HASH is not in force any more
     "#]].assert_eq(&text);

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use eventcenter::domain::approval::SigningKey;
 use eventcenter::domain::audit::checkpoint::{Checkpoint, origin};
 use eventcenter::domain::audit::{Action, Actor, Event, LogName, Outcome, Target, Via};
+use eventcenter::domain::signature::SigningKey;
 use eventcenter::store::{
     Journal, Metrics, Options, Policy, Recorder, Store, StoreUrl, StoredCheckpoint, WriteOutcome,
 };
@@ -232,7 +232,7 @@ fn event(log: &LogName, number: u64, outcome: Outcome) -> Event {
 async fn sign(store: &Store, log: &LogName) {
     let head = store.audit().read_head(log).await.expect("a head");
     let root = head.range.root().expect("from the first");
-    let key = SigningKey::of_seed(SEED).expect("a seed");
+    let key = SigningKey::from_seed(SEED).expect("a seed");
     let note = Checkpoint { origin: origin(INSTALLATION, log), size: head.size, root }.sign(&key);
     let noted = StoredCheckpoint { size: head.size, note, time: clock() };
     store.audit().insert_checkpoint(log, &noted).await.expect("it is kept");
@@ -240,7 +240,7 @@ async fn sign(store: &Store, log: &LogName) {
 
 /// Adds the public half to those that there are, as the controllers do.
 fn publish_key() {
-    let public = SigningKey::of_seed(SEED).expect("a seed").public();
+    let public = SigningKey::from_seed(SEED).expect("a seed").public_key();
     let kubectl = kubectl();
     let name = "eventcenter-seals";
     drop(kubectl.run(&["create", "configmap", name, "-n", NAMESPACE]));

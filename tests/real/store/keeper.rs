@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use eventcenter::domain::approval::SigningKey;
 use eventcenter::domain::audit::checkpoint::{Checkpoint, TrustedKeys, origin};
 use eventcenter::domain::audit::verify::{Finding, TrustedCheckpoints, Verified};
 use eventcenter::domain::audit::{Action, Actor, Event, Filter, LogName, Outcome, Target, Via};
+use eventcenter::domain::signature::SigningKey;
 use eventcenter::store::{
     Audit, Journal, Metrics, Options, Policy, Recorder, Store, StoredCheckpoint, StoredRecord, WriteOutcome,
 };
@@ -121,8 +121,8 @@ pub(crate) async fn all(
 
 /// The key that signs, and who believes it.
 pub(crate) fn key() -> (SigningKey, TrustedKeys) {
-    let key = SigningKey::of_seed(&"5a".repeat(32)).expect("it is a seed");
-    let trusted = TrustedKeys::parse(&key.public());
+    let key = SigningKey::from_seed(&"5a".repeat(32)).expect("it is a seed");
+    let trusted = TrustedKeys::parse(&key.public_key());
     (key, trusted)
 }
 

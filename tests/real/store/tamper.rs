@@ -4,11 +4,11 @@
 //! changed before it cannot be hidden; what is changed after it can be, until the next one is signed.
 
 use anyhow::{Context, Result};
-use eventcenter::domain::approval::SigningKey;
 use eventcenter::domain::audit::checkpoint::{Checkpoint, origin};
 use eventcenter::domain::audit::merkle::{Hash, Node, Range};
 use eventcenter::domain::audit::verify::Row;
 use eventcenter::domain::audit::{Filter, LogName, Record, canonical_json};
+use eventcenter::domain::signature::SigningKey;
 use eventcenter::store::{Audit, Store, StoredCheckpoint};
 use expect_test::{Expect, expect};
 use regex::Regex;
@@ -437,7 +437,7 @@ async fn the_whole_database_is_put_back(place: Place) -> Result<()> {
 
 async fn a_checkpoint_is_signed_by_somebody_else(place: Place) -> Result<()> {
     let scene = Scene::set(place).await?;
-    let mallory = SigningKey::of_seed(&"66".repeat(32))?;
+    let mallory = SigningKey::from_seed(&"66".repeat(32))?;
     let root = Hash::leaf(b"something else");
     let forged = Checkpoint { origin: origin("test", &scene.acme), size: 600, root }.sign(&mallory);
     let forged = Scene::text(&forged);

@@ -6,12 +6,14 @@ use std::collections::BTreeMap;
 use ::kube::api::{Patch, PatchParams, PostParams};
 use ::kube::{Api, Client, ResourceExt};
 use eventcenter::api::{
-    ApprovalAction, ApprovalTarget, Approver, ChangeApproval, ChangeApprovalSpec, Decision, EventTopic,
-    GovernedKind, REQUEST,
+    ApprovalAction, ApprovalTarget, Approver, ChangeApproval, ChangeApprovalSpec, Decision, EventTopic, Kind,
+    REQUEST,
 };
-use eventcenter::domain::approval::authorization::statement;
-use eventcenter::domain::approval::request::{Asked, Asker, request};
-use eventcenter::domain::approval::{PublicKeys, Request, Rules, SigningKey, SpecHash, Subject};
+use eventcenter::domain::Revisioned;
+use eventcenter::domain::approval::decision::statement;
+use eventcenter::domain::approval::request::{RequestContext, Requester, seal_request};
+use eventcenter::domain::approval::{ChangeRequest, Rules, SpecHash};
+use eventcenter::domain::signature::{PublicKeys, SigningKey};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use serde_json::json;
@@ -72,7 +74,7 @@ impl Witness {
             drop(secrets.create(&PostParams::default(), &secret).await);
             Err("it was not there".into())
         });
-        let key = SigningKey::of_seed(&seed.await.expect("the webhook's key")).expect("a key");
+        let key = SigningKey::from_seed(&seed.await.expect("the webhook's key")).expect("a key");
         let witness = Self { key, client };
         witness.publish().await;
         witness
@@ -80,14 +82,14 @@ impl Witness {
 
     /// Somebody with a key that nobody knows.
     pub(crate) fn impostor(client: Client) -> Self {
-        Self { key: SigningKey::of_seed(&new_seed()).expect("a key"), client }
+        Self { key: SigningKey::from_seed(&new_seed()).expect("a key"), client }
     }
 
     /// Has the operator believe this key, whatever else is published at the same time.
     async fn publish(&self) {
         let maps = Api::<ConfigMap>::namespaced(self.client.clone(), NAMESPACE);
         let name = "eventcenter-seals";
-        let public = self.key.public();
+        let public = self.key.public_key();
         let published = until(async || {
             let stored = maps.get_opt(name).await.map_err(|error| error.to_string())?;
             let Some(stored) = stored else {
@@ -120,7 +122,7 @@ impl Witness {
 
     /// Seals that somebody has asked for what a topic declares now.
     pub(crate) async fn asked(&self, namespace: &str, name: &str, who: &str, rules: &Rules) -> EventTopic {
-        self.asked_by(namespace, name, Asker { username: who, groups: &[] }, rules, None).await
+        self.asked_by(namespace, name, Requester { username: who, groups: &[] }, rules, None).await
     }
 
     /// The same, by somebody with groups; `before` as the resource was, for annotations that count if they change.
@@ -128,27 +130,28 @@ impl Witness {
         &self,
         namespace: &str,
         name: &str,
-        asker: Asker<'_>,
+        requester: Requester<'_>,
         rules: &Rules,
         before: Option<&EventTopic>,
     ) -> EventTopic {
         let topics = self.topics(namespace);
         let topic = topics.get(name).await.expect("the topic is there");
-        let sealed = self.request(&topic, asker, rules, before);
-        let patch = json!({"metadata": {"annotations": {REQUEST: sealed.value()}}});
+        let sealed = self.request(&topic, requester, rules, before);
+        let patch = json!({"metadata": {"annotations": {REQUEST: sealed.to_annotation()}}});
         topics.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.expect("it is stamped")
     }
 
     fn request(
         &self,
         topic: &EventTopic,
-        asker: Asker<'_>,
+        requester: Requester<'_>,
         rules: &Rules,
         before: Option<&EventTopic>,
-    ) -> Request {
-        let (subject, hash) = (Subject::topic(topic), SpecHash::of(&topic.spec));
-        let asked = Asked { subject: &subject, hash: &hash, asker, rules, waiting: None, now: now() };
-        request(&asked, before, topic, &self.key).expect("it may be asked")
+    ) -> ChangeRequest {
+        let (subject, hash) = (Revisioned::of(topic), SpecHash::of(&topic.spec));
+        let context =
+            RequestContext { subject: &subject, hash: &hash, requester, rules, pending: None, now: now() };
+        seal_request(&context, before, topic, &self.key).expect("it may be asked")
     }
 
     /// Seals that somebody decides on a topic as it is now.
@@ -167,7 +170,7 @@ impl Witness {
         };
         let at = now();
         let target = ApprovalTarget {
-            kind: GovernedKind::EventTopic,
+            kind: Kind::of::<EventTopic>(),
             name: topic.name_any(),
             uid: topic.uid(),
             generation: topic.metadata.generation,
@@ -201,7 +204,7 @@ impl Witness {
     pub(crate) async fn controllers(&self) -> PublicKeys {
         let maps = Api::<ConfigMap>::namespaced(self.client.clone(), NAMESPACE);
         let data = maps.get("eventcenter-seals").await.expect("it is there").data.unwrap_or_default();
-        PublicKeys::read(data.get("controllers").map_or("", String::as_str))
+        PublicKeys::parse(data.get("controllers").map_or("", String::as_str))
     }
 }
 

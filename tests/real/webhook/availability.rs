@@ -275,7 +275,7 @@ async fn before_everything_is_read_everything_is_refused() -> Result<()> {
     });
     let told = told.await;
     assert!(
-        told.contains("WebhookNotReady: the webhook has not read the resources yet; try again in a moment"),
+        told.contains("WebhookNotReady: the webhook has not listed all resources yet; try again"),
         "{told}"
     );
     assert_eq!(webhook.get("/readyz").map(|(status, _)| status), Some(503));

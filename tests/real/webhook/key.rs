@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use eventcenter::domain::approval::{PublicKeys, SigningKey};
+use eventcenter::domain::signature::{PublicKeys, SigningKey};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams};
@@ -39,7 +39,7 @@ async fn a_text_that_somebody_has_edited_is_no_obstacle() -> Result<()> {
     let site = Site::new("edited").await?;
     let port = xtask::port::free()?;
     site.install_webhook(port)?;
-    let other = SigningKey::of_seed(&"7".repeat(64)).expect("a key").public();
+    let other = SigningKey::from_seed(&"7".repeat(64)).expect("a key").public_key();
 
     // Without an end of the line.
     write(&site, &other).await?;
@@ -48,7 +48,7 @@ async fn a_text_that_somebody_has_edited_is_no_obstacle() -> Result<()> {
     let text = read(&site).await?;
     let ours = text.split_whitespace().last().unwrap_or_default();
     assert_eq!(text, format!("{other}\n{ours}\n"));
-    assert_eq!((text.split_whitespace().count(), PublicKeys::unreadable(&text)), (2, 0), "{text}");
+    assert_eq!((text.split_whitespace().count(), PublicKeys::count_invalid(&text)), (2, 0), "{text}");
     assert!(!webhook.output()?.contains(SEALS), "nothing is wrong with it");
 
     // While it runs, what makes no sense is told.

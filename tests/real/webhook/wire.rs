@@ -173,7 +173,7 @@ async fn what_cannot_be_read_is_refused_in_the_parsers_words() -> Result<()> {
         (review("EventTopic", "EAT", &object(json!({}))), "the review cannot be read: unknown variant `EAT`"),
         (review("EventTopic", "UPDATE", &Value::Null), "there is no resource in the review"),
         (review("EventTopic", "CONNECT", &object(json!({}))), "there is no resource in the review"),
-        (review("Kitchen", "CREATE", &object(json!({}))), "the webhook has no rules for Kitchen"),
+        (review("Kitchen", "CREATE", &object(json!({}))), "the webhook does not review Kitchen"),
     ] {
         let status = ask(&review)?;
         assert!(status["message"].as_str().is_some_and(|message| message.contains(words)), "{status}");

@@ -225,11 +225,11 @@ async fn ask(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::approval::SigningKey;
     use crate::domain::audit::merkle::Hash;
+    use crate::domain::signature::SigningKey;
 
     fn key(seed: u8) -> SigningKey {
-        SigningKey::of_seed(&format!("{seed:02x}").repeat(32)).expect("a key")
+        SigningKey::from_seed(&format!("{seed:02x}").repeat(32)).expect("a key")
     }
 
     fn note(log: &str) -> String {
@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn only_what_is_said_of_the_log_counts() {
-        let trust = trust(&key(1).public(), &[("shop", note("shop")), ("other", note("other"))]);
+        let trust = trust(&key(1).public_key(), &[("shop", note("shop")), ("other", note("other"))]);
         let shop = "shop".parse().expect("a log");
         let (found, forged) = trust.witnesses("site", &shop, [("beside it".into(), note("shop"))]);
         assert_eq!(forged, []);
@@ -274,16 +274,16 @@ mod tests {
             };
         let right = [("shop", note("shop"))];
         assert_eq!(
-            why(&trust(&key(2).public(), &right), "site"),
+            why(&trust(&key(2).public_key(), &right), "site"),
             "a note: it is not signed by a trusted key"
         );
         assert!(
-            why(&trust(&key(1).public(), &right), "elsewhere")
+            why(&trust(&key(1).public_key(), &right), "elsewhere")
                 .contains("expected is \"elsewhere/audit/shop\"")
         );
         assert!(why(&trust("", &right), "elsewhere").contains("not about elsewhere/audit/shop"));
         let edited = [("shop", note("shop").replace("\n5\n", "\n4\n"))];
-        assert!(why(&trust(&key(1).public(), &edited), "site").contains("the signature is invalid"));
+        assert!(why(&trust(&key(1).public_key(), &edited), "site").contains("the signature is invalid"));
         assert_eq!(trust("", &edited).witnesses("site", &shop, []).1, [], "nobody can tell");
     }
 
@@ -296,8 +296,8 @@ mod tests {
             path
         };
         let told = |paths: &[PathBuf]| keys(paths).map_err(|error| error.to_string());
-        let (one, none) = (path("one", &format!("{}\n", key(1).public())), path("none", "no key"));
-        assert_eq!(told(std::slice::from_ref(&one)), Ok(TrustedKeys::parse(&key(1).public())));
+        let (one, none) = (path("one", &format!("{}\n", key(1).public_key())), path("none", "no key"));
+        assert_eq!(told(std::slice::from_ref(&one)), Ok(TrustedKeys::parse(&key(1).public_key())));
         assert!(told(&[one, none]).is_err_and(|error| error.contains("none: there is no public key in it")));
         assert!(told(&[folder.path().join("gone")]).is_err_and(|error| error.contains("reading")));
         let said = Said::of_file(&path("old", &note("shop"))).expect("a checkpoint");

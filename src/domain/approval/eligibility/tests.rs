@@ -1,8 +1,8 @@
 //! Whether somebody may decide, printed.
 
 use super::*;
-use crate::api::{ApprovalTarget, ChangeApprovalSpec, Decision, GovernedKind};
-use crate::domain::approval::testing::{asked_by, groups, hash, orders, rules};
+use crate::api::{ApprovalTarget, ChangeApprovalSpec, Decision, EventTopic, Kind};
+use crate::domain::approval::testing::{groups, hash, orders, requested_by, rules};
 use expect_test::{Expect, expect};
 
 const RULES: &str = "{breakGlass: [oncall], robots: ['system:serviceaccount:ci:bot'], \
@@ -12,10 +12,10 @@ const DENY: &str = "{mode: Deny, rules: [{changes: [Any], groups: [approvers]}]}
 /// Bob, who may, approves what alice has asked for.
 struct Case {
     rules: Rules,
-    target: Target,
+    target: DecisionTarget,
     username: &'static str,
     groups: Vec<String>,
-    is_allowed: bool,
+    has_approve_verb: bool,
     action: ApprovalAction,
     decision: Decision,
     hash: SpecHash,
@@ -25,14 +25,14 @@ struct Case {
 fn check(change: impl FnOnce(&mut Case), expected: Expect) {
     let mut case = Case {
         rules: rules(RULES),
-        target: Target {
+        target: DecisionTarget {
             subject: orders(),
             hash: Some(hash("new")),
-            request: Some(asked_by(&["alice"], &["Carol <carol@example.com>"])),
+            request: Some(requested_by(&["alice"], &["Carol <carol@example.com>"])),
         },
         username: "bob",
         groups: groups(&["approvers", "system:authenticated"]),
-        is_allowed: true,
+        has_approve_verb: true,
         action: ApprovalAction::Apply,
         decision: Decision::Approve,
         hash: hash("new"),
@@ -42,7 +42,7 @@ fn check(change: impl FnOnce(&mut Case), expected: Expect) {
         "a1",
         ChangeApprovalSpec {
             target: ApprovalTarget {
-                kind: GovernedKind::EventTopic,
+                kind: Kind::of::<EventTopic>(),
                 name: "orders".into(),
                 uid: None,
                 generation: None,
@@ -56,8 +56,12 @@ fn check(change: impl FnOnce(&mut Case), expected: Expect) {
             seal: None,
         },
     );
-    let by = Approving { username: case.username, groups: &case.groups, is_allowed: case.is_allowed };
-    let answer = match review(&approval, &case.target, by, &case.rules) {
+    let by = DecidingUser {
+        username: case.username,
+        groups: &case.groups,
+        has_approve_verb: case.has_approve_verb,
+    };
+    let answer = match check_eligibility(&approval, &case.target, by, &case.rules) {
         Ok(()) => "allowed".into(),
         Err(refusal) => refusal.to_string(),
     };
@@ -76,7 +80,7 @@ fn there_are_no_rules() {
     check(
         |case| case.rules = Rules::default(),
         expect![
-            "ApprovalNotAllowed: the tenant of namespace shop has no rules about EventTopics, so nothing of theirs is approved"
+            "ApprovalNotAllowed: the tenant of namespace shop has no approval rules for EventTopics, so there is nothing to approve"
         ],
     );
 }
@@ -84,9 +88,9 @@ fn there_are_no_rules() {
 #[test]
 fn the_verb_is_missing() {
     check(
-        |case| case.is_allowed = false,
+        |case| case.has_approve_verb = false,
         expect![
-            "ApprovalNotAllowed: bob may not approve EventTopic orders: that takes the verb approve on it, as the ClusterRole eventcenter-approver gives"
+            "ApprovalNotAllowed: bob may not approve EventTopic orders: that takes the verb approve on it, which the ClusterRole eventcenter-approver grants"
         ],
     );
 }
@@ -103,10 +107,10 @@ fn service_accounts_are_listed() {
     check(
         |case| {
             case.username = "system:serviceaccount:ci:bot";
-            case.target.request = Some(asked_by(&["system:serviceaccount:ci:deployer"], &[]));
+            case.target.request = Some(requested_by(&["system:serviceaccount:ci:deployer"], &[]));
         },
         expect![
-            "ApprovalNotAllowed: system:serviceaccount:ci:bot has asked for this change or written it (system:serviceaccount:ci:deployer): another person has to decide"
+            "ApprovalNotAllowed: system:serviceaccount:ci:bot requested or wrote this change (system:serviceaccount:ci:deployer): another person has to decide"
         ],
     );
 }
@@ -116,20 +120,20 @@ fn a_group_is_missing() {
     check(
         |case| case.groups = groups(&["others"]),
         expect![
-            "ApprovalNotAllowed: bob is in none of the groups that the tenant lets approve: approvers, owners"
+            "ApprovalNotAllowed: bob is in none of the groups that may approve for this tenant: approvers, owners"
         ],
     );
     check(
         |case| case.groups = Vec::new(),
         expect![
-            "ApprovalNotAllowed: bob is in none of the groups that the tenant lets approve: approvers, owners"
+            "ApprovalNotAllowed: bob is in none of the groups that may approve for this tenant: approvers, owners"
         ],
     );
     // Who may break glass may not approve for that.
     check(
         |case| case.groups = groups(&["oncall"]),
         expect![
-            "ApprovalNotAllowed: bob is in none of the groups that the tenant lets approve: approvers, owners"
+            "ApprovalNotAllowed: bob is in none of the groups that may approve for this tenant: approvers, owners"
         ],
     );
 }
@@ -139,7 +143,7 @@ fn the_content_is_another_by_now() {
     check(
         |case| case.target.hash = Some(hash("newer")),
         expect![
-            "ApprovalOutdated: spec.specHash: EventTopic orders is 5339aa7a45713db230a17c0b89196595912570b9f0c53615e5681101f81f8a9d now, and not what this decides on: look at it again (eventctl diff EventTopic orders -n shop)"
+            "ApprovalOutdated: spec.specHash: the content of EventTopic orders is 5339aa7a45713db230a17c0b89196595912570b9f0c53615e5681101f81f8a9d now, which is not what this decides on: look at it again (eventctl diff EventTopic orders -n shop)"
         ],
     );
     check(
@@ -149,7 +153,7 @@ fn the_content_is_another_by_now() {
             case.rules = rules(DENY);
         },
         expect![
-            "ApprovalOutdated: spec.specHash: EventTopic orders is 5339aa7a45713db230a17c0b89196595912570b9f0c53615e5681101f81f8a9d now, and not what this decides on: look at it again (eventctl diff EventTopic orders -n shop)"
+            "ApprovalOutdated: spec.specHash: the content of EventTopic orders is 5339aa7a45713db230a17c0b89196595912570b9f0c53615e5681101f81f8a9d now, which is not what this decides on: look at it again (eventctl diff EventTopic orders -n shop)"
         ],
     );
 }
@@ -167,19 +171,19 @@ fn nobody_decides_on_their_own_change() {
     check(
         |case| case.username = "alice",
         expect![
-            "ApprovalNotAllowed: alice has asked for this change or written it (alice for Carol <carol@example.com>): another person has to decide"
+            "ApprovalNotAllowed: alice requested or wrote this change (alice for Carol <carol@example.com>): another person has to decide"
         ],
     );
     check(
         |case| case.username = "carol",
         expect![
-            "ApprovalNotAllowed: carol has asked for this change or written it (alice for Carol <carol@example.com>): another person has to decide"
+            "ApprovalNotAllowed: carol requested or wrote this change (alice for Carol <carol@example.com>): another person has to decide"
         ],
     );
     check(
         |case| case.username = "oidc:Alice@example.com",
         expect![
-            "ApprovalNotAllowed: oidc:Alice@example.com has asked for this change or written it (alice for Carol <carol@example.com>): another person has to decide"
+            "ApprovalNotAllowed: oidc:Alice@example.com requested or wrote this change (alice for Carol <carol@example.com>): another person has to decide"
         ],
     );
     check(
@@ -188,7 +192,7 @@ fn nobody_decides_on_their_own_change() {
             case.decision = Decision::Reject;
         },
         expect![
-            "ApprovalNotAllowed: alice has asked for this change or written it (alice for Carol <carol@example.com>): another person has to decide"
+            "ApprovalNotAllowed: alice requested or wrote this change (alice for Carol <carol@example.com>): another person has to decide"
         ],
     );
     check(
@@ -197,7 +201,7 @@ fn nobody_decides_on_their_own_change() {
             case.rules = rules(DENY);
         },
         expect![
-            "ApprovalNotAllowed: alice has asked for this change or written it (alice for Carol <carol@example.com>): another person has to decide"
+            "ApprovalNotAllowed: alice requested or wrote this change (alice for Carol <carol@example.com>): another person has to decide"
         ],
     );
 }
@@ -207,7 +211,7 @@ fn it_is_not_known_who_asked() {
     check(
         |case| case.target.request = None,
         expect![
-            "ApprovalNotAllowed: it is not known who asked for EventTopic orders as it is now, because the webhook was away then: have somebody ask for it who says who wrote it, in the annotation eventcenter.io/authored-by"
+            "ApprovalNotAllowed: the requester of EventTopic orders is unknown, because the webhook did not see the change: have somebody request it by naming its author in the annotation eventcenter.io/authored-by"
         ],
     );
 }
@@ -248,6 +252,8 @@ fn changes_are_approved_ahead_where_they_are_denied() {
             ahead(case);
             case.groups = groups(&["others"]);
         },
-        expect!["ApprovalNotAllowed: bob is in none of the groups that the tenant lets approve: approvers"],
+        expect![
+            "ApprovalNotAllowed: bob is in none of the groups that may approve for this tenant: approvers"
+        ],
     );
 }

@@ -23,34 +23,41 @@ fn ask(
     names: &[&str],
     old: Option<&EventTopic>,
     new: &EventTopic,
-    waiting: Option<&Request>,
-) -> Result<Request, Refusal> {
+    waiting: Option<&ChangeRequest>,
+) -> Result<ChangeRequest, Refusal> {
     let (subject, rules, hash, groups) = (orders(), rules(RULES), hash("new"), groups(names));
-    let asker = Asker { username, groups: &groups };
-    let asked = Asked { subject: &subject, hash: &hash, asker, rules: &rules, waiting, now: at(0) };
-    request(&asked, old, new, &key('1'))
+    let requester = Requester { username, groups: &groups };
+    let asked = RequestContext {
+        subject: &subject,
+        hash: &hash,
+        requester,
+        rules: &rules,
+        pending: waiting,
+        now: at(0),
+    };
+    seal_request(&asked, old, new, &key('1'))
 }
 
-fn print(asked: Result<Request, Refusal>) -> String {
+fn print(asked: Result<ChangeRequest, Refusal>) -> String {
     match asked {
         Err(refusal) => refusal.to_string(),
         Ok(request) => {
-            let glass = request.asserted.break_glass.as_ref();
+            let glass = request.claims.break_glass.as_ref();
             let glass =
                 glass.map(|glass| format!("; {} of {:?} because {}", glass.by, glass.groups, glass.reason));
-            format!("{}{}", request.asserted, glass.unwrap_or_default())
+            format!("{}{}", request.claims, glass.unwrap_or_default())
         }
     }
 }
 
-fn check(asked: Result<Request, Refusal>, expected: Expect) {
+fn check(asked: Result<ChangeRequest, Refusal>, expected: Expect) {
     expected.assert_eq(&print(asked));
 }
 
-fn waiting(requesters: &[&str], authors: &[&str]) -> Request {
+fn waiting(requesters: &[&str], authors: &[&str]) -> ChangeRequest {
     let mut request = ask("nobody", &[], None, &annotated(&[]), None).expect("a request");
-    request.asserted.requesters = groups(requesters);
-    request.asserted.authors = groups(authors);
+    request.claims.requesters = groups(requesters);
+    request.claims.authors = groups(authors);
     request
 }
 
@@ -67,7 +74,7 @@ fn who_asks_is_written_down() {
           ],
           "at": "2026-01-06T12:00:00Z"
         }"#]]
-    .assert_eq(&serde_json::to_string_pretty(&request.asserted).expect("JSON"));
+    .assert_eq(&serde_json::to_string_pretty(&request.claims).expect("JSON"));
     check(ask("alice", &[], None, &annotated(&[(AUTHORED_BY, " bob ")]), None), expect!["alice for bob"]);
     check(ask("alice", &[], None, &annotated(&[(AUTHORED_BY, "  ")]), None), expect!["alice"]);
 }
@@ -77,13 +84,13 @@ fn an_automation_says_who_has_written() {
     check(
         ask(ARGO, &[], None, &annotated(&[]), None),
         expect![
-            "ApprovalNotAllowed: metadata.annotations[eventcenter.io/authored-by]: system:serviceaccount:argocd:a applies what others have written, so it has to say who did: have the pipeline set it from the commit"
+            "ApprovalNotAllowed: metadata.annotations[eventcenter.io/authored-by]: system:serviceaccount:argocd:a applies what others have written and must name the author: have the pipeline set the annotation from the commit"
         ],
     );
     check(
         ask(ARGO, &[], None, &annotated(&[(AUTHORED_BY, " ")]), None),
         expect![
-            "ApprovalNotAllowed: metadata.annotations[eventcenter.io/authored-by]: system:serviceaccount:argocd:a applies what others have written, so it has to say who did: have the pipeline set it from the commit"
+            "ApprovalNotAllowed: metadata.annotations[eventcenter.io/authored-by]: system:serviceaccount:argocd:a applies what others have written and must name the author: have the pipeline set the annotation from the commit"
         ],
     );
     check(
@@ -121,7 +128,7 @@ fn nobody_who_has_a_part_in_it_is_another() {
         "system:serviceaccount:ci:b",
         "system:serviceaccount:cd:a",
     ] {
-        table.push_str(&format!("{name}: {}\n", is_another(name, &request)));
+        table.push_str(&format!("{name}: {}\n", request.is_independent_of(name)));
     }
     expect![[r#"
         alice: false
@@ -134,7 +141,7 @@ fn nobody_who_has_a_part_in_it_is_another() {
         system:serviceaccount:cd:a: true
     "#]]
     .assert_eq(&table);
-    assert!(is_another("alice", &waiting(&[], &[])));
+    assert!(waiting(&[], &[]).is_independent_of("alice"));
 }
 
 #[test]
@@ -163,7 +170,7 @@ fn glass_is_broken_in_the_very_request() {
 #[test]
 fn broken_glass_is_of_one_content() {
     let mut before = waiting(&["alice"], &[]);
-    before.asserted.break_glass =
+    before.claims.break_glass =
         Some(BreakGlass { by: "alice".into(), groups: groups(&["oncall"]), reason: "it burns".into() });
     let burning = annotated(&[(BREAK_GLASS, "it burns")]);
     check(ask("bob", &[], Some(&burning), &burning, Some(&before)), expect!["alice, bob"]);
@@ -171,11 +178,11 @@ fn broken_glass_is_of_one_content() {
 
 #[test]
 fn more_people_than_work_on_one_change() {
-    let names: Vec<String> = (0..MOST).map(|n| format!("user{n}")).collect();
+    let names: Vec<String> = (0..MAX_PEOPLE).map(|n| format!("user{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     check(
         ask("user0", &[], None, &annotated(&[]), Some(&waiting(&names, &[]))).map(|mut request| {
-            request.asserted.requesters.truncate(1);
+            request.claims.requesters.truncate(1);
             request
         }),
         expect!["user0"],
@@ -183,22 +190,22 @@ fn more_people_than_work_on_one_change() {
     check(
         ask("one.more", &[], None, &annotated(&[]), Some(&waiting(&names, &[]))),
         expect![
-            "ApprovalNotAllowed: spec: more than 32 people have changed this since it was last approved: withdraw the change (eventctl withdraw) and begin anew"
+            "ApprovalNotAllowed: spec: more than 32 people have changed this since it was last approved: withdraw the change (eventctl withdraw) and start again"
         ],
     );
     let (requesters, authors) = names.split_at(20);
     check(
         ask("one.more", &[], None, &annotated(&[]), Some(&waiting(requesters, authors))),
         expect![
-            "ApprovalNotAllowed: spec: more than 32 people have changed this since it was last approved: withdraw the change (eventctl withdraw) and begin anew"
+            "ApprovalNotAllowed: spec: more than 32 people have changed this since it was last approved: withdraw the change (eventctl withdraw) and start again"
         ],
     );
 }
 
 /// The resource that a sealed request stands in, and which it is.
 struct Stored {
-    request: Request,
-    subject: Subject,
+    request: ChangeRequest,
+    subject: Revisioned,
     hash: SpecHash,
 }
 
@@ -211,9 +218,16 @@ fn stored() -> Stored {
 fn created() -> Stored {
     let (mut subject, rules, hash) = (orders(), rules(RULES), hash("new"));
     (subject.uid, subject.generation, subject.created) = (None, 0, None);
-    let asker = Asker { username: "alice", groups: &[] };
-    let asked = Asked { subject: &subject, hash: &hash, asker, rules: &rules, waiting: None, now: at(0) };
-    let request = request(&asked, None, &annotated(&[]), &key('1')).expect("a request");
+    let requester = Requester { username: "alice", groups: &[] };
+    let asked = RequestContext {
+        subject: &subject,
+        hash: &hash,
+        requester,
+        rules: &rules,
+        pending: None,
+        now: at(0),
+    };
+    let request = seal_request(&asked, None, &annotated(&[]), &key('1')).expect("a request");
     (subject.uid, subject.generation, subject.created) = (Some("u1".into()), 1, Some(at(1)));
     Stored { request, subject, hash }
 }
@@ -221,9 +235,9 @@ fn created() -> Stored {
 /// Whether it is believed after this was done to it.
 fn is_believed(mut stored: Stored, tamper: impl FnOnce(&mut Stored)) -> bool {
     tamper(&mut stored);
-    let resource = annotated(&[(REQUEST, &stored.request.value())]);
-    let keys = PublicKeys::read(&key('1').public());
-    let verified = Request::verified(&resource, &stored.subject, &stored.hash, &keys);
+    let resource = annotated(&[(REQUEST, &stored.request.to_annotation())]);
+    let keys = PublicKeys::parse(&key('1').public_key());
+    let verified = ChangeRequest::verified(&resource, &stored.subject, &stored.hash, &keys);
     assert!(verified.as_ref().is_none_or(|verified| *verified == stored.request));
     verified.is_some()
 }
@@ -238,8 +252,8 @@ fn what_is_sealed_for_this_resource_is_believed() {
 fn what_is_sealed_for_another_is_not() {
     assert!(!is_believed(stored(), |stored| stored.subject.uid = Some("u2".into())));
     assert!(!is_believed(stored(), |stored| stored.subject.uid = None));
-    assert!(!is_believed(stored(), |stored| stored.subject.namespace = "other".into()));
-    assert!(!is_believed(stored(), |stored| stored.subject.name = "other".into()));
+    assert!(!is_believed(stored(), |stored| stored.subject.object.namespace = "other".into()));
+    assert!(!is_believed(stored(), |stored| stored.subject.object.name = "other".into()));
     assert!(!is_believed(stored(), |stored| stored.hash = hash("other")));
 }
 
@@ -247,23 +261,23 @@ fn what_is_sealed_for_another_is_not() {
 fn what_was_written_past_the_webhook_is_not() {
     assert!(!is_believed(stored(), |stored| stored.request.seal = "v1.x.y".into()));
     assert!(!is_believed(stored(), |stored| {
-        stored.request.seal = key('2').seal(&statement(&stored.subject, &stored.request.asserted));
+        stored.request.seal = key('2').seal(&statement(&stored.subject.object, &stored.request.claims));
     }));
-    assert!(!is_believed(stored(), |stored| stored.request.asserted.requesters = groups(&["bob"])));
-    assert!(!is_believed(stored(), |stored| stored.request.asserted.authors = groups(&["bob"])));
-    assert!(!is_believed(stored(), |stored| stored.request.asserted.at = at(1)));
-    assert!(!is_believed(stored(), |stored| stored.request.asserted.break_glass = None));
-    assert!(!is_believed(stored(), |stored| stored.request.asserted.uid = None));
+    assert!(!is_believed(stored(), |stored| stored.request.claims.requesters = groups(&["bob"])));
+    assert!(!is_believed(stored(), |stored| stored.request.claims.authors = groups(&["bob"])));
+    assert!(!is_believed(stored(), |stored| stored.request.claims.at = at(1)));
+    assert!(!is_believed(stored(), |stored| stored.request.claims.break_glass = None));
+    assert!(!is_believed(stored(), |stored| stored.request.claims.uid = None));
     assert!(!is_believed(stored(), |stored| {
-        stored.request.asserted.hash = hash("other").to_string();
+        stored.request.claims.hash = hash("other").to_string();
         stored.hash = hash("other");
     }));
-    let keys = PublicKeys::read(&key('1').public());
+    let keys = PublicKeys::parse(&key('1').public_key());
     for text in ["", "{}", "nonsense", "{\"seal\": 1}"] {
         let resource = annotated(&[(REQUEST, text)]);
-        assert_eq!(Request::verified(&resource, &orders(), &hash("new"), &keys), None, "{text}");
+        assert_eq!(ChangeRequest::verified(&resource, &orders(), &hash("new"), &keys), None, "{text}");
     }
-    assert_eq!(Request::verified(&annotated(&[]), &orders(), &hash("new"), &keys), None);
+    assert_eq!(ChangeRequest::verified(&annotated(&[]), &orders(), &hash("new"), &keys), None);
 }
 
 /// Whoever kept the annotation puts it back, with the content that it speaks of, while the webhook is away.
@@ -290,18 +304,21 @@ fn what_was_sealed_at_the_creation_is_believed_of_what_was_made_then() {
 
 #[test]
 fn who_had_a_part_is_known_whatever_came_after() {
-    let is_authentic = |stored: &Stored, subject: &Subject| {
-        let resource = annotated(&[(REQUEST, &stored.request.value())]);
-        Request::authentic(&resource, subject, &PublicKeys::read(&key('1').public())).is_some()
+    let is_authentic = |stored: &Stored, subject: &Revisioned| {
+        let resource = annotated(&[(REQUEST, &stored.request.to_annotation())]);
+        ChangeRequest::authentic(&resource, subject, &PublicKeys::parse(&key('1').public_key())).is_some()
     };
     let mut later = orders();
     later.generation = 9;
     assert!(is_authentic(&stored(), &later));
-    assert!(is_authentic(&created(), &Subject { created: Some(at(0)), ..later.clone() }));
+    assert!(is_authentic(&created(), &Revisioned { created: Some(at(0)), ..later.clone() }));
     assert!(!is_authentic(&created(), &later), "made again under the same name");
-    assert!(!is_authentic(&stored(), &Subject { uid: Some("u2".into()), ..later.clone() }));
-    assert!(!is_authentic(&stored(), &Subject { name: "other".into(), ..later.clone() }));
+    assert!(!is_authentic(&stored(), &Revisioned { uid: Some("u2".into()), ..later.clone() }));
+    assert!(!is_authentic(
+        &stored(),
+        &Revisioned { object: ObjectRef::new::<EventTopic>("shop", "other"), ..later.clone() }
+    ));
     let mut forged = stored();
-    forged.request.asserted.requesters = groups(&["bob"]);
+    forged.request.claims.requesters = groups(&["bob"]);
     assert!(!is_authentic(&forged, &later));
 }

@@ -1,13 +1,13 @@
 //! Rules, read and asked.
 
 use super::*;
-use crate::api::Approval;
+use crate::api::{Approval, EventTopic};
 use crate::domain::approval::testing::{at, groups, rules};
 use expect_test::{Expect, expect};
 
 fn read(yaml: &str) -> Result<Rules, Refusal> {
     let declared: Approval = serde_yaml::from_str(yaml).expect("an approval");
-    Rules::read(Some(&declared))
+    Rules::parse(Some(&declared))
 }
 
 fn check(yaml: &str, expected: Expect) {
@@ -15,7 +15,8 @@ fn check(yaml: &str, expected: Expect) {
         Err(refusal) => refusal.to_string(),
         Ok(rules) => {
             let rule = |rule: &Rule| {
-                format!("{:?} of {:?}: {} by {}", rule.changes, rule.kinds, rule.approvals, rule.by_whom())
+                let missing = rule.missing(&rule.changes, 0).expect("a rule needs approvals");
+                format!("{:?} of {:?}: {missing}", rule.changes, rule.kinds)
             };
             let told: Vec<String> = rules.rules.iter().map(rule).collect();
             format!("{:?} for {:#}\n{}", rules.mode, rules.valid_for, told.join("\n"))
@@ -28,10 +29,10 @@ fn defaults() {
     check(
         "{rules: [{changes: [Any], groups: [a]}]}",
         expect![[r#"
-        Hold for 168h
-        {Any} of {}: 1 by group a"#]],
+            Hold for 168h
+            {Any} of {}: Any needs 1 more from group a"#]],
     );
-    assert_eq!(Rules::read(None), Ok(Rules::default()));
+    assert_eq!(Rules::parse(None), Ok(Rules::default()));
 }
 
 #[test]
@@ -41,9 +42,9 @@ fn what_is_declared() {
          {changes: [Any], approvals: -1, groups: [c]}, {changes: [Any], approvals: 0, groups: [c]}]}",
         expect![[r#"
             Deny for 336h
-            {Create, Delete} of {EventTopic}: 3 by one of the groups a, b
-            {Any} of {}: 1 by group c
-            {Any} of {}: 1 by group c"#]],
+            {Create, Delete} of {EventTopic}: Create, Delete need 3 more from one of the groups a, b
+            {Any} of {}: Any needs 1 more from group c
+            {Any} of {}: Any needs 1 more from group c"#]],
     );
 }
 
@@ -58,15 +59,15 @@ fn a_time_that_is_none() {
         });
     }
     expect![[r#"
-        InvalidResource: spec.approval.validFor: "soon" is not a time that an approval can count: write a number and its unit (s, m, h, d or w), such as 7d
-        InvalidResource: spec.approval.validFor: "unlimited" is not a time that an approval can count: write a number and its unit (s, m, h, d or w), such as 7d
-        InvalidResource: spec.approval.validFor: "0d" is not a time that an approval can count: write a number and its unit (s, m, h, d or w), such as 7d
-        InvalidResource: spec.approval.validFor: "99999999999999999w" is not a time that an approval can count: write a number and its unit (s, m, h, d or w), such as 7d
+        InvalidResource: spec.approval.validFor: "soon" is not a duration: write a number and its unit (s, m, h, d or w), such as 7d
+        InvalidResource: spec.approval.validFor: "unlimited" is not a duration: write a number and its unit (s, m, h, d or w), such as 7d
+        InvalidResource: spec.approval.validFor: "0d" is not a duration: write a number and its unit (s, m, h, d or w), such as 7d
+        InvalidResource: spec.approval.validFor: "99999999999999999w" is not a duration: write a number and its unit (s, m, h, d or w), such as 7d
     "#]].assert_eq(&table);
 }
 
 #[test]
-fn what_a_change_touches() {
+fn rules_match_changes() {
     let rules = rules(
         "{rules: [{changes: [Create, GrantAccess], groups: [a]}, {changes: [Any], kinds: [EventTopic], groups: [b]}, \
          {changes: [Delete], groups: [c]}]}",
@@ -81,35 +82,35 @@ fn what_a_change_touches() {
         &[GovernedChange::Create, GovernedChange::GrantAccess, GovernedChange::Delete, GovernedChange::Any],
     ] {
         let set: BTreeSet<GovernedChange> = changes.iter().copied().collect();
-        let touched = rules.touched(GovernedKind::EventTopic, &set);
+        let touched = rules.matching(&Kind::of::<EventTopic>(), &set);
         let told: Vec<String> =
-            touched.iter().map(|rule| format!("{} by {}", rule.about(&set), rule.by_whom())).collect();
+            touched.iter().filter_map(|rule| Some(rule.missing(&set, 0)?.to_string())).collect();
         table.push_str(&format!("{changes:?}: {}\n", told.join("; ")));
     }
     expect![[r#"
         []: 
-        [Any]: Any by group b
-        [Create, Any]: Create by group a; Any by group b
-        [Delete]: Any by group b; Delete by group c
-        [ReduceRetention]: Any by group b
-        [Create, GrantAccess, Delete, Any]: Create, GrantAccess by group a; Any by group b; Delete by group c
+        [Any]: Any needs 1 more from group b
+        [Create, Any]: Create needs 1 more from group a; Any needs 1 more from group b
+        [Delete]: Any needs 1 more from group b; Delete needs 1 more from group c
+        [ReduceRetention]: Any needs 1 more from group b
+        [Create, GrantAccess, Delete, Any]: Create, GrantAccess need 1 more from group a; Any needs 1 more from group b; Delete needs 1 more from group c
     "#]]
     .assert_eq(&table);
-    assert!(rules.govern(GovernedKind::EventTopic));
-    assert!(!Rules::default().govern(GovernedKind::EventTopic));
+    assert!(rules.govern(&Kind::of::<EventTopic>()));
+    assert!(!Rules::default().govern(&Kind::of::<EventTopic>()));
 }
 
 #[test]
-fn only_groups_that_are_named_are_kept() {
+fn only_named_groups_are_relevant() {
     let rules = rules(
         "{breakGlass: [oncall], rules: [{changes: [Create], groups: [b, a]}, {changes: [Delete], groups: [a, c]}]}",
     );
-    assert_eq!(rules.approvers().into_iter().collect::<Vec<_>>(), ["a", "b", "c"]);
+    assert_eq!(rules.approver_groups().into_iter().collect::<Vec<_>>(), ["a", "b", "c"]);
     assert_eq!(
-        rules.of_interest(&groups(&["system:authenticated", "oncall", "c", "a", "A", "c"])),
+        rules.relevant_groups(&groups(&["system:authenticated", "oncall", "c", "a", "A", "c"])),
         ["a", "c", "oncall"]
     );
-    assert!(rules.of_interest(&groups(&["x"])).is_empty());
+    assert!(rules.relevant_groups(&groups(&["x"])).is_empty());
 }
 
 #[test]
@@ -119,16 +120,16 @@ fn who_may_what() {
         "{robots: ['system:serviceaccount:ci:bot'], automation: ['system:serviceaccount:argocd:a'], breakGlass: [oncall], \
          rules: [{changes: [Any], groups: [a]}]}",
     );
-    assert!(rules.is_admitted("alice") && rules.is_admitted(BOT));
-    assert!(!rules.is_admitted("system:serviceaccount:ci:other"));
+    assert!(rules.accepts_approver("alice") && rules.accepts_approver(BOT));
+    assert!(!rules.accepts_approver("system:serviceaccount:ci:other"));
     assert!(rules.is_automation("system:serviceaccount:argocd:a") && !rules.is_automation(BOT));
     assert!(rules.may_break_glass(&groups(&["a", "oncall"])) && !rules.may_break_glass(&groups(&["a"])));
     assert!(!Rules::default().may_break_glass(&groups(&["oncall"])));
 }
 
 #[test]
-fn a_decision_lapses() {
+fn an_approval_expires() {
     let rules = rules("{validFor: 90s, rules: []}");
-    assert_eq!(rules.lapse(at(0)), at(90));
-    assert_eq!(rules.lapse(Timestamp::MAX), Timestamp::MAX);
+    assert_eq!(rules.expiry(at(0)), at(90));
+    assert_eq!(rules.expiry(Timestamp::MAX), Timestamp::MAX);
 }

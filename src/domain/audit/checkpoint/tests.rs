@@ -5,7 +5,7 @@ use super::*;
 const ORIGIN: &str = "eventcenter/audit/team-a";
 
 fn key(digit: char) -> SigningKey {
-    SigningKey::of_seed(&digit.to_string().repeat(64)).expect("a key")
+    SigningKey::from_seed(&digit.to_string().repeat(64)).expect("a key")
 }
 
 fn checkpoint() -> Checkpoint {
@@ -13,7 +13,7 @@ fn checkpoint() -> Checkpoint {
 }
 
 fn trusted(keys: &[&SigningKey]) -> TrustedKeys {
-    TrustedKeys::parse(&keys.iter().map(|key| key.public()).collect::<Vec<_>>().join("\n"))
+    TrustedKeys::parse(&keys.iter().map(|key| key.public_key()).collect::<Vec<_>>().join("\n"))
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn only_notes_of_this_log_with_a_trusted_signature_are_accepted() {
     assert!(verify(&renamed, &[&old]).is_err());
     // A signature of another key with the id of a trusted key.
     let signed = |key: &SigningKey| key.sign(checkpoint().text().as_bytes());
-    let id = key_id(ORIGIN, &hex_key(&old.public()).expect("a key"));
+    let id = key_id(ORIGIN, &hex_key(&old.public_key()).expect("a key"));
     let line = STANDARD.encode([id.as_slice(), &signed(&other)].concat());
     let forged = format!("{}\n— {ORIGIN} {line}\n", checkpoint().text());
     let error = verify(&forged, &[&old]).expect_err("forged");
@@ -189,12 +189,12 @@ fn malformed_notes_are_rejected() {
 fn keys_are_parsed_in_both_formats() {
     let (one, two) = (key('1'), key('2'));
     let verifier = &trusted(&[&two]).verifier_keys(ORIGIN)[0];
-    let text = format!("nonsense {}\n\t{verifier} {}", one.public(), one.public());
+    let text = format!("nonsense {}\n\t{verifier} {}", one.public_key(), one.public_key());
     assert_eq!(TrustedKeys::parse(&text), trusted(&[&one, &two]));
     let (name, rest) = verifier.split_once('+').expect("a name");
     let wrong_id = format!("{name}x+{rest}");
     let wrong_type = verifier.replace("+AZ", "+BZ");
-    for text in ["", "a+b+c", "++", &wrong_id, &one.public()[2..], &wrong_type[..wrong_type.len() - 4]] {
+    for text in ["", "a+b+c", "++", &wrong_id, &one.public_key()[2..], &wrong_type[..wrong_type.len() - 4]] {
         assert!(TrustedKeys::parse(text).is_empty(), "{text}");
     }
 }

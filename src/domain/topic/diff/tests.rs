@@ -7,7 +7,7 @@ use expect_test::{Expect, expect};
 /// `base` may be empty: nothing is in force.
 fn check(base: &str, new: &str, expected: Expect) {
     let base = (!base.is_empty()).then(|| topic(base).spec);
-    expected.assert_eq(&difference(base.as_ref(), &topic(new).spec).join("\n"));
+    expected.assert_eq(&diff(base.as_ref(), &topic(new).spec).join("\n"));
 }
 
 #[test]
@@ -275,7 +275,7 @@ fn lines_are_bounded() {
         ],
     );
     let key = "k".repeat(255);
-    let lines = difference(
+    let lines = diff(
         Some(&topic(&format!("{{config: {{{key}: {long}}}}}")).spec),
         &topic(&format!("{{config: {{{key}: x{long}}}}}")).spec,
     );
@@ -287,7 +287,7 @@ fn lines_are_bounded() {
 fn many_lines_are_counted() {
     let config: Vec<String> = (0..70).map(|n| format!("k{n}: {n}")).collect();
     let new = format!("{{config: {{{}}}, retention: {{time: 1d}}}}", config.join(", "));
-    let lines = difference(Some(&topic("{}").spec), &topic(&new).spec);
+    let lines = diff(Some(&topic("{}").spec), &topic(&new).spec);
     assert_eq!(lines.len(), MOST_LINES + 1);
     expect![[r#"
         retention.ms: default -> 86400000

@@ -9,21 +9,21 @@ fn approvals_ahead_count_where_changes_are_denied() {
     change(DENY).decided([approval("bob")]).check(expect!["open: approved by bob"]);
     change(ONE).decided([ahead()]).check(expect![[r#"
         held: 0/1 of ReduceRetention
-          ReduceRetention: 1 more of group approvers"#]]);
+          ReduceRetention needs 1 more from group approvers"#]]);
     change(DENY).decided([VerifiedDecision { generation: 1, ..approval("bob") }]).check(expect![[r#"
         held: 0/1 of ReduceRetention
-          ReduceRetention: 1 more of group approvers"#]]);
+          ReduceRetention needs 1 more from group approvers"#]]);
     change(DENY).decided([VerifiedDecision { uid: None, ..ahead() }]).check(expect![[r#"
         held: 0/1 of ReduceRetention
-          ReduceRetention: 1 more of group approvers"#]]);
+          ReduceRetention needs 1 more from group approvers"#]]);
     change(DENY).decided([VerifiedDecision { uid: None, generation: 0, ..approval("bob") }]).check(expect![
         [r#"
         held: 0/1 of ReduceRetention
-          ReduceRetention: 1 more of group approvers"#]
+          ReduceRetention needs 1 more from group approvers"#]
     ]);
-    change(DENY).asked_by(&["bob"], &[]).decided([ahead()]).check(expect![[r#"
+    change(DENY).requested_by(&["bob"], &[]).decided([ahead()]).check(expect![[r#"
         held: 0/1 of ReduceRetention
-          ReduceRetention: 1 more of group approvers"#]]);
+          ReduceRetention needs 1 more from group approvers"#]]);
     change(DENY).decided([ahead(), VerifiedDecision { generation: 2, ..rejection("carol", "no") }]).check(
         expect![[r#"
         held: 1/1 of ReduceRetention
@@ -47,10 +47,10 @@ fn what_does_not_exist_yet_is_approved_without_a_uid() {
     made(Some("u1"), 1, DENY).check(expect!["open: approved by bob"]);
     made(Some("u1"), 2, DENY).check(expect![[r#"
         held: 0/1 of ReduceRetention
-          ReduceRetention: 1 more of group approvers"#]]);
+          ReduceRetention needs 1 more from group approvers"#]]);
     made(Some("u1"), 1, ONE).check(expect![[r#"
         held: 0/1 of ReduceRetention
-          ReduceRetention: 1 more of group approvers"#]]);
+          ReduceRetention needs 1 more from group approvers"#]]);
 }
 
 #[test]
@@ -65,16 +65,16 @@ fn an_approval_is_of_one_action() {
     let of_deletion = || VerifiedDecision { action: ApprovalAction::Delete, ..approval("bob") };
     deletion(DELETE, approval("bob")).check(expect![[r#"
         held: 0/1 of Delete
-          Delete: 1 more of group approvers"#]]);
+          Delete needs 1 more from group approvers"#]]);
     deletion(DELETE, of_deletion()).check(expect!["open: approved by bob"]);
     deletion(DELETE, VerifiedDecision { action: ApprovalAction::Delete, ..approval("alice") }).check(
         expect![[r#"
         held: 0/1 of Delete
-          Delete: 1 more of group approvers"#]],
+          Delete needs 1 more from group approvers"#]],
     );
     change(ONE).decided([of_deletion()]).check(expect![[r#"
         held: 0/1 of ReduceRetention
-          ReduceRetention: 1 more of group approvers"#]]);
+          ReduceRetention needs 1 more from group approvers"#]]);
     // Nothing is deleted on approvals of what was there before.
     deletion(
         &DELETE.replace("{rules", "{mode: Deny, rules"),
@@ -82,9 +82,9 @@ fn an_approval_is_of_one_action() {
     )
     .check(expect![[r#"
             held: 0/1 of Delete
-              Delete: 1 more of group approvers"#]]);
+              Delete needs 1 more from group approvers"#]]);
     // The controllers do not know who deletes.
     let mut by_nobody = deletion(DELETE, of_deletion());
-    by_nobody.request = Some(asked_by(&[], &[]));
+    by_nobody.request = Some(requested_by(&[], &[]));
     by_nobody.check(expect!["open: approved by bob"]);
 }

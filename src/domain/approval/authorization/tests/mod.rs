@@ -1,12 +1,11 @@
-//! Gates, printed: who counts, and for what. What is said no to is in `rejection`, what is decided ahead or on a
-//! deletion in `action`, and which ChangeApprovals are heard at all in `decision`.
+//! Authorizations, printed: who counts, and for what. `rejection` has the rejections, `action` the decisions in advance and on
+//! deletions.
 
 mod action;
-mod decision;
 mod rejection;
 
 use super::*;
-use crate::domain::approval::testing::{asked_by, at, groups, hash, orders, rules};
+use crate::domain::approval::testing::{approval, at, groups, hash, orders, requested_by, rules};
 use expect_test::{Expect, expect};
 
 /// One approval by the group approvers.
@@ -19,10 +18,10 @@ const DENY: &str = "{mode: Deny, rules: [{changes: [ReduceRetention], groups: [a
 /// A change of orders that alice has asked for, and nobody has decided on yet.
 struct Change {
     rules: Rules,
-    subject: Subject,
+    subject: Revisioned,
     action: ApprovalAction,
     touches: Vec<GovernedChange>,
-    request: Option<Request>,
+    request: Option<ChangeRequest>,
     decisions: Vec<VerifiedDecision>,
     now: Timestamp,
 }
@@ -33,23 +32,9 @@ fn change(yaml: &str) -> Change {
         subject: orders(),
         action: ApprovalAction::Apply,
         touches: vec![GovernedChange::ReduceRetention, GovernedChange::Any],
-        request: Some(asked_by(&["alice"], &[])),
+        request: Some(requested_by(&["alice"], &[])),
         decisions: Vec::new(),
         now: at(0),
-    }
-}
-
-/// An approval by somebody of the group approvers, an hour ago.
-fn approval(by: &str) -> VerifiedDecision {
-    VerifiedDecision {
-        uid: Some("u1".into()),
-        generation: 3,
-        action: ApprovalAction::Apply,
-        hash: hash("new").to_string(),
-        decision: Decision::Approve,
-        approver: Approver { username: by.into(), groups: groups(&["approvers"]), revocable: false },
-        at: at(-3600),
-        comment: None,
     }
 }
 
@@ -74,18 +59,18 @@ impl Change {
         Self { touches: touches.to_vec(), ..self }
     }
 
-    fn asked_by(self, requesters: &[&str], authors: &[&str]) -> Self {
-        Self { request: Some(asked_by(requesters, authors)), ..self }
+    fn requested_by(self, requesters: &[&str], authors: &[&str]) -> Self {
+        Self { request: Some(requested_by(requesters, authors)), ..self }
     }
 
     fn broken_glass(mut self, by: &str, groups_of: &[&str]) -> Self {
         let glass = BreakGlass { by: by.into(), groups: groups(groups_of), reason: "it burns".into() };
-        self.request.iter_mut().for_each(|request| request.asserted.break_glass = Some(glass.clone()));
+        self.request.iter_mut().for_each(|request| request.claims.break_glass = Some(glass.clone()));
         self
     }
 
     fn authorize(&self) -> Authorization {
-        authorize(&Facts {
+        authorize(&AuthorizationInput {
             subject: &self.subject,
             action: self.action,
             hash: &hash("new"),
@@ -113,12 +98,12 @@ fn print(gate: &Authorization) -> String {
     };
     let changes: Vec<String> = held.changes.iter().map(|change| format!("{change:?}")).collect();
     let mut lines = vec![format!("held: {}/{} of {}", held.have, held.need, changes.join(" "))];
-    lines.extend(held.missing.iter().map(|missing| format!("  {missing}")));
+    lines.extend(held.obstacles().iter().map(|missing| format!("  {missing}")));
     if let Some(rejection) = &held.rejected {
         let why = rejection.comment.as_deref().unwrap_or("no reason");
         lines.push(format!("  rejected by {}: {why}", rejection.by));
     }
-    lines.extend(held.lapses.map(|lapses| format!("  until {lapses}")));
+    lines.extend(held.expires.map(|expires| format!("  until {expires}")));
     lines.join("\n")
 }
 
@@ -143,10 +128,10 @@ fn a_tenant_without_rules_lets_everything_pass() {
 fn nobody_has_decided() {
     change(ONE).check(expect![[r#"
         held: 0/1 of ReduceRetention
-          ReduceRetention: 1 more of group approvers"#]]);
+          ReduceRetention needs 1 more from group approvers"#]]);
     change("{rules: [{changes: [Any], groups: [a, b]}]}").check(expect![[r#"
         held: 0/1 of ReduceRetention Any
-          Any: 1 more of one of the groups a, b"#]]);
+          Any needs 1 more from one of the groups a, b"#]]);
 }
 
 #[test]
@@ -158,19 +143,19 @@ fn one_approval() {
 fn nobody_approves_their_own_change() {
     change(ONE).decided([approval("alice")]).check(expect![[r#"
         held: 0/1 of ReduceRetention
-          ReduceRetention: 1 more of group approvers"#]]);
-    change(ONE).asked_by(&["carol"], &["alice"]).decided([approval("alice")]).check(expect![[r#"
+          ReduceRetention needs 1 more from group approvers"#]]);
+    change(ONE).requested_by(&["carol"], &["alice"]).decided([approval("alice")]).check(expect![[r#"
         held: 0/1 of ReduceRetention
-          ReduceRetention: 1 more of group approvers"#]]);
-    change(ONE).asked_by(&["carol", "alice"], &[]).decided([approval("alice")]).check(expect![[r#"
+          ReduceRetention needs 1 more from group approvers"#]]);
+    change(ONE).requested_by(&["carol", "alice"], &[]).decided([approval("alice")]).check(expect![[r#"
         held: 0/1 of ReduceRetention
-          ReduceRetention: 1 more of group approvers"#]]);
+          ReduceRetention needs 1 more from group approvers"#]]);
     change(ONE)
-        .asked_by(&["system:serviceaccount:argocd:c"], &["Alice Doe <alice@example.com>"])
+        .requested_by(&["system:serviceaccount:argocd:c"], &["Alice Doe <alice@example.com>"])
         .decided([approval("oidc:Alice@example.com")])
         .check(expect![[r#"
             held: 0/1 of ReduceRetention
-              ReduceRetention: 1 more of group approvers"#]]);
+              ReduceRetention needs 1 more from group approvers"#]]);
 }
 
 #[test]
@@ -184,19 +169,19 @@ fn service_accounts_approve_only_if_they_are_listed() {
     const LISTED: &str = "{robots: ['system:serviceaccount:ci:bot'], rules: [{changes: [ReduceRetention], groups: [approvers]}]}";
     change(ONE).decided([approval(BOT)]).check(expect![[r#"
         held: 0/1 of ReduceRetention
-          ReduceRetention: 1 more of group approvers"#]]);
+          ReduceRetention needs 1 more from group approvers"#]]);
     change(LISTED).decided([approval(BOT)]).check(expect!["open: approved by system:serviceaccount:ci:bot"]);
     change(LISTED).decided([approval("system:serviceaccount:ci:other")]).check(expect![[r#"
         held: 0/1 of ReduceRetention
-          ReduceRetention: 1 more of group approvers"#]]);
+          ReduceRetention needs 1 more from group approvers"#]]);
     // The second account of one robot.
-    change(LISTED).asked_by(&["system:serviceaccount:ci:deployer"], &[]).decided([approval(BOT)]).check(
+    change(LISTED).requested_by(&["system:serviceaccount:ci:deployer"], &[]).decided([approval(BOT)]).check(
         expect![[r#"
             held: 0/1 of ReduceRetention
-              ReduceRetention: 1 more of group approvers"#]],
+              ReduceRetention needs 1 more from group approvers"#]],
     );
     change(LISTED)
-        .asked_by(&["system:serviceaccount:argocd:deployer"], &[])
+        .requested_by(&["system:serviceaccount:argocd:deployer"], &[])
         .decided([approval(BOT)])
         .check(expect!["open: approved by system:serviceaccount:ci:bot"]);
 }
@@ -206,7 +191,7 @@ fn only_this_very_content_is_approved() {
     let other = VerifiedDecision { hash: hash("other").to_string(), ..approval("bob") };
     change(ONE).decided([other]).check(expect![[r#"
         held: 0/1 of ReduceRetention
-          ReduceRetention: 1 more of group approvers"#]]);
+          ReduceRetention needs 1 more from group approvers"#]]);
 }
 
 #[test]
@@ -215,15 +200,15 @@ fn a_content_that_comes_back_is_another_change() {
     later.subject.generation = 5;
     later.check(expect![[r#"
         held: 0/1 of ReduceRetention
-          ReduceRetention: 1 more of group approvers"#]]);
+          ReduceRetention needs 1 more from group approvers"#]]);
     let earlier = VerifiedDecision { generation: 2, ..approval("bob") };
     change(ONE).decided([earlier]).check(expect![[r#"
         held: 0/1 of ReduceRetention
-          ReduceRetention: 1 more of group approvers"#]]);
+          ReduceRetention needs 1 more from group approvers"#]]);
     let later = VerifiedDecision { generation: 4, ..approval("bob") };
     change(ONE).decided([later]).check(expect![[r#"
         held: 0/1 of ReduceRetention
-          ReduceRetention: 1 more of group approvers"#]]);
+          ReduceRetention needs 1 more from group approvers"#]]);
 }
 
 #[test]
@@ -232,7 +217,7 @@ fn a_resource_that_was_made_again_is_another() {
     let of_none = VerifiedDecision { uid: None, ..approval("bob") };
     change(ONE).decided([of_another, of_none]).check(expect![[r#"
         held: 0/1 of ReduceRetention
-          ReduceRetention: 1 more of group approvers"#]]);
+          ReduceRetention needs 1 more from group approvers"#]]);
 }
 
 #[test]
@@ -241,18 +226,18 @@ fn approvals_lapse() {
     let at_the_last_second = VerifiedDecision { at: at(1 - week), ..approval("bob") };
     change(TWO).decided([at_the_last_second.clone()]).check(expect![[r#"
         held: 1/2 of ReduceRetention
-          ReduceRetention: 1 more of group approvers
+          ReduceRetention needs 1 more from group approvers
           until 2026-01-06T12:00:01Z"#]]);
     change(ONE).decided([at_the_last_second]).check(expect!["open: approved by bob"]);
     let too_late = VerifiedDecision { at: at(-week), ..approval("bob") };
     change(ONE).decided([too_late]).check(expect![[r#"
         held: 0/1 of ReduceRetention
-          ReduceRetention: 1 more of group approvers"#]]);
+          ReduceRetention needs 1 more from group approvers"#]]);
     change("{validFor: 30m, rules: [{changes: [ReduceRetention], groups: [approvers]}]}")
         .decided([approval("bob")])
         .check(expect![[r#"
             held: 0/1 of ReduceRetention
-              ReduceRetention: 1 more of group approvers"#]]);
+              ReduceRetention needs 1 more from group approvers"#]]);
 }
 
 #[test]
@@ -261,7 +246,7 @@ fn what_lapses_first_is_told() {
         .decided([approval("bob"), VerifiedDecision { at: at(-10), ..approval("carol") }])
         .check(expect![[r#"
             held: 2/3 of ReduceRetention
-              ReduceRetention: 1 more of group approvers
+              ReduceRetention needs 1 more from group approvers
               until 2026-01-13T11:00:00Z"#]]);
 }
 
@@ -269,15 +254,15 @@ fn what_lapses_first_is_told() {
 fn two_approvals_are_of_two_people() {
     change(TWO).decided([approval("bob")]).check(expect![[r#"
         held: 1/2 of ReduceRetention
-          ReduceRetention: 1 more of group approvers
+          ReduceRetention needs 1 more from group approvers
           until 2026-01-13T11:00:00Z"#]]);
     change(TWO).decided([approval("bob"), approval("bob")]).check(expect![[r#"
         held: 1/2 of ReduceRetention
-          ReduceRetention: 1 more of group approvers
+          ReduceRetention needs 1 more from group approvers
           until 2026-01-13T11:00:00Z"#]]);
     change(TWO).decided([approval("bob"), approval("oidc:Bob@example.com")]).check(expect![[r#"
         held: 1/2 of ReduceRetention
-          ReduceRetention: 1 more of group approvers
+          ReduceRetention needs 1 more from group approvers
           until 2026-01-13T11:00:00Z"#]]);
     change(TWO).decided([approval("bob"), approval("carol")]).check(expect!["open: approved by bob, carol"]);
 }
@@ -300,7 +285,7 @@ fn the_rules_of_now_count() {
     // The group was taken out of the rule.
     change(ONE).decided(decisions()).check(expect![[r#"
         held: 0/1 of ReduceRetention
-          ReduceRetention: 1 more of group approvers"#]]);
+          ReduceRetention needs 1 more from group approvers"#]]);
     // The rule was taken away.
     change("{rules: [{changes: [GrantAccess], groups: [approvers]}]}")
         .decided(decisions())
@@ -319,22 +304,22 @@ fn each_rule_has_to_be_satisfied() {
     };
     several().check(expect![[r#"
         held: 0/2 of ReduceRetention GrantAccess Any
-          ReduceRetention: 1 more of group data
-          GrantAccess, Any: 2 more of one of the groups data, security"#]]);
+          ReduceRetention needs 1 more from group data
+          GrantAccess, Any need 2 more from one of the groups data, security"#]]);
     several().decided([of_groups("bob", &["security"])]).check(expect![[r#"
         held: 0/1 of ReduceRetention GrantAccess Any
-          ReduceRetention: 1 more of group data
-          GrantAccess, Any: 1 more of one of the groups data, security
+          ReduceRetention needs 1 more from group data
+          GrantAccess, Any need 1 more from one of the groups data, security
           until 2026-01-13T11:00:00Z"#]]);
     several().decided([of_groups("bob", &["security", "data"])]).check(expect![[r#"
         held: 1/2 of ReduceRetention GrantAccess Any
-          GrantAccess, Any: 1 more of one of the groups data, security
+          GrantAccess, Any need 1 more from one of the groups data, security
           until 2026-01-13T11:00:00Z"#]]);
     several().decided([of_groups("bob", &["security"]), of_groups("carol", &["security"])]).check(expect![[
         r#"
-            held: 0/1 of ReduceRetention GrantAccess Any
-              ReduceRetention: 1 more of group data
-              until 2026-01-13T11:00:00Z"#
+        held: 0/1 of ReduceRetention GrantAccess Any
+          ReduceRetention needs 1 more from group data
+          until 2026-01-13T11:00:00Z"#
     ]]);
     several()
         .decided([of_groups("bob", &["data"]), of_groups("carol", &["security"])])
@@ -390,8 +375,8 @@ fn what_nobody_has_asked_for_is_approved_by_nobody() {
     unknown.request = None;
     unknown.check(expect![[r#"
         held: 0/1 of ReduceRetention
-          it is not known who asked for this change, because the webhook was away: say who wrote it, in the annotation eventcenter.io/authored-by, and you have asked for it
-          ReduceRetention: 1 more of group approvers"#]]);
+          the requester of this change is unknown, because the webhook did not see it: name its author in the annotation eventcenter.io/authored-by, which makes you the requester
+          ReduceRetention needs 1 more from group approvers"#]]);
 }
 
 #[test]
@@ -400,11 +385,11 @@ fn glass_is_broken_by_who_may() {
     change(GLASS).broken_glass("alice", &["oncall"]).check(expect!["open: alice because it burns"]);
     change(GLASS).broken_glass("alice", &["approvers"]).check(expect![[r#"
         held: 0/1 of ReduceRetention
-          ReduceRetention: 1 more of group approvers"#]]);
+          ReduceRetention needs 1 more from group approvers"#]]);
     // The group was taken out of the list.
     change(ONE).broken_glass("alice", &["oncall"]).check(expect![[r#"
         held: 0/1 of ReduceRetention
-          ReduceRetention: 1 more of group approvers"#]]);
+          ReduceRetention needs 1 more from group approvers"#]]);
     change(GLASS)
         .broken_glass("alice", &["oncall"])
         .decided([rejection("bob", "it does not burn")])
@@ -419,5 +404,5 @@ fn no_glass_is_broken_for_a_deletion() {
     deletion.action = ApprovalAction::Delete;
     deletion.check(expect![[r#"
         held: 0/1 of Delete Any
-          Any: 1 more of group approvers"#]]);
+          Any needs 1 more from group approvers"#]]);
 }

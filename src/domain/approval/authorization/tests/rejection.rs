@@ -6,7 +6,7 @@ use super::*;
 fn a_rejection_holds() {
     change(ONE).decided([rejection("bob", "too early")]).check(expect![[r#"
         held: 0/1 of ReduceRetention
-          ReduceRetention: 1 more of group approvers
+          ReduceRetention needs 1 more from group approvers
           rejected by bob: too early"#]]);
     change(ONE).decided([approval("carol"), rejection("bob", "too early")]).check(expect![[r#"
         held: 1/1 of ReduceRetention
@@ -19,7 +19,7 @@ fn a_rejection_holds() {
     let silent = VerifiedDecision { comment: None, ..rejection("bob", "") };
     change(ONE).decided([silent]).check(expect![[r#"
         held: 0/1 of ReduceRetention
-          ReduceRetention: 1 more of group approvers
+          ReduceRetention needs 1 more from group approvers
           rejected by bob: no reason"#]]);
 }
 
@@ -37,11 +37,11 @@ fn the_first_rejection_is_told() {
     let early = || VerifiedDecision { at: at(-9000), ..rejection("bob", "too early") };
     change(ONE).decided([early(), rejection("carol", "too much")]).check(expect![[r#"
         held: 0/1 of ReduceRetention
-          ReduceRetention: 1 more of group approvers
+          ReduceRetention needs 1 more from group approvers
           rejected by bob: too early"#]]);
     change(ONE).decided([rejection("carol", "too much"), early()]).check(expect![[r#"
         held: 0/1 of ReduceRetention
-          ReduceRetention: 1 more of group approvers
+          ReduceRetention needs 1 more from group approvers
           rejected by bob: too early"#]]);
 }
 
@@ -49,7 +49,7 @@ fn the_first_rejection_is_told() {
 #[test]
 fn nobody_is_silenced_by_being_named() {
     let silenced = || {
-        change(ONE).asked_by(&["alice"], &["bob"]).decided([
+        change(ONE).requested_by(&["alice"], &["bob"]).decided([
             rejection("bob", "too early"),
             approval("bob"),
             approval("carol"),
@@ -63,8 +63,8 @@ fn nobody_is_silenced_by_being_named() {
     by_nobody.request = None;
     by_nobody.check(expect![[r#"
         held: 0/1 of ReduceRetention
-          it is not known who asked for this change, because the webhook was away: say who wrote it, in the annotation eventcenter.io/authored-by, and you have asked for it
-          ReduceRetention: 1 more of group approvers
+          the requester of this change is unknown, because the webhook did not see it: name its author in the annotation eventcenter.io/authored-by, which makes you the requester
+          ReduceRetention needs 1 more from group approvers
           rejected by bob: too early"#]]);
 }
 

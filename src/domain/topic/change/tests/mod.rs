@@ -2,7 +2,7 @@
 
 mod schema;
 
-use super::super::diff::difference;
+use super::super::diff::diff;
 use super::*;
 use crate::domain::testing::topic;
 use expect_test::{Expect, expect};
@@ -22,7 +22,7 @@ fn check(pairs: &[(&str, &str)], expected: Expect) {
     let mut lines = String::new();
     for (one, other) in pairs {
         for (base, new) in [(one, other), (other, one)] {
-            let touched = touched(Some(&spec(base)), &spec(new), None);
+            let touched = EventTopic::classify(Some(&spec(base)), &spec(new), &None);
             let _ = writeln!(lines, "{base} -> {new}: {}", print(&touched));
         }
     }
@@ -43,7 +43,7 @@ fn check_first(cases: &[(&str, &str)], expected: Expect) {
                 .map(|(key, value)| (key.into(), value.into()))
                 .collect(),
         });
-        let touched = touched(None, &spec(new), existing.as_ref());
+        let touched = EventTopic::classify(None, &spec(new), &existing);
         let _ = writeln!(lines, "{new} on [{kafka}]: {}", print(&touched));
     }
     expected.assert_eq(&lines);
@@ -414,7 +414,7 @@ fn first_declarations() {
 fn what_kafka_has_counts_only_where_nothing_is_in_force() {
     let kafka = Observed { partitions: 1, ..Observed::default() };
     let (base, new) = (spec("{partitions: 3}"), spec("{partitions: 3, description: d}"));
-    assert_eq!(print(&touched(Some(&base), &new, Some(&kafka))), "Any");
+    assert_eq!(print(&EventTopic::classify(Some(&base), &new, &Some(kafka))), "Any");
 }
 
 fn any_spec() -> impl proptest::strategy::Strategy<Value = EventTopicSpec> {
@@ -447,11 +447,11 @@ proptest::proptest! {
 
     #[test]
     fn something_is_touched_and_told_if_and_only_if_the_specs_differ(base in any_spec(), new in any_spec()) {
-        let touched = touched(Some(&base), &new, None);
+        let touched = EventTopic::classify(Some(&base), &new, &None);
         proptest::prop_assert_eq!(touched.is_empty(), base == new);
         proptest::prop_assert_eq!(touched.contains(&GovernedChange::Any), base != new);
-        proptest::prop_assert_eq!(difference(Some(&base), &new).is_empty(), base == new);
-        proptest::prop_assert!(super::touched(Some(&new), &new, None).is_empty());
+        proptest::prop_assert_eq!(diff(Some(&base), &new).is_empty(), base == new);
+        proptest::prop_assert!(EventTopic::classify(Some(&new), &new, &None).is_empty());
     }
 
     /// Whoever goes a long way in steps touches at least what they would have touched at once, so that no
@@ -459,9 +459,9 @@ proptest::proptest! {
     /// reduced, twice.
     #[test]
     fn a_detour_touches_no_less(base in any_spec(), between in any_spec(), new in any_spec()) {
-        let mut steps = touched(Some(&base), &between, None);
-        steps.extend(touched(Some(&between), &new, None));
-        let mut at_once = touched(Some(&base), &new, None);
+        let mut steps = EventTopic::classify(Some(&base), &between, &None);
+        steps.extend(EventTopic::classify(Some(&between), &new, &None));
+        let mut at_once = EventTopic::classify(Some(&base), &new, &None);
         if steps.contains(&GovernedChange::ReduceRetention) {
             at_once.remove(&GovernedChange::ChangeConfig);
         }

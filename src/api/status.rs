@@ -1,0 +1,71 @@
+//! What the statuses of several kinds have in common.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use serde::Serialize;
+
+use super::{ApprovedSpec, EventTopicStatus, KafkaClusterStatus, PendingChange, TenantStatus};
+
+/// A status with standard conditions.
+pub trait HasConditions {
+    /// The conditions.
+    fn conditions(&self) -> &[Condition];
+    /// The conditions, to replace them.
+    fn conditions_mut(&mut self) -> &mut Vec<Condition>;
+    /// The `metadata.generation` that the status describes.
+    fn observed_generation_mut(&mut self) -> &mut Option<i64>;
+}
+
+/// The status of a kind whose changes may need approval.
+pub trait HasApproval: HasConditions + Clone + Default + PartialEq + Serialize {
+    /// The spec that is approved and active.
+    fn approved(&self) -> Option<&ApprovedSpec>;
+    /// Replaces the spec that is approved and active.
+    fn set_approved(&mut self, approved: Option<ApprovedSpec>);
+    /// The change that waits for approval.
+    fn pending(&self) -> Option<&PendingChange>;
+    /// Replaces the change that waits for approval.
+    fn set_pending(&mut self, pending: Option<PendingChange>);
+}
+
+macro_rules! has_conditions {
+    ($($status:ty),+) => {$(
+        impl HasConditions for $status {
+            fn conditions(&self) -> &[Condition] {
+                &self.conditions
+            }
+
+            fn conditions_mut(&mut self) -> &mut Vec<Condition> {
+                &mut self.conditions
+            }
+
+            fn observed_generation_mut(&mut self) -> &mut Option<i64> {
+                &mut self.observed_generation
+            }
+        }
+    )+};
+}
+
+macro_rules! has_approval {
+    ($($status:ty),+) => {$(
+        impl HasApproval for $status {
+            fn approved(&self) -> Option<&ApprovedSpec> {
+                self.approved.as_ref()
+            }
+
+            fn set_approved(&mut self, approved: Option<ApprovedSpec>) {
+                self.approved = approved;
+            }
+
+            fn pending(&self) -> Option<&PendingChange> {
+                self.pending.as_deref()
+            }
+
+            fn set_pending(&mut self, pending: Option<PendingChange>) {
+                self.pending = pending.map(Box::new);
+            }
+        }
+    )+};
+}
+
+has_conditions!(TenantStatus, KafkaClusterStatus, EventTopicStatus);
+has_approval!(EventTopicStatus);

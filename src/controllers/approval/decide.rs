@@ -1,0 +1,384 @@
+//! Determines what is reconciled, and why.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use kube::core::object::HasSpec;
+
+use super::super::Services;
+use super::super::effect::EffectError;
+use super::super::runtime::Reconciler;
+use super::activation::{Activation, renew_record};
+use super::report::ApprovalReport;
+use crate::api::{APPROVE, ApprovalAction, Approver, Decision, GovernedChange, HasApproval};
+use crate::domain::approval::active::{Evidence, revision_name};
+use crate::domain::approval::authorization::{AuthorizationInput, Grant, PendingApproval};
+use crate::domain::approval::pending::{PendingInput, PendingStatus};
+use crate::domain::approval::{
+    ActiveRecord, ActiveSpec, ApprovalState, Authorization, ChangeRequest, Governed, Rules, SpecHash,
+    VerifiedDecision, authorize,
+};
+use crate::domain::management::{ManagementMode, management_mode};
+use crate::domain::tenant::TenantFacts;
+use crate::domain::{Failure, Refusal, Revisioned};
+use crate::kubernetes::{KubeClient, UserInfo, WriteError};
+
+/// What is reconciled, and why.
+pub(in crate::controllers) struct ApprovalDecision<'k, K: Clone> {
+    /// The resource, with its active spec while a change is pending.
+    pub(in crate::controllers) resource: Cow<'k, K>,
+    /// What may be done.
+    pub(in crate::controllers) disposition: Disposition,
+    /// What the status reports.
+    pub(in crate::controllers) report: ApprovalReport,
+}
+
+/// What may be done for a resource.
+pub(in crate::controllers) enum Disposition {
+    /// Apply the spec.
+    Apply,
+    /// Record the spec as active, then apply it.
+    Activate(Activation),
+    /// Apply nothing; `None` if the reason is not known yet.
+    Hold(Option<Obstacle>),
+}
+
+/// Why nothing is applied.
+pub(in crate::controllers) enum Obstacle {
+    /// The change waits for approval.
+    Refused(Refusal),
+    /// What the change would do cannot be determined.
+    Failed(Failure),
+}
+
+/// The facts that a classification depends on.
+pub(in crate::controllers) enum FactsLookup<F> {
+    /// The facts.
+    Available(F),
+    /// Reading them failed.
+    Failed(Failure),
+    /// They were not read: the resource is refused, or it is not known yet where to read them.
+    Unknown,
+}
+
+impl<F> FactsLookup<F> {
+    fn obstacle(self) -> Option<Obstacle> {
+        match self {
+            Self::Failed(failure) => Some(Obstacle::Failed(failure)),
+            Self::Available(_) | Self::Unknown => None,
+        }
+    }
+}
+
+/// The controller of a governed kind.
+pub(in crate::controllers) trait GovernedReconciler:
+    Reconciler<Object: Governed>
+{
+    /// Reads the facts that the classification of a first spec depends on.
+    fn look_up_facts(
+        &self,
+        object: &Self::Object,
+    ) -> impl Future<Output = FactsLookup<<Self::Object as Governed>::Facts>> + Send;
+}
+
+/// Determines what is reconciled.
+pub(in crate::controllers) async fn decide<'k, R: GovernedReconciler>(
+    reconciler: &R,
+    resource: &'k R::Object,
+) -> Result<ApprovalDecision<'k, R::Object>, EffectError<WriteError>> {
+    let services = reconciler.services();
+    let apply = |state| ApprovalDecision {
+        resource: Cow::Borrowed(resource),
+        disposition: Disposition::Apply,
+        report: ApprovalReport { state, ..ApprovalReport::unchanged(resource) },
+    };
+    let mode = management_mode(resource);
+    let tenant = services.catalog.lock().governing_tenant(resource);
+    let Some(tenant) = tenant else {
+        services.approvals.forget(resource);
+        return Ok(apply(match mode {
+            Ok(ManagementMode::Paused) | Err(_) => ApprovalState::Unchanged,
+            Ok(ManagementMode::Managed | ManagementMode::Unmanaged) => ApprovalState::NotGoverned,
+        }));
+    };
+    match mode {
+        Ok(ManagementMode::Managed) => decide_governed(reconciler, resource, &tenant).await,
+        Ok(ManagementMode::Unmanaged) => Ok(apply(ApprovalState::NotGoverned)),
+        Ok(ManagementMode::Paused) | Err(_) => Ok(apply(ApprovalState::Unchanged)),
+    }
+}
+
+async fn decide_governed<'k, R: GovernedReconciler>(
+    reconciler: &R,
+    resource: &'k R::Object,
+    tenant: &TenantFacts,
+) -> Result<ApprovalDecision<'k, R::Object>, EffectError<WriteError>> {
+    let services = reconciler.services();
+    let mut context = ApprovalContext::new(resource, &tenant.approval, services);
+    let active = context.active_spec().await?;
+    let report = |state, record| ApprovalReport { state, record, ..ApprovalReport::unchanged(resource) };
+    let borrowed =
+        |disposition, report| ApprovalDecision { resource: Cow::Borrowed(resource), disposition, report };
+    if let ActiveSpec::Current(record) = active {
+        let record = renew_record(resource, &context.subject, &context.hash, record, services).await?;
+        return Ok(borrowed(Disposition::Apply, report(ApprovalState::Approved, Some(record))));
+    }
+    let facts = match active.depends_on_facts::<R::Object>(resource.spec()) {
+        true => reconciler.look_up_facts(resource).await,
+        false => FactsLookup::Available(Default::default()),
+    };
+    let no_facts = Default::default();
+    let known = match &facts {
+        FactsLookup::Available(facts) => facts,
+        FactsLookup::Failed(_) | FactsLookup::Unknown => &no_facts,
+    };
+    let changes = active.classify::<R::Object>(resource.spec(), known);
+    let record = active.record().cloned();
+    match (context.authorize(ApprovalAction::Apply, &changes).await?, facts) {
+        (Authorization::Granted(grant), FactsLookup::Available(_)) => {
+            let activation = context.into_activation(grant, changes);
+            let report = report(ApprovalState::Approved, record);
+            Ok(borrowed(Disposition::Activate(activation), report))
+        }
+        // What it would change is not known.
+        (Authorization::Granted(_), facts) => {
+            let report = report(ApprovalState::Unchanged, record);
+            Ok(borrowed(Disposition::Hold(facts.obstacle()), report))
+        }
+        (Authorization::Pending(approval), facts) => {
+            let diff = R::Object::diff(active.previous(), resource.spec());
+            let active_is_unknown = match &active {
+                ActiveSpec::Unknown(why) => Some(why.as_str()),
+                _ => None,
+            };
+            let pending = context.pending_status(ApprovalAction::Apply, &approval, &diff, active_is_unknown);
+            let restored = active.restore(resource);
+            let disposition = match (&restored, facts) {
+                (Some(_), _) => Disposition::Apply,
+                (None, FactsLookup::Available(_)) => {
+                    Disposition::Hold(Some(Obstacle::Refused(pending.refusal.clone())))
+                }
+                (None, facts) => Disposition::Hold(facts.obstacle()),
+            };
+            Ok(ApprovalDecision {
+                resource: restored.map_or(Cow::Borrowed(resource), Cow::Owned),
+                disposition,
+                report: report(ApprovalState::Pending(Box::new(pending)), record),
+            })
+        }
+    }
+}
+
+/// How a resource under deletion is handled.
+pub(in crate::controllers) enum DeletionApproval<'k, K: Clone> {
+    /// The resource may go; what is deleted with it follows from this spec, and needs this grant if it is given.
+    Granted(Cow<'k, K>, Option<Activation>),
+    /// The deletion of data waits for approval.
+    Pending(Box<PendingStatus>),
+}
+
+/// Determines whether the data of a resource under deletion may be deleted. `describe` returns what would be deleted; `None`
+/// if the resource may go without approval.
+pub(in crate::controllers) async fn decide_deletion<'k, R: GovernedReconciler>(
+    reconciler: &R,
+    resource: &'k R::Object,
+    describe: impl FnOnce(&R::Object) -> Option<String>,
+) -> Result<DeletionApproval<'k, R::Object>, WriteError> {
+    let services = reconciler.services();
+    let tenant = services.catalog.lock().governing_tenant(resource);
+    let Some(tenant) = tenant else {
+        return Ok(DeletionApproval::Granted(Cow::Borrowed(resource), None));
+    };
+    let mut context = ApprovalContext::new(resource, &tenant.approval, services);
+    let limited = context.active_spec().await?.limit_deletion(resource);
+    let Some(deleted) = describe(&limited) else {
+        return Ok(DeletionApproval::Granted(limited, None));
+    };
+    context.switch_to_deletion();
+    let changes = BTreeSet::from([GovernedChange::Delete]);
+    Ok(match context.authorize(ApprovalAction::Delete, &changes).await? {
+        Authorization::Granted(grant) => {
+            DeletionApproval::Granted(limited, Some(context.into_activation(grant, changes)))
+        }
+        Authorization::Pending(approval) => {
+            context.request = None;
+            let pending = context.pending_status(ApprovalAction::Delete, &approval, &[deleted], None);
+            DeletionApproval::Pending(Box::new(pending))
+        }
+    })
+}
+
+/// What is known of the approval of a resource.
+struct ApprovalContext<'a, K> {
+    resource: &'a K,
+    subject: Revisioned,
+    hash: SpecHash,
+    record: Option<ActiveRecord>,
+    request: Option<ChangeRequest>,
+    decisions: Vec<VerifiedDecision>,
+    rules: &'a Rules,
+    services: &'a Services,
+    now: Timestamp,
+}
+
+impl<'a, K: Governed> ApprovalContext<'a, K> {
+    fn new(resource: &'a K, rules: &'a Rules, services: &'a Services) -> Self {
+        let (subject, hash) = (Revisioned::of(resource), SpecHash::of(resource.spec()));
+        let record = services.approvals.active_record(resource);
+        let is_active = record.as_ref().is_some_and(|record| record.is_of(&hash));
+        let is_deleted = resource.meta().deletion_timestamp.is_some();
+        // Nobody has to decide on an active spec.
+        let (request, decisions) = match is_active && !is_deleted {
+            true => (None, Vec::new()),
+            false => {
+                let keys = services.approvals.webhook_keys();
+                let request = ChangeRequest::verified(resource, &subject, &hash, &keys);
+                (request, services.approvals.decisions_on(&subject, &hash, &keys))
+            }
+        };
+        Self { resource, subject, hash, record, request, decisions, rules, services, now: services.now() }
+    }
+
+    /// Determines the active spec. Reads from Kubernetes only if it is not the declared one, or not known to this process.
+    async fn active_spec(&self) -> Result<ActiveSpec<K::Spec>, WriteError> {
+        let kubernetes = &self.services.kubernetes;
+        let mut evidence = Evidence { record: self.record.clone(), ..Evidence::default() };
+        let revision;
+        match &self.record {
+            Some(record) if record.is_of(&self.hash) => {
+                if !self.services.approvals.remembers(self.resource) {
+                    evidence.is_stale = self.is_stale(record).await?;
+                }
+            }
+            Some(record) => {
+                revision = match &record.as_status().revision {
+                    Some(name) => kubernetes.get_approved_revision(self.resource, name).await?,
+                    None => None,
+                };
+                evidence.revision = revision.as_ref();
+            }
+            None => {
+                evidence.has_revisions = !kubernetes.list_approved_revisions(self.resource).await?.is_empty();
+            }
+        }
+        Ok(ActiveSpec::determine(self.resource, &self.hash, evidence))
+    }
+
+    /// Whether a record may be an old one: the revision of the active spec exists, and those of specs before are deleted
+    /// soon. Before a tenant had rules, there was no revision.
+    async fn is_stale(&self, record: &ActiveRecord) -> Result<bool, WriteError> {
+        let kubernetes = &self.services.kubernetes;
+        match &record.as_status().revision {
+            Some(name) => Ok(kubernetes.get_approved_revision(self.resource, name).await?.is_none()),
+            None => {
+                let revisions = kubernetes.list_approved_revisions(self.resource).await?;
+                // Stored a moment ago, before a kill prevented the record of it.
+                let of_declared = revision_name(&self.subject, &self.hash);
+                Ok(revisions.iter().any(|name| *name != of_declared))
+            }
+        }
+    }
+
+    /// Whether a change may take effect. Approvers must still have the right to approve, as far as that can be checked
+    /// without their other groups.
+    async fn authorize(
+        &mut self,
+        action: ApprovalAction,
+        changes: &BTreeSet<GovernedChange>,
+    ) -> Result<Authorization, WriteError> {
+        let authorization = self.authorize_now(action, changes);
+        if !matches!(authorization, Authorization::Granted(Grant::Approved(_))) {
+            return Ok(authorization);
+        }
+        let decisions = std::mem::take(&mut self.decisions);
+        self.decisions = retain_authorized::<K>(decisions, &self.subject, &self.services.kubernetes).await?;
+        Ok(self.authorize_now(action, changes))
+    }
+
+    fn authorize_now(&self, action: ApprovalAction, changes: &BTreeSet<GovernedChange>) -> Authorization {
+        authorize(&AuthorizationInput {
+            subject: &self.subject,
+            action,
+            hash: &self.hash,
+            changes,
+            request: self.request.as_ref(),
+            decisions: &self.decisions,
+            rules: self.rules,
+            now: self.now,
+        })
+    }
+
+    fn into_activation(self, grant: Grant, changes: BTreeSet<GovernedChange>) -> Activation {
+        let decided_at = match &grant {
+            Grant::Approved(people) => {
+                let theirs = self.decisions.iter().filter(|decision| {
+                    decision.decision == Decision::Approve && people.contains(&decision.approver.username)
+                });
+                theirs.map(|decision| decision.at).max()
+            }
+            Grant::NotRequired | Grant::BreakGlass(_) => None,
+        };
+        Activation { hash: self.hash, grant, changes, decided_at }
+    }
+
+    fn pending_status(
+        &self,
+        action: ApprovalAction,
+        approval: &PendingApproval,
+        diff: &[String],
+        active_is_unknown: Option<&str>,
+    ) -> PendingStatus {
+        let input = PendingInput {
+            subject: &self.subject,
+            action,
+            hash: &self.hash,
+            approval,
+            request: self.request.as_ref(),
+            diff,
+            active_is_unknown,
+        };
+        let before = self.resource.status().and_then(HasApproval::pending);
+        input.to_status::<K>(before, self.now)
+    }
+
+    /// Only the webhook knows the user who deletes, and has checked the approvers against it. Kubernetes counts the deletion
+    /// as a new generation of the same spec.
+    fn switch_to_deletion(&mut self) {
+        let generation = self.subject.generation;
+        for decision in &mut self.decisions {
+            if decision.action == ApprovalAction::Delete && decision.generation == generation - 1 {
+                decision.generation = generation;
+            }
+        }
+        self.request = Some(ChangeRequest::for_deletion(&self.subject, &self.hash, None, self.now));
+    }
+}
+
+/// Drops the approvals of users who have lost the right to approve, as far as RBAC granted it to their name and the groups
+/// that are stored.
+async fn retain_authorized<K: Governed>(
+    decisions: Vec<VerifiedDecision>,
+    subject: &Revisioned,
+    kubernetes: &KubeClient,
+) -> Result<Vec<VerifiedDecision>, WriteError> {
+    let (namespace, name) = (&subject.object.namespace, &subject.object.name);
+    let mut retained = Vec::with_capacity(decisions.len());
+    for decision in decisions {
+        let Approver { username, groups, revocable } = &decision.approver;
+        let has_lost_the_right = *revocable
+            && decision.decision == Decision::Approve
+            && !kubernetes
+                .is_allowed::<K>(UserInfo::in_groups(username, groups), APPROVE, namespace, name)
+                .await?;
+        if has_lost_the_right {
+            tracing::info!(
+                username,
+                "the approver has lost the right to approve, so the approval does not count"
+            );
+        } else {
+            retained.push(decision);
+        }
+    }
+    Ok(retained)
+}

@@ -1,0 +1,38 @@
+//! What the controllers of every kind work with.
+
+use jiff::Timestamp;
+
+use super::approval::ApprovalStore;
+use super::catalog::Catalog;
+use super::{Audit, Metrics};
+use crate::kubernetes::KubeClient;
+
+/// What the controllers of every kind work with.
+#[derive(Debug)]
+pub struct Services {
+    pub(super) kubernetes: KubeClient,
+    pub(super) catalog: Catalog,
+    pub(super) approvals: ApprovalStore,
+    pub(super) metrics: Metrics,
+    pub(super) audit: Audit,
+    pub(super) clock: fn() -> Timestamp,
+}
+
+impl Services {
+    /// The services of one process that leads.
+    #[must_use]
+    pub fn new(
+        kubernetes: KubeClient,
+        approvals: ApprovalStore,
+        metrics: Metrics,
+        audit: Audit,
+        clock: fn() -> Timestamp,
+    ) -> Self {
+        Self { kubernetes, catalog: Catalog::default(), approvals, metrics, audit, clock }
+    }
+
+    /// The current time.
+    pub(super) fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+}

@@ -1,0 +1,54 @@
+//! What the approval rules have to know about a kind.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::core::object::{HasSpec, HasStatus};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::api::{GovernedChange, HasApproval};
+
+/// A kind whose changes may need approval.
+pub trait Governed:
+    kube::Resource<DynamicType = ()>
+    + HasSpec<Spec: Serialize + DeserializeOwned + Clone + Debug + PartialEq>
+    + HasStatus<Status: HasApproval>
+    + Clone
+    + Debug
+{
+    /// What the classification of a first spec depends on besides the spec; for a topic, what Kafka has under its name.
+    type Facts: Default;
+
+    /// Every change that a spec can make where the active spec is unknown.
+    const ALL_CHANGES: &'static [GovernedChange];
+
+    /// How the requester keeps the data instead of having its deletion approved.
+    const KEEP_DATA: &'static str;
+
+    /// Which governed changes lead from the active spec to a new one. Empty if the specs are equal, and otherwise at
+    /// least [`GovernedChange::Any`].
+    fn classify(base: Option<&Self::Spec>, new: &Self::Spec, facts: &Self::Facts)
+    -> BTreeSet<GovernedChange>;
+
+    /// Whether the classification depends on [`Governed::Facts`].
+    fn depends_on_facts(base: Option<&Self::Spec>, new: &Self::Spec) -> bool;
+
+    /// The facts when the status was written.
+    fn facts_in_status(&self) -> Self::Facts {
+        Self::Facts::default()
+    }
+
+    /// The difference between two specs for people, a line each.
+    fn diff(base: Option<&Self::Spec>, new: &Self::Spec) -> Vec<String>;
+
+    /// Whether deleting a resource with this spec deletes data.
+    fn destroys_data(spec: &Self::Spec) -> bool;
+
+    /// Changes a spec so that deleting its resource keeps the data.
+    fn keep_data(spec: &mut Self::Spec);
+
+    /// Rewrites a condition that is true of the active spec while another spec waits for approval.
+    fn describe_active(_condition: &mut Condition) {}
+}

@@ -1,0 +1,104 @@
+//! What reviews are answered with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use eventcenter_sdk::Reason;
+use jiff::Timestamp;
+use kube::ResourceExt;
+use tokio::time::{Instant, timeout_at};
+
+use super::cache::{Cache, Snapshot};
+use super::metrics::Metrics;
+use super::outcome::NotReady;
+use super::seal_keys::SealKeys;
+use super::target::GovernedKinds;
+use crate::api::Kind;
+use crate::domain::admission::Verdict;
+use crate::domain::approval::Governed;
+use crate::domain::tenant::TenantFacts;
+use crate::kubernetes::KubeClient;
+use crate::store::Recorder;
+
+/// How long a refusal waits for newer objects of others: the watch is a few milliseconds behind the API server.
+const WATCH_LAG: Duration = Duration::from_millis(10);
+
+/// The same where another topic is in the way that may just have been deleted, as `kubectl delete` of a folder does it. That
+/// is rare, and a refusal would be final.
+const WATCH_LAG_OF_TOPICS: Duration = Duration::from_millis(250);
+
+/// What reviews are answered with.
+#[derive(Clone, Debug)]
+pub(super) struct ReviewContext {
+    pub(super) cache: Arc<Cache>,
+    pub(super) kubernetes: KubeClient,
+    pub(super) metrics: Metrics,
+    pub(super) seal_keys: Arc<SealKeys>,
+    pub(super) governed: GovernedKinds,
+    pub(super) recorder: Recorder,
+    pub(super) clock: fn() -> Timestamp,
+}
+
+impl ReviewContext {
+    /// The context of dry runs, whose seals nobody trusts.
+    pub(super) fn for_dry_run(&self) -> Self {
+        Self { seal_keys: Arc::new(self.seal_keys.for_dry_run()), ..self.clone() }
+    }
+
+    /// The current time.
+    pub(super) fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// The tenant of a namespace; it is listed if it was created a moment ago.
+    pub(super) async fn tenant_of(&self, namespace: &str) -> Result<Option<Arc<TenantFacts>>, NotReady> {
+        let find =
+            || self.cache.read(|snapshot| snapshot.catalog.tenants().of_namespace(namespace).ok().cloned());
+        if let Some(tenant) = find().ok_or(NotReady)? {
+            return Ok(Some(tenant));
+        }
+        self.cache.refresh(&self.kubernetes).await;
+        find().ok_or(NotReady)
+    }
+
+    /// The tenant whose approval rules cover a resource.
+    pub(super) fn governing_tenant<K: Governed>(&self, resource: &K) -> Option<Arc<TenantFacts>> {
+        let namespace = resource.namespace().unwrap_or_default();
+        let tenant =
+            self.cache.read(|snapshot| snapshot.catalog.tenants().of_namespace(&namespace).ok().cloned());
+        tenant.flatten().filter(|tenant| tenant.approval.govern(&Kind::of::<K>()))
+    }
+
+    /// Judges a change from memory. A Tenant and its topics are often applied together, and the watch may be behind the
+    /// review: so nothing is refused before the snapshot had the chance to catch up.
+    pub(super) async fn judge(&self, judge: impl Fn(&Snapshot) -> Verdict) -> Result<Verdict, NotReady> {
+        let mut changes = self.cache.changes();
+        let mut verdict = self.cache.read(&judge).ok_or(NotReady)?;
+        if concerns_platform(&verdict) {
+            self.cache.refresh(&self.kubernetes).await;
+            return self.cache.read(&judge).ok_or(NotReady);
+        }
+        let lag = if concerns_topics(&verdict) { WATCH_LAG_OF_TOPICS } else { WATCH_LAG };
+        let deadline = Instant::now() + lag;
+        while !verdict.refusals.is_empty() && timeout_at(deadline, changes.changed()).await.is_ok() {
+            verdict = self.cache.read(&judge).ok_or(NotReady)?;
+        }
+        Ok(verdict)
+    }
+}
+
+/// Whether a refusal ends when another topic turns out to be gone.
+fn concerns_topics(verdict: &Verdict) -> bool {
+    let concerns = |reason: Reason| matches!(reason, Reason::ResourceConflict | Reason::ResourceInUse);
+    verdict.refusals.first().is_some_and(|first| concerns(first.reason))
+}
+
+/// Whether a refusal may end when a Tenant or a KafkaCluster turns out to exist. Only a list request is certain, which takes
+/// an API server up to a tenth of a second.
+fn concerns_platform(verdict: &Verdict) -> bool {
+    use Reason::{ClusterNotAllowed, ClusterNotFound, TenantNotFound, TenantSuspended};
+    let concerns = |reason: Reason| {
+        matches!(reason, ClusterNotAllowed | ClusterNotFound | TenantNotFound | TenantSuspended)
+    };
+    verdict.refusals.first().is_some_and(|first| concerns(first.reason))
+}

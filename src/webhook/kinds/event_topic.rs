@@ -1,0 +1,80 @@
+//! EventTopics.
+
+use json_patch::PatchOperation;
+use kube::ResourceExt;
+use serde_json::json;
+
+use super::super::cache::Snapshot;
+use super::super::context::ReviewContext;
+use super::super::outcome::Outcome;
+use super::super::patch::add;
+use super::super::request::{Operation, Request, User};
+use super::super::{approval, mutate, schema};
+use super::Admit;
+use crate::api::{DELETE_FINALIZER, EventTopic};
+use crate::domain::admission::{self, Change, Verdict};
+use crate::domain::management::management_mode;
+use crate::domain::topic::deletion::wants_finalizer;
+
+impl Admit for EventTopic {
+    fn judge(change: &Change<'_, Self>, snapshot: &Snapshot) -> Verdict {
+        admission::topic(change, &snapshot.catalog)
+    }
+
+    async fn inspect(change: &Change<'_, Self>, user: &User, context: &ReviewContext) -> Verdict {
+        let refusals = schema::judge_topic(change, &context.kubernetes).await;
+        match refusals.is_empty() {
+            true => approval::judge(change, user, context).await,
+            false => Verdict { refusals, warnings: Vec::new() },
+        }
+    }
+
+    async fn complete(request: &Request<'_>, context: &ReviewContext) -> Outcome {
+        let add_finalizer = |topic: &Self| {
+            finalizer(topic).filter(|_| request.operation == Operation::Create).into_iter().collect()
+        };
+        mutate::complete_governed(request, context, add_finalizer).await
+    }
+}
+
+/// Adds our finalizer where it is needed, so that the controller does not have to. `None` if it is there, or if the
+/// annotations are invalid.
+fn finalizer(topic: &EventTopic) -> Option<PatchOperation> {
+    let is_wanted = management_mode(topic).is_ok_and(|mode| wants_finalizer(topic, mode));
+    if !is_wanted || topic.finalizers().iter().any(|finalizer| finalizer == DELETE_FINALIZER) {
+        return None;
+    }
+    Some(if topic.finalizers().is_empty() {
+        add(&["metadata", "finalizers"], json!([DELETE_FINALIZER]))
+    } else {
+        add(&["metadata", "finalizers", "-"], json!(DELETE_FINALIZER))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::testing::topic;
+
+    #[test]
+    fn the_finalizer_is_added_where_it_is_needed_and_once() {
+        for yaml in [
+            "{}",
+            r#"{deletionPolicy: Delete, annotations: {eventcenter.io/managed: "false"}}"#,
+            r#"{deletionPolicy: Delete, annotations: {eventcenter.io/paused: "yes"}}"#,
+        ] {
+            assert_eq!(finalizer(&topic(yaml)), None, "{yaml}");
+        }
+        for others in [&[][..], &["example.com/other"]] {
+            let mut topic = topic("deletionPolicy: Delete");
+            topic.metadata.finalizers =
+                (!others.is_empty()).then(|| others.iter().map(ToString::to_string).collect());
+            let mut value = json!(topic);
+            let patch = json_patch::Patch(vec![finalizer(&topic).expect("it is needed")]);
+            json_patch::patch(&mut value, &patch).expect("the patch applies");
+            let after: EventTopic = serde_json::from_value(value).expect("an EventTopic");
+            assert_eq!(after.finalizers().len(), others.len() + 1);
+            assert_eq!(finalizer(&after), None, "it is there");
+        }
+    }
+}
