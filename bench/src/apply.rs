@@ -1,4 +1,4 @@
-//! EventTopics as tenants declare them, written by way of the API server.
+//! Writes EventTopics, as tenants declare them, to the API server.
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
@@ -11,48 +11,47 @@ use kube::{Client, Resource};
 use serde::de::IgnoredAny;
 use serde_json::json;
 
-use crate::declaration::{self, Overreach, topic};
-use crate::load::{self, Load, Target, Writer};
+use crate::declaration::{self, Violation, topic};
+use crate::load::{self, Load, Writer};
 use crate::protocol::Report;
 
-/// What is done with each EventTopic.
+/// The action on each EventTopic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Action {
     /// Create it.
     Create,
     /// Change one configuration key.
     Configure,
-    /// Add a property to its schema that need not be there.
+    /// Add an optional property to its schema.
     Evolve,
-    /// Register its schema, as its operator would.
+    /// Register its schema, as the operator would.
     Register,
-    /// Take a property out of its schema, and be refused.
+    /// Remove a property from its schema, which must be refused.
     Break,
-    /// Create it with something that its tenant may not have, and be refused.
+    /// Create it with a violation of the tenant's rules, which must be refused.
     Overreach,
-    /// Delete it, whoever holds it.
+    /// Delete it, even if it has a finalizer.
     Delete,
 }
 
-/// Does it to all of them. Nobody but the API server, and who it asks, has a part in it.
+/// Applies the action to all EventTopics, without waiting for an operator.
 pub(crate) async fn run(client: Client, load: &Load, action: Action) -> Result<Report> {
-    connect(&client, load.writers).await?;
-    let target = Target::Gone;
+    open_connections(&client, load.writers).await?;
     match action {
-        Action::Create => load.run(client, target, true, create).await,
-        Action::Configure => load.run(client, target, true, configure).await,
-        Action::Evolve => load.run(client, target, true, evolve).await,
-        Action::Register => load.run(client, target, true, register).await,
-        Action::Break => load.run(client, target, true, break_schema).await,
-        Action::Overreach => load.run(client, target, true, overreach).await,
-        Action::Delete => load.run(client, target, true, delete).await,
+        Action::Create => load.run(client, None, create).await,
+        Action::Configure => load.run(client, None, configure).await,
+        Action::Evolve => load.run(client, None, evolve).await,
+        Action::Register => load.run(client, None, register).await,
+        Action::Break => load.run(client, None, break_schema).await,
+        Action::Overreach => load.run(client, None, violate).await,
+        Action::Delete => load.run(client, None, delete).await,
     }
 }
 
-/// Makes a connection for each writer, so that none has to be made while time is taken.
-async fn connect(client: &Client, writers: u32) -> Result<()> {
-    let asked = (0..writers).map(|_| client.apiserver_version());
-    try_join_all(asked).await.context("reaching Kubernetes")?;
+/// Opens a connection for each writer before the measurement.
+async fn open_connections(client: &Client, writers: u32) -> Result<()> {
+    let requests = (0..writers).map(|_| client.apiserver_version());
+    try_join_all(requests).await.context("reaching Kubernetes")?;
     Ok(())
 }
 
@@ -78,7 +77,7 @@ async fn evolve(writer: Writer, number: u32) -> Result<()> {
     writer.patch(number, None, &Patch::Merge(change)).await
 }
 
-/// Those that have a schema: three of each four.
+/// The number of an EventTopic that has a schema, as three of four do.
 fn with_schema(number: u32) -> u32 {
     number / 3 * 4 + number % 3 + 1
 }
@@ -109,30 +108,29 @@ async fn break_schema(writer: Writer, number: u32) -> Result<()> {
         {
             Ok(())
         }
-        Err(error) => {
-            Err(error).with_context(|| format!("{name} was to be refused because its schema breaks others"))
-        }
-        Ok(_) => bail!("{name} was stored although its schema breaks others"),
+        Err(error) => Err(error)
+            .with_context(|| format!("{name}: expected a refusal because of its incompatible schema")),
+        Ok(_) => bail!("{name} was stored although its schema is incompatible"),
     }
 }
 
-async fn overreach(writer: Writer, number: u32) -> Result<()> {
-    let (name, what) = (writer.load.name(number), Overreach::of(number));
+async fn violate(writer: Writer, number: u32) -> Result<()> {
+    let (name, violation) = (writer.load.name(number), Violation::of(number));
     let mut topic = topic(&name, number);
-    what.apply(&mut topic);
+    violation.apply(&mut topic);
     let request = writer.request(number).create(&PostParams::default(), serde_json::to_vec(&topic)?)?;
     match writer.client.request::<IgnoredAny>(request).await {
-        Err(kube::Error::Api(status)) if what.is_told_by(&status) => Ok(()),
-        Err(error) => Err(error).with_context(|| format!("{name} was to be refused because {what}")),
-        Ok(_) => bail!("{name} was stored although {what}"),
+        Err(kube::Error::Api(status)) if violation.is_refused_by(&status) => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("{name}: expected a refusal because {violation}")),
+        Ok(_) => bail!("{name} was stored although {violation}"),
     }
 }
 
 async fn delete(writer: Writer, number: u32) -> Result<()> {
-    // There is no operator that takes its finalizer off.
+    // There is no operator that removes its finalizer.
     if topic(&writer.load.name(number), number)["spec"].get("deletionPolicy").is_some() {
-        let released = json!({"metadata": {"finalizers": null}});
-        writer.patch(number, None, &Patch::Merge(released)).await?;
+        let without_finalizers = json!({"metadata": {"finalizers": null}});
+        writer.patch(number, None, &Patch::Merge(without_finalizers)).await?;
     }
     load::delete(writer, number).await
 }

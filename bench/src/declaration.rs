@@ -1,4 +1,4 @@
-//! EventTopics as tenants declare them: with event types, their schemas, and who may use them.
+//! EventTopics as tenants declare them, with event types, schemas and access.
 
 use std::fmt;
 
@@ -10,38 +10,39 @@ use kube::Resource;
 use kube::core::{ObjectMeta, Status};
 use serde_json::{Value, json};
 
-/// Something that an EventTopic asks for and its tenant may not have.
+/// A violation of a rule, which makes the webhook refuse an EventTopic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Overreach {
-    /// Records that are kept for longer than the tenant's quota.
+pub(crate) enum Violation {
+    /// The retention exceeds the tenant's quota.
     Retention,
-    /// An event type that is not named by the tenant's conventions.
+    /// The name of an event type does not follow the tenant's convention.
     Naming,
-    /// A Kafka topic outside of the tenant's prefix.
+    /// The Kafka topic does not have the tenant's prefix.
     Prefix,
-    /// An event type twice in one topic.
-    Twice,
-    /// A schema that refers to what is outside of it.
+    /// An event type is declared twice.
+    Duplicate,
+    /// A schema has an external reference.
     Schema,
 }
 
-impl Overreach {
-    const ALL: [Self; 5] = [Self::Retention, Self::Naming, Self::Prefix, Self::Twice, Self::Schema];
+impl Violation {
+    const ALL: [Self; 5] = [Self::Retention, Self::Naming, Self::Prefix, Self::Duplicate, Self::Schema];
 
-    /// One after the other.
+    /// The violation of an EventTopic; the violations alternate.
     pub(crate) fn of(number: u32) -> Self {
         let index = number % 5;
-        Self::ALL.into_iter().zip(0..).find(|(_, place)| *place == index).map_or(Self::Twice, |(one, _)| one)
+        let mut violations = Self::ALL.into_iter().zip(0..);
+        violations.find(|(_, place)| *place == index).map_or(Self::Duplicate, |(violation, _)| violation)
     }
 
-    /// Has an EventTopic ask for it.
+    /// Adds the violation to an EventTopic.
     pub(crate) fn apply(self, topic: &mut Value) {
         let spec = &mut topic["spec"];
         match self {
             Self::Retention => spec["retention"]["time"] = json!("90d"),
             Self::Naming => spec["eventTypes"] = json!([{"name": "order.created"}]),
             Self::Prefix => spec["topicName"] = json!("somebody.elses"),
-            Self::Twice => {
+            Self::Duplicate => {
                 let types = spec["eventTypes"].as_array().cloned().unwrap_or_default();
                 spec["eventTypes"] = json!([types.clone(), types].concat());
             }
@@ -51,35 +52,35 @@ impl Overreach {
         }
     }
 
-    /// The reason that it is refused with.
+    /// The reason of the refusal.
     fn reason(self) -> &'static str {
         match self {
             Self::Retention => "TenantQuotaExceeded",
-            Self::Naming | Self::Prefix | Self::Twice => "InvalidResource",
+            Self::Naming | Self::Prefix | Self::Duplicate => "InvalidResource",
             Self::Schema => "SchemaInvalid",
         }
     }
 
-    /// Whether that is the refusal which is meant, and not one of the API server.
-    pub(crate) fn is_told_by(self, status: &Status) -> bool {
+    /// Whether the status is the webhook's refusal of this violation.
+    pub(crate) fn is_refused_by(self, status: &Status) -> bool {
         status.message.contains(&format!("denied the request: {}", self.reason()))
     }
 }
 
-impl fmt::Display for Overreach {
+impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Retention => "its retention is above the quota",
-            Self::Naming => "its event type breaks the convention",
-            Self::Prefix => "its Kafka topic is outside of the prefix",
-            Self::Twice => "it has an event type twice",
-            Self::Schema => "its schema refers to an address",
+            Self::Retention => "its retention exceeds the quota",
+            Self::Naming => "its event type does not follow the naming convention",
+            Self::Prefix => "its Kafka topic does not have the prefix",
+            Self::Duplicate => "it declares an event type twice",
+            Self::Schema => "its schema has an external reference",
         })
     }
 }
 
-/// An EventTopic. Three of four have a schema, one of four says who may use it, and one of four is to
-/// be deleted in Kafka as well, for which it needs a finalizer.
+/// An EventTopic. Three of four have a schema, one of four declares access, and one of four has the deletion policy Delete,
+/// which requires a finalizer.
 pub(crate) fn topic(name: &str, number: u32) -> Value {
     let event = |action: &str| format!("{}.{action}.v1", entity(name));
     let mut created = json!({"name": event("Created"), "description": "An order was placed and checked."});
@@ -115,18 +116,18 @@ pub(crate) fn topic(name: &str, number: u32) -> Value {
     })
 }
 
-/// The entity whose events a topic carries: no other topic's.
+/// The entity of a topic's event types, unique for each topic.
 fn entity(name: &str) -> String {
     let letters: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
     format!("Order{letters}")
 }
 
-/// Gives one configuration key another value.
+/// Changes the value of one configuration key.
 pub(crate) fn configure(topic: &mut Value) {
     topic["spec"]["config"]["max.message.bytes"] = json!(524_288);
 }
 
-/// Gives each schema one more property, which need not be there. Whether there is a schema.
+/// Adds an optional property to each schema. Returns whether there is a schema.
 pub(crate) fn evolve(topic: &mut Value) -> bool {
     let mut evolved = false;
     for declared in topic["spec"]["eventTypes"].as_array_mut().into_iter().flatten() {
@@ -139,7 +140,7 @@ pub(crate) fn evolve(topic: &mut Value) -> bool {
     evolved
 }
 
-/// Takes a property out of each schema, which others may need.
+/// Removes a property from each schema, which makes it incompatible.
 pub(crate) fn break_schema(topic: &mut Value) {
     for declared in topic["spec"]["eventTypes"].as_array_mut().into_iter().flatten() {
         if let Some(properties) = declared.pointer_mut("/schema/properties").and_then(Value::as_object_mut) {
@@ -162,16 +163,17 @@ pub(crate) fn revision(topic: &EventTopic) -> Option<ControllerRevision> {
     })
 }
 
-/// What the operator would say in the status of an EventTopic whose schemas are registered.
+/// The event types in the status of an EventTopic whose schemas are registered, as the operator would write them.
 pub(crate) fn registered(topic: &EventTopic) -> Vec<RegisteredType> {
     let (declared, _) = registration::read(&topic.spec.event_types, |_| None);
     registration::register(topic, &declared, &[], topic.spec.compatibility.unwrap_or_default()).registered
 }
 
-/// An order, as teams describe one: about 4 KiB, with definitions, formats, enumerations and nesting.
+/// A typical schema of an order: about 4 KiB, with definitions, formats, enumerations and nesting.
 fn schema() -> Value {
-    let text = |about: &str, most: u32| json!({"type": "string", "minLength": 1, "maxLength": most, "description": about});
-    let choice = |about: &str, of: &[&str]| json!({"type": "string", "enum": of, "description": about});
+    let text = |about: &str, max: u32| json!({"type": "string", "minLength": 1, "maxLength": max, "description": about});
+    let choice =
+        |about: &str, values: &[&str]| json!({"type": "string", "enum": values, "description": about});
     let number = |about: &str| json!({"type": "integer", "minimum": 0, "description": about});
     let part = |name: &str| json!({"$ref": format!("#/$defs/{name}")});
     json!({
@@ -266,9 +268,10 @@ mod tests {
     }
 
     #[test]
-    fn topics_are_as_different_as_they_are_said_to_be() {
+    fn topics_have_the_documented_variety() {
         let topics: Vec<EventTopic> = (0..8).map(|number| read(&topic("t-00001", number))).collect();
-        let count = |what: fn(&EventTopic) -> bool| topics.iter().filter(|topic| what(topic)).count();
+        let count =
+            |condition: fn(&EventTopic) -> bool| topics.iter().filter(|topic| condition(topic)).count();
         assert_eq!(count(|topic| topic.spec.event_types[0].schema.is_some()), 6);
         assert_eq!(count(|topic| !topic.spec.access.is_empty()), 2);
         assert_eq!(count(|topic| topic.spec.deletion_policy == eventcenter::api::DeletionPolicy::Delete), 2);
@@ -279,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_schema_is_compatible_by_the_rules() {
+    fn an_evolved_schema_is_compatible() {
         let (mut with, mut without) = (topic("t-00001", 1), topic("t-00000", 0));
         let read = |topic: &Value| {
             let schema = topic.pointer("/spec/eventTypes/0/schema").expect("there is a schema");
@@ -294,17 +297,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_on_purpose_is_an_event_topic_for_the_api_server() {
+    fn a_violation_passes_the_validation_of_the_api_server() {
         for number in 0..4 {
             let mut topic = topic("t-00001", 1);
-            Overreach::of(number).apply(&mut topic);
+            Violation::of(number).apply(&mut topic);
             read(&topic);
         }
-        assert_ne!(Overreach::of(0), Overreach::of(1));
+        assert_ne!(Violation::of(0), Violation::of(1));
         let status = |message: &str| Status { message: message.into(), ..Status::default() };
-        let told = "admission webhook \"x\" denied the request: TenantQuotaExceeded: spec.retention.time: …";
-        assert!(Overreach::Retention.is_told_by(&status(told)));
-        assert!(!Overreach::Prefix.is_told_by(&status(told)));
-        assert!(!Overreach::Retention.is_told_by(&status("failed calling webhook \"x\"")));
+        let message =
+            "admission webhook \"x\" denied the request: TenantQuotaExceeded: spec.retention.time: …";
+        assert!(Violation::Retention.is_refused_by(&status(message)));
+        assert!(!Violation::Prefix.is_refused_by(&status(message)));
+        assert!(!Violation::Retention.is_refused_by(&status("failed calling webhook \"x\"")));
     }
 }

@@ -1,4 +1,4 @@
-//! Many writers, and what each of them sends.
+//! Concurrent writers and their requests.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,177 +16,171 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::protocol::{Latency, Message, Report};
 use crate::watch::Watch;
 
-const PROGRESS: Duration = Duration::from_millis(500);
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
 
-/// What the load consists of.
+/// The size of the load and the names of its topics.
 #[derive(Clone, Debug)]
 pub(crate) struct Load {
-    /// How many topics.
+    /// The number of topics.
     pub(crate) count: u32,
-    /// How many requests are under way at once.
+    /// The number of concurrent requests.
     pub(crate) writers: u32,
-    /// The namespace of the EventTopics, or what the names of all their namespaces begin with.
+    /// The namespace of the EventTopics, or the prefix of their namespaces.
     pub(crate) namespace: String,
-    /// Over how many namespaces they are spread, if they are.
+    /// The number of namespaces, `None` for only [`Load::namespace`].
     pub(crate) namespaces: Option<u32>,
-    /// What their names begin with.
+    /// The prefix of the topics' names.
     pub(crate) prefix: String,
-    /// How long nothing may happen before it is given up.
+    /// The step stops if nothing happens for this long.
     pub(crate) patience: Duration,
 }
 
-/// What is waited for.
+/// The state of an EventTopic for which a step waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
-    /// What that generation declares is in force.
+    /// It is Ready with this or a later generation.
     Ready {
         /// `metadata.generation`, 1 for a new one.
         generation: i64,
     },
-    /// It does not exist any more.
-    Gone,
+    /// It is deleted.
+    Deleted,
 }
 
 impl Load {
-    /// The name of the EventTopic with that number.
+    /// The name of an EventTopic.
     pub(crate) fn name(&self, number: u32) -> String {
         format!("{}-{number:05}", self.prefix)
     }
 
-    /// The namespace of that EventTopic: one after the other, so that all are written to at once.
-    pub(crate) fn place(&self, number: u32) -> String {
+    /// The namespace of an EventTopic. The namespaces alternate, so that all receive writes at the same time.
+    pub(crate) fn namespace_of(&self, number: u32) -> String {
         match self.namespaces {
             Some(namespaces) => format!("{}-{:03}", self.namespace, number % namespaces),
             None => self.namespace.clone(),
         }
     }
 
-    /// Writes to all topics and, unless there is no operator, waits until the watch has seen all of them.
-    pub(crate) async fn run<F, W>(
-        &self,
-        client: Client,
-        target: Target,
-        alone: bool,
-        write: F,
-    ) -> Result<Report>
+    /// Writes to all topics and, if there is a target, waits until all topics have reached it.
+    pub(crate) async fn run<F, W>(&self, client: Client, target: Option<Target>, write: F) -> Result<Report>
     where
         F: Fn(Writer, u32) -> W + Clone + Send + 'static,
         W: Future<Output = Result<()>> + Send + 'static,
     {
-        let mut watch = match alone {
-            true => None,
-            false => Some(Watch::begin(client.clone(), &self.namespace, target).await?),
+        let mut watch = match target {
+            None => None,
+            Some(target) => Some(Watch::start(client.clone(), &self.namespace, target).await?),
         };
-        let begun = crate::ready().await?;
-        let mut written = self.start(client, write);
+        let start = crate::ready().await?;
+        let mut writes = self.start_writers(client, write);
         let mut sent: Vec<Option<Instant>> = vec![None; usize::try_from(self.count)?];
-        let mut answers = Vec::with_capacity(sent.len());
-        let (mut answered, mut last) = (0, begun);
-        let mut ticks = interval(PROGRESS);
+        let mut durations = Vec::with_capacity(sent.len());
+        let (mut responses, mut last_response) = (0, start);
+        let mut ticks = interval(PROGRESS_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut news = Instant::now();
-        let done = |watch: &Option<Watch>| watch.as_ref().map_or(0, Watch::done);
-        while answered < self.count || (watch.is_some() && done(&watch) < self.count) {
+        let mut last_activity = Instant::now();
+        let reached = |watch: &Option<Watch>| watch.as_ref().map_or(0, Watch::count);
+        while responses < self.count || (watch.is_some() && reached(&watch) < self.count) {
             tokio::select! {
-                Some(one) = written.recv() => {
-                    let one = one?;
-                    answered += 1;
-                    (last, news) = (Instant::now(), Instant::now());
-                    answers.push(one.took);
-                    if let Some(place) = sent.get_mut(usize::try_from(one.number)?) {
-                        *place = Some(one.begun);
+                Some(write) = writes.recv() => {
+                    let write = write?;
+                    responses += 1;
+                    (last_response, last_activity) = (Instant::now(), Instant::now());
+                    durations.push(write.duration);
+                    if let Some(time) = sent.get_mut(usize::try_from(write.number)?) {
+                        *time = Some(write.start);
                     }
                 }
-                seen = next(&mut watch) => {
-                    seen?;
-                    news = Instant::now();
+                event = next_event(&mut watch) => {
+                    event?;
+                    last_activity = Instant::now();
                 }
                 _ = ticks.tick() => {
-                    let done = if watch.is_some() { done(&watch) } else { answered };
-                    Message::Progress { sent: answered, done }.print()?;
-                    if news.elapsed() >= self.patience {
+                    let done = if watch.is_some() { reached(&watch) } else { responses };
+                    Message::Progress { sent: responses, done }.print()?;
+                    if last_activity.elapsed() >= self.patience {
                         break;
                     }
                 }
             }
         }
-        let report = self.report(begun, last, &sent, watch.as_ref(), answered);
-        Ok(Report { answer_seconds: Latency::of(answers), ..report })
+        let report = self.report(start, last_response, &sent, watch.as_ref(), responses);
+        Ok(Report { answer_seconds: Latency::of(durations), ..report })
     }
 
     fn report(
         &self,
-        begun: Instant,
-        written: Instant,
+        start: Instant,
+        last_response: Instant,
         sent: &[Option<Instant>],
         watch: Option<&Watch>,
-        answered: u32,
+        responses: u32,
     ) -> Report {
-        let mut end = written;
+        let mut end = last_response;
         let mut latencies = Vec::new();
         if let Some(watch) = watch {
             for (number, sent) in (0..).zip(sent) {
-                if let (Some(sent), Some(seen)) = (sent, watch.when(&self.name(number))) {
-                    end = end.max(seen);
-                    latencies.push(seen.saturating_duration_since(*sent));
+                if let (Some(sent), Some(reached)) = (sent, watch.reached_at(&self.name(number))) {
+                    end = end.max(reached);
+                    latencies.push(reached.saturating_duration_since(*sent));
                 }
             }
         }
         Report {
-            wall_seconds: end.duration_since(begun).as_secs_f64(),
-            written_seconds: written.duration_since(begun).as_secs_f64(),
+            wall_seconds: end.duration_since(start).as_secs_f64(),
+            written_seconds: last_response.duration_since(start).as_secs_f64(),
             count: self.count,
-            done: watch.map_or(answered, |_| u32::try_from(latencies.len()).unwrap_or(u32::MAX)),
+            done: watch.map_or(responses, |_| u32::try_from(latencies.len()).unwrap_or(u32::MAX)),
             latency_seconds: Latency::of(latencies),
             ..Report::default()
         }
     }
 
-    /// Starts the writers. Each takes every so many-th topic, so that none waits for another.
-    fn start<F, W>(&self, client: Client, write: F) -> mpsc::UnboundedReceiver<Result<Written>>
+    /// Starts the writers. With n writers, each writes every n-th topic, so that none waits for another.
+    fn start_writers<F, W>(&self, client: Client, write: F) -> mpsc::UnboundedReceiver<Result<CompletedWrite>>
     where
         F: Fn(Writer, u32) -> W + Clone + Send + 'static,
         W: Future<Output = Result<()>> + Send + 'static,
     {
-        let (answers, written) = mpsc::unbounded_channel();
+        let (results, writes) = mpsc::unbounded_channel();
         let load = Arc::new(self.clone());
         for first in 0..self.writers {
-            let (writer, write, answers) =
-                (Writer { client: client.clone(), load: Arc::clone(&load) }, write.clone(), answers.clone());
+            let (writer, write, results) =
+                (Writer { client: client.clone(), load: Arc::clone(&load) }, write.clone(), results.clone());
             tokio::spawn(async move {
                 for number in
                     (first..writer.load.count).step_by(usize::try_from(writer.load.writers).unwrap_or(1))
                 {
-                    let begun = Instant::now();
+                    let start = Instant::now();
                     let result = write(writer.clone(), number).await;
-                    let result = result.map(|()| Written { number, begun, took: begun.elapsed() });
-                    let failed = result.is_err();
-                    if answers.send(result).is_err() || failed {
+                    let result = result.map(|()| CompletedWrite { number, start, duration: start.elapsed() });
+                    let is_failed = result.is_err();
+                    if results.send(result).is_err() || is_failed {
                         return;
                     }
                 }
             });
         }
-        written
+        writes
     }
 }
 
-async fn next(watch: &mut Option<Watch>) -> Result<()> {
+async fn next_event(watch: &mut Option<Watch>) -> Result<()> {
     match watch {
         Some(watch) => watch.next().await,
         None => std::future::pending().await,
     }
 }
 
-/// A write that was answered.
+/// A write with a successful response.
 #[derive(Clone, Copy, Debug)]
-struct Written {
+struct CompletedWrite {
     number: u32,
-    begun: Instant,
-    took: Duration,
+    start: Instant,
+    duration: Duration,
 }
 
-/// Who writes.
+/// One of the concurrent writers.
 #[derive(Clone)]
 pub(crate) struct Writer {
     pub(crate) client: Client,
@@ -194,16 +188,23 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// A request about EventTopics in the namespace of that one.
+    /// A request builder for EventTopics in the namespace of this one.
     pub(crate) fn request(&self, number: u32) -> Request {
-        Request::new(EventTopic::url_path(&(), Some(&self.load.place(number))))
+        Request::new(EventTopic::url_path(&(), Some(&self.load.namespace_of(number))))
     }
 
-    /// Patches one EventTopic, or a part of it.
-    pub(crate) async fn patch(&self, number: u32, part: Option<&str>, patch: &Patch<Value>) -> Result<()> {
+    /// Patches one EventTopic, or a subresource of it.
+    pub(crate) async fn patch(
+        &self,
+        number: u32,
+        subresource: Option<&str>,
+        patch: &Patch<Value>,
+    ) -> Result<()> {
         let (name, parameters) = (self.load.name(number), PatchParams::default());
-        let request = match part {
-            Some(part) => self.request(number).patch_subresource(part, &name, &parameters, patch),
+        let request = match subresource {
+            Some(subresource) => {
+                self.request(number).patch_subresource(subresource, &name, &parameters, patch)
+            }
             None => self.request(number).patch(&name, &parameters, patch),
         };
         self.client.request::<IgnoredAny>(request?).await.with_context(|| format!("patching {name}"))?;
@@ -247,8 +248,8 @@ pub(crate) async fn delete(writer: Writer, number: u32) -> Result<()> {
     Ok(())
 }
 
-/// Deletes one EventTopic and, as its operator would, takes its finalizer off.
-pub(crate) async fn delete_and_release(writer: Writer, number: u32) -> Result<()> {
+/// Deletes one EventTopic and removes its finalizer, as the operator would.
+pub(crate) async fn delete_and_remove_finalizer(writer: Writer, number: u32) -> Result<()> {
     delete(writer.clone(), number).await?;
     let patch = json!([
         {"op": "test", "path": "/metadata/finalizers/0", "value": DELETE_FINALIZER},
@@ -262,8 +263,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_manifest_is_an_event_topic() {
-        let topic: EventTopic = serde_json::from_value(manifest("t-00001")).expect("it is one");
+    fn the_manifest_is_a_valid_event_topic() {
+        let topic: EventTopic = serde_json::from_value(manifest("t-00001")).expect("an EventTopic");
         assert_eq!(topic.metadata.name.as_deref(), Some("t-00001"));
         assert_eq!(topic.spec.partitions, 1);
         assert_eq!(topic.spec.deletion_policy, eventcenter::api::DeletionPolicy::Delete);

@@ -1,23 +1,23 @@
-//! One step of a benchmark: a load of EventTopics, or of bare requests, and how long it took.
+//! One step of a benchmark: generates a load of EventTopics or other requests and measures its duration.
 //!
-//! The program that measures (`cargo xtask bench`) starts one of these a step. When everything is prepared (connections
-//! made, the watch established) it prints `ready`; a line on its standard input begins the step. It prints its progress
-//! and at last the result, each as one JSON object a line ([`protocol`]), and stays until its standard input is closed.
+//! `cargo xtask bench` starts one of these processes per step. When the process is prepared (connections open, the watch
+//! established) it prints `ready`; a line on its standard input starts the step. It prints its progress and finally the
+//! result, each as one JSON object per line ([`protocol`]), and exits when its standard input is closed.
 //!
-//! - [`load`]: many writers, what each of them sends.
-//! - [`watch`]: one watch of all EventTopics, which sees them become Ready or go. Nothing is polled.
-//! - [`declaration`], [`apply`]: EventTopics as tenants declare them, by way of the API server.
-//! - [`review`]: the same as reviews, straight to the webhook.
-//! - [`bare`]: what the API server and Kafka take without an operator, for comparison.
+//! - [`load`]: concurrent writers and their requests.
+//! - [`watch`]: one watch of all EventTopics, which records when they become Ready or are deleted, without polling.
+//! - [`declaration`], [`apply`]: EventTopics as tenants declare them, sent to the API server.
+//! - [`review`]: the same as admission reviews, sent directly to the webhook.
+//! - [`baseline`]: the same number of requests to the API server and to Kafka without an operator, for comparison.
 //! - [`audit`]: the audit log on a database, without Kubernetes.
 //!
-//! Deliberately absent: any measurement of other processes, and any judgement.
-#![allow(clippy::print_stdout, reason = "its standard output is how it is read")]
-#![allow(clippy::disallowed_methods, reason = "it measures time and is no part of what is measured")]
+//! Deliberately absent: measurements of other processes, and an assessment of the results.
+#![allow(clippy::print_stdout, reason = "the results are printed to standard output")]
+#![allow(clippy::disallowed_methods, reason = "it measures time and is not part of the measured program")]
 
 mod apply;
 mod audit;
-mod bare;
+mod baseline;
 mod declaration;
 mod load;
 mod protocol;
@@ -35,17 +35,17 @@ use kube::Client;
 use load::{Load, Target};
 use protocol::{Message, Report};
 
-/// Puts a load on Kubernetes and Kafka and tells how long it took.
+/// Generates a load on Kubernetes and Kafka and measures its duration.
 #[derive(Parser, Clone, Debug)]
 struct Arguments {
     #[command(subcommand)]
     step: Step,
 
-    /// How many topics
+    /// Number of topics
     #[arg(long, global = true, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     count: u32,
 
-    /// How many requests are under way at once
+    /// Number of concurrent requests
     #[arg(long, global = true, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1024))]
     writers: u32,
 
@@ -53,59 +53,59 @@ struct Arguments {
     #[arg(long, global = true, default_value = "bench")]
     namespace: String,
 
-    /// Spread them over so many namespaces: that name followed by -000, -001 and so on
+    /// Number of namespaces for the EventTopics, named by --namespace with the suffixes -000, -001 and so on
     #[arg(long, global = true, value_parser = clap::value_parser!(u32).range(1..=1000))]
     namespaces: Option<u32>,
 
-    /// What the names of the EventTopics begin with
+    /// Prefix of the names of the EventTopics
     #[arg(long, global = true, default_value = "t")]
     prefix: String,
 
-    /// Give up when nothing has happened for this long, in seconds
+    /// Stop if nothing has happened for this number of seconds
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 60)]
     patience: u64,
 }
 
 #[derive(Subcommand, Clone, Debug)]
 enum Step {
-    /// Create EventTopics and see them become Ready
-    Create(Alone),
-    /// Change a configuration key of each and see that become Ready
-    Change(Alone),
-    /// Delete them and see them go
-    Delete(Alone),
-    /// See the EventTopics that are there for some time: anything that happens to them is told
+    /// Create EventTopics and wait until they are Ready
+    Create(WriteArguments),
+    /// Change a configuration key of each EventTopic and wait until they are Ready
+    Change(WriteArguments),
+    /// Delete the EventTopics and wait until they are deleted
+    Delete(WriteArguments),
+    /// Watch the existing EventTopics and count the events
     Rest {
-        /// How long, in seconds
+        /// Duration in seconds
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
     /// Write EventTopics as tenants declare them, with schemas and access
     Apply {
-        /// What is done with each
+        /// The action on each
         #[arg(value_enum)]
         action: apply::Action,
     },
-    /// Send reviews of EventTopics straight to the webhook
+    /// Send admission reviews of EventTopics directly to the webhook
     Review {
-        /// The ValidatingWebhookConfiguration that says where it is
+        /// The ValidatingWebhookConfiguration with the URL of the webhook
         #[arg(long, default_value = "eventcenter")]
         configuration: String,
     },
-    /// What an operator has to write for each that is created: a finalizer, a status, an Event
+    /// Write what an operator writes for each new EventTopic: a finalizer, a status, an Event
     OperatorWrites,
-    /// The same number of topics directly in Kafka, in one request
+    /// Create, alter or delete the same number of topics directly in Kafka, in as few requests as possible
     Kafka {
-        /// What is done with them
+        /// The action on them
         #[arg(value_enum)]
-        action: bare::Action,
+        action: baseline::Action,
         /// HOST:PORT of Kafka
         #[arg(long)]
         bootstrap: String,
     },
     /// Write and read the audit log in a database
     Audit(audit::Arguments),
-    /// Count the Kafka topics whose names begin like those of the EventTopics
+    /// Count the Kafka topics with the prefix of the EventTopics
     Count {
         /// HOST:PORT of Kafka
         #[arg(long)]
@@ -114,15 +114,22 @@ enum Step {
 }
 
 #[derive(clap::Args, Clone, Copy, Debug)]
-struct Alone {
-    /// There is no operator: only write
+struct WriteArguments {
+    /// Only write, because there is no operator
     #[arg(long)]
     alone: bool,
 }
 
+impl WriteArguments {
+    /// The target to wait for; `None` without an operator.
+    fn wait(self, target: Target) -> Option<Target> {
+        (!self.alone).then_some(target)
+    }
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    // What is measured with the journal runs in this process as it does in the operator's.
+    // The audit log runs in this process, with the runtime of the operator.
     let mut runtime = match arguments.step {
         Step::Audit(_) => tokio::runtime::Builder::new_multi_thread(),
         _ => tokio::runtime::Builder::new_current_thread(),
@@ -153,13 +160,13 @@ async fn run(arguments: Arguments) -> Result<()> {
         patience: Duration::from_secs(arguments.patience),
     };
     let report = match arguments.step {
-        Step::Kafka { action, bootstrap } => bare::kafka(&load, action, &bootstrap).await?,
-        Step::Count { bootstrap } => bare::count(&load, &bootstrap).await?,
+        Step::Kafka { action, bootstrap } => baseline::kafka(&load, action, &bootstrap).await?,
+        Step::Count { bootstrap } => baseline::count(&load, &bootstrap).await?,
         Step::Audit(audit) => audit::run(&audit, load.writers, load.patience).await?,
         step => kubernetes(step, &load).await?,
     };
     Message::Result(report).print()?;
-    // What this process has used can be read only while it is there.
+    // The resource usage of this process can be read only while it runs.
     let end = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
     end.await?.context("waiting for the end of standard input")?;
     Ok(())
@@ -168,31 +175,29 @@ async fn run(arguments: Arguments) -> Result<()> {
 async fn kubernetes(step: Step, load: &Load) -> Result<Report> {
     let client = Client::try_default().await.context("reaching Kubernetes (KUBECONFIG)")?;
     match step {
-        Step::Create(alone) => {
-            load.run(client, Target::Ready { generation: 1 }, alone.alone, load::create).await
+        Step::Create(write) => {
+            load.run(client, write.wait(Target::Ready { generation: 1 }), load::create).await
         }
-        Step::Change(alone) => {
-            load.run(client, Target::Ready { generation: 2 }, alone.alone, load::change).await
+        Step::Change(write) => {
+            load.run(client, write.wait(Target::Ready { generation: 2 }), load::change).await
         }
-        Step::Delete(alone) if alone.alone => {
-            load.run(client, Target::Gone, true, load::delete_and_release).await
-        }
-        Step::Delete(_) => load.run(client, Target::Gone, false, load::delete).await,
+        Step::Delete(write) if write.alone => load.run(client, None, load::delete_and_remove_finalizer).await,
+        Step::Delete(_) => load.run(client, Some(Target::Deleted), load::delete).await,
         Step::Apply { action } => apply::run(client, load, action).await,
         Step::Review { configuration } => review::run(client, load, &configuration).await,
-        Step::OperatorWrites => load.run(client, Target::Gone, true, bare::operator_writes).await,
-        Step::Rest { seconds } => watch::rest(client, load, Duration::from_secs(seconds)).await,
+        Step::OperatorWrites => load.run(client, None, baseline::operator_writes).await,
+        Step::Rest { seconds } => watch::count_events(client, load, Duration::from_secs(seconds)).await,
         Step::Kafka { .. } | Step::Count { .. } | Step::Audit(_) => {
-            unreachable!("they are not about Kubernetes")
+            unreachable!("these steps do not use Kubernetes")
         }
     }
 }
 
-/// Says that all is prepared and waits for the sign to begin.
+/// Prints `ready` and waits for the start signal on standard input. Returns the start time.
 async fn ready() -> Result<Instant> {
     Message::Ready.print()?;
-    let sign = tokio::task::spawn_blocking(|| std::io::stdin().read_exact(&mut [0]));
-    sign.await?.context("waiting for the sign to begin on standard input")?;
+    let start = tokio::task::spawn_blocking(|| std::io::stdin().read_exact(&mut [0]));
+    start.await?.context("waiting for the start signal on standard input")?;
     Ok(Instant::now())
 }
 

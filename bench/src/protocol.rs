@@ -1,4 +1,4 @@
-//! What is said to the program that measures.
+//! The messages to `cargo xtask bench`.
 
 use std::io::Write;
 use std::time::Duration;
@@ -10,53 +10,53 @@ use serde::Serialize;
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Message {
-    /// All is prepared; the step begins with a line on standard input.
+    /// The process is prepared; a line on standard input starts the step.
     Ready,
-    /// How far it is.
+    /// The progress of the step.
     Progress {
-        /// Written.
+        /// The number of writes with a response.
         sent: u32,
-        /// Seen to be done.
+        /// The number of topics that reached the target.
         done: u32,
     },
-    /// How it went.
+    /// The result of the step.
     Result(Report),
 }
 
-/// How a step went.
+/// The result of a step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Report {
-    /// From the first write to the last topic that was done.
+    /// From the first write until the last topic reached the target.
     pub(crate) wall_seconds: f64,
-    /// From the first write to the answer to the last one.
+    /// From the first write until the last response.
     pub(crate) written_seconds: f64,
-    /// How many were to be done.
+    /// The number of items of the step.
     pub(crate) count: u32,
-    /// How many were done.
+    /// The number of completed items.
     pub(crate) done: u32,
-    /// From each write to the moment it was seen to be done: the middle one, the 99th of 100, the longest.
+    /// From each write until the topic reached the target.
     pub(crate) latency_seconds: Option<Latency>,
-    /// From each request to its answer.
+    /// From each request until its response.
     pub(crate) answer_seconds: Option<Latency>,
-    /// What happened that nobody asked for.
+    /// The number of unexpected watch events.
     pub(crate) events: u32,
-    /// What a step consists of, where each part counts by itself.
+    /// The separately measured parts of a step.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) cases: Vec<Case>,
 }
 
-/// One question that was asked many times.
+/// One query that was repeated many times.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Case {
     pub(crate) name: String,
-    /// How much all answers had.
+    /// The total number of results.
     pub(crate) found: u32,
-    /// From each question to its answer.
+    /// From each query until its result.
     pub(crate) seconds: Latency,
 }
 
-/// Times of many, as four of them.
+/// The percentiles of a set of durations, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Latency {
     pub(crate) p50: f64,
@@ -66,10 +66,10 @@ pub(crate) struct Latency {
 }
 
 impl Latency {
-    /// Of all these times, if there are any.
+    /// The percentiles of `times`, `None` if it is empty.
     pub(crate) fn of(mut times: Vec<Duration>) -> Option<Self> {
         times.sort_unstable();
-        // The nearest rank: the smallest time that at least that share of all does not exceed.
+        // The nearest-rank method: the smallest time that at least this percentage of all times does not exceed.
         let rank = |percent: usize| {
             let index = (times.len() * percent).div_ceil(100).saturating_sub(1);
             times.get(index).map(Duration::as_secs_f64)
@@ -79,11 +79,11 @@ impl Latency {
 }
 
 impl Message {
-    /// Prints it as one line, at once.
+    /// Prints the message as one line and flushes it.
     pub(crate) fn print(&self) -> Result<()> {
         let mut out = std::io::stdout().lock();
         let text = serde_json::to_string(self).context("writing JSON")?;
-        writeln!(out, "{text}").and_then(|()| out.flush()).context("nobody reads the results any more")
+        writeln!(out, "{text}").and_then(|()| out.flush()).context("writing to standard output")
     }
 }
 
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_of_the_nearest_rank() {
+    fn percentiles_use_the_nearest_rank() {
         assert_eq!(Latency::of(Vec::new()), None);
         let times = (1..=200).rev().map(Duration::from_secs).collect();
         assert_eq!(Latency::of(times), Some(Latency { p50: 100.0, p95: 190.0, p99: 198.0, max: 200.0 }));
@@ -101,8 +101,8 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_told_apart_by_their_key() {
-        let text = |message: Message| serde_json::to_string(&message).expect("it is plain data");
+    fn messages_are_distinguished_by_their_key() {
+        let text = |message: Message| serde_json::to_string(&message).expect("serializable data");
         assert_eq!(text(Message::Ready), r#""ready""#);
         assert_eq!(text(Message::Progress { sent: 2, done: 1 }), r#"{"progress":{"sent":2,"done":1}}"#);
         assert!(text(Message::Result(Report::default())).starts_with(r#"{"result":{"wallSeconds":0.0"#));

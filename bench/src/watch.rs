@@ -1,4 +1,4 @@
-//! One watch of all EventTopics of a namespace.
+//! A watch of all EventTopics of a namespace.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -16,10 +16,10 @@ use serde::Deserialize;
 use crate::load::{Load, Target};
 use crate::protocol::Report;
 
-/// As much of an EventTopic as is looked at.
+/// The fields of an EventTopic that the watch needs.
 #[derive(Resource, Clone, Debug, Deserialize)]
 #[resource(inherit = EventTopic)]
-pub(crate) struct Seen {
+pub(crate) struct WatchedTopic {
     metadata: ObjectMeta,
     #[serde(default)]
     status: Status,
@@ -39,82 +39,83 @@ struct Condition {
     status: String,
 }
 
-impl Seen {
+impl WatchedTopic {
     fn name(&self) -> &str {
         self.metadata.name.as_deref().unwrap_or_default()
     }
 
-    /// Whether what that generation declares is in force.
+    /// Whether the topic is Ready with this or a later generation.
     fn is_ready(&self, generation: i64) -> bool {
         self.status.observed_generation >= generation
-            && self.status.conditions.iter().any(|known| known.type_ == READY && known.status == "True")
+            && self
+                .status
+                .conditions
+                .iter()
+                .any(|condition| condition.type_ == READY && condition.status == "True")
     }
 }
 
-type Events = Pin<Box<dyn Stream<Item = Result<Event<Seen>, watcher::Error>> + Send>>;
+type Events = Pin<Box<dyn Stream<Item = Result<Event<WatchedTopic>, watcher::Error>> + Send>>;
 
-/// The EventTopics as they become what is waited for.
+/// Records when each EventTopic reaches a target.
 pub(crate) struct Watch {
     events: Events,
     target: Target,
-    /// When each was seen to be done.
-    done: HashMap<String, Instant>,
+    /// When each topic reached the target, by its name.
+    reached: HashMap<String, Instant>,
 }
 
 impl Watch {
-    /// Begins; returns when everything that is there has been read.
-    pub(crate) async fn begin(client: Client, namespace: &str, target: Target) -> Result<Self> {
-        let topics = Api::<Seen>::namespaced(client, namespace);
+    /// Starts the watch. Returns after the initial list.
+    pub(crate) async fn start(client: Client, namespace: &str, target: Target) -> Result<Self> {
+        let topics = Api::<WatchedTopic>::namespaced(client, namespace);
         let mut events: Events = Box::pin(watcher(topics, watcher::Config::default()));
         while !matches!(
             events.next().await.context("the watch ended")?.context("watching EventTopics")?,
             Event::InitDone
         ) {}
-        Ok(Self { events, target, done: HashMap::new() })
+        Ok(Self { events, target, reached: HashMap::new() })
     }
 
     /// Waits for the next event.
     pub(crate) async fn next(&mut self) -> Result<()> {
         match self.events.next().await.context("the watch ended")?.context("watching EventTopics")? {
-            Event::Apply(topic) | Event::InitApply(topic) => self.see(&topic, false),
-            Event::Delete(topic) => self.see(&topic, true),
-            Event::Init | Event::InitDone => {}
+            Event::Apply(topic) | Event::InitApply(topic) => match self.target {
+                Target::Ready { generation } if topic.is_ready(generation) => self.record(&topic),
+                _ => {}
+            },
+            Event::Delete(topic) if self.target == Target::Deleted => self.record(&topic),
+            Event::Delete(_) | Event::Init | Event::InitDone => {}
         }
         Ok(())
     }
 
-    fn see(&mut self, topic: &Seen, gone: bool) {
-        let is_done = match self.target {
-            Target::Ready { generation } => !gone && topic.is_ready(generation),
-            Target::Gone => gone,
-        };
-        if is_done {
-            self.done.entry(topic.name().to_owned()).or_insert_with(Instant::now);
-        }
+    fn record(&mut self, topic: &WatchedTopic) {
+        self.reached.entry(topic.name().to_owned()).or_insert_with(Instant::now);
     }
 
-    /// How many are done.
-    pub(crate) fn done(&self) -> u32 {
-        u32::try_from(self.done.len()).unwrap_or(u32::MAX)
+    /// The number of topics that reached the target.
+    pub(crate) fn count(&self) -> u32 {
+        u32::try_from(self.reached.len()).unwrap_or(u32::MAX)
     }
 
-    /// When that one was done.
-    pub(crate) fn when(&self, name: &str) -> Option<Instant> {
-        self.done.get(name).copied()
+    /// When a topic reached the target.
+    pub(crate) fn reached_at(&self, name: &str) -> Option<Instant> {
+        self.reached.get(name).copied()
     }
 }
 
-/// Watches for some time in which nothing should happen.
-pub(crate) async fn rest(client: Client, load: &Load, time: Duration) -> Result<Report> {
-    let mut watch = Watch::begin(client, &load.namespace, Target::Gone).await?;
-    let begun = crate::ready().await?;
+/// Counts the events in a period in which none is expected.
+pub(crate) async fn count_events(client: Client, load: &Load, duration: Duration) -> Result<Report> {
+    let mut watch = Watch::start(client, &load.namespace, Target::Deleted).await?;
+    let start = crate::ready().await?;
     let mut events = 0;
-    let end = tokio::time::Instant::now() + time;
+    let end = tokio::time::Instant::now() + duration;
     while let Ok(event) = tokio::time::timeout_at(end, watch.next()).await {
         event?;
         events += 1;
     }
-    let wall_seconds = begun.elapsed().as_secs_f64();
+    let wall_seconds = start.elapsed().as_secs_f64();
     Ok(Report { wall_seconds, count: load.count, done: load.count, events, ..Report::default() })
 }
 
@@ -123,18 +124,19 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn seen(status: serde_json::Value) -> Seen {
+    fn watched(status: serde_json::Value) -> WatchedTopic {
         serde_json::from_value(json!({"metadata": {"name": "a"}, "status": status})).expect("a topic")
     }
 
     #[test]
-    fn only_the_generation_that_is_in_force_counts() {
+    fn a_topic_is_ready_only_with_the_observed_generation() {
         let ready = |status: &str| json!([{"type": "Stalled", "status": "True"}, {"type": "Ready", "status": status}]);
-        assert!(seen(json!({"observedGeneration": 2, "conditions": ready("True")})).is_ready(2));
-        assert!(!seen(json!({"observedGeneration": 1, "conditions": ready("True")})).is_ready(2));
-        assert!(!seen(json!({"observedGeneration": 2, "conditions": ready("False")})).is_ready(2));
-        assert!(!seen(json!({})).is_ready(1));
-        let without: Seen = serde_json::from_value(json!({"metadata": {"name": "a"}})).expect("a topic");
+        assert!(watched(json!({"observedGeneration": 2, "conditions": ready("True")})).is_ready(2));
+        assert!(!watched(json!({"observedGeneration": 1, "conditions": ready("True")})).is_ready(2));
+        assert!(!watched(json!({"observedGeneration": 2, "conditions": ready("False")})).is_ready(2));
+        assert!(!watched(json!({})).is_ready(1));
+        let without: WatchedTopic =
+            serde_json::from_value(json!({"metadata": {"name": "a"}})).expect("a topic");
         assert!(!without.is_ready(1));
     }
 }

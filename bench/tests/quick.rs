@@ -1,34 +1,34 @@
-//! The whole benchmarks with few topics, on the programs of this build: so that they cannot rot.
+//! Runs every benchmark with few topics and the programs of this build.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
 
-/// A program of the workspace. `cargo test --workspace` builds all of them into one folder.
+/// The path of a program of the workspace. `cargo test --workspace` builds all of them into one folder.
 fn program(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_BIN_EXE_eventcenter-bench")).parent().expect("it is in a folder");
+    let folder = Path::new(env!("CARGO_BIN_EXE_eventcenter-bench")).parent().expect("a folder");
     let program = folder.join(name);
-    assert!(program.is_file(), "run `cargo build --workspace` first: {name} is not there");
+    assert!(program.is_file(), "{name} is missing: run `cargo build --workspace` first");
     program
 }
 
-/// What a benchmark says of itself.
-fn report(journey: &str) -> Value {
+/// The JSON report of a benchmark.
+fn report(benchmark: &str) -> Value {
     let output = Command::new(program("xtask"))
-        .args(["bench", journey, "--quick", "--json", "--operator"])
+        .args(["bench", benchmark, "--quick", "--json", "--operator"])
         .arg(program("eventcenter"))
         .arg("--generator")
         .arg(env!("CARGO_BIN_EXE_eventcenter-bench"))
         .output()
-        .expect("it can be started");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}\n{said}", output.status);
-    serde_json::from_slice(&output.stdout).expect("it prints JSON")
+        .expect("xtask starts");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}\n{errors}", output.status);
+    serde_json::from_slice(&output.stdout).expect("JSON output")
 }
 
 #[test]
-fn every_step_is_measured_and_nothing_is_lost() {
+fn the_topics_benchmark_measures_every_step() {
     let report = report("topics");
     let rows = |part: &str| report[part].as_array().expect("a list of steps").clone();
     let names: Vec<String> = rows("steps").iter().map(|row| row["step"].to_string()).collect();
@@ -41,7 +41,7 @@ fn every_step_is_measured_and_nothing_is_lost() {
         assert_eq!(row["outcome"]["done"], row["outcome"]["count"], "{row:#}");
         assert!(row["processes"]["apiserver"]["peakRssMib"].as_f64().is_some_and(|mib| mib > 0.0), "{row:#}");
     }
-    // How fast it is depends on the machine and the build; what it sends does not.
+    // The speed depends on the machine and the build; the requests do not.
     let goals =
         rows("steps").into_iter().flat_map(|row| row["goals"].as_array().cloned().unwrap_or_default());
     for goal in goals.filter(|goal| goal["what"] == "not done" || goal["what"] == "writes") {
@@ -49,13 +49,13 @@ fn every_step_is_measured_and_nothing_is_lost() {
     }
     let create = &rows("steps")[0];
     let writes = &create["operatorWrites"];
-    for what in ["patch eventtopics", "patch eventtopics/status", "create events"] {
-        assert_eq!(writes[what], create["outcome"]["count"], "one {what} a topic: {create:#}");
+    for operation in ["patch eventtopics", "patch eventtopics/status", "create events"] {
+        assert_eq!(writes[operation], create["outcome"]["count"], "one {operation} per topic: {create:#}");
     }
 }
 
 #[test]
-fn every_apply_is_reviewed_or_none_is() {
+fn the_admission_benchmark_reviews_every_apply() {
     let report = report("admission");
     let rows = |part: &str| report[part].as_array().expect("a list of steps").clone();
     let names: Vec<String> = rows("steps").iter().map(|row| row["step"].to_string()).collect();
@@ -64,7 +64,7 @@ fn every_apply_is_reviewed_or_none_is() {
         r#""populate" "start" "create" "change a config" "change a schema" "break a schema" "refused" "sent directly""#,
         "{report:#}"
     );
-    // How fast it is depends on the machine and the build; what is asked and what is answered does not.
+    // The speed depends on the machine and the build; the reviews and their responses do not.
     for row in rows("steps").iter().skip(2) {
         let (done, reviews) = (row["outcome"]["done"].as_f64(), row["operatorReviews"]["count"].as_f64());
         assert_eq!(row["outcome"]["done"], row["outcome"]["count"], "{row:#}");
@@ -81,27 +81,27 @@ fn every_apply_is_reviewed_or_none_is() {
     }
     for row in rows("beforeTheWebhook").iter().chain(&rows("afterTheWebhook")) {
         assert_eq!(row["outcome"]["done"], row["outcome"]["count"], "{row:#}");
-        assert!(row["operatorReviews"].is_null(), "nobody was asked: {row:#}");
+        assert!(row["operatorReviews"].is_null(), "unexpected reviews: {row:#}");
     }
     assert!(!report["added"].as_array().expect("a list of figures").is_empty(), "{report:#}");
 }
 
 #[test]
-fn the_audit_log_is_written_and_read_on_both_databases() {
+fn the_audit_benchmark_runs_on_both_databases() {
     let output = Command::new(program("xtask"))
         .args(["bench", "audit", "--quick", "--json", "--generator"])
         .arg(env!("CARGO_BIN_EXE_eventcenter-bench"))
         .output()
-        .expect("it can be started");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}\n{said}", output.status);
-    let report: Value = serde_json::from_slice(&output.stdout).expect("it prints JSON");
+        .expect("xtask starts");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}\n{errors}", output.status);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON output");
     let stores = report["stores"].as_array().expect("a list of databases");
     assert_eq!(stores.len(), 2, "{report:#}");
     for store in stores {
         let rows = store["steps"].as_array().expect("a list of steps");
         assert_eq!(rows.len(), 8, "{store:#}");
-        // How fast it is depends on the machine and the build; that nothing is left out does not.
+        // The speed depends on the machine and the build; the completeness does not.
         for row in rows {
             assert_eq!(row["outcome"]["done"], row["outcome"]["count"], "{row:#}");
         }

@@ -1,11 +1,11 @@
-//! What the API server and Kafka take without an operator: the floor under what an operator can reach.
+//! The same requests to the API server and to Kafka without an operator: the lower bound for an operator.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use eventcenter::api::{DELETE_FINALIZER, EventTopic};
-use eventcenter_kafka_admin::{AdminClient, BrokerError, NewTopic, RequestError, TopicConfigAlteration};
+use eventcenter_kafka_admin::{AdminClient, ItemResults, NewTopic, RequestError, TopicConfigAlteration};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
@@ -19,13 +19,13 @@ use serde_json::json;
 use crate::load::{Load, Writer};
 use crate::protocol::Report;
 
-/// Longer than any request takes.
-const REQUEST: Duration = Duration::from_secs(120);
+/// A timeout that no request should reach.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What is done with topics directly in Kafka.
+/// The action on topics directly in Kafka.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Action {
-    /// Make them, and wait until the broker shows the last one.
+    /// Create them, and wait until the broker lists the last one.
     Create,
     /// Set a configuration key.
     Alter,
@@ -33,15 +33,15 @@ pub(crate) enum Action {
     Delete,
 }
 
-/// What an operator has to write for a topic that is created: the finalizer, the status, an Event.
+/// The writes of an operator for a new topic: the finalizer, the status, an Event.
 pub(crate) async fn operator_writes(writer: Writer, number: u32) -> Result<()> {
     let finalizer = json!([{"op": "add", "path": "/metadata/finalizers", "value": [DELETE_FINALIZER]}]);
     writer.patch(number, None, &Patch::Json(serde_json::from_value(finalizer)?)).await?;
     writer.patch(number, Some("status"), &Patch::Merge(status(number))).await?;
-    event(&writer, number).await
+    create_event(&writer, number).await
 }
 
-/// Of the same size as the operator's.
+/// A status of the same size as the operator's.
 fn status(number: u32) -> serde_json::Value {
     let condition = |type_: &str| {
         json!({
@@ -65,8 +65,8 @@ fn status(number: u32) -> serde_json::Value {
     }})
 }
 
-async fn event(writer: &Writer, number: u32) -> Result<()> {
-    let (name, namespace) = (writer.load.name(number), writer.load.place(number));
+async fn create_event(writer: &Writer, number: u32) -> Result<()> {
+    let (name, namespace) = (writer.load.name(number), writer.load.namespace_of(number));
     let event = Event {
         metadata: ObjectMeta {
             name: Some(format!("{name}.bench")),
@@ -96,13 +96,13 @@ async fn event(writer: &Writer, number: u32) -> Result<()> {
 }
 
 impl Load {
-    /// The name of the topic in Kafka, with the prefix of the tenant.
-    fn topic(&self, number: u32) -> String {
+    /// The name of a topic in Kafka, with the tenant's prefix.
+    fn kafka_topic(&self, number: u32) -> String {
         format!("{}.{}", self.namespace, self.name(number))
     }
 
-    fn topics(&self) -> Vec<String> {
-        (0..self.count).map(|number| self.topic(number)).collect()
+    fn kafka_topics(&self) -> Vec<String> {
+        (0..self.count).map(|number| self.kafka_topic(number)).collect()
     }
 }
 
@@ -111,29 +111,25 @@ fn connect(bootstrap: &str) -> Result<AdminClient> {
     AdminClient::new(&properties, |_| {}).context("connecting to Kafka")
 }
 
-/// Does it to all topics at once, in as few requests as Kafka takes.
+/// Applies the action to all topics, in as few requests as Kafka allows.
 pub(crate) async fn kafka(load: &Load, action: Action, bootstrap: &str) -> Result<Report> {
     let kafka = connect(bootstrap)?;
-    kafka.describe_cluster(REQUEST).await?;
-    let topics = load.topics();
-    let begun = crate::ready().await?;
+    kafka.describe_cluster(REQUEST_TIMEOUT).await?;
+    let topics = load.kafka_topics();
+    let start = crate::ready().await?;
     // KRaft refuses a request of more than 10,000 records.
-    for some in topics.chunks(2_000) {
-        all(send(&kafka, action, some).await?)?;
+    for chunk in topics.chunks(2_000) {
+        check_results(send(&kafka, action, chunk).await?)?;
     }
-    let written_seconds = begun.elapsed().as_secs_f64();
+    let written_seconds = start.elapsed().as_secs_f64();
     if action == Action::Create {
-        visible(&kafka, topics.last().context("there is one")?).await?;
+        await_visible(&kafka, topics.last().context("no topics")?).await?;
     }
-    let wall_seconds = begun.elapsed().as_secs_f64();
+    let wall_seconds = start.elapsed().as_secs_f64();
     Ok(Report { wall_seconds, written_seconds, count: load.count, done: load.count, ..Report::default() })
 }
 
-async fn send(
-    kafka: &AdminClient,
-    action: Action,
-    topics: &[String],
-) -> Result<Vec<Result<(), BrokerError>>, RequestError> {
+async fn send(kafka: &AdminClient, action: Action, topics: &[String]) -> Result<ItemResults, RequestError> {
     match action {
         Action::Create => {
             let config = vec![("retention.ms".to_owned(), "604800000".to_owned())];
@@ -143,7 +139,7 @@ async fn send(
                 replicas: None,
                 config: config.clone(),
             };
-            kafka.create_topics(&topics.iter().map(new).collect::<Vec<_>>(), REQUEST).await
+            kafka.create_topics(&topics.iter().map(new).collect::<Vec<_>>(), REQUEST_TIMEOUT).await
         }
         Action::Alter => {
             let alteration = |topic: &String| TopicConfigAlteration {
@@ -151,36 +147,36 @@ async fn send(
                 set: vec![("retention.ms".to_owned(), "3600000".to_owned())],
                 reset: Vec::new(),
             };
-            let all: Vec<_> = topics.iter().map(alteration).collect();
-            kafka.incremental_alter_configs(&all, REQUEST).await
+            let alterations: Vec<_> = topics.iter().map(alteration).collect();
+            kafka.incremental_alter_configs(&alterations, REQUEST_TIMEOUT).await
         }
-        Action::Delete => kafka.delete_topics(topics, REQUEST).await,
+        Action::Delete => kafka.delete_topics(topics, REQUEST_TIMEOUT).await,
     }
 }
 
-fn all(answers: Vec<Result<(), BrokerError>>) -> Result<()> {
-    answers.into_iter().collect::<Result<Vec<()>, _>>().map(drop).context("Kafka refused a topic")
+fn check_results(results: ItemResults) -> Result<()> {
+    results.into_iter().collect::<Result<Vec<()>, _>>().map(drop).context("Kafka refused a topic")
 }
 
-async fn visible(kafka: &AdminClient, topic: &str) -> Result<()> {
+async fn await_visible(kafka: &AdminClient, topic: &str) -> Result<()> {
     let names = [topic.to_owned()];
-    let begun = Instant::now();
-    while begun.elapsed() < REQUEST {
-        if kafka.describe_topics(&names, REQUEST).await?.iter().all(Result::is_ok) {
+    let start = Instant::now();
+    while start.elapsed() < REQUEST_TIMEOUT {
+        if kafka.describe_topics(&names, REQUEST_TIMEOUT).await?.iter().all(Result::is_ok) {
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    bail!("Kafka does not show {topic}")
+    bail!("Kafka does not list {topic}")
 }
 
-/// Counts what is in Kafka.
+/// Counts the topics in Kafka.
 pub(crate) async fn count(load: &Load, bootstrap: &str) -> Result<Report> {
     let kafka = connect(bootstrap)?;
     crate::ready().await?;
-    let beginning = format!("{}.{}-", load.namespace, load.prefix);
-    let there = kafka.list_topics(REQUEST).await?;
-    let done = there.iter().filter(|name| name.starts_with(&beginning)).count();
+    let prefix = format!("{}.{}-", load.namespace, load.prefix);
+    let topics = kafka.list_topics(REQUEST_TIMEOUT).await?;
+    let done = topics.iter().filter(|name| name.starts_with(&prefix)).count();
     Ok(Report { count: load.count, done: u32::try_from(done)?, ..Report::default() })
 }
 
@@ -189,9 +185,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_status_is_one() {
+    fn the_status_is_valid() {
         let status: eventcenter::api::EventTopicStatus =
-            serde_json::from_value(status(1)["status"].clone()).expect("it is one");
+            serde_json::from_value(status(1)["status"].clone()).expect("a status");
         assert_eq!(status.observed_generation, Some(1));
         assert_eq!(status.conditions.len(), 2);
     }
