@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::Context;
 use super::connections::SETTLED;
 use crate::domain::topic::Identity;
-use crate::domain::topic::access::{Acl, Object};
+use crate::domain::topic::access::{AclBinding, ResourcePattern};
 use crate::kafka::{AclScope, Kafka};
 
 /// What each visit left of the ACLs of its topic.
@@ -24,7 +24,7 @@ pub(super) struct Access(Mutex<HashMap<Identity, Left>>);
 #[derive(Clone, Debug)]
 pub(super) struct Left {
     /// The consumer groups that belong to it.
-    groups: BTreeSet<Object>,
+    groups: BTreeSet<ResourcePattern>,
     /// A hash of the ACLs, or of there being no authorizer; none if that is not known.
     acls: Option<u64>,
     /// When that was.
@@ -36,8 +36,8 @@ pub(super) struct Left {
 impl Left {
     /// A visit that leaves these ACLs, or found no authorizer.
     pub(super) fn knowing(
-        groups: BTreeSet<Object>,
-        acls: Option<&BTreeSet<Acl>>,
+        groups: BTreeSet<ResourcePattern>,
+        acls: Option<&BTreeSet<AclBinding>>,
         changed: bool,
         at: Instant,
     ) -> Self {
@@ -45,7 +45,7 @@ impl Left {
     }
 
     /// A visit that could not trust what Kafka showed.
-    pub(super) fn unknown(groups: BTreeSet<Object>, changed: bool, at: Instant) -> Self {
+    pub(super) fn unknown(groups: BTreeSet<ResourcePattern>, changed: bool, at: Instant) -> Self {
         Self { groups, acls: None, at, changed }
     }
 
@@ -54,12 +54,12 @@ impl Left {
     }
 
     /// Whether Kafka was found to have something else by a look that began at that time.
-    fn differs(&self, found: Option<&BTreeSet<Acl>>, looked: Instant) -> bool {
+    fn differs(&self, found: Option<&BTreeSet<AclBinding>>, looked: Instant) -> bool {
         self.at <= looked && self.is_settled(looked) && self.acls != Some(hash(found))
     }
 }
 
-fn hash(acls: Option<&BTreeSet<Acl>>) -> u64 {
+fn hash(acls: Option<&BTreeSet<AclBinding>>) -> u64 {
     let mut hasher = DefaultHasher::new();
     acls.hash(&mut hasher);
     hasher.finish()

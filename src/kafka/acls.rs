@@ -9,7 +9,7 @@ use eventcenter_sdk::name::TopicName;
 use super::batch::{BatchRequest, Batcher, MAX_WEIGHT, MIN_WEIGHT};
 use super::connection::{Connection, REQUEST_TIMEOUT};
 use super::error::Error;
-use crate::domain::topic::access::{Acl, Object};
+use crate::domain::topic::access::{AclBinding, ResourcePattern};
 
 /// The maximum number of ACLs in one operation, so that several operations fit into one request.
 pub(super) const MAX_ACLS_PER_OPERATION: usize = 500;
@@ -31,22 +31,22 @@ pub enum AclScope {
 
 /// The ACLs of many topics and consumer groups.
 #[derive(Debug, Default)]
-pub struct AclIndex(HashMap<Object, BTreeSet<Acl>>);
+pub struct AclIndex(HashMap<ResourcePattern, BTreeSet<AclBinding>>);
 
 impl AclIndex {
     fn new(acls: impl Iterator<Item = admin::AclBinding>) -> Self {
         let mut index = Self::default();
         for acl in acls.filter_map(from_kafka) {
-            index.0.entry(acl.object.clone()).or_default().insert(acl);
+            index.0.entry(acl.resource.clone()).or_default().insert(acl);
         }
         index
     }
 
     /// The ACLs of a topic and of some groups.
     #[must_use]
-    pub fn select(&self, topic: &TopicName, groups: &BTreeSet<Object>) -> BTreeSet<Acl> {
-        let topic = Object::Topic(topic.to_string());
-        let acls = std::iter::once(&topic).chain(groups).filter_map(|object| self.0.get(object));
+    pub fn select(&self, topic: &TopicName, groups: &BTreeSet<ResourcePattern>) -> BTreeSet<AclBinding> {
+        let topic = ResourcePattern::Topic(topic.to_string());
+        let acls = std::iter::once(&topic).chain(groups).filter_map(|resource| self.0.get(resource));
         acls.flatten().cloned().collect()
     }
 }
@@ -104,15 +104,15 @@ fn all_of(resource_type: ResourceType) -> AclBindingFilter {
 }
 
 /// `None` for an ACL that does not concern a single topic or a group.
-fn from_kafka(acl: admin::AclBinding) -> Option<Acl> {
-    let object = match (acl.resource_type, acl.pattern_type) {
-        (ResourceType::Topic, PatternType::Literal) => Object::Topic(acl.name),
-        (ResourceType::Group, PatternType::Literal) => Object::Group(acl.name),
-        (ResourceType::Group, PatternType::Prefixed) => Object::GroupsBeginning(acl.name),
+fn from_kafka(acl: admin::AclBinding) -> Option<AclBinding> {
+    let resource = match (acl.resource_type, acl.pattern_type) {
+        (ResourceType::Topic, PatternType::Literal) => ResourcePattern::Topic(acl.name),
+        (ResourceType::Group, PatternType::Literal) => ResourcePattern::Group(acl.name),
+        (ResourceType::Group, PatternType::Prefixed) => ResourcePattern::PrefixedGroup(acl.name),
         _ => return None,
     };
-    Some(Acl {
-        object,
+    Some(AclBinding {
+        resource,
         principal: acl.principal,
         host: acl.host,
         operation: format!("{:?}", acl.operation),
@@ -120,11 +120,11 @@ fn from_kafka(acl: admin::AclBinding) -> Option<Acl> {
     })
 }
 
-fn to_kafka(acl: Acl) -> admin::AclBinding {
-    let (resource_type, name, pattern_type) = match acl.object {
-        Object::Topic(name) => (ResourceType::Topic, name, PatternType::Literal),
-        Object::Group(name) => (ResourceType::Group, name, PatternType::Literal),
-        Object::GroupsBeginning(name) => (ResourceType::Group, name, PatternType::Prefixed),
+fn to_kafka(acl: AclBinding) -> admin::AclBinding {
+    let (resource_type, name, pattern_type) = match acl.resource {
+        ResourcePattern::Topic(name) => (ResourceType::Topic, name, PatternType::Literal),
+        ResourcePattern::Group(name) => (ResourceType::Group, name, PatternType::Literal),
+        ResourcePattern::PrefixedGroup(name) => (ResourceType::Group, name, PatternType::Prefixed),
     };
     let operation = match acl.operation.as_str() {
         "Read" => AclOperation::Read,
@@ -149,8 +149,8 @@ fn to_kafka(acl: Acl) -> admin::AclBinding {
 pub(super) struct DescribeAcls(Connection);
 
 impl BatchRequest for DescribeAcls {
-    type Operation = (TopicName, BTreeSet<Object>);
-    type Output = BTreeSet<Acl>;
+    type Operation = (TopicName, BTreeSet<ResourcePattern>);
+    type Output = BTreeSet<AclBinding>;
 
     fn topic(operation: &Self::Operation) -> &TopicName {
         &operation.0
@@ -161,7 +161,7 @@ impl BatchRequest for DescribeAcls {
     }
 
     /// For one topic the request has its name; for several it describes the ACLs of all topics.
-    async fn send(&self, operations: Vec<Self::Operation>) -> Vec<Result<BTreeSet<Acl>, Error>> {
+    async fn send(&self, operations: Vec<Self::Operation>) -> Vec<Result<BTreeSet<AclBinding>, Error>> {
         let mut topic_filter = all_of(ResourceType::Topic);
         if let [(topic, _)] = operations.as_slice() {
             topic_filter.name = Some(topic.to_string());
@@ -182,7 +182,7 @@ impl BatchRequest for DescribeAcls {
 }
 
 /// ACLs to create or delete for one topic.
-type AclBatch = (TopicName, Vec<Acl>);
+type AclBatch = (TopicName, Vec<AclBinding>);
 
 fn batch_weight(batch: &AclBatch) -> usize {
     (batch.1.len() * ACL_WEIGHT).max(MIN_WEIGHT)
@@ -287,14 +287,14 @@ mod tests {
         ];
         let topic: TopicName = "shop.orders".parse().expect("a name");
         let index = AclIndex::new(all.into_iter());
-        let objects = |groups: &[&str]| -> Vec<Object> {
-            let groups = groups.iter().map(|group| Object::group(group)).collect();
-            index.select(&topic, &groups).into_iter().map(|acl| acl.object).collect()
+        let resources = |groups: &[&str]| -> Vec<ResourcePattern> {
+            let groups = groups.iter().map(|group| ResourcePattern::group(group)).collect();
+            index.select(&topic, &groups).into_iter().map(|acl| acl.resource).collect()
         };
-        assert_eq!(objects(&[]), [Object::Topic("shop.orders".into())]);
+        assert_eq!(resources(&[]), [ResourcePattern::Topic("shop.orders".into())]);
         assert_eq!(
-            objects(&["shop.*", "shop.g"]),
-            [Object::Topic("shop.orders".into()), Object::GroupsBeginning("shop.".into())]
+            resources(&["shop.*", "shop.g"]),
+            [ResourcePattern::Topic("shop.orders".into()), ResourcePattern::PrefixedGroup("shop.".into())]
         );
     }
 

@@ -16,7 +16,7 @@ use super::topics::{
     describe_topics,
 };
 use crate::domain::topic::Observed;
-use crate::domain::topic::access::{Acl, Object};
+use crate::domain::topic::access::{AclBinding, ResourcePattern};
 
 /// The timeout of DescribeCluster, which is the health check of a cluster.
 const DESCRIBE_CLUSTER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -154,8 +154,8 @@ impl Kafka {
     pub async fn describe_acls(
         &self,
         topic: &TopicName,
-        groups: BTreeSet<Object>,
-    ) -> Result<BTreeSet<Acl>, Error> {
+        groups: BTreeSet<ResourcePattern>,
+    ) -> Result<BTreeSet<AclBinding>, Error> {
         self.acls.describe.execute((topic.clone(), groups)).await
     }
 
@@ -171,7 +171,7 @@ impl Kafka {
     ///
     /// # Errors
     /// Kafka has no authorizer, refuses one of the ACLs, or does not respond.
-    pub async fn create_acls(&self, topic: &TopicName, acls: &[Acl]) -> Result<(), Error> {
+    pub async fn create_acls(&self, topic: &TopicName, acls: &[AclBinding]) -> Result<(), Error> {
         for chunk in acls.chunks(MAX_ACLS_PER_OPERATION) {
             self.acls.create.execute((topic.clone(), chunk.to_vec())).await?;
         }
@@ -182,7 +182,7 @@ impl Kafka {
     ///
     /// # Errors
     /// As [`Kafka::create_acls`].
-    pub async fn delete_acls(&self, topic: &TopicName, acls: &[Acl]) -> Result<(), Error> {
+    pub async fn delete_acls(&self, topic: &TopicName, acls: &[AclBinding]) -> Result<(), Error> {
         for chunk in acls.chunks(MAX_ACLS_PER_OPERATION) {
             self.acls.delete.execute((topic.clone(), chunk.to_vec())).await?;
         }

@@ -15,7 +15,7 @@ use super::kafka_topic;
 use crate::api::{EventTopic, TopicAcl};
 use crate::domain::audit::Action;
 use crate::domain::topic::access::{
-    AccessReport, Acl, Facts, Object, Plan, concerns, declared, is_applied, plan,
+    AccessReport, AclBinding, Facts, Plan, ResourcePattern, concerns, declared, is_applied, plan,
 };
 use crate::domain::topic::status::Outcome;
 use crate::domain::topic::{Declared, Identity, access};
@@ -37,8 +37,8 @@ pub(super) async fn enforce<'t>(
         return Ok((Cow::Borrowed(topic), None));
     }
     let (wanted, ours) = (declared(topic), context.services.catalog.lock().acls(topic));
-    let groups: BTreeSet<Object> =
-        wanted.union(&ours).filter_map(|acl| acl.group.as_deref().map(Object::group)).collect();
+    let groups: BTreeSet<ResourcePattern> =
+        wanted.union(&ours).filter_map(|acl| acl.group.as_deref().map(ResourcePattern::group)).collect();
     let settled = context.access.is_settled(identity, Instant::now());
     let found = match kafka.describe_acls(&identity.topic, groups.clone()).await {
         Ok(found) => found,
@@ -123,9 +123,9 @@ async fn allow(
     if acls.is_empty() {
         return Ok(());
     }
-    let acls: Vec<Acl> = in_kafka(acls, identity).into_iter().collect();
+    let acls: Vec<AclBinding> = in_kafka(acls, identity).into_iter().collect();
     for acl in &acls {
-        tracing::info!(topic = %identity.topic, cluster = %identity.cluster, change = %format_args!("{acl} on {:?}", acl.object), "changing Kafka");
+        tracing::info!(topic = %identity.topic, cluster = %identity.cluster, change = %format_args!("{acl} on {:?}", acl.resource), "changing Kafka");
     }
     let allow = kafka.create_acls(&identity.topic, &acls);
     context.services.effect(topic, Action::CreateAcls, describe(identity, &acls), allow).await
@@ -141,30 +141,30 @@ async fn take_away(
     if acls.is_empty() {
         return Ok(());
     }
-    let acls: Vec<Acl> = in_kafka(acls, identity).into_iter().collect();
+    let acls: Vec<AclBinding> = in_kafka(acls, identity).into_iter().collect();
     for acl in &acls {
-        tracing::info!(topic = %identity.topic, cluster = %identity.cluster, change = %format_args!("no {acl} on {:?}", acl.object), "changing Kafka");
+        tracing::info!(topic = %identity.topic, cluster = %identity.cluster, change = %format_args!("no {acl} on {:?}", acl.resource), "changing Kafka");
     }
     let withdraw = kafka.delete_acls(&identity.topic, &acls);
     context.services.effect(topic, Action::DeleteAcls, describe(identity, &acls), withdraw).await
 }
 
 /// The ACLs in the record of an effect, a line each.
-fn describe(identity: &Identity, acls: &[Acl]) -> String {
-    let lines = acls.iter().map(|acl| format!("\n{acl} on {}", named(&acl.object)));
+fn describe(identity: &Identity, acls: &[AclBinding]) -> String {
+    let lines = acls.iter().map(|acl| format!("\n{acl} on {}", named(&acl.resource)));
     lines.fold(format!("access to Kafka topic {identity}:"), |text, line| text + &line)
 }
 
-fn named(object: &Object) -> String {
+fn named(object: &ResourcePattern) -> String {
     match object {
-        Object::Topic(name) => format!("topic {name}"),
-        Object::Group(name) => format!("consumer group {name}"),
-        Object::GroupsBeginning(name) => format!("consumer groups {name}*"),
+        ResourcePattern::Topic(name) => format!("topic {name}"),
+        ResourcePattern::Group(name) => format!("consumer group {name}"),
+        ResourcePattern::PrefixedGroup(name) => format!("consumer groups {name}*"),
     }
 }
 
-fn in_kafka(acls: &BTreeSet<TopicAcl>, identity: &Identity) -> BTreeSet<Acl> {
-    acls.iter().map(|acl| Acl::of(acl, &identity.topic)).collect()
+fn in_kafka(acls: &BTreeSet<TopicAcl>, identity: &Identity) -> BTreeSet<AclBinding> {
+    acls.iter().map(|acl| AclBinding::of(acl, &identity.topic)).collect()
 }
 
 fn failed(

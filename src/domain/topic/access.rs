@@ -28,53 +28,53 @@ pub const MOST_ACLS: usize = 1_000;
 /// How many ACLs of others a status names.
 const MOST_FOREIGN: usize = 20;
 
-/// What an ACL speaks of.
+/// The resource of an ACL (KIP-290).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Object {
+pub enum ResourcePattern {
     /// One topic.
     Topic(String),
     /// One consumer group.
     Group(String),
-    /// All consumer groups whose names begin so.
-    GroupsBeginning(String),
+    /// All consumer groups with this prefix.
+    PrefixedGroup(String),
 }
 
-impl Object {
-    /// The groups that a declaration means: all that begin so if it ends in `*`.
+impl ResourcePattern {
+    /// The consumer groups of a declaration: all with a prefix if it ends in `*`.
     #[must_use]
     pub fn group(declared: &str) -> Self {
         match declared.strip_suffix('*') {
-            Some(beginning) => Self::GroupsBeginning(beginning.to_owned()),
+            Some(prefix) => Self::PrefixedGroup(prefix.to_owned()),
             None => Self::Group(declared.to_owned()),
         }
     }
 }
 
-/// An ACL as Kafka has it.
+/// An ACL in Kafka.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Acl {
-    /// What it speaks of.
-    pub object: Object,
-    /// Who, such as `User:billing`.
+pub struct AclBinding {
+    /// The resource.
+    pub resource: ResourcePattern,
+    /// The principal, such as `User:billing`.
     pub principal: String,
-    /// From where; `*` is from anywhere.
+    /// The client's host; `*` for any.
     pub host: String,
-    /// What, in Kafka's word.
+    /// Kafka's name of the operation.
     pub operation: String,
-    /// Whether it allows, or denies.
+    /// Whether it allows or denies the operation.
     pub allows: bool,
 }
 
-impl Acl {
-    /// What one of ours is in Kafka, made for this topic.
+impl AclBinding {
+    /// The ACL in Kafka for a declared one of this topic.
     #[must_use]
     pub fn of(ours: &TopicAcl, topic: &TopicName) -> Self {
-        let object = match &ours.group {
-            Some(group) => Object::group(group),
-            None => Object::Topic(topic.to_string()),
+        let resource = match &ours.group {
+            Some(group) => ResourcePattern::group(group),
+            None => ResourcePattern::Topic(topic.to_string()),
         };
         Self {
-            object,
+            resource,
             principal: ours.principal.clone(),
             host: "*".into(),
             operation: word(ours.operation).into(),
@@ -83,7 +83,7 @@ impl Acl {
     }
 }
 
-impl fmt::Display for Acl {
+impl fmt::Display for AclBinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verb = if self.allows { "Allow" } else { "Deny" };
         write!(f, "{} {verb} {} from {}", self.principal, self.operation, self.host)
@@ -198,7 +198,7 @@ pub struct Facts<'a> {
     /// The Kafka topic.
     pub topic: &'a TopicName,
     /// The ACLs that Kafka has on the topic itself, and on the groups that are declared or ours.
-    pub kafka: &'a BTreeSet<Acl>,
+    pub kafka: &'a BTreeSet<AclBinding>,
     /// The ACLs that are ours.
     pub ours: &'a BTreeSet<TopicAcl>,
     /// Whether this very declaration was in force before: then what is missing was taken away by
@@ -235,7 +235,7 @@ pub fn plan(
     others_want: impl Fn(&TopicAcl) -> bool,
 ) -> Plan {
     let Facts { topic, kafka, ours, applied, settled } = *facts;
-    let is_there = |acl: &TopicAcl| kafka.contains(&Acl::of(acl, topic));
+    let is_there = |acl: &TopicAcl| kafka.contains(&AclBinding::of(acl, topic));
     let mut create: BTreeSet<_> = declared.iter().filter(|acl| !settled || !is_there(acl)).cloned().collect();
     // One that is not shown may still be there.
     let gone_for_good = |acl: &TopicAcl| settled && !is_there(acl);
@@ -253,10 +253,10 @@ pub fn plan(
             create.clear();
         }
     }
-    let known: BTreeSet<Acl> = ours.union(declared).map(|acl| Acl::of(acl, topic)).collect();
+    let known: BTreeSet<AclBinding> = ours.union(declared).map(|acl| AclBinding::of(acl, topic)).collect();
     let foreign = kafka
         .difference(&known)
-        .filter(|acl| matches!(&acl.object, Object::Topic(name) if name == topic.as_ref()))
+        .filter(|acl| matches!(&acl.resource, ResourcePattern::Topic(name) if name == topic.as_ref()))
         .map(ToString::to_string);
     Plan {
         create,

@@ -5,12 +5,12 @@ use std::collections::{BTreeSet, HashMap};
 use eventcenter_sdk::name::ClusterName;
 
 use super::Identity;
-use super::access::Acl;
+use super::access::AclBinding;
 use crate::api::TopicAcl;
 use crate::domain::ObjectRef;
 use crate::domain::ownership::Claims;
 
-type Key = (ClusterName, Acl);
+type Key = (ClusterName, AclBinding);
 
 /// The ACLs that all resources declare, kept while resources come and go. One that declares none
 /// takes no memory.
@@ -64,7 +64,7 @@ impl Grants {
 }
 
 fn key(identity: &Identity, acl: &TopicAcl) -> Key {
-    (identity.cluster.clone(), Acl::of(acl, &identity.topic))
+    (identity.cluster.clone(), AclBinding::of(acl, &identity.topic))
 }
 
 #[cfg(test)]

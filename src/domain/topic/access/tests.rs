@@ -13,19 +13,19 @@ fn name() -> TopicName {
 }
 
 /// `User:a Read`, `User:a Read @shop.g`, `!User:a Write` for one that denies, `User:a Read ~10.0.0.1`.
-fn kafka(text: &str) -> BTreeSet<Acl> {
+fn kafka(text: &str) -> BTreeSet<AclBinding> {
     let line = |line: &str| {
         let mut words = line.split_whitespace();
         let principal = words.next().expect("a principal");
-        let mut acl = Acl {
-            object: Object::Topic("shop.orders".into()),
+        let mut acl = AclBinding {
+            resource: ResourcePattern::Topic("shop.orders".into()),
             principal: principal.trim_start_matches('!').into(),
             host: "*".into(),
             operation: words.next().expect("an operation").into(),
             allows: !principal.starts_with('!'),
         };
         match words.next().map(|word| word.split_at(1)) {
-            Some(("@", group)) => acl.object = Object::group(group),
+            Some(("@", group)) => acl.resource = ResourcePattern::group(group),
             Some((_, host)) => acl.host = host.into(),
             None => {}
         }
@@ -279,11 +279,11 @@ proptest::proptest! {
         settled: bool,
     ) {
         let name = name();
-        let in_kafka = |acls: &BTreeSet<TopicAcl>| -> BTreeSet<Acl> {
-            acls.iter().map(|acl| Acl::of(acl, &name)).collect()
+        let in_kafka = |acls: &BTreeSet<TopicAcl>| -> BTreeSet<AclBinding> {
+            acls.iter().map(|acl| AclBinding::of(acl, &name)).collect()
         };
         let foreign: BTreeSet<TopicAcl> = others.difference(&ours).cloned().collect();
-        let mut kafka: BTreeSet<Acl> = in_kafka(&others);
+        let mut kafka: BTreeSet<AclBinding> = in_kafka(&others);
         let facts = Facts { topic: &name, kafka: &kafka, ours: &ours, applied, settled };
         let first = plan(&wanted, DriftPolicy::Correct, &facts, |_| false);
         proptest::prop_assert!(first.create.is_subset(&first.ahead), "written before it is made");
