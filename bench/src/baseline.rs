@@ -17,7 +17,7 @@ use serde::de::IgnoredAny;
 use serde_json::json;
 
 use crate::load::{Load, Writer};
-use crate::protocol::Report;
+use crate::protocol::{self, Report};
 
 /// A timeout that no request should reach.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
@@ -116,7 +116,7 @@ pub(crate) async fn kafka(load: &Load, action: Action, bootstrap: &str) -> Resul
     let kafka = connect(bootstrap)?;
     kafka.describe_cluster(REQUEST_TIMEOUT).await?;
     let topics = load.kafka_topics();
-    let start = crate::ready().await?;
+    let start = protocol::ready().await?;
     // KRaft refuses a request of more than 10,000 records.
     for chunk in topics.chunks(2_000) {
         check_results(send(&kafka, action, chunk).await?)?;
@@ -173,7 +173,7 @@ async fn await_visible(kafka: &AdminClient, topic: &str) -> Result<()> {
 /// Counts the topics in Kafka.
 pub(crate) async fn count(load: &Load, bootstrap: &str) -> Result<Report> {
     let kafka = connect(bootstrap)?;
-    crate::ready().await?;
+    protocol::ready().await?;
     let prefix = format!("{}.{}-", load.namespace, load.prefix);
     let topics = kafka.list_topics(REQUEST_TIMEOUT).await?;
     let done = topics.iter().filter(|name| name.starts_with(&prefix)).count();

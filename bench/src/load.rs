@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::protocol::{Latency, Message, Report};
-use crate::watch::Watch;
+use crate::watch::{Target, Watch};
 
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -33,18 +33,6 @@ pub(crate) struct Load {
     pub(crate) prefix: String,
     /// The step stops if nothing happens for this long.
     pub(crate) patience: Duration,
-}
-
-/// The state of an EventTopic for which a step waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
-    /// It is Ready with this or a later generation.
-    Ready {
-        /// `metadata.generation`, 1 for a new one.
-        generation: i64,
-    },
-    /// It is deleted.
-    Deleted,
 }
 
 impl Load {
@@ -71,7 +59,7 @@ impl Load {
             None => None,
             Some(target) => Some(Watch::start(client.clone(), &self.namespace, target).await?),
         };
-        let start = crate::ready().await?;
+        let start = crate::protocol::ready().await?;
         let mut writes = self.start_writers(client, write);
         let mut sent: Vec<Option<Instant>> = vec![None; usize::try_from(self.count)?];
         let mut durations = Vec::with_capacity(sent.len());

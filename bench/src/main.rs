@@ -26,14 +26,15 @@ mod watch;
 
 use std::io::Read;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use kube::Client;
 
-use load::{Load, Target};
+use load::Load;
 use protocol::{Message, Report};
+use watch::Target;
 
 /// Generates a load on Kubernetes and Kafka and measures its duration.
 #[derive(Parser, Clone, Debug)]
@@ -186,19 +187,14 @@ async fn kubernetes(step: Step, load: &Load) -> Result<Report> {
         Step::Apply { action } => apply::run(client, load, action).await,
         Step::Review { configuration } => review::run(client, load, &configuration).await,
         Step::OperatorWrites => load.run(client, None, baseline::operator_writes).await,
-        Step::Rest { seconds } => watch::count_events(client, load, Duration::from_secs(seconds)).await,
+        Step::Rest { seconds } => {
+            let duration = Duration::from_secs(seconds);
+            watch::count_events(client, &load.namespace, load.count, duration).await
+        }
         Step::Kafka { .. } | Step::Count { .. } | Step::Audit(_) => {
             unreachable!("these steps do not use Kubernetes")
         }
     }
-}
-
-/// Prints `ready` and waits for the start signal on standard input. Returns the start time.
-async fn ready() -> Result<Instant> {
-    Message::Ready.print()?;
-    let start = tokio::task::spawn_blocking(|| std::io::stdin().read_exact(&mut [0]));
-    start.await?.context("waiting for the start signal on standard input")?;
-    Ok(Instant::now())
 }
 
 #[cfg(test)]

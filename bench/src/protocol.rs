@@ -1,7 +1,7 @@
 //! The messages to `cargo xtask bench`.
 
-use std::io::Write;
-use std::time::Duration;
+use std::io::{Read, Write};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -85,6 +85,14 @@ impl Message {
         let text = serde_json::to_string(self).context("writing JSON")?;
         writeln!(out, "{text}").and_then(|()| out.flush()).context("writing to standard output")
     }
+}
+
+/// Prints `ready` and waits for the start signal on standard input. Returns the start time.
+pub(crate) async fn ready() -> Result<Instant> {
+    Message::Ready.print()?;
+    let start = tokio::task::spawn_blocking(|| std::io::stdin().read_exact(&mut [0]));
+    start.await?.context("waiting for the start signal on standard input")?;
+    Ok(Instant::now())
 }
 
 #[cfg(test)]

@@ -13,8 +13,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Resource};
 use serde::Deserialize;
 
-use crate::load::{Load, Target};
-use crate::protocol::Report;
+use crate::protocol::{self, Report};
 
 /// The fields of an EventTopic that the watch needs.
 #[derive(Resource, Clone, Debug, Deserialize)]
@@ -56,6 +55,18 @@ impl WatchedTopic {
 }
 
 type Events = Pin<Box<dyn Stream<Item = Result<Event<WatchedTopic>, watcher::Error>> + Send>>;
+
+/// The state of an EventTopic for which a step waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// It is Ready with this or a later generation.
+    Ready {
+        /// `metadata.generation`, 1 for a new one.
+        generation: i64,
+    },
+    /// It is deleted.
+    Deleted,
+}
 
 /// Records when each EventTopic reaches a target.
 pub(crate) struct Watch {
@@ -106,9 +117,14 @@ impl Watch {
 }
 
 /// Counts the events in a period in which none is expected.
-pub(crate) async fn count_events(client: Client, load: &Load, duration: Duration) -> Result<Report> {
-    let mut watch = Watch::start(client, &load.namespace, Target::Deleted).await?;
-    let start = crate::ready().await?;
+pub(crate) async fn count_events(
+    client: Client,
+    namespace: &str,
+    count: u32,
+    duration: Duration,
+) -> Result<Report> {
+    let mut watch = Watch::start(client, namespace, Target::Deleted).await?;
+    let start = protocol::ready().await?;
     let mut events = 0;
     let end = tokio::time::Instant::now() + duration;
     while let Ok(event) = tokio::time::timeout_at(end, watch.next()).await {
@@ -116,7 +132,7 @@ pub(crate) async fn count_events(client: Client, load: &Load, duration: Duration
         events += 1;
     }
     let wall_seconds = start.elapsed().as_secs_f64();
-    Ok(Report { wall_seconds, count: load.count, done: load.count, events, ..Report::default() })
+    Ok(Report { wall_seconds, count, done: count, events, ..Report::default() })
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ pub(crate) async fn run(store: &Store, load: &Load) -> Result<Report> {
         done: AtomicU32::new(0),
     });
     store.ping(load.timeout).await.context("the database is unavailable")?;
-    let start = crate::ready().await?;
+    let start = crate::protocol::ready().await?;
     let mut writers = JoinSet::new();
     for _ in 0..load.writers {
         writers.spawn(write(shared.clone()));

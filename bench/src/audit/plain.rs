@@ -79,7 +79,7 @@ pub(crate) async fn insert(url: &StoreUrl, records: u32, batch: u32) -> Result<R
         String::from_utf8(canonical_json(&draft.at_seq(number.into()))).context("JSON is UTF-8")
     };
     let batches: Vec<_> = (0..records).step_by(usize::try_from(batch)?).collect();
-    let start = crate::ready().await?;
+    let start = crate::protocol::ready().await?;
     let (mut preparing, mut shown) = (Duration::ZERO, start);
     for from in batches {
         let to = records.min(from + batch);
@@ -107,7 +107,7 @@ pub(crate) async fn insert(url: &StoreUrl, records: u32, batch: u32) -> Result<R
 pub(crate) async fn scan(url: &StoreUrl) -> Result<Report> {
     let mut database = Database::connect(url).await?;
     let log = event::log(0)?;
-    let start = crate::ready().await?;
+    let start = crate::protocol::ready().await?;
     let (mut records, mut bytes) = (0_u32, 0_usize);
     match &mut database {
         Database::Sqlite(connection) => {

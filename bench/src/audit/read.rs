@@ -23,7 +23,7 @@ const EXPORT_PAGE_RECORDS: usize = 1000;
 pub(crate) async fn verify(store: &Store) -> Result<Report> {
     let (audit, log) = (store.audit(), event::log(0)?);
     let head = audit.read_head(&log).await?;
-    let start = crate::ready().await?;
+    let start = crate::protocol::ready().await?;
     let verified = match audit.verify(&log, &TrustedCheckpoints::default(), |_, _| {}).await? {
         Ok(verified) => verified,
         Err(mismatch) => bail!("the log was tampered with: {}", mismatch.finding),
@@ -122,7 +122,7 @@ pub(crate) async fn query(store: &Store, times: u32) -> Result<Report> {
     let oldest = audit.list_forward(&log, &Filter::default(), head.first, head.size, 1).await?;
     let time = |page: &eventcenter::store::Page| page.records.first().map(|stored| stored.record.time);
     let (first, last) = time(&oldest).zip(time(&newest)).context("there are no records")?;
-    let start = crate::ready().await?;
+    let start = crate::protocol::ready().await?;
     let mut cases = Vec::new();
     for (what, filter) in search_cases(first, last) {
         let deep = head.first + (head.size - head.first) / 10;
@@ -177,7 +177,7 @@ impl Write for CountingSink {
 /// Exports the log. The report counts exported and omitted records.
 pub(crate) async fn export(store: &Store, filter: Filter) -> Result<Report> {
     let (audit, log) = (store.audit(), event::log(0)?);
-    let start = crate::ready().await?;
+    let start = crate::protocol::ready().await?;
     let head = audit.read_head(&log).await?;
     let mut out = CountingSink::default();
     let mut line = |line: &Line| -> Result<()> {
