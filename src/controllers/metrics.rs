@@ -286,7 +286,7 @@ fn quotas(
     for tenant in tenants.state() {
         let Ok(tenant) = &tenant.0 else { continue };
         let usage = tenant.status.as_ref().and_then(|status| status.usage).unwrap_or_default();
-        let limit = Limits::read(tenant.spec.quotas.as_ref()).unwrap_or_default();
+        let limit = Limits::parse(tenant.spec.quotas.as_ref()).unwrap_or_default();
         for (quota, number, limit) in [
             ("topics", usage.topics, limit.topics),
             ("partitions", usage.partitions, limit.partitions),

@@ -125,8 +125,8 @@ fn warn_of_quotas(tenant: &Tenant, after: &TenantStatus, context: &Context) {
     let facts = context.services.catalog.lock().tenants().by_name(&tenant.name_any()).cloned();
     let (Some(facts), Some(usage)) = (facts, after.usage) else { return };
     let before = tenant.status.as_ref().and_then(|status| status.usage).unwrap_or_default();
-    let before: Vec<_> = facts.limits.nearly_reached(&before).into_iter().map(|near| near.quota).collect();
-    for near in facts.limits.nearly_reached(&usage).into_iter().filter(|near| !before.contains(&near.quota)) {
+    let before: Vec<_> = facts.limits.near_limits(&before).into_iter().map(|near| near.quota).collect();
+    for near in facts.limits.near_limits(&usage).into_iter().filter(|near| !before.contains(&near.quota)) {
         let message = format!("{near}: delete what is no longer needed, or raise the quota");
         tracing::info!(tenant = %facts.name, "{message}");
         let event =

@@ -16,12 +16,12 @@ use super::approval::SpecHash;
 use super::cluster::Clusters;
 use super::event_type::{self, TenantType};
 use super::ownership::{Claim, Claims};
-use super::quota::{Demand, Ledger};
+use super::quota::Ledger;
 use super::tenant::{TenantFacts, Tenants};
 use super::topic::access::{self, AclCleanup, plan_acl_cleanup};
 use super::topic::deletion::{DeletionPlan, plan_deletion};
 use super::topic::validate::{claimed, permission};
-use super::topic::{Grants, Identity, Permission, identity};
+use super::topic::{Grants, Identity, Permission, identity, quota};
 use super::{ObjectRef, Refusal};
 use crate::api::{EventTopic, Kind, Tenant, TopicAcl, Usage, WhenSuspended};
 use crate::domain::management::{ManagementMode, management_mode};
@@ -93,8 +93,8 @@ impl Catalog {
             declared.map(|id| TenantType { tenant: tenant.name.clone(), id })
         });
         concerned.extend(self.types.set(&claim, types));
-        let count = tenant.map(|tenant| (&tenant.name, Demand::of(topic), Demand::granted(topic)));
-        concerned.extend(self.ledger.set(&claim, count));
+        let count = tenant.map(|tenant| (&tenant.name, quota::requested(topic), quota::granted(topic)));
+        concerned.extend(self.ledger.upsert(&claim, count));
         concerned
     }
 
@@ -192,7 +192,9 @@ impl Catalog {
     pub fn reserve(&mut self, topic: &EventTopic) -> Result<Permission, Refusal> {
         let right = permission(topic, self);
         match &right {
-            Ok(Permission::Managed(..)) => self.ledger.promise(&ObjectRef::of(topic), Demand::of(topic)),
+            Ok(Permission::Managed(..)) => {
+                self.ledger.reserve(&ObjectRef::of(topic), quota::requested(topic))
+            }
             Err(refusal) if refusal.reason == Reason::TenantQuotaExceeded => {
                 self.changed = true;
                 self.ledger.hold(&ObjectRef::of(topic));

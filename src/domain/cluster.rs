@@ -7,8 +7,9 @@ use eventcenter_sdk::name::ClusterName;
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::Refusal;
+use super::age::age;
 use super::condition::{Conditions, Health};
+use super::refusal::Refusal;
 use crate::api::{KafkaCluster, KafkaClusterStatus};
 
 /// Whether topics that name no cluster live here, as the declaration asks for.
@@ -29,7 +30,7 @@ impl Clusters {
         for cluster in clusters {
             let Ok(name) = cluster.name_any().parse::<ClusterName>() else { continue };
             if cluster.spec.default {
-                let age = super::age(cluster);
+                let age = age(cluster);
                 if default.as_ref().is_none_or(|(oldest, _)| age < *oldest) {
                     default = Some((age, name.clone()));
                 }

@@ -8,7 +8,7 @@ use eventcenter_sdk::{Reason, ReasonClass};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::{Failure, Refusal};
+use super::refusal::{Failure, Refusal};
 
 /// Whether what is declared is in force.
 pub const READY: &str = "Ready";

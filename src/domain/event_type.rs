@@ -6,7 +6,7 @@ use std::fmt;
 use eventcenter_sdk::Reason;
 use eventcenter_sdk::name::{Convention, EventTypeName, TenantName};
 
-use super::Refusal;
+use super::refusal::Refusal;
 use crate::api::{EventTopic, EventType, NamingConvention};
 
 /// An event type: what a topic registers, and no other topic of its tenant may.

@@ -6,6 +6,7 @@
 //! that somebody could retry without a change of the facts.
 
 pub mod admission;
+pub mod age;
 pub mod approval;
 pub mod audit;
 pub mod backoff;
@@ -17,6 +18,7 @@ pub mod lint;
 pub mod management;
 pub mod object_ref;
 pub mod ownership;
+pub mod quantity;
 pub mod quota;
 pub mod refusal;
 pub mod registration;
@@ -30,13 +32,3 @@ pub mod topic;
 pub use catalog::Catalog;
 pub use object_ref::{ObjectRef, Revisioned};
 pub use refusal::{Failure, Refusal};
-
-use jiff::Timestamp;
-use kube::ResourceExt;
-
-/// What decides who came first: the time the API server noted, then the uid, which no one chooses.
-#[must_use]
-pub fn age(resource: &impl kube::Resource) -> (Timestamp, String) {
-    let created = resource.meta().creation_timestamp.as_ref().map_or(Timestamp::MAX, |time| time.0);
-    (created, resource.uid().unwrap_or_default())
-}

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{ObjectRef, age};
+use super::age::age;
+use super::object_ref::ObjectRef;
 use crate::api::EventTopic;
 
 /// One resource's claim, ordered by age.

@@ -11,8 +11,8 @@ use eventcenter_sdk::Reason;
 use kube::ResourceExt;
 use sha2::{Digest, Sha256};
 
-use super::Refusal;
 use super::event_type::{self, TypeId};
+use super::refusal::Refusal;
 use super::schema::{self, Budget, Document};
 use crate::api::{Compatibility, CompatibilityMode, ConfigMapKey, EventTopic, EventType, RegisteredType};
 

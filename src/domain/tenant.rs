@@ -10,11 +10,12 @@ use eventcenter_sdk::Reason;
 use eventcenter_sdk::name::{ClusterName, Convention, TenantName, TopicPrefix};
 use kube::ResourceExt;
 
-use super::Refusal;
+use super::age::age;
 use super::approval::Rules;
 use super::condition::{Conditions, Health};
 use super::event_type::convention;
 use super::quota::Limits;
+use super::refusal::Refusal;
 use crate::api::{Tenant, TenantStatus, Usage, WhenSuspended};
 
 /// A tenant whose declaration is in force.
@@ -50,7 +51,7 @@ impl Tenants {
     /// they have because somebody else declares it too.
     pub fn of<'a>(tenants: impl IntoIterator<Item = &'a Tenant>) -> Self {
         let mut oldest_first: Vec<_> = tenants.into_iter().collect();
-        oldest_first.sort_by_cached_key(|tenant| super::age(*tenant));
+        oldest_first.sort_by_cached_key(|tenant| age(*tenant));
 
         let mut all = Self::default();
         let mut prefixes: Vec<Arc<TenantFacts>> = Vec::new();
@@ -202,7 +203,7 @@ fn facts(tenant: &Tenant) -> Result<TenantFacts, Refusal> {
             .map(|name| name.parse().map_err(|error| invalid("spec.clusters", &error)))
             .collect::<Result<_, _>>()?,
         suspended: tenant.spec.suspended.then_some(tenant.spec.when_suspended),
-        limits: Limits::read(tenant.spec.quotas.as_ref())?,
+        limits: Limits::parse(tenant.spec.quotas.as_ref())?,
         conventions: tenant
             .spec
             .naming

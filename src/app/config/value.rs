@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::topic::quantity;
+use crate::domain::quantity;
 
 /// A name in a namespace.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ pub(super) fn place(text: &str) -> Result<Place, String> {
 
 /// A time of at least a tenth of a second.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let milliseconds = quantity::milliseconds(text).ok().and_then(|number| u64::try_from(number).ok());
+    let milliseconds = quantity::parse_millis(text).and_then(|number| u64::try_from(number).ok());
     match milliseconds {
         Some(milliseconds) if milliseconds >= 100 => Ok(Duration::from_millis(milliseconds)),
         _ => Err("write a number and its unit (ms, s, m, h), such as 30s, and at least 100ms".into()),
@@ -39,7 +39,7 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
 
 /// A size in bytes.
 pub(super) fn size(text: &str) -> Result<u64, String> {
-    let bytes = quantity::size(text).and_then(|number| u64::try_from(number).ok());
+    let bytes = quantity::parse_bytes(text).and_then(|number| u64::try_from(number).ok());
     match bytes {
         Some(bytes) if bytes >= 64 * 1024 => Ok(bytes),
         _ => {

@@ -14,7 +14,7 @@ use crate::api::{
     HasConditions, PendingChange,
 };
 use crate::domain::condition::{self, READY};
-use crate::domain::topic::quantity;
+use crate::domain::quantity;
 use crate::kubernetes::Session;
 
 const APPROVE_EXAMPLES: &str = "\
@@ -97,7 +97,7 @@ fn digits(text: &str) -> Result<String, String> {
 }
 
 fn time(text: &str) -> Result<Duration, String> {
-    let milliseconds = if text == "0" { Some(0) } else { quantity::milliseconds(text).ok() };
+    let milliseconds = if text == "0" { Some(0) } else { quantity::parse_millis(text) };
     milliseconds
         .and_then(|milliseconds| u64::try_from(milliseconds).ok())
         .map(Duration::from_millis)

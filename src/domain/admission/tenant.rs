@@ -86,8 +86,8 @@ fn warnings(old: Option<&Tenant>, new: &Tenant, catalog: &Catalog) -> Vec<String
             warnings.push(format!("spec.clusters: there is no KafkaCluster {cluster}"));
         }
     }
-    if let (Ok(limits), Some(usage)) = (Limits::read(new.spec.quotas.as_ref()), catalog.usage(new)) {
-        for near in limits.nearly_reached(&usage) {
+    if let (Ok(limits), Some(usage)) = (Limits::parse(new.spec.quotas.as_ref()), catalog.usage(new)) {
+        for near in limits.near_limits(&usage) {
             warnings.push(near.to_string());
         }
     }

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::person;
 use crate::api::{self, ApprovalMode, GovernedChange, Kind};
 use crate::domain::Refusal;
-use crate::domain::topic::quantity;
+use crate::domain::quantity;
 
 /// Which changes of a tenant's resources need whose approval. The default has no rules, so that no change needs approval.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl Rules {
     pub fn parse(declared: Option<&api::Approval>) -> Result<Self, Refusal> {
         let Some(declared) = declared else { return Ok(Self::default()) };
         let text = declared.valid_for.as_deref().unwrap_or("7d");
-        let valid_for = quantity::time(text).filter(|time| *time > 0).ok_or_else(|| {
+        let valid_for = quantity::parse_millis(text).filter(|time| *time > 0).ok_or_else(|| {
             Refusal::at(
                 Reason::InvalidResource,
                 "spec.approval.validFor",

@@ -1,22 +1,22 @@
 //! What all topics of a tenant ask for together, and whose wish is granted.
 
-use crate::domain::ObjectRef;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use eventcenter_sdk::Reason;
 use eventcenter_sdk::name::TenantName;
 
 use super::Limits;
-use crate::api::{EventTopic, Usage};
-use crate::domain::Refusal;
+use crate::api::Usage;
+use crate::domain::object_ref::ObjectRef;
 use crate::domain::ownership::Claim;
+use crate::domain::refusal::Refusal;
 
 /// The share of a quota, in percent, from which on it is nearly reached.
-pub const NEARLY: i64 = 80;
+pub const WARNING_PERCENT: i64 = 80;
 
 /// What counts towards a tenant's quotas.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Demand {
+pub struct Amount {
     /// Number of topics.
     pub topics: i64,
     /// Number of partitions.
@@ -25,31 +25,14 @@ pub struct Demand {
     pub retention_bytes: i64,
 }
 
-impl Demand {
-    const ZERO: Self = Self { topics: 0, partitions: 0, retention_bytes: 0 };
+impl Amount {
+    /// Nothing.
+    pub const ZERO: Self = Self { topics: 0, partitions: 0, retention_bytes: 0 };
 
-    /// What a topic asks for.
+    /// The amount of one topic. `retention_bytes` is the retention size of each partition, if it is limited.
     #[must_use]
-    pub fn of(topic: &EventTopic) -> Self {
-        let partitions = i64::from(topic.spec.partitions.max(0));
-        let size = crate::domain::topic::Declared::read(topic)
-            .ok()
-            .and_then(|declared| declared.config.get("retention.bytes")?.trim().parse().ok());
-        Self::new(partitions, size)
-    }
-
-    /// What a topic has, by its status.
-    #[must_use]
-    pub fn granted(topic: &EventTopic) -> Self {
-        let Some(status) = topic.status.as_ref().filter(|status| status.topic_name.is_some()) else {
-            return Self::ZERO;
-        };
-        let size = status.config.get("retention.bytes").and_then(|size| size.parse().ok());
-        Self::new(i64::from(status.partitions.unwrap_or_default()), size)
-    }
-
-    fn new(partitions: i64, size: Option<i64>) -> Self {
-        let bytes = size.filter(|size| *size > 0).unwrap_or_default();
+    pub fn of_topic(partitions: i64, retention_bytes: Option<i64>) -> Self {
+        let bytes = retention_bytes.filter(|bytes| *bytes > 0).unwrap_or_default();
         Self { topics: 1, partitions, retention_bytes: bytes.saturating_mul(partitions) }
     }
 
@@ -77,23 +60,23 @@ impl Demand {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Entry {
-    demand: Demand,
-    granted: Demand,
+    requested: Amount,
+    granted: Amount,
 }
 
 impl Entry {
     /// What counts at the most: a topic may ask for less than it has, and have it still.
-    fn most(self) -> Demand {
-        self.demand.join(self.granted, i64::max)
+    fn max(self) -> Amount {
+        self.requested.join(self.granted, i64::max)
     }
 }
 
 #[derive(Debug, Default)]
 struct Account {
     entries: BTreeMap<Claim, Entry>,
-    most: Demand,
-    granted: Demand,
-    held: BTreeSet<ObjectRef>,
+    max: Amount,
+    granted: Amount,
+    on_hold: BTreeSet<ObjectRef>,
 }
 
 /// What the topics of all tenants ask for and have.
@@ -106,30 +89,30 @@ pub struct Ledger {
 impl Ledger {
     /// Notes what a topic asks for and has, or that it counts for nobody. Returns the topics that
     /// were held and may fit now.
-    pub fn set(&mut self, claim: &Claim, count: Option<(&TenantName, Demand, Demand)>) -> Vec<ObjectRef> {
+    pub fn upsert(&mut self, claim: &Claim, count: Option<(&TenantName, Amount, Amount)>) -> Vec<ObjectRef> {
         let before = self.take(&claim.resource);
         let mut freed = Vec::new();
         let same_tenant =
             |tenant: &TenantName| before.as_ref().filter(|(of, _)| of == tenant).map(|(_, entry)| *entry);
-        if let Some((tenant, demand, mut granted)) = count {
+        if let Some((tenant, requested, mut granted)) = count {
             if let Some(known) = same_tenant(tenant) {
                 // What was promised a moment ago is not in the status yet.
-                granted = granted.join(known.granted.join(demand, i64::min), i64::max);
-                if known.demand.beyond(demand) != Demand::ZERO
-                    || known.granted.beyond(granted) != Demand::ZERO
+                granted = granted.join(known.granted.join(requested, i64::min), i64::max);
+                if known.requested.beyond(requested) != Amount::ZERO
+                    || known.granted.beyond(granted) != Amount::ZERO
                 {
-                    freed = self.held(tenant);
+                    freed = self.on_hold(tenant);
                 }
             }
             let account = self.accounts.entry(tenant.clone()).or_default();
-            let entry = Entry { demand, granted };
-            account.most = account.most.plus(entry.most());
+            let entry = Entry { requested, granted };
+            account.max = account.max.plus(entry.max());
             account.granted = account.granted.plus(granted);
             account.entries.insert(claim.clone(), entry);
             self.by_resource.insert(claim.resource.clone(), (tenant.clone(), claim.clone()));
         }
         if let Some((tenant, _)) = before.filter(|(tenant, _)| count.is_none_or(|(now, ..)| now != tenant)) {
-            freed.extend(self.released(&tenant, &claim.resource));
+            freed.extend(self.release(&tenant, &claim.resource));
         }
         freed.retain(|resource| *resource != claim.resource);
         freed
@@ -138,30 +121,30 @@ impl Ledger {
     /// Forgets a topic. Returns the topics that were held and may fit now.
     pub fn remove(&mut self, resource: &ObjectRef) -> Vec<ObjectRef> {
         match self.take(resource) {
-            Some((tenant, _)) => self.released(&tenant, resource),
+            Some((tenant, _)) => self.release(&tenant, resource),
             None => Vec::new(),
         }
     }
 
     /// A topic no longer counts for a tenant: those that are held there may fit now.
-    fn released(&mut self, tenant: &TenantName, resource: &ObjectRef) -> Vec<ObjectRef> {
+    fn release(&mut self, tenant: &TenantName, resource: &ObjectRef) -> Vec<ObjectRef> {
         if let Some(account) = self.accounts.get_mut(tenant) {
-            account.held.remove(resource);
+            account.on_hold.remove(resource);
         }
-        self.held(tenant)
+        self.on_hold(tenant)
     }
 
     fn take(&mut self, resource: &ObjectRef) -> Option<(TenantName, Entry)> {
         let (tenant, claim) = self.by_resource.remove(resource)?;
         let account = self.accounts.get_mut(&tenant)?;
         let entry = account.entries.remove(&claim)?;
-        account.most = account.most.minus(entry.most());
+        account.max = account.max.minus(entry.max());
         account.granted = account.granted.minus(entry.granted);
         Some((tenant, entry))
     }
 
-    fn held(&self, tenant: &TenantName) -> Vec<ObjectRef> {
-        self.accounts.get(tenant).map(|account| account.held.iter().cloned().collect()).unwrap_or_default()
+    fn on_hold(&self, tenant: &TenantName) -> Vec<ObjectRef> {
+        self.accounts.get(tenant).map(|account| account.on_hold.iter().cloned().collect()).unwrap_or_default()
     }
 
     /// Whether there is room for what a topic asks for, after what all topics have and what older
@@ -169,19 +152,19 @@ impl Ledger {
     ///
     /// # Errors
     /// `TenantQuotaExceeded`, with what is left.
-    pub fn room(
+    pub fn check(
         &self,
         tenant: &TenantName,
         limits: &Limits,
         resource: &ObjectRef,
-        wish: Demand,
+        requested: Amount,
     ) -> Result<(), Refusal> {
         let empty = Account::default();
         let account = self.accounts.get(tenant).unwrap_or(&empty);
         let claim = self.by_resource.get(resource).filter(|(of, _)| of == tenant).map(|(_, claim)| claim);
         let known = claim.and_then(|claim| account.entries.get(claim)).copied();
-        let known = known.unwrap_or(Entry { demand: Demand::ZERO, granted: Demand::ZERO });
-        let all = account.most.minus(known.most()).plus(Entry { demand: wish, ..known }.most());
+        let known = known.unwrap_or(Entry { requested: Amount::ZERO, granted: Amount::ZERO });
+        let all = account.max.minus(known.max()).plus(Entry { requested, ..known }.max());
         if limits.exceeded(all, all).is_none() {
             return Ok(());
         }
@@ -190,25 +173,25 @@ impl Ledger {
             if claim == Some(other) {
                 break;
             }
-            let more = entry.demand.beyond(entry.granted);
+            let more = entry.requested.beyond(entry.granted);
             if limits.exceeded(used.plus(more), more).is_none() {
                 used = used.plus(more);
             }
         }
-        let more = wish.beyond(known.granted);
+        let more = requested.beyond(known.granted);
         match limits.exceeded(used.plus(more), more) {
             None => Ok(()),
-            Some(field) => Err(refusal(tenant, field, used, more)),
+            Some(limit) => Err(refusal(tenant, limit, used, more)),
         }
     }
 
     /// Promises a topic what it asks for: from now on it counts as something that it has.
-    pub fn promise(&mut self, resource: &ObjectRef, wish: Demand) {
+    pub fn reserve(&mut self, resource: &ObjectRef, requested: Amount) {
         let Some((tenant, claim)) = self.by_resource.get(resource) else { return };
         let Some(account) = self.accounts.get_mut(tenant) else { return };
-        account.held.remove(resource);
+        account.on_hold.remove(resource);
         if let Some(entry) = account.entries.get_mut(claim) {
-            let more = wish.beyond(entry.granted);
+            let more = requested.beyond(entry.granted);
             entry.granted = entry.granted.plus(more);
             account.granted = account.granted.plus(more);
         }
@@ -218,7 +201,7 @@ impl Ledger {
     pub fn hold(&mut self, resource: &ObjectRef) {
         let Some((tenant, _)) = self.by_resource.get(resource) else { return };
         if let Some(account) = self.accounts.get_mut(tenant) {
-            account.held.insert(resource.clone());
+            account.on_hold.insert(resource.clone());
         }
     }
 
@@ -230,97 +213,99 @@ impl Ledger {
             topics: account.granted.topics,
             partitions: account.granted.partitions,
             retention_bytes: account.granted.retention_bytes,
-            held: i64::try_from(account.held.len()).unwrap_or(i64::MAX),
+            held: i64::try_from(account.on_hold.len()).unwrap_or(i64::MAX),
         }
     }
 }
 
-/// One of the limits that are counted over all topics.
+/// A limit on the sum over all topics of a tenant.
 #[derive(Clone, Copy, Debug)]
-struct Field {
-    name: &'static str,
-    what: &'static str,
-    asks: &'static str,
-    limit: i64,
-    get: fn(Demand) -> i64,
+struct CountedLimit {
+    /// Field in `spec.quotas`.
+    quota: &'static str,
+    /// Unit for messages.
+    unit: &'static str,
+    /// Field of the topic that requests the amount.
+    field: &'static str,
+    max: i64,
+    get: fn(Amount) -> i64,
 }
 
 impl Limits {
-    fn counted(&self) -> impl Iterator<Item = Field> {
-        let field = |name, what, asks, limit: Option<i64>, get| {
-            limit.map(|limit| Field { name, what, asks, limit, get })
+    fn counted(&self) -> impl Iterator<Item = CountedLimit> {
+        let limit = |quota, unit, field, max: Option<i64>, get| {
+            max.map(|max| CountedLimit { quota, unit, field, max, get })
         };
         [
-            field("topics", "topics", "metadata", self.topics, |demand: Demand| demand.topics),
-            field("partitions", "partitions", "spec.partitions", self.partitions, |demand: Demand| {
-                demand.partitions
+            limit("topics", "topics", "metadata", self.topics, |amount: Amount| amount.topics),
+            limit("partitions", "partitions", "spec.partitions", self.partitions, |amount: Amount| {
+                amount.partitions
             }),
-            field("retentionSize", "bytes", "spec.retention.size", self.retention_bytes, |demand: Demand| {
-                demand.retention_bytes
+            limit("retentionSize", "bytes", "spec.retention.size", self.retention_bytes, |amount: Amount| {
+                amount.retention_bytes
             }),
         ]
         .into_iter()
         .flatten()
     }
 
-    /// The first limit that is exceeded by something that more is asked of.
-    fn exceeded(&self, all: Demand, more: Demand) -> Option<Field> {
-        self.counted().find(|field| (field.get)(more) > 0 && (field.get)(all) > field.limit)
+    /// The first limit that `total` exceeds and to which `more` contributes.
+    fn exceeded(&self, total: Amount, more: Amount) -> Option<CountedLimit> {
+        self.counted().find(|limit| (limit.get)(more) > 0 && (limit.get)(total) > limit.max)
     }
 
-    /// The quotas of which at least [`NEARLY`] percent are used.
+    /// The quotas that are used to at least [`WARNING_PERCENT`] percent.
     #[must_use]
-    pub fn nearly_reached(&self, usage: &Usage) -> Vec<Near> {
-        let used = Demand {
+    pub fn near_limits(&self, usage: &Usage) -> Vec<NearLimit> {
+        let used = Amount {
             topics: usage.topics,
             partitions: usage.partitions,
             retention_bytes: usage.retention_bytes,
         };
         self.counted()
-            .map(|field| Near {
-                quota: field.name,
-                used: (field.get)(used),
-                limit: field.limit,
-                what: field.what,
+            .map(|limit| NearLimit {
+                quota: limit.quota,
+                used: (limit.get)(used),
+                limit: limit.max,
+                unit: limit.unit,
             })
-            .filter(|near| near.limit > 0 && near.used.saturating_mul(100) / near.limit >= NEARLY)
+            .filter(|near| near.limit > 0 && near.used.saturating_mul(100) / near.limit >= WARNING_PERCENT)
             .collect()
     }
 }
 
-/// A quota that is nearly reached.
+/// A quota that is nearly used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Near {
-    /// Its field in `spec.quotas`.
+pub struct NearLimit {
+    /// Field in `spec.quotas`.
     pub quota: &'static str,
-    /// How much is used.
+    /// The used amount.
     pub used: i64,
-    /// How much there is.
+    /// The maximum.
     pub limit: i64,
-    what: &'static str,
+    unit: &'static str,
 }
 
-impl std::fmt::Display for Near {
+impl std::fmt::Display for NearLimit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} of {} {} are used (spec.quotas.{})", self.used, self.limit, self.what, self.quota)
+        write!(f, "{} of {} {} are used (spec.quotas.{})", self.used, self.limit, self.unit, self.quota)
     }
 }
 
-fn refusal(tenant: &TenantName, field: Field, used: Demand, more: Demand) -> Refusal {
-    let (limit, used, more) = (field.limit, (field.get)(used), (field.get)(more));
-    let left = limit.saturating_sub(used).max(0);
-    let what = field.what;
-    let remedy = match field.name {
+fn refusal(tenant: &TenantName, limit: CountedLimit, used: Amount, more: Amount) -> Refusal {
+    let CountedLimit { quota, unit, field, max, get } = limit;
+    let (used, more) = (get(used), get(more));
+    let remaining = max.saturating_sub(used).max(0);
+    let remedy = match quota {
         "topics" => "delete one that is no longer needed".to_owned(),
-        _ => format!("ask for at most {left} more"),
+        _ => format!("ask for at most {remaining} more"),
     };
     Refusal::at(
         Reason::TenantQuotaExceeded,
-        field.asks,
+        field,
         format!(
-            "tenant {tenant} may have {limit} {what} (its quotas.{}), {used} are taken and this topic asks for \
-             {more} more: {remedy}, or ask the platform's administrator for a larger quota",
-            field.name
+            "tenant {tenant} may have {max} {unit} (its quotas.{quota}), {used} are taken and this topic asks for \
+             {more} more: {remedy}, or ask the platform's administrator for a larger quota"
         ),
     )
 }
@@ -339,8 +324,8 @@ mod tests {
         }
     }
 
-    fn demand(partitions: i64) -> Demand {
-        Demand { topics: 1, partitions, retention_bytes: 0 }
+    fn amount(partitions: i64) -> Amount {
+        Amount { topics: 1, partitions, retention_bytes: 0 }
     }
 
     fn tenant() -> TenantName {
@@ -351,26 +336,31 @@ mod tests {
         Limits { topics: Some(topics), partitions: Some(partitions), ..Limits::default() }
     }
 
-    fn ask(ledger: &mut Ledger, limits: &Limits, resource: &ObjectRef, wish: Demand) -> Result<(), Refusal> {
-        let room = ledger.room(&tenant(), limits, resource, wish);
-        match room {
-            Ok(()) => ledger.promise(resource, wish),
+    fn request(
+        ledger: &mut Ledger,
+        limits: &Limits,
+        resource: &ObjectRef,
+        requested: Amount,
+    ) -> Result<(), Refusal> {
+        let result = ledger.check(&tenant(), limits, resource, requested);
+        match result {
+            Ok(()) => ledger.reserve(resource, requested),
             Err(_) => ledger.hold(resource),
         }
-        room
+        result
     }
 
     /// Topics by name, second, partitions asked for and partitions they have; then what each is told.
     fn check(limits: &Limits, topics: &[(&str, i64, i64, i64)], expected: Expect) {
         let mut ledger = Ledger::default();
         for (name, second, wish, has) in topics {
-            let granted = if *has > 0 { demand(*has) } else { Demand::ZERO };
-            ledger.set(&claim(name, *second), Some((&tenant(), demand(*wish), granted)));
+            let granted = if *has > 0 { amount(*has) } else { Amount::ZERO };
+            ledger.upsert(&claim(name, *second), Some((&tenant(), amount(*wish), granted)));
         }
         let mut lines = Vec::new();
         for (name, second, wish, _) in topics {
             let resource = claim(name, *second).resource;
-            lines.push(match ask(&mut ledger, limits, &resource, demand(*wish)) {
+            lines.push(match request(&mut ledger, limits, &resource, amount(*wish)) {
                 Ok(()) => format!("{name}: granted"),
                 Err(refusal) => format!("{name}: {refusal}"),
             });
@@ -380,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn the_youngest_is_held() {
+    fn the_youngest_topic_is_on_hold() {
         check(
             &limits(2, 100),
             &[("c", 3, 1, 0), ("a", 1, 1, 0), ("b", 2, 1, 0)],
@@ -393,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_loses_what_they_have() {
+    fn granted_amounts_are_kept() {
         check(
             &limits(1, 4),
             &[("old", 1, 9, 3), ("young", 2, 5, 5)],
@@ -405,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_wish_does_not_hold_up_a_small_one() {
+    fn a_large_request_does_not_block_a_small_one() {
         check(
             &limits(9, 10),
             &[("a", 1, 8, 0), ("b", 2, 5, 0), ("c", 3, 2, 0)],
@@ -418,46 +408,46 @@ mod tests {
     }
 
     #[test]
-    fn who_is_not_known_is_the_youngest() {
+    fn an_unknown_topic_is_the_youngest() {
         let mut ledger = Ledger::default();
-        ledger.set(&claim("a", 1), Some((&tenant(), demand(1), Demand::ZERO)));
+        ledger.upsert(&claim("a", 1), Some((&tenant(), amount(1), Amount::ZERO)));
         let new = ObjectRef::new::<crate::api::EventTopic>("shop", "new");
-        assert!(ledger.room(&tenant(), &limits(1, 9), &new, demand(1)).is_err());
-        assert!(ledger.room(&tenant(), &limits(2, 2), &new, demand(1)).is_ok());
-        assert!(ledger.room(&tenant(), &limits(2, 2), &new, demand(2)).is_err());
+        assert!(ledger.check(&tenant(), &limits(1, 9), &new, amount(1)).is_err());
+        assert!(ledger.check(&tenant(), &limits(2, 2), &new, amount(1)).is_ok());
+        assert!(ledger.check(&tenant(), &limits(2, 2), &new, amount(2)).is_err());
     }
 
     #[test]
-    fn what_is_freed_wakes_those_who_wait() {
+    fn a_removal_returns_the_topics_on_hold() {
         let mut ledger = Ledger::default();
         let (a, b) = (claim("a", 1), claim("b", 2));
-        ledger.set(&a, Some((&tenant(), demand(1), Demand::ZERO)));
-        ledger.set(&b, Some((&tenant(), demand(1), Demand::ZERO)));
-        assert!(ask(&mut ledger, &limits(1, 9), &a.resource, demand(1)).is_ok());
-        assert!(ask(&mut ledger, &limits(1, 9), &b.resource, demand(1)).is_err());
+        ledger.upsert(&a, Some((&tenant(), amount(1), Amount::ZERO)));
+        ledger.upsert(&b, Some((&tenant(), amount(1), Amount::ZERO)));
+        assert!(request(&mut ledger, &limits(1, 9), &a.resource, amount(1)).is_ok());
+        assert!(request(&mut ledger, &limits(1, 9), &b.resource, amount(1)).is_err());
         assert_eq!(ledger.remove(&a.resource), std::slice::from_ref(&b.resource));
-        assert!(ask(&mut ledger, &limits(1, 9), &b.resource, demand(1)).is_ok());
+        assert!(request(&mut ledger, &limits(1, 9), &b.resource, amount(1)).is_ok());
         assert_eq!(ledger.usage(&tenant()).held, 0);
     }
 
     #[test]
-    fn a_promise_holds_until_the_status_has_it() {
+    fn a_reservation_holds_until_the_status_reports_it() {
         let mut ledger = Ledger::default();
         let (late, early) = (claim("b", 1), claim("a", 1));
-        ledger.set(&late, Some((&tenant(), demand(1), Demand::ZERO)));
-        assert!(ask(&mut ledger, &limits(1, 9), &late.resource, demand(1)).is_ok());
+        ledger.upsert(&late, Some((&tenant(), amount(1), Amount::ZERO)));
+        assert!(request(&mut ledger, &limits(1, 9), &late.resource, amount(1)).is_ok());
         // As old to the second, and first by uid: it comes too late all the same.
-        ledger.set(&early, Some((&tenant(), demand(1), Demand::ZERO)));
-        assert!(ask(&mut ledger, &limits(1, 9), &early.resource, demand(1)).is_err());
-        ledger.set(&late, Some((&tenant(), demand(1), Demand::ZERO)));
-        assert!(ask(&mut ledger, &limits(1, 9), &early.resource, demand(1)).is_err());
+        ledger.upsert(&early, Some((&tenant(), amount(1), Amount::ZERO)));
+        assert!(request(&mut ledger, &limits(1, 9), &early.resource, amount(1)).is_err());
+        ledger.upsert(&late, Some((&tenant(), amount(1), Amount::ZERO)));
+        assert!(request(&mut ledger, &limits(1, 9), &early.resource, amount(1)).is_err());
     }
 
     proptest::proptest! {
         /// Whatever is asked for in whatever order, what is granted never exceeds what was there
         /// or what is allowed.
         #[test]
-        fn what_is_granted_stays_within_the_quota(
+        fn the_granted_amount_stays_within_the_quota(
             steps in proptest::collection::vec((0_u8..6, 0_i64..3, 1_i64..8, proptest::bool::ANY), 0..60),
             most in 0_i64..20,
         ) {
@@ -470,9 +460,9 @@ mod tests {
                     granted.remove(&name);
                     continue;
                 }
-                let has = granted.get(&name).map_or(Demand::ZERO, |has| demand(*has));
-                ledger.set(&claim, Some((&tenant, demand(wish), has)));
-                if ask(&mut ledger, &limits, &claim.resource, demand(wish)).is_ok() {
+                let has = granted.get(&name).map_or(Amount::ZERO, |has| amount(*has));
+                ledger.upsert(&claim, Some((&tenant, amount(wish), has)));
+                if request(&mut ledger, &limits, &claim.resource, amount(wish)).is_ok() {
                     let has = granted.entry(name).or_default();
                     *has = (*has).max(wish);
                 }

@@ -10,5 +10,5 @@
 pub mod ledger;
 pub mod limits;
 
-pub use ledger::{Demand, Ledger, NEARLY};
+pub use ledger::{Amount, Ledger, NearLimit, WARNING_PERCENT};
 pub use limits::Limits;

@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 use eventcenter_sdk::Reason;
 
 use super::declaration::ALWAYS_IGNORED;
-use super::{Observed, quantity, value};
+use super::{Observed, value};
 use crate::api::Tenant;
-use crate::domain::Refusal;
+use crate::domain::quantity;
+use crate::domain::refusal::Refusal;
 use crate::domain::tenant::{Tenants, prefix};
 
 /// The longest value that a resource can declare.
@@ -161,14 +162,14 @@ fn name(topic: &str, home: &Home, taken: &mut BTreeSet<(String, String)>) -> Str
 fn time(milliseconds: &str) -> Option<String> {
     let number: i64 = milliseconds.parse().ok()?;
     let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
-    written(number, &units).filter(|text| quantity::time(text) == Some(number))
+    written(number, &units).filter(|text| quantity::parse_millis(text) == Some(number))
 }
 
 /// A size without loss in the largest unit that fits.
 fn size(bytes: &str) -> Option<String> {
     let number: i64 = bytes.parse().ok()?;
     let units = [("Ti", 1 << 40), ("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10), ("", 1)];
-    let text = written(number, &units).filter(|text| quantity::size(text) == Some(number))?;
+    let text = written(number, &units).filter(|text| quantity::parse_bytes(text) == Some(number))?;
     // A bare number is text here, and YAML would read it as a number.
     Some(if text.ends_with(|c: char| c.is_ascii_digit()) { format!("\"{text}\"") } else { text })
 }

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use eventcenter_sdk::Reason;
 
-use super::quantity;
 use crate::api::{CleanupPolicy, ConfigValue, DriftPolicy, EventTopic};
-use crate::domain::Refusal;
+use crate::domain::quantity;
+use crate::domain::refusal::Refusal;
 
 /// Written by tools that move replicas while they work (Kafka's own reassignment, Cruise Control):
 /// putting them back would undo the move.
@@ -63,8 +63,8 @@ impl Declared {
             }
         };
         let retention = spec.retention.clone().unwrap_or_default();
-        let time = retention.time.as_deref().map(quantity::milliseconds).transpose()?;
-        let size = retention.size.as_deref().map(quantity::bytes).transpose()?;
+        let time = retention.time.as_deref().map(parse_retention_time).transpose()?;
+        let size = retention.size.as_deref().map(parse_retention_size).transpose()?;
         field("retention.ms", "spec.retention.time", time.map(|time| time.to_string()))?;
         field("retention.bytes", "spec.retention.size", size.map(|size| size.to_string()))?;
         field(
@@ -100,6 +100,32 @@ impl Declared {
             drift: spec.drift_policy,
         })
     }
+}
+
+fn parse_retention_time(text: &str) -> Result<i64, Refusal> {
+    quantity::parse_millis(text).ok_or_else(|| {
+        Refusal::at(
+            Reason::InvalidResource,
+            "spec.retention.time",
+            format!(
+                "{text:?} is not a time that Kafka can keep: write a number and its unit (ms, s, m, h, d or w), such as \
+                 7d, or unlimited"
+            ),
+        )
+    })
+}
+
+fn parse_retention_size(text: &str) -> Result<i64, Refusal> {
+    quantity::parse_bytes(text).ok_or_else(|| {
+        Refusal::at(
+            Reason::InvalidResource,
+            "spec.retention.size",
+            format!(
+                "{text:?} is not a size that Kafka can keep: write a number of bytes, alone or with Ki, Mi, Gi, Ti, Pi, \
+                 k, M, G, T or P, such as 10Gi, or unlimited"
+            ),
+        )
+    })
 }
 
 fn kafka_word(policy: CleanupPolicy) -> &'static str {
@@ -153,6 +179,22 @@ mod tests {
             expect![
                 "1 x None [compression.type=zstd max.message.bytes=2097152 min.cleanable.dirty.ratio=0.5 preallocate=true segment.bytes=10737418240]"
             ],
+        );
+    }
+
+    #[test]
+    fn invalid_quantities_are_refused() {
+        check(
+            "{retention: {time: 7 days}}",
+            expect![[
+                r#"InvalidResource: spec.retention.time: "7 days" is not a time that Kafka can keep: write a number and its unit (ms, s, m, h, d or w), such as 7d, or unlimited"#
+            ]],
+        );
+        check(
+            "{retention: {size: 10GiB}}",
+            expect![[
+                r#"InvalidResource: spec.retention.size: "10GiB" is not a size that Kafka can keep: write a number of bytes, alone or with Ki, Mi, Gi, Ti, Pi, k, M, G, T or P, such as 10Gi, or unlimited"#
+            ]],
         );
     }
 

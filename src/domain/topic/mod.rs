@@ -16,7 +16,7 @@ pub mod diff;
 pub mod grants;
 pub mod identity;
 pub mod plan;
-pub mod quantity;
+pub mod quota;
 pub mod status;
 pub mod validate;
 pub mod value;

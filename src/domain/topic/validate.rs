@@ -5,13 +5,12 @@ use std::sync::Arc;
 use eventcenter_sdk::Reason;
 
 use super::status::is_applied;
-use super::{Declared, Identity, access, identity};
+use super::{Declared, Identity, access, identity, quota};
 use crate::api::{EventTopic, WhenSuspended};
 use crate::domain::ObjectRef;
 use crate::domain::cluster::Clusters;
 use crate::domain::event_type::{self, TenantType, TypeId};
 use crate::domain::management::{ManagementMode, management_mode};
-use crate::domain::quota::Demand;
 use crate::domain::tenant::{TenantFacts, Tenants};
 use crate::domain::{Catalog, Refusal};
 
@@ -109,8 +108,8 @@ pub fn validate(topic: &EventTopic, catalog: &Catalog) -> Result<ValidatedTopic,
     }
     let declared = Declared::read(topic)?;
     access::check(topic, tenant)?;
-    tenant.limits.allow(topic, &declared)?;
-    catalog.ledger().room(&tenant.name, &tenant.limits, &this, Demand::of(topic))?;
+    quota::check_limits(topic, &declared, &tenant.limits)?;
+    catalog.ledger().check(&tenant.name, &tenant.limits, &this, quota::requested(topic))?;
     Ok(ValidatedTopic { tenant: Arc::clone(tenant), identity, declared, types })
 }
 
