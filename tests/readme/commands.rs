@@ -229,11 +229,11 @@ fn a_wrong_command_is_seen() {
     assert!(!is_filled_in("kubectl get etopic -A", "kubectl get etopic -A -w"));
 }
 
-/// The README shows the demo: all of its headings, in its order, and no command that it does not run.
+/// `docs/tour.md` shows the demo: all of its headings, in its order, and no command that it does not run.
 #[test]
 fn the_tour_is_the_demo() {
-    let readme = read("README.md");
-    let tour = section(&readme, "## Two minutes");
+    let page = read("docs/tour.md");
+    let tour = section(&page, "## The demo");
     let source = read("xtask/src/commands/demo/steps.rs");
     let steps = source.split("heading(\"").skip(1).map(|rest| rest.split('"').next().unwrap());
     let steps: Vec<&str> = steps.filter(|heading| *heading != "That was the demo").collect();
@@ -248,5 +248,17 @@ fn the_tour_is_the_demo() {
     assert!(commands.len() > 8, "{commands:?}");
     for command in commands {
         assert!(texts.iter().any(|text| is_filled_in(text, command)), "the demo does not run: {command}");
+    }
+}
+
+/// The README shows lines of `docs/tour.md`, in its order.
+#[test]
+fn the_short_tour_is_part_of_the_tour() {
+    let (readme, page) = (read("README.md"), read("docs/tour.md"));
+    let shown = blocks(section(&readme, "## Two minutes")).pop().unwrap().1;
+    assert!(shown.lines().filter(|line| line.starts_with("$ ")).count() > 8, "{shown}");
+    let mut tour = section(&page, "## The demo").lines();
+    for line in shown.lines().filter(|line| *line != "…") {
+        assert!(tour.any(|other| other == line), "the tour does not show this, or not after the line before: {line}");
     }
 }
