@@ -259,6 +259,6 @@ fn the_short_tour_is_part_of_the_tour() {
     assert!(shown.lines().filter(|line| line.starts_with("$ ")).count() > 8, "{shown}");
     let mut tour = section(&page, "## The demo").lines();
     for line in shown.lines().filter(|line| *line != "…") {
-        assert!(tour.any(|other| other == line), "the tour does not show this, or not after the line before: {line}");
+        assert!(tour.any(|other| other == line), "not in the tour, or not in this order: {line}");
     }
 }
