@@ -363,7 +363,7 @@ fn decisions_need_a_resource_and_a_cluster() {
         ("pending -A -n shop", 2, "cannot be used with"),
         ("pending -o xml", 2, "--output <FORM>"),
         ("pending --as-group leads", 2, "--as <USER>"),
-        ("pending --kubeconfig nowhere", 2, "finding out how to reach Kubernetes"),
+        ("pending --kubeconfig nowhere", 2, "no configuration to reach Kubernetes"),
         ("diff -f nowhere.yaml", 2, "reading nowhere.yaml: No such file"),
         ("diff -f two.yaml", 2, "there are several EventTopics in it"),
         ("diff etopic/gone -f two.yaml", 2, "two.yaml: there is no EventTopic gone in it"),

@@ -172,7 +172,7 @@ pub(super) async fn lead(process: &Process<'_>, metrics: AllMetrics, role: http:
     };
     let result = tokio::select! {
         () = ended => Ok(()),
-        lost = leadership.keep() => Err(lost),
+        lost = leadership.renew() => Err(lost),
     };
     tracing::info!("leads no more");
     recorder.enqueue(process.led(Action::StopLeading, result.as_ref().err())).await;

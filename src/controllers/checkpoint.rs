@@ -1,10 +1,9 @@
-//! Checkpoints: the leader signs how far each audit log goes and what it says up to there, and publishes that outside of
-//! the database. Whoever cuts or rewrites a log afterwards, or puts an older copy of the database back, is found out.
+//! Checkpoints: the leader signs the size and the Merkle root of each audit log and publishes them outside of the
+//! database. A later truncation, a rewrite or an older copy of the database is then detected.
 //!
-//! Nothing is ever signed that is not a continuation of what was signed before: neither of what is published, nor of what
-//! the database keeps, nor of what this process has said. Where it is not, somebody has to look first; to accept a log as
-//! it is (such as a database that was restored after a loss) its key is taken out of the ConfigMap and the operator is
-//! restarted.
+//! A log is signed only if it is consistent with every earlier checkpoint: the published one, the one in the database, and
+//! the one of this process. Otherwise an administrator has to investigate; to accept a log as it is (such as a database
+//! that was restored after a loss), remove its key from the ConfigMap and restart the operator.
 
 mod metrics;
 mod retention;
@@ -22,144 +21,144 @@ use crate::domain::audit::LogName;
 use crate::domain::audit::checkpoint::{Checkpoint, TrustedKeys, origin};
 use crate::domain::audit::merkle::Hash;
 use crate::domain::signature::SigningKey;
-use crate::kubernetes::{EventRecord, EventType, Published, SealRole, WriteError};
+use crate::kubernetes::{EventRecord, EventType, PublishedCheckpoints, SealRole, WriteError};
 use crate::store::{self, StoredCheckpoint};
 
 pub(super) use metrics::Metrics;
 
-/// How often it is looked for records that are too old.
-const RETENTION: Duration = Duration::from_hours(1);
+/// Interval between deletions of expired records.
+const RETENTION_INTERVAL: Duration = Duration::from_hours(1);
 
-/// How logs are signed, and how long records are kept.
+/// Settings of checkpoints and retention.
 #[derive(Clone, Debug)]
 pub struct Checkpoints {
-    /// How often.
+    /// Interval between checkpoints.
     pub interval: Duration,
     /// The name of this installation, which begins the origin of each checkpoint.
     pub installation: String,
-    /// How old records get; none means that they stay for ever.
+    /// How long records are kept; `None` keeps them forever.
     pub retention: Option<Duration>,
-    /// A Kafka topic that gets each checkpoint as well.
+    /// A Kafka topic that receives each checkpoint as well.
     pub topic: Option<(ClusterName, TopicName)>,
 }
 
-/// A pass was not made to its end; the next one begins anew.
+/// A pass failed; the next one starts over.
 #[derive(Debug, thiserror::Error)]
-enum Missed {
+enum PassError {
     #[error(transparent)]
     Store(#[from] store::Error),
     #[error(transparent)]
     Kubernetes(#[from] WriteError),
 }
 
-/// A log cannot be signed.
-enum Refused {
-    /// It is not a continuation of what was signed: a sentence that stays the same while the log goes on.
+/// Why a log was not signed.
+enum SignError {
+    /// It is not consistent with an earlier checkpoint. The message stays the same while the log grows.
     Inconsistent(String),
-    /// That is not known.
-    Missed(Missed),
+    /// Its state could not be read.
+    Pass(PassError),
 }
 
-impl<E: Into<Missed>> From<E> for Refused {
+impl<E: Into<PassError>> From<E> for SignError {
     fn from(error: E) -> Self {
-        Self::Missed(error.into())
+        Self::Pass(error.into())
     }
 }
 
-/// A log that is a continuation of what was signed.
-struct Sound {
-    /// The first record that is there.
+/// A log that is consistent with its checkpoints.
+struct ConsistentLog {
+    /// The first record that is not dropped.
     first: u64,
-    /// How many there are.
+    /// The number of records, including dropped ones.
     size: u64,
-    /// What is to be published, if that is not what is published already.
-    news: Option<StoredCheckpoint>,
+    /// The checkpoint to publish, if it is not published yet.
+    unpublished: Option<StoredCheckpoint>,
 }
 
-/// How far each log is published, and its first record that is there.
-type Covered = BTreeMap<LogName, (u64, u64)>;
+/// The first record and the published size of each log.
+type PublishedSizes = BTreeMap<LogName, (u64, u64)>;
 
-/// Signs for as long as this process leads, until it is dropped.
+/// Signs at an interval until dropped.
 pub(super) async fn run(context: &Context) {
     let key = wait_for_key(&context.services.kubernetes, &context.services.audit, SealRole::Audit).await;
-    let mut signer = Signer { key, said: BTreeMap::new(), sent: BTreeMap::new() };
+    let mut signer = Signer { key, signed: BTreeMap::new(), sent: BTreeMap::new() };
     let mut ticks = interval(context.services.audit.checkpoints.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut cleared: Option<Instant> = None;
+    let mut expired: Option<Instant> = None;
     loop {
         ticks.tick().await;
-        let covered = match signer.pass(context).await {
-            Ok(covered) => covered,
+        let published = match signer.sign_all(context).await {
+            Ok(published) => published,
             Err(error) => {
-                tracing::warn!(error = %effect::chain(&error), "the audit log was not signed; the next time it is");
+                tracing::warn!(error = %effect::chain(&error), "cannot sign the audit log; trying again at the next interval");
                 continue;
             }
         };
         if let Some(age) = context.services.audit.checkpoints.retention
-            && cleared.is_none_or(|last| last.elapsed() >= RETENTION)
+            && expired.is_none_or(|last| last.elapsed() >= RETENTION_INTERVAL)
         {
-            match retention::clear(&covered, age, context).await {
-                Ok(()) => cleared = Some(Instant::now()),
+            match retention::drop_expired(&published, age, context).await {
+                Ok(()) => expired = Some(Instant::now()),
                 Err(error) => {
-                    tracing::warn!(error = %effect::chain(&error), "old records of the audit log were not dropped");
+                    tracing::warn!(error = %effect::chain(&error), "cannot drop expired records of the audit log");
                 }
             }
         }
     }
 }
 
-/// Who signs.
+/// Signs the audit logs.
 struct Signer {
     key: SigningKey,
-    /// What this process has signed, or found signed.
-    said: BTreeMap<LogName, Checkpoint>,
-    /// The last note of each log that went to the Kafka topic.
+    /// The newest checkpoint of each log that this process has signed or read.
+    signed: BTreeMap<LogName, Checkpoint>,
+    /// The last note of each log that was sent to the Kafka topic.
     sent: BTreeMap<LogName, String>,
 }
 
 impl Signer {
-    /// Looks at all logs, signs those that have grown, and publishes all that by one write.
-    async fn pass(&mut self, context: &Context) -> Result<Covered, Missed> {
+    /// Checks all logs, signs those that have grown, and publishes the checkpoints with one write.
+    async fn sign_all(&mut self, context: &Context) -> Result<PublishedSizes, PassError> {
         let published = context.services.kubernetes.get_published_checkpoints().await?;
         let keys = TrustedKeys::parse(&format!("{}\n{}", published.keys, self.key.public_key()));
         let mut logs: BTreeSet<LogName> = context.services.audit.log.list_logs().await?.into_iter().collect();
-        // A log that has vanished altogether is not among those that have records.
+        // A log without records is not listed, but may have a checkpoint.
         logs.extend(published.notes.keys().filter_map(|log| log.parse().ok()));
-        logs.extend(self.said.keys().cloned());
-        let (mut sound, mut notes) = (BTreeMap::new(), BTreeMap::new());
+        logs.extend(self.signed.keys().cloned());
+        let (mut consistent, mut notes) = (BTreeMap::new(), BTreeMap::new());
         for log in logs {
-            match self.look(&log, &published, &keys, context).await {
+            match self.sign(&log, &published, &keys, context).await {
                 Ok(found) => {
-                    context.services.metrics.checkpoints.sound(&log, found.size);
-                    notes.extend(found.news.iter().map(|news| (log.to_string(), news.note.clone())));
-                    sound.insert(log, found);
+                    context.services.metrics.checkpoints.set_consistent(&log, found.size);
+                    notes.extend(found.unpublished.iter().map(|new| (log.to_string(), new.note.clone())));
+                    consistent.insert(log, found);
                 }
-                Err(Refused::Inconsistent(why)) => inconsistent(&log, &why, &published, context),
-                Err(Refused::Missed(error)) => return Err(error),
+                Err(SignError::Inconsistent(why)) => report_inconsistent(&log, &why, &published, context),
+                Err(SignError::Pass(error)) => return Err(error),
             }
         }
-        let left = context.services.kubernetes.publish_checkpoints(&published, &notes).await?;
-        if !left.0.is_empty() {
+        let unpublished = context.services.kubernetes.publish_checkpoints(&published, &notes).await?;
+        if !unpublished.0.is_empty() {
             tracing::error!(
-                logs = left.0.join(", "),
-                "the ConfigMap of the audit log's checkpoints is full: these are signed and kept in the database only"
+                logs = unpublished.0.join(", "),
+                "the ConfigMap with the checkpoints is full: the checkpoints of these logs are only in the database"
             );
         }
         for (log, note) in published.notes {
             notes.entry(log).or_insert(note);
         }
-        self.send(sound.keys(), &notes, context).await;
-        sound.retain(|log, _| !left.0.iter().any(|left| left == log.as_str()));
-        let covers = |log: &LogName| {
+        self.send(consistent.keys(), &notes, context).await;
+        consistent.retain(|log, _| !unpublished.0.iter().any(|name| name == log.as_str()));
+        let published_size = |log: &LogName| {
             let note = notes.get(log.as_str()).and_then(|note| Checkpoint::parse_unverified(note).ok());
             note.map_or(0, |checkpoint| checkpoint.size)
         };
-        sound.keys().for_each(|log| context.services.metrics.checkpoints.covered(log));
-        Ok(sound.iter().map(|(log, found)| (log.clone(), (found.first, covers(log)))).collect())
+        consistent.keys().for_each(|log| context.services.metrics.checkpoints.set_covered(log));
+        Ok(consistent.iter().map(|(log, found)| (log.clone(), (found.first, published_size(log)))).collect())
     }
 
-    /// Appends what is new to the Kafka topic. What cannot be sent is sent the next time, unless there is a newer one by
-    /// then; after a start the newest of each log is sent once more.
+    /// Appends new checkpoints to the Kafka topic. After a failure the next pass sends the newest one; after a restart the
+    /// newest of each log is sent again.
     async fn send(
         &mut self,
         logs: impl Iterator<Item = &LogName>,
@@ -175,12 +174,12 @@ impl Signer {
         let kafka = match context.connections.reach(cluster) {
             ClusterState::Available(kafka) => kafka,
             ClusterState::Unavailable(reason) => {
-                tracing::warn!(%cluster, %topic, %reason, "checkpoints of the audit log wait for the KafkaCluster");
+                tracing::warn!(%cluster, %topic, %reason, "cannot send checkpoints: the KafkaCluster is unavailable");
                 return;
             }
-            // It is asked in a moment, unless there is none of that name.
+            // Its first health check follows, unless no KafkaCluster has that name.
             ClusterState::Unknown => {
-                tracing::info!(%cluster, %topic, "checkpoints of the audit log wait for the KafkaCluster");
+                tracing::info!(%cluster, %topic, "cannot send checkpoints: the KafkaCluster is unavailable");
                 return;
             }
         };
@@ -188,32 +187,32 @@ impl Signer {
             match kafka.produce(topic, log.as_str(), note).await {
                 Ok(()) => drop(self.sent.insert(log.clone(), note.clone())),
                 Err(error) => {
-                    tracing::warn!(%cluster, %topic, %error, "checkpoints of the audit log are not in the Kafka topic yet");
+                    tracing::warn!(%cluster, %topic, %error, "cannot send a checkpoint to the Kafka topic; trying again");
                     return;
                 }
             }
         }
     }
 
-    /// Looks at one log, and signs it if it has grown.
-    async fn look(
+    /// Checks one log, and signs it if it has grown.
+    async fn sign(
         &mut self,
         log: &LogName,
-        published: &Published,
+        published: &PublishedCheckpoints,
         keys: &TrustedKeys,
         context: &Context,
-    ) -> Result<Sound, Refused> {
+    ) -> Result<ConsistentLog, SignError> {
         let origin = origin(&context.services.audit.checkpoints.installation, log);
         let kept = context.services.audit.log.list_checkpoints(log, 1).await?.into_iter().next();
         let note = published.notes.get(log.as_str());
-        let mut signed: Vec<Checkpoint> = self.said.get(log).cloned().into_iter().collect();
+        let mut signed: Vec<Checkpoint> = self.signed.get(log).cloned().into_iter().collect();
         for (note, place) in [
             (note, "published in the ConfigMap"),
             (kept.as_ref().map(|kept| &kept.note), "kept in the database"),
         ] {
             let Some(note) = note else { continue };
             let checkpoint = Checkpoint::verify(note, &origin, keys).map_err(|error| {
-                Refused::Inconsistent(format!("the checkpoint that is {place} is not trusted: {error}"))
+                SignError::Inconsistent(format!("the checkpoint that is {place} is not trusted: {error}"))
             })?;
             if !signed.contains(&checkpoint) {
                 signed.push(checkpoint);
@@ -221,46 +220,47 @@ impl Signer {
         }
         let head = context.services.audit.log.read_head(log).await?;
         let root = head.range.root().filter(|_| head.range.end() == head.size).ok_or_else(|| {
-            Refused::Inconsistent("what the database notes of its end does not fit together".into())
+            SignError::Inconsistent(
+                "the size and the nodes of its Merkle tree in the database do not match".into(),
+            )
         })?;
         for before in &signed {
-            continues(log, before, head.size, &root, &context.services.audit.log).await?;
+            check_consistency(log, before, head.size, &root, &context.services.audit.log).await?;
         }
         let newest = signed.into_iter().max_by_key(|checkpoint| checkpoint.size);
-        let sound = |news| Sound { first: head.first, size: head.size, news };
+        let consistent = |unpublished| ConsistentLog { first: head.first, size: head.size, unpublished };
         if newest.as_ref().map_or(0, |newest| newest.size) == head.size {
-            // Signed, and nobody had the time to publish it.
+            // It may be signed but not published yet, after a crash.
             let is_published = note.is_some_and(|note| Checkpoint::parse_unverified(note).ok() == newest);
-            self.said.extend(newest.clone().map(|newest| (log.clone(), newest)));
-            let news = kept.filter(|kept| !is_published && kept.size == head.size);
-            return Ok(sound(news));
+            self.signed.extend(newest.clone().map(|newest| (log.clone(), newest)));
+            let unpublished = kept.filter(|kept| !is_published && kept.size == head.size);
+            return Ok(consistent(unpublished));
         }
         let checkpoint = Checkpoint { origin, size: head.size, root };
-        let noted = StoredCheckpoint {
+        let stored = StoredCheckpoint {
             size: head.size,
             note: checkpoint.sign(&self.key),
             time: context.services.now(),
         };
-        self.said.insert(log.clone(), checkpoint);
-        context.services.audit.log.insert_checkpoint(log, &noted).await?;
-        Ok(sound(Some(noted)))
+        self.signed.insert(log.clone(), checkpoint);
+        context.services.audit.log.insert_checkpoint(log, &stored).await?;
+        Ok(consistent(Some(stored)))
     }
 }
 
-/// Whether a log is a continuation of what was signed.
-async fn continues(
+/// Checks that a log is consistent with an earlier checkpoint.
+async fn check_consistency(
     log: &LogName,
     before: &Checkpoint,
     size: u64,
     root: &Hash,
     store: &store::Audit,
-) -> Result<(), Refused> {
+) -> Result<(), SignError> {
     let signed = before.size;
     if size < signed {
-        return Err(Refused::Inconsistent(format!("{signed} records were signed, and now there are fewer")));
+        return Err(SignError::Inconsistent(format!("{signed} records were signed, and the log has fewer")));
     }
-    let rewritten =
-        || Refused::Inconsistent(format!("the first {signed} records are not those that were signed"));
+    let rewritten = || SignError::Inconsistent(format!("the first {signed} records are not the signed ones"));
     if size == signed {
         return if *root == before.root { Ok(()) } else { Err(rewritten()) };
     }
@@ -268,19 +268,19 @@ async fn continues(
         Ok(proof) if (proof.from, proof.to) == (signed, size) && proof.holds(&before.root, root) => Ok(()),
         Ok(_) => Err(rewritten()),
         Err(store::Error::Corrupt { operation, problem }) => {
-            Err(Refused::Inconsistent(format!("{operation}: {problem}")))
+            Err(SignError::Inconsistent(format!("{operation}: {problem}")))
         }
         Err(error) => Err(error.into()),
     }
 }
 
-/// Tells that a log is not what was signed.
-fn inconsistent(log: &LogName, why: &str, published: &Published, context: &Context) {
-    context.services.metrics.checkpoints.inconsistent(log);
+/// Reports a log that is not consistent with its checkpoints.
+fn report_inconsistent(log: &LogName, why: &str, published: &PublishedCheckpoints, context: &Context) {
+    context.services.metrics.checkpoints.set_inconsistent(log);
     tracing::error!(reason = %Reason::AuditInconsistent, %log, "not signed: {why}");
     let message = format!(
-        "log {log} is not signed any more: {why}. Somebody has changed the database or put an older copy back; \
-         eventctl audit verify tells more"
+        "log {log} is no longer signed: {why}. The database was changed or restored from an older copy; run \
+         eventctl audit verify for details"
     );
     let reason = Reason::AuditInconsistent.as_str();
     context

@@ -48,7 +48,7 @@ impl ToFailure for kafka::Error {
 impl ToFailure for WriteError {
     fn to_failure(&self) -> Failure {
         let reason = match self {
-            Self::Gone { .. } => Reason::Deleting,
+            Self::NotFound { .. } => Reason::Deleting,
             Self::Conflict { .. } => Reason::Progressing,
             Self::Api { .. } => Reason::Internal,
         };

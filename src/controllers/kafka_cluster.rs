@@ -89,14 +89,14 @@ impl Reconciler for KafkaClusterReconciler {
         };
         let facts = observe(context, cluster, &name).await;
         let state = facts.as_ref().map(drop).map_err(|refusal| refusal.reason);
-        if context.connections.asked(&name, state) {
+        if context.connections.set_state(&name, state) {
             enqueue_topics_of(context, &name);
         }
         let is_other_default = cluster.spec.default
             && context.services.catalog.lock().clusters().default().is_some_and(|other| *other != name);
         let facts = facts.map(|facts| (facts.id, i32::try_from(facts.brokers).unwrap_or(i32::MAX)));
         let mut after = status(cluster, facts.as_ref(), is_other_default, context.services.now());
-        if let Some(unregistered) = context.unregistered.of(&name) {
+        if let Some(unregistered) = context.unregistered.get(&name) {
             unregistered.tell(&mut after);
         }
         write_status(&context.services, &context.clusters.queue, cluster, &after).await?;

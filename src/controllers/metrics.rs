@@ -1,4 +1,4 @@
-//! What the controllers count and show.
+//! Prometheus metrics of the controllers.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -42,7 +42,7 @@ struct TenantAndQuota {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfTenant {
+struct TenantLabel {
     tenant: String,
 }
 
@@ -52,7 +52,7 @@ struct Outcome {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfCluster {
+struct ClusterLabel {
     cluster: String,
 }
 
@@ -72,41 +72,41 @@ pub struct Metrics {
     depth: Family<Kind, Gauge>,
     in_force: Family<Kind, Histogram>,
     drift: Family<KindAndOutcome, Counter>,
-    unregistered: Family<OfCluster, Gauge>,
+    unregistered: Family<ClusterLabel, Gauge>,
     changes: Family<Outcome, Counter>,
     approved: Histogram,
     pub(super) checkpoints: checkpoint::Metrics,
     running: Arc<Running>,
-    shown: Arc<OnceLock<Shown>>,
+    exported: Arc<OnceLock<Exported>>,
 }
 
-/// The resources whose state is shown.
+/// The resources whose conditions, usage and pending changes are exported.
 #[derive(Clone)]
-pub(super) struct Shown {
+pub(super) struct Exported {
     pub(super) tenants: Store<DeserializeGuard<Tenant>>,
     pub(super) clusters: Store<DeserializeGuard<KafkaCluster>>,
     pub(super) topics: Store<DeserializeGuard<EventTopic>>,
 }
 
-impl fmt::Debug for Shown {
+impl fmt::Debug for Exported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shown").finish_non_exhaustive()
+        f.debug_struct("Exported").finish_non_exhaustive()
     }
 }
 
-/// When each reconcile that is under way has begun, by a number of its own.
+/// The start of each running reconcile, by a number of its own.
 #[derive(Debug, Default)]
 struct Running {
-    begun: Mutex<HashMap<u64, Instant>>,
+    started: Mutex<HashMap<u64, Instant>>,
     next: AtomicU64,
 }
 
-/// A reconcile that is under way; ends when it is dropped.
+/// A running reconcile; ends when dropped.
 #[derive(Debug)]
-pub(super) struct Visit {
+pub(super) struct ReconcileTimer {
     kind: &'static str,
     number: u64,
-    begun: Instant,
+    started: Instant,
     metrics: Metrics,
 }
 
@@ -124,143 +124,143 @@ impl Metrics {
             approved: Histogram::new(exponential_buckets(0.01, 2.0, 12)),
             checkpoints: checkpoint::Metrics::register(registry),
             running: Arc::default(),
-            shown: Arc::default(),
+            exported: Arc::default(),
         };
         registry.register(
             "reconciles",
-            "Reconciles that have ended, by kind and outcome (the reason of Ready, or the failure)",
+            "Finished reconciles by kind and outcome (the reason of the condition Ready, or the failure)",
             metrics.reconciles.clone(),
         );
         registry.register_with_unit(
             "reconcile_duration",
-            "Time a reconcile took",
+            "Duration of reconciles",
             Unit::Seconds,
             metrics.duration.clone(),
         );
-        registry.register("queue_depth", "Resources that wait for a reconcile", metrics.depth.clone());
+        registry.register("queue_depth", "Resources waiting for a reconcile", metrics.depth.clone());
         registry.register_with_unit(
             "change_in_force",
-            "Time from seeing a changed declaration until it was Ready",
+            "Time from receiving a changed spec until it was Ready",
             Unit::Seconds,
             metrics.in_force.clone(),
         );
         registry.register(
             "drift",
-            "Kafka topics found different from what is declared, by what was done about it",
+            "Kafka topics that differed from their declaration, by outcome (Corrected or Reported)",
             metrics.drift.clone(),
         );
         registry.register(
             "unregistered_topics",
-            "Kafka topics that no EventTopic stands for",
+            "Kafka topics without an EventTopic",
             metrics.unregistered.clone(),
         );
         registry.register(
             "changes",
-            "Changes in tenants with rules of approval, by what became of them",
+            "Changes in tenants with approval rules, by outcome",
             metrics.changes.clone(),
         );
         registry.register_with_unit(
             "approval_in_force",
-            "Time from the approval that was missing until Kafka had the change",
+            "Time from the last required approval until Kafka had the change",
             Unit::Seconds,
             metrics.approved.clone(),
         );
         registry.register_collector(Box::new(Snapshot {
             running: metrics.running.clone(),
-            shown: metrics.shown.clone(),
+            exported: metrics.exported.clone(),
         }));
         metrics
     }
 
-    /// Says which resources' state is shown from now on.
-    pub(super) fn show(&self, shown: Shown) {
-        // Set once a process: the controllers run once.
-        drop(self.shown.set(shown));
+    /// Sets the resources to export.
+    pub(super) fn export(&self, exported: Exported) {
+        // The controllers run once in a process, so this is set once.
+        drop(self.exported.set(exported));
     }
 
-    pub(super) fn depth(&self, kind: &'static str, depth: usize) {
+    pub(super) fn set_queue_depth(&self, kind: &'static str, depth: usize) {
         self.depth.get_or_create(&Kind { kind }).set(i64::try_from(depth).unwrap_or(i64::MAX));
     }
 
-    pub(super) fn in_force(&self, kind: &'static str, took: Duration) {
+    pub(super) fn observe_change(&self, kind: &'static str, took: Duration) {
         self.in_force.get_or_create(&Kind { kind }).observe(took.as_secs_f64());
     }
 
-    pub(super) fn drift(&self, kind: &'static str, outcome: &'static str) {
+    pub(super) fn count_drift(&self, kind: &'static str, outcome: &'static str) {
         self.drift.get_or_create(&KindAndOutcome { kind, outcome }).inc();
     }
 
-    /// What became of a change that could need approval.
-    pub(super) fn change(&self, outcome: &'static str) {
+    /// Counts a change in a tenant with approval rules.
+    pub(super) fn count_change(&self, outcome: &'static str) {
         self.changes.get_or_create(&Outcome { outcome }).inc();
     }
 
-    /// A change that was approved is in Kafka.
-    pub(super) fn approved(&self, took: Duration) {
+    /// Records the time from the last required approval until Kafka had the change.
+    pub(super) fn observe_approval(&self, took: Duration) {
         self.approved.observe(took.as_secs_f64());
     }
 
-    pub(super) fn unregistered(&self, cluster: &ClusterName, number: i64) {
-        self.unregistered.get_or_create(&OfCluster { cluster: cluster.to_string() }).set(number);
+    pub(super) fn set_unregistered(&self, cluster: &ClusterName, number: i64) {
+        self.unregistered.get_or_create(&ClusterLabel { cluster: cluster.to_string() }).set(number);
     }
 
-    /// A cluster is no longer declared.
+    /// Removes the metrics of a cluster that is no longer declared.
     pub(super) fn forget_cluster(&self, cluster: &ClusterName) {
-        self.unregistered.remove(&OfCluster { cluster: cluster.to_string() });
+        self.unregistered.remove(&ClusterLabel { cluster: cluster.to_string() });
     }
 
-    /// A reconcile begins.
-    pub(super) fn begin(&self, kind: &'static str) -> Visit {
-        let begun = Instant::now();
+    /// Starts to measure a reconcile.
+    pub(super) fn start_reconcile(&self, kind: &'static str) -> ReconcileTimer {
+        let started = Instant::now();
         let number = self.running.next.fetch_add(1, Ordering::Relaxed);
-        self.running.begun.lock().unwrap_or_else(PoisonError::into_inner).insert(number, begun);
-        Visit { kind, number, begun, metrics: self.clone() }
+        self.running.started.lock().unwrap_or_else(PoisonError::into_inner).insert(number, started);
+        ReconcileTimer { kind, number, started, metrics: self.clone() }
     }
 }
 
-impl Visit {
-    /// The reconcile has ended like this.
-    pub(super) fn end(self, outcome: &'static str) {
-        let Self { kind, metrics, begun, .. } = &self;
-        metrics.duration.get_or_create(&Kind { kind }).observe(begun.elapsed().as_secs_f64());
+impl ReconcileTimer {
+    /// Ends the reconcile with an outcome.
+    pub(super) fn finish(self, outcome: &'static str) {
+        let Self { kind, metrics, started, .. } = &self;
+        metrics.duration.get_or_create(&Kind { kind }).observe(started.elapsed().as_secs_f64());
         metrics.reconciles.get_or_create(&KindAndOutcome { kind, outcome }).inc();
     }
 }
 
-impl Drop for Visit {
+impl Drop for ReconcileTimer {
     fn drop(&mut self) {
-        self.metrics.running.begun.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.number);
+        self.metrics.running.started.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.number);
     }
 }
 
-/// What is worked out only when somebody asks.
+/// Metrics that are computed at scrape time.
 #[derive(Debug)]
 struct Snapshot {
     running: Arc<Running>,
-    shown: Arc<OnceLock<Shown>>,
+    exported: Arc<OnceLock<Exported>>,
 }
 
 impl Collector for Snapshot {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let oldest = {
-            let running = self.running.begun.lock().unwrap_or_else(PoisonError::into_inner);
+            let running = self.running.started.lock().unwrap_or_else(PoisonError::into_inner);
             running.values().min().map_or(Duration::ZERO, Instant::elapsed)
         };
         let gauge = ConstGauge::new(oldest.as_secs_f64());
         gauge.encode(encoder.encode_descriptor(
             "longest_running_reconcile_age",
-            "Age of the reconcile that has been under way longest, 0 if there is none",
+            "Age of the longest running reconcile, 0 if there is none",
             Some(&Unit::Seconds),
             gauge.metric_type(),
         )?)?;
 
-        let Some(shown) = self.shown.get() else { return Ok(()) };
+        let Some(exported) = self.exported.get() else { return Ok(()) };
         let mut counts: HashMap<KindAndCondition, i64> = HashMap::new();
-        count(&mut counts, "Tenant", &shown.tenants, |tenant| Some(&tenant.status.as_ref()?.conditions));
-        count(&mut counts, "KafkaCluster", &shown.clusters, |cluster| {
+        count(&mut counts, "Tenant", &exported.tenants, |tenant| Some(&tenant.status.as_ref()?.conditions));
+        count(&mut counts, "KafkaCluster", &exported.clusters, |cluster| {
             Some(&cluster.status.as_ref()?.conditions)
         });
-        count(&mut counts, "EventTopic", &shown.topics, |topic| Some(&topic.status.as_ref()?.conditions));
+        count(&mut counts, "EventTopic", &exported.topics, |topic| Some(&topic.status.as_ref()?.conditions));
         let resources: Family<KindAndCondition, Gauge> = Family::default();
         for (labels, number) in counts {
             resources.get_or_create(&labels).set(number);
@@ -271,12 +271,12 @@ impl Collector for Snapshot {
             None,
             prometheus_client::metrics::MetricType::Gauge,
         )?)?;
-        quotas(&shown.tenants, &mut encoder)?;
-        pending(shown, &mut encoder)
+        quotas(&exported.tenants, &mut encoder)?;
+        pending(exported, &mut encoder)
     }
 }
 
-/// What tenants have, and what they may have where that is limited.
+/// Usage and quotas of the tenants.
 fn quotas(
     tenants: &Store<DeserializeGuard<Tenant>>,
     encoder: &mut DescriptorEncoder<'_>,
@@ -300,31 +300,31 @@ fn quotas(
         }
     }
     let gauge = prometheus_client::metrics::MetricType::Gauge;
-    let what = "What tenants have of what can be limited, in topics, partitions and bytes";
+    let what = "Usage of each tenant in topics, partitions and bytes";
     used.encode(encoder.encode_descriptor("tenant_usage", what, None, gauge)?)?;
-    let what = "The tenants' quotas, where there are any, in topics, partitions and bytes";
+    let what = "Quotas of each tenant in topics, partitions and bytes, where set";
     limits.encode(encoder.encode_descriptor("tenant_quota", what, None, gauge)?)
 }
 
-/// How many changes of each tenant wait for approval, of tenants that have rules.
-fn pending(shown: &Shown, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+/// The number of pending changes of each tenant with approval rules.
+fn pending(exported: &Exported, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
     let mut by_namespace: HashMap<String, i64> = HashMap::new();
-    for topic in shown.topics.state() {
+    for topic in exported.topics.state() {
         let Ok(topic) = &topic.0 else { continue };
         if topic.status.as_ref().is_some_and(|status| status.pending.is_some()) {
             *by_namespace.entry(topic.namespace().unwrap_or_default()).or_default() += 1;
         }
     }
-    let all = Family::<OfTenant, Gauge>::default();
-    for tenant in shown.tenants.state() {
+    let all = Family::<TenantLabel, Gauge>::default();
+    for tenant in exported.tenants.state() {
         let Ok(tenant) = &tenant.0 else { continue };
         if tenant.spec.approval.is_some() {
             let number = tenant.spec.namespaces.iter().filter_map(|name| by_namespace.get(name)).sum();
-            all.get_or_create(&OfTenant { tenant: tenant.name_any() }).set(number);
+            all.get_or_create(&TenantLabel { tenant: tenant.name_any() }).set(number);
         }
     }
     let gauge = prometheus_client::metrics::MetricType::Gauge;
-    let what = "Changes that wait for approval, of tenants that have rules";
+    let what = "Changes pending approval, for tenants with approval rules";
     all.encode(encoder.encode_descriptor("changes_pending", what, None, gauge)?)
 }
 

@@ -7,7 +7,7 @@
 //!   statuses; `effect`: records every effect in the audit log, before it is made.
 //! - `approval`: approvals, for every governed kind.
 //! - `catalog`: what all declarations together say. Watches maintain it, reconciles read it.
-//! - `connections`: connections to Kafka, and what reconciles last saw there. `resync`, `acl_resync`, `unregistered`: compare
+//! - `connections`: connections to Kafka. `last_seen`: what reconciles last saw there. `resync`, `acl_resync`, `unregistered`: compare
 //!   all Kafka topics, ACLs and names at an interval, and enqueue the topics that differ.
 //! - `tenant`, `kafka_cluster`, `topic`: one [`Reconciler`] each.
 //! - `checkpoint`: signs the audit log.
@@ -22,6 +22,7 @@ mod checkpoint;
 mod connections;
 mod effect;
 mod kafka_cluster;
+mod last_seen;
 mod metrics;
 mod queue;
 mod resync;
@@ -50,7 +51,7 @@ use crate::api::{EventTopic, KafkaCluster, Kind, Tenant};
 use crate::domain::ObjectRef;
 use crate::kubernetes::{KubeClient, SealRole};
 use crate::store;
-use acl_resync::Access;
+use acl_resync::SeenAcls;
 use connections::Connections;
 use kafka_cluster::KafkaClusterReconciler;
 use tenant::TenantReconciler;
@@ -87,8 +88,8 @@ struct Context {
     clusters: Informer<KafkaCluster>,
     topics: Informer<EventTopic>,
     connections: Connections,
-    access: Access,
-    unregistered: unregistered::Found,
+    access: SeenAcls,
+    unregistered: unregistered::UnregisteredTopics,
     options: Options,
 }
 
@@ -134,7 +135,7 @@ pub async fn run(
     let (tenants, tenant_streams) = Informer::new(&metrics);
     let (clusters, cluster_streams) = Informer::new(&metrics);
     let (topics, topic_streams) = Informer::new(&metrics);
-    metrics.show(metrics::Shown {
+    metrics.export(metrics::Exported {
         tenants: tenants.objects.clone(),
         clusters: clusters.objects.clone(),
         topics: topics.objects.clone(),
@@ -145,8 +146,8 @@ pub async fn run(
         clusters,
         topics,
         connections: Connections::new(kafka),
-        access: Access::default(),
-        unregistered: unregistered::Found::default(),
+        access: SeenAcls::default(),
+        unregistered: unregistered::UnregisteredTopics::default(),
         options,
     });
     let Context { services, .. } = &*context;
@@ -191,7 +192,7 @@ pub async fn run(
         tokio::join!(
             announce,
             kafka_cluster::follow_secrets(&context),
-            topic::schema::follow(&context),
+            topic::schema::watch_schemas(&context),
             approval::follow_trusted_keys(services, &governed),
             approval::follow_decisions(services, &governed),
             resync::run(&context),

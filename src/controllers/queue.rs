@@ -168,7 +168,7 @@ where
             state.waiting.remove(&key(object));
             state.waiting.len()
         };
-        self.metrics.depth(self.kind, depth);
+        self.metrics.set_queue_depth(self.kind, depth);
     }
 
     /// A reconcile is about to write this status. Another status that the watch shows later was written by somebody else.
@@ -187,7 +187,7 @@ where
     pub(super) fn observe_active(&self, object: &impl kube::Resource) {
         let changed = self.state.lock().seen.get_mut(&key(object)).and_then(|version| version.changed.take());
         if let Some(changed) = changed {
-            self.metrics.in_force(self.kind, changed.elapsed());
+            self.metrics.observe_change(self.kind, changed.elapsed());
         }
     }
 
@@ -204,7 +204,7 @@ where
             state.waiting.insert(key);
             state.waiting.len()
         };
-        self.metrics.depth(self.kind, depth);
+        self.metrics.set_queue_depth(self.kind, depth);
     }
 }
 

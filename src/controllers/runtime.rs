@@ -227,7 +227,7 @@ async fn reconcile<R: Reconciler>(
 ) -> Result<Action, Infallible> {
     let informer = reconciler.informer();
     informer.queue.begin(&object);
-    let running = reconciler.services().metrics.begin(informer.queue.kind());
+    let running = reconciler.services().metrics.start_reconcile(informer.queue.kind());
     let result = match &object.0 {
         Ok(object) => match reconciler.reconcile(object).await {
             Err(EffectError::NotRecorded(_)) => reconciler.report_failure(object, audit_unavailable()).await,
@@ -236,7 +236,7 @@ async fn reconcile<R: Reconciler>(
         Err(invalid) => reconciler.reconcile_invalid(&object, invalid).await,
     };
     let Reconciled { reason, requeue_after } = result.unwrap_or_else(|error| after_error(&error));
-    running.end(reason.as_str());
+    running.finish(reason.as_str());
     Ok(requeue_after.map_or_else(Action::await_change, Action::requeue))
 }
 
@@ -250,7 +250,7 @@ fn after_error(error: &EffectError<WriteError>) -> Reconciled {
     };
     match error {
         // The watch delivers its new version, or its deletion.
-        WriteError::Gone { .. } => Reconciled::until_change(Reason::Deleting),
+        WriteError::NotFound { .. } => Reconciled::until_change(Reason::Deleting),
         WriteError::Conflict { .. } => {
             tracing::debug!(%error, "retrying");
             Reconciled::requeue(Reason::Progressing, Duration::from_millis(200))

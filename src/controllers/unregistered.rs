@@ -1,4 +1,4 @@
-//! Kafka topics that no EventTopic stands for: counted, told, and otherwise left alone.
+//! Kafka topics without an EventTopic: counted and reported, never changed.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,28 +9,28 @@ use super::Context;
 use crate::domain::cluster::Unregistered;
 use crate::kafka::Kafka;
 
-/// What was found in each cluster when it was last looked at.
+/// The unregistered topics of each cluster at the last resync.
 #[derive(Debug, Default)]
-pub(super) struct Found(Mutex<HashMap<ClusterName, Unregistered>>);
+pub(super) struct UnregisteredTopics(Mutex<HashMap<ClusterName, Unregistered>>);
 
-impl Found {
-    /// What there is in a cluster, if that is known.
-    pub(super) fn of(&self, cluster: &ClusterName) -> Option<Unregistered> {
+impl UnregisteredTopics {
+    /// The unregistered topics of a cluster; `None` before its first resync.
+    pub(super) fn get(&self, cluster: &ClusterName) -> Option<Unregistered> {
         self.lock().get(cluster).cloned()
     }
 
-    /// Notes what was found. Returns whether it is news.
-    fn note(&self, cluster: &ClusterName, found: Unregistered) -> bool {
-        let before = self.lock().insert(cluster.clone(), found.clone());
-        before != Some(found)
+    /// Stores the topics of a cluster. Returns whether they have changed.
+    fn set(&self, cluster: &ClusterName, topics: Unregistered) -> bool {
+        let before = self.lock().insert(cluster.clone(), topics.clone());
+        before != Some(topics)
     }
 
-    /// Forgets the clusters that are no longer declared, and returns them.
+    /// Removes and returns the clusters that are no longer declared.
     pub(super) fn retain(&self, declared: impl Fn(&ClusterName) -> bool) -> Vec<ClusterName> {
         let mut all = self.lock();
-        let gone: Vec<ClusterName> = all.keys().filter(|cluster| !declared(cluster)).cloned().collect();
-        gone.iter().for_each(|cluster| drop(all.remove(cluster)));
-        gone
+        let removed: Vec<ClusterName> = all.keys().filter(|cluster| !declared(cluster)).cloned().collect();
+        removed.iter().for_each(|cluster| drop(all.remove(cluster)));
+        removed
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ClusterName, Unregistered>> {
@@ -38,23 +38,23 @@ impl Found {
     }
 }
 
-/// Looks at the names of all topics in a cluster. Before all EventTopics have been read nothing is known.
-pub(super) async fn look(context: &Context, cluster: &ClusterName, kafka: &Kafka) {
+/// Lists the topics of a cluster that have no EventTopic. Does nothing before all EventTopics have been listed.
+pub(super) async fn refresh(context: &Context, cluster: &ClusterName, kafka: &Kafka) {
     if !context.topics.is_synced() {
         return;
     }
-    // A resource may come or go while Kafka is asked.
-    let mut registered = names(context, cluster);
+    // An EventTopic may be created or deleted during the request.
+    let mut registered = registered_names(context, cluster);
     let Ok(all) = kafka.list_topics().await else { return };
-    registered.extend(names(context, cluster));
-    let found = Unregistered::of(all, |name| registered.contains(name));
-    context.services.metrics.unregistered(cluster, found.number);
-    if context.unregistered.note(cluster, found) {
+    registered.extend(registered_names(context, cluster));
+    let unregistered = Unregistered::of(all, |name| registered.contains(name));
+    context.services.metrics.set_unregistered(cluster, unregistered.number);
+    if context.unregistered.set(cluster, unregistered) {
         context.clusters.queue.enqueue(None, cluster.as_ref());
     }
 }
 
-fn names(context: &Context, cluster: &ClusterName) -> HashSet<String> {
+fn registered_names(context: &Context, cluster: &ClusterName) -> HashSet<String> {
     let topics = context.topics.objects.state();
     let topics = topics.iter().filter_map(|topic| topic.0.as_ref().ok());
     context.services.catalog.lock().registered(cluster, topics).into_iter().map(String::from).collect()

@@ -1,4 +1,4 @@
-//! What Kubernetes' RBAC allows somebody else.
+//! SubjectAccessReviews: what RBAC allows another user.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,27 +11,26 @@ use kube::{Api, Resource};
 use super::write::failed;
 use super::{KubeClient, WriteError, in_time};
 
-/// A user as the API server knows them.
+/// A user as Kubernetes' authentication describes them.
 #[derive(Clone, Debug)]
 pub struct UserInfo<'a> {
     /// The name.
     pub username: &'a str,
-    /// The uid, where the authenticator knows one.
+    /// The uid, if the authenticator provides one.
     pub uid: Option<&'a str>,
     /// The groups.
     pub groups: Cow<'a, [String]>,
-    /// What else the authenticator says.
+    /// Extra attributes of the authenticator.
     pub extra: &'a BTreeMap<String, Vec<String>>,
 }
 
-/// What everybody is in whom the API server knows.
+/// The group of all authenticated users.
 const AUTHENTICATED: &str = "system:authenticated";
 
-/// Nothing else is said.
 static NO_EXTRA: BTreeMap<String, Vec<String>> = BTreeMap::new();
 
 impl<'a> UserInfo<'a> {
-    /// A name in these groups alone, and in that of all whom the API server knows.
+    /// A user in these groups and in `system:authenticated`.
     #[must_use]
     pub fn in_groups(username: &'a str, groups: &[String]) -> Self {
         let groups = [groups, &[AUTHENTICATED.to_owned()]].concat();
@@ -40,13 +39,13 @@ impl<'a> UserInfo<'a> {
 }
 
 impl KubeClient {
-    /// Whether somebody is allowed a verb on one resource of a kind.
+    /// Whether a user may use a verb on one resource of a kind.
     ///
     /// # Errors
-    /// The API server does not answer, or does not let us ask.
+    /// The API server does not answer, or forbids the review.
     pub async fn is_allowed<K>(
         &self,
-        somebody: UserInfo<'_>,
+        user: UserInfo<'_>,
         verb: &str,
         namespace: &str,
         name: &str,
@@ -62,17 +61,17 @@ impl KubeClient {
             verb: Some(verb.to_owned()),
             ..ResourceAttributes::default()
         };
-        self.review_access(somebody, attributes).await
+        self.review_access(user, attributes).await
     }
 
-    /// Whether somebody is allowed a verb on a subresource of one resource of a kind without namespaces; without a name,
-    /// of all of them.
+    /// Whether a user may use a verb on a subresource of one cluster-scoped resource, or of all of the kind if `name`
+    /// is `None`.
     ///
     /// # Errors
     /// As [`Self::is_allowed`].
-    pub async fn is_allowed_part<K>(
+    pub async fn is_allowed_subresource<K>(
         &self,
-        somebody: UserInfo<'_>,
+        user: UserInfo<'_>,
         verb: &str,
         subresource: &str,
         name: Option<&str>,
@@ -88,21 +87,21 @@ impl KubeClient {
             verb: Some(verb.to_owned()),
             ..ResourceAttributes::default()
         };
-        self.review_access(somebody, attributes).await
+        self.review_access(user, attributes).await
     }
 
     async fn review_access(
         &self,
-        somebody: UserInfo<'_>,
+        user: UserInfo<'_>,
         attributes: ResourceAttributes,
     ) -> Result<bool, WriteError> {
         let review = SubjectAccessReview {
             metadata: ObjectMeta::default(),
             spec: SubjectAccessReviewSpec {
-                user: Some(somebody.username.to_owned()),
-                uid: somebody.uid.map(ToOwned::to_owned),
-                groups: Some(somebody.groups.into_owned()),
-                extra: Some(somebody.extra.clone()),
+                user: Some(user.username.to_owned()),
+                uid: user.uid.map(ToOwned::to_owned),
+                groups: Some(user.groups.into_owned()),
+                extra: Some(user.extra.clone()),
                 resource_attributes: Some(attributes),
                 ..SubjectAccessReviewSpec::default()
             },
@@ -110,7 +109,7 @@ impl KubeClient {
         };
         let reviews = Api::<SubjectAccessReview>::all(self.client.clone());
         let answer = in_time(reviews.create(&PostParams::default(), &review)).await;
-        let answer = answer.map_err(failed("asking what somebody is allowed"))?;
+        let answer = answer.map_err(failed("reviewing a user's access"))?;
         Ok(answer.status.is_some_and(|status| status.allowed && status.denied != Some(true)))
     }
 }

@@ -1,5 +1,4 @@
-//! The Secret that holds the webhook's certificates, and the configurations that make the API
-//! server call the webhook and trust it.
+//! The Secret with the webhook's certificates, and the webhook configurations whose `caBundle` trusts them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,7 +21,7 @@ use serde_json::{Value, json};
 use super::write::{WriteError, failed, json_patch};
 use super::{KubeClient, in_time};
 
-/// A Secret as it was read. What it holds is not shown.
+/// A Secret as it was read. `Debug` does not show its data.
 #[derive(Clone)]
 pub struct CertificateSecret(Box<Secret>);
 
@@ -37,7 +36,7 @@ impl CertificateSecret {
         Self(Box::new(secret))
     }
 
-    /// What it holds.
+    /// The decoded data.
     #[must_use]
     pub fn data(&self) -> BTreeMap<String, Vec<u8>> {
         let data = self.0.data.clone().unwrap_or_default();
@@ -46,12 +45,12 @@ impl CertificateSecret {
 
     /// Whether this is the same version of the same Secret.
     #[must_use]
-    pub fn is(&self, other: &Self) -> bool {
+    pub fn is_same_version(&self, other: &Self) -> bool {
         (self.0.uid(), self.0.resource_version()) == (other.0.uid(), other.0.resource_version())
     }
 }
 
-/// Which of the two configurations.
+/// The kind of a webhook configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WebhookConfigurationKind {
     /// A ValidatingWebhookConfiguration.
@@ -60,14 +59,14 @@ pub enum WebhookConfigurationKind {
     Mutating,
 }
 
-/// What a webhook configuration says about whom to trust.
+/// The certificate authorities that a webhook configuration trusts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebhookConfiguration {
-    /// Which of the two.
+    /// Its kind.
     pub kind: WebhookConfigurationKind,
     /// Its name.
     pub name: String,
-    /// The name of each webhook in it, and the authorities in PEM that are trusted there.
+    /// The name and the `caBundle` (PEM) of each webhook in it.
     pub webhooks: Vec<(String, Vec<u8>)>,
 }
 
@@ -87,28 +86,30 @@ impl WebhookConfiguration {
 }
 
 impl KubeClient {
-    /// A Secret of the operator's namespace, now and as it changes; nothing while there is none.
+    /// Watches a Secret of the operator's namespace; `None` while it does not exist.
     pub fn watch_certificate_secret(
         &self,
         name: &str,
     ) -> impl Stream<Item = Option<CertificateSecret>> + Send + use<> {
-        told("Secret", watch_object(self.keys(), name)).map(|secret| secret.map(CertificateSecret::of))
+        log_watch_errors("Secret", watch_object(self.secrets(), name))
+            .map(|secret| secret.map(CertificateSecret::of))
     }
 
-    /// A Secret of the operator's namespace as it is now.
+    /// Reads a Secret of the operator's namespace.
     ///
     /// # Errors
     /// The API server does not answer.
     pub async fn get_certificate_secret(&self, name: &str) -> Result<Option<CertificateSecret>, WriteError> {
-        let secret = in_time(self.keys().get_opt(name)).await.map_err(failed("reading the certificates"))?;
+        let secret =
+            in_time(self.secrets().get_opt(name)).await.map_err(failed("reading the certificates"))?;
         Ok(secret.map(CertificateSecret::of))
     }
 
-    /// Writes a Secret of the operator's namespace if it is still what it was. `type_` is the type of one that is
-    /// made, in Kubernetes' words.
+    /// Creates a Secret of the operator's namespace with the type `type_`, or replaces it if it is still the version
+    /// `before`.
     ///
     /// # Errors
-    /// Somebody else was faster, or the API server does not answer.
+    /// A conflict, or the API server does not answer.
     pub async fn store_certificate_secret(
         &self,
         name: &str,
@@ -116,62 +117,62 @@ impl KubeClient {
         type_: &str,
         data: BTreeMap<String, Vec<u8>>,
     ) -> Result<CertificateSecret, WriteError> {
-        const WHAT: &str = "writing keys";
+        const WHAT: &str = "writing the Secret";
         let data = data.into_iter().map(|(key, value)| (key, ByteString(value))).collect();
         let parameters = PostParams::default();
         let stored = match before {
             Some(before) => {
                 let secret = Secret { data: Some(data), string_data: None, ..(*before.0).clone() };
-                in_time(self.keys().replace(name, &parameters, &secret)).await
+                in_time(self.secrets().replace(name, &parameters, &secret)).await
             }
             None => {
                 let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
                 let type_ = Some(type_.to_owned());
                 let secret = Secret { metadata, data: Some(data), type_, ..Secret::default() };
-                in_time(self.keys().create(&parameters, &secret)).await
+                in_time(self.secrets().create(&parameters, &secret)).await
             }
         };
         stored.map(CertificateSecret::of).map_err(failed(WHAT))
     }
 
-    fn keys(&self) -> Api<Secret> {
+    fn secrets(&self) -> Api<Secret> {
         Api::namespaced(self.client.clone(), self.namespace())
     }
 
-    /// A ValidatingWebhookConfiguration, now and as it changes; nothing while there is none.
+    /// Watches a ValidatingWebhookConfiguration; `None` while it does not exist.
     pub fn watch_validating(
         &self,
         name: &str,
     ) -> impl Stream<Item = Option<WebhookConfiguration>> + Send + use<> {
         let api = Api::<ValidatingWebhookConfiguration>::all(self.client.clone());
-        told("ValidatingWebhookConfiguration", watch_object(api, name)).map(|found| {
-            found.map(|found| {
-                let webhooks = found.webhooks.clone().unwrap_or_default().into_iter();
+        log_watch_errors("ValidatingWebhookConfiguration", watch_object(api, name)).map(|configuration| {
+            configuration.map(|configuration| {
+                let webhooks = configuration.webhooks.clone().unwrap_or_default().into_iter();
                 let webhooks = webhooks.map(|webhook| (webhook.name, webhook.client_config));
-                WebhookConfiguration::of(WebhookConfigurationKind::Validating, &found, webhooks)
+                WebhookConfiguration::of(WebhookConfigurationKind::Validating, &configuration, webhooks)
             })
         })
     }
 
-    /// A MutatingWebhookConfiguration, now and as it changes; nothing while there is none.
+    /// Watches a MutatingWebhookConfiguration; `None` while it does not exist.
     pub fn watch_mutating(
         &self,
         name: &str,
     ) -> impl Stream<Item = Option<WebhookConfiguration>> + Send + use<> {
         let api = Api::<MutatingWebhookConfiguration>::all(self.client.clone());
-        told("MutatingWebhookConfiguration", watch_object(api, name)).map(|found| {
-            found.map(|found| {
-                let webhooks = found.webhooks.clone().unwrap_or_default().into_iter();
+        log_watch_errors("MutatingWebhookConfiguration", watch_object(api, name)).map(|configuration| {
+            configuration.map(|configuration| {
+                let webhooks = configuration.webhooks.clone().unwrap_or_default().into_iter();
                 let webhooks = webhooks.map(|webhook| (webhook.name, webhook.client_config));
-                WebhookConfiguration::of(WebhookConfigurationKind::Mutating, &found, webhooks)
+                WebhookConfiguration::of(WebhookConfigurationKind::Mutating, &configuration, webhooks)
             })
         })
     }
 
-    /// Has all webhooks of a configuration trust these authorities, and changes nothing else.
+    /// Sets the `caBundle` of all webhooks of a configuration, and nothing else.
     ///
     /// # Errors
-    /// The configuration has changed or is gone, or the API server does not answer.
+    /// The configuration has changed or no longer exists, or the API server does not answer.
     pub async fn update_ca_bundle(
         &self,
         configuration: &WebhookConfiguration,
@@ -196,20 +197,20 @@ impl KubeClient {
     }
 }
 
-/// What is watched, and in the log what keeps it from being watched.
-pub(super) fn told<K, E>(
+/// Logs and drops the errors of a watch.
+pub(super) fn log_watch_errors<K, E>(
     kind: &'static str,
-    found: impl Stream<Item = Result<Option<K>, E>> + Send + 'static,
+    events: impl Stream<Item = Result<Option<K>, E>> + Send + 'static,
 ) -> impl Stream<Item = Option<K>> + Send
 where
     K: Resource + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
     E: fmt::Display + Send,
 {
-    found.default_backoff().filter_map(move |found| async move {
-        match found {
-            Ok(found) => Some(found),
+    events.default_backoff().filter_map(move |event| async move {
+        match event {
+            Ok(object) => Some(object),
             Err(error) => {
-                tracing::warn!(kind, %error, "watching");
+                tracing::warn!(kind, %error, "watch failed; retrying");
                 None
             }
         }

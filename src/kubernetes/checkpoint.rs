@@ -1,5 +1,5 @@
-//! Signed checkpoints of the audit logs, in a ConfigMap of the operator's namespace: out of reach of whoever has only the
-//! database.
+//! Signed checkpoints of the audit logs, in a ConfigMap of the operator's namespace: write access to the database does
+//! not reach them.
 
 use std::collections::BTreeMap;
 
@@ -9,43 +9,43 @@ use kube::core::ObjectMeta;
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
-use super::seal_keys::{PUBLIC, SealRole};
+use super::seal_keys::{PUBLIC_KEYS, SealRole};
 use super::session::{Session, SessionError, failed as refused};
 use super::write::{WriteError, failed};
 use super::{EventRecord, KubeClient, in_time};
 
-/// The ConfigMap: a log's name and its newest checkpoint, a line each.
+/// The ConfigMap that maps each log's name to its newest checkpoint.
 const CHECKPOINTS: &str = "eventcenter-audit-checkpoints";
 
-/// How much of it is used, in bytes of keys and values. Kubernetes takes 1 MiB of those.
-const LARGEST: usize = (1 << 20) - (64 << 10);
+/// Upper bound of its keys and values; Kubernetes accepts 1 MiB.
+const MAX_CONFIG_MAP_BYTES: usize = (1 << 20) - (64 << 10);
 
-/// What is published, as it was read.
+/// The published checkpoints as they were read.
 #[derive(Clone, Debug, Default)]
-pub struct Published {
+pub struct PublishedCheckpoints {
     /// The signed notes, by log.
     pub notes: BTreeMap<String, String>,
-    /// The public halves of the keys that have signed or sign, as `eventcenter-seals` has them.
+    /// The public keys of all signers, as `eventcenter-seals` has them.
     pub keys: String,
     version: Option<String>,
     uid: Option<String>,
 }
 
-/// Notes that were not published, because the ConfigMap would be too large: logs that are not in it already.
+/// Logs whose checkpoints were not published because the ConfigMap is full.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Unpublished(pub Vec<String>);
+pub struct UnpublishedLogs(pub Vec<String>);
 
-impl Published {
-    /// Of these notes those that there is room for. One in the place of an older one comes before one that is new.
-    fn fitting(
+impl PublishedCheckpoints {
+    /// The notes that fit. A note that replaces an older one comes before that of a new log.
+    fn select_fitting(
         &self,
         notes: &BTreeMap<String, String>,
         room: usize,
-    ) -> (BTreeMap<String, String>, Unpublished) {
+    ) -> (BTreeMap<String, String>, UnpublishedLogs) {
         let mut all = self.notes.clone();
         let mut size: usize = all.iter().map(|(log, note)| log.len() + note.len()).sum();
         let (known, new): (Vec<_>, Vec<_>) = notes.iter().partition(|(log, _)| all.contains_key(*log));
-        let (mut fitting, mut left) = (BTreeMap::new(), Vec::new());
+        let (mut fitting, mut unpublished) = (BTreeMap::new(), Vec::new());
         for (log, note) in known.into_iter().chain(new) {
             let before = all.get(log).map_or(0, |before| log.len() + before.len());
             let after = size - before + log.len() + note.len();
@@ -54,26 +54,26 @@ impl Published {
                 all.insert(log.clone(), note.clone());
                 fitting.insert(log.clone(), note.clone());
             } else {
-                left.push(log.clone());
+                unpublished.push(log.clone());
             }
         }
-        (fitting, Unpublished(left))
+        (fitting, UnpublishedLogs(unpublished))
     }
 }
 
 impl KubeClient {
-    /// The checkpoints that are published, and whose are believed.
+    /// The published checkpoints, and the keys that verify them.
     ///
     /// # Errors
     /// The API server does not answer.
-    pub async fn get_published_checkpoints(&self) -> Result<Published, WriteError> {
+    pub async fn get_published_checkpoints(&self) -> Result<PublishedCheckpoints, WriteError> {
         let read = async |name| {
-            let map = in_time(self.public_halves().get_opt(name)).await;
+            let map = in_time(self.public_key_maps().get_opt(name)).await;
             map.map_err(failed("reading the checkpoints of the audit log"))
         };
-        let keys = read(PUBLIC).await?.and_then(|map| map.data?.remove(SealRole::Audit.name()));
+        let keys = read(PUBLIC_KEYS).await?.and_then(|map| map.data?.remove(SealRole::Audit.name()));
         let stored = read(CHECKPOINTS).await?;
-        Ok(Published {
+        Ok(PublishedCheckpoints {
             keys: keys.unwrap_or_default(),
             version: stored.as_ref().and_then(ResourceExt::resource_version),
             uid: stored.as_ref().and_then(ResourceExt::uid),
@@ -81,22 +81,22 @@ impl KubeClient {
         })
     }
 
-    /// Publishes checkpoints, all by one write, in the place of those that were read; others stay. Beyond the size that
-    /// Kubernetes takes those of logs that are not there already are left out, and returned.
+    /// Publishes checkpoints with one write; those of other logs stay. Returns the logs that did not fit into the
+    /// ConfigMap: those that it did not have before.
     ///
     /// # Errors
-    /// Somebody else has written it meanwhile, or the API server does not answer.
+    /// The ConfigMap has changed meanwhile, or the API server does not answer.
     pub async fn publish_checkpoints(
         &self,
-        before: &Published,
+        before: &PublishedCheckpoints,
         notes: &BTreeMap<String, String>,
-    ) -> Result<Unpublished, WriteError> {
+    ) -> Result<UnpublishedLogs, WriteError> {
         const WHAT: &str = "publishing the checkpoints of the audit log";
-        let (notes, left) = before.fitting(notes, LARGEST);
+        let (notes, unpublished) = before.select_fitting(notes, MAX_CONFIG_MAP_BYTES);
         if notes.is_empty() {
-            return Ok(left);
+            return Ok(unpublished);
         }
-        let maps = self.public_halves();
+        let maps = self.public_key_maps();
         let written = match &before.version {
             None => {
                 let metadata = ObjectMeta { name: Some(CHECKPOINTS.into()), ..ObjectMeta::default() };
@@ -109,28 +109,27 @@ impl KubeClient {
                 in_time(maps.patch(CHECKPOINTS, &PatchParams::default(), &patch)).await
             }
         };
-        written.map(|_| left).map_err(failed(WHAT))
+        written.map(|_| unpublished).map_err(failed(WHAT))
     }
 
-    /// Tells something about the published checkpoints, as an Event.
-    pub fn publish_checkpoint_event(&self, published: &Published, note: EventRecord) {
+    /// Publishes an Event about the ConfigMap of the checkpoints.
+    pub fn publish_checkpoint_event(&self, published: &PublishedCheckpoints, event: EventRecord) {
         let metadata = ObjectMeta {
             name: Some(CHECKPOINTS.into()),
             namespace: Some(self.namespace().to_owned()),
             uid: published.uid.clone(),
             ..ObjectMeta::default()
         };
-        self.publish_event(&ConfigMap { metadata, ..ConfigMap::default() }, note);
+        self.publish_event(&ConfigMap { metadata, ..ConfigMap::default() }, event);
     }
 }
 
 impl Session {
-    /// What is said of the audit logs outside of the database, in the operator's namespace: the published checkpoints by
-    /// log, and the public halves of the keys that sign them.
+    /// The checkpoints by log that the operator in `namespace` has published, and the public keys that verify them.
     ///
     /// # Errors
-    /// The API server does not answer, or does not allow it.
-    pub async fn audit_witness(
+    /// The API server does not answer, or denies access.
+    pub async fn get_published_checkpoints(
         &self,
         namespace: &str,
     ) -> Result<(BTreeMap<String, String>, String), SessionError> {
@@ -140,7 +139,7 @@ impl Session {
             let map = map.map_err(refused("reading the checkpoints of the audit log"))?;
             Ok::<_, SessionError>(map.and_then(|map| map.data).unwrap_or_default())
         };
-        let keys = read(PUBLIC).await?.remove(SealRole::Audit.name()).unwrap_or_default();
+        let keys = read(PUBLIC_KEYS).await?.remove(SealRole::Audit.name()).unwrap_or_default();
         Ok((read(CHECKPOINTS).await?, keys))
     }
 }
@@ -150,16 +149,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn beyond_the_size_logs_that_are_there_already_go_on() {
+    fn a_full_config_map_still_updates_its_logs() {
         let notes = |of: &[(&str, &str)]| -> BTreeMap<String, String> {
             of.iter().map(|(log, note)| ((*log).to_owned(), (*note).to_owned())).collect()
         };
-        let published = Published { notes: notes(&[("b", "1111"), ("c", "1111")]), ..Published::default() };
+        let published = PublishedCheckpoints {
+            notes: notes(&[("b", "1111"), ("c", "1111")]),
+            ..PublishedCheckpoints::default()
+        };
         let asked = notes(&[("a", "2222"), ("b", "22222"), ("d", "2")]);
-        let (fits, left) = published.fitting(&asked, 14);
+        let (fits, unpublished) = published.select_fitting(&asked, 14);
         assert_eq!(fits, notes(&[("b", "22222"), ("d", "2")]));
-        assert_eq!(left, Unpublished(vec!["a".into()]), "its note would be over");
-        let (fits, left) = published.fitting(&asked, 100);
-        assert_eq!((fits, left), (asked, Unpublished::default()));
+        assert_eq!(unpublished, UnpublishedLogs(vec!["a".into()]), "its note exceeds the bound");
+        let (fits, unpublished) = published.select_fitting(&asked, 100);
+        assert_eq!((fits, unpublished), (asked, UnpublishedLogs::default()));
     }
 }

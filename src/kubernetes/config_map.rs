@@ -1,4 +1,4 @@
-//! ConfigMaps that hold schemas: those with the label that says so, and no others.
+//! ConfigMaps with schemas: only those with the label `SCHEMA_LABEL`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,9 +13,8 @@ use super::{KubeClient, WriteError, in_time, write};
 use crate::api::{ConfigMapKey, EventType, SCHEMA_LABEL};
 
 impl KubeClient {
-    /// The texts of the ConfigMaps that event types of a resource take their schemas from. One is missing
-    /// if the ConfigMap, its label or the key is: whoever may write EventTopics cannot have any other
-    /// ConfigMap read.
+    /// The texts that the event types of a resource refer to in ConfigMaps. A text is missing if the ConfigMap, its
+    /// label or the key is missing: an EventTopic cannot make the operator read any other ConfigMap.
     ///
     /// # Errors
     /// The API server does not answer.
@@ -31,7 +30,7 @@ impl KubeClient {
             .collect();
         let maps = Api::<ConfigMap>::namespaced(self.client.clone(), &beside.namespace().unwrap_or_default());
         let (mut texts, mut last): (_, Option<(&str, Option<ConfigMap>)>) = (BTreeMap::new(), None);
-        // In order, so that one with many keys is read once.
+        // The keys are sorted, so each ConfigMap is read once.
         for key in keys {
             if last.as_ref().is_none_or(|(name, _)| *name != key.name) {
                 let map = in_time(maps.get_opt(&key.name)).await;
@@ -46,8 +45,7 @@ impl KubeClient {
         Ok(texts)
     }
 
-    /// Namespace and name of ConfigMaps with schemas, as each of them comes, changes or goes. Their
-    /// contents are not kept.
+    /// Namespace and name of each ConfigMap with schemas that is added, changed or deleted. Only metadata is watched.
     pub fn watch_schemas(&self) -> impl Stream<Item = (String, String)> + Send + use<> {
         let maps = Api::<PartialObjectMeta<ConfigMap>>::all(self.client.clone());
         let labelled = watcher::Config::default().labels(&format!("{SCHEMA_LABEL}=true"));
@@ -58,7 +56,7 @@ impl KubeClient {
                 }
                 Ok(Event::Init | Event::InitDone) => None,
                 Err(error) => {
-                    tracing::warn!(%error, "watching ConfigMaps with schemas");
+                    tracing::warn!(%error, "watching ConfigMaps with schemas failed; retrying");
                     None
                 }
             }

@@ -1,4 +1,4 @@
-//! Kubernetes Events: what a person sees in `kubectl describe`.
+//! Kubernetes Events (events.k8s.io), as `kubectl describe` shows them.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -20,58 +20,56 @@ use tokio::time::Instant;
 
 use super::{KubeClient, in_time};
 
-/// How many Events may wait. Beyond that they are dropped: they are a courtesy, and nothing waits
-/// for them.
-const QUEUE: usize = 4_096;
+/// Events beyond this number are dropped: no reconcile waits for them.
+const QUEUE_CAPACITY: usize = 4_096;
 
-/// How many are written at once: enough to keep up with the writes of statuses, of which more are
-/// under way, and too few to hold these up.
-const AT_ONCE: usize = 4;
+/// Enough to keep up with the status writes, and too few to delay them.
+const MAX_CONCURRENT_WRITES: usize = 4;
 
 /// Kubernetes refuses longer notes.
-const NOTE_LIMIT: usize = 1_024;
+const MAX_NOTE_CHARS: usize = 1_024;
 
-/// What is told again within this time is counted in the Event that there is.
-const AGAIN: Duration = Duration::from_mins(6);
+/// A repetition within this time increments the count of the existing Event.
+const SERIES_WINDOW: Duration = Duration::from_mins(6);
 
-/// How often what is older than that is forgotten.
-const FORGET: Duration = Duration::from_mins(1);
+/// Interval between removals of expired entries.
+const EXPIRY_INTERVAL: Duration = Duration::from_mins(1);
 
-/// Whether somebody should look.
+/// The type of an Event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventType {
-    /// As it should be.
+    /// Expected progress.
     Normal,
-    /// Somebody should look.
+    /// A user should act.
     Warning,
 }
 
-/// Something worth telling about a resource.
+/// An Event about a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventRecord {
-    /// Whether somebody should look.
+    /// Its type.
     pub kind: EventType,
-    /// The one word for it.
+    /// The reason, one CamelCase word.
     pub reason: &'static str,
-    /// The sentence.
+    /// The message.
     pub message: String,
 }
 
-/// Who reports, in each Event.
+/// `reportingController` of each Event.
 const CONTROLLER: &str = "eventcenter.io/controllers";
 
 pub(super) type Sender = mpsc::Sender<(ObjectReference, EventRecord)>;
 
-/// Starts the task that writes Events, until the last sender is gone.
+/// Starts the task that writes Events until the last sender is dropped.
 pub(super) fn start(client: Client, instance: &str) -> Sender {
-    let (sender, mut waiting) = mpsc::channel::<(ObjectReference, EventRecord)>(QUEUE);
-    let writer = Writer { client, instance: instance.into(), told: Mutex::default() };
+    let (sender, mut waiting) = mpsc::channel::<(ObjectReference, EventRecord)>(QUEUE_CAPACITY);
+    let writer = Writer { client, instance: instance.into(), recent: Mutex::default() };
     tokio::spawn(async move {
         let writer = &writer;
-        let notes = futures::stream::poll_fn(move |task| waiting.poll_recv(task));
-        let written = notes.for_each_concurrent(AT_ONCE, async |(reference, note)| {
-            if let Err(error) = writer.tell(&reference, note).await {
-                tracing::debug!(%error, resource = reference.name, "an Event could not be written");
+        let events = futures::stream::poll_fn(move |task| waiting.poll_recv(task));
+        let written = events.for_each_concurrent(MAX_CONCURRENT_WRITES, async |(reference, event)| {
+            if let Err(error) = writer.write(&reference, event).await {
+                tracing::debug!(%error, resource = reference.name, "cannot write an Event");
             }
         });
         written.await;
@@ -79,38 +77,38 @@ pub(super) fn start(client: Client, instance: &str) -> Sender {
     sender
 }
 
-/// Writes Events. Of those it has written it keeps what is needed to count them, which is little:
-/// kube's own recorder keeps whole Events and looks through all of them each time.
+/// Writes Events. It remembers only what it needs to count repetitions: kube's own recorder keeps whole Events and
+/// scans all of them each time.
 struct Writer {
     client: Client,
     instance: String,
-    told: Mutex<Told>,
+    recent: Mutex<RecentEvents>,
 }
 
-/// The Events of the last minutes, by a hash of the resource, the reason and the sentence.
+/// The Events of the last minutes, by a hash of the resource, the reason and the message.
 #[derive(Default)]
-struct Told {
-    events: HashMap<u64, Known>,
-    forgotten: Option<Instant>,
+struct RecentEvents {
+    events: HashMap<u64, EventSeries>,
+    expired: Option<Instant>,
 }
 
-/// An Event that exists.
+/// An existing Event.
 #[derive(Clone)]
-struct Known {
+struct EventSeries {
     name: String,
     count: i32,
     last: Instant,
 }
 
-impl Told {
-    /// The Event that is to be counted once more, if there is one.
-    fn again(&mut self, key: u64, now: Instant) -> Option<Known> {
-        if self.forgotten.is_none_or(|last| now.duration_since(last) >= FORGET) {
-            self.events.retain(|_, known| now.duration_since(known.last) < AGAIN);
-            self.forgotten = Some(now);
+impl RecentEvents {
+    /// Counts a repetition; `None` if there is no recent Event of this key.
+    fn increment(&mut self, key: u64, now: Instant) -> Option<EventSeries> {
+        if self.expired.is_none_or(|last| now.duration_since(last) >= EXPIRY_INTERVAL) {
+            self.events.retain(|_, known| now.duration_since(known.last) < SERIES_WINDOW);
+            self.expired = Some(now);
         }
         let known = self.events.get_mut(&key)?;
-        if now.duration_since(known.last) >= AGAIN {
+        if now.duration_since(known.last) >= SERIES_WINDOW {
             return None;
         }
         (known.count, known.last) = (known.count.saturating_add(1), now);
@@ -119,26 +117,26 @@ impl Told {
 }
 
 impl Writer {
-    async fn tell(&self, about: &ObjectReference, note: EventRecord) -> Result<(), kube::Error> {
+    async fn write(&self, about: &ObjectReference, event: EventRecord) -> Result<(), kube::Error> {
         let now = Instant::now();
-        // A resource of no namespace has its Events in this one.
+        // Kubernetes stores Events of cluster-scoped resources in this namespace.
         let namespace = about.namespace.as_deref().unwrap_or("default");
-        let key = key(about, &note);
-        let known = self.told().again(key, now);
-        if let Some(known) = known {
-            return self.again(namespace, &known).await;
+        let key = key(about, &event);
+        let series = self.recent().increment(key, now);
+        if let Some(series) = series {
+            return self.update_series(namespace, &series).await;
         }
-        let name = self.first(about, namespace, note).await?;
-        self.told().events.insert(key, Known { name, count: 1, last: now });
+        let name = self.create(about, namespace, event).await?;
+        self.recent().events.insert(key, EventSeries { name, count: 1, last: now });
         Ok(())
     }
 
-    fn told(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    fn recent(&self) -> MutexGuard<'_, RecentEvents> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts an Event once more.
-    async fn again(&self, namespace: &str, known: &Known) -> Result<(), kube::Error> {
+    /// Writes the new count of an Event.
+    async fn update_series(&self, namespace: &str, known: &EventSeries) -> Result<(), kube::Error> {
         let series = json!({"count": known.count, "lastObservedTime": MicroTime(wall_clock())});
         let patch = Patch::Merge(json!({"series": series}));
         let request = requests(namespace)
@@ -147,27 +145,27 @@ impl Writer {
         in_time(self.client.request::<IgnoredAny>(request)).await.map(drop)
     }
 
-    /// Writes an Event and returns its name.
-    async fn first(
+    /// Creates an Event and returns its name.
+    async fn create(
         &self,
         about: &ObjectReference,
         namespace: &str,
-        note: EventRecord,
+        record: EventRecord,
     ) -> Result<String, kube::Error> {
         let now = wall_clock();
         let resource = about.name.as_deref().unwrap_or_default();
-        // As Kubernetes' own components name theirs; at most 253 characters.
+        // The naming scheme of Kubernetes' own components; at most 253 characters.
         let beginning = format!("{resource:.230}");
         let name = format!("{}.{:x}", beginning.trim_end_matches(['-', '.']), now.as_nanosecond());
-        let kind = match note.kind {
+        let kind = match record.kind {
             EventType::Normal => "Normal",
             EventType::Warning => "Warning",
         };
         let mut event = Event {
             action: Some("Reconcile".into()),
             event_time: Some(MicroTime(now)),
-            note: Some(note.message.chars().take(NOTE_LIMIT).collect()),
-            reason: Some(note.reason.into()),
+            note: Some(record.message.chars().take(MAX_NOTE_CHARS).collect()),
+            reason: Some(record.reason.into()),
             regarding: Some(about.clone()),
             reporting_controller: Some(CONTROLLER.into()),
             reporting_instance: Some(self.instance.clone()),
@@ -188,23 +186,22 @@ fn requests(namespace: &str) -> Request {
     Request::new(Event::url_path(&(), Some(namespace)))
 }
 
-fn key(about: &ObjectReference, note: &EventRecord) -> u64 {
+fn key(about: &ObjectReference, event: &EventRecord) -> u64 {
     let mut hasher = DefaultHasher::new();
-    let is_warning = note.kind == EventType::Warning;
-    (&about.uid, &about.namespace, &about.name, is_warning, note.reason, &note.message).hash(&mut hasher);
+    let is_warning = event.kind == EventType::Warning;
+    (&about.uid, &about.namespace, &about.name, is_warning, event.reason, &event.message).hash(&mut hasher);
     hasher.finish()
 }
 
-#[expect(clippy::disallowed_methods, reason = "an Event holds the time for people to read")]
+#[expect(clippy::disallowed_methods, reason = "an Event shows the wall-clock time")]
 fn wall_clock() -> Timestamp {
     Timestamp::now()
 }
 
 impl KubeClient {
-    /// Tells something about a resource. Returns at once; the Event is written later, or never if
-    /// too many wait.
-    pub fn publish_event(&self, resource: &impl Resource<DynamicType = ()>, note: EventRecord) {
-        if let Err(error) = self.events.try_send((resource.object_ref(&()), note)) {
+    /// Queues an Event about a resource; drops it if the queue is full.
+    pub fn publish_event(&self, resource: &impl Resource<DynamicType = ()>, event: EventRecord) {
+        if let Err(error) = self.events.try_send((resource.object_ref(&()), event)) {
             tracing::debug!(%error, "an Event was dropped");
         }
     }
@@ -215,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_same_sentence_about_the_same_resource_is_the_same_event() {
+    fn only_the_same_message_about_the_same_resource_is_the_same_event() {
         let about = |name: &str| ObjectReference { name: Some(name.into()), ..ObjectReference::default() };
         let note = |message: &str| EventRecord {
             kind: EventType::Normal,
@@ -231,17 +228,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_again_soon_is_counted_and_the_rest_forgotten() {
+    fn repetitions_are_counted_and_old_events_expire() {
         let start = Instant::now();
-        let mut told = Told::default();
-        assert!(told.again(1, start).is_none());
+        let mut recent = RecentEvents::default();
+        assert!(recent.increment(1, start).is_none());
         for key in [1, 2] {
-            told.events.insert(key, Known { name: key.to_string(), count: 1, last: start });
+            recent.events.insert(key, EventSeries { name: key.to_string(), count: 1, last: start });
         }
-        let again = told.again(1, start + AGAIN / 2).expect("it is known");
+        let again = recent.increment(1, start + SERIES_WINDOW / 2).expect("a recent event");
         assert_eq!((again.name.as_str(), again.count), ("1", 2));
-        assert!(told.again(1, start + AGAIN).is_some(), "it was told meanwhile");
-        assert!(!told.events.contains_key(&2), "it was not");
-        assert!(told.again(1, start + AGAIN * 2).is_none());
+        assert!(recent.increment(1, start + SERIES_WINDOW).is_some(), "it was repeated meanwhile");
+        assert!(!recent.events.contains_key(&2), "it expired");
+        assert!(recent.increment(1, start + SERIES_WINDOW * 2).is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! Reading one resource as it is now, past every cache.
+//! Uncached reads of one resource.
 
 use std::fmt::Debug;
 
@@ -10,10 +10,10 @@ use super::write::failed;
 use super::{KubeClient, WriteError, in_time};
 
 impl KubeClient {
-    /// A resource as the API server has it now, if there is one.
+    /// Reads a resource; `None` if it does not exist.
     ///
     /// # Errors
-    /// The API server does not answer, or the resource cannot be read.
+    /// The API server does not answer, or the resource is invalid.
     pub async fn get<K>(&self, namespace: &str, name: &str) -> Result<Option<K>, WriteError>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,

@@ -1,9 +1,9 @@
-//! The Lease that makes one replica the leader (Kubernetes' own scheme: coordination.k8s.io).
+//! Leader election by a Lease (coordination.k8s.io).
 //!
-//! A candidate takes a Lease that nobody holds, or that nobody has renewed for its duration as
-//! seen by the candidate's own clock, so that clocks of different machines are never compared.
-//! Every write is a replace with the resourceVersion that was read: of two candidates one wins.
-//! The leader renews well before the end, and stops everything if it could not.
+//! A candidate takes a Lease without a holder, or one that has not changed for its duration by the
+//! candidate's own clock, so that clocks of different machines are never compared.
+//! Every write is a replace with the resourceVersion that was read: one of two candidates wins.
+//! The leader renews well before the Lease expires, and stops its work if it cannot renew.
 
 use std::time::Duration;
 
@@ -16,41 +16,41 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{KubeClient, in_time};
 
-/// How leadership passes from one replica to another.
+/// Settings of the leader election.
 #[derive(Clone, Debug)]
 pub struct LeaseSettings {
     /// Name of the Lease in the operator's namespace.
     pub name: String,
-    /// This replica, unlike any other.
+    /// The unique name of this replica.
     pub identity: String,
-    /// After this long without a renewal another replica may lead.
+    /// After this time without a renewal another replica may lead.
     pub duration: Duration,
-    /// How often the leader renews, and candidates look.
+    /// Interval between renewals, and between attempts of a candidate.
     pub period: Duration,
 }
 
 impl LeaseSettings {
-    /// How long a renewal may be relied on: a third of the duration is left for stopping.
-    fn usable(&self) -> Duration {
+    /// How long a renewal is valid for this replica: the last third of the duration is for stopping.
+    fn renew_deadline(&self) -> Duration {
         self.duration * 2 / 3
     }
 }
 
-/// A Lease that this replica may hold.
+/// A Lease that this replica can acquire.
 pub struct Lease {
     api: Api<Record>,
     settings: LeaseSettings,
 }
 
-/// Held while this replica leads.
+/// The Lease while this replica leads.
 pub struct Leadership {
     lease: Lease,
     record: Record,
-    /// When the last renewal that succeeded was asked for: it counts from some time after that.
+    /// When the last successful renewal was sent.
     renewed: Instant,
 }
 
-/// This replica no longer leads: another may, so everything it does has to stop.
+/// This replica lost the Lease: another one may lead, so all its work has to stop.
 #[derive(Debug, thiserror::Error)]
 #[error("the Lease {name} could not be renewed in time: {why}")]
 pub struct LeaseLost {
@@ -67,42 +67,43 @@ impl KubeClient {
 }
 
 impl Lease {
-    /// Waits until this replica leads. `another_leads` is called once it is known that it has to
-    /// wait for another one.
+    /// Waits until this replica leads. Calls `another_leads` once if another replica holds the Lease.
     pub async fn acquire(self, another_leads: impl FnOnce()) -> Leadership {
-        // What was last seen of another holder, and since when it has looked the same.
-        let mut seen: Option<(Option<String>, Instant)> = None;
+        // The resourceVersion of another holder's Lease, and since when it has not changed.
+        let mut observed: Option<(Option<String>, Instant)> = None;
         let mut another_leads = Some(another_leads);
         loop {
-            let asked = Instant::now();
-            match self.attempt(&mut seen).await {
-                Ok(Some(record)) if asked.elapsed() < self.settings.usable() => {
-                    return Leadership { lease: self, record, renewed: asked };
+            let sent = Instant::now();
+            match self.try_acquire(&mut observed).await {
+                Ok(Some(record)) if sent.elapsed() < self.settings.renew_deadline() => {
+                    return Leadership { lease: self, record, renewed: sent };
                 }
-                Ok(Some(_)) => tracing::warn!("becoming the leader took so long that it may be over; again"),
+                Ok(Some(_)) => {
+                    tracing::warn!("acquiring the Lease took longer than it is valid; trying again")
+                }
                 Ok(None) => {
                     if let Some(call) = another_leads.take() {
                         call();
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, lease = self.settings.name, "trying to become the leader")
+                    tracing::warn!(%error, lease = self.settings.name, "cannot acquire the Lease; trying again")
                 }
             }
             sleep(self.settings.period.min(Duration::from_secs(1))).await;
         }
     }
 
-    async fn attempt(
+    async fn try_acquire(
         &self,
-        seen: &mut Option<(Option<String>, Instant)>,
+        observed: &mut Option<(Option<String>, Instant)>,
     ) -> Result<Option<Record>, kube::Error> {
         let Some(record) = in_time(self.api.get_opt(&self.settings.name)).await? else {
             let record = Record {
                 metadata: ObjectMeta { name: Some(self.settings.name.clone()), ..ObjectMeta::default() },
-                spec: Some(self.held(None)),
+                spec: Some(self.spec(None)),
             };
-            return won(in_time(self.api.create(&PostParams::default(), &record)).await);
+            return without_conflict(in_time(self.api.create(&PostParams::default(), &record)).await);
         };
         let spec = record.spec.clone().unwrap_or_default();
         let holder = spec.holder_identity.clone().unwrap_or_default();
@@ -110,20 +111,20 @@ impl Lease {
             let version = record.metadata.resource_version.clone();
             let duration =
                 Duration::from_secs(spec.lease_duration_seconds.unwrap_or_default().unsigned_abs().into());
-            match seen {
-                Some((known, since)) if *known == version && since.elapsed() >= duration => {}
-                Some((known, _)) if *known == version => return Ok(None),
+            match observed {
+                Some((before, since)) if *before == version && since.elapsed() >= duration => {}
+                Some((before, _)) if *before == version => return Ok(None),
                 _ => {
-                    *seen = Some((version, Instant::now()));
+                    *observed = Some((version, Instant::now()));
                     return Ok(None);
                 }
             }
         }
-        let taken = Record { spec: Some(self.held(Some(&spec))), ..record };
-        won(in_time(self.api.replace(&self.settings.name, &PostParams::default(), &taken)).await)
+        let taken = Record { spec: Some(self.spec(Some(&spec))), ..record };
+        without_conflict(in_time(self.api.replace(&self.settings.name, &PostParams::default(), &taken)).await)
     }
 
-    fn held(&self, before: Option<&LeaseSpec>) -> LeaseSpec {
+    fn spec(&self, before: Option<&LeaseSpec>) -> LeaseSpec {
         let now = now();
         let same =
             before.is_some_and(|spec| spec.holder_identity.as_deref() == Some(&self.settings.identity));
@@ -142,8 +143,8 @@ impl Lease {
     }
 }
 
-/// Somebody else having been faster is no error.
-fn won(result: Result<Record, kube::Error>) -> Result<Option<Record>, kube::Error> {
+/// A conflict with another candidate is no error.
+fn without_conflict(result: Result<Record, kube::Error>) -> Result<Option<Record>, kube::Error> {
     match result {
         Ok(record) => Ok(Some(record)),
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(None),
@@ -152,22 +153,21 @@ fn won(result: Result<Record, kube::Error>) -> Result<Option<Record>, kube::Erro
 }
 
 impl Leadership {
-    /// Renews the Lease for as long as that succeeds.
-    ///
-    /// Returns the reason once it does not, early enough to stop before another replica leads.
-    pub async fn keep(&mut self) -> LeaseLost {
+    /// Renews the Lease until that fails. Returns early enough to stop before another replica leads.
+    pub async fn renew(&mut self) -> LeaseLost {
         let settings = self.lease.settings.clone();
         loop {
-            sleep(settings.period.min(settings.usable().saturating_sub(self.renewed.elapsed()))).await;
-            let asked = Instant::now();
-            let left = settings.usable().saturating_sub(self.renewed.elapsed());
-            match timeout(left.max(Duration::from_millis(1)), self.renew()).await {
-                Ok(Ok(())) => self.renewed = asked,
+            sleep(settings.period.min(settings.renew_deadline().saturating_sub(self.renewed.elapsed())))
+                .await;
+            let sent = Instant::now();
+            let remaining = settings.renew_deadline().saturating_sub(self.renewed.elapsed());
+            match timeout(remaining.max(Duration::from_millis(1)), self.renew_once()).await {
+                Ok(Ok(())) => self.renewed = sent,
                 Ok(Err(kube::Error::Api(status))) if status.code == 409 || status.code == 404 => {
                     return LeaseLost { name: settings.name, why: "another replica has taken it".into() };
                 }
-                Ok(Err(error)) if self.renewed.elapsed() < settings.usable() => {
-                    tracing::warn!(%error, lease = settings.name, "renewing the Lease");
+                Ok(Err(error)) if self.renewed.elapsed() < settings.renew_deadline() => {
+                    tracing::warn!(%error, lease = settings.name, "cannot renew the Lease; trying again");
                 }
                 Ok(Err(error)) => return LeaseLost { name: settings.name, why: error.to_string() },
                 Err(_) => {
@@ -177,31 +177,31 @@ impl Leadership {
         }
     }
 
-    async fn renew(&mut self) -> Result<(), kube::Error> {
-        match self.write().await {
+    async fn renew_once(&mut self) -> Result<(), kube::Error> {
+        match self.replace().await {
             Err(kube::Error::Api(conflict)) if conflict.code == 409 => {
-                // The answer to an earlier renewal may have been lost: then the Lease is newer, and ours.
+                // The response to an earlier renewal may be lost: then the Lease is newer and still held by this replica.
                 let stored = self.lease.api.get(&self.lease.settings.name).await?;
                 let holder = stored.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref());
                 if holder != Some(self.lease.settings.identity.as_str()) {
                     return Err(kube::Error::Api(conflict));
                 }
                 self.record = stored;
-                self.write().await
+                self.replace().await
             }
             result => result,
         }
     }
 
-    async fn write(&mut self) -> Result<(), kube::Error> {
-        let spec = self.lease.held(self.record.spec.as_ref());
+    async fn replace(&mut self) -> Result<(), kube::Error> {
+        let spec = self.lease.spec(self.record.spec.as_ref());
         let renewed = Record { spec: Some(spec), ..self.record.clone() };
         self.record =
             self.lease.api.replace(&self.lease.settings.name, &PostParams::default(), &renewed).await?;
         Ok(())
     }
 
-    /// Lets go, so that another replica leads at once.
+    /// Clears the holder, so that another replica can lead at once.
     pub async fn release(mut self) {
         let mut spec = self.record.spec.take().unwrap_or_default();
         spec.holder_identity = Some(String::new());
@@ -211,15 +211,15 @@ impl Leadership {
         let replace = self.lease.api.replace(&self.lease.settings.name, &parameters, &free);
         match timeout(self.lease.settings.period, replace).await {
             Ok(Ok(_)) => tracing::info!(lease = self.lease.settings.name, "released the Lease"),
-            Ok(Err(error)) => tracing::warn!(%error, "releasing the Lease; it runs out by itself"),
-            Err(_) => tracing::warn!("releasing the Lease took too long; it runs out by itself"),
+            Ok(Err(error)) => tracing::warn!(%error, "cannot release the Lease; it expires by itself"),
+            Err(_) => tracing::warn!("releasing the Lease took too long; it expires by itself"),
         }
     }
 }
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "a Lease holds the time for people to read; decisions use the monotonic clock"
+    reason = "a Lease shows the wall-clock time; decisions use the monotonic clock"
 )]
 fn now() -> Timestamp {
     Timestamp::now()

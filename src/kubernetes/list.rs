@@ -1,4 +1,4 @@
-//! Reading resources once.
+//! Uncached lists.
 
 use std::fmt::Debug;
 
@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::{KubeClient, in_time};
 
-/// Reading did not succeed.
+/// A list request failed.
 #[derive(Debug, thiserror::Error)]
 #[error("listing {kind}: {source}")]
 pub struct ListError {
@@ -19,11 +19,10 @@ pub struct ListError {
 }
 
 impl KubeClient {
-    /// All resources of a kind that is not in namespaces, as they are now. One that cannot be read is
-    /// passed on as such.
+    /// All resources of a cluster-scoped kind; an invalid one as an error of its own.
     ///
     /// # Errors
-    /// The API server does not answer, or does not allow it.
+    /// The API server does not answer, or denies access.
     pub async fn list<K>(&self) -> Result<Vec<DeserializeGuard<K>>, ListError>
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
@@ -34,10 +33,10 @@ impl KubeClient {
         listed.map(|list| list.items).map_err(failed)
     }
 
-    /// The resources of a kind in a namespace that can be read, as they are now.
+    /// The valid resources of a kind in a namespace.
     ///
     /// # Errors
-    /// The API server does not answer, or does not allow it.
+    /// The API server does not answer, or denies access.
     pub async fn list_in<K>(&self, namespace: &str) -> Result<Vec<K>, ListError>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,

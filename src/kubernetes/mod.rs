@@ -1,9 +1,8 @@
-//! Kubernetes, as the other rooms see it: watches, the few kinds of writes, Events, Secrets and
-//! the Lease that makes one replica the leader.
+//! The Kubernetes API client: watches, reads, writes, Events, Secrets and leader election.
 //!
-//! This is the only room that names `kube::Client`. Deliberately absent: any decision about what
-//! is written. Writes are merge and JSON patches that name only what is ours, so that nobody
-//! else's change is overwritten; they share a small number of connections.
+//! This is the only module that names `kube::Client`. Deliberately absent: any decision about what to write. Writes are
+//! merge and JSON patches of the operator's own fields, so that they overwrite no other change; they share a bounded
+//! number of connections.
 
 mod access_review;
 mod approval_session;
@@ -25,7 +24,7 @@ mod write;
 
 pub use access_review::UserInfo;
 pub use certificate::{CertificateSecret, WebhookConfiguration, WebhookConfigurationKind};
-pub use checkpoint::{Published, Unpublished};
+pub use checkpoint::{PublishedCheckpoints, UnpublishedLogs};
 pub use event::{EventRecord, EventType};
 pub use lease::{Leadership, Lease, LeaseLost, LeaseSettings};
 pub use list::ListError;
@@ -43,17 +42,15 @@ use std::time::Duration;
 use kube::Client;
 use tokio::sync::Semaphore;
 
-/// How many writes are under way at once. Each has a connection of its own (HTTP/1.1), and the
-/// API server is not faster with more.
-const WRITERS: usize = 32;
+/// Each write has a connection of its own (HTTP/1.1), and more do not make the API server faster.
+const MAX_CONCURRENT_WRITES: usize = 32;
 
-/// How long the API server has for one request. The client itself would wait five minutes, which
-/// is right for watches only.
-const ANSWER: Duration = Duration::from_secs(15);
+/// The client's own timeout of five minutes is right for watches only.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Ends a request that is not answered in time.
+/// Fails a request after [`REQUEST_TIMEOUT`].
 async fn in_time<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, kube::Error> {
-    match tokio::time::timeout(ANSWER, request).await {
+    match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
         Ok(result) => result,
         Err(_) => Err(kube::Error::Service("the API server did not answer in time".into())),
     }
@@ -76,7 +73,7 @@ impl std::fmt::Debug for KubeClient {
 
 impl KubeClient {
     /// Connects with the kubeconfig of the environment, or the service account of the pod.
-    /// `namespace` is the operator's own: Secrets and the Lease live there. `instance` names this
+    /// `namespace` is the operator's own, with its Secrets and its Lease. `instance` names this
     /// replica in Events.
     ///
     /// # Errors
@@ -87,7 +84,7 @@ impl KubeClient {
         Ok(Self {
             events: event::start(client.clone(), instance),
             client,
-            writers: Arc::new(Semaphore::new(WRITERS)),
+            writers: Arc::new(Semaphore::new(MAX_CONCURRENT_WRITES)),
             namespace: namespace.into(),
         })
     }
@@ -99,13 +96,13 @@ impl KubeClient {
     }
 }
 
-/// There is no connection to Kubernetes to be had.
+/// The client has no usable configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// Neither a kubeconfig nor a pod's service account.
-    #[error("finding out how to reach Kubernetes (set KUBECONFIG, or run in a pod)")]
+    #[error("no configuration to reach Kubernetes: set KUBECONFIG, or run in a pod")]
     Config(#[source] Box<kube::config::InferConfigError>),
     /// The configuration cannot be used.
-    #[error("making a client for Kubernetes")]
+    #[error("creating the Kubernetes client")]
     Client(#[source] Box<kube::Error>),
 }

@@ -1,8 +1,8 @@
-//! Registered revisions of schemas, and declarations that were approved, kept as ControllerRevisions beside the
-//! resource they belong to. A label tells the two apart.
+//! Registered schema revisions and approved specs, stored as ControllerRevisions in the namespace of their owner. A
+//! label tells the two apart.
 //!
-//! A ControllerRevision is Kubernetes' own resource for a numbered, unchangeable piece of history: the
-//! API server refuses any change of its data, and the garbage collector takes it away with its owner.
+//! A ControllerRevision is Kubernetes' own immutable, numbered snapshot: the API server refuses changes of its data,
+//! and the garbage collector deletes it with its owner.
 
 use std::collections::BTreeMap;
 
@@ -17,19 +17,19 @@ use super::{KubeClient, WriteError, in_time, write};
 use crate::api::{APPROVED_LABEL, REVISION_LABEL};
 use crate::domain::approval::SpecHash;
 
-/// A piece of history as it is stored.
+/// A stored revision.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredRevision {
-    /// The object's name.
+    /// The ControllerRevision's name.
     pub name: String,
-    /// Its number.
+    /// The revision number.
     pub number: i64,
-    /// Its content.
+    /// The content.
     pub data: Value,
 }
 
 impl KubeClient {
-    /// The history of a resource, oldest first.
+    /// The schema revisions of a resource, oldest first.
     ///
     /// # Errors
     /// The API server does not answer.
@@ -40,28 +40,30 @@ impl KubeClient {
         self.list_revisions(owner, ListParams::default()).await
     }
 
-    /// The history of a resource as the API server has it in memory, oldest first. What was added a
-    /// moment ago may be missing, and the answer comes at once: to be certain of the present, an API
-    /// server waits up to a tenth of a second for news of a kind that seldom changes.
+    /// The schema revisions of a resource from the API server's watch cache, oldest first. The newest may be missing,
+    /// but the response is immediate: a consistent read of a kind that seldom changes can take a tenth of a second.
     ///
     /// # Errors
     /// The API server does not answer.
-    pub async fn list_recent_schema_revisions<K>(&self, owner: &K) -> Result<Vec<StoredRevision>, WriteError>
+    pub async fn list_cached_schema_revisions<K>(&self, owner: &K) -> Result<Vec<StoredRevision>, WriteError>
     where
         K: Resource<DynamicType = ()>,
     {
         self.list_revisions(owner, ListParams::default().match_any()).await
     }
 
-    async fn list_revisions<K>(&self, owner: &K, how: ListParams) -> Result<Vec<StoredRevision>, WriteError>
+    async fn list_revisions<K>(
+        &self,
+        owner: &K,
+        params: ListParams,
+    ) -> Result<Vec<StoredRevision>, WriteError>
     where
         K: Resource<DynamicType = ()>,
     {
-        let revisions = self.revisions_beside(owner);
-        let of_owner = how.labels(&format!("{REVISION_LABEL}={}", owner.uid().unwrap_or_default()));
-        let list = in_time(revisions.list(&of_owner))
-            .await
-            .map_err(write::failed("reading the schemas' history"))?;
+        let revisions = self.revisions_of(owner);
+        let of_owner = params.labels(&format!("{REVISION_LABEL}={}", owner.uid().unwrap_or_default()));
+        let list =
+            in_time(revisions.list(&of_owner)).await.map_err(write::failed("listing schema revisions"))?;
         let mut all: Vec<_> = list
             .items
             .into_iter()
@@ -74,10 +76,10 @@ impl KubeClient {
         Ok(all)
     }
 
-    /// Adds to the history of a resource. That it is there already is no error.
+    /// Creates a schema revision; an existing one is no error.
     ///
     /// # Errors
-    /// The resource is gone, or the API server does not answer.
+    /// The owner no longer exists, or the API server does not answer.
     pub async fn create_schema_revision<K>(
         &self,
         owner: &K,
@@ -87,14 +89,14 @@ impl KubeClient {
         K: Resource<DynamicType = ()>,
     {
         let object = labelled(owner, REVISION_LABEL, revision);
-        match in_time(self.revisions_beside(owner).create(&PostParams::default(), &object)).await {
+        match in_time(self.revisions_of(owner).create(&PostParams::default(), &object)).await {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
             Err(error) => Err(write::failed("registering a schema")(error)),
         }
     }
 
-    /// Takes a piece of a resource's history away. That it is gone already is no error.
+    /// Deletes a schema revision; a missing one is no error.
     ///
     /// # Errors
     /// The API server does not answer.
@@ -102,25 +104,24 @@ impl KubeClient {
     where
         K: Resource<DynamicType = ()>,
     {
-        self.remove("removing an old schema", owner, name).await
+        self.delete_revision("removing an old schema", owner, name).await
     }
 
-    async fn remove<K>(&self, what: &'static str, owner: &K, name: &str) -> Result<(), WriteError>
+    async fn delete_revision<K>(&self, what: &'static str, owner: &K, name: &str) -> Result<(), WriteError>
     where
         K: Resource<DynamicType = ()>,
     {
-        match in_time(self.revisions_beside(owner).delete(name, &DeleteParams::default())).await {
+        match in_time(self.revisions_of(owner).delete(name, &DeleteParams::default())).await {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
             Err(error) => Err(write::failed(what)(error)),
         }
     }
 
-    /// Keeps an approved declaration. One of the same name that says something else, or is another resource's, was
-    /// not written for it, and is replaced.
+    /// Stores an approved spec. Replaces a revision of the same name that has other content or another owner.
     ///
     /// # Errors
-    /// The resource is gone, or the API server does not answer.
+    /// The owner no longer exists, or the API server does not answer.
     pub async fn store_approved_revision<K>(
         &self,
         owner: &K,
@@ -129,8 +130,8 @@ impl KubeClient {
     where
         K: Resource<DynamicType = ()>,
     {
-        const WHAT: &str = "keeping what is approved";
-        let all = self.revisions_beside(owner);
+        const WHAT: &str = "storing the approved spec";
+        let all = self.revisions_of(owner);
         let object = labelled(owner, APPROVED_LABEL, revision);
         for _ in 0..2 {
             match in_time(all.create(&PostParams::default(), &object)).await {
@@ -140,21 +141,21 @@ impl KubeClient {
             }
             let name = object.metadata.name.as_deref().unwrap_or_default();
             let stored = in_time(all.get_opt(name)).await.map_err(write::failed(WHAT))?;
-            let is_it = stored.as_ref().is_some_and(|stored| {
+            let is_same = stored.as_ref().is_some_and(|stored| {
                 stored.metadata.deletion_timestamp.is_none()
                     && stored.metadata.owner_references == object.metadata.owner_references
                     && SpecHash::of(&stored.data) == SpecHash::of(&object.data)
                     && stored.labels().get(APPROVED_LABEL) == object.labels().get(APPROVED_LABEL)
             });
-            if is_it {
+            if is_same {
                 return Ok(());
             }
-            self.remove(WHAT, owner, name).await?;
+            self.delete_revision(WHAT, owner, name).await?;
         }
         Err(WriteError::Conflict { what: WHAT })
     }
 
-    /// What a ControllerRevision beside a resource keeps, whoever has written it.
+    /// The content of a ControllerRevision. The caller must verify it: any writer could have created it.
     ///
     /// # Errors
     /// The API server does not answer.
@@ -162,12 +163,12 @@ impl KubeClient {
     where
         K: Resource<DynamicType = ()>,
     {
-        let stored = in_time(self.revisions_beside(owner).get_opt(name)).await;
-        let stored = stored.map_err(write::failed("reading what is approved"))?;
+        let stored = in_time(self.revisions_of(owner).get_opt(name)).await;
+        let stored = stored.map_err(write::failed("reading the approved specs"))?;
         Ok(stored.and_then(|stored| stored.data).map(|data| data.0))
     }
 
-    /// The names of the approved declarations that are kept of a resource.
+    /// The names of a resource's approved specs.
     ///
     /// # Errors
     /// The API server does not answer.
@@ -177,12 +178,12 @@ impl KubeClient {
     {
         let of_owner =
             ListParams::default().labels(&format!("{APPROVED_LABEL}={}", owner.uid().unwrap_or_default()));
-        let list = in_time(self.revisions_beside(owner).list_metadata(&of_owner)).await;
-        let list = list.map_err(write::failed("reading what is approved"))?;
+        let list = in_time(self.revisions_of(owner).list_metadata(&of_owner)).await;
+        let list = list.map_err(write::failed("reading the approved specs"))?;
         Ok(list.items.into_iter().filter_map(|revision| revision.metadata.name).collect())
     }
 
-    /// Takes away an approved declaration that is kept of a resource. That it is gone already is no error.
+    /// Deletes an approved spec of a resource; a missing one is no error.
     ///
     /// # Errors
     /// The API server does not answer.
@@ -190,10 +191,10 @@ impl KubeClient {
     where
         K: Resource<DynamicType = ()>,
     {
-        self.remove("removing what was approved before", owner, name).await
+        self.delete_revision("removing an old approved spec", owner, name).await
     }
 
-    fn revisions_beside(&self, owner: &impl Resource<DynamicType = ()>) -> Api<ControllerRevision> {
+    fn revisions_of(&self, owner: &impl Resource<DynamicType = ()>) -> Api<ControllerRevision> {
         Api::namespaced(self.client.clone(), &owner.namespace().unwrap_or_default())
     }
 }

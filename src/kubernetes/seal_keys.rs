@@ -1,8 +1,8 @@
-//! Keys for seals: the private halves in Secrets of the operator's namespace, a role each, and the public
-//! halves in one ConfigMap there.
+//! Keys for seals: private keys in one Secret for each role, public keys in one ConfigMap, all in the operator's
+//! namespace.
 //!
-//! A role that has no key makes one. To change a key its Secret is deleted and the role restarted: what was
-//! sealed before counts until the old public half is taken out of the ConfigMap.
+//! A role without a key creates one. To rotate a key, delete its Secret and restart the role: old seals stay valid
+//! until the old public key is removed from the ConfigMap.
 
 use std::collections::BTreeMap;
 
@@ -14,25 +14,25 @@ use kube::core::ObjectMeta;
 use kube::runtime::watcher::watch_object;
 use serde_json::json;
 
-use super::certificate::told;
+use super::certificate::log_watch_errors;
 use super::write::{WriteError, failed};
 use super::{KubeClient, in_time};
 use crate::domain::signature::{PublicKeys, SigningKey};
 
-/// The ConfigMap with the public halves.
-pub(super) const PUBLIC: &str = "eventcenter-seals";
+/// The ConfigMap with the public keys.
+pub(super) const PUBLIC_KEYS: &str = "eventcenter-seals";
 
-/// The key in a Secret under which the private half stands.
+/// The key in the Secret's data that holds the private key's seed.
 const SEED: &str = "seed";
 
-/// Whose key.
+/// The role that owns a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SealRole {
-    /// The webhook's: who asked and who approved.
+    /// The webhook: seals requests and approvals.
     Webhook,
-    /// The controllers': what is in force.
+    /// The controllers: seal active specs.
     Controllers,
-    /// The controllers' for the audit log: how far it goes, and what it said up to there.
+    /// The controllers: sign checkpoints of the audit log.
     Audit,
 }
 
@@ -45,38 +45,38 @@ impl SealRole {
         }
     }
 
-    /// The name of the Secret that holds the private half.
+    /// The name of the Secret with the private key.
     #[must_use]
     pub fn secret(self) -> String {
         format!("eventcenter-seal-{}", self.name())
     }
 }
 
-/// A key, and whether it is new.
+/// A signing key, and whether it is new.
 #[derive(Debug)]
 pub struct SealKey {
-    /// The private half.
+    /// The private key.
     pub key: SigningKey,
-    /// Whether nobody knew it before: it was made just now, or its public half was not published yet.
+    /// Whether it was just created, or its public key was not published yet.
     pub is_new: bool,
 }
 
-/// Whose seals are believed.
+/// The public keys that verify seals.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedKeys {
-    /// Of who asked and who approved.
+    /// Verify requests and approvals.
     pub webhook: PublicKeys,
-    /// Of what is in force.
+    /// Verify active specs.
     pub controllers: PublicKeys,
-    /// How many words stand among the keys of whom that are none.
+    /// The number of words in a role's list that are not valid keys.
     pub unreadable: Vec<(SealRole, usize)>,
 }
 
 impl TrustedKeys {
     fn read(data: &BTreeMap<String, String>) -> Self {
-        let text = |sealer: SealRole| data.get(sealer.name()).map_or("", String::as_str);
+        let text = |role: SealRole| data.get(role.name()).map_or("", String::as_str);
         let unreadable = [SealRole::Webhook, SealRole::Controllers, SealRole::Audit]
-            .map(|sealer| (sealer, PublicKeys::count_invalid(text(sealer))))
+            .map(|role| (role, PublicKeys::count_invalid(text(role))))
             .into_iter()
             .filter(|(_, count)| *count > 0);
         Self {
@@ -86,27 +86,27 @@ impl TrustedKeys {
         }
     }
 
-    /// What whoever has edited the public halves should know.
+    /// A message for each role whose list contains invalid keys.
     #[must_use]
-    pub fn complaints(&self) -> Vec<String> {
-        let complaint = |(sealer, count): &(SealRole, usize)| {
+    pub fn warnings(&self) -> Vec<String> {
+        let warning = |(role, count): &(SealRole, usize)| {
             format!(
-                "{count} of the words in ConfigMap {PUBLIC} under `{}` are no keys (64 hexadecimal digits each); what was signed \
+                "{count} of the words in ConfigMap {PUBLIC_KEYS} under `{}` are no keys (64 hexadecimal digits each); what was signed \
                  with such a key does not count: correct or remove them",
-                sealer.name()
+                role.name()
             )
         };
-        self.unreadable.iter().map(complaint).collect()
+        self.unreadable.iter().map(warning).collect()
     }
 }
 
 impl KubeClient {
-    /// The key of a role, made if there is none, its public half published.
+    /// Returns the key of a role; creates it if it does not exist, and publishes its public key.
     ///
     /// # Errors
-    /// The API server does not answer, or another replica was faster: then it is worth another try.
-    pub async fn ensure_signing_key(&self, sealer: SealRole) -> Result<SealKey, WriteError> {
-        let secret = sealer.secret();
+    /// The API server does not answer, or a conflict with another replica: then try again.
+    pub async fn ensure_signing_key(&self, role: SealRole) -> Result<SealKey, WriteError> {
+        let secret = role.secret();
         let stored = self.get_certificate_secret(&secret).await?;
         let known = stored
             .as_ref()
@@ -119,23 +119,23 @@ impl KubeClient {
                 let seed: String = seed.iter().map(|byte| format!("{byte:02x}")).collect();
                 let data = BTreeMap::from([(SEED.to_owned(), seed.clone().into_bytes())]);
                 self.store_certificate_secret(&secret, stored.as_ref(), "Opaque", data).await?;
-                tracing::info!(secret, "made a key for seals");
-                (SigningKey::from_seed(&seed).expect("written as a key just now"), true)
+                tracing::info!(secret, "created a signing key");
+                (SigningKey::from_seed(&seed).expect("it was generated as 32 bytes in hex"), true)
             }
         };
-        let published = self.publish_seal(sealer, &key.public_key()).await?;
+        let published = self.publish_public_key(role, &key.public_key()).await?;
         Ok(SealKey { key, is_new: is_new || published })
     }
 
-    /// Publishes a public half. Returns whether it was not there before.
-    async fn publish_seal(&self, sealer: SealRole, public: &str) -> Result<bool, WriteError> {
-        const WHAT: &str = "publishing a key for seals";
-        let maps = self.public_halves();
-        let stored = in_time(maps.get_opt(PUBLIC)).await.map_err(failed(WHAT))?;
+    /// Publishes a public key. Returns whether it is new.
+    async fn publish_public_key(&self, role: SealRole, public: &str) -> Result<bool, WriteError> {
+        const WHAT: &str = "publishing a public key";
+        let maps = self.public_key_maps();
+        let stored = in_time(maps.get_opt(PUBLIC_KEYS)).await.map_err(failed(WHAT))?;
         let Some(stored) = stored else {
             let map = ConfigMap {
-                metadata: ObjectMeta { name: Some(PUBLIC.into()), ..ObjectMeta::default() },
-                data: Some(BTreeMap::from([(sealer.name().to_owned(), joined("", public))])),
+                metadata: ObjectMeta { name: Some(PUBLIC_KEYS.into()), ..ObjectMeta::default() },
+                data: Some(BTreeMap::from([(role.name().to_owned(), append_key("", public))])),
                 ..ConfigMap::default()
             };
             return in_time(maps.create(&PostParams::default(), &map))
@@ -143,39 +143,38 @@ impl KubeClient {
                 .map(|_| true)
                 .map_err(failed(WHAT));
         };
-        let known =
-            stored.data.as_ref().and_then(|data| data.get(sealer.name())).cloned().unwrap_or_default();
+        let known = stored.data.as_ref().and_then(|data| data.get(role.name())).cloned().unwrap_or_default();
         if known.split_whitespace().any(|key| key == public) {
             return Ok(false);
         }
         let patch = json!({
             "metadata": {"resourceVersion": stored.metadata.resource_version},
-            "data": {sealer.name(): joined(&known, public)},
+            "data": {role.name(): append_key(&known, public)},
         });
         let (parameters, patch) = (PatchParams::default(), Patch::Merge(patch));
-        in_time(maps.patch(PUBLIC, &parameters, &patch)).await.map(|_| true).map_err(failed(WHAT))
+        in_time(maps.patch(PUBLIC_KEYS, &parameters, &patch)).await.map(|_| true).map_err(failed(WHAT))
     }
 
     /// Whose seals are believed, now and as it changes.
     pub fn watch_trusted_keys(&self) -> impl Stream<Item = TrustedKeys> + Send + use<> {
         let mut complained = Vec::new();
-        told("ConfigMap", watch_object(self.public_halves(), PUBLIC)).map(move |found| {
+        log_watch_errors("ConfigMap", watch_object(self.public_key_maps(), PUBLIC_KEYS)).map(move |found| {
             let seals = TrustedKeys::read(&found.and_then(|map| map.data).unwrap_or_default());
-            let complaints = seals.complaints();
-            let new = complaints.iter().filter(|complaint| !complained.contains(*complaint));
-            new.for_each(|complaint| tracing::warn!("{complaint}"));
-            complained = complaints;
+            let warnings = seals.warnings();
+            let new = warnings.iter().filter(|warning| !complained.contains(*warning));
+            new.for_each(|warning| tracing::warn!("{warning}"));
+            complained = warnings;
             seals
         })
     }
 
-    pub(super) fn public_halves(&self) -> Api<ConfigMap> {
+    pub(super) fn public_key_maps(&self) -> Api<ConfigMap> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 }
 
-/// Public halves with another one behind them. Whoever has edited those before may have left no end of a line.
-fn joined(known: &str, public: &str) -> String {
+/// Appends a public key to a list. A list edited by hand may lack the last line break.
+fn append_key(known: &str, public: &str) -> String {
     let between = if known.is_empty() || known.ends_with(char::is_whitespace) { "" } else { "\n" };
     format!("{known}{between}{public}\n")
 }
@@ -185,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_that_are_no_keys_are_told() {
+    fn invalid_keys_are_reported() {
         let key = SigningKey::from_seed(&"1".repeat(64)).expect("a key").public_key();
         for (data, expected) in [
             (vec![("webhook", key.clone()), ("audit", key.clone())], vec![]),
@@ -206,16 +205,16 @@ mod tests {
             ),
         ] {
             let data = data.into_iter().map(|(whose, text)| (whose.to_owned(), text)).collect();
-            let complaints = TrustedKeys::read(&data).complaints();
-            assert_eq!(complaints.len(), expected.len(), "{complaints:?}");
+            let warnings = TrustedKeys::read(&data).warnings();
+            assert_eq!(warnings.len(), expected.len(), "{warnings:?}");
             let begins =
-                complaints.iter().zip(&expected).all(|(complaint, expected)| complaint.starts_with(expected));
-            assert!(begins, "{complaints:?}");
+                warnings.iter().zip(&expected).all(|(warning, expected)| warning.starts_with(expected));
+            assert!(begins, "{warnings:?}");
         }
     }
 
     #[test]
-    fn a_key_that_is_added_leaves_those_before_it_as_they_were() {
+    fn appending_a_key_leaves_the_others_unchanged() {
         let public =
             |digit: char| SigningKey::from_seed(&digit.to_string().repeat(64)).expect("a key").public_key();
         let (one, two, ours) = (public('1'), public('2'), public('3'));
@@ -229,7 +228,7 @@ mod tests {
             (format!("{one}\n{two}"), format!("{one}\n{two}\n{ours}\n")),
             ("nonsense".into(), format!("nonsense\n{ours}\n")),
         ] {
-            let joined = joined(&known, &ours);
+            let joined = append_key(&known, &ours);
             assert_eq!(joined, expected, "{known:?}");
             let mut keys = PublicKeys::parse(&known);
             keys.extend(&ours);

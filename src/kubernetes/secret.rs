@@ -5,11 +5,11 @@ use kube::Api;
 
 use super::{KubeClient, in_time};
 
-/// A value that could not be read from a Secret. No variant holds a value.
+/// A Secret's value could not be read. No variant contains a value.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// There is no such Secret.
-    #[error("there is no Secret {name} in namespace {namespace}: make it, or correct the name")]
+    #[error("there is no Secret {name} in namespace {namespace}: create it, or correct the name")]
     Missing {
         /// Its name.
         name: String,
@@ -28,7 +28,7 @@ pub enum SecretError {
         /// The key.
         key: String,
     },
-    /// Anything else, the API server being away included.
+    /// Any other error, an unreachable API server included.
     #[error("reading Secret {name}: {source}")]
     Api {
         /// The Secret's name.

@@ -1,25 +1,25 @@
-//! Kubernetes as whoever runs a command: with their login and their rights, and nothing going on beside.
+//! The Kubernetes API with the login and the rights of the user who runs a command.
 
 use std::path::PathBuf;
 
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
-/// How somebody logs in to Kubernetes: as `kubectl` does with the flags of the same names.
+/// How to log in to Kubernetes: the flags of the same names of `kubectl`.
 #[derive(Clone, Debug, Default)]
 pub struct Login {
     /// The kubeconfig, instead of those that KUBECONFIG names and of `~/.kube/config`.
     pub kubeconfig: Option<PathBuf>,
     /// The context in it, instead of its current one.
     pub context: Option<String>,
-    /// The user to act as.
+    /// The user to impersonate.
     pub user: Option<String>,
-    /// The groups to act in.
+    /// The groups to impersonate.
     pub groups: Vec<String>,
 }
 
 impl Login {
-    /// What the kubeconfig says of the cluster and of whoever logs in.
+    /// Reads the kubeconfig.
     pub(super) async fn config(&self) -> Result<Config, SessionError> {
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
         let unusable = |source| SessionError::Kubeconfig(Box::new(source));
@@ -29,15 +29,15 @@ impl Login {
                 Config::from_custom_kubeconfig(file, &options).await.map_err(unusable)
             }
             None => match Config::from_kubeconfig(&options).await {
-                // In a pod, such as that of a pipeline, it is the pod's service account.
+                // In a pod without a kubeconfig, use the pod's service account.
                 Err(error) if self.context.is_none() => Config::incluster().map_err(|_| unusable(error)),
-                found => found.map_err(unusable),
+                config => config.map_err(unusable),
             },
         }
     }
 }
 
-/// A connection to the API server as one person.
+/// A connection to the API server as one user.
 #[derive(Clone)]
 pub struct Session {
     pub(super) client: Client,
@@ -50,59 +50,59 @@ impl std::fmt::Debug for Session {
     }
 }
 
-/// What somebody asked for was not done.
+/// A request of a user failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
     /// No usable login.
-    #[error("finding out how to reach Kubernetes (set KUBECONFIG, or give --kubeconfig and --context)")]
+    #[error("no configuration to reach Kubernetes: set KUBECONFIG, or give --kubeconfig and --context")]
     Kubeconfig(#[source] Box<KubeconfigError>),
     /// The login cannot be used.
-    #[error("making a client for Kubernetes")]
+    #[error("creating the Kubernetes client")]
     Client(#[source] Box<kube::Error>),
-    /// A webhook or a policy says no, in these words.
+    /// A webhook or a policy denied it with this message.
     #[error("{0}")]
     Refused(String),
-    /// It was read before somebody else changed it.
-    #[error("{what}: the resource has changed meanwhile: look at it again")]
+    /// The resource has changed since it was read.
+    #[error("{what}: the resource has changed meanwhile: read it again and retry")]
     Conflict {
-        /// What was to be done.
+        /// The request.
         what: &'static str,
     },
-    /// The user has not the right to.
+    /// RBAC denies it.
     #[error("{what}: {message}")]
     Forbidden {
-        /// What was to be done.
+        /// The request.
         what: &'static str,
-        /// The API server's words.
+        /// The API server's message.
         message: String,
     },
-    /// Anything else that the API server says.
+    /// Any other error status of the API server.
     #[error("{what}: {message}")]
-    Told {
-        /// What was to be done.
+    Status {
+        /// The request.
         what: &'static str,
-        /// The API server's words.
+        /// The API server's message.
         message: String,
     },
-    /// Nobody answers.
+    /// The API server cannot be reached.
     #[error("{what}: the API server cannot be reached")]
-    Away {
-        /// What was to be done.
+    Unreachable {
+        /// The request.
         what: &'static str,
-        /// What the connection says.
+        /// The connection's error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// What the API server answers cannot be understood.
+    /// Any other error of the client, such as an invalid response.
     #[error("{what}")]
     Api {
-        /// What was to be done.
+        /// The request.
         what: &'static str,
         /// The client's error.
         source: Box<kube::Error>,
     },
 }
 
-/// What the API server puts before the words of a webhook.
+/// The API server writes this before a webhook's own message.
 const DENIED: &str = "denied the request: ";
 
 pub(super) fn failed(what: &'static str) -> impl FnOnce(kube::Error) -> SessionError {
@@ -113,16 +113,16 @@ pub(super) fn failed(what: &'static str) -> impl FnOnce(kube::Error) -> SessionE
                 (Some((_, own)), ..) => SessionError::Refused(own.to_owned()),
                 (None, 409, "Conflict") => SessionError::Conflict { what },
                 (None, 403, "Forbidden") => SessionError::Forbidden { what, message },
-                _ => SessionError::Told { what, message },
+                _ => SessionError::Status { what, message },
             }
         }
-        kube::Error::Service(source) => SessionError::Away { what, source },
+        kube::Error::Service(source) => SessionError::Unreachable { what, source },
         error => SessionError::Api { what, source: Box::new(error) },
     }
 }
 
 impl Session {
-    /// Logs in. Nothing is sent yet.
+    /// Creates the client; sends no request yet.
     ///
     /// # Errors
     /// No usable kubeconfig, or no such context in it.
@@ -137,7 +137,7 @@ impl Session {
         Ok(Self { client, namespace })
     }
 
-    /// The namespace that is meant if none is named: that of the context.
+    /// The default namespace: that of the context.
     #[must_use]
     pub fn namespace(&self) -> &str {
         &self.namespace
@@ -148,15 +148,15 @@ impl Session {
 mod tests {
     use super::*;
 
-    fn told(code: u16, reason: &str, message: &str) -> String {
+    fn message(code: u16, reason: &str, message: &str) -> String {
         let status = kube::core::Status::failure(message, reason).with_code(code);
         failed("approving a change")(kube::Error::Api(Box::new(status))).to_string()
     }
 
     #[test]
-    fn a_refusal_is_told_in_the_words_of_whoever_refuses() {
+    fn a_denial_shows_the_webhooks_own_message() {
         assert_eq!(
-            told(
+            message(
                 403,
                 "ApprovalNotAllowed",
                 "admission webhook \"x\" denied the request: ApprovalNotAllowed: bob may not"
@@ -164,13 +164,13 @@ mod tests {
             "ApprovalNotAllowed: bob may not"
         );
         assert_eq!(
-            told(403, "Forbidden", "changeapprovals is forbidden: User \"bob\" cannot create"),
+            message(403, "Forbidden", "changeapprovals is forbidden: User \"bob\" cannot create"),
             "approving a change: changeapprovals is forbidden: User \"bob\" cannot create"
         );
         assert_eq!(
-            told(409, "Conflict", "the object has been modified"),
-            "approving a change: the resource has changed meanwhile: look at it again"
+            message(409, "Conflict", "the object has been modified"),
+            "approving a change: the resource has changed meanwhile: read it again and retry"
         );
-        assert_eq!(told(404, "NotFound", "no such thing"), "approving a change: no such thing");
+        assert_eq!(message(404, "NotFound", "no such thing"), "approving a change: no such thing");
     }
 }

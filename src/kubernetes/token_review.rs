@@ -1,4 +1,4 @@
-//! Who a bearer token stands for.
+//! TokenReviews: which user a bearer token authenticates.
 
 use std::collections::BTreeMap;
 
@@ -10,23 +10,23 @@ use kube::core::ObjectMeta;
 use super::write::failed;
 use super::{KubeClient, UserInfo, WriteError, in_time};
 
-/// A user whom the API server knows by a token.
+/// A user that the API server authenticated by a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthenticatedUser {
     /// The name.
     pub username: String,
-    /// The uid, where the authenticator knows one.
+    /// The uid, if the authenticator provides one.
     pub uid: Option<String>,
     /// The groups.
     pub groups: Vec<String>,
-    /// What else the authenticator says. Reviews of access need it, and nobody else is told.
+    /// Extra attributes of the authenticator, used for access reviews only.
     pub extra: BTreeMap<String, Vec<String>>,
 }
 
 impl AuthenticatedUser {
-    /// The same for a review of access.
+    /// The user for a SubjectAccessReview.
     #[must_use]
-    pub fn somebody(&self) -> UserInfo<'_> {
+    pub fn user_info(&self) -> UserInfo<'_> {
         UserInfo {
             username: &self.username,
             uid: self.uid.as_deref(),
@@ -37,10 +37,10 @@ impl AuthenticatedUser {
 }
 
 impl KubeClient {
-    /// Asks whom a token stands for; nobody if the API server does not accept it.
+    /// The user that a token authenticates; `None` if the API server rejects it.
     ///
     /// # Errors
-    /// The API server does not answer, or does not let us ask. No error holds the token.
+    /// The API server does not answer, or forbids the review. No error contains the token.
     pub async fn review_token(&self, token: &str) -> Result<Option<AuthenticatedUser>, WriteError> {
         let review = TokenReview {
             metadata: ObjectMeta::default(),
@@ -49,9 +49,9 @@ impl KubeClient {
         };
         let reviews = Api::<TokenReview>::all(self.client.clone());
         let answer = in_time(reviews.create(&PostParams::default(), &review)).await;
-        let status = answer.map_err(failed("asking whom a token stands for"))?.status.unwrap_or_default();
+        let status = answer.map_err(failed("reviewing a token"))?.status.unwrap_or_default();
         let user = status.user.filter(|_| status.authenticated == Some(true)).unwrap_or_default();
-        // A user without a name would have the rights of nobody in particular.
+        // A user without a name cannot be reviewed for access.
         Ok(user.username.filter(|name| !name.is_empty()).map(|username| AuthenticatedUser {
             username,
             uid: user.uid.filter(|uid| !uid.is_empty()),

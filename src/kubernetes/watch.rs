@@ -1,4 +1,4 @@
-//! Watching resources.
+//! Watches.
 
 use std::fmt::Debug;
 
@@ -13,8 +13,8 @@ use serde::de::DeserializeOwned;
 use super::KubeClient;
 
 impl KubeClient {
-    /// All resources of a kind in all namespaces, now and as they change. One that cannot be read
-    /// is passed on as such and does not stop the others. What nobody reads is left out of memory.
+    /// Watches all resources of a kind in all namespaces. An invalid one is an error of its own and does not stop the
+    /// watch. Removes metadata that the operator does not use, to save memory.
     pub fn watch<K>(
         &self,
     ) -> impl Stream<Item = Result<Event<DeserializeGuard<K>>, watcher::Error>> + Send + use<K>
@@ -26,14 +26,13 @@ impl KubeClient {
             .modify(|resource| {
                 resource.meta_mut().managed_fields = None;
                 if let Some(annotations) = &mut resource.meta_mut().annotations {
-                    // A copy of the whole resource that kubectl keeps for itself.
+                    // kubectl's own copy of the whole resource.
                     annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
                 }
             })
     }
 
-    /// The names of Secrets in the operator's own namespace, as each of them changes. Their
-    /// contents are not read.
+    /// The names of changed Secrets in the operator's namespace. Only metadata is watched.
     pub fn watch_secrets(&self) -> impl Stream<Item = String> + Send + use<> {
         let secrets = Api::<PartialObjectMeta<Secret>>::namespaced(self.client.clone(), &self.namespace);
         watcher(secrets, watcher::Config::default()).default_backoff().filter_map(|event| async {
@@ -41,7 +40,7 @@ impl KubeClient {
                 Ok(Event::Apply(secret) | Event::Delete(secret)) => secret.metadata.name,
                 Ok(Event::Init | Event::InitApply(_) | Event::InitDone) => None,
                 Err(error) => {
-                    tracing::warn!(%error, "watching Secrets");
+                    tracing::warn!(%error, "watching Secrets failed; retrying");
                     None
                 }
             }

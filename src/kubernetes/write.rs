@@ -1,4 +1,4 @@
-//! The few kinds of writes.
+//! Status and finalizer writes.
 
 use std::fmt::Debug;
 
@@ -10,25 +10,25 @@ use serde_json::{Value, json};
 
 use super::{KubeClient, in_time};
 
-/// A write that did not succeed.
+/// A request to the API server failed.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// The resource is gone, or another one under its name.
-    #[error("{what}: the resource is gone")]
-    Gone {
-        /// The write.
+    /// The resource no longer exists, or has another uid.
+    #[error("{what}: the resource no longer exists")]
+    NotFound {
+        /// The request.
         what: &'static str,
     },
-    /// Somebody else was faster: what was read is old.
+    /// The resource has changed since it was read.
     #[error("{what}: the resource has changed meanwhile")]
     Conflict {
-        /// The write.
+        /// The request.
         what: &'static str,
     },
-    /// Anything else, the API server being away included.
+    /// Any other error, an unreachable API server included.
     #[error("{what}: {source}")]
     Api {
-        /// The write.
+        /// The request.
         what: &'static str,
         /// The client's error.
         source: Box<kube::Error>,
@@ -37,7 +37,7 @@ pub enum WriteError {
 
 pub(super) fn failed(what: &'static str) -> impl FnOnce(kube::Error) -> WriteError {
     move |error| match &error {
-        kube::Error::Api(status) if status.code == 404 => WriteError::Gone { what },
+        kube::Error::Api(status) if status.code == 404 => WriteError::NotFound { what },
         // A JSON patch whose test fails is answered with 422, a stale resourceVersion with 409.
         kube::Error::Api(status) if status.code == 409 || status.code == 422 => WriteError::Conflict { what },
         _ => WriteError::Api { what, source: Box::new(error) },
@@ -45,10 +45,10 @@ pub(super) fn failed(what: &'static str) -> impl FnOnce(kube::Error) -> WriteErr
 }
 
 impl KubeClient {
-    /// Writes what has changed in a resource's status, and nothing else.
+    /// Patches the changed fields of a resource's status.
     ///
     /// # Errors
-    /// The resource is gone, or the API server does not answer.
+    /// The resource no longer exists, or the API server does not answer.
     pub async fn write_status<K, S>(
         &self,
         resource: &K,
@@ -62,15 +62,15 @@ impl KubeClient {
         const WHAT: &str = "writing the status";
         let before = before.map_or(Value::Null, |status| json!(status));
         let mut patch = json!({"status": difference(&before, &json!(after))});
-        // Another resource under the same name must not get this one's status.
+        // A new resource of the same name must not get this one's status.
         patch["metadata"] = json!({"uid": resource.uid()});
         self.patch(WHAT, resource, &Patch::Merge(patch), Some("status")).await
     }
 
-    /// Adds our finalizer to a resource.
+    /// Adds a finalizer to a resource.
     ///
     /// # Errors
-    /// The resource has changed or is gone, or the API server does not answer.
+    /// The resource has changed or no longer exists, or the API server does not answer.
     pub async fn add_finalizer<K>(&self, resource: &K, finalizer: &str) -> Result<(), WriteError>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
@@ -91,10 +91,10 @@ impl KubeClient {
         self.patch("adding the finalizer", resource, &json_patch(operations), None).await
     }
 
-    /// Takes our finalizer off a resource.
+    /// Removes a finalizer from a resource; a missing resource is no error.
     ///
     /// # Errors
-    /// The resource has changed, or the API server does not answer. That it is gone is no error.
+    /// The resource has changed, or the API server does not answer.
     pub async fn remove_finalizer<K>(&self, resource: &K, finalizer: &str) -> Result<(), WriteError>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
@@ -108,7 +108,7 @@ impl KubeClient {
             {"op": "remove", "path": path},
         ]);
         match self.patch("removing the finalizer", resource, &json_patch(operations), None).await {
-            Err(WriteError::Gone { .. }) => Ok(()),
+            Err(WriteError::NotFound { .. }) => Ok(()),
             result => result,
         }
     }
@@ -132,8 +132,8 @@ impl KubeClient {
             None => request.patch(&name, &parameters, patch),
         };
         let request = request.map_err(|error| failed(what)(kube::Error::BuildRequest(error)))?;
-        let _writing = self.writers.acquire().await;
-        // The answer is the whole resource, of which nothing is needed.
+        let _permit = self.writers.acquire().await;
+        // The response is the whole resource, which is not needed.
         in_time(self.client.request::<serde::de::IgnoredAny>(request)).await.map(drop).map_err(failed(what))
     }
 }
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_changed_is_written() {
+    fn only_changed_fields_are_written() {
         let before = json!({"a": 1, "b": {"x": 1, "y": 2}, "c": [1], "d": true});
         let after = json!({"a": 1, "b": {"x": 1, "z": 3}, "c": [1, 2]});
         assert_eq!(difference(&before, &after), json!({"b": {"y": null, "z": 3}, "c": [1, 2], "d": null}));

@@ -83,9 +83,9 @@ impl Access {
             return Ok(answer);
         }
         let _place = self.asking.acquire().await;
-        let somebody = caller.known.somebody();
+        let user = caller.known.user_info();
         let name = log.map(LogName::as_str);
-        let answer = self.kubernetes.is_allowed_part::<Tenant>(somebody, verb.as_str(), PART, name).await;
+        let answer = self.kubernetes.is_allowed_subresource::<Tenant>(user, verb.as_str(), PART, name).await;
         let answer = answer.map_err(|error| Failure::unknowable(&error))?;
         self.answers.keep(question, answer);
         Ok(answer)

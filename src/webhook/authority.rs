@@ -153,7 +153,7 @@ impl CertificateManager {
                     ready();
                     pause
                 }
-                Err(Failure::Write(WriteError::Conflict { .. } | WriteError::Gone { .. })) => {
+                Err(Failure::Write(WriteError::Conflict { .. } | WriteError::NotFound { .. })) => {
                     // Another replica, or a person, was faster. What they did is seen in a moment.
                     PAUSE
                 }
@@ -229,7 +229,7 @@ impl CertificateManager {
         match Material::read(&keys.data()) {
             Ok(material) => Some(material),
             Err(error) => {
-                if !state.told.as_ref().is_some_and(|told| told.is(keys)) {
+                if !state.told.as_ref().is_some_and(|told| told.is_same_version(keys)) {
                     tracing::error!(
                         secret = self.secret,
                         %error,
@@ -262,7 +262,7 @@ impl CertificateManager {
         state.published = None;
         // Another replica may know of a newer Secret: whoever is behind must not put back what was.
         let latest = self.kubernetes.get_certificate_secret(&self.secret).await?;
-        if !matches!((&latest, keys), (Some(latest), Some(keys)) if latest.is(keys)) {
+        if !matches!((&latest, keys), (Some(latest), Some(keys)) if latest.is_same_version(keys)) {
             state.keys = Some(latest);
             return Err(WriteError::Conflict { what: "writing caBundle" }.into());
         }

@@ -117,7 +117,7 @@ pub(super) fn topics_using(change: &Change<'_, ConfigMap>, snapshot: &Snapshot) 
 }
 
 async fn compare(topic: &EventTopic, declared: &[Declaration], kubernetes: &KubeClient) -> Vec<Refusal> {
-    let history = match kubernetes.list_recent_schema_revisions(topic).await {
+    let history = match kubernetes.list_cached_schema_revisions(topic).await {
         Ok(history) => history,
         Err(error) => return vec![unreadable(&error)],
     };

@@ -208,7 +208,7 @@ async fn after_drift_is_corrected_and_before_the_status() -> Result<()> {
     let site = Site::new("after-drift").await?;
     let operator = working(&site).await?;
     // The look at all topics leaves out what was changed a moment ago.
-    site.says(&operator, "looked at all topics cluster=main topics=1").await;
+    site.says(&operator, "compared all topics cluster=main topics=1").await;
     let before = site.kafka.arrived(INCREMENTAL_ALTER_CONFIGS);
     site.kafka.set(Mode::HoldKafka(INCREMENTAL_ALTER_CONFIGS));
     site.meddle("first", "retention.ms", "1").await?;
@@ -228,7 +228,7 @@ async fn after_drift_is_corrected_and_before_the_status() -> Result<()> {
     let requests = site.kafka.changes();
 
     let operator = site.operator("a", &[])?;
-    site.says(&operator, "looked at all topics cluster=main topics=1").await;
+    site.says(&operator, "compared all topics cluster=main topics=1").await;
     let first = site.ready("first").await;
     assert_eq!(condition(&first, "InSync").map(|(status, ..)| status).as_deref(), Some("True"));
     assert!(site.config("first").await.is_empty());

@@ -102,7 +102,7 @@ async fn a_leader_that_is_cut_off_stops_before_the_other_begins() -> Result<()> 
     let mut a = site.operator_through(&way, "a", &[])?;
     site.declare("bait", json!({})).await?;
     site.ready("bait").await;
-    site.says(&a, "looked at all topics cluster=main topics=1").await;
+    site.says(&a, "compared all topics cluster=main topics=1").await;
     let b = site.operator("b", &[])?;
     site.says(&b, "another replica leads; waiting").await;
 
@@ -136,7 +136,7 @@ async fn a_leader_that_was_frozen_does_not_write_when_it_wakes_up() -> Result<()
     site.declare("second", json!({})).await?;
     site.ready_within("second", Duration::from_secs(20)).await;
     site.meddle("first", "retention.ms", "1").await?;
-    site.says(&b, "looked at all topics cluster=main topics=2").await;
+    site.says(&b, "compared all topics cluster=main topics=2").await;
     let before = a.output()?.matches("changing Kafka").count();
     a.resume()?;
     assert!(!exits(&site, &mut a).await.success());
@@ -174,7 +174,7 @@ async fn a_restart_of_all_writes_nothing() -> Result<()> {
     let (before, changes) = (versions(&site).await?, site.kafka.changes());
 
     let operator = site.operator("a", &[])?;
-    site.says(&operator, "looked at all topics cluster=main topics=30").await;
+    site.says(&operator, "compared all topics cluster=main topics=30").await;
     assert_eq!(versions(&site).await?, before);
     assert_eq!(site.kafka.changes(), changes);
     let (_, metrics) = operator.get("/metrics").context("it answers")?;

@@ -60,7 +60,7 @@ impl Activation {
     pub(in crate::controllers) fn observe_applied(&self, services: &Services) {
         if let Some(decided_at) = self.decided_at {
             let took = services.now().duration_since(decided_at);
-            services.metrics.approved(took.try_into().unwrap_or_default());
+            services.metrics.observe_approval(took.try_into().unwrap_or_default());
         }
     }
 }
@@ -98,15 +98,15 @@ pub(in crate::controllers) fn publish<K: Governed>(
 ) {
     let (kind, reason) = match &activation.grant {
         Grant::NotRequired => {
-            services.metrics.change("free");
+            services.metrics.count_change("free");
             return;
         }
         Grant::Approved(_) => {
-            services.metrics.change("approved");
+            services.metrics.count_change("approved");
             (EventType::Normal, "Approved")
         }
         Grant::BreakGlass(_) => {
-            services.metrics.change("break_glass");
+            services.metrics.count_change("break_glass");
             (EventType::Warning, "BreakGlass")
         }
     };

@@ -91,7 +91,7 @@ where
     }
     let is_written = write.await?;
     if rejection.is_some() {
-        services.metrics.change("rejected");
+        services.metrics.count_change("rejected");
     }
     if let Some(record) = &report.record {
         services.approvals.remember(resource, record.clone());

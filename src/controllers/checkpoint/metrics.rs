@@ -1,4 +1,4 @@
-//! What is shown of the audit logs. A log is a tenant's, so there are as many as there ever were tenants.
+//! Metrics of the audit logs. Each tenant has a log, so there are as many as there ever were tenants.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,25 +15,25 @@ use tokio::time::Instant;
 use crate::domain::audit::LogName;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfLog {
+struct LogLabel {
     log: String,
 }
 
-impl OfLog {
+impl LogLabel {
     fn of(log: &LogName) -> Self {
         Self { log: log.to_string() }
     }
 }
 
-/// The metrics.
+/// The metrics of all logs.
 #[derive(Clone, Debug, Default)]
 pub(in super::super) struct Metrics {
-    consistent: Family<OfLog, Gauge>,
-    size: Family<OfLog, Gauge>,
+    consistent: Family<LogLabel, Gauge>,
+    size: Family<LogLabel, Gauge>,
     covered: Ages,
 }
 
-/// When each log was last found to be covered by a checkpoint.
+/// When each log was last covered by a published checkpoint.
 #[derive(Clone, Debug, Default)]
 struct Ages(Arc<Mutex<BTreeMap<LogName, Instant>>>);
 
@@ -49,43 +49,43 @@ impl Metrics {
         let metrics = Self::default();
         registry.register(
             "audit_consistent",
-            "Whether a log was found to be a continuation of what was signed (1), or not (0)",
+            "Whether a log is consistent with its signed checkpoints (1) or not (0)",
             metrics.consistent.clone(),
         );
-        registry.register("audit_log_size", "Records of a log, dropped ones included", metrics.size.clone());
+        registry.register("audit_log_size", "Records of a log, including dropped ones", metrics.size.clone());
         registry.register_collector(Box::new(metrics.covered.clone()));
         metrics
     }
 
-    /// A log is a continuation of what was signed.
-    pub(super) fn sound(&self, log: &LogName, size: u64) {
-        self.consistent.get_or_create(&OfLog::of(log)).set(1);
-        self.size.get_or_create(&OfLog::of(log)).set(i64::try_from(size).unwrap_or(i64::MAX));
-        // Counts from when a log was first seen, if nothing comes after that.
+    /// A log is consistent with its signed checkpoints.
+    pub(super) fn set_consistent(&self, log: &LogName, size: u64) {
+        self.consistent.get_or_create(&LogLabel::of(log)).set(1);
+        self.size.get_or_create(&LogLabel::of(log)).set(i64::try_from(size).unwrap_or(i64::MAX));
+        // Without a checkpoint the age counts from when the log was first read.
         self.covered.lock().entry(log.clone()).or_insert_with(Instant::now);
     }
 
-    /// A log is not.
-    pub(super) fn inconsistent(&self, log: &LogName) {
-        self.consistent.get_or_create(&OfLog::of(log)).set(0);
+    /// A log is not consistent with its signed checkpoints.
+    pub(super) fn set_inconsistent(&self, log: &LogName) {
+        self.consistent.get_or_create(&LogLabel::of(log)).set(0);
         self.covered.lock().entry(log.clone()).or_insert_with(Instant::now);
     }
 
-    /// All of a log, as it was a moment ago, is covered by a checkpoint that is published.
-    pub(super) fn covered(&self, log: &LogName) {
+    /// A published checkpoint covers all records of a log.
+    pub(super) fn set_covered(&self, log: &LogName) {
         self.covered.lock().insert(log.clone(), Instant::now());
     }
 }
 
 impl Collector for Ages {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let ages: Family<OfLog, Gauge<f64, std::sync::atomic::AtomicU64>> = Family::default();
+        let ages: Family<LogLabel, Gauge<f64, std::sync::atomic::AtomicU64>> = Family::default();
         for (log, since) in self.lock().iter() {
-            ages.get_or_create(&OfLog::of(log)).set(since.elapsed().as_secs_f64());
+            ages.get_or_create(&LogLabel::of(log)).set(since.elapsed().as_secs_f64());
         }
         ages.encode(encoder.encode_descriptor(
             "audit_checkpoint_age",
-            "Time since all of a log was found to be covered by a published checkpoint",
+            "Time since a published checkpoint covered all records of a log",
             Some(&Unit::Seconds),
             MetricType::Gauge,
         )?)

@@ -1,5 +1,5 @@
-//! Dropping records that are older than the retention. The tree's nodes above them stay, so that what is left can be
-//! verified.
+//! Deletes records older than the retention. The Merkle tree's nodes above them stay, so that the remaining records can
+//! be verified.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use eventcenter_sdk::Reason;
 
 use super::super::Context;
 use super::super::effect::{EffectError, ToFailure};
-use super::Covered;
+use super::PublishedSizes;
 use crate::domain::audit::{Action, Actor, Event, LogName, Outcome, Via};
 use crate::domain::{Failure, Refusal};
 use crate::store;
 
-/// Records go only by whole nodes of those that are kept: so many at a time.
-const WHOLE: u64 = 256;
+/// Records are dropped only by whole subtrees of this size.
+const SUBTREE_SIZE: u64 = 256;
 
 impl ToFailure for store::Error {
     fn to_failure(&self) -> Failure {
@@ -21,28 +21,28 @@ impl ToFailure for store::Error {
     }
 }
 
-/// Drops what is too old and is covered by a published checkpoint, and records that in the log itself.
-pub(super) async fn clear(
-    covered: &Covered,
+/// Drops expired records that a published checkpoint covers, and records that in the log itself.
+pub(super) async fn drop_expired(
+    published: &PublishedSizes,
     age: Duration,
     context: &Context,
 ) -> Result<(), EffectError<store::Error>> {
     let Ok(before) = context.services.now().checked_sub(age) else { return Ok(()) };
-    for (log, (first, covers)) in covered {
+    for (log, (first, size)) in published {
         let old = context.services.audit.log.find_first_since(log, before).await?;
-        let until = old.min(*covers) / WHOLE * WHOLE;
+        let until = old.min(*size) / SUBTREE_SIZE * SUBTREE_SIZE;
         if until <= *first {
             continue;
         }
-        let start = dropping(log, *first, until, before, &context.services.audit.instance);
-        let left =
+        let start = drop_record(log, *first, until, before, &context.services.audit.instance);
+        let first_kept =
             context.services.run_recorded(start, context.services.audit.log.drop_before(log, until)).await?;
-        tracing::info!(%log, first = left, "dropped records of the audit log that are older than the retention");
+        tracing::info!(%log, first = first_kept, "dropped audit records older than the retention");
     }
     Ok(())
 }
 
-fn dropping(log: &LogName, from: u64, until: u64, before: jiff::Timestamp, instance: &str) -> Event {
+fn drop_record(log: &LogName, from: u64, until: u64, before: jiff::Timestamp, instance: &str) -> Event {
     let actor = Actor { user: instance.to_owned(), groups: Vec::new(), via: Via::Controllers };
     let message = format!("records {from} to {}, which are older than {before:.0}", until - 1);
     let start = Event::new(log.clone(), actor, Action::DropRecords, Outcome::Started);
@@ -54,9 +54,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_record_says_which_records_go() {
+    fn the_event_names_the_dropped_records() {
         let log = LogName::of(Some("shop"));
-        let event = dropping(&log, 256, 512, jiff::Timestamp::UNIX_EPOCH, "pod-1");
+        let event = drop_record(&log, 256, 512, jiff::Timestamp::UNIX_EPOCH, "pod-1");
         assert_eq!(event.log, log);
         assert_eq!(
             event.message.as_deref(),

@@ -1,4 +1,4 @@
-//! Makes Kafka's ACLs what a topic's resource declares.
+//! Reconciles Kafka's ACLs with the access that an EventTopic declares.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -7,9 +7,10 @@ use eventcenter_sdk::Reason;
 use tokio::time::Instant;
 
 use super::super::Context;
-use super::super::acl_resync::Left;
+use super::super::acl_resync::TopicAcls;
 use super::super::connections::ClusterState;
 use super::super::effect::{EffectError, ToFailure};
+use super::super::last_seen::LastSeen;
 use super::super::status::write_status;
 use super::kafka_topic;
 use crate::api::{EventTopic, TopicAcl};
@@ -23,8 +24,8 @@ use crate::domain::{Failure, ObjectRef, Refusal};
 use crate::kafka::{Error, Kafka};
 use crate::kubernetes::WriteError;
 
-/// Looks at the ACLs of a topic and changes what has to be changed. Returns the resource with the
-/// status that was written on the way; nothing is said of access where none is declared.
+/// Reads the ACLs of a topic and applies the changes that they need. Returns the resource with the status that was
+/// written on the way; no report if the topic declares no access.
 pub(super) async fn enforce<'t>(
     topic: &'t EventTopic,
     identity: &Identity,
@@ -33,7 +34,7 @@ pub(super) async fn enforce<'t>(
     context: &Context,
 ) -> Result<(Cow<'t, EventTopic>, Option<AccessReport>), WriteError> {
     if !concerns(topic) {
-        context.access.forget(identity);
+        context.access.remove(identity);
         return Ok((Cow::Borrowed(topic), None));
     }
     let (wanted, ours) = (declared(topic), context.services.catalog.lock().acls(topic));
@@ -45,7 +46,8 @@ pub(super) async fn enforce<'t>(
         Err(error) => {
             let report = failed(&error.into(), ours, identity, context);
             if report.is_unenforced() {
-                context.access.visited(identity, Left::knowing(groups, None, false, Instant::now()));
+                let acls = LastSeen::new(None, false, Instant::now());
+                context.access.set(identity, TopicAcls { groups, acls });
             }
             return Ok((Cow::Borrowed(topic), Some(report)));
         }
@@ -63,18 +65,18 @@ pub(super) async fn enforce<'t>(
         return Ok((topic, Some(report)));
     }
     let changed = !plan.create.is_empty() || !plan.delete.is_empty();
-    let left = if settled {
+    let acls = if settled {
         let after = &(&found - &in_kafka(&plan.delete, identity)) | &in_kafka(&plan.create, identity);
-        Left::knowing(groups, Some(&after), changed, Instant::now())
+        LastSeen::new(Some(&after), changed, Instant::now())
     } else {
-        Left::unknown(groups, changed, Instant::now())
+        LastSeen::unknown(changed, Instant::now())
     };
-    context.access.visited(identity, left);
+    context.access.set(identity, TopicAcls { groups, acls });
     let report = AccessReport { acls: plan.after, foreign: plan.foreign, drift: plan.drift, failure: None };
     Ok((topic, Some(report)))
 }
 
-/// Notes in the status what is about to be made, so that whoever comes after a kill knows whose it is.
+/// Writes the planned ACLs to the status before they are created, so that a reconcile after a crash knows their owner.
 async fn write_ahead<'t>(
     topic: &'t EventTopic,
     identity: &Identity,
@@ -92,7 +94,7 @@ async fn write_ahead<'t>(
     Ok(Cow::Owned(EventTopic { status: Some(status), ..topic.clone() }))
 }
 
-/// Makes the changes. What cannot be made does not keep what has to go; the first failure is told.
+/// Applies the changes. A failed creation does not stop the deletions; the first failure is returned.
 async fn apply(
     plan: &Plan,
     topic: &EventTopic,
@@ -101,19 +103,19 @@ async fn apply(
     kafka: &Kafka,
     context: &Context,
 ) -> Result<(), EffectError<Error>> {
-    let made = allow(&plan.create, topic, identity, kafka, context).await;
-    let taken = take_away(&plan.delete, topic, identity, kafka, context).await;
-    made.and(taken)?;
-    // Whoever began to want a group's ACL meanwhile may have seen it before it went.
+    let created = create_acls(&plan.create, topic, identity, kafka, context).await;
+    let deleted = delete_acls(&plan.delete, topic, identity, kafka, context).await;
+    created.and(deleted)?;
+    // Another topic that has started to declare a group's ACL may have read it before the deletion.
     let wanted_now: BTreeSet<TopicAcl> = {
         let catalog = context.services.catalog.lock();
         let groups = plan.delete.iter().filter(|acl| acl.group.is_some());
         groups.filter(|acl| catalog.others_want(identity, acl, this)).cloned().collect()
     };
-    allow(&wanted_now, topic, identity, kafka, context).await
+    create_acls(&wanted_now, topic, identity, kafka, context).await
 }
 
-async fn allow(
+async fn create_acls(
     acls: &BTreeSet<TopicAcl>,
     topic: &EventTopic,
     identity: &Identity,
@@ -127,11 +129,11 @@ async fn allow(
     for acl in &acls {
         tracing::info!(topic = %identity.topic, cluster = %identity.cluster, change = %format_args!("{acl} on {:?}", acl.resource), "changing Kafka");
     }
-    let allow = kafka.create_acls(&identity.topic, &acls);
-    context.services.effect(topic, Action::CreateAcls, describe(identity, &acls), allow).await
+    let create = kafka.create_acls(&identity.topic, &acls);
+    context.services.effect(topic, Action::CreateAcls, describe(identity, &acls), create).await
 }
 
-async fn take_away(
+async fn delete_acls(
     acls: &BTreeSet<TopicAcl>,
     topic: &EventTopic,
     identity: &Identity,
@@ -145,17 +147,17 @@ async fn take_away(
     for acl in &acls {
         tracing::info!(topic = %identity.topic, cluster = %identity.cluster, change = %format_args!("no {acl} on {:?}", acl.resource), "changing Kafka");
     }
-    let withdraw = kafka.delete_acls(&identity.topic, &acls);
-    context.services.effect(topic, Action::DeleteAcls, describe(identity, &acls), withdraw).await
+    let delete = kafka.delete_acls(&identity.topic, &acls);
+    context.services.effect(topic, Action::DeleteAcls, describe(identity, &acls), delete).await
 }
 
-/// The ACLs in the record of an effect, a line each.
+/// The ACLs in the audit record, a line each.
 fn describe(identity: &Identity, acls: &[AclBinding]) -> String {
-    let lines = acls.iter().map(|acl| format!("\n{acl} on {}", named(&acl.resource)));
+    let lines = acls.iter().map(|acl| format!("\n{acl} on {}", render_pattern(&acl.resource)));
     lines.fold(format!("access to Kafka topic {identity}:"), |text, line| text + &line)
 }
 
-fn named(object: &ResourcePattern) -> String {
+fn render_pattern(object: &ResourcePattern) -> String {
     match object {
         ResourcePattern::Topic(name) => format!("topic {name}"),
         ResourcePattern::Group(name) => format!("consumer group {name}"),
@@ -173,7 +175,7 @@ fn failed(
     identity: &Identity,
     context: &Context,
 ) -> AccessReport {
-    context.access.forget(identity);
+    context.access.remove(identity);
     let Failure { refusal, is_stalled } = error.to_failure();
     let refusal = match refusal.reason {
         Reason::AuthorizerMissing => access::unenforced(),
@@ -183,11 +185,10 @@ fn failed(
     AccessReport { acls, foreign, drift: None, failure: Some(Failure { refusal, is_stalled }) }
 }
 
-/// Takes ACLs of a topic away, because its resource goes or may not be used any more. Where Kafka
-/// has no authorizer there are none.
+/// Deletes ACLs of a topic whose resource is deleted or whose access is stopped. Without an authorizer Kafka has none.
 ///
 /// # Errors
-/// Why they are still there, and whether somebody has to act.
+/// Why the ACLs may still exist.
 pub(super) async fn withdraw(
     acls: &BTreeSet<TopicAcl>,
     topic: &EventTopic,
@@ -199,14 +200,14 @@ pub(super) async fn withdraw(
         ClusterState::Unavailable(reason) => return Err(kafka_topic::unavailable(identity, reason)),
         ClusterState::Unknown => return Err(kafka_topic::unavailable(identity, Reason::Progressing)),
     };
-    context.access.forget(identity);
-    match take_away(acls, topic, identity, &kafka, context).await.map_err(|error| error.to_failure()) {
+    context.access.remove(identity);
+    match delete_acls(acls, topic, identity, &kafka, context).await.map_err(|error| error.to_failure()) {
         Err(failure) if failure.refusal.reason != Reason::AuthorizerMissing => Err(failure),
         _ => Ok(()),
     }
 }
 
-/// Takes all access to a topic away that must not be used any more, for that reason.
+/// Deletes all ACLs of a topic whose access is stopped, and reports the reason.
 pub(super) async fn stop(
     topic: &EventTopic,
     identity: &Identity,
@@ -216,7 +217,7 @@ pub(super) async fn stop(
     if !concerns(topic) {
         return (Outcome::Refused(refusal), None);
     }
-    let (ours, going) = {
+    let (ours, withdrawn) = {
         let catalog = context.services.catalog.lock();
         (catalog.acls(topic), catalog.withdrawn(topic, identity))
     };
@@ -224,7 +225,7 @@ pub(super) async fn stop(
         failure: Some(Failure { refusal: refusal.clone(), is_stalled: true }),
         ..AccessReport::default()
     };
-    match withdraw(&going, topic, identity, context).await {
+    match withdraw(&withdrawn, topic, identity, context).await {
         Ok(()) => (Outcome::Refused(refusal), Some(report)),
         Err(failure) => {
             report.acls = ours;

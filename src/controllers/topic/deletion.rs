@@ -106,7 +106,7 @@ async fn delete_kafka_topic(
                 "Deleted",
                 format!("deleted Kafka topic {} in cluster {}", identity.topic, identity.cluster),
             );
-            context.connections.visited(&identity.cluster, &identity.topic, None);
+            context.connections.set_last_seen(&identity.cluster, &identity.topic, None);
             Ok(())
         }
         DeletionPlan::Release(why) => {

@@ -1,11 +1,11 @@
-//! Observe, plan and apply for one topic.
+//! Observe, plan and apply for one Kafka topic.
 
 use eventcenter_sdk::Reason;
 use tokio::time::Instant;
 
 use super::super::Context;
-use super::super::connections::LastVisit;
 use super::super::effect::{EffectError, ToFailure};
+use super::super::last_seen::LastSeen;
 use crate::api::EventTopic;
 use crate::domain::audit::Action;
 use crate::domain::topic::status::{Outcome, is_applied};
@@ -13,7 +13,7 @@ use crate::domain::topic::{Change, Declared, Identity, Observed, plan};
 use crate::domain::{Failure, Refusal};
 use crate::kafka::{Error, Kafka};
 
-/// Looks at the Kafka topic and changes what has to be changed.
+/// Reads the Kafka topic and applies the changes that it needs.
 pub(super) async fn sync(
     topic: &EventTopic,
     identity: Identity,
@@ -21,16 +21,16 @@ pub(super) async fn sync(
     kafka: &Kafka,
     context: &Context,
 ) -> Outcome {
-    let last = context.connections.last_visit(&identity.cluster, &identity.topic);
-    // What Kafka shows a moment after our own change is no drift.
+    let last = context.connections.last_seen(&identity.cluster, &identity.topic);
+    // A difference within the settle time after our own change is no drift.
     let applied = is_applied(topic) && last.is_none_or(|last| last.is_settled(Instant::now()));
     match observe_and_apply(topic, &identity, declared, applied, kafka, context).await {
-        Ok((outcome, visited)) => {
-            context.connections.visited(&identity.cluster, &identity.topic, Some(visited));
+        Ok((outcome, seen)) => {
+            context.connections.set_last_seen(&identity.cluster, &identity.topic, Some(seen));
             outcome
         }
         Err(error) => {
-            context.connections.visited(&identity.cluster, &identity.topic, None);
+            context.connections.set_last_seen(&identity.cluster, &identity.topic, None);
             Outcome::Failed(error.to_failure())
         }
     }
@@ -52,12 +52,12 @@ async fn observe_and_apply(
     applied: bool,
     kafka: &Kafka,
     context: &Context,
-) -> Result<(Outcome, LastVisit), EffectError<Error>> {
+) -> Result<(Outcome, LastSeen<Observed>), EffectError<Error>> {
     let observed = kafka.describe_topic(&identity.topic).await?;
     let known_id = topic.status.as_ref().and_then(|status| status.topic_id.as_deref());
     let plan = plan(declared, observed.as_ref(), applied, known_id);
     let observed = apply(&plan.changes, topic, identity, observed, kafka, context).await?;
-    let visited = LastVisit::leaving(observed.as_ref(), !plan.changes.is_empty(), Instant::now());
+    let seen = LastSeen::new(observed.as_ref(), !plan.changes.is_empty(), Instant::now());
     let outcome = Outcome::Applied {
         identity: identity.clone(),
         observed,
@@ -65,16 +65,16 @@ async fn observe_and_apply(
         drift: plan.drift,
         schemas: None,
     };
-    Ok((outcome, visited))
+    Ok((outcome, seen))
 }
 
-/// The change of a Kafka topic in the record of an effect.
+/// A change of a Kafka topic in the audit record.
 fn describe(identity: &Identity, what: impl std::fmt::Display) -> String {
     format!("Kafka topic {identity}: {what}")
 }
 
-/// Makes the changes and tells what Kafka has then. One that fails does not keep the others from
-/// being made; the first failure is what is told.
+/// Applies the changes and returns what Kafka has then. A failed change does not stop the others; the first failure is
+/// returned.
 async fn apply(
     changes: &[Change],
     topic: &EventTopic,

@@ -1,4 +1,4 @@
-//! The schemas of a topic's event types: read, compared with those that are registered, registered.
+//! Reads, checks and registers the schemas of a topic's event types.
 
 use futures::StreamExt;
 use kube::ResourceExt;
@@ -13,16 +13,15 @@ use crate::domain::registration::{
 use crate::domain::topic::status::Schemas;
 use crate::kubernetes::{StoredRevision, WriteError};
 
-/// Registers the schemas that are new and fit. None if the topic has no schemas.
+/// Registers new compatible schemas. `None` if the topic has no schemas.
 ///
-/// A kill after a revision was stored and before the status says so is made good by the next visit,
-/// which finds the revision.
+/// After a crash between storing a revision and writing the status, the next reconcile finds the revision.
 pub(super) async fn register_schemas(
     topic: &EventTopic,
     context: &Context,
 ) -> Result<Option<Schemas>, EffectError<WriteError>> {
     let status = topic.status.as_ref().map(|status| status.event_types.as_slice()).unwrap_or_default();
-    let (declared, mut schemas) = known(topic, status, context).await?;
+    let (declared, mut schemas) = read_declared(topic, status, context).await?;
     if declared.is_empty() && schemas.refusals.is_empty() && status.is_empty() {
         return Ok(None);
     }
@@ -46,14 +45,13 @@ pub(super) async fn register_schemas(
                 );
                 let data = revision.data();
                 let stored = StoredRevision { name: revision.object, number: revision.number, data };
-                let add = context.services.kubernetes.create_schema_revision(topic, stored);
-                context.services.effect(topic, Action::RegisterSchema, what, add).await?;
+                let create = context.services.kubernetes.create_schema_revision(topic, stored);
+                context.services.effect(topic, Action::RegisterSchema, what, create).await?;
             }
             Step::Forget { object } => {
-                let what =
-                    format!("ControllerRevision {object}: there are newer revisions of the schema enough");
-                let forget = context.services.kubernetes.delete_schema_revision(topic, &object);
-                context.services.effect(topic, Action::ForgetRevision, what, forget).await?;
+                let what = format!("ControllerRevision {object}: the schema has enough newer revisions");
+                let delete = context.services.kubernetes.delete_schema_revision(topic, &object);
+                context.services.effect(topic, Action::ForgetRevision, what, delete).await?;
             }
         }
     }
@@ -62,9 +60,8 @@ pub(super) async fn register_schemas(
     Ok(Some(schemas))
 }
 
-/// The schemas that are declared and usable; of the others what is wrong with them, and what is
-/// registered all the same.
-async fn known(
+/// The valid declared schemas; for the others the refusal and the registered revision, if any.
+async fn read_declared(
     topic: &EventTopic,
     status: &[RegisteredType],
     context: &Context,
@@ -73,26 +70,26 @@ async fn known(
     let (declared, refused) = read(&topic.spec.event_types, |from| texts.get(from).cloned());
     let mut schemas = Schemas::default();
     for (id, refusal) in refused {
-        let known = status
+        let registered = status
             .iter()
-            .find(|known| known.name == id.name.as_str() && known.version == i64::from(id.version));
-        schemas.registered.extend(known.cloned());
+            .find(|entry| entry.name == id.name.as_str() && entry.version == i64::from(id.version));
+        schemas.registered.extend(registered.cloned());
         schemas.refusals.push(refusal);
     }
     Ok((declared, schemas))
 }
 
-/// Wakes the topics that take schemas from a ConfigMap when it changes, until it is dropped.
-pub(in crate::controllers) async fn follow(context: &Context) {
+/// Enqueues the topics that take schemas from a changed ConfigMap, until dropped.
+pub(in crate::controllers) async fn watch_schemas(context: &Context) {
     let mut changed = std::pin::pin!(context.services.kubernetes.watch_schemas());
     while let Some((namespace, name)) = changed.next().await {
         for topic in context.topics.objects.state() {
-            let takes = topic.namespace().as_deref() == Some(&namespace)
+            let uses_it = topic.namespace().as_deref() == Some(&namespace)
                 && topic.0.as_ref().is_ok_and(|topic| {
                     let mut sources = topic.spec.event_types.iter().map(source);
                     sources.any(|source| matches!(source, Source::ConfigMap(from) if from.name == name))
                 });
-            if takes {
+            if uses_it {
                 context.topics.queue.enqueue(Some(&namespace), &topic.name_any());
             }
         }

@@ -41,7 +41,7 @@ pub(super) async fn report(
     if let Outcome::Applied { drift, .. } = outcome
         && let Some(drift) = merge_drift(drift.as_ref(), access)
     {
-        services.metrics.drift("EventTopic", action_word(drift.action));
+        services.metrics.count_drift("EventTopic", action_word(drift.action));
     }
     if ready.is_some_and(|ready| ready.status == "True") {
         context.topics.queue.observe_active(topic);

@@ -147,7 +147,7 @@ async fn an_older_copy_of_the_database_is_found_out_and_never_signed() -> Result
     s.site.eventually("it is found out", LIMIT, async || told(&operator).then_some(()).ok_or("no")).await;
     let events = Api::<Event>::namespaced(s.site.client(), NAMESPACE);
     let words = format!(
-        "log {} is not signed any more: {} records were signed, and now there are fewer",
+        "log {} is no longer signed: {} records were signed, and the log has fewer",
         s.log, checkpoint.size
     );
     s.site
@@ -165,8 +165,7 @@ async fn an_older_copy_of_the_database_is_found_out_and_never_signed() -> Result
         s.site.declare(name, json!({})).await?;
         s.site.ready(name).await;
     }
-    let rewritten =
-        format!("not signed: the first {} records are not those that were signed", checkpoint.size);
+    let rewritten = format!("not signed: the first {} records are not the signed ones", checkpoint.size);
     s.site.says(&operator, &rewritten).await;
     assert!(told(&operator));
     assert_eq!(s.note().await.as_ref(), Some(&note), "what was signed before stays");

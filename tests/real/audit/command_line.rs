@@ -262,7 +262,7 @@ async fn what_cannot_be_answered_is_told() {
             "of the installation eventcenter, not of x",
         ),
         ("verify --file shop.ndjson --store sqlite:audit.db", "cannot be used with"),
-        ("verify --file shop.ndjson --cluster", "finding out how to reach Kubernetes"),
+        ("verify --file shop.ndjson --cluster", "no configuration to reach Kubernetes"),
         ("verify --store sqlite:gone.db --key keys.txt", "there is no database gone.db"),
         ("verify --store mysql:x --key keys.txt", "write sqlite:FILE or postgres://"),
         ("verify --key keys.txt", "Give --server URL, or set EVENTCTL_SERVER"),

@@ -72,7 +72,7 @@ pub(in super::super) async fn of_cluster(
     login: &Login,
     namespace: &str,
 ) -> Result<(BTreeMap<String, String>, String), SessionError> {
-    Session::open(login).await?.audit_witness(namespace).await
+    Session::open(login).await?.get_published_checkpoints(namespace).await
 }
 
 impl Trust {

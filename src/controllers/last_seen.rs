@@ -1,0 +1,49 @@
+//! What a reconcile last saw in Kafka, as a hash: a comparison needs no more.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Kafka may return the previous state for this long after a change of our own.
+const SETTLE_TIME: Duration = Duration::from_secs(5);
+
+/// What the last reconcile left in Kafka.
+#[derive(Clone, Debug)]
+pub(super) struct LastSeen<T> {
+    /// `None` if the reconcile could not trust what Kafka returned.
+    hash: Option<u64>,
+    at: Instant,
+    /// Whether the reconcile changed anything.
+    changed: bool,
+    value: PhantomData<T>,
+}
+
+impl<T: Hash> LastSeen<T> {
+    /// A reconcile that left this value, or left nothing.
+    pub(super) fn new(value: Option<&T>, changed: bool, at: Instant) -> Self {
+        Self { hash: Some(hash(value)), at, changed, value: PhantomData }
+    }
+
+    /// A reconcile that could not trust what Kafka returned.
+    pub(super) fn unknown(changed: bool, at: Instant) -> Self {
+        Self { hash: None, at, changed, value: PhantomData }
+    }
+
+    /// Whether Kafka's answers are reliable: the last change is older than [`SETTLE_TIME`].
+    pub(super) fn is_settled(&self, now: Instant) -> bool {
+        !self.changed || now.saturating_duration_since(self.at) >= SETTLE_TIME
+    }
+
+    /// Whether a value differs that was read from `started` on. A later reconcile takes precedence.
+    pub(super) fn differs(&self, value: Option<&T>, started: Instant) -> bool {
+        self.at <= started && self.is_settled(started) && self.hash != Some(hash(value))
+    }
+}
+
+fn hash<T: Hash>(value: Option<&T>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
