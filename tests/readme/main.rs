@@ -230,7 +230,7 @@ fn metrics_and_reasons_are_those_of_the_program() {
         let name = name.trim_end_matches("_seconds").trim_end_matches("_info");
         assert!(sources.contains(&format!("\"{name}\"")), "{metric}");
     }
-    let table = section(&page, "## What to look at when something is wrong");
+    let table = section(&page, "## Troubleshooting");
     let reasons: Vec<&str> = table
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.rsplit_once(" |")?.0.split_once(" |"))
