@@ -1,4 +1,4 @@
-//! The database and the audit log in it, for as long as the process runs.
+//! Opens, monitors and closes the database with the audit log.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -16,25 +16,26 @@ use super::config::{AuditPolicy, Config};
 use super::http::Health;
 use crate::store::{Journal, Metrics, Options, Policy, Store};
 
-/// How often it is looked whether the database answers, and how long that may take.
-const LOOK: Duration = Duration::from_secs(5);
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Interval between health checks of the database.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+/// Timeout of one health check.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How much longer than its own patience the journal may take to end.
-const GRACE: Duration = Duration::from_secs(1);
+/// How much longer than the audit timeout the journal may take to close.
+const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
-/// The database, and what writes into it.
+/// The database and the journal that writes into it.
 pub(super) struct Audit {
     pub(super) store: Store,
     pub(super) journal: Journal,
     metrics: Metrics,
     stop: CancellationToken,
     writing: JoinHandle<()>,
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl Audit {
-    /// Opens both. That the database is away is no error: it is waited for.
+    /// Opens both. An unavailable database is no error: the operator waits for it.
     pub(super) fn open(config: &Config, instance: &str, registry: &mut Registry) -> anyhow::Result<Self> {
         let settings = &config.audit;
         let folder = &settings.data_dir;
@@ -42,7 +43,7 @@ impl Audit {
             .recursive(true)
             .mode(0o700)
             .create(folder)
-            .with_context(|| format!("making the folder {} (--data-dir)", folder.display()))?;
+            .with_context(|| format!("creating the folder {} (--data-dir)", folder.display()))?;
         let url = settings.store()?;
         let store = Store::open(&url).with_context(|| format!("opening the database {url} (--store)"))?;
         let metrics = Metrics::register(registry);
@@ -57,29 +58,29 @@ impl Audit {
         };
         let stop = CancellationToken::new();
         let (journal, writing) = Journal::start(store.clone(), options, metrics.clone(), clock, stop.clone())
-            .with_context(|| format!("beginning the audit log in {} (--data-dir)", folder.display()))?;
+            .with_context(|| format!("starting the audit log in {} (--data-dir)", folder.display()))?;
         let writing = tokio::spawn(writing);
-        Ok(Self { store, journal, metrics, stop, writing, patience: settings.audit_timeout })
+        Ok(Self { store, journal, metrics, stop, writing, timeout: settings.audit_timeout })
     }
 
-    /// Brings the tables up to date and goes on looking whether the database answers, until this is closed.
-    pub(super) fn look_after(&self, health: Health) {
+    /// Migrates the database and checks its health until closed.
+    pub(super) fn monitor(&self, health: Health) {
         let (store, metrics, stop) = (self.store.clone(), self.metrics.clone(), self.stop.clone());
         let work = async move {
-            let tried = Notify::new();
+            let attempted = Notify::new();
             let prepare = async {
                 let first = Box::pin(store.migrate()).await;
-                tried.notify_one();
+                attempted.notify_one();
                 match first {
                     Ok(()) => tracing::info!("the database is ready"),
-                    // It tells what is wrong, and goes on.
+                    // The retry logs the error.
                     Err(_) => store.migrate_with_retry().await,
                 }
             };
             let watch = async {
-                // At the first start of all there are no tables before. One that takes longer may hang, which is to be told.
-                drop(timeout(LOOK, tried.notified()).await);
-                look(&store, &metrics, &health).await;
+                // A first start has no tables before the migration. A slow migration may hang, so the checks start anyway.
+                drop(timeout(PING_INTERVAL, attempted.notified()).await);
+                check_health(&store, &metrics, &health).await;
             };
             tokio::join!(prepare, watch);
         };
@@ -91,31 +92,31 @@ impl Audit {
         });
     }
 
-    /// Writes what was handed in, and lets the database go.
+    /// Writes the queued records and closes the database.
     pub(super) async fn close(self) {
         self.stop.cancel();
-        match timeout(self.patience + GRACE, self.writing).await {
+        match timeout(self.timeout + CLOSE_GRACE, self.writing).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "the task that writes the audit log"),
-            Err(_) => tracing::warn!("the last records could not be written in time"),
+            Ok(Err(error)) => tracing::error!(%error, "the audit log's writer failed"),
+            Err(_) => tracing::warn!("could not write the last records in time"),
         }
-        if timeout(GRACE, self.store.close()).await.is_err() {
-            tracing::warn!("the database did not let go in time");
+        if timeout(CLOSE_GRACE, self.store.close()).await.is_err() {
+            tracing::warn!("could not close the database in time");
         }
     }
 }
 
-async fn look(store: &Store, metrics: &Metrics, health: &Health) {
-    let mut ticks = interval(LOOK);
+async fn check_health(store: &Store, metrics: &Metrics, health: &Health) {
+    let mut ticks = interval(PING_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut before = None;
     loop {
         ticks.tick().await;
-        let seen = store.ping(PATIENCE).await;
-        let answers = seen.is_ok();
+        let result = store.ping(PING_TIMEOUT).await;
+        let answers = result.is_ok();
         health.set_store(answers);
-        match seen {
-            // Whether it can be written as well is noted by whoever writes.
+        match result {
+            // The writer reports whether writes succeed.
             Ok(()) if before == Some(false) => {
                 metrics.set_up(true);
                 tracing::info!("the database answers again");

@@ -13,8 +13,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use api::Api;
 pub(super) use audit::{Audit, AuditPolicy};
-pub(super) use value::Place;
-use value::{duration, place, seconds};
+pub(super) use value::NamespacedName;
+use value::{duration, namespaced_name, seconds};
 pub(super) use webhook::{Certificates, Webhook};
 
 /// Event governance as Kubernetes resources.
@@ -33,7 +33,7 @@ pub(super) enum Command {
     Crds(Crds),
     /// Print the description of the REST API (OpenAPI 3.1), or write it to a file.
     Openapi(OpenApi),
-    /// Print what makes the API server ask the webhook, and the policies that it keeps by itself.
+    /// Print the webhook configurations and the ValidatingAdmissionPolicies.
     Webhooks(Webhooks),
 }
 
@@ -41,19 +41,19 @@ pub(super) enum Command {
 #[derive(Debug, Args)]
 pub(super) struct Webhooks {
     /// The Service in front of the webhook.
-    #[arg(long, value_name = "NAMESPACE/NAME", default_value = "eventcenter-system/eventcenter-webhook", value_parser = place)]
-    pub(super) service: Place,
+    #[arg(long, value_name = "NAMESPACE/NAME", default_value = "eventcenter-system/eventcenter-webhook", value_parser = namespaced_name)]
+    pub(super) service: NamespacedName,
 
-    /// Where the webhook is instead of behind a Service, such as https://127.0.0.1:8443.
+    /// URL of the webhook instead of a Service, such as https://127.0.0.1:8443.
     #[arg(long, value_name = "URL", conflicts_with = "service")]
     pub(super) url: Option<String>,
 
-    /// The Certificate whose authority cert-manager is to write into the configurations.
-    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = place)]
-    pub(super) cert_manager: Option<Place>,
+    /// The cert-manager Certificate whose CA cert-manager injects into the configurations.
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = namespaced_name)]
+    pub(super) cert_manager: Option<NamespacedName>,
 
     /// Name of both webhook configurations.
-    #[arg(long, value_name = "NAME", default_value = CONFIGURATION)]
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_CONFIGURATION_NAME)]
     pub(super) name: String,
 
     /// Leave the ValidatingAdmissionPolicies out.
@@ -61,13 +61,13 @@ pub(super) struct Webhooks {
     pub(super) no_policies: bool,
 }
 
-/// The name of the webhook configurations unless another is given.
-const CONFIGURATION: &str = "eventcenter";
+/// The default name of the webhook configurations.
+const DEFAULT_CONFIGURATION_NAME: &str = "eventcenter";
 
 /// Arguments of `eventcenter crds`.
 #[derive(Debug, Args)]
 pub(super) struct Crds {
-    /// Write one file a definition into this folder instead of printing.
+    /// Write one file for each definition into this folder instead of printing.
     #[arg(long, value_name = "DIR")]
     pub(super) output_dir: Option<PathBuf>,
 }
@@ -83,11 +83,11 @@ pub(super) struct OpenApi {
 /// Arguments of `eventcenter run`. Kubernetes is found by KUBECONFIG, or the pod's service account.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Config {
-    /// What this process does.
+    /// Roles of this process.
     #[arg(long, env = "EVENTCENTER_ROLES", value_enum, value_delimiter = ',', default_value = "controllers")]
     pub(super) roles: Vec<Role>,
 
-    /// The operator's own namespace: its Lease, and the Secrets that KafkaClusters name, live there.
+    /// The operator's own namespace, with its Lease and the Secrets of KafkaClusters.
     #[arg(long, env = "EVENTCENTER_NAMESPACE", value_name = "NAME", default_value = "eventcenter-system")]
     pub(super) namespace: String,
 
@@ -95,28 +95,28 @@ pub(super) struct Config {
     #[arg(long, env = "EVENTCENTER_LISTEN", value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080")]
     pub(super) listen: SocketAddr,
 
-    /// How often all Kafka topics are compared with what is declared (such as 30s, 2m).
+    /// Interval between comparisons of all Kafka topics with their declarations (such as 30s, 2m).
     #[arg(long, env = "EVENTCENTER_RESYNC_INTERVAL", value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub(super) resync_interval: Duration,
 
-    /// How often each Kafka cluster is asked how it is.
+    /// Interval between health checks of each Kafka cluster.
     #[arg(long, env = "EVENTCENTER_HEARTBEAT_INTERVAL", value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub(super) heartbeat_interval: Duration,
 
-    /// How many topics are reconciled at once.
+    /// Maximum number of concurrent reconciles of topics.
     #[arg(long, env = "EVENTCENTER_CONCURRENCY", value_name = "NUMBER", default_value_t = 512, value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub(super) concurrency: u16,
 
-    /// Name of this replica, unlike that of any other. Default: the host's name and a random part.
+    /// Unique name of this replica. Default: the hostname and a random suffix.
     #[arg(long, env = "EVENTCENTER_INSTANCE", value_name = "NAME")]
     pub(super) instance: Option<String>,
 
-    /// Name of the Lease that makes one replica the leader.
+    /// Name of the Lease for leader election.
     #[arg(long, env = "EVENTCENTER_LEASE", value_name = "NAME", default_value = "eventcenter-controllers")]
     pub(super) lease: String,
 
-    /// After this long without a renewal another replica leads. A leader whose API server has not answered for two
-    /// thirds of it ends, to be started anew. At least 5s.
+    /// After this time without a renewal another replica becomes the leader. A leader that could not renew for two
+    /// thirds of it exits, to be restarted. At least 5s.
     #[arg(long, env = "EVENTCENTER_LEASE_DURATION", value_name = "TIME", default_value = "10s", value_parser = seconds)]
     pub(super) lease_duration: Duration,
 
@@ -129,32 +129,32 @@ pub(super) struct Config {
     #[command(flatten)]
     pub(super) api: Api,
 
-    /// How logs are written.
+    /// Format of the logs.
     #[arg(long, env = "EVENTCENTER_LOG_FORMAT", value_enum, default_value = "text")]
     pub(super) log_format: LogFormat,
 
-    /// What is logged, as tracing's filter directives (such as `info,eventcenter=debug`).
+    /// Filter directives of tracing (such as `info,eventcenter=debug`).
     #[arg(long, env = "EVENTCENTER_LOG", value_name = "FILTER", default_value = "info,kube_runtime=warn")]
     pub(super) log: String,
 }
 
-/// What a process does.
+/// A role of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Role {
-    /// Reconciles the resources; one replica at a time.
+    /// Reconcile the resources; one replica at a time.
     Controllers,
-    /// Answers the API server's reviews; every replica.
+    /// Serve the admission webhook; every replica.
     Webhook,
-    /// Answers people and programs that read the audit log; every replica.
+    /// Serve the REST API of the audit log; every replica.
     Api,
 }
 
-/// How logs are written.
+/// Format of the logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum LogFormat {
-    /// Lines for people.
+    /// Human-readable lines.
     Text,
-    /// One JSON object a line.
+    /// One JSON object on each line.
     Json,
 }
 
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_values_are_refused() {
+    fn invalid_values_are_refused() {
         for arguments in [
             &["--resync-interval", "soon"][..],
             &["--resync-interval", "1ms"],
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn the_database_is_a_file_in_the_folder_for_data_unless_one_is_named() {
+    fn the_default_database_is_a_file_in_the_data_dir() {
         let store = |arguments: &[&str]| run(arguments).audit.store().map(|store| store.to_string());
         for (arguments, expected) in [
             (&[][..], "sqlite:/var/lib/eventcenter/eventcenter.db"),
@@ -231,11 +231,11 @@ mod tests {
     fn a_password_is_never_shown() {
         for store in ["postgres://eve:sesame@db/audit?password=sesame", "postgres:/eve:sesame@db/audit"] {
             let config = run(&["--store", store]);
-            let told = match config.audit.store() {
+            let rendered = match config.audit.store() {
                 Ok(store) => format!("{store} {store:?}"),
                 Err(error) => format!("{error:#}"),
             };
-            let all = format!("{config:?} {told}");
+            let all = format!("{config:?} {rendered}");
             assert!(!all.contains("sesame"), "{all}");
             assert!(
                 all.contains("postgres://db/audit") || all.contains("write sqlite:FILE or postgres://"),
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_and_times_are_read() {
+    fn sizes_and_durations_are_parsed() {
         let audit = run(&["--audit-spool-size", "1Mi", "--audit-retention", "90d"]).audit;
         assert_eq!(audit.audit_spool_size, 1 << 20);
         assert_eq!(audit.audit_retention.0, Some(Duration::from_hours(90 * 24)));

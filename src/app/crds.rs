@@ -1,4 +1,4 @@
-//! `eventcenter crds`: the definitions, generated from the types.
+//! `eventcenter crds`: prints the CustomResourceDefinitions, generated from the types.
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -1,6 +1,6 @@
-//! The program: its command line, and the wiring of all rooms.
+//! The program: the command line, and the wiring of all modules.
 //!
-//! Only this room reads the clock for the others, prints, and decides how the process ends.
+//! Only this module reads the clock for the others, prints, and decides how the process exits.
 
 mod audit;
 mod config;
@@ -28,7 +28,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the clock that all others are given")]
+#[expect(clippy::disallowed_methods, reason = "this is the clock that is passed to all other modules")]
 fn clock() -> Timestamp {
     Timestamp::now()
 }

@@ -1,4 +1,4 @@
-//! `eventcenter openapi`: the description of the REST API, generated from what answers it.
+//! `eventcenter openapi`: the description of the REST API, generated from its routes.
 
 use std::io::Write;
 use std::process::ExitCode;

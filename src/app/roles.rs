@@ -1,4 +1,4 @@
-//! What a process does, one function a role. Each runs until the end.
+//! One function for each role of the process. Each runs until the process stops.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,12 +17,13 @@ use crate::kubernetes::{KubeClient, LeaseLost, LeaseSettings};
 use crate::rest;
 use crate::webhook::{self, Lifetimes, Source};
 
-/// How often the leader renews its Lease.
-const RENEWAL: Duration = Duration::from_secs(2);
-/// How long what is under way may take to end. A pod has 30 s (terminationGracePeriodSeconds).
-const GRACE: Duration = Duration::from_secs(20);
+/// Interval between renewals of the Lease.
+const RENEW_INTERVAL: Duration = Duration::from_secs(2);
 
-/// What all roles of a process share.
+/// How long running reconciles may take to finish. A pod has 30 s (terminationGracePeriodSeconds).
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(20);
+
+/// What all roles of the process share.
 pub(super) struct Process<'a> {
     pub(super) config: &'a Config,
     pub(super) instance: &'a str,
@@ -32,8 +33,8 @@ pub(super) struct Process<'a> {
 }
 
 impl Process<'_> {
-    /// What is recorded of leading.
-    fn led(&self, action: Action, lost: Option<&LeaseLost>) -> Event {
+    /// The audit event of a change of leadership.
+    fn leadership_event(&self, action: Action, lost: Option<&LeaseLost>) -> Event {
         let actor = Actor { user: self.instance.to_owned(), groups: Vec::new(), via: Via::Controllers };
         let target = Target {
             kind: "Lease".into(),
@@ -47,8 +48,8 @@ impl Process<'_> {
     }
 }
 
-/// Answers reviews until the end.
-pub(super) async fn answer(
+/// Runs the webhook until the process stops.
+pub(super) async fn run_webhook(
     process: &Process<'_>,
     metrics: webhook::Metrics,
     role: http::Role,
@@ -65,7 +66,7 @@ pub(super) async fn answer(
         names.extend(listen.ip().is_loopback().then(|| listen.ip().to_string()));
     }
     let source = match settings.webhook_certificates {
-        Certificates::Secret => Source::Others,
+        Certificates::Secret => Source::External,
         Certificates::SelfSigned => Source::SelfSigned {
             lifetimes: Lifetimes {
                 authority: settings.webhook_authority_validity,
@@ -87,8 +88,8 @@ pub(super) async fn answer(
     Ok(Box::pin(running).await?)
 }
 
-/// Answers whoever reads the audit log until the end.
-pub(super) async fn tell(
+/// Runs the REST API until the process stops.
+pub(super) async fn run_api(
     process: &Process<'_>,
     metrics: rest::Metrics,
     health: http::Health,
@@ -113,18 +114,22 @@ pub(super) async fn tell(
     Ok(Box::pin(running).await?)
 }
 
-/// Waits to become the leader, works until the end, and lets the next one lead.
-pub(super) async fn lead(process: &Process<'_>, metrics: AllMetrics, role: http::Role) -> anyhow::Result<()> {
+/// Waits to become the leader, runs the controllers until the process stops, and releases the Lease.
+pub(super) async fn run_controllers(
+    process: &Process<'_>,
+    metrics: AllMetrics,
+    role: http::Role,
+) -> anyhow::Result<()> {
     let Process { config, instance, kubernetes, audit, stop } = *process;
     let recorder = audit.journal.spooling_recorder("controllers");
     let settings = LeaseSettings {
         name: config.lease.clone(),
         identity: instance.to_owned(),
         duration: config.lease_duration,
-        period: RENEWAL,
+        period: RENEW_INTERVAL,
     };
     let another_leads = || {
-        // Waiting to take over is what a second replica is for: it is ready.
+        // A replica that waits to take over is ready.
         tracing::info!("another replica leads; waiting");
         role.set_ready(true);
     };
@@ -133,18 +138,18 @@ pub(super) async fn lead(process: &Process<'_>, metrics: AllMetrics, role: http:
         leadership = kubernetes.lease(settings).acquire(another_leads) => leadership,
     };
     tracing::info!("leading");
-    recorder.enqueue(process.led(Action::Lead, None)).await;
+    recorder.enqueue(process.leadership_event(Action::Lead, None)).await;
     let options = Options {
         resync: config.resync_interval,
         heartbeat: config.heartbeat_interval,
         concurrency: config.concurrency,
     };
     let ready = || {
-        tracing::info!("all resources have been read");
+        tracing::info!("all resources have been listed");
         role.set_ready(true);
     };
     let topic = config.audit.audit_checkpoint_topic.clone();
-    let signed = controllers::Audit {
+    let audit = controllers::Audit {
         recorder: recorder.clone(),
         log: audit.store.audit(),
         checkpoints: Checkpoints {
@@ -156,26 +161,24 @@ pub(super) async fn lead(process: &Process<'_>, metrics: AllMetrics, role: http:
         instance: instance.to_owned(),
     };
     let controllers =
-        controllers::run(kubernetes.clone(), options, signed, metrics, clock, stop.clone(), ready);
+        controllers::run(kubernetes.clone(), options, audit, metrics, clock, stop.clone(), ready);
     let ended = async {
         let mut controllers = std::pin::pin!(controllers);
         tokio::select! {
             () = &mut controllers => return,
             () = stop.cancelled() => {}
         }
-        tracing::info!("stopping: no new work begins");
-        if tokio::time::timeout(GRACE, controllers).await.is_err() {
-            tracing::warn!(
-                "what was under way did not end in time; it is found and finished after the next start"
-            );
+        tracing::info!("stopping: no new reconciles start");
+        if tokio::time::timeout(SHUTDOWN_GRACE, controllers).await.is_err() {
+            tracing::warn!("running reconciles did not finish in time; the next leader continues them");
         }
     };
     let result = tokio::select! {
         () = ended => Ok(()),
         lost = leadership.renew() => Err(lost),
     };
-    tracing::info!("leads no more");
-    recorder.enqueue(process.led(Action::StopLeading, result.as_ref().err())).await;
+    tracing::info!("stopped leading");
+    recorder.enqueue(process.leadership_event(Action::StopLeading, result.as_ref().err())).await;
     match result {
         Ok(()) => {
             leadership.release().await;

@@ -1,4 +1,4 @@
-//! `eventcenter run`: from the command line to the end of the process.
+//! `eventcenter run`: starts and stops the process.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::audit::Audit;
 use super::config::{Config, Role};
-use super::roles::{Process, answer, lead, tell};
+use super::roles::{Process, run_api, run_controllers, run_webhook};
 use super::{http, telemetry};
 use crate::controllers::AllMetrics;
 use crate::kubernetes::KubeClient;
@@ -26,7 +26,7 @@ pub(super) fn run(config: &Config) -> ExitCode {
             .enable_all()
             .build()
             .context("starting the runtime")?;
-        runtime.block_on(operate(config))
+        runtime.block_on(run_roles(config))
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -38,7 +38,7 @@ pub(super) fn run(config: &Config) -> ExitCode {
     }
 }
 
-async fn operate(config: &Config) -> anyhow::Result<()> {
+async fn run_roles(config: &Config) -> anyhow::Result<()> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), ?config, "starting");
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
@@ -57,7 +57,7 @@ async fn operate(config: &Config) -> anyhow::Result<()> {
     let api_metrics = rest::Metrics::register(&mut registry);
     let audit = Audit::open(config, &instance, &mut registry)?;
     let health = http::Health::new(registry);
-    audit.look_after(health.clone());
+    audit.monitor(health.clone());
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("listening on {} (--listen)", config.listen))?;
@@ -68,35 +68,38 @@ async fn operate(config: &Config) -> anyhow::Result<()> {
     let result = {
         let process =
             Process { config, instance: &instance, kubernetes: &kubernetes, audit: &audit, stop: &stop };
-        // Each says before it begins that it is part of being ready.
+        // Each role registers before it starts, so that readiness waits for all of them.
         let role = |role: Role| config.roles.contains(&role).then(|| health.role());
-        let (answers, leads) = (role(Role::Webhook), role(Role::Controllers));
-        let tells = role(Role::Api);
-        // Reviews are answered whoever leads, and from the beginning.
-        let answering = async {
-            match answers {
-                Some(role) => Box::pin(answer(&process, webhook_metrics, role)).await,
+        let (webhook_role, controllers_role) = (role(Role::Webhook), role(Role::Controllers));
+        let api_role = role(Role::Api);
+        // The webhook serves from the start, whichever replica leads.
+        let webhook = async {
+            match webhook_role {
+                Some(role) => Box::pin(run_webhook(&process, webhook_metrics, role)).await,
                 None => Ok(()),
             }
         };
-        let leading = async {
-            match leads {
-                Some(role) => Box::pin(lead(&process, metrics, role)).await,
+        let controllers = async {
+            match controllers_role {
+                Some(role) => Box::pin(run_controllers(&process, metrics, role)).await,
                 None => Ok(()),
             }
         };
-        let telling = async {
-            match tells {
-                Some(role) => Box::pin(tell(&process, api_metrics, health.clone(), role)).await,
+        let api = async {
+            match api_role {
+                Some(role) => Box::pin(run_api(&process, api_metrics, health.clone(), role)).await,
                 None => Ok(()),
             }
         };
-        // What ends one of them ends the others in good order.
-        let (answered, led, told) =
-            tokio::join!(ending(answering, &stop), ending(leading, &stop), ending(telling, &stop));
-        answered.and(led).and(told)
+        // A failure of one role stops the others gracefully.
+        let (webhook, controllers, api) = tokio::join!(
+            stop_on_failure(webhook, &stop),
+            stop_on_failure(controllers, &stop),
+            stop_on_failure(api, &stop)
+        );
+        webhook.and(controllers).and(api)
     };
-    // What they did last is recorded too.
+    // The last records of the roles are written here.
     audit.close().await;
     served.cancel();
     server.await.context("stopping the server for health and metrics")?;
@@ -104,8 +107,8 @@ async fn operate(config: &Config) -> anyhow::Result<()> {
     result
 }
 
-/// Asks everything else to end when this has failed.
-async fn ending(
+/// Stops the process if the role fails.
+async fn stop_on_failure(
     role: impl Future<Output = anyhow::Result<()>>,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {

@@ -1,4 +1,4 @@
-//! Logs.
+//! Logging.
 
 use std::io::IsTerminal;
 
@@ -7,7 +7,7 @@ use tracing_subscriber::fmt;
 
 use super::config::{Config, LogFormat};
 
-/// Sends logs to standard error from now on.
+/// Starts logging to standard error.
 pub(super) fn start(config: &Config) -> anyhow::Result<()> {
     let filter = EnvFilter::builder().parse(&config.log).map_err(|error| {
         anyhow::anyhow!("--log {}: {error}; write directives such as info,eventcenter=debug", config.log)

@@ -1,11 +1,11 @@
-//! `eventcenter webhooks`: what makes the API server ask the webhook, and its own policies.
+//! `eventcenter webhooks`: prints the webhook configurations and the ValidatingAdmissionPolicies.
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Context;
 
-use super::config::{Place, Webhooks};
+use super::config::{NamespacedName, Webhooks};
 use crate::webhook::manifest::{self, Address, Wanted};
 
 pub(super) fn webhooks(arguments: &Webhooks) -> ExitCode {
@@ -22,7 +22,7 @@ fn write(arguments: &Webhooks) -> anyhow::Result<()> {
     let address = match &arguments.url {
         Some(url) => Address::Url(url.trim_end_matches('/').to_owned()),
         None => {
-            let Place { namespace, name } = arguments.service.clone();
+            let NamespacedName { namespace, name } = arguments.service.clone();
             Address::Service { namespace, name }
         }
     };

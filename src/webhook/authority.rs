@@ -1,9 +1,9 @@
-//! Keeps the certificates good: the Secret that all replicas share, what the configurations trust,
-//! and what this replica serves.
+//! Reconciles the certificates: the Secret that all replicas share, the `caBundle` of the configurations, and the serving
+//! certificate of this replica.
 //!
-//! No replica is in charge. Each looks at the same Secret and the same configurations and does what
-//! [`certificate::next`] says; the Secret is replaced only if it is still the version that was read,
-//! so of two that do the same at once one wins and the other serves what the first has made.
+//! There is no leader. Each replica reads the same Secret and configurations and executes [`certificate::next`]; the
+//! Secret is replaced only if it is still the version that was read, so that one of two concurrent replicas wins and the
+//! other serves its certificate.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,44 +17,44 @@ use tokio::time::sleep;
 use super::certificate::{self, IssueError, Lifetimes, Material, Step};
 use super::metrics::Metrics;
 use super::record::SelfAudit;
-use super::tls::Served;
+use super::tls::ServingCertificate;
 use crate::domain::audit::Action;
 use crate::kubernetes::{CertificateSecret, KubeClient, WebhookConfiguration, WriteError};
 
-/// How long to wait at least between two attempts.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Minimum time between two attempts.
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long to wait at most before looking whether something is due.
-const GLANCE: Duration = Duration::from_hours(1);
+/// Maximum time between two checks.
+const MAX_INTERVAL: Duration = Duration::from_hours(1);
 
-/// Who makes the certificates.
+/// Who issues the certificates.
 #[derive(Clone, Debug)]
 pub enum Source {
     /// The webhook's replicas.
     SelfSigned {
-        /// How long what they make is valid.
+        /// The validity of the certificates.
         lifetimes: Lifetimes,
-        /// The names and addresses that the webhook is called by.
+        /// The names and addresses of the webhook.
         names: BTreeSet<String>,
         /// The name of both webhook configurations.
         configurations: String,
     },
-    /// Somebody else, such as cert-manager, who also tells the API server whom to trust.
-    Others,
+    /// Another issuer, such as cert-manager, which also writes the `caBundle`.
+    External,
 }
 
-/// What keeps certificates good.
+/// Reconciles the certificates.
 pub(super) struct CertificateManager {
     pub(super) kubernetes: KubeClient,
     /// The Secret in the operator's namespace.
     pub(super) secret: String,
-    pub(super) served: Arc<Served>,
+    pub(super) serving: Arc<ServingCertificate>,
     pub(super) metrics: Metrics,
     pub(super) own: SelfAudit,
     pub(super) clock: fn() -> Timestamp,
 }
 
-/// Something that could not be done now and is tried again.
+/// A step failed; it is retried.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error(transparent)]
@@ -63,50 +63,50 @@ enum Failure {
     Issue(#[from] IssueError),
 }
 
-/// What is known at the moment; outer options are for what has not been read yet.
+/// The observed state; an outer `None` is not read yet.
 #[derive(Default)]
 struct State {
-    keys: Option<Option<CertificateSecret>>,
+    secret: Option<Option<CertificateSecret>>,
     validating: Option<Option<WebhookConfiguration>>,
     mutating: Option<Option<WebhookConfiguration>>,
-    /// The newest authority that is in all configurations, and since when that is so.
+    /// The newest authority in all configurations, and since when.
     published: Option<(String, Timestamp)>,
-    /// When this replica last made certificates.
-    made: Option<Timestamp>,
-    /// What was last read, so that what it is wrong about is told once.
-    told: Option<CertificateSecret>,
+    /// When this replica last issued certificates.
+    issued: Option<Timestamp>,
+    /// The last invalid Secret, so that its error is logged once.
+    invalid: Option<CertificateSecret>,
 }
 
-enum Seen {
+enum WatchEvent {
     Secret(Option<CertificateSecret>),
     Validating(Option<WebhookConfiguration>),
     Mutating(Option<WebhookConfiguration>),
 }
 
 impl CertificateManager {
-    /// Keeps them good for as long as it is polled. Calls `ready` whenever the webhook can be called.
-    pub(super) async fn keep(self, source: Source, ready: impl Fn()) {
+    /// Maintains the certificates until dropped. Calls `ready` whenever the webhook can be called.
+    pub(super) async fn run(self, source: Source, ready: impl Fn()) {
         match source {
             Source::SelfSigned { lifetimes, names, configurations } => {
-                self.keep_own(lifetimes, &names, &configurations, ready).await;
+                self.manage(lifetimes, &names, &configurations, ready).await;
             }
-            Source::Others => self.follow(ready).await,
+            Source::External => self.follow(ready).await,
         }
     }
 
-    /// Serves what somebody else puts into the Secret.
+    /// Serves the certificate that another issuer writes to the Secret.
     async fn follow(&self, ready: impl Fn()) {
-        let mut found = std::pin::pin!(self.kubernetes.watch_certificate_secret(&self.secret));
-        while let Some(keys) = found.next().await {
-            let Some(keys) = keys else {
+        let mut secrets = std::pin::pin!(self.kubernetes.watch_certificate_secret(&self.secret));
+        while let Some(secret) = secrets.next().await {
+            let Some(secret) = secret else {
                 tracing::error!(
                     secret = self.secret,
-                    "there is no Secret with the webhook's certificate: make it, or have cert-manager make it \
+                    "the Secret with the webhook's certificate does not exist: create it, or let cert-manager create it \
                      (--webhook-certificates, --webhook-certificate-secret)"
                 );
                 continue;
             };
-            match certificate::read_serving(&keys.data()) {
+            match certificate::read_serving(&secret.data()) {
                 Ok((serving, key)) => {
                     if self.serve(&serving, &key) {
                         ready();
@@ -115,95 +115,100 @@ impl CertificateManager {
                 Err(error) => tracing::error!(
                     secret = self.secret,
                     %error,
-                    "the webhook's certificate cannot be read: what was served before still is"
+                    "the webhook's certificate is invalid; still serving the previous one"
                 ),
             }
         }
     }
 
-    async fn keep_own(
+    async fn manage(
         &self,
         lifetimes: Lifetimes,
         names: &BTreeSet<String>,
         configurations: &str,
         ready: impl Fn(),
     ) {
-        let keys = self.kubernetes.watch_certificate_secret(&self.secret).map(Seen::Secret);
-        let validating = self.kubernetes.watch_validating(configurations).map(Seen::Validating);
-        let mutating = self.kubernetes.watch_mutating(configurations).map(Seen::Mutating);
-        let mut changes = std::pin::pin!(select(keys, select(validating, mutating)));
+        let secret = self.kubernetes.watch_certificate_secret(&self.secret).map(WatchEvent::Secret);
+        let validating = self.kubernetes.watch_validating(configurations).map(WatchEvent::Validating);
+        let mutating = self.kubernetes.watch_mutating(configurations).map(WatchEvent::Mutating);
+        let mut changes = std::pin::pin!(select(secret, select(validating, mutating)));
         let mut state = State::default();
         let mut pause = Duration::ZERO;
         loop {
             tokio::select! {
-                seen = changes.next() => match seen {
-                    Some(Seen::Secret(keys)) => state.keys = Some(keys),
-                    Some(Seen::Validating(found)) => state.validating = Some(found),
-                    Some(Seen::Mutating(found)) => state.mutating = Some(found),
+                event = changes.next() => match event {
+                    Some(WatchEvent::Secret(secret)) => state.secret = Some(secret),
+                    Some(WatchEvent::Validating(configuration)) => state.validating = Some(configuration),
+                    Some(WatchEvent::Mutating(configuration)) => state.mutating = Some(configuration),
                     None => return,
                 },
                 () = sleep(pause) => {}
             }
-            if state.keys.is_none() || state.validating.is_none() || state.mutating.is_none() {
-                pause = GLANCE;
+            if state.secret.is_none() || state.validating.is_none() || state.mutating.is_none() {
+                pause = MAX_INTERVAL;
                 continue;
             }
-            pause = match self.act(&mut state, lifetimes, names).await {
+            pause = match self.reconcile(&mut state, lifetimes, names).await {
                 Ok(pause) => {
                     ready();
                     pause
                 }
                 Err(Failure::Write(WriteError::Conflict { .. } | WriteError::NotFound { .. })) => {
-                    // Another replica, or a person, was faster. What they did is seen in a moment.
-                    PAUSE
+                    // Another writer was faster. The watch returns the new version.
+                    MIN_INTERVAL
                 }
                 Err(Failure::Write(error)) => {
-                    tracing::warn!(%error, "the webhook's certificates");
-                    PAUSE
+                    tracing::warn!(%error, "cannot update the webhook's certificates; trying again");
+                    MIN_INTERVAL
                 }
                 Err(Failure::Issue(error)) => {
-                    tracing::error!(%error, "the webhook's certificates");
-                    GLANCE.min(PAUSE * 60)
+                    tracing::error!(%error, "cannot update the webhook's certificates; trying again");
+                    MAX_INTERVAL.min(MIN_INTERVAL * 60)
                 }
             };
         }
     }
 
-    /// Does what has to be done now. Returns how long nothing has to be done as far as is known.
-    async fn act(
+    /// Executes the next step. Returns the time until another step may be due.
+    async fn reconcile(
         &self,
         state: &mut State,
         lifetimes: Lifetimes,
         names: &BTreeSet<String>,
     ) -> Result<Duration, Failure> {
         let now = (self.clock)();
-        let mut keys = state.keys.clone().flatten();
-        let mut stored = self.read(keys.as_ref(), state);
+        let mut secret = state.secret.clone().flatten();
+        let mut stored = self.read(secret.as_ref(), state);
         let settled = match (&stored, &state.published) {
             (Some(stored), Some((authority, since))) if *authority == stored.newest().pem => {
-                elapsed(*since, now) >= lifetimes.settled()
+                elapsed(*since, now) >= lifetimes.propagation()
             }
             _ => false,
         };
         let step = certificate::next(stored.as_ref(), names, settled, now);
-        let just_now = state.made.is_some_and(|made| elapsed(made, now) < PAUSE);
+        let just_now = state.issued.is_some_and(|issued| elapsed(issued, now) < MIN_INTERVAL);
         if just_now && !matches!(step, Step::Wait(_)) {
-            // Two replicas whose clocks disagree would otherwise be busy with each other.
-            return Ok(PAUSE);
+            // Prevents a loop between two replicas whose clocks differ.
+            return Ok(MIN_INTERVAL);
         }
         let mut until = None;
         match certificate::issue(&step, stored.as_ref(), names, lifetimes, now)? {
-            Some(made) => {
+            Some(issued) => {
                 let written = self
                     .kubernetes
-                    .store_certificate_secret(&self.secret, keys.as_ref(), "kubernetes.io/tls", made.data())
+                    .store_certificate_secret(
+                        &self.secret,
+                        secret.as_ref(),
+                        "kubernetes.io/tls",
+                        issued.data(),
+                    )
                     .await?;
-                tracing::info!(secret = self.secret, ?step, serving = ?made.serving, "made certificates");
-                state.keys = Some(Some(written.clone()));
-                state.made = Some(now);
-                let message = format!("{}; serving {:?}", step.words(), made.serving);
+                tracing::info!(secret = self.secret, ?step, serving = ?issued.serving, "issued certificates");
+                state.secret = Some(Some(written.clone()));
+                state.issued = Some(now);
+                let message = format!("{}; serving {:?}", step.description(), issued.serving);
                 self.own.record_secret(Action::RenewCertificate, &self.secret, message).await;
-                (keys, stored) = (Some(written), Some(made));
+                (secret, stored) = (Some(written), Some(issued));
             }
             None => {
                 if let Step::Wait(time) = step {
@@ -211,88 +216,94 @@ impl CertificateManager {
                 }
             }
         }
-        let Some(stored) = stored else { return Ok(PAUSE) };
-        self.publish(state, keys.as_ref(), &stored).await?;
+        let Some(stored) = stored else { return Ok(MIN_INTERVAL) };
+        self.publish(state, secret.as_ref(), &stored).await?;
         self.serve(&stored.serving, &stored.serving_key);
 
         let newest = &stored.newest().pem;
         if state.published.as_ref().is_none_or(|(authority, _)| authority != newest) {
             state.published = Some((newest.clone(), now));
         }
-        let due = until.map_or(PAUSE, |until| elapsed(now, until));
-        Ok(if settled { due.clamp(PAUSE, GLANCE) } else { due.clamp(PAUSE, lifetimes.settled().max(PAUSE)) })
+        let due = until.map_or(MIN_INTERVAL, |until| elapsed(now, until));
+        Ok(if settled {
+            due.clamp(MIN_INTERVAL, MAX_INTERVAL)
+        } else {
+            due.clamp(MIN_INTERVAL, lifetimes.propagation().max(MIN_INTERVAL))
+        })
     }
 
-    /// What a Secret holds, if that can be used.
-    fn read(&self, keys: Option<&CertificateSecret>, state: &mut State) -> Option<Material> {
-        let keys = keys?;
-        match Material::read(&keys.data()) {
+    /// Parses a Secret; logs an invalid one once.
+    fn read(&self, secret: Option<&CertificateSecret>, state: &mut State) -> Option<Material> {
+        let secret = secret?;
+        match Material::read(&secret.data()) {
             Ok(material) => Some(material),
             Err(error) => {
-                if !state.told.as_ref().is_some_and(|told| told.is_same_version(keys)) {
+                if !state.invalid.as_ref().is_some_and(|logged| logged.is_same_version(secret)) {
                     tracing::error!(
                         secret = self.secret,
                         %error,
-                        "the webhook's certificates cannot be used and are made anew"
+                        "the webhook's certificates are invalid; issuing new ones"
                     );
-                    state.told = Some(keys.clone());
+                    state.invalid = Some(secret.clone());
                 }
                 None
             }
         }
     }
 
-    /// Has the configurations trust the authorities, and these only.
+    /// Writes the authorities to the `caBundle` of the configurations.
     async fn publish(
         &self,
         state: &mut State,
-        keys: Option<&CertificateSecret>,
+        secret: Option<&CertificateSecret>,
         stored: &Material,
     ) -> Result<(), Failure> {
         let bundle = stored.bundle();
-        let found = [state.validating.clone().flatten(), state.mutating.clone().flatten()];
-        let wrong: Vec<WebhookConfiguration> = found
+        let configuration = [state.validating.clone().flatten(), state.mutating.clone().flatten()];
+        let outdated: Vec<WebhookConfiguration> = configuration
             .into_iter()
             .flatten()
-            .filter(|found| found.webhooks.iter().any(|(_, trusted)| trusted != bundle.as_bytes()))
+            .filter(|configuration| {
+                configuration.webhooks.iter().any(|(_, trusted)| trusted != bundle.as_bytes())
+            })
             .collect();
-        if wrong.is_empty() {
+        if outdated.is_empty() {
             return Ok(());
         }
         state.published = None;
-        // Another replica may know of a newer Secret: whoever is behind must not put back what was.
+        // Another replica may have written a newer Secret: do not restore an older bundle.
         let latest = self.kubernetes.get_certificate_secret(&self.secret).await?;
-        if !matches!((&latest, keys), (Some(latest), Some(keys)) if latest.is_same_version(keys)) {
-            state.keys = Some(latest);
+        if !matches!((&latest, secret), (Some(latest), Some(secret)) if latest.is_same_version(secret)) {
+            state.secret = Some(latest);
             return Err(WriteError::Conflict { what: "writing caBundle" }.into());
         }
-        for configuration in &wrong {
+        for configuration in &outdated {
             self.kubernetes.update_ca_bundle(configuration, &bundle).await?;
             tracing::info!(kind = ?configuration.kind, name = configuration.name, "set caBundle");
             let kind = format!("{:?}WebhookConfiguration", configuration.kind);
-            let message = format!("caBundle is what Secret {} has now", self.secret);
+            let message = format!("caBundle set from Secret {}", self.secret);
             self.own
                 .record_cluster_scoped(Action::RenewCertificate, &kind, &configuration.name, message)
                 .await;
         }
-        // As it will be seen in a moment.
+        // The watch will return the same.
         let known = [&mut state.validating, &mut state.mutating].into_iter().flatten().flatten();
         known.flat_map(|known| &mut known.webhooks).for_each(|(_, trusted)| *trusted = bundle.clone().into());
         Ok(())
     }
 
-    /// Serves a certificate from now on; whether that was possible.
+    /// Serves a certificate on new connections. Returns whether it is valid.
     fn serve(&self, serving: &certificate::Certificate, key: &certificate::Key) -> bool {
-        match self.served.set(&serving.pem, key.pem()) {
+        match self.serving.set(&serving.pem, key.pem()) {
             Ok(changed) => {
                 if changed {
-                    tracing::info!(certificate = ?serving, "serving with another certificate");
-                    self.metrics.expires(serving.to);
+                    tracing::info!(certificate = ?serving, "serving a new certificate");
+                    self.metrics.set_certificate_expiry(serving.to);
                 }
                 true
             }
             Err(error) => {
-                tracing::error!(%error, "the webhook's certificate cannot be used: what was served before still is");
+                tracing::error!(%error, "the webhook's certificate is invalid; still serving the previous one");
                 false
             }
         }

@@ -1,13 +1,13 @@
-//! Certificates: reading them, knowing when they are to be renewed, and making them.
+//! Certificates: parsing, renewal decisions and issuance.
 //!
-//! Everything here is a function of its arguments, the time included; only the keys are random.
-//! An authority of the webhook's own signs one serving certificate, and both stand in one Secret:
+//! Every function depends only on its arguments, the time included; only the keys are random.
+//! The webhook's own authority signs one serving certificate, and one Secret holds both:
 //!
 //! - `ca.crt`: the authorities to trust, the newest first. An older one stays until it expires.
 //! - `ca.key`: the key of the newest.
 //! - `tls.crt`, `tls.key`: the serving certificate.
 //!
-//! A new authority is trusted before it signs: [`next`] lets it sign only once it is published.
+//! A new authority signs only once the configurations trust it, see [`next`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -35,13 +35,13 @@ pub(super) const AUTHORITY_KEY: &str = "ca.key";
 pub(super) const SERVING: &str = "tls.crt";
 pub(super) const SERVING_KEY: &str = "tls.key";
 
-/// Certificates are valid from a little before they are made, because clocks differ.
-const BACKDATED: Duration = Duration::from_hours(1);
+/// How long before issuance a certificate is valid, because clocks differ.
+const BACKDATE: Duration = Duration::from_hours(1);
 
-/// How long the API server may take to notice that a configuration has changed.
-const SETTLED: Duration = Duration::from_mins(1);
+/// How long the API server may take to use a changed configuration.
+const PROPAGATION_TIME: Duration = Duration::from_mins(1);
 
-/// How long certificates are valid. Each is renewed when two thirds of that have passed.
+/// The validity of certificates. Each is renewed after two thirds of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Lifetimes {
     /// Of an authority.
@@ -52,12 +52,12 @@ pub struct Lifetimes {
 
 impl Lifetimes {
     /// How long a new authority has to be in the configurations before it signs.
-    pub(super) fn settled(self) -> Duration {
-        SETTLED.min(self.authority / 20)
+    pub(super) fn propagation(self) -> Duration {
+        PROPAGATION_TIME.min(self.authority / 20)
     }
 }
 
-/// Text that is not shown.
+/// A private key (PEM) that `Debug` does not show.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Key(String);
 
@@ -69,11 +69,11 @@ impl Key {
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Key(not shown)")
+        f.write_str("Key(hidden)")
     }
 }
 
-/// A certificate and what it says of itself.
+/// A parsed certificate.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Certificate {
     pub(super) pem: String,
@@ -81,7 +81,7 @@ pub(super) struct Certificate {
     public_key: Vec<u8>,
     pub(super) from: Timestamp,
     pub(super) to: Timestamp,
-    /// The names and addresses that it is for.
+    /// Its subject alternative names.
     pub(super) names: BTreeSet<String>,
 }
 
@@ -91,7 +91,7 @@ impl fmt::Debug for Certificate {
     }
 }
 
-/// Everything that the Secret holds.
+/// The parsed Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Material {
     authorities: Vec<Certificate>,
@@ -100,58 +100,58 @@ pub(super) struct Material {
     pub(super) serving_key: Key,
 }
 
-/// Why what a Secret holds cannot be used. No variant holds a value.
+/// Why a Secret is invalid. No variant contains a value.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum InvalidSecret {
-    #[error("there is no text under the key {0}")]
+    #[error("the key {0} is missing or not text")]
     Missing(&'static str),
-    #[error("what is under the key {0} is not a certificate in PEM")]
+    #[error("the key {0} does not contain a PEM certificate")]
     NotACertificate(&'static str),
-    #[error("what is under the key {0} is not a private key in PEM that can be used")]
+    #[error("the key {0} does not contain a supported PEM private key")]
     NotAKey(&'static str),
-    #[error("the private key under {0} is not that of the certificate")]
+    #[error("the private key {0} does not match the certificate")]
     Mismatch(&'static str),
 }
 
-/// A certificate could not be made.
+/// A certificate could not be issued.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum IssueError {
-    #[error("making a certificate: {0}")]
+    #[error("issuing a certificate: {0}")]
     Rcgen(#[from] rcgen::Error),
-    #[error("reading the certificate that was made: {0}")]
+    #[error("parsing the issued certificate: {0}")]
     InvalidSecret(#[from] InvalidSecret),
 }
 
-/// What has to be done to certificates.
+/// The next step of the certificates' rotation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Make an authority and a serving certificate; trust nothing else.
+    /// Issue an authority and a serving certificate; trust no other authority.
     Everything,
-    /// Make another authority, to be trusted beside the one there is.
+    /// Issue a new authority, trusted beside the existing one.
     Authority,
-    /// Make another serving certificate.
+    /// Issue a new serving certificate.
     Serving,
-    /// Stop trusting authorities that have expired.
+    /// Remove expired authorities.
     Forget,
-    /// Nothing before this time, as long as nothing else changes.
+    /// Nothing to do before this time, unless something changes.
     Wait(Timestamp),
 }
 
 impl Step {
-    /// What is done, for people.
-    pub(super) fn words(&self) -> &'static str {
+    /// The description in the audit record.
+    pub(super) fn description(&self) -> &'static str {
         match self {
-            Self::Everything => "made an authority and a certificate; no other authority is trusted",
-            Self::Authority => "made another authority, which is trusted beside the one before",
-            Self::Serving => "made another certificate",
-            Self::Forget => "authorities that have expired are not trusted any more",
+            Self::Everything => "issued an authority and a certificate; no other authority is trusted",
+            Self::Authority => "issued a new authority, trusted beside the previous one",
+            Self::Serving => "issued a new certificate",
+            Self::Forget => "removed expired authorities",
             Self::Wait(_) => "nothing",
         }
     }
 }
 
-/// What has to be done next. `published`: the newest authority has been in all configurations for
-/// long enough that everybody who calls trusts it.
+/// The next step. `published`: the newest authority has been in all configurations for long enough that every API server
+/// trusts it.
 pub(super) fn next(
     stored: Option<&Material>,
     names: &BTreeSet<String>,
@@ -167,20 +167,20 @@ pub(super) fn next(
         return Step::Forget;
     }
     let all: Vec<&Certificate> = stored.authorities.iter().collect();
-    if !names.iter().all(|name| stored.serving.convinces(&all, name, now)) {
-        // Nobody is served by what there is, so there is nothing to wait for.
+    if !names.iter().all(|name| stored.serving.is_accepted(&all, name, now)) {
+        // No client accepts the current certificate, so there is no reason to wait.
         return Step::Serving;
     }
-    let by_newest = names.iter().all(|name| stored.serving.convinces(&[newest], name, now));
+    let by_newest = names.iter().all(|name| stored.serving.is_accepted(&[newest], name, now));
     if published && (!by_newest || stored.serving.is_due(now)) {
         return Step::Serving;
     }
     let events = stored.authorities.iter().map(|authority| authority.to);
-    let events = events.chain([newest.due(), stored.serving.due(), stored.serving.to]);
+    let events = events.chain([newest.renewal_time(), stored.serving.renewal_time(), stored.serving.to]);
     Step::Wait(events.filter(|time| *time > now).min().unwrap_or(now))
 }
 
-/// Makes what a step asks for.
+/// Issues the certificates of a step.
 pub(super) fn issue(
     step: &Step,
     before: Option<&Material>,
@@ -210,8 +210,7 @@ pub(super) fn issue(
         (Step::Serving | Step::Everything, Some(before)) => {
             let mut names = names.clone();
             if !before.serving.is_due(now) {
-                // Only a name was missing. Another replica may need those that this one does not:
-                // the two would renew it in turns.
+                // Only a name was missing. Keep the names of other replicas, or two replicas would renew in turns.
                 names.extend(before.serving.names.iter().cloned());
             }
             let (serving, serving_key) =
@@ -222,7 +221,7 @@ pub(super) fn issue(
 }
 
 impl Material {
-    /// Reads a Secret's data.
+    /// Parses a Secret's data.
     pub(super) fn read(data: &BTreeMap<String, Vec<u8>>) -> Result<Self, InvalidSecret> {
         let authorities = Certificate::read_all(text(data, AUTHORITIES)?, AUTHORITIES)?;
         let authority_key = Key(text(data, AUTHORITY_KEY)?.to_owned());
@@ -239,7 +238,7 @@ impl Material {
         Ok(Self { authorities, authority_key, serving, serving_key })
     }
 
-    /// As a Secret's data.
+    /// Serializes to a Secret's data.
     pub(super) fn data(&self) -> BTreeMap<String, Vec<u8>> {
         [
             (AUTHORITIES, self.bundle()),
@@ -251,9 +250,9 @@ impl Material {
         .into()
     }
 
-    /// The authority that signs what is made next.
+    /// The authority that signs.
     pub(super) fn newest(&self) -> &Certificate {
-        self.authorities.first().expect("reading and making leave at least one")
+        self.authorities.first().expect("parsing and issuing leave at least one")
     }
 
     /// The authorities to trust, in PEM.
@@ -262,11 +261,11 @@ impl Material {
     }
 }
 
-/// The serving certificate of a Secret, which somebody else may have made.
+/// Parses the serving certificate of a Secret, also that of another issuer.
 pub(super) fn read_serving(data: &BTreeMap<String, Vec<u8>>) -> Result<(Certificate, Key), InvalidSecret> {
     let mut chain = Certificate::read_all(text(data, SERVING)?, SERVING)?;
     let mut serving = chain.swap_remove(0);
-    // With what stands between it and the authority.
+    // Including the intermediate certificates.
     text(data, SERVING)?.clone_into(&mut serving.pem);
     Ok((serving, Key(text(data, SERVING_KEY)?.to_owned())))
 }
@@ -277,7 +276,7 @@ fn text<'a>(data: &'a BTreeMap<String, Vec<u8>>, key: &'static str) -> Result<&'
 }
 
 impl Certificate {
-    /// The certificates in a PEM text, of which there is at least one.
+    /// The certificates in a PEM text; at least one.
     fn read_all(pem: &str, key: &'static str) -> Result<Vec<Self>, InvalidSecret> {
         let mut all = Vec::new();
         for block in blocks(pem) {
@@ -299,18 +298,18 @@ impl Certificate {
         Some(Self { pem: format!("{pem}\n"), public_key, from, to, names, der })
     }
 
-    /// When it is to be renewed.
-    fn due(&self) -> Timestamp {
+    /// When to renew it.
+    fn renewal_time(&self) -> Timestamp {
         let (from, to) = (self.from.as_second(), self.to.as_second());
         Timestamp::from_second(from + (to - from) * 2 / 3).unwrap_or(self.to)
     }
 
     fn is_due(&self, now: Timestamp) -> bool {
-        now >= self.due()
+        now >= self.renewal_time()
     }
 
-    /// Whether somebody who trusts these authorities and asks for this name is content.
-    fn convinces(&self, authorities: &[&Self], name: &str, now: Timestamp) -> bool {
+    /// Whether a client that trusts these authorities accepts the certificate for this name.
+    fn is_accepted(&self, authorities: &[&Self], name: &str, now: Timestamp) -> bool {
         let mut roots = RootCertStore::empty();
         for authority in authorities {
             if roots.add(authority.der.clone()).is_err() {
@@ -339,7 +338,7 @@ fn name(name: &GeneralName<'_>) -> Option<String> {
     }
 }
 
-/// The certificates of a PEM text, as they are written there.
+/// The certificate blocks of a PEM text.
 fn blocks(pem: &str) -> impl Iterator<Item = &str> {
     const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
     const END: &str = "-----END CERTIFICATE-----";
@@ -376,7 +375,7 @@ fn new_serving(
 fn parameters(names: Vec<String>, life: Duration, now: Timestamp) -> Result<CertificateParams, IssueError> {
     let mut wanted = CertificateParams::new(names)?;
     let now = Duration::from_secs(u64::try_from(now.as_second()).unwrap_or_default());
-    let from = now.saturating_sub(BACKDATED.min(life / 10));
+    let from = now.saturating_sub(BACKDATE.min(life / 10));
     wanted.not_before = date_time_ymd(1970, 1, 1) + from;
     wanted.not_after = date_time_ymd(1970, 1, 1) + (now + life);
     wanted.distinguished_name = rcgen::DistinguishedName::new();
@@ -419,8 +418,8 @@ mod tests {
         assert_eq!(Material::read(&first.data()).expect("it can be read"), first);
         assert_eq!(first.serving.names, names);
         assert!(matches!(next(Some(&first), &names, true, at(0)), Step::Wait(_)));
-        assert!(!first.serving.convinces(&[first.newest()], "somebody.else.svc", at(0)));
-        assert!(!first.serving.convinces(&[first.newest()], "127.0.0.1", at(100_001)), "it has expired");
+        assert!(!first.serving.is_accepted(&[first.newest()], "somebody.else.svc", at(0)));
+        assert!(!first.serving.is_accepted(&[first.newest()], "127.0.0.1", at(100_001)), "it has expired");
     }
 
     /// Whenever it is done and however late the publication is noticed: everybody who trusts what is published is
@@ -438,7 +437,7 @@ mod tests {
                 }
                 let known = Certificate::read_all(&trusted, AUTHORITIES).expect("PEM");
                 let known: Vec<&Certificate> = known.iter().collect();
-                assert!(stored.serving.convinces(&known, "127.0.0.1", at(now)), "at {now}");
+                assert!(stored.serving.is_accepted(&known, "127.0.0.1", at(now)), "at {now}");
                 match next(Some(&stored), &names, stored.bundle() == trusted, at(now)) {
                     Step::Wait(until) => {
                         let waited = until.as_second() - at(now).as_second();
@@ -461,7 +460,7 @@ mod tests {
     fn a_new_authority_signs_only_once_it_is_published() {
         let names = names(&["127.0.0.1"]);
         let old = made(&Step::Everything, None, &names, at(0));
-        let due = old.newest().due();
+        let due = old.newest().renewal_time();
         assert_eq!(next(Some(&old), &names, true, due), Step::Authority);
         let both = made(&Step::Authority, Some(&old), &names, due);
         assert_eq!(both.authorities.len(), 2);
@@ -471,7 +470,7 @@ mod tests {
         assert!(matches!(next(Some(&both), &names, false, due), Step::Wait(_)));
         assert_eq!(next(Some(&both), &names, true, due), Step::Serving);
         let after = made(&Step::Serving, Some(&both), &names, due);
-        assert!(after.serving.convinces(&[after.newest()], "127.0.0.1", due));
+        assert!(after.serving.is_accepted(&[after.newest()], "127.0.0.1", due));
         let expired = at(1_000_001);
         assert_eq!(next(Some(&after), &names, true, expired), Step::Forget);
         assert_eq!(made(&Step::Forget, Some(&after), &names, expired).authorities.len(), 1);
@@ -485,7 +484,7 @@ mod tests {
         let both = made(&Step::Serving, Some(&first), &other, at(10));
         assert_eq!(both.serving.names, names(&["one.svc", "other.svc"]));
         assert!(matches!(next(Some(&both), &one, true, at(10)), Step::Wait(_)));
-        let due = both.serving.due();
+        let due = both.serving.renewal_time();
         assert_eq!(made(&Step::Serving, Some(&both), &other, due).serving.names, other);
     }
 

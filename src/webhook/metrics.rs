@@ -1,4 +1,4 @@
-//! What the webhook counts and shows.
+//! Prometheus metrics of the webhook.
 
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-/// Seconds: fine where reviews are meant to be, and up to where the API server gives up soon.
+/// Seconds: fine around the expected duration, up to a second.
 const BUCKETS: [f64; 14] =
     [0.000_25, 0.000_5, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0];
 
@@ -38,13 +38,13 @@ pub struct Metrics {
     expiry: Gauge<i64, AtomicI64>,
 }
 
-/// A review that has been answered.
+/// The labels of a finished review.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Answered {
+pub(super) struct ReviewLabels {
     pub(super) kind: &'static str,
     pub(super) operation: &'static str,
     pub(super) outcome: &'static str,
-    /// The first reason of a refusal, or nothing.
+    /// The first reason of a refusal, or empty.
     pub(super) reason: &'static str,
 }
 
@@ -58,31 +58,31 @@ impl Metrics {
         };
         registry.register_with_unit(
             "webhook_review",
-            "Time a review took, from its last byte to the answer",
+            "Duration of reviews, from the request's last byte to the response",
             Unit::Seconds,
             metrics.duration.clone(),
         );
         registry.register(
             "webhook_reviews",
-            "Reviews that were answered, by kind, operation, outcome and reason of a refusal",
+            "Reviews by kind, operation, outcome and reason of a refusal",
             metrics.reviews.clone(),
         );
         registry.register_with_unit(
             "webhook_certificate_expiry_timestamp",
-            "When the certificate expires that is served, 0 if there is none yet",
+            "Expiry of the serving certificate, 0 if there is none yet",
             Unit::Seconds,
             metrics.expiry.clone(),
         );
         metrics
     }
 
-    pub(super) fn answered(&self, answered: Answered, took: Duration) {
-        let Answered { kind, operation, outcome, reason } = answered;
+    pub(super) fn record_review(&self, labels: ReviewLabels, took: Duration) {
+        let ReviewLabels { kind, operation, outcome, reason } = labels;
         self.duration.get_or_create(&Kind { kind, operation, outcome }).observe(took.as_secs_f64());
         self.reviews.get_or_create(&KindAndReason { kind, operation, outcome, reason }).inc();
     }
 
-    pub(super) fn expires(&self, at: Timestamp) {
+    pub(super) fn set_certificate_expiry(&self, at: Timestamp) {
         self.expiry.set(at.as_second());
     }
 }

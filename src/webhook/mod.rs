@@ -56,29 +56,28 @@ use kinds::Handlers;
 use record::SelfAudit;
 use review::Reviewer;
 use seal_keys::SealKeys;
-use server::Ending;
+use server::Shutdown;
 use target::{GovernedKind, GovernedKinds};
-use tls::Served;
+use tls::ServingCertificate;
 
-/// How the webhook runs.
+/// Settings of the webhook.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Who makes the certificates.
+    /// Who issues the certificates.
     pub source: Source,
-    /// The Secret in the operator's namespace that holds them.
+    /// The Secret with the certificates in the operator's namespace.
     pub secret: String,
-    /// How long reviews are still answered after the end was asked for, so that Services and the API
-    /// server's connections turn to other replicas.
+    /// How long reviews are still served after `stop`, until the Service and the API servers use other replicas.
     pub drain: Duration,
-    /// Who is recorded as the one who makes certificates and keys: this replica.
+    /// The name of this replica in audit records.
     pub instance: String,
-    /// Where it is recorded what is decided, and what the webhook does for itself.
+    /// Records decisions and the webhook's own actions.
     pub recorder: Recorder,
 }
 
-/// Runs the webhook until it is told to stop and what is under way has been answered.
+/// Runs the webhook until `stop`, and then finishes the running reviews.
 ///
-/// `ready` is told when reviews can be answered, and when that ends.
+/// Calls `ready` with `true` when reviews can be served, and with `false` when the shutdown starts.
 ///
 /// # Errors
 /// TLS cannot be set up at all.
@@ -91,8 +90,8 @@ pub async fn run(
     stop: CancellationToken,
     ready: impl Fn(bool),
 ) -> Result<(), SetupError> {
-    let served = Arc::new(Served::default());
-    let config = tls::config(Arc::clone(&served)).map_err(SetupError)?;
+    let serving = Arc::new(ServingCertificate::default());
+    let config = tls::config(Arc::clone(&serving)).map_err(SetupError)?;
     let cache = Arc::new(Cache::default());
     let seal_keys = Arc::new(SealKeys::default());
     let context = ReviewContext {
@@ -106,10 +105,10 @@ pub async fn run(
     };
     let reviewer = Reviewer { context, handlers: Handlers::of_product() };
     let own = SelfAudit::new(options.recorder, &options.instance, kubernetes.namespace());
-    let authority = CertificateManager {
+    let certificates = CertificateManager {
         kubernetes: kubernetes.clone(),
         secret: options.secret,
-        served,
+        serving,
         metrics,
         own: own.clone(),
         clock,
@@ -123,10 +122,10 @@ pub async fn run(
         ready(false);
         std::future::pending::<()>().await;
     };
-    let ending = Ending { stop: stop.clone(), drain: options.drain };
+    let shutdown = Shutdown { stop: stop.clone(), drain: options.drain };
     let background = async {
         tokio::join!(
-            authority.keep(options.source, || certified.notify_one()),
+            certificates.run(options.source, || certified.notify_one()),
             cache.follow(&kubernetes),
             seal_keys.follow(&kubernetes, &own),
             announce
@@ -134,7 +133,7 @@ pub async fn run(
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        () = server::serve(listener, config, route::routes(reviewer), ending) => Ok(()),
+        () = server::serve(listener, config, route::routes(reviewer), shutdown) => Ok(()),
         () = background => Ok(()),
     }
 }

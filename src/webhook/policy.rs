@@ -1,7 +1,7 @@
-//! What the API server keeps by itself, in CEL: it holds while no webhook is installed.
+//! ValidatingAdmissionPolicies (CEL): rules that the API server itself enforces, also without the webhook.
 //!
-//! A policy sees what the API server has in its caches, so two changes at the same moment may both
-//! pass. The controllers settle that; what a policy refuses is what lasts.
+//! A policy reads the API server's caches, so two concurrent changes may both pass. The controllers resolve such
+//! conflicts.
 
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ pub fn policies() -> Vec<Value> {
             tenants,
             json!({
                 "failurePolicy": "Fail",
-                // Each other tenant in turn: the change has to be right beside all of them.
+                // Evaluated once for each other tenant: the change must be valid beside all of them.
                 "paramKind": {"apiVersion": format!("{GROUP}/v1alpha1"), "kind": "Tenant"},
                 "matchConstraints": {"resourceRules": [rule("tenants", &["CREATE", "UPDATE"])]},
                 "variables": [
@@ -26,7 +26,7 @@ pub fn policies() -> Vec<Value> {
                     variable("prefix", &prefix("object")),
                     variable("theirs", &prefix("params")),
                     variable("moved", &format!("oldObject == null || variables.prefix != {}", prefix("oldObject"))),
-                    // Only what is new is held against anybody: an old dispute can be settled step by step.
+                    // Only new namespaces are checked, so that an existing conflict can be resolved step by step.
                     variable(
                         "claimed",
                         "object.spec.?namespaces.orValue([]).filter(name, oldObject == null || \
@@ -62,7 +62,7 @@ pub fn policies() -> Vec<Value> {
             json!({
                 "failurePolicy": "Fail",
                 "matchConstraints": {"resourceRules": [rule("eventtopics/status", &["UPDATE"])]},
-                "validations": [stays("topicName"), stays("cluster")],
+                "validations": [immutable("topicName"), immutable("cluster")],
             }),
         ),
         binding(topics, None),
@@ -72,8 +72,8 @@ pub fn policies() -> Vec<Value> {
     .collect()
 }
 
-/// What approvals hang on. Nobody believes what is not sealed; these keep others from taking away what is, and
-/// from putting an older one in its place.
+/// Protects the fields of approvals. Seals prevent forgeries; these policies prevent deletion of sealed values and replacement
+/// by older ones.
 fn approvals() -> [Value; 8] {
     let (stamps, decisions) = ("stamps-are-the-webhooks", "decisions-are-ones-own");
     let (records, revisions) = ("approval-is-the-operators", "approved-revisions-are-the-operators");
@@ -93,8 +93,8 @@ fn approvals() -> [Value; 8] {
                         differ(&[AUTHORED_BY, BREAK_GLASS]),
                     ),
                     "message": format!(
-                        "NotSupported: metadata.annotations: {REQUESTED_BY} and {REQUEST} say who asked for what is declared, \
-                         and stay while that does. Leave them as they are"
+                        "NotSupported: metadata.annotations: {REQUESTED_BY} and {REQUEST} record who requested the spec, \
+                         and change only with it. Leave them as they are"
                     ),
                     "reason": "Forbidden",
                 }],
@@ -107,10 +107,10 @@ fn approvals() -> [Value; 8] {
                 "failurePolicy": "Fail",
                 "matchConstraints": {"resourceRules": [rule("changeapprovals", &["CREATE"])]},
                 "validations": [{
-                    // A sealed one that was taken back is not put there again by somebody who has kept a copy.
+                    // A withdrawn sealed decision must not be created again from a copy by another user.
                     "expression": "object.spec.?approver.?username.orValue(request.userInfo.username) == \
                                    request.userInfo.username",
-                    "message": "ApprovalNotAllowed: spec.approver: a decision is made by whoever decides. Leave the field out",
+                    "message": "ApprovalNotAllowed: spec.approver: the approver is always the requesting user. Leave the field out",
                     "reason": "Forbidden",
                 }],
             }),
@@ -127,8 +127,8 @@ fn approvals() -> [Value; 8] {
                          object.?status.?pending == oldObject.?status.?pending) || {governs}"
                     ),
                     "message": format!(
-                        "NotSupported: status.approved, status.pending: what is approved is said by whoever has the verb \
-                         {GOVERN} on eventtopics, which is the operator. Approve a change by a ChangeApproval"
+                        "NotSupported: status.approved, status.pending: only the operator (verb {GOVERN} on eventtopics) \
+                         may write these fields. Approve a change with a ChangeApproval"
                     ),
                     "reason": "Forbidden",
                 }],
@@ -146,7 +146,7 @@ fn approvals() -> [Value; 8] {
                     }],
                     "objectSelector": {"matchExpressions": [{"key": APPROVED_LABEL, "operator": "Exists"}]},
                 },
-                // The garbage collector and whoever empties a namespace, whichever name they have.
+                // The garbage collector and the namespace controller, under any of their names.
                 "matchConditions": [{
                     "name": "not-the-control-plane",
                     "expression": "!request.userInfo.username.startsWith('system:serviceaccount:kube-system:') && \
@@ -155,8 +155,8 @@ fn approvals() -> [Value; 8] {
                 "validations": [{
                     "expression": governs,
                     "message": format!(
-                        "NotSupported: metadata.labels[{APPROVED_LABEL}]: what was approved is kept by whoever has the verb \
-                         {GOVERN} on eventtopics, which is the operator. Leave it as it is; it goes with its EventTopic"
+                        "NotSupported: metadata.labels[{APPROVED_LABEL}]: only the operator (verb {GOVERN} on eventtopics) \
+                         may write approved revisions. Leave it as it is; it is deleted with its EventTopic"
                     ),
                     "reason": "Forbidden",
                 }],
@@ -166,14 +166,14 @@ fn approvals() -> [Value; 8] {
     ]
 }
 
-/// How a tenant's topics are named, the default filled in.
+/// The topic prefix of a tenant, with the default.
 fn prefix(tenant: &str) -> String {
     format!("{tenant}.spec.?topicPrefix.orValue({tenant}.metadata.name + '.')")
 }
 
-/// Which Kafka topic a resource stands for is read from its status. Whoever could take that out could
-/// have it stand for another one. Only one that others manage stands for nothing.
-fn stays(field: &str) -> Value {
+/// Makes a status field immutable once set: the status identifies the Kafka topic of a resource, so without the field the
+/// resource could claim another one. Only an unmanaged resource claims none.
+fn immutable(field: &str) -> Value {
     json!({
         "expression": format!(
             "!has(oldObject.status) || !has(oldObject.status.{field}) || (has(object.status) && \
@@ -181,8 +181,8 @@ fn stays(field: &str) -> Value {
              object.metadata.?annotations[?'{MANAGED}'].orValue('') == 'false')"
         ),
         "message": format!(
-            "NotSupported: status.{field}: a resource stays the Kafka topic that it has become. Leave the field as it is, \
-             or delete the resource and make it again"
+            "NotSupported: status.{field}: an EventTopic cannot become another Kafka topic. Leave the field as it is, \
+             or delete the resource and create it again"
         ),
         "reason": "Invalid",
     })

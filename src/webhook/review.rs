@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::context::ReviewContext;
 use super::kinds::Handlers;
-use super::metrics::Answered;
+use super::metrics::ReviewLabels;
 use super::outcome::{Outcome, ReviewType};
 use super::record::record;
 use super::request::{Request, Review};
@@ -75,7 +75,7 @@ impl Reviewer {
             Outcome::NotReady => ("refused", NOT_READY),
         };
         let (kind, operation) = (request.kind.label(), request.operation.label());
-        self.context.metrics.answered(Answered { kind, operation, outcome: result, reason }, took);
+        self.context.metrics.record_review(ReviewLabels { kind, operation, outcome: result, reason }, took);
         let namespace = request.namespace.as_deref().unwrap_or_default();
         let user = request.user_info.username.as_str();
         let (name, dry_run) = (&request.name, request.dry_run);

@@ -1,4 +1,4 @@
-//! HTTPS: connections, their limits, and their end.
+//! The HTTPS server: connections, limits and graceful shutdown.
 
 use std::io;
 use std::sync::Arc;
@@ -22,48 +22,48 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-/// How many connections there are at once. An API server has one for each review under way.
-const CONNECTIONS: usize = 1_024;
+/// An API server has one connection for each running review.
+const MAX_CONNECTIONS: usize = 1_024;
 
-/// How long a TLS handshake may take, and after it the first request's headers.
-const GREETING: Duration = Duration::from_secs(10);
+/// Timeout of the TLS handshake, and then of the first request's headers.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a connection may do nothing. Longer than an API server keeps one (90 s): if we were the
-/// first to close it, a review sent at that moment would fail.
-const IDLE: Duration = Duration::from_mins(3);
+/// Longer than an API server keeps an idle connection (90 s): if the webhook closed it first, a review sent at that moment
+/// would fail.
+const IDLE_TIMEOUT: Duration = Duration::from_mins(3);
 
-/// How long reviews under way may take to end.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long running reviews may take to finish.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
-/// How the server ends.
+/// How the server shuts down.
 #[derive(Clone, Debug)]
-pub(super) struct Ending {
-    /// From when on it should.
+pub(super) struct Shutdown {
+    /// Starts the shutdown.
     pub(super) stop: CancellationToken,
-    /// How long it goes on answering after that, so that whoever sends reviews learns of it.
+    /// How long it still serves after that, until the Service has removed this replica.
     pub(super) drain: Duration,
 }
 
-/// Answers until it is told to stop and everything that was begun has been answered.
-pub(super) async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, routes: Router, ending: Ending) {
+/// Serves until the shutdown, and then finishes the running requests.
+pub(super) async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, routes: Router, shutdown: Shutdown) {
     let acceptor = TlsAcceptor::from(tls);
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let graceful = GracefulShutdown::new();
-    let leaving = Arc::new(AtomicBool::new(false));
+    let draining = Arc::new(AtomicBool::new(false));
     let end = async {
-        ending.stop.cancelled().await;
-        // Connections that are used end with their next answer, so that the API server looks for another replica.
-        leaving.store(true, Ordering::Relaxed);
-        sleep(ending.drain).await;
+        shutdown.stop.cancelled().await;
+        // Active connections close after their next response, so that the API server connects to another replica.
+        draining.store(true, Ordering::Relaxed);
+        sleep(shutdown.drain).await;
     };
     let accept = async {
         loop {
-            let place = Arc::clone(&places).acquire_owned().await.expect("nobody closes it");
+            let permit = Arc::clone(&permits).acquire_owned().await.expect("nobody closes it");
             let stream = match listener.accept().await {
                 Ok((stream, _)) => stream,
                 Err(error) => {
-                    // Too many files, most likely: there will be fewer.
-                    tracing::warn!(%error, "accepting a connection");
+                    // Most likely too many open files; this is temporary.
+                    tracing::warn!(%error, "cannot accept a connection; trying again");
                     sleep(Duration::from_millis(100)).await;
                     continue;
                 }
@@ -73,13 +73,13 @@ pub(super) async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, routes:
                 stream,
                 routes.clone(),
                 graceful.watcher(),
-                Arc::clone(&leaving),
+                Arc::clone(&draining),
             );
             tokio::spawn(async move {
                 if let Err(error) = connection.await {
                     tracing::debug!(error, "a connection ended early");
                 }
-                drop(place);
+                drop(permit);
             });
         }
     };
@@ -88,8 +88,8 @@ pub(super) async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, routes:
         () = end => {}
     }
     drop(listener);
-    if timeout(GRACE, graceful.shutdown()).await.is_err() {
-        tracing::warn!("reviews that were under way did not end in time");
+    if timeout(SHUTDOWN_GRACE, graceful.shutdown()).await.is_err() {
+        tracing::warn!("running reviews did not finish in time");
     }
 }
 
@@ -98,44 +98,44 @@ async fn connection(
     stream: TcpStream,
     routes: Router,
     watcher: Watcher,
-    leaving: Arc<AtomicBool>,
+    draining: Arc<AtomicBool>,
 ) -> Result<(), String> {
     stream.set_nodelay(true).map_err(|error| error.to_string())?;
-    let encrypted = timeout(GREETING, acceptor.accept(stream)).await;
+    let encrypted = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await;
     let encrypted = encrypted
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
         .map_err(|error| format!("the TLS handshake: {error}"))?;
-    let begun = Arc::new(AtomicBool::new(false));
+    let received = Arc::new(AtomicBool::new(false));
     let routes = TowerToHyperService::new(routes);
     let service = {
-        let begun = Arc::clone(&begun);
+        let received = Arc::clone(&received);
         service_fn(move |request: Request<Incoming>| {
-            begun.store(true, Ordering::Relaxed);
-            let (answer, leaving) = (routes.call(request), Arc::clone(&leaving));
+            received.store(true, Ordering::Relaxed);
+            let (response, draining) = (routes.call(request), Arc::clone(&draining));
             async move {
-                let mut answer = answer.await?;
-                // Whoever sends anything but reviews has to knock again.
-                if leaving.load(Ordering::Relaxed) || !answer.status().is_success() {
-                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                let mut response = response.await?;
+                // Clients that send anything but reviews have to reconnect.
+                if draining.load(Ordering::Relaxed) || !response.status().is_success() {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
-                Ok::<_, std::convert::Infallible>(answer)
+                Ok::<_, std::convert::Infallible>(response)
             }
         })
     };
     let http = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(IDLE)
+        .header_read_timeout(IDLE_TIMEOUT)
         .max_buf_size(64 * 1024)
         .serve_connection(TokioIo::new(encrypted), service);
     let http = std::pin::pin!(watcher.watch(http));
-    let silent = async {
-        sleep(GREETING).await;
-        if begun.load(Ordering::Relaxed) {
+    let no_request = async {
+        sleep(HANDSHAKE_TIMEOUT).await;
+        if received.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
         }
     };
     tokio::select! {
         result = http => result.map_err(|error| error.to_string()),
-        () = silent => Err("it sent no request in time".into()),
+        () = no_request => Err("no request in time".into()),
     }
 }

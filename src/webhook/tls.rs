@@ -1,4 +1,4 @@
-//! The certificate that is served, which may be another one from one connection to the next.
+//! The serving certificate, which new connections pick up when it is renewed.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -10,9 +10,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-/// Why a certificate cannot be served. No variant holds a key.
+/// Why a certificate cannot be serving. No variant contains a key.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unusable {
+pub(super) enum InvalidCertificate {
     #[error("the certificate is not PEM: {0}")]
     Certificate(rustls::pki_types::pem::Error),
     #[error("the private key is not PEM")]
@@ -21,51 +21,50 @@ pub(super) enum Unusable {
     Pair(rustls::Error),
 }
 
-/// What is served at the moment, if there is anything yet.
+/// The current serving certificate, if there is one yet.
 #[derive(Default)]
-pub(super) struct Served(RwLock<Option<Arc<CertifiedKey>>>);
+pub(super) struct ServingCertificate(RwLock<Option<Arc<CertifiedKey>>>);
 
-impl fmt::Debug for Served {
+impl fmt::Debug for ServingCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Served").finish_non_exhaustive()
+        f.debug_struct("ServingCertificate").finish_non_exhaustive()
     }
 }
 
-impl Served {
-    /// Serves this on connections that begin from now on; those that there are go on. Whether that
-    /// is another certificate than before.
-    pub(super) fn set(&self, chain: &str, key: &str) -> Result<bool, Unusable> {
+impl ServingCertificate {
+    /// Serves this certificate on new connections; existing ones continue. Returns whether it differs from the one before.
+    pub(super) fn set(&self, chain: &str, key: &str) -> Result<bool, InvalidCertificate> {
         let certified = Arc::new(certified(chain, key)?);
-        let mut served = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let before = served.replace(Arc::clone(&certified));
+        let mut serving = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let before = serving.replace(Arc::clone(&certified));
         Ok(before.is_none_or(|before| before.cert != certified.cert))
     }
 }
 
-impl ResolvesServerCert for Served {
+impl ResolvesServerCert for ServingCertificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-fn certified(chain: &str, key: &str) -> Result<CertifiedKey, Unusable> {
+fn certified(chain: &str, key: &str) -> Result<CertifiedKey, InvalidCertificate> {
     let chain = CertificateDer::pem_slice_iter(chain.as_bytes())
         .collect::<Result<Vec<_>, _>>()
-        .map_err(Unusable::Certificate)?;
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| Unusable::Key)?;
-    CertifiedKey::from_der(chain, key, &provider()).map_err(Unusable::Pair)
+        .map_err(InvalidCertificate::Certificate)?;
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| InvalidCertificate::Key)?;
+    CertifiedKey::from_der(chain, key, &provider()).map_err(InvalidCertificate::Pair)
 }
 
 fn provider() -> CryptoProvider {
     aws_lc_rs::default_provider()
 }
 
-/// How connections are encrypted. HTTP/1.1 only: with HTTP/2 an API server has one connection to
-/// one replica, and the others have nothing to do.
-pub(super) fn config(served: Arc<Served>) -> Result<Arc<ServerConfig>, rustls::Error> {
+/// The TLS settings. HTTP/1.1 only: with HTTP/2 an API server would keep one connection to one replica, and the others
+/// would receive no reviews.
+pub(super) fn config(serving: Arc<ServingCertificate>) -> Result<Arc<ServerConfig>, rustls::Error> {
     let versions =
         ServerConfig::builder_with_provider(Arc::new(provider())).with_safe_default_protocol_versions()?;
-    let mut config = versions.with_no_client_auth().with_cert_resolver(served);
+    let mut config = versions.with_no_client_auth().with_cert_resolver(serving);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

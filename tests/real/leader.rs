@@ -119,7 +119,7 @@ async fn a_leader_that_is_cut_off_stops_before_the_other_begins() -> Result<()> 
     let status = exits(&site, &mut a).await;
     assert!(!status.success(), "it could not go on");
     let (a, b) = (a.output()?, b.output()?);
-    let stopped = last(&a, "leads no more").context("a said so")?;
+    let stopped = last(&a, "stopped leading").context("a said so")?;
     let wrote = last(&a, "changing Kafka").context("a wrote something")?;
     let began = first(&b, LEADING).context("b leads")?;
     println!("last change of the one: {wrote}, its end: {stopped}, begin of the other: {began}");
@@ -213,7 +213,7 @@ struct Life {
 fn life(name: &'static str, log: &str) -> Life {
     let began = first(log, LEADING);
     // One that was killed has not said that it ends. What comes after it is about the last records.
-    let end = last(log, "leads no more").or_else(|| last(log, ""));
+    let end = last(log, "stopped leading").or_else(|| last(log, ""));
     Life { name, led: began.zip(end) }
 }
 

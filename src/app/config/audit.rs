@@ -1,4 +1,4 @@
-//! The database, and the audit log in it.
+//! Settings of the database and the audit log.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,52 +13,51 @@ use super::value::{duration, size};
 use crate::store::{InvalidStoreUrl, StoreUrl};
 use crate::webhook::manifest;
 
-/// What every role needs to know: each of them records what it does.
+/// Settings of the database and the audit log, for every role.
 #[derive(Clone, Debug, Args)]
 pub(in crate::app) struct Audit {
     /// The database: sqlite:FILE or postgres://USER:PASSWORD@HOST:PORT/DATABASE. Give one with a password as
-    /// EVENTCENTER_STORE, from a Secret: everybody on a machine sees the arguments of its processes.
+    /// EVENTCENTER_STORE, from a Secret: every user of a machine can read the arguments of its processes.
     /// Default: sqlite:DATA_DIR/eventcenter.db.
     #[arg(long, env = "EVENTCENTER_STORE", value_name = "URL", hide_env_values = true)]
     store: Option<Url>,
 
-    /// The folder for what a process keeps beside the database: the embedded database itself, and records that wait
-    /// for another one.
+    /// Folder for local files: the embedded database, and records that wait for an unavailable database.
     #[arg(long, env = "EVENTCENTER_DATA_DIR", value_name = "DIR", default_value = "/var/lib/eventcenter")]
     pub(in crate::app) data_dir: PathBuf,
 
-    /// The name of this installation, which all of its signed checkpoints begin with. Whoever has several gives each
-    /// another name.
+    /// Name of this installation, the prefix of the origin of its signed checkpoints. Must be unique if there are
+    /// several.
     #[arg(long, env = "EVENTCENTER_INSTALLATION", value_name = "NAME", default_value = "eventcenter", value_parser = installation)]
     pub(in crate::app) installation: String,
 
-    /// What happens to a change whose record cannot be written.
+    /// How to treat a change whose audit record cannot be written.
     #[arg(long, env = "EVENTCENTER_AUDIT_POLICY", value_enum, default_value = "required")]
     pub(in crate::app) audit_policy: AuditPolicy,
 
-    /// How long a record is waited for. Less than the API server waits for the webhook.
-    #[arg(long, env = "EVENTCENTER_AUDIT_TIMEOUT", value_name = "TIME", default_value = "3s", value_parser = patience)]
+    /// Timeout for writing an audit record. Must be less than the API server's timeout for the webhook.
+    #[arg(long, env = "EVENTCENTER_AUDIT_TIMEOUT", value_name = "TIME", default_value = "3s", value_parser = audit_timeout)]
     pub(in crate::app) audit_timeout: Duration,
 
-    /// How much of what the controllers record is kept in a file while the database is away.
+    /// Maximum size of the file that keeps the controllers' records while the database is unavailable.
     #[arg(long, env = "EVENTCENTER_AUDIT_SPOOL_SIZE", value_name = "BYTES", default_value = "64Mi", value_parser = size)]
     pub(in crate::app) audit_spool_size: u64,
 
-    /// How often it is signed how far each log has come.
+    /// Interval between signed checkpoints.
     #[arg(long, env = "EVENTCENTER_AUDIT_CHECKPOINT_INTERVAL", value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub(in crate::app) audit_checkpoint_interval: Duration,
 
-    /// A Kafka topic that gets what was signed as well: the name of a KafkaCluster, and the topic there.
+    /// A Kafka topic that receives the signed checkpoints as well: the name of a KafkaCluster and of the topic.
     #[arg(long, env = "EVENTCENTER_AUDIT_CHECKPOINT_TOPIC", value_name = "CLUSTER/TOPIC", value_parser = topic)]
     pub(in crate::app) audit_checkpoint_topic: Option<CheckpointTopic>,
 
-    /// How long records are kept: a time, or unlimited.
+    /// Retention of audit records: a duration, or unlimited.
     #[arg(long, env = "EVENTCENTER_AUDIT_RETENTION", value_name = "TIME", default_value = "unlimited")]
     pub(in crate::app) audit_retention: Retention,
 }
 
 impl Audit {
-    /// The database.
+    /// The database's URL.
     pub(in crate::app) fn store(&self) -> anyhow::Result<StoreUrl> {
         match &self.store {
             None => Ok(StoreUrl::Sqlite(self.data_dir.join("eventcenter.db"))),
@@ -66,23 +65,23 @@ impl Audit {
         }
     }
 
-    /// Where records wait while the database is away.
+    /// The file that keeps records while the database is unavailable.
     pub(in crate::app) fn spool(&self) -> PathBuf {
         Path::join(&self.data_dir, "spool")
     }
 }
 
-/// What happens to a change whose record cannot be written.
+/// How to treat a change whose audit record cannot be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(in crate::app) enum AuditPolicy {
-    /// It is refused, so that nothing happens without a record.
+    /// Refuse it, so that no change is made without a record.
     Required,
-    /// It goes on, and says so.
+    /// Make it, with a warning.
     BestEffort,
 }
 
-/// An address with a password in it, perhaps: what is wrong with it is found after the command line was read, because
-/// whoever reads command lines shows what is wrong with them.
+/// A URL that may contain a password. It is validated after clap has parsed the command line, because clap's errors show
+/// the invalid value.
 #[derive(Clone, Debug)]
 struct Url(Result<StoreUrl, InvalidStoreUrl>);
 
@@ -92,7 +91,7 @@ impl From<&str> for Url {
     }
 }
 
-/// How long records are kept; for ever if there is no time.
+/// Retention of audit records; `None` is unlimited.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::app) struct Retention(pub(in crate::app) Option<Duration>);
 
@@ -118,13 +117,13 @@ impl FromStr for Retention {
     }
 }
 
-/// A time that is over, and a little more, before the API server stops waiting: then it is still told why.
-fn patience(text: &str) -> Result<Duration, String> {
-    let most = manifest::TIMEOUT - Duration::from_secs(1);
+/// A timeout at least a second below the API server's, so that its response still contains the reason.
+fn audit_timeout(text: &str) -> Result<Duration, String> {
+    let max = manifest::TIMEOUT - Duration::from_secs(1);
     match duration(text)? {
-        time if time <= most => Ok(time),
+        time if time <= max => Ok(time),
         _ => Err(format!(
-            "write at most {most:?}: the API server waits {:?} for the webhook, and then asks nobody else",
+            "write at most {max:?}: the API server's timeout for the webhook is {:?}",
             manifest::TIMEOUT
         )),
     }
@@ -144,7 +143,7 @@ fn topic(text: &str) -> Result<CheckpointTopic, String> {
     Ok(CheckpointTopic { cluster, topic })
 }
 
-/// A name that signatures can bear.
+/// A name that the origin of a checkpoint can contain.
 fn installation(text: &str) -> Result<String, String> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
     match !text.is_empty() && text.len() <= 128 && text.bytes().all(is_plain) {

@@ -1,26 +1,26 @@
-//! Values that are more than a text or a number.
+//! Parsers of command line values.
 
 use std::time::Duration;
 
 use crate::domain::quantity;
 
-/// A name in a namespace.
+/// A namespace and a name.
 #[derive(Clone, Debug)]
-pub(in crate::app) struct Place {
+pub(in crate::app) struct NamespacedName {
     pub(in crate::app) namespace: String,
     pub(in crate::app) name: String,
 }
 
-pub(super) fn place(text: &str) -> Result<Place, String> {
+pub(super) fn namespaced_name(text: &str) -> Result<NamespacedName, String> {
     match text.split_once('/') {
         Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
-            Ok(Place { namespace: namespace.to_owned(), name: name.to_owned() })
+            Ok(NamespacedName { namespace: namespace.to_owned(), name: name.to_owned() })
         }
         _ => Err("write NAMESPACE/NAME".into()),
     }
 }
 
-/// A time of at least a tenth of a second.
+/// A duration of at least 100 ms.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let milliseconds = quantity::parse_millis(text).and_then(|number| u64::try_from(number).ok());
     match milliseconds {
@@ -29,7 +29,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A time of at least five seconds.
+/// A duration of at least 5 s.
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     match duration(text) {
         Ok(duration) if duration >= Duration::from_secs(5) => Ok(duration),
@@ -37,7 +37,7 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A size in bytes.
+/// A size of at least 64 KiB, in bytes.
 pub(super) fn size(text: &str) -> Result<u64, String> {
     let bytes = quantity::parse_bytes(text).and_then(|number| u64::try_from(number).ok());
     match bytes {

@@ -1,14 +1,14 @@
-//! What the role `webhook` needs to know.
+//! Settings of the role `webhook`.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::CONFIGURATION;
+use super::DEFAULT_CONFIGURATION_NAME;
 use super::value::{duration, seconds};
 
-/// What the role `webhook` needs to know.
+/// Settings of the role `webhook`.
 #[derive(Clone, Debug, Args)]
 pub(in crate::app) struct Webhook {
     /// Address on which the API server calls the webhook.
@@ -20,7 +20,7 @@ pub(in crate::app) struct Webhook {
     )]
     pub(in crate::app) webhook_listen: SocketAddr,
 
-    /// Who makes the webhook's certificates.
+    /// Who issues the webhook's certificates.
     #[arg(long, env = "EVENTCENTER_WEBHOOK_CERTIFICATES", value_enum, default_value = "self")]
     pub(in crate::app) webhook_certificates: Certificates,
 
@@ -33,34 +33,34 @@ pub(in crate::app) struct Webhook {
     )]
     pub(in crate::app) webhook_certificate_secret: String,
 
-    /// Names and addresses by which the webhook is called, for its certificate.
-    /// Default: eventcenter-webhook.NAMESPACE.svc, and the address it listens on if that is a loopback one.
+    /// Names and addresses of the webhook, for its certificate.
+    /// Default: eventcenter-webhook.NAMESPACE.svc, and the listen address if it is a loopback address.
     #[arg(long, env = "EVENTCENTER_WEBHOOK_DNS_NAME", value_name = "NAME", value_delimiter = ',')]
     pub(in crate::app) webhook_dns_name: Vec<String>,
 
-    /// Name of the webhook configurations whose caBundle is kept right.
-    #[arg(long, env = "EVENTCENTER_WEBHOOK_CONFIGURATION", value_name = "NAME", default_value = CONFIGURATION)]
+    /// Name of the webhook configurations whose caBundle the webhook updates.
+    #[arg(long, env = "EVENTCENTER_WEBHOOK_CONFIGURATION", value_name = "NAME", default_value = DEFAULT_CONFIGURATION_NAME)]
     pub(in crate::app) webhook_configuration: String,
 
-    /// How long a certificate of the webhook is valid. It is renewed after two thirds of that.
+    /// Validity of the webhook's serving certificate. It is renewed after two thirds of that time.
     #[arg(long, env = "EVENTCENTER_WEBHOOK_CERTIFICATE_VALIDITY", value_name = "TIME", default_value = "90d", value_parser = seconds)]
     pub(in crate::app) webhook_certificate_validity: Duration,
 
-    /// How long the authority is valid that signs them. It is renewed after two thirds of that.
+    /// Validity of the CA that signs it. It is renewed after two thirds of that time.
     #[arg(long, env = "EVENTCENTER_WEBHOOK_AUTHORITY_VALIDITY", value_name = "TIME", default_value = "730d", value_parser = seconds)]
     pub(in crate::app) webhook_authority_validity: Duration,
 
-    /// How long reviews are still answered after SIGTERM, so that others learn that this replica goes.
+    /// How long the webhook still serves after SIGTERM, until the Service has removed this replica.
     #[arg(long, env = "EVENTCENTER_WEBHOOK_DRAIN", value_name = "TIME", default_value = "5s", value_parser = duration)]
     pub(in crate::app) webhook_drain: Duration,
 }
 
-/// Who makes the webhook's certificates.
+/// Who issues the webhook's certificates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(in crate::app) enum Certificates {
-    /// The webhook's replicas, in a Secret that they share.
+    /// The webhook's replicas, in a shared Secret.
     #[value(name = "self")]
     SelfSigned,
-    /// Others, such as cert-manager: the Secret is read, and caBundle is left alone.
+    /// Another issuer, such as cert-manager, writes the Secret and the caBundle.
     Secret,
 }

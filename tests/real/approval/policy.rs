@@ -72,7 +72,7 @@ async fn stamps_stay_while_what_they_speak_of_does() -> Result<()> {
     admin.apply(&topic).await;
     let patch = |patch: Value| patch.to_string();
     let annotations = |annotations: Value| patch(json!({"metadata": {"annotations": annotations}}));
-    let why = "say who asked for what is declared, and stay while that does";
+    let why = "record who requested the spec, and change only with it";
     let of = |what: &str| {
         ["patch", "etopic", "orders", "-n", "stamps", "--type=merge", "-p", what].map(String::from)
     };
@@ -135,7 +135,7 @@ async fn what_is_approved_is_said_by_the_operator_alone() -> Result<()> {
     site.declare("orders", json!({})).await?;
     let approved = json!({"hash": "a", "generation": 1, "at": "2026-01-01T00:00:00Z", "seal": "v1.x.y"});
     let pending = json!({"hash": "a", "generation": 1, "since": "2026-01-01T00:00:00Z", "approvals": "0/1"});
-    let why = "status.approved, status.pending: what is approved is said by whoever has the verb govern";
+    let why = "status.approved, status.pending: only the operator (verb govern on eventtopics) may write these fields";
     let of = |status: Value| {
         let patch = json!({"status": status}).to_string();
         ["patch", "etopic", "orders", "-n", "records", "--subresource=status", "--type=merge", "-p", &patch]
@@ -183,7 +183,7 @@ async fn what_was_approved_is_kept_and_goes_with_its_topic_and_its_namespace() -
     for object in [&owned, &revision("kept", "goes")] {
         admin.apply(object).await;
     }
-    let why = "what was approved is kept by whoever has the verb govern";
+    let why = "only the operator (verb govern on eventtopics) may write approved revisions";
     let of = |words: &[&str]| -> Vec<String> {
         words.iter().chain(&["-n", "revisions"]).map(ToString::to_string).collect()
     };

@@ -180,7 +180,7 @@ async fn of_two_replicas_one_may_go_and_one_may_die() -> Result<()> {
     a.wait_ready(LIMIT)?;
     b.wait_ready(LIMIT)?;
     let made = |operator: &xtask::operator::Operator| {
-        operator.output().map(|said| said.matches("made certificates").count())
+        operator.output().map(|said| said.matches("issued certificates").count())
     };
     assert_eq!(made(&a)? + made(&b)?, 1, "one of them made them, and both serve them");
     answers(&site, "replicas").await;

@@ -67,7 +67,7 @@ async fn certificates_change_under_load_without_a_failed_review() -> Result<()> 
     let (unasked, last) = stream.end(&site, "rotation").await?;
     assert_eq!(unasked, 0, "{last}");
     let said = webhook.output()?;
-    assert!(said.matches("serving with another certificate").count() >= 4, "{said}");
+    assert!(said.matches("serving a new certificate").count() >= 4, "{said}");
     let after = data(&site).await?;
     assert!(["ca.crt", "ca.key", "tls.crt", "tls.key"].iter().all(|key| before[*key] != after[*key]));
     let expiry = webhook.get("/metrics").context("it answers")?.1;
@@ -138,7 +138,7 @@ async fn what_others_change_is_put_right() -> Result<()> {
         right(&now["ca.crt"]).await;
         answers(&site, "meddled").await;
     }
-    site.says(&webhook, "the webhook's certificates cannot be used and are made anew").await;
+    site.says(&webhook, "the webhook's certificates are invalid; issuing new ones").await;
     Ok(())
 }
 
@@ -201,7 +201,7 @@ async fn others_may_make_the_certificate() -> Result<()> {
     put(&certificate, &key).await?;
     site.eventually("the other one is served", LIMIT, async || {
         let said = webhook.output().map_err(|error| error.to_string())?;
-        if said.matches("serving with another certificate").count() == 2 { Ok(()) } else { Err(said) }
+        if said.matches("serving a new certificate").count() == 2 { Ok(()) } else { Err(said) }
     })
     .await;
     stream.goes_on(10).await;

@@ -111,7 +111,7 @@ async fn a_topic_stays_what_its_status_says() -> Result<()> {
         let said = site.kubectl().run(&[&words[..], &[&patch.to_string()]].concat());
         let said = format!("{:#}", said.expect_err("it is refused"));
         assert!(said.contains("NotSupported: status."), "{said}");
-        assert!(said.contains("a resource stays the Kafka topic that it has become"), "{said}");
+        assert!(said.contains("an EventTopic cannot become another Kafka topic"), "{said}");
     }
     // The operator's own writes go on.
     site.meddle("orders", "retention.ms", "1000").await?;
