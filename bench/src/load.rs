@@ -32,7 +32,7 @@ pub(crate) struct Load {
     /// The prefix of the topics' names.
     pub(crate) prefix: String,
     /// The step stops if nothing happens for this long.
-    pub(crate) patience: Duration,
+    pub(crate) inactivity_timeout: Duration,
 }
 
 impl Load {
@@ -86,7 +86,7 @@ impl Load {
                 _ = ticks.tick() => {
                     let done = if watch.is_some() { reached(&watch) } else { responses };
                     Message::Progress { sent: responses, done }.print()?;
-                    if last_activity.elapsed() >= self.patience {
+                    if last_activity.elapsed() >= self.inactivity_timeout {
                         break;
                     }
                 }

@@ -158,12 +158,12 @@ async fn run(arguments: Arguments) -> Result<()> {
         namespace: arguments.namespace.clone(),
         namespaces: arguments.namespaces,
         prefix: arguments.prefix.clone(),
-        patience: Duration::from_secs(arguments.patience),
+        inactivity_timeout: Duration::from_secs(arguments.patience),
     };
     let report = match arguments.step {
         Step::Kafka { action, bootstrap } => baseline::kafka(&load, action, &bootstrap).await?,
         Step::Count { bootstrap } => baseline::count(&load, &bootstrap).await?,
-        Step::Audit(audit) => audit::run(&audit, load.writers, load.patience).await?,
+        Step::Audit(audit) => audit::run(&audit, load.writers, load.inactivity_timeout).await?,
         step => kubernetes(step, &load).await?,
     };
     Message::Result(report).print()?;

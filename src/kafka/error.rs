@@ -104,10 +104,10 @@ impl Error {
     pub fn refusal(&self) -> Refusal {
         let remedy = match self.reason() {
             Reason::NotAuthorized if self.is_cluster_authorization() => {
-                ". Grant the operator's user Alter on the cluster with an ACL (docs/operations.md lists the required ACLs)"
+                ". Grant the operator's user Alter on the cluster with an ACL (docs/security.md lists the required ACLs)"
             }
             Reason::NotAuthorized => {
-                ". Grant the operator's user this operation with an ACL (docs/operations.md lists the required ACLs)"
+                ". Grant the operator's user this operation with an ACL (docs/security.md lists the required ACLs)"
             }
             Reason::AuthenticationFailed => ". Check the credentials in the Secret of the KafkaCluster",
             _ if self.is_deletion_disabled() => {
