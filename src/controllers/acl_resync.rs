@@ -9,7 +9,7 @@ use eventcenter_sdk::Reason;
 use eventcenter_sdk::name::ClusterName;
 use tokio::time::Instant;
 
-use super::Context;
+use super::context::Context;
 use super::last_seen::LastSeen;
 use crate::domain::topic::Identity;
 use crate::domain::topic::access::{AclBinding, ResourcePattern};

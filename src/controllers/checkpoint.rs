@@ -5,42 +5,29 @@
 //! the one of this process. Otherwise an administrator has to investigate; to accept a log as it is (such as a database
 //! that was restored after a loss), remove its key from the ConfigMap and restart the operator.
 
-mod metrics;
+pub(super) mod metrics;
 mod retention;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use eventcenter_sdk::Reason;
-use eventcenter_sdk::name::{ClusterName, TopicName};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::approval::wait_for_key;
 use super::connections::ClusterState;
-use super::{Context, effect, wait_for_key};
+use super::context::Context;
+use super::effect;
 use crate::domain::audit::LogName;
 use crate::domain::audit::checkpoint::{Checkpoint, TrustedKeys, origin};
 use crate::domain::audit::merkle::Hash;
 use crate::domain::signature::SigningKey;
 use crate::kubernetes::{EventRecord, EventType, PublishedCheckpoints, SealRole, WriteError};
 use crate::store::{self, StoredCheckpoint};
-
-pub(super) use metrics::Metrics;
+use retention::PublishedSizes;
 
 /// Interval between deletions of expired records.
 const RETENTION_INTERVAL: Duration = Duration::from_hours(1);
-
-/// Settings of checkpoints and retention.
-#[derive(Clone, Debug)]
-pub struct Checkpoints {
-    /// Interval between checkpoints.
-    pub interval: Duration,
-    /// The name of this installation, which begins the origin of each checkpoint.
-    pub installation: String,
-    /// How long records are kept; `None` keeps them forever.
-    pub retention: Option<Duration>,
-    /// A Kafka topic that receives each checkpoint as well.
-    pub topic: Option<(ClusterName, TopicName)>,
-}
 
 /// A pass failed; the next one starts over.
 #[derive(Debug, thiserror::Error)]
@@ -74,9 +61,6 @@ struct ConsistentLog {
     /// The checkpoint to publish, if it is not published yet.
     unpublished: Option<StoredCheckpoint>,
 }
-
-/// The first record and the published size of each log.
-type PublishedSizes = BTreeMap<LogName, (u64, u64)>;
 
 /// Signs at an interval until dropped.
 pub(super) async fn run(context: &Context) {

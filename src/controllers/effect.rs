@@ -9,7 +9,7 @@ use eventcenter_sdk::Reason;
 use kube::{Resource, ResourceExt};
 use uuid::Uuid;
 
-use super::Services;
+use super::services::Services;
 use crate::domain::audit::{Action, Actor, Event, LogName, Outcome, Target, Via};
 use crate::domain::{Failure, Refusal};
 use crate::kafka;

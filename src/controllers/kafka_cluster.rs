@@ -7,9 +7,11 @@ use eventcenter_sdk::name::ClusterName;
 use futures::StreamExt;
 use kube::ResourceExt;
 
-use super::runtime::{Informer, ReconcileResult, Reconciled, Reconciler, Watched};
+use super::context::Context;
+use super::queue::Watched;
+use super::runtime::{Informer, ReconcileResult, Reconciled, Reconciler};
+use super::services::Services;
 use super::status::write_status;
-use super::{Context, Services};
 use crate::api::KafkaCluster;
 use crate::domain::cluster::{Clusters, status};
 use crate::domain::{Failure, Refusal, backoff};

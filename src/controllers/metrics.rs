@@ -19,7 +19,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use tokio::time::Instant;
 
-use super::checkpoint;
+use super::checkpoint::metrics as checkpoint;
 use crate::api::{EventTopic, KafkaCluster, Tenant};
 use crate::domain::quota::Limits;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;

@@ -20,10 +20,12 @@ mod approval;
 mod catalog;
 mod checkpoint;
 mod connections;
+mod context;
 mod effect;
 mod kafka_cluster;
 mod last_seen;
 mod metrics;
+mod options;
 mod queue;
 mod resync;
 mod runtime;
@@ -34,72 +36,27 @@ mod topic;
 mod unregistered;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
 pub use approval::{ApprovalStore, GovernedQueue, GovernedQueues, wait_for_key};
-pub use checkpoint::Checkpoints;
 pub use effect::EffectError;
 pub use metrics::Metrics;
-pub use runtime::{Informer, InformerStreams, ReconcileResult, Reconciled, Reconciler, Watched};
+pub use options::{Audit, Checkpoints, Options};
+pub use queue::Watched;
+pub use runtime::{Informer, InformerStreams, ReconcileResult, Reconciled, Reconciler};
 pub use services::Services;
 
-use crate::api::{EventTopic, KafkaCluster, Kind, Tenant};
-use crate::domain::ObjectRef;
+use crate::api::{EventTopic, Kind};
 use crate::kubernetes::{KubeClient, SealRole};
-use crate::store;
 use acl_resync::SeenAcls;
 use connections::Connections;
+use context::Context;
 use kafka_cluster::KafkaClusterReconciler;
 use tenant::TenantReconciler;
 use topic::TopicReconciler;
-
-/// How the controllers run.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// How often all Kafka topics are compared with what is declared.
-    pub resync: Duration,
-    /// How often each Kafka cluster is asked how it is.
-    pub heartbeat: Duration,
-    /// How many topics are reconciled at once: what bounds memory, and how large batches can get.
-    pub concurrency: u16,
-}
-
-/// The audit log, as the controllers write and sign it.
-#[derive(Clone, Debug)]
-pub struct Audit {
-    /// Where records are handed in.
-    pub recorder: store::Recorder,
-    /// The log, for signing it and for dropping what is too old.
-    pub log: store::Audit,
-    /// How it is signed.
-    pub checkpoints: Checkpoints,
-    /// This replica, as records name it.
-    pub instance: String,
-}
-
-/// The state of all controllers.
-struct Context {
-    services: Services,
-    tenants: Informer<Tenant>,
-    clusters: Informer<KafkaCluster>,
-    topics: Informer<EventTopic>,
-    connections: Connections,
-    access: SeenAcls,
-    unregistered: unregistered::UnregisteredTopics,
-    options: Options,
-}
-
-impl Context {
-    fn enqueue_topics(&self, topics: impl IntoIterator<Item = ObjectRef>) {
-        for topic in topics {
-            self.topics.queue.enqueue(Some(&topic.namespace), &topic.name);
-        }
-    }
-}
 
 /// Everything the controllers count and show. Made once a process, before they run.
 #[derive(Clone, Debug)]

@@ -7,14 +7,17 @@ use std::marker::PhantomData;
 
 use futures::channel::mpsc;
 use kube::ResourceExt;
+use kube::core::DeserializeGuard;
 use kube::core::object::HasStatus;
 use kube::runtime::reflector::ObjectRef as StoreRef;
 use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::Metrics;
-use super::runtime::Watched;
+use super::metrics::Metrics;
+
+/// A watched object; one that cannot be deserialized does not stop the watch.
+pub type Watched<K> = DeserializeGuard<K>;
 
 /// The objects of one kind that wait for a reconcile.
 pub(super) struct WorkQueue<K: kube::Resource<DynamicType = ()>> {

@@ -7,7 +7,8 @@ use eventcenter_sdk::name::{ClusterName, TopicName};
 use futures::future::join_all;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use super::{Context, acl_resync, unregistered};
+use super::context::Context;
+use super::{acl_resync, unregistered};
 use crate::kafka::Kafka;
 
 /// Compares at an interval until dropped.

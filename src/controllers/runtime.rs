@@ -10,7 +10,6 @@ use std::time::Duration;
 use eventcenter_sdk::Reason;
 use futures::{FutureExt, Stream, StreamExt};
 use kube::ResourceExt;
-use kube::core::DeserializeGuard;
 use kube::core::error_boundary::InvalidObject;
 use kube::core::object::HasStatus;
 use kube::runtime::controller::{self, Action};
@@ -22,13 +21,11 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use super::effect::{EffectError, audit_unavailable};
-use super::queue::{Fingerprint, WorkQueue};
-use super::{Metrics, Services};
+use super::metrics::Metrics;
+use super::queue::{Fingerprint, Watched, WorkQueue};
+use super::services::Services;
 use crate::domain::{Failure, backoff};
 use crate::kubernetes::WriteError;
-
-/// A watched object; one that cannot be deserialized does not stop the watch.
-pub type Watched<K> = DeserializeGuard<K>;
 
 /// The watched objects of a kind, and the queue of those that wait for a reconcile.
 pub struct Informer<K: kube::Resource<DynamicType = ()> + Clone + 'static> {

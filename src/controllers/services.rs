@@ -4,7 +4,8 @@ use jiff::Timestamp;
 
 use super::approval::ApprovalStore;
 use super::catalog::Catalog;
-use super::{Audit, Metrics};
+use super::metrics::Metrics;
+use super::options::Audit;
 use crate::kubernetes::KubeClient;
 
 /// What the controllers of every kind work with.

@@ -4,9 +4,8 @@ use eventcenter_sdk::Reason;
 use kube::core::object::HasStatus;
 use serde::Serialize;
 
-use super::Services;
-use super::queue::{Fingerprint, WorkQueue};
-use super::runtime::Watched;
+use super::queue::{Fingerprint, Watched, WorkQueue};
+use super::services::Services;
 use crate::api::HasConditions;
 use crate::domain::condition::{self, READY};
 use crate::kubernetes::{EventRecord, EventType, WriteError};

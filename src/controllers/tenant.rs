@@ -7,9 +7,11 @@ use eventcenter_sdk::Reason;
 use kube::ResourceExt;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::runtime::{Informer, ReconcileResult, Reconciled, Reconciler, Watched};
+use super::context::Context;
+use super::queue::Watched;
+use super::runtime::{Informer, ReconcileResult, Reconciled, Reconciler};
+use super::services::Services;
 use super::status::write_status;
-use super::{Context, Services};
 use crate::api::{Tenant, TenantStatus};
 use crate::domain::condition::{self, READY};
 use crate::domain::tenant::{Counted, Tenants, status};

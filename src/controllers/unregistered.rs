@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use eventcenter_sdk::name::ClusterName;
 
-use super::Context;
+use super::context::Context;
 use crate::domain::cluster::Unregistered;
 use crate::kafka::Kafka;
 

@@ -20,7 +20,7 @@ use super::quota::Ledger;
 use super::tenant::{TenantFacts, Tenants};
 use super::topic::access::{self, AclCleanup, plan_acl_cleanup};
 use super::topic::deletion::{DeletionPlan, plan_deletion};
-use super::topic::validate::{claimed, permission};
+use super::topic::validate::{self, Neighbours, claimed};
 use super::topic::{Grants, Identity, Permission, identity, quota};
 use super::{ObjectRef, Refusal};
 use crate::api::{EventTopic, Kind, Tenant, TopicAcl, Usage, WhenSuspended};
@@ -68,6 +68,18 @@ impl Catalog {
     #[must_use]
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// What a topic is validated against.
+    #[must_use]
+    pub fn neighbours(&self) -> Neighbours<'_> {
+        Neighbours {
+            tenants: &self.tenants,
+            clusters: &self.clusters,
+            claims: &self.claims,
+            types: &self.types,
+            ledger: &self.ledger,
+        }
     }
 
     /// A topic was made or changed. Returns the others that this concerns.
@@ -182,7 +194,7 @@ impl Catalog {
     /// # Errors
     /// As [`right`].
     pub fn check(&self, topic: &EventTopic) -> Result<Permission, Refusal> {
-        permission(topic, self)
+        validate::permission(topic, &self.neighbours())
     }
 
     /// Decides what may be done for a topic, and keeps what it is granted from others.
@@ -190,8 +202,8 @@ impl Catalog {
     /// # Errors
     /// As [`right`].
     pub fn reserve(&mut self, topic: &EventTopic) -> Result<Permission, Refusal> {
-        let right = permission(topic, self);
-        match &right {
+        let permission = validate::permission(topic, &self.neighbours());
+        match &permission {
             Ok(Permission::Managed(..)) => {
                 self.ledger.reserve(&ObjectRef::of(topic), quota::requested(topic))
             }
@@ -201,7 +213,7 @@ impl Catalog {
             }
             _ => {}
         }
-        right
+        permission
     }
 
     /// What to do for a topic that is being deleted.

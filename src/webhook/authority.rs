@@ -16,7 +16,7 @@ use tokio::time::sleep;
 
 use super::certificate::{self, IssueError, Lifetimes, Material, Step};
 use super::metrics::Metrics;
-use super::record::SelfAudit;
+use super::self_audit::SelfAudit;
 use super::tls::ServingCertificate;
 use crate::domain::audit::Action;
 use crate::kubernetes::{CertificateSecret, KubeClient, WebhookConfiguration, WriteError};

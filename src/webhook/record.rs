@@ -15,7 +15,7 @@ use super::request::{Operation, Request};
 use crate::api::ChangeApproval;
 use crate::domain::Refusal;
 use crate::domain::audit::{self, Action, Actor, Caller, Event, LogName, Target, Via, change_between};
-use crate::store::{RecordError, Recorder, WriteOutcome};
+use crate::store::{RecordError, WriteOutcome};
 
 /// From this size on one resource is taken apart at a time: as a tree of values it is ten times as large.
 const LARGE: usize = 64 * 1024;
@@ -179,48 +179,6 @@ fn decision(request: &Request<'_>) -> Option<String> {
     let spec = &approval.spec;
     let (target, hash) = (&spec.target, &spec.spec_hash);
     Some(format!("{:?}: {:?} {:?} {} as {hash}", spec.decision, spec.action, target.kind, target.name))
-}
-
-/// Records what the webhook does for itself.
-#[derive(Clone, Debug)]
-pub(super) struct SelfAudit {
-    recorder: Recorder,
-    actor: Actor,
-    namespace: String,
-}
-
-impl SelfAudit {
-    pub(super) fn new(recorder: Recorder, instance: &str, namespace: &str) -> Self {
-        let actor = Actor { user: instance.to_owned(), groups: Vec::new(), via: Via::Controllers };
-        Self { recorder, actor, namespace: namespace.to_owned() }
-    }
-
-    /// Something was done with a Secret of the operator's namespace.
-    pub(super) async fn record_secret(&self, action: Action, secret: &str, message: String) {
-        self.record(action, "Secret", Some(&self.namespace), secret, message).await;
-    }
-
-    /// Something was done with what is in no namespace.
-    pub(super) async fn record_cluster_scoped(
-        &self,
-        action: Action,
-        kind: &str,
-        name: &str,
-        message: String,
-    ) {
-        self.record(action, kind, None, name, message).await;
-    }
-
-    async fn record(&self, action: Action, kind: &str, namespace: Option<&str>, name: &str, message: String) {
-        let target = Target {
-            kind: kind.to_owned(),
-            namespace: namespace.map(ToOwned::to_owned),
-            name: name.to_owned(),
-            uid: None,
-        };
-        let event = Event::new(LogName::platform(), self.actor.clone(), action, audit::Outcome::Succeeded);
-        self.recorder.enqueue(Event { target: Some(target), message: Some(message), ..event }).await;
-    }
 }
 
 /// Reviews of small resources have the other processors and threads to themselves.

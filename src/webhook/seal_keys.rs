@@ -7,7 +7,7 @@ use futures::StreamExt;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::record::SelfAudit;
+use super::self_audit::SelfAudit;
 use crate::domain::audit::Action;
 use crate::domain::signature::SigningKey;
 use crate::kubernetes::{KubeClient, SealKey, SealRole, TrustedKeys, WriteError};

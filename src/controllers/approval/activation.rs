@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use super::super::effect;
 use super::super::effect::EffectError;
 use super::super::runtime::Informer;
+use super::super::services::Services;
 use super::super::status::write_status;
-use super::super::{Services, effect};
 use crate::api::{ApprovedSpec, GovernedChange, HasApproval};
 use crate::domain::Revisioned;
 use crate::domain::approval::active::{revision_data, revision_name};

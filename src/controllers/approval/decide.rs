@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use kube::core::object::HasSpec;
 
-use super::super::Services;
 use super::super::effect::EffectError;
 use super::super::runtime::Reconciler;
+use super::super::services::Services;
 use super::activation::{Activation, renew_record};
 use super::report::ApprovalReport;
 use crate::api::{APPROVE, ApprovalAction, Approver, Decision, GovernedChange, HasApproval};

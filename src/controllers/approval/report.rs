@@ -5,8 +5,8 @@ use std::time::Duration;
 use eventcenter_sdk::Reason;
 use jiff::Timestamp;
 
-use super::super::Services;
 use super::super::runtime::Informer;
+use super::super::services::Services;
 use super::activation::{prune_revisions, record_ungoverned};
 use crate::api::{HasApproval, HasConditions};
 use crate::domain::approval::pending::change_names;

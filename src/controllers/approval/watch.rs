@@ -10,8 +10,10 @@ use kube::core::object::HasStatus;
 use kube::runtime::reflector::ObjectRef as StoreRef;
 use kube::runtime::watcher::Event;
 
-use super::super::runtime::{Informer, Watched};
-use super::super::{Audit, Services};
+use super::super::options::Audit;
+use super::super::queue::Watched;
+use super::super::runtime::Informer;
+use super::super::services::Services;
 use crate::api::{ChangeApproval, Kind};
 use crate::domain::approval::Governed;
 use crate::domain::audit::{self, Action, Actor, LogName, Outcome, Target, Via};

@@ -1,16 +1,19 @@
 //! Deletes records older than the retention. The Merkle tree's nodes above them stay, so that the remaining records can
 //! be verified.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use eventcenter_sdk::Reason;
 
-use super::super::Context;
+use super::super::context::Context;
 use super::super::effect::{EffectError, ToFailure};
-use super::PublishedSizes;
 use crate::domain::audit::{Action, Actor, Event, LogName, Outcome, Via};
 use crate::domain::{Failure, Refusal};
 use crate::store;
+
+/// The first record and the published size of each log.
+pub(super) type PublishedSizes = BTreeMap<LogName, (u64, u64)>;
 
 /// Records are dropped only by whole subtrees of this size.
 const SUBTREE_SIZE: u64 = 256;

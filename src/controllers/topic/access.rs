@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use eventcenter_sdk::Reason;
 use tokio::time::Instant;
 
-use super::super::Context;
 use super::super::acl_resync::TopicAcls;
 use super::super::connections::ClusterState;
+use super::super::context::Context;
 use super::super::effect::{EffectError, ToFailure};
 use super::super::last_seen::LastSeen;
 use super::super::status::write_status;

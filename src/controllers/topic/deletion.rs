@@ -4,12 +4,16 @@
 
 use eventcenter_sdk::Reason;
 
-use super::super::Context;
-use super::super::approval::{Activation, ApprovalReport, DeletionApproval, decide_deletion, publish};
+use super::super::approval::{
+    Activation, ApprovalReport, DeletionApproval, GovernedReconciler, decide_deletion, publish,
+};
 use super::super::connections::ClusterState;
+use super::super::context::Context;
 use super::super::effect::{EffectError, ToFailure};
-use super::super::runtime::{ReconcileResult, Reconciled, Watched};
-use super::{FINALIZER_REMOVED, TopicReconciler, access, has_finalizer, kafka_topic, release, status};
+use super::super::queue::Watched;
+use super::super::runtime::{ReconcileResult, Reconciled};
+use super::finalizer::{FINALIZER_REMOVED, has_finalizer, release};
+use super::{access, kafka_topic, status};
 use crate::api::{DELETE_FINALIZER, EventTopic};
 use crate::domain::approval::ApprovalState;
 use crate::domain::audit::Action;
@@ -21,8 +25,11 @@ use crate::domain::{Failure, Refusal, backoff};
 use crate::kubernetes::{EventRecord, EventType, WriteError};
 
 /// Deletes the ACLs, and the Kafka topic if the resource asks for that, then removes the finalizer.
-pub(super) async fn reconcile_deletion(topic: &EventTopic, reconciler: &TopicReconciler) -> ReconcileResult {
-    let context = &*reconciler.0;
+pub(super) async fn reconcile_deletion(
+    topic: &EventTopic,
+    reconciler: &impl GovernedReconciler<Object = EventTopic>,
+    context: &Context,
+) -> ReconcileResult {
     if !has_finalizer(topic) {
         return Ok(Reconciled::until_change(Reason::Deleting));
     }

@@ -3,7 +3,7 @@
 use eventcenter_sdk::Reason;
 use tokio::time::Instant;
 
-use super::super::Context;
+use super::super::context::Context;
 use super::super::effect::{EffectError, ToFailure};
 use super::super::last_seen::LastSeen;
 use crate::api::EventTopic;

@@ -2,6 +2,7 @@
 
 mod access;
 mod deletion;
+mod finalizer;
 mod kafka_topic;
 pub(super) mod schema;
 mod status;
@@ -10,7 +11,6 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use eventcenter_sdk::Reason;
-use kube::ResourceExt;
 use kube::core::error_boundary::InvalidObject;
 
 use super::approval::{
@@ -18,18 +18,20 @@ use super::approval::{
     activate, decide, prune_revisions,
 };
 use super::connections::ClusterState;
-use super::effect::{EffectError, ToFailure};
+use super::context::Context;
+use super::effect::ToFailure;
+use super::queue::Watched;
 use super::runtime::{Informer, ReconcileResult, Reconciled, Reconciler};
-use super::{Context, Services, Watched};
-use crate::api::{DELETE_FINALIZER, DeletionPolicy, EventTopic};
-use crate::domain::audit::Action;
+use super::services::Services;
+
+use crate::api::{DeletionPolicy, EventTopic};
 use crate::domain::management::management_mode;
 use crate::domain::topic::deletion::wants_finalizer;
 use crate::domain::topic::status::Outcome;
 use crate::domain::topic::{Declared, Identity, Observed, Permission};
 use crate::domain::{Failure, ObjectRef, backoff};
 use crate::kafka::Kafka;
-use crate::kubernetes::WriteError;
+use finalizer::{has_finalizer, release, sync_finalizer};
 
 /// Reconciles EventTopics.
 pub(super) struct TopicReconciler(pub(super) Arc<Context>);
@@ -69,7 +71,7 @@ impl Reconciler for TopicReconciler {
 
     async fn reconcile(&self, topic: &EventTopic) -> ReconcileResult {
         if topic.metadata.deletion_timestamp.is_some() {
-            return deletion::reconcile_deletion(topic, self).await;
+            return deletion::reconcile_deletion(topic, self, &self.0).await;
         }
         self.reconcile_present(topic).await
     }
@@ -203,33 +205,4 @@ async fn apply(
         release(&topic, context).await?;
     }
     Ok(reconciled)
-}
-
-const FINALIZER_ADDED: &str = "the resource stays until what was made for it in Kafka is cleaned up";
-const FINALIZER_REMOVED: &str = "the resource may go: nothing is left to clean up in Kafka";
-
-fn has_finalizer(topic: &impl kube::Resource) -> bool {
-    topic.finalizers().iter().any(|finalizer| finalizer == DELETE_FINALIZER)
-}
-
-/// Adds or removes our finalizer.
-async fn sync_finalizer(topic: &EventTopic, context: &Context) -> Result<(), EffectError<WriteError>> {
-    let is_wanted = management_mode(topic).is_ok_and(|mode| wants_finalizer(topic, mode));
-    match (is_wanted, has_finalizer(topic)) {
-        (true, false) => {
-            let add = context.services.kubernetes.add_finalizer(topic, DELETE_FINALIZER);
-            context.services.effect(topic, Action::AddFinalizer, FINALIZER_ADDED, add).await
-        }
-        (false, true) => release(topic, context).await,
-        _ => Ok(()),
-    }
-}
-
-/// Removes our finalizer, if the resource has it.
-async fn release(topic: &EventTopic, context: &Context) -> Result<(), EffectError<WriteError>> {
-    if !has_finalizer(topic) {
-        return Ok(());
-    }
-    let remove = context.services.kubernetes.remove_finalizer(topic, DELETE_FINALIZER);
-    context.services.effect(topic, Action::RemoveFinalizer, FINALIZER_REMOVED, remove).await
 }

@@ -3,7 +3,7 @@
 use futures::StreamExt;
 use kube::ResourceExt;
 
-use super::super::Context;
+use super::super::context::Context;
 use super::super::effect::EffectError;
 use crate::api::{EventTopic, RegisteredType};
 use crate::domain::audit::Action;

@@ -4,8 +4,8 @@ use eventcenter_sdk::Reason;
 use kube::core::DeserializeGuard;
 use kube::core::error_boundary::InvalidObject;
 
-use super::super::Context;
 use super::super::approval::{ApprovalReport, report_approval};
+use super::super::context::Context;
 use super::super::runtime::{ReconcileResult, Reconciled};
 use super::super::status::write_status;
 use crate::api::{DriftAction, EventTopic, EventTopicStatus};

@@ -45,7 +45,7 @@ fn judge(old: Option<&EventTopic>, new: &EventTopic, catalog: &Catalog) -> Resul
     if management_mode(new)? == ManagementMode::Unmanaged {
         return Declared::read(new);
     }
-    let declared = validate(new, catalog)?.declared;
+    let declared = validate(new, &catalog.neighbours())?.declared;
     match impossible(old, new, &declared) {
         Some(refusal) => Err(refusal),
         None => Ok(declared),

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use super::claims::BreakGlass;
 use super::decision::VerifiedDecision;
-use super::request::{BreakGlass, ChangeRequest};
+use super::request::ChangeRequest;
 use super::rules::{MissingApprovals, Rule};
 use super::{Rules, SpecHash, person};
 use crate::api::{ApprovalAction, ApprovalMode, Approver, Decision, GovernedChange, Rejection};

@@ -4,7 +4,7 @@
 //!
 //! - [`rules`]: what a tenant requires.
 //! - [`hash`]: the identity of a spec. [`person`]: which user names may be one person.
-//! - [`request`], [`annotations`]: who requested a spec. [`decision`]: who decided on it.
+//! - [`claims`], [`request`], [`annotations`]: who requested a spec. [`decision`]: who decided on it.
 //! - [`eligibility`]: whether a user may decide. [`authorization`]: whether a change may take effect.
 //! - [`active`]: the active spec. [`pending`]: the report of a pending change.
 //! - [`statement`]: what one role seals and another believes.
@@ -15,6 +15,7 @@
 pub mod active;
 pub mod annotations;
 pub mod authorization;
+pub mod claims;
 pub mod decision;
 pub mod eligibility;
 pub mod governed;

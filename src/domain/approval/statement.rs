@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::request::RequestClaims;
+use super::claims::RequestClaims;
 use crate::api::{ApprovalAction, Approver, Decision, Kind};
 
 /// The sealed content. All of it is signed, in canonical JSON (RFC 8785); tag and field names are part of the format.

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::request::RequestClaims;
+use super::claims::RequestClaims;
 use super::{ChangeRequest, Rules, SpecHash, VerifiedDecision};
 use crate::api::{ApprovalAction, Approver, Decision, EventTopic};
 use crate::domain::signature::SigningKey;

@@ -7,21 +7,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-
-use super::status::IN_SYNC;
 use crate::api::{
-    CompatibilityMode, CompatibilityPolicy, DeletionPolicy, EventTopic, EventTopicSpec, EventType,
-    GovernedChange, TopicAcl,
+    CompatibilityMode, CompatibilityPolicy, EventTopic, EventTopicSpec, EventType, GovernedChange, TopicAcl,
 };
 use crate::domain::Refusal;
-use crate::domain::approval::Governed;
 use crate::domain::event_type::{self, TypeId};
 use crate::domain::registration::{Source, source};
 use crate::domain::topic::{Change, Declared, Observed, access, plan};
 
 /// Whatever a change of a topic can touch, where it cannot be told what it does.
-const ALL_CHANGES: [GovernedChange; 5] = [
+pub(super) const ALL_CHANGES: [GovernedChange; 5] = [
     GovernedChange::AddPartitions,
     GovernedChange::ReduceRetention,
     GovernedChange::ChangeConfig,
@@ -47,75 +42,41 @@ const POLICY_KEYS: [&str; 3] = ["cleanup.policy", "remote.log.delete.on.disable"
 /// Stands for the value of a key that others have managed: nothing is known of it.
 const UNKNOWN: &str = "(unknown)";
 
-impl Governed for EventTopic {
-    /// What Kafka has under the declared name: a new resource may take over a Kafka topic.
-    type Facts = Option<Observed>;
-
-    const ALL_CHANGES: &'static [GovernedChange] = &ALL_CHANGES;
-
-    const KEEP_DATA: &'static str =
-        "set spec.deletionPolicy: Retain, which keeps the Kafka topic and its data";
-
-    fn classify(
-        base: Option<&EventTopicSpec>,
-        new: &EventTopicSpec,
-        existing: &Option<Observed>,
-    ) -> BTreeSet<GovernedChange> {
-        let mut changes = BTreeSet::from([GovernedChange::Any]);
-        match base {
-            Some(base) if base == new => return BTreeSet::new(),
-            // Another Kafka topic may be meant, of which nothing is known. The status might say that the name was the default
-            // before, but anybody could have written that.
-            Some(base) if is_renamed(base, new) => {
-                changes.insert(GovernedChange::Create);
-                changes.extend(ALL_CHANGES);
-            }
-            Some(base) => {
-                changes.extend(kafka_changes(base, new));
-                if breaks_schema(base, new) {
-                    changes.insert(GovernedChange::BreakSchema);
-                }
-            }
-            None => {
-                changes.insert(GovernedChange::Create);
-                changes.extend(takeover_changes(new, existing.as_ref()));
+/// Which governed changes lead from one spec to another; none if they are equal. `existing` is what Kafka has under the name of
+/// a first spec, which may take over a Kafka topic.
+pub(super) fn classify(
+    base: Option<&EventTopicSpec>,
+    new: &EventTopicSpec,
+    existing: Option<&Observed>,
+) -> BTreeSet<GovernedChange> {
+    let mut changes = BTreeSet::from([GovernedChange::Any]);
+    match base {
+        Some(base) if base == new => return BTreeSet::new(),
+        // Another Kafka topic may be meant, of which nothing is known. The status might say that the name was the default
+        // before, but anybody could have written that.
+        Some(base) if is_renamed(base, new) => {
+            changes.insert(GovernedChange::Create);
+            changes.extend(ALL_CHANGES);
+        }
+        Some(base) => {
+            changes.extend(kafka_changes(base, new));
+            if breaks_schema(base, new) {
+                changes.insert(GovernedChange::BreakSchema);
             }
         }
-        if !granted(base, new).is_empty() {
-            changes.insert(GovernedChange::GrantAccess);
-        }
-        changes
-    }
-
-    fn depends_on_facts(base: Option<&EventTopicSpec>, new: &EventTopicSpec) -> bool {
-        base.is_none_or(|base| is_renamed(base, new))
-    }
-
-    fn facts_in_status(&self) -> Option<Observed> {
-        Observed::in_status(self)
-    }
-
-    fn diff(base: Option<&EventTopicSpec>, new: &EventTopicSpec) -> Vec<String> {
-        super::diff::diff(base, new)
-    }
-
-    fn destroys_data(spec: &EventTopicSpec) -> bool {
-        spec.deletion_policy == DeletionPolicy::Delete
-    }
-
-    fn keep_data(spec: &mut EventTopicSpec) {
-        spec.deletion_policy = DeletionPolicy::Retain;
-    }
-
-    fn describe_active(condition: &mut Condition) {
-        if condition.type_ == IN_SYNC && condition.status == "True" {
-            condition.message = "Kafka has the active spec, which was approved before".into();
+        None => {
+            changes.insert(GovernedChange::Create);
+            changes.extend(takeover_changes(new, existing));
         }
     }
+    if !granted(base, new).is_empty() {
+        changes.insert(GovernedChange::GrantAccess);
+    }
+    changes
 }
 
 /// Whether a spec names another Kafka topic.
-fn is_renamed(base: &EventTopicSpec, new: &EventTopicSpec) -> bool {
+pub(super) fn is_renamed(base: &EventTopicSpec, new: &EventTopicSpec) -> bool {
     (&base.cluster, &base.topic_name) != (&new.cluster, &new.topic_name)
 }
 

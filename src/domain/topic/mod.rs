@@ -4,7 +4,7 @@
 //! - [`declaration`]: what the Kafka topic should look like. [`mod@plan`]: what to change in Kafka; [`value`]: which values are
 //!   equal to Kafka.
 //! - [`access`]: ACLs; [`grants`]: the ACLs of several resources together.
-//! - [`change`], [`diff`]: a change of the spec, for approval rules and for people.
+//! - [`change`], [`diff`]: a change of the spec, for approval rules and for people; `governed` ties them to the rules.
 //! - [`deletion`]: what to delete. [`mod@status`]: what to report. [`adopt`]: the resource for an existing Kafka topic.
 
 pub mod access;
@@ -13,6 +13,7 @@ pub mod change;
 pub mod declaration;
 pub mod deletion;
 pub mod diff;
+mod governed;
 pub mod grants;
 pub mod identity;
 pub mod plan;

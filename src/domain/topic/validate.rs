@@ -1,4 +1,4 @@
-//! What a resource has a right to, before Kafka is asked.
+//! Whether the operator may act on a resource, before Kafka is asked.
 
 use std::sync::Arc;
 
@@ -8,41 +8,60 @@ use super::status::is_applied;
 use super::{Declared, Identity, access, identity, quota};
 use crate::api::{EventTopic, WhenSuspended};
 use crate::domain::ObjectRef;
+use crate::domain::Refusal;
 use crate::domain::cluster::Clusters;
 use crate::domain::event_type::{self, TenantType, TypeId};
 use crate::domain::management::{ManagementMode, management_mode};
+use crate::domain::ownership::Claims;
+use crate::domain::quota::Ledger;
 use crate::domain::tenant::{TenantFacts, Tenants};
-use crate::domain::{Catalog, Refusal};
+
+/// The declarations that a resource is validated against.
+#[derive(Clone, Copy, Debug)]
+pub struct Neighbours<'a> {
+    /// The tenants.
+    pub tenants: &'a Tenants,
+    /// The Kafka clusters.
+    pub clusters: &'a Clusters,
+    /// The owners of Kafka topics.
+    pub claims: &'a Claims<Identity>,
+    /// The owners of event types.
+    pub types: &'a Claims<TenantType>,
+    /// The usage of the tenants.
+    pub ledger: &'a Ledger,
+}
 
 /// What the operator may do for a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Permission {
-    /// Nothing for now.
+    /// Nothing until it is resumed.
     Paused,
-    /// Nothing at all.
+    /// Nothing: somebody else manages the Kafka topic.
     Unmanaged,
-    /// Give the Kafka topic what is declared.
+    /// Apply the declaration.
     Managed(Identity, Declared),
-    /// Leave the Kafka topic as it is and take away the access to it.
+    /// Remove the access and leave the Kafka topic as it is.
     Stopped(Identity, Refusal),
 }
 
-/// Decides that from everything that is declared.
+/// Decides what the operator may do for a resource.
 ///
 /// # Errors
-/// A refusal with the way out: what [`entitled`] refuses, and any change while the tenant is
+/// A refusal with its remedy: what [`validate`] refuses, and any change while the tenant is
 /// suspended.
-pub fn permission(topic: &EventTopic, catalog: &Catalog) -> Result<Permission, Refusal> {
+pub fn permission(topic: &EventTopic, neighbours: &Neighbours<'_>) -> Result<Permission, Refusal> {
     match management_mode(topic)? {
         ManagementMode::Paused => return Ok(Permission::Paused),
         ManagementMode::Unmanaged => return Ok(Permission::Unmanaged),
         ManagementMode::Managed => {}
     }
-    let entitled = validate(topic, catalog)?;
-    match entitled.tenant.suspended {
-        Some(WhenSuspended::Stop) => Ok(Permission::Stopped(entitled.identity, suspended(&entitled.tenant))),
-        Some(WhenSuspended::KeepRunning) if !is_applied(topic) => Err(suspended(&entitled.tenant)),
-        _ => Ok(Permission::Managed(entitled.identity, entitled.declared)),
+    let validated = validate(topic, neighbours)?;
+    match validated.tenant.suspended {
+        Some(WhenSuspended::Stop) => {
+            Ok(Permission::Stopped(validated.identity, suspended(&validated.tenant)))
+        }
+        Some(WhenSuspended::KeepRunning) if !is_applied(topic) => Err(suspended(&validated.tenant)),
+        _ => Ok(Permission::Managed(validated.identity, validated.declared)),
     }
 }
 
@@ -72,17 +91,17 @@ pub struct ValidatedTopic {
     pub types: Vec<TypeId>,
 }
 
-/// Holds a resource against all rules. The webhook and the controllers ask the same.
+/// Validates a resource against all rules, for webhook and controllers.
 ///
 /// # Errors
-/// The first rule that is broken, with the way out: no tenant, a cluster that may not be used, a
+/// The first violated rule, with its remedy: no tenant, a cluster that may not be used, a
 /// name that is not the tenant's, another resource that owns the topic or an event type, a name of
 /// an event type, a field, a quota.
-pub fn validate(topic: &EventTopic, catalog: &Catalog) -> Result<ValidatedTopic, Refusal> {
+pub fn validate(topic: &EventTopic, neighbours: &Neighbours<'_>) -> Result<ValidatedTopic, Refusal> {
     let this = ObjectRef::of(topic);
-    let tenant = catalog.tenants().of_namespace(&this.namespace)?;
-    let identity = identity::identity(topic, catalog.tenants(), catalog.clusters())?;
-    if let Some(owner) = catalog.claims().owner(&identity).filter(|owner| **owner != this) {
+    let tenant = neighbours.tenants.of_namespace(&this.namespace)?;
+    let identity = identity::identity(topic, neighbours.tenants, neighbours.clusters)?;
+    if let Some(owner) = neighbours.claims.owner(&identity).filter(|owner| **owner != this) {
         return Err(Refusal::new(
             Reason::ResourceConflict,
             format!(
@@ -95,7 +114,7 @@ pub fn validate(topic: &EventTopic, catalog: &Catalog) -> Result<ValidatedTopic,
     let types = event_type::types(topic, &tenant.conventions)?;
     for id in &types {
         let registered = TenantType { tenant: tenant.name.clone(), id: id.clone() };
-        if let Some(owner) = catalog.types().owner(&registered).filter(|owner| **owner != this) {
+        if let Some(owner) = neighbours.types.owner(&registered).filter(|owner| **owner != this) {
             return Err(Refusal::at(
                 Reason::ResourceConflict,
                 "spec.eventTypes",
@@ -109,7 +128,7 @@ pub fn validate(topic: &EventTopic, catalog: &Catalog) -> Result<ValidatedTopic,
     let declared = Declared::read(topic)?;
     access::check(topic, tenant)?;
     quota::check_limits(topic, &declared, &tenant.limits)?;
-    catalog.ledger().check(&tenant.name, &tenant.limits, &this, quota::requested(topic))?;
+    neighbours.ledger.check(&tenant.name, &tenant.limits, &this, quota::requested(topic))?;
     Ok(ValidatedTopic { tenant: Arc::clone(tenant), identity, declared, types })
 }
 
@@ -134,7 +153,7 @@ mod tests {
         for topic in older.iter().map(|yaml| topic(yaml)).chain([topic(yaml)]) {
             catalog.upsert(&topic);
         }
-        expected.assert_eq(&print(permission(&topic(yaml), &catalog)));
+        expected.assert_eq(&print(catalog.check(&topic(yaml))));
     }
 
     fn print(right: Result<Permission, Refusal>) -> String {

@@ -4,6 +4,7 @@ mod schema;
 
 use super::super::diff::diff;
 use super::*;
+use crate::domain::approval::Governed;
 use crate::domain::testing::topic;
 use expect_test::{Expect, expect};
 use std::fmt::Write;

@@ -1,6 +1,7 @@
 //! Schemas, and what is demanded of them.
 
 use super::*;
+use crate::domain::approval::Governed;
 
 #[test]
 fn schemas() {

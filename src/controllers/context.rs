@@ -1,0 +1,30 @@
+//! The state that the product's controllers share.
+
+use super::acl_resync::SeenAcls;
+use super::connections::Connections;
+use super::options::Options;
+use super::runtime::Informer;
+use super::services::Services;
+use super::unregistered;
+use crate::api::{EventTopic, KafkaCluster, Tenant};
+use crate::domain::ObjectRef;
+
+/// The state of all controllers.
+pub(super) struct Context {
+    pub(super) services: Services,
+    pub(super) tenants: Informer<Tenant>,
+    pub(super) clusters: Informer<KafkaCluster>,
+    pub(super) topics: Informer<EventTopic>,
+    pub(super) connections: Connections,
+    pub(super) access: SeenAcls,
+    pub(super) unregistered: unregistered::UnregisteredTopics,
+    pub(super) options: Options,
+}
+
+impl Context {
+    pub(super) fn enqueue_topics(&self, topics: impl IntoIterator<Item = ObjectRef>) {
+        for topic in topics {
+            self.topics.queue.enqueue(Some(&topic.namespace), &topic.name);
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Our finalizer on EventTopics.
+
+use kube::ResourceExt;
+
+use super::super::context::Context;
+use super::super::effect::EffectError;
+use crate::api::{DELETE_FINALIZER, EventTopic};
+use crate::domain::audit::Action;
+use crate::domain::management::management_mode;
+use crate::domain::topic::deletion::wants_finalizer;
+use crate::kubernetes::WriteError;
+
+const FINALIZER_ADDED: &str = "the resource stays until what was made for it in Kafka is cleaned up";
+pub(super) const FINALIZER_REMOVED: &str = "the resource may go: nothing is left to clean up in Kafka";
+
+pub(super) fn has_finalizer(topic: &impl kube::Resource) -> bool {
+    topic.finalizers().iter().any(|finalizer| finalizer == DELETE_FINALIZER)
+}
+
+/// Adds or removes our finalizer.
+pub(super) async fn sync_finalizer(
+    topic: &EventTopic,
+    context: &Context,
+) -> Result<(), EffectError<WriteError>> {
+    let is_wanted = management_mode(topic).is_ok_and(|mode| wants_finalizer(topic, mode));
+    match (is_wanted, has_finalizer(topic)) {
+        (true, false) => {
+            let add = context.services.kubernetes.add_finalizer(topic, DELETE_FINALIZER);
+            context.services.effect(topic, Action::AddFinalizer, FINALIZER_ADDED, add).await
+        }
+        (false, true) => release(topic, context).await,
+        _ => Ok(()),
+    }
+}
+
+/// Removes our finalizer, if the resource has it.
+pub(super) async fn release(topic: &EventTopic, context: &Context) -> Result<(), EffectError<WriteError>> {
+    if !has_finalizer(topic) {
+        return Ok(());
+    }
+    let remove = context.services.kubernetes.remove_finalizer(topic, DELETE_FINALIZER);
+    context.services.effect(topic, Action::RemoveFinalizer, FINALIZER_REMOVED, remove).await
+}
