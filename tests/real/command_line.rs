@@ -272,7 +272,7 @@ async fn health_and_metrics_say_what_is() -> Result<()> {
         assert_eq!(status, 503, "{body}");
         assert_eq!(body, "not ready: the log says what is waited for");
         assert_eq!(get("/livez").map(|(status, _)| status), Some(200));
-        let tries = operator.output()?.matches("trying to become the leader").count();
+        let tries = operator.output()?.matches("cannot acquire the Lease").count();
         anyhow::ensure!(tries >= 4, "{tries} tries");
         Ok(())
     })

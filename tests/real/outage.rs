@@ -290,7 +290,7 @@ async fn the_api_server_is_away_for_long() -> Result<()> {
     act_unseen(&site).await?;
     // As the kubelet does, which does not know that the API server is away.
     let mut operator = site.launch("a", &[], false)?;
-    site.says(&operator, "trying to become the leader").await;
+    site.says(&operator, "cannot acquire the Lease").await;
     site.api.set(Mode::Pass);
     seen_afterwards(&site).await?;
     assert_eq!(operator.exited()?, None, "the same process goes on");

@@ -59,7 +59,7 @@ fn topic_rules() -> Vec<(String, &'static str)> {
         ("access: [{principal: 'User:alice', operations: []}]", "spec.access[0].operations in body should have at least 1 items"),
         ("access: [{principal: 'User:alice', operations: [Delete]}]", r#"spec.access[0].operations[0]: Unsupported value: "Delete": supported values: "Read", "Write", "Describe", "DescribeConfigs""#),
         ("access: [{principal: 'User:a', operations: [Read]}, {principal: 'User:a', operations: [Write]}]", "duplicate"),
-        ("access: [{principal: 'User:alice', operations: [Write], groups: [shop.g]}]", "spec.access: groups are for who may read: add Read to operations, or remove groups"),
+        ("access: [{principal: 'User:alice', operations: [Write], groups: [shop.g]}]", "spec.access: groups require the operation Read: add it to operations, or remove groups"),
         ("access: [{principal: 'User:alice', operations: [Read], groups: ['a*b']}]", "spec.access[0].groups[0] in body should match"),
         ("eventTypes: [{description: nameless}]", "name"),
         ("partitons: 3", ".spec.partitons: field not declared in schema"),

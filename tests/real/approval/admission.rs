@@ -282,7 +282,7 @@ async fn deciding_takes_the_verb_the_group_and_the_present_content() {
             .await,
     );
     let answer = carol.create(&approval, "").await;
-    refused(&answer, Reason::ApprovalOutdated, "and not what this decides on");
+    refused(&answer, Reason::ApprovalOutdated, "which is not what this decides on");
 
     // One person counts once.
     let approval = team.decision("orders", "Approve").await;
@@ -429,13 +429,13 @@ async fn without_a_tenant_that_is_active_nobody_decides() {
     // Without rules there is nothing to decide, and nobody is stamped any more.
     team.t.tenant(json!({"namespaces": [team.t.namespace]})).await;
     let answer = until(async || match carol.create(&approval, "?dryRun=All").await {
-        answer if answer.message().contains("has no rules about EventTopics") => Ok(answer),
+        answer if answer.message().contains("has no approval rules for EventTopics") => Ok(answer),
         answer => Err(format!("{answer:?}")),
     });
     refused(
         &answer.await.expect("it is refused"),
         Reason::ApprovalNotAllowed,
-        "so nothing of theirs is approved",
+        "so there is nothing to approve",
     );
     let before = stamps(&team.t.get("orders").await);
     granted(&team.t.kube.ask(&team.t.manifest("orders", "partitions: 2"), Way::Apply).await);
@@ -462,7 +462,7 @@ async fn the_key_is_told_to_nobody() {
     assert!(public["data"]["webhook"].as_str().is_some_and(|keys| keys.trim().len() >= 64), "{public}");
     assert!(!public.to_string().contains(&seed));
     let said = std::fs::read_to_string(&team.t.stage.log).expect("a log");
-    assert!(said.contains("made a key for seals") && !said.contains(&seed), "the log has the key");
+    assert!(said.contains("created a signing key") && !said.contains(&seed), "the log has the key");
     // None of the roles for people lets anybody say whose seals are believed.
     let forged = json!({
         "apiVersion": "v1", "kind": "ConfigMap", "data": {"webhook": "forged"},

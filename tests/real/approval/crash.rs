@@ -201,7 +201,7 @@ async fn an_old_note_that_is_put_back() -> Result<()> {
     let _operator = site.operator("a", &[])?;
     let lost = site.topic("first", "held", LIMIT, |topic| reason(topic) == "AwaitingApproval").await;
     let said = condition(&lost, "Ready").map(|(.., message)| message).unwrap_or_default();
-    assert!(said.contains("it may be an old one"), "{said}");
+    assert!(said.contains("may be outdated"), "{said}");
     assert!(site.config("first").await.contains_key("segment.ms"));
     Ok(())
 }

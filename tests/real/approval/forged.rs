@@ -123,7 +123,7 @@ async fn a_status_that_is_edited_puts_nothing_in_force() {
         })
         .await;
     let said = message(&lost, "Ready");
-    assert!(said.contains("Kafka stays as it is until all that is declared is approved"), "{said}");
+    assert!(said.contains("nothing is changed until the whole spec is approved"), "{said}");
     let fake = json!({
         "apiVersion": "apps/v1", "kind": "ControllerRevision", "metadata": {"name": revision}, "revision": 9,
         "data": {"spec": changed.spec},

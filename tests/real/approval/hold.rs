@@ -33,7 +33,7 @@ async fn a_creation_waits_and_is_live_once_it_is_approved() {
         "{said}"
     );
     assert!(
-        said.ends_with(&format!("see it with: eventctl diff EventTopic orders -n {}", s.t.namespace)),
+        said.ends_with(&format!("see the change with: eventctl diff EventTopic orders -n {}", s.t.namespace)),
         "{said}"
     );
     let ready: Value = yaml(told["approveWith"].as_str().expect("an approval that is ready to use"));

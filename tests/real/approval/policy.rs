@@ -115,7 +115,11 @@ async fn nobody_puts_anothers_decision_there() -> Result<()> {
     };
     let copy = decision("copy", json!({"username": "alice", "groups": ["approvers"]}));
     let refused = until(async || match mallory.create(&copy, "?dryRun=All").await {
-        answer if answer.message().contains("ApprovalNotAllowed: spec.approver: a decision is made by") => {
+        answer
+            if answer.message().contains(
+                "ApprovalNotAllowed: spec.approver: the approver is always the requesting user",
+            ) =>
+        {
             Ok(())
         }
         answer => Err(format!("{answer:?}")),

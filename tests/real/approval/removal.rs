@@ -16,7 +16,11 @@ async fn data_is_deleted_only_if_somebody_else_agrees() {
     let (alice, carol) = (team.approver("alice").await, team.approver("carol").await);
     assert_eq!(alice.ask_to_delete(&team.t.place("kept")).await.status, 200, "its data stays");
     let answer = alice.ask_to_delete(&team.t.place("orders")).await;
-    refused(&answer, Reason::AwaitingApproval, "or set it to Retain, so that the data stays");
+    refused(
+        &answer,
+        Reason::AwaitingApproval,
+        "or set spec.deletionPolicy: Retain, which keeps the Kafka topic and its data",
+    );
     let approval = printed(answer.message());
     assert_eq!(approval["spec"]["action"], "Delete");
     granted(&carol.create(&approval, "").await);
@@ -36,7 +40,7 @@ async fn a_deletion_that_keeps_the_data_needs_nobody() {
     refused(
         &alice.ask_to_delete(&team.t.place("orders")).await,
         Reason::AwaitingApproval,
-        "or set it to Retain, so that the data stays",
+        "or set spec.deletionPolicy: Retain, which keeps the Kafka topic and its data",
     );
     granted(&alice.ask(&team.t.manifest("orders", "deletionPolicy: Retain"), Way::Apply).await);
     team.t.condition("orders", "Ready=False AwaitingApproval").await;

@@ -149,7 +149,7 @@ async fn others_may_make_the_certificate() -> Result<()> {
     site.install_webhook(port)?;
     let mode = ["--webhook-certificates", "secret", "--webhook-certificate-secret", "made-elsewhere"];
     let webhook = site.webhook("a", port, &mode, false)?;
-    site.says(&webhook, "there is no Secret with the webhook's certificate").await;
+    site.says(&webhook, "the Secret with the webhook's certificate does not exist").await;
     assert_eq!(webhook.get("/readyz").map(|(status, _)| status), Some(503));
 
     let mut authority = CertificateParams::new(Vec::new())?;

@@ -56,7 +56,7 @@ async fn a_text_that_somebody_has_edited_is_no_obstacle() -> Result<()> {
     site.says(&webhook, "1 of the words in ConfigMap eventcenter-seals").await;
     answers(&site, "edited").await;
     write(&site, &text.replace('\n', "")).await?;
-    site.says(&webhook, "there is no key in ConfigMap eventcenter-seals").await;
+    site.says(&webhook, "ConfigMap eventcenter-seals has no key").await;
     write(&site, &text).await?;
     answers(&site, "edited").await;
 

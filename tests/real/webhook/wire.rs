@@ -171,8 +171,8 @@ async fn what_cannot_be_read_is_refused_in_the_parsers_words() -> Result<()> {
             "EventTopic wire/orders: invalid type: integer `7`, expected a string",
         ),
         (review("EventTopic", "EAT", &object(json!({}))), "the review cannot be read: unknown variant `EAT`"),
-        (review("EventTopic", "UPDATE", &Value::Null), "there is no resource in the review"),
-        (review("EventTopic", "CONNECT", &object(json!({}))), "there is no resource in the review"),
+        (review("EventTopic", "UPDATE", &Value::Null), "the review has no object"),
+        (review("EventTopic", "CONNECT", &object(json!({}))), "the review has no object"),
         (review("Kitchen", "CREATE", &object(json!({}))), "the webhook does not review Kitchen"),
     ] {
         let status = ask(&review)?;
