@@ -230,10 +230,10 @@ fn refusal<K: Governed>(
     let ObjectRef { kind, namespace, name } = object;
     let what = match action {
         ApprovalAction::Apply => {
-            format!("spec: {} of {kind} {name} must be approved first", change_names(&pending.changes))
+            format!("{} of {kind} {name} must be approved first", change_names(&pending.changes))
         }
         ApprovalAction::Delete => format!(
-            "spec: deleting {kind} {name} deletes its data, which must be approved first; or {}",
+            "deleting {kind} {name} deletes its data, which must be approved first; or {}",
             K::KEEP_DATA
         ),
     };
@@ -246,8 +246,9 @@ fn refusal<K: Governed>(
         None => format!("Missing approvals: {}", pending.obstacles().join("; ")),
     };
     let manifest = approval_manifest(object, action, hash);
-    Refusal::new(
+    Refusal::at(
         Reason::AwaitingApproval,
+        "spec",
         format!(
             "{what}. {obstacle}. The content is {hash}: ask another user to approve it (kubectl create -n {namespace} -f -), \
              then try again:\n{manifest}"

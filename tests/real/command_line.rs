@@ -203,7 +203,8 @@ async fn each_line_of_a_json_log_is_one_object_that_names_its_resource() -> Resu
             assert!(object[field].is_string(), "{field}: {line}");
         }
         if object["message"].as_str().is_some_and(|message| message.contains("changing Kafka")) {
-            assert_eq!(object["span"]["name"], "eventtopic", "{line}");
+            assert_eq!(object["span"]["name"], "reconcile", "{line}");
+            assert_eq!(object["span"]["kind"], "EventTopic", "{line}");
             assert_eq!(object["span"]["resource"], "noted", "{line}");
             assert_eq!(object["span"]["namespace"], "json-log", "{line}");
             assert_eq!(object["span"]["tenant"], "json-log", "{line}");

@@ -62,7 +62,11 @@ async fn a_namespace_with_data_waits_until_it_is_nobodys() {
     let told = until(async || {
         let namespace: Value = team.t.kube.get(&namespace).await.unwrap_or_default();
         let conditions = namespace["status"]["conditions"].to_string();
-        if conditions.contains("AwaitingApproval: spec.deletionPolicy") { Ok(()) } else { Err(conditions) }
+        if conditions.contains("AwaitingApproval: spec: deleting EventTopic") {
+            Ok(())
+        } else {
+            Err(conditions)
+        }
     });
     told.await.expect("its conditions say why it does not go");
     let answer = team.t.kube.create(&approval, "").await;
