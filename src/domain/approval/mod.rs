@@ -27,6 +27,8 @@ pub mod rules;
 pub mod statement;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod v0;
 
 pub use active::{ActiveRecord, ActiveSpec};
 pub use authorization::{Authorization, authorize};

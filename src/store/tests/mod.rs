@@ -4,6 +4,7 @@
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 
 pub(crate) mod behaviour;
+mod v0;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -1,30 +1,29 @@
-//! The audit log on the real databases: the same on PostgreSQL and on SQLite.
+//! The audit log on PostgreSQL and SQLite.
 //!
-//! - [`place`]: a database of a test's own, and SQL behind the product's back; [`keeper`]: writing and verifying, with few
-//!   words.
-//! - [`behaviour`]: what is written is found, by whoever may ask, and can be proved.
-//! - [`tamper`]: what somebody did to a database is found and named.
-//! - [`crash`]: databases and writers are killed at random moments, and nothing that was acknowledged is missing.
-//! - [`replica`]: several write one log at once. [`away`]: the database does not answer for a while. [`tls`]: it is reached by
-//!   TLS.
+//! - [`database`]: a separate database for each test, and SQL without the store; [`journal`]: writes and verifies logs.
+//! - [`behaviour`]: reading, searching and proving records. [`v0`]: data of the version before the redesign.
+//! - [`tamper`]: tampering with a database is detected and described.
+//! - [`crash`]: databases and writers are killed at random moments without losing acknowledged records.
+//! - [`replica`]: concurrent replicas. [`outage`]: outages of the database. [`tls`]: PostgreSQL with TLS.
 
-mod away;
 mod behaviour;
 mod crash;
-mod keeper;
-mod place;
+mod database;
+mod journal;
+mod outage;
 mod replica;
 mod tamper;
 mod tls;
+mod v0;
 
-/// Runs each of these functions on both databases.
+/// Runs functions as tests with both databases.
 macro_rules! on_both {
     ($($name:ident,)*) => {
         mod postgres {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() -> anyhow::Result<()> {
-                    super::$name(crate::store::place::Place::postgres()?).await
+                    super::$name(crate::store::database::TestDatabase::postgres()?).await
                 }
             )*
         }
@@ -33,7 +32,7 @@ macro_rules! on_both {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() -> anyhow::Result<()> {
-                    super::$name(crate::store::place::Place::sqlite()?).await
+                    super::$name(crate::store::database::TestDatabase::sqlite()?).await
                 }
             )*
         }

@@ -1,41 +1,41 @@
-//! Several write one log at once.
+//! Concurrent replicas.
 
 use std::collections::BTreeSet;
 
 use anyhow::Result;
 use eventcenter::domain::audit::Filter;
 
-use super::keeper::{Keeper, all, event, log, options, verify};
+use super::database::TestDatabase;
+use super::journal::{TestJournal, all, event, log, options, verify};
 use super::on_both;
-use super::place::Place;
 
 on_both! {
     two_replicas_write_the_same_logs,
-    many_migrate_at_once,
+    concurrent_migrations_succeed,
 }
 
-async fn two_replicas_write_the_same_logs(place: Place) -> Result<()> {
+async fn two_replicas_write_the_same_logs(database: TestDatabase) -> Result<()> {
     const EACH: usize = 400;
     const WRITERS: usize = 8;
     let logs = [log("acme"), log("globex")];
     let mut tasks = Vec::new();
     let mut replicas = Vec::new();
     for replica in ["a", "b"] {
-        // Each has connections of its own, as another process would.
-        let store = place.store().await?;
-        let keeper = std::sync::Arc::new(Keeper::start(&store, options(replica))?);
+        // Separate connections, like another process.
+        let store = database.store().await?;
+        let journal = std::sync::Arc::new(TestJournal::start(&store, options(replica))?);
         for writer in 0..WRITERS {
-            let (keeper, logs) = (keeper.clone(), logs.clone());
+            let (journal, logs) = (journal.clone(), logs.clone());
             tasks.push(tokio::spawn(async move {
                 let mut written = Vec::new();
                 for number in 0..EACH / WRITERS {
                     let log = &logs[(number + writer) % 2];
-                    written.push((log.clone(), keeper.record(event(log, number)).await?));
+                    written.push((log.clone(), journal.record(event(log, number)).await?));
                 }
                 anyhow::Ok(written)
             }));
         }
-        replicas.push((store, keeper));
+        replicas.push((store, journal));
     }
     let mut written = Vec::new();
     for task in tasks {
@@ -49,29 +49,29 @@ async fn two_replicas_write_the_same_logs(place: Place) -> Result<()> {
         let ids: BTreeSet<_> = records.iter().map(|stored| stored.record.id).collect();
         let acknowledged: BTreeSet<_> =
             written.iter().filter(|(of, _)| of == log).map(|(_, id)| *id).collect();
-        assert_eq!(records.len(), ids.len(), "none is there twice");
+        assert_eq!(records.len(), ids.len(), "no record exists twice");
         assert_eq!(ids, acknowledged);
         let instances: BTreeSet<_> =
             records.iter().map(|stored| stored.record.origin.instance.as_str()).collect();
         assert_eq!(instances, ["a", "b"].into());
-        let verified = verify(&audit, log, &[]).await?.expect("nothing is found");
+        let verified = verify(&audit, log, &[]).await?.expect("no finding");
         assert_eq!(verified.records, u64::try_from(records.len())?);
     }
-    for (store, keeper) in replicas {
-        std::sync::Arc::into_inner(keeper).expect("its writers have ended").end().await?;
+    for (store, journal) in replicas {
+        std::sync::Arc::into_inner(journal).expect("all writers have stopped").stop().await?;
         store.close().await;
     }
     Ok(())
 }
 
-async fn many_migrate_at_once(place: Place) -> Result<()> {
+async fn concurrent_migrations_succeed(database: TestDatabase) -> Result<()> {
     let stores: Vec<_> =
-        (0..6).map(|_| eventcenter::store::Store::open(&place.url())).collect::<Result<_, _>>()?;
+        (0..6).map(|_| eventcenter::store::Store::open(&database.url())).collect::<Result<_, _>>()?;
     futures::future::try_join_all(stores.iter().map(|store| store.migrate())).await?;
-    // Once more changes nothing.
+    // Another migration has no effect.
     stores[0].migrate().await?;
-    let keeper = Keeper::start(&stores[5], options("a"))?;
-    let id = keeper.record(event(&log("acme"), 1)).await?;
+    let journal = TestJournal::start(&stores[5], options("a"))?;
+    let id = journal.record(event(&log("acme"), 1)).await?;
     assert!(stores[0].audit().get_record(&log("acme"), id).await?.is_some());
-    keeper.end().await
+    journal.stop().await
 }

@@ -1,9 +1,10 @@
-//! PostgreSQL is reached by TLS.
+//! PostgreSQL with TLS.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use anyhow::Result;
 use eventcenter::store::{Store, StoreUrl};
+use parking_lot::Mutex;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use sqlx::{ConnectOptions, Row};
 use tempfile::TempDir;
@@ -11,8 +12,8 @@ use tokio::task::block_in_place;
 use xtask::environment::temporary_folder;
 use xtask::postgres::{Postgres, USER};
 
-use super::keeper::{Keeper, event, log, options, verify};
-use super::place::{Place, lock};
+use super::database::TestDatabase;
+use super::journal::{TestJournal, event, log, options, verify};
 
 /// An authority, as the file that clients are given.
 fn authority(folder: &TempDir, name: &str) -> Result<(CertifiedIssuer<'static, KeyPair>, String)> {
@@ -28,16 +29,16 @@ fn authority(folder: &TempDir, name: &str) -> Result<(CertifiedIssuer<'static, K
 async fn opened(url: &str) -> Result<()> {
     let store = Store::open(&url.parse::<StoreUrl>()?)?;
     store.migrate().await?;
-    let keeper = Keeper::start(&store, options("a"))?;
-    keeper.record(event(&log("acme"), 1)).await?;
-    keeper.end().await?;
-    verify(&store.audit(), &log("acme"), &[]).await?.expect("nothing was done to it");
+    let journal = TestJournal::start(&store, options("a"))?;
+    journal.record(event(&log("acme"), 1)).await?;
+    journal.stop().await?;
+    verify(&store.audit(), &log("acme"), &[]).await?.expect("no finding");
     store.close().await;
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_is_reached_by_tls_and_only_if_it_is_the_right_one() -> Result<()> {
+async fn a_database_is_reached_by_tls_with_a_valid_certificate_only() -> Result<()> {
     let folder = temporary_folder()?;
     let (issuer, trusted) = authority(&folder, "trusted.pem")?;
     let (_, strange) = authority(&folder, "strange.pem")?;
@@ -48,8 +49,8 @@ async fn a_database_is_reached_by_tls_and_only_if_it_is_the_right_one() -> Resul
         server.encrypt(&certificate.pem(), &key.serialize_pem())?;
         Ok(server)
     })?;
-    let place = Place::on(Arc::new(Mutex::new(server)))?;
-    let url = place.url_text();
+    let database = TestDatabase::on_server(Arc::new(Mutex::new(server)))?;
+    let url = database.url_text();
 
     opened(&format!("{url}?sslmode=verify-full&sslrootcert={trusted}")).await?;
     // Without a word about it.
@@ -60,16 +61,16 @@ async fn a_database_is_reached_by_tls_and_only_if_it_is_the_right_one() -> Resul
         .await?;
     assert!(row.try_get::<bool, _>(0)?, "it is encrypted");
 
-    for (how, told) in [
+    for (parameters, expected) in [
         (format!("sslmode=verify-full&sslrootcert={strange}"), "certificate"),
         ("sslmode=verify-full&sslrootcert=/nowhere.pem".to_owned(), "/nowhere.pem"),
         ("sslmode=disable".to_owned(), "no encryption"),
     ] {
-        let error = opened(&format!("{url}?{how}")).await.expect_err(&how);
+        let error = opened(&format!("{url}?{parameters}")).await.expect_err(&parameters);
         let error = format!("{error:#}");
-        assert!(error.contains(told), "{how}: {error}");
-        assert!(!error.contains(USER.1), "the password: {error}");
+        assert!(error.contains(expected), "{parameters}: {error}");
+        assert!(!error.contains(USER.1), "the error contains the password: {error}");
     }
-    let Place::Postgres { server, .. } = place else { unreachable!("it is made above") };
-    block_in_place(|| lock(&server).stop())
+    let TestDatabase::Postgres { server, .. } = database else { unreachable!("created above") };
+    block_in_place(|| server.lock().stop())
 }

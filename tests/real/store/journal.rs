@@ -1,4 +1,4 @@
-//! Writing logs and verifying them, with few words.
+//! Helpers that write and verify logs.
 
 use std::time::Duration;
 
@@ -17,16 +17,16 @@ use uuid::Uuid;
 
 use crate::support::PATIENCE;
 
-/// A journal that runs.
-pub(crate) struct Keeper {
+/// A running journal.
+pub(crate) struct TestJournal {
     pub(crate) recorder: Recorder,
-    /// As the controllers have it: its records may wait in the spool.
+    /// A recorder like that of the controllers.
     pub(crate) spooling: Recorder,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
-/// Options that no test has reason to change.
+/// Default options.
 pub(crate) fn options(instance: &str) -> Options {
     Options { policy: Policy::Required, timeout: PATIENCE, instance: instance.to_owned(), spool: None }
 }
@@ -36,8 +36,8 @@ fn now() -> Timestamp {
     Timestamp::now()
 }
 
-impl Keeper {
-    /// Begins to write.
+impl TestJournal {
+    /// Starts a journal.
     pub(crate) fn start(store: &Store, options: Options) -> Result<Self> {
         let stop = CancellationToken::new();
         let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
@@ -47,35 +47,35 @@ impl Keeper {
         Ok(Self { recorder, spooling, stop, task })
     }
 
-    /// Records and waits until it is durable.
+    /// Records an event, which has to be durable.
     pub(crate) async fn record(&self, event: Event) -> Result<Uuid> {
         match self.recorder.record(event).await? {
             WriteOutcome::Durable(id) => Ok(id),
-            other => anyhow::bail!("it is not in the database: {other:?}"),
+            other => anyhow::bail!("the record is not durable: {other:?}"),
         }
     }
 
-    /// Records so many, some at a time, in any order.
+    /// Records a number of events concurrently.
     pub(crate) async fn record_many(&self, log: &LogName, count: usize) -> Result<Vec<Uuid>> {
         use futures::{StreamExt, TryStreamExt};
         let all = futures::stream::iter(0..count).map(|number| self.record(event(log, number)));
         all.buffered(64).try_collect().await
     }
 
-    /// Writes what was handed in and ends.
-    pub(crate) async fn end(self) -> Result<()> {
+    /// Writes all records and stops.
+    pub(crate) async fn stop(self) -> Result<()> {
         self.stop.cancel();
-        tokio::time::timeout(PATIENCE, self.task).await.context("the journal ends")??;
+        tokio::time::timeout(PATIENCE, self.task).await.context("stopping the journal")??;
         Ok(())
     }
 }
 
-/// A log.
+/// Parses the name of a log.
 pub(crate) fn log(name: &str) -> LogName {
-    name.parse().expect("the test names a log")
+    name.parse().expect("a log")
 }
 
-/// Something that happened. Each number gives another one; they cover what can be filtered for.
+/// Creates an event. Different numbers give different values of the filtered columns.
 pub(crate) fn event(log: &LogName, number: usize) -> Event {
     let pick = |words: &[&str]| words[number % words.len()].to_owned();
     let actor = Actor {
@@ -97,7 +97,7 @@ pub(crate) fn event(log: &LogName, number: usize) -> Event {
     event
 }
 
-/// All records of a log that pass a filter, the newest first, in pages of that size.
+/// Lists all records that match a filter, newest first, with a page size.
 pub(crate) async fn all(
     audit: &Audit,
     log: &LogName,
@@ -109,7 +109,7 @@ pub(crate) async fn all(
         let page = audit.list_backward(log, filter, before, limit).await?;
         assert!(page.records.len() <= limit, "{} records on a page of {limit}", page.records.len());
         if let (Some(before), Some(next)) = (before, page.next) {
-            assert!(next < before, "a search goes on: {next} after {before}");
+            assert!(next < before, "no progress: {next} after {before}");
         }
         records.extend(page.records);
         before = page.next;
@@ -119,45 +119,46 @@ pub(crate) async fn all(
     }
 }
 
-/// The key that signs, and who believes it.
+/// The signing key, and its public key.
 pub(crate) fn key() -> (SigningKey, TrustedKeys) {
-    let key = SigningKey::from_seed(&"5a".repeat(32)).expect("it is a seed");
+    let key = SigningKey::from_seed(&"5a".repeat(32)).expect("a seed");
     let trusted = TrustedKeys::parse(&key.public_key());
     (key, trusted)
 }
 
-/// The present end of a log, signed by our key.
+/// A signed checkpoint of the current end of a log.
 pub(crate) async fn signed(audit: &Audit, log: &LogName) -> Result<StoredCheckpoint> {
     let head = audit.read_head(log).await?;
-    let root = head.range.root().context("it begins at 0")?;
+    let root = head.range.root().context("the range begins at 0")?;
     let checkpoint = Checkpoint { origin: origin("test", log), size: head.size, root };
     Ok(StoredCheckpoint { size: head.size, note: checkpoint.sign(&key().0), time: now() })
 }
 
-/// What is found in a log, by the checkpoints that are kept in the database and these.
+/// Verifies a log with the checkpoints in the database and further ones.
 pub(crate) async fn verify(
     audit: &Audit,
     log: &LogName,
     published: &[StoredCheckpoint],
 ) -> Result<Result<Verified, Finding>> {
     let (origin, keys) = (origin("test", log), key().1);
-    let kept = audit.list_checkpoints(log, 1000).await?;
-    let kept = kept.iter().map(|noted| (noted, format!("checkpoint {} of the database", noted.size)));
-    let published = published.iter().map(|noted| (noted, format!("published checkpoint {}", noted.size)));
+    let in_database = audit.list_checkpoints(log, 1000).await?;
+    let in_database =
+        in_database.iter().map(|stored| (stored, format!("checkpoint {} of the database", stored.size)));
+    let published = published.iter().map(|stored| (stored, format!("published checkpoint {}", stored.size)));
     let mut checkpoints = Vec::new();
-    for (noted, witness) in kept.chain(published) {
-        match Checkpoint::verify(&noted.note, &origin, &keys) {
-            Ok(checkpoint) => checkpoints.push((checkpoint, witness)),
+    for (stored, source) in in_database.chain(published) {
+        match Checkpoint::verify(&stored.note, &origin, &keys) {
+            Ok(checkpoint) => checkpoints.push((checkpoint, source)),
             Err(why) => {
-                return Ok(Err(Finding::UntrustedCheckpoint { source: witness, problem: why.to_string() }));
+                return Ok(Err(Finding::UntrustedCheckpoint { source, problem: why.to_string() }));
             }
         }
     }
-    let verdict = audit.verify(log, &TrustedCheckpoints { checkpoints }, |_, _| {}).await?;
-    Ok(verdict.map_err(|found| found.finding))
+    let result = audit.verify(log, &TrustedCheckpoints { checkpoints }, |_, _| {}).await?;
+    Ok(result.map_err(|mismatch| mismatch.finding))
 }
 
-/// Waits, but not for ever.
+/// Waits with a timeout.
 pub(crate) async fn in_time<T>(what: &str, work: impl Future<Output = T>) -> T {
     const LIMIT: Duration = Duration::from_secs(120);
     match tokio::time::timeout(LIMIT, work).await {

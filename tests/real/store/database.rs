@@ -1,11 +1,12 @@
-//! A database of a test's own.
+//! A separate database for each test.
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
 use eventcenter::store::{Store, StoreUrl};
+use parking_lot::Mutex;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection};
 use tempfile::TempDir;
@@ -15,51 +16,51 @@ use xtask::postgres::Postgres;
 
 use crate::support::unique;
 
-/// A database that nobody else uses, on either kind.
-pub(crate) enum Place {
-    /// A file in a folder.
+/// A database of one test.
+pub(crate) enum TestDatabase {
+    /// An SQLite file in a folder.
     Sqlite { folder: TempDir },
-    /// A database of a server.
+    /// A database of a PostgreSQL server.
     Postgres { server: Arc<Mutex<Postgres>>, database: String },
 }
 
-/// The server of all tests that do it no harm. It ends with this process; its folder is removed by the next one.
-fn shared() -> Result<Arc<Mutex<Postgres>>> {
+/// The shared server of all tests that do not stop it. It stops with this process; the next process removes its folder.
+fn shared_server() -> Result<Arc<Mutex<Postgres>>> {
     static SHARED: OnceLock<(TempDir, Arc<Mutex<Postgres>>)> = OnceLock::new();
     static STARTING: Mutex<()> = Mutex::new(());
-    let _one = STARTING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _one = STARTING.lock();
     if let Some((_, server)) = SHARED.get() {
         return Ok(server.clone());
     }
     let folder = temporary_folder()?;
-    // Each test has connections of its own. Nothing is asked of it that needs a disk: it is never killed.
+    // Each test has its own connections. The server is never killed, so it does not have to sync.
     let settings = [("max_connections", "400"), ("fsync", "off")];
     let server = Postgres::start_with(&folder.path().join("postgres"), &settings)?;
     let (_, server) = SHARED.get_or_init(|| (folder, Arc::new(Mutex::new(server))));
     Ok(server.clone())
 }
 
-impl Place {
-    /// A file.
+impl TestDatabase {
+    /// Creates an SQLite database.
     pub(crate) fn sqlite() -> Result<Self> {
         Ok(Self::Sqlite { folder: tempfile::tempdir()? })
     }
 
-    /// A database of the server that tests share.
+    /// Creates a database of the shared server.
     pub(crate) fn postgres() -> Result<Self> {
-        block_in_place(|| Self::on(shared()?))
+        block_in_place(|| Self::on_server(shared_server()?))
     }
 
-    /// A database of a server.
-    pub(crate) fn on(server: Arc<Mutex<Postgres>>) -> Result<Self> {
+    /// Creates a database of a server.
+    pub(crate) fn on_server(server: Arc<Mutex<Postgres>>) -> Result<Self> {
         static NUMBER: Mutex<u32> = Mutex::new(0);
         let number = {
-            let mut number = NUMBER.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut number = NUMBER.lock();
             *number += 1;
             *number
         };
         let database = format!("t{}_{number}", unique());
-        lock(&server).create_database(&database)?;
+        server.lock().create_database(&database)?;
         Ok(Self::Postgres { server, database })
     }
 
@@ -67,15 +68,15 @@ impl Place {
         folder.path().join("eventcenter.db")
     }
 
-    /// Where it is.
+    /// The URL of the database.
     pub(crate) fn url(&self) -> StoreUrl {
         match self {
             Self::Sqlite { folder } => StoreUrl::Sqlite(Self::file(folder)),
-            Self::Postgres { server, database } => StoreUrl::Postgres(lock(server).url(database)),
+            Self::Postgres { server, database } => StoreUrl::Postgres(server.lock().url(database)),
         }
     }
 
-    /// The same as people write it.
+    /// The URL as text.
     pub(crate) fn url_text(&self) -> String {
         match self.url() {
             StoreUrl::Sqlite(file) => format!("sqlite:{}", file.display()),
@@ -83,14 +84,14 @@ impl Place {
         }
     }
 
-    /// The store, with its tables.
+    /// Opens and migrates the store.
     pub(crate) async fn store(&self) -> Result<Store> {
         let store = Store::open(&self.url())?;
         store.migrate().await?;
         Ok(store)
     }
 
-    /// Somebody who has the rights, and none from us, does this, all or nothing.
+    /// Runs SQL in one transaction, without the store.
     pub(crate) async fn sql(&self, statements: &str) -> Result<()> {
         match self {
             Self::Sqlite { folder } => {
@@ -105,37 +106,37 @@ impl Place {
                 Ok(())
             }
             Self::Postgres { server, database } => {
-                block_in_place(|| lock(server).sql(database, statements)).map(drop)
+                block_in_place(|| server.lock().sql(database, statements)).map(drop)
             }
         }
     }
 
-    /// Bytes as they are written in SQL.
+    /// Bytes as an SQL literal.
     pub(crate) fn bytes(&self, bytes: &[u8]) -> String {
-        let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits = hex::encode(bytes);
         match self {
             Self::Sqlite { .. } => format!("x'{digits}'"),
             Self::Postgres { .. } => format!("'\\x{digits}'::bytea"),
         }
     }
 
-    /// Keeps the database as it is now. Nobody may be using it.
+    /// Copies the database, which must not be in use.
     pub(crate) fn save(&self) -> Result<()> {
         match self {
             Self::Sqlite { folder } => {
-                // Whoever was the last to close it has left nothing beside it.
+                // The last closed connection has removed the write-ahead log.
                 fs::copy(Self::file(folder), folder.path().join("saved"))?;
                 Ok(())
             }
             Self::Postgres { server, database } => block_in_place(|| {
                 let copy = format!("CREATE DATABASE {database}_saved TEMPLATE {database}");
-                lock(server).sql("postgres", &copy).map(drop)
+                server.lock().sql("postgres", &copy).map(drop)
             }),
         }
     }
 
-    /// Puts back what was saved. Nobody may be using it.
-    pub(crate) fn put_back(&self) -> Result<()> {
+    /// Restores the copy. The database must not be in use.
+    pub(crate) fn restore(&self) -> Result<()> {
         match self {
             Self::Sqlite { folder } => {
                 fs::copy(folder.path().join("saved"), Self::file(folder))?;
@@ -148,16 +149,11 @@ impl Place {
                 Ok(())
             }
             Self::Postgres { server, database } => block_in_place(|| {
-                let server = lock(server);
+                let server = server.lock();
                 server.sql("postgres", &format!("DROP DATABASE {database} WITH (FORCE)"))?;
                 let copy = format!("CREATE DATABASE {database} TEMPLATE {database}_saved OWNER eventcenter");
                 server.sql("postgres", &copy).map(drop)
             }),
         }
     }
-}
-
-/// A panic of another test says nothing about the server.
-pub(crate) fn lock(server: &Mutex<Postgres>) -> std::sync::MutexGuard<'_, Postgres> {
-    server.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
