@@ -8,7 +8,7 @@ use eventcenter_sdk::name::{ClusterName, TopicName};
 use prometheus_client::registry::Registry;
 use serde::Deserialize;
 
-use super::Answer;
+use super::output::Answer;
 use crate::api::Tenant;
 use crate::domain::Refusal;
 use crate::domain::cluster::Unregistered;

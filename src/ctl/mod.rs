@@ -12,19 +12,17 @@ mod audit;
 mod file;
 mod lint;
 mod login;
+mod manifest;
+mod output;
 mod schema;
 mod terminal;
 
 use std::io::Write;
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::kubernetes::SessionError;
-
-/// What the program is called where it is not called otherwise.
-const NAME: &str = "eventctl";
+use output::{Answer, NAME, is_refusal, program_name, render_error};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -70,50 +68,20 @@ enum Command {
     Withdraw(approval::withdraw::Withdraw),
 }
 
-/// What a command has to say.
-struct Answer {
-    /// Yes or no.
-    yes: bool,
-    /// For people, or as JSON.
-    text: String,
-}
-
-/// A no with its reason, which stands on standard error because nothing was done.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct No(String);
-
-/// What the program is called: `kubectl eventcenter` if kubectl runs it, which finds it as `kubectl-eventcenter`.
-fn called() -> &'static str {
-    let program = std::env::args_os().next().unwrap_or_default();
-    let name = Path::new(&program).file_name().unwrap_or_default().to_string_lossy();
-    if name.starts_with("kubectl-eventcenter") { "kubectl eventcenter" } else { NAME }
-}
-
-/// Says what was done, where standard output is for something else.
-fn note(text: &str) {
-    drop(writeln!(std::io::stderr(), "{text}"));
-}
-
-/// Says something that is not the answer.
-fn warn(text: &str) {
-    drop(writeln!(std::io::stderr(), "warning: {text}"));
-}
-
 /// The command line under the name that the program is called by.
 fn command_line() -> clap::Command {
-    fn rename(command: clap::Command, called: &str) -> clap::Command {
+    fn rename(command: clap::Command, program: &str) -> clap::Command {
         let help = command
             .get_after_help()
-            .map(|help| help.to_string().replace(&format!("  {NAME} "), &format!("  {called} ")));
+            .map(|help| help.to_string().replace(&format!("  {NAME} "), &format!("  {program} ")));
         let command = match help {
             Some(help) => command.after_help(help),
             None => command,
         };
         let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
-        names.iter().fold(command, |command, name| command.mut_subcommand(name, |sub| rename(sub, called)))
+        names.iter().fold(command, |command, name| command.mut_subcommand(name, |sub| rename(sub, program)))
     }
-    rename(Cli::command(), called()).bin_name(called()).display_name(called())
+    rename(Cli::command(), program_name()).bin_name(program_name()).display_name(program_name())
 }
 
 fn answer(command: &Command) -> anyhow::Result<Answer> {
@@ -131,22 +99,6 @@ fn answer(command: &Command) -> anyhow::Result<Answer> {
     }
 }
 
-/// Whether an error is a no: the question was answered.
-fn is_no(error: &anyhow::Error) -> bool {
-    let refused =
-        |error: &SessionError| matches!(error, SessionError::Refused(_) | SessionError::Conflict { .. });
-    error.is::<No>() || error.downcast_ref::<SessionError>().is_some_and(refused)
-}
-
-/// An error with its causes. Some libraries repeat the cause in their own words: it is told once.
-fn told(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
-        "" => cause,
-        before if before.ends_with(&cause) => told,
-        before => format!("{before}: {cause}"),
-    })
-}
-
 /// Runs the program with the arguments of the process.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -162,8 +114,8 @@ pub fn main() -> ExitCode {
             ExitCode::from(u8::from(!yes))
         }
         Err(error) => {
-            drop(writeln!(std::io::stderr(), "{}: {}", called(), told(&error)));
-            ExitCode::from(if is_no(&error) { 1 } else { 2 })
+            drop(writeln!(std::io::stderr(), "{}: {}", program_name(), render_error(&error)));
+            ExitCode::from(if is_refusal(&error) { 1 } else { 2 })
         }
     }
 }
@@ -171,25 +123,9 @@ pub fn main() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use anyhow::{Context, anyhow};
 
     #[test]
     fn the_command_line_is_one() {
         command_line().debug_assert();
-    }
-
-    #[test]
-    fn a_cause_is_told_once() {
-        let error = Err::<(), _>(anyhow!("not there")).context("reading x: not there").context("looking");
-        assert_eq!(told(&error.expect_err("it is one")), "looking: reading x: not there");
-    }
-
-    #[test]
-    fn a_refusal_is_a_no_and_an_error_is_none() {
-        assert!(is_no(&No("no".into()).into()));
-        assert!(is_no(&SessionError::Refused("no".into()).into()));
-        assert!(is_no(&SessionError::Conflict { what: "x" }.into()));
-        let forbidden = SessionError::Forbidden { what: "x", message: "y".into() };
-        assert!(!is_no(&forbidden.into()) && !is_no(&anyhow!("away")));
     }
 }

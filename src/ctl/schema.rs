@@ -9,7 +9,8 @@ use serde::Deserialize;
 use serde::de::value::{Error, StrDeserializer};
 use serde_json::{Value, json};
 
-use super::{Answer, file};
+use super::file;
+use super::output::Answer;
 use crate::api::{Compatibility, CompatibilityMode, CompatibilityPolicy};
 use crate::domain::schema::{Document, Fault, Violation, check};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::super::login::{Flags, Named, run};
-use super::super::{Answer, No, called, warn};
+use super::super::output::{Answer, Refused, print_warning, program_name};
 use super::consent::{Given, agrees};
 use super::{GLANCE, Seen, Standing, attended, lines, look, now, proposal, shown};
 use crate::api::{
@@ -130,16 +130,16 @@ async fn decided(arguments: &Decide, decision: Decision) -> anyhow::Result<Answe
     let subject = arguments.subject(&session, named).await?;
     arguments.is_what_was_looked_at(&subject)?;
     if decision == Decision::Reject && arguments.comment.is_none() {
-        warn("there is no --comment: whoever asked is told that it was rejected, and not why");
+        print_warning("there is no --comment: whoever asked is told that it was rejected, and not why");
     }
     let given = Given { by_hash: arguments.hash.is_some(), by_yes: arguments.yes };
     let (verb, word) = words(decision);
     let instead = format!(
         "--hash with the hash that you have looked at ({} diff shows it), or --yes to {verb} what is there now",
-        called()
+        program_name()
     );
     if !agrees(given, &subject.shown, &question(verb, subject.action), &instead)? {
-        return Err(No(format!("{} is not {word}", subject.named)).into());
+        return Err(Refused(format!("{} is not {word}", subject.named)).into());
     }
     session.decide(&subject.namespace, &approval(&subject, decision, arguments.comment.as_deref())).await?;
     let outcome = match &subject.seen {
@@ -176,7 +176,7 @@ fn noted(subject: &Subject, decision: Decision) -> String {
             named.name
         ),
         (_, _, None) => "the manifest can be applied as soon as every approval is there".into(),
-        _ => format!("see {} diff {named} -n {namespace}", called()),
+        _ => format!("see {} diff {named} -n {namespace}", program_name()),
     }
 }
 
@@ -224,12 +224,12 @@ impl Decide {
     }
 
     /// Guards against a change between reading and deciding.
-    fn is_what_was_looked_at(&self, subject: &Subject) -> Result<(), No> {
+    fn is_what_was_looked_at(&self, subject: &Subject) -> Result<(), Refused> {
         let Subject { named, namespace, hash, .. } = subject;
         match &self.hash {
-            Some(looked_at) if !hash.starts_with(looked_at.as_str()) => Err(No(format!(
+            Some(looked_at) if !hash.starts_with(looked_at.as_str()) => Err(Refused(format!(
                 "{named} is {hash} now, and not {looked_at} any more: look at it again ({} diff {named} -n {namespace})",
-                called()
+                program_name()
             ))),
             _ => Ok(()),
         }
@@ -250,7 +250,7 @@ async fn change(session: &Session, named: Named, namespace: String) -> anyhow::R
     let seen = attended(session, &namespace, &named).await?;
     let Standing::Waits(pending) = seen.standing() else {
         let why = format!("{}: nothing waits for approval", shown::place(&named, &namespace));
-        return Err(No(why).into());
+        return Err(Refused(why).into());
     };
     let lines = lines(session, &seen, pending).await;
     let (action, shown) = (pending.action, shown::waiting(&named, &namespace, pending, &lines, now()));
@@ -267,7 +267,7 @@ async fn deletion(session: &Session, named: Named, namespace: String) -> anyhow:
         let why = format!(
             "{place}: spec.deletionPolicy is Retain, so deleting it leaves the Kafka topic and its data, and needs no approval"
         );
-        return Err(No(why).into());
+        return Err(Refused(why).into());
     }
     let topic = status.and_then(|status| status.topic_name.as_deref()).unwrap_or("that it stands for");
     let shown = format!(
@@ -301,7 +301,7 @@ async fn outcome(
         if tokio::time::Instant::now() >= deadline {
             return Ok(Some(format!(
                 "{told}; see {} diff {} -n {}",
-                called(),
+                program_name(),
                 subject.named,
                 subject.namespace
             )));

@@ -3,8 +3,8 @@
 use clap::Args;
 use kube::ResourceExt;
 
-use super::super::Answer;
 use super::super::login::{Flags, Named, run};
+use super::super::output::Answer;
 use super::{look, now, shown};
 use crate::api::ChangeApproval;
 

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::super::Answer;
 use super::super::login::{Flags, Named, run};
+use super::super::output::Answer;
 use super::{Standing, attended, lines, now, proposal, shown};
 
 const EXAMPLES: &str = "\

@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use serde::Serialize;
 
-use super::super::Answer;
 use super::super::login::{Flags, run};
+use super::super::output::{Answer, print_warning};
 use super::{now, shown};
 use crate::api::{EventTopic, Kind, PendingChange};
 
@@ -66,7 +66,7 @@ pub(in super::super) fn answer(arguments: &Pending) -> anyhow::Result<Answer> {
             }
         }
         if !unreadable.is_empty() {
-            super::super::warn(&format!("these EventTopics cannot be read: {}", shown::joined(unreadable)));
+            print_warning(&format!("these EventTopics cannot be read: {}", shown::joined(unreadable)));
         }
         waiting.sort_by_key(|waiting| waiting.pending.since);
         let text = match output {

@@ -10,8 +10,9 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::super::file;
 use super::super::login::Named;
-use super::super::{file, warn};
+use super::super::output::print_warning;
 use super::{Seen, shown};
 use crate::api::{EventTopic, EventTopicSpec, GovernedChange, Kind};
 use crate::domain::approval::{Governed, SpecHash};
@@ -76,7 +77,7 @@ pub(super) async fn propose(session: &Session, manifest: Value, namespace: &str)
     let hash = SpecHash::of(&spec);
     let base = match &stored {
         Some(stored) => stored.in_force(session).await.unwrap_or_else(|error| {
-            warn(&format!(
+            print_warning(&format!(
                 "what is in force cannot be read, so this is the difference to what is declared now: {error:#}"
             ));
             Some(stored.topic.spec.clone())
@@ -124,7 +125,7 @@ async fn defaulted(session: &Session, whole: &Value) -> anyhow::Result<EventTopi
             Ok(spec)
         }
         Err(SessionError::Forbidden { .. }) => {
-            warn(
+            print_warning(
                 "you may not write EventTopics here, so the API server was not asked: defaults are those of this program",
             );
             own()

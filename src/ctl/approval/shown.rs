@@ -80,7 +80,10 @@ pub(super) fn next(named: &Named, namespace: &str, hash: &str, action: ApprovalA
         ApprovalAction::Delete => " --action Delete",
     };
     let command = |word: &str, more: &str| {
-        format!("  {} {word} {named} -n {namespace}{action} --hash {hash}{more}", super::super::called())
+        format!(
+            "  {} {word} {named} -n {namespace}{action} --hash {hash}{more}",
+            super::super::output::program_name()
+        )
     };
     format!("{}\n{}", command("approve", ""), command("reject", " --comment WHY"))
 }

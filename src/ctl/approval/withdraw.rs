@@ -5,7 +5,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::super::login::{Flags, Named, run};
-use super::super::{Answer, No, called, warn};
+use super::super::output::{Answer, Refused, print_warning, program_name};
 use super::consent::{Given, agrees};
 use super::{Seen, look, shown};
 use crate::api::EventTopicSpec;
@@ -43,7 +43,7 @@ async fn withdraw(arguments: &Withdraw, named: &Named) -> anyhow::Result<Answer>
     let seen = look(&session, &namespace, named).await?;
     let place = shown::place(named, &namespace);
     let Some(spec) = seen.in_force(&session).await? else {
-        return Err(No(format!(
+        return Err(Refused(format!(
             "{place} was never in force, so there is nothing to go back to: delete it (kubectl delete {}/{} -n {namespace})",
             format!("{:?}", named.kind).to_lowercase(),
             named.name
@@ -51,23 +51,25 @@ async fn withdraw(arguments: &Withdraw, named: &Named) -> anyhow::Result<Answer>
         .into());
     };
     if spec == seen.topic.spec {
-        return Err(No(format!("{place} declares what is in force: there is nothing to withdraw")).into());
+        return Err(
+            Refused(format!("{place} declares what is in force: there is nothing to withdraw")).into()
+        );
     }
     if let Some(owner) = keeper(&seen.whole) {
-        warn(&format!(
+        print_warning(&format!(
             "{owner} applies this resource from Git: take the change back there as well, or it comes again"
         ));
     }
     let given = Given { by_hash: false, by_yes: arguments.yes };
     if !agrees(given, &withdrawn(&place, &seen, &spec), "Withdraw this change?", "--yes to withdraw it")? {
-        return Err(No(format!("{named} is not withdrawn")).into());
+        return Err(Refused(format!("{named} is not withdrawn")).into());
     }
     let mut whole = seen.whole;
     whole["spec"] = serde_json::to_value(&spec).context("writing the spec")?;
     session.replace_topic(&whole).await?;
     let text = format!(
         "{named} withdrawn: it declares again what is in force (see {} diff {named} -n {namespace})",
-        called()
+        program_name()
     );
     Ok(Answer { yes: true, text })
 }

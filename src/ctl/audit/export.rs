@@ -11,8 +11,8 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use eventcenter_sdk::rest::audit::ExportFormat;
 
-use super::super::Answer;
 use super::super::login::run;
+use super::super::output::{Answer, print_note};
 use super::lines::Lines;
 use super::moment;
 use super::question::Question;
@@ -69,7 +69,7 @@ pub(super) fn answer(arguments: &Export) -> anyhow::Result<Answer> {
                 let mut partial = Partial::create(path)?;
                 let saved = save(download, *format, &mut partial.file).await?;
                 partial.keep()?;
-                super::super::note(&format!("{}: {saved}", path.display()));
+                print_note(&format!("{}: {saved}", path.display()));
                 Ok(())
             }
         }

@@ -5,7 +5,7 @@ use eventcenter_sdk::rest::audit::RawRecord;
 use serde_json::Value;
 
 use super::super::login::run;
-use super::super::{Answer, warn};
+use super::super::output::{Answer, print_warning};
 use super::form::{Form, Output};
 use super::moment;
 use super::question::Question;
@@ -49,7 +49,9 @@ pub(super) fn answer(arguments: &List) -> anyhow::Result<Answer> {
     let limit = if arguments.all { usize::MAX } else { arguments.limit as usize };
     let (items, more) = run(async { newest(&arguments.server.open().await?, &filter, limit).await })?;
     if more {
-        warn(&format!("there are older ones: --limit NUMBER shows more than {limit}, --all all of them"));
+        print_warning(&format!(
+            "there are older ones: --limit NUMBER shows more than {limit}, --all all of them"
+        ));
     }
     let text = match arguments.form.output {
         Output::Json => serde_json::to_string_pretty(&values(&items)?)?,

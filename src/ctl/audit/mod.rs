@@ -20,7 +20,7 @@ mod verify;
 
 use clap::Subcommand;
 
-use super::Answer;
+use super::output::Answer;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

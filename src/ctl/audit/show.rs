@@ -9,8 +9,8 @@ use eventcenter_sdk::rest::audit::{RecordDetail, RecordProof};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::super::Answer;
 use super::super::login::run;
+use super::super::output::Answer;
 use super::super::terminal::plain;
 use super::form::{Form, Output};
 use super::moment;

@@ -9,7 +9,7 @@ use eventcenter_sdk::rest::audit::RawRecord;
 use uuid::Uuid;
 
 use super::super::login::run;
-use super::super::{Answer, warn};
+use super::super::output::{Answer, print_warning, render_error};
 use super::form::{Form, Output};
 use super::moment;
 use super::question::About;
@@ -79,11 +79,11 @@ async fn follow(follower: &Follower, printer: &Printer) -> anyhow::Result<()> {
         match follower.after(seen).await {
             Ok(new) => {
                 if wait > GLANCE {
-                    warn("the server is there again");
+                    print_warning("the server is there again");
                 }
                 wait = GLANCE;
                 if let Some(shorter) = shorter(seen, new.newest) {
-                    warn(&shorter);
+                    print_warning(&shorter);
                 }
                 seen = new.newest;
                 if !printer.print(&new.records)? {
@@ -92,9 +92,9 @@ async fn follow(follower: &Follower, printer: &Printer) -> anyhow::Result<()> {
             }
             Err(error) if error.is_passing() => {
                 if wait == GLANCE {
-                    warn(&format!(
+                    print_warning(&format!(
                         "{}; trying again, nothing is left out",
-                        super::super::told(&error.into())
+                        render_error(&error.into())
                     ));
                 }
                 wait = (wait * 2).min(PATIENCE);
@@ -192,7 +192,7 @@ fn read(items: Vec<RawRecord>) -> Vec<(RawRecord, Record)> {
     let readable = |item: RawRecord| match shown::record(&item) {
         Ok(record) => Some((item, record)),
         Err(error) => {
-            warn(&error.to_string());
+            print_warning(&error.to_string());
             None
         }
     };

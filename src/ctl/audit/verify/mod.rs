@@ -15,8 +15,8 @@ use anyhow::{anyhow, bail};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use super::super::Answer;
 use super::super::login::run;
+use super::super::output::Answer;
 use super::moment;
 use super::server::Server;
 use crate::store::StoreUrl;

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
+use super::super::super::file;
+use super::super::super::output::{print_warning, render_error};
 use super::super::super::terminal::plain;
-use super::super::super::{file, told, warn};
 use crate::domain::audit::LogName;
 use crate::domain::audit::checkpoint::{Checkpoint, TrustedKeys, origin};
 use crate::domain::audit::verify::{Finding, TrustedCheckpoints};
@@ -211,11 +212,14 @@ async fn ask(
             // Whoever has no cluster has not forgotten to ask it.
             Ok(Err(SessionError::Kubeconfig(_))) => Ok(None),
             Ok(Err(error)) => {
-                warn(&format!("the checkpoints in the cluster are not compared: {}", told(&error.into())));
+                print_warning(&format!(
+                    "the checkpoints in the cluster are not compared: {}",
+                    render_error(&error.into())
+                ));
                 Ok(None)
             }
             Err(_) => {
-                warn("the checkpoints in the cluster are not compared: it did not answer in time");
+                print_warning("the checkpoints in the cluster are not compared: it did not answer in time");
                 Ok(None)
             }
         },

@@ -1,0 +1,191 @@
+//! `eventctl lint`: checks manifests as the API server and the webhook would check them.
+
+mod format;
+mod sarif;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+
+use super::file;
+use super::manifest::{self, Manifest, Place};
+use super::output::Answer;
+use crate::api::GROUP;
+use crate::domain::lint::{self, Diagnostic, FieldPath};
+
+const EXAMPLES: &str = "\
+Examples:
+  eventctl lint topics/ --tenants platform/tenants.yaml
+  git worktree add /tmp/main main && eventctl lint . --against /tmp/main
+  eventctl lint . -o sarif > lint.sarif
+
+Exit codes: 0 nothing is refused, 1 something is, 2 a file cannot be used.";
+
+/// Arguments of `eventctl lint`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Lint {
+    /// Files with manifests in YAML or JSON, and folders, which are searched for such files; - for standard input.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Tenants and KafkaClusters, if they are not among the manifests.
+    #[arg(long, value_name = "PATH")]
+    tenants: Vec<PathBuf>,
+    /// The manifests that are applied now, such as those of the main branch: the others are checked as changes of them.
+    #[arg(long, value_name = "PATH")]
+    against: Vec<PathBuf>,
+    /// The namespace of manifests that name none.
+    #[arg(long, short, value_name = "NAME", default_value = "default")]
+    namespace: String,
+    /// Output format.
+    #[arg(long, short, value_enum, default_value_t = Output::Text, value_name = "FORMAT")]
+    output: Output,
+    /// The same as -o json.
+    #[arg(long, conflicts_with = "output")]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Output {
+    /// For people: a line for each problem, with its place in the file.
+    Text,
+    /// For programs.
+    Json,
+    /// Annotations of GitHub Actions, which GitHub shows beside the line.
+    Github,
+    /// SARIF 2.1.0, as code scanning services read it.
+    Sarif,
+}
+
+/// What was found in one resource.
+#[derive(Debug)]
+struct Report {
+    file: String,
+    /// Where the resource begins.
+    place: Place,
+    /// Its kind, namespace and name.
+    resource: String,
+    /// In the order of their places.
+    problems: Vec<Problem>,
+}
+
+/// A diagnostic and where its field is.
+#[derive(Debug)]
+struct Problem {
+    place: Place,
+    diagnostic: Diagnostic,
+}
+
+impl Report {
+    fn is_refused(&self) -> bool {
+        self.problems.iter().any(|problem| problem.diagnostic.is_refusal())
+    }
+}
+
+/// A manifest and the file that it is from.
+struct Source {
+    file: String,
+    manifest: Manifest,
+}
+
+pub(super) fn answer(arguments: &Lint) -> anyhow::Result<Answer> {
+    let Lint { paths, tenants, against, namespace, output, json } = arguments;
+    file::read_once(paths.iter().chain(tenants).chain(against).map(PathBuf::as_path))?;
+    let (platform, changed) = (read(tenants, namespace)?, read(paths, namespace)?);
+    let now: Vec<&Source> = platform.iter().chain(&changed).collect();
+    let applied = read(against, namespace)?;
+    let before: Vec<&Source> = match against.as_slice() {
+        [] => Vec::new(),
+        _ => platform.iter().chain(&applied).collect(),
+    };
+    let reports = lint::lint(&inputs(&now), &inputs(&before));
+    if reports.is_empty() {
+        bail!("there is no resource of {GROUP} in {}", list(paths));
+    }
+    let reports: Vec<Report> = reports.into_iter().map(|report| locate(report, &now)).collect();
+    let yes = !reports.iter().any(Report::is_refused);
+    let text = match output {
+        _ if *json => format::json(&reports)?,
+        Output::Json => format::json(&reports)?,
+        Output::Text => format::text(&reports),
+        Output::Github => format::github(&reports),
+        Output::Sarif => sarif::render(&reports)?,
+    };
+    Ok(Answer { yes, text })
+}
+
+fn inputs<'a>(sources: &[&'a Source]) -> Vec<lint::Manifest<'a>> {
+    let input = |source: &&'a Source| {
+        let Source { manifest, .. } = *source;
+        lint::Manifest { object: &manifest.object, repeated_keys: manifest.repeated_keys() }
+    };
+    sources.iter().map(input).collect()
+}
+
+/// Adds the places to what was found in a resource.
+fn locate(report: lint::Report, sources: &[&Source]) -> Report {
+    let Source { file, manifest } = sources[report.manifest];
+    let located = |diagnostic: Diagnostic| Problem { place: manifest.place(&diagnostic.field), diagnostic };
+    let mut problems: Vec<Problem> = report.diagnostics.into_iter().map(located).collect();
+    problems.sort_by_key(|problem| problem.place);
+    Report {
+        file: file.clone(),
+        place: manifest.place(&FieldPath::default()),
+        resource: report.resource,
+        problems,
+    }
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| file::name(path)).collect::<Vec<_>>().join(", ")
+}
+
+/// Reads the manifests of files and folders.
+fn read(paths: &[PathBuf], namespace: &str) -> anyhow::Result<Vec<Source>> {
+    let mut files = Vec::new();
+    for path in paths {
+        match path.is_dir() {
+            true => find_files(path, &mut files)?,
+            false => files.push(path.clone()),
+        }
+    }
+    let mut sources = Vec::new();
+    for path in files {
+        for mut manifest in manifest::read(&path)? {
+            set_namespace(&mut manifest.object, namespace);
+            sources.push(Source { file: file::name(&path), manifest });
+        }
+    }
+    Ok(sources)
+}
+
+/// Finds the manifests of a folder in the order of their names, so that two runs check them in the same order.
+fn find_files(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    let entries = std::fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
+    let mut paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
+    paths.sort();
+    // Names that begin with a dot are those of git and of editors.
+    let is_hidden =
+        |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    for path in paths.into_iter().filter(|path| !is_hidden(path)) {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        if path.is_dir() {
+            find_files(&path, files)?;
+        } else if matches!(extension, Some("yaml" | "yml" | "json")) {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Sets the namespace of an object that has one and does not name it.
+fn set_namespace(object: &mut Value, namespace: &str) {
+    let kind = object.get("kind").and_then(Value::as_str);
+    if matches!(kind, Some("EventTopic" | "ConfigMap"))
+        && let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut)
+    {
+        metadata.entry("namespace").or_insert_with(|| json!(namespace));
+    }
+}

@@ -1,0 +1,336 @@
+use std::collections::BTreeSet;
+
+use expect_test::{Expect, expect};
+use serde::Deserialize;
+
+use super::*;
+
+fn check(before: &str, now: &str, expected: Expect) {
+    let lines: Vec<String> = check_all(before, now)
+        .into_iter()
+        .map(|report| {
+            let diagnostics: Vec<String> = report.diagnostics.iter().map(ToString::to_string).collect();
+            let found = if diagnostics.is_empty() { "allowed".into() } else { diagnostics.join("\n") };
+            format!("{} {}: {found}", report.manifest + 1, report.resource)
+        })
+        .collect();
+    expected.assert_eq(&lines.join("\n"));
+}
+
+fn check_all(before: &str, now: &str) -> Vec<Report> {
+    let objects = |yaml: &str| -> Vec<Value> {
+        let documents = serde_yaml::Deserializer::from_str(yaml);
+        documents.map(|document| Value::deserialize(document).expect("YAML")).collect()
+    };
+    let (before, now) = (objects(before), objects(now));
+    lint(&manifests(&now), &manifests(&before))
+}
+
+fn manifests(objects: &[Value]) -> Vec<Manifest<'_>> {
+    objects.iter().map(|object| Manifest { object, repeated_keys: Vec::new() }).collect()
+}
+
+const TENANT: &str = "
+apiVersion: eventcenter.io/v1alpha1
+kind: Tenant
+metadata: {name: shop}
+spec: {namespaces: [shop], quotas: {topics: 1}}
+";
+
+fn resource(kind: &str, metadata: &str, spec: &str) -> String {
+    format!("---\napiVersion: eventcenter.io/v1alpha1\nkind: {kind}\nmetadata: {metadata}\nspec: {spec}\n")
+}
+
+fn topic(name: &str, spec: &str) -> String {
+    resource("EventTopic", &format!("{{name: {name}, namespace: shop}}"), spec)
+}
+
+#[test]
+fn a_good_folder() {
+    check(
+        "",
+        &[TENANT, &topic("orders", "{owner: {team: a}}"), "---\nkind: Namespace\n"].concat(),
+        expect![[r#"
+            1 Tenant shop: allowed
+            2 EventTopic shop/orders: allowed"#]],
+    );
+}
+
+#[test]
+fn rules_are_kept_in_the_order_of_the_files() {
+    check(
+        "",
+        &[TENANT, &topic("a", "{owner: {team: a}}"), &topic("b", "{}")].concat(),
+        expect![[r#"
+        1 Tenant shop: allowed
+        2 EventTopic shop/a: allowed
+        3 EventTopic shop/b: refused: TenantQuotaExceeded: metadata: tenant shop may have 1 topics (its quotas.topics), 1 are taken and this topic asks for 1 more: delete one that is no longer needed, or ask the platform's administrator for a larger quota"#]],
+    );
+    check(
+        "",
+        &topic("orders", "{}"),
+        expect![
+            "1 EventTopic shop/orders: refused: TenantNotFound: namespace shop belongs to no tenant: ask the platform's administrator to add it to spec.namespaces of a Tenant that is Ready"
+        ],
+    );
+}
+
+#[test]
+fn what_the_definition_does_not_know_is_told() {
+    check(
+        "",
+        &[TENANT, &topic("orders", "{partitons: 3, partitions: three, retention: {tme: 1d}}")].concat(),
+        expect![[r#"
+            1 Tenant shop: allowed
+            2 EventTopic shop/orders: refused: InvalidResource: spec.partitons: there is no such field: correct its name, or remove it
+            refused: InvalidResource: spec.retention.tme: there is no such field: correct its name, or remove it
+            refused: InvalidResource: spec.partitions: "three" is not of type "integer""#]],
+    );
+    check(
+        "",
+        "apiVersion: eventcenter.io/v1alpha1\nkind: EventTopics\nmetadata: {name: a}\n",
+        expect![
+            "1 EventTopics a: refused: InvalidResource: kind: there is no kind EventTopics in eventcenter.io: write one of ChangeApproval, EventTopic, KafkaCluster, Tenant"
+        ],
+    );
+}
+
+#[test]
+fn changes_are_judged_against_what_was() {
+    let with = |schema: &str| {
+        topic(
+            "orders",
+            &format!("{{owner: {{team: a}}, eventTypes: [{{name: Order.Paid.v1, schema: {schema}}}]}}"),
+        )
+    };
+    check(
+        &[TENANT, &with("{type: object}")].concat(),
+        &[TENANT, &with("{type: object, required: [id]}")].concat(),
+        expect![[r#"
+            1 Tenant shop: allowed
+            2 EventTopic shop/orders: refused: SchemaIncompatible: spec.eventTypes: the schema of Order.Paid.v1 is not compatible with the registered revisions: REQUIRED_PROPERTY_ADDED at /required: a property became required: nothing -> "id" (BACKWARD, revision 1); make it optional and let consumers do without it, or register the next major version beside this one"#]],
+    );
+}
+
+#[test]
+fn schemas_come_from_the_config_maps_beside_them() {
+    let map = |label: &str| {
+        format!(
+            "---\nkind: ConfigMap\nmetadata: {{name: schemas, namespace: shop, labels: {{eventcenter.io/schema: \"{label}\"}}}}\ndata: {{a.json: '{{\"type\": 7}}'}}\n"
+        )
+    };
+    let from = topic(
+        "orders",
+        "{owner: {team: a}, eventTypes: [{name: Order.Paid.v1, schemaFrom: {configMapKeyRef: {name: schemas, key: a.json}}}]}",
+    );
+    check(
+        "",
+        &[TENANT, &map("true"), &from].concat(),
+        expect![[r#"
+        1 Tenant shop: allowed
+        3 EventTopic shop/orders: refused: SchemaInvalid: spec.eventTypes: Order.Paid.v1: key a.json of ConfigMap schemas: /type: 7 is not a type; name one type or several different ones"#]],
+    );
+    check(
+        "",
+        &[TENANT, &map("no"), &from].concat(),
+        expect![[r#"
+        1 Tenant shop: allowed
+        3 EventTopic shop/orders: refused: SchemaNotFound: spec.eventTypes: Order.Paid.v1: schemaFrom: there is no key a.json in a ConfigMap schemas of this namespace with the label eventcenter.io/schema: "true": make it, or correct the reference"#]],
+    );
+}
+
+#[test]
+fn every_mistake_is_reported() {
+    check(
+        "",
+        &[
+            TENANT,
+            &topic(
+                "Bad_Name",
+                "{partitions: 0, retention: {time: 7 days}, config: {retention.ms: 1}, eventTypes: [{name: Order Created}]}",
+            ),
+        ]
+        .concat(),
+        expect![[r#"
+            1 Tenant shop: allowed
+            2 EventTopic shop/Bad_Name: refused: InvalidResource: metadata.name: "Bad_Name": use at most 253 lower-case letters, digits, '-' and '.', with a letter or digit at both ends of every part (RFC 1123)
+            refused: InvalidResource: spec.eventTypes[0].name: "Order Created" does not match "^[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*$"
+            refused: InvalidResource: spec.partitions: 0 is less than the minimum of 1
+            refused: InvalidResource: spec.config has retention.ms and spec.retention.time is set: keep one of them
+            refused: InvalidResource: spec.retention.time: write a number and its unit (ms, s, m, h, d or w), such as 7d, or unlimited"#]],
+    );
+}
+
+#[test]
+fn metadata_is_checked_for_every_kind() {
+    check(
+        "",
+        &resource("Tenant", "{name: a.b}", "{}"),
+        expect![
+            "1 Tenant a.b: refused: InvalidResource: metadata.name: a tenant is named like a namespace: at most 63 letters, digits and '-', no '.'"
+        ],
+    );
+    check(
+        "",
+        &resource("KafkaCluster", "{name: Main}", "{bootstrapServers: ['kafka:9092']}"),
+        expect![[
+            r#"1 KafkaCluster Main: refused: InvalidResource: metadata.name: "Main": use at most 253 lower-case letters, digits, '-' and '.', with a letter or digit at both ends of every part (RFC 1123)"#
+        ]],
+    );
+    check(
+        "",
+        &resource("ChangeApproval", "{namespace: shop, labels: {a: 1}}", "{decision: Maybe}"),
+        expect![[r#"
+            1 ChangeApproval shop/without a name: refused: InvalidResource: metadata.name: a name is required
+            refused: InvalidResource: metadata.labels.a: 1 is not text: write "1"
+            refused: InvalidResource: spec: "specHash" is a required property
+            refused: InvalidResource: spec: "target" is a required property
+            refused: InvalidResource: spec.decision: "Maybe" is not one of "Approve" or "Reject""#]],
+    );
+    check(
+        "",
+        "apiVersion: eventcenter.io/v2\nkind: Tenant\nmetadata: {name: a}\nspec: {}\n",
+        expect![
+            "1 Tenant a: refused: InvalidResource: apiVersion: there is no such version of Tenant: write eventcenter.io/v1alpha1"
+        ],
+    );
+}
+
+#[test]
+fn a_resource_with_mistakes_takes_part() {
+    check(
+        "",
+        &[
+            &resource("Tenant", "{name: shop}", "{namespaces: [shop], clusters: [a, a]}"),
+            &topic("orders", "{owner: {team: a}}") as &str,
+        ]
+        .concat(),
+        expect![[r#"
+            1 Tenant shop: refused: InvalidResource: spec.clusters[1]: "a" stands in spec.clusters[0] already: remove one of them
+            2 EventTopic shop/orders: refused: ClusterNotAllowed: spec.cluster: tenant shop may not use cluster default: name another one, or ask the platform's administrator to add it to spec.clusters of the Tenant"#]],
+    );
+}
+
+#[test]
+fn the_younger_of_two_tenants_is_refused() {
+    let tenant = |name: &str, created: &str| {
+        resource("Tenant", &format!("{{name: {name}{created}}}"), "{topicPrefix: shop.}")
+    };
+    let exported = tenant("exported", ", creationTimestamp: '2026-01-01T00:00:00Z'");
+    check(
+        "",
+        &[tenant("new", ""), exported.clone()].concat(),
+        expect![[r#"
+        1 Tenant new: refused: ResourceConflict: spec.topicPrefix: shop. overlaps with shop. of tenant exported, which keeps it: choose a prefix that is not the beginning of another's, nor begins with one
+        2 Tenant exported: allowed"#]],
+    );
+    check(
+        "",
+        &[exported.clone(), tenant("new", "")].concat(),
+        expect![[r#"
+        1 Tenant exported: allowed
+        2 Tenant new: refused: ResourceConflict: spec.topicPrefix: shop. overlaps with shop. of tenant exported, which keeps it: choose a prefix that is not the beginning of another's, nor begins with one"#]],
+    );
+    check(
+        "",
+        &[tenant("b", ""), tenant("a", "")].concat(),
+        expect![[r#"
+        1 Tenant b: allowed
+        2 Tenant a: refused: ResourceConflict: spec.topicPrefix: shop. overlaps with shop. of tenant b, which keeps it: choose a prefix that is not the beginning of another's, nor begins with one"#]],
+    );
+    check(
+        "",
+        &[tenant("newer", ", creationTimestamp: '2026-01-01T00:00:01Z'"), exported].concat(),
+        expect![[r#"
+            1 Tenant newer: refused: ResourceConflict: spec.topicPrefix: shop. overlaps with shop. of tenant exported, which keeps it: choose a prefix that is not the beginning of another's, nor begins with one
+            2 Tenant exported: allowed"#]],
+    );
+}
+
+#[test]
+fn exported_topics_are_older_than_those_without_a_time() {
+    let exported = resource(
+        "EventTopic",
+        "{name: exported, namespace: shop, creationTimestamp: '2026-01-01T00:00:00Z', uid: 6dd6ae5c}",
+        "{owner: {team: a}}",
+    );
+    check(
+        "",
+        &[TENANT, &topic("new", "{owner: {team: a}}"), &exported].concat(),
+        expect![[r#"
+        1 Tenant shop: allowed
+        2 EventTopic shop/new: refused: TenantQuotaExceeded: metadata: tenant shop may have 1 topics (its quotas.topics), 1 are taken and this topic asks for 1 more: delete one that is no longer needed, or ask the platform's administrator for a larger quota
+        3 EventTopic shop/exported: allowed"#]],
+    );
+}
+
+#[test]
+fn a_key_that_stands_twice_is_refused() {
+    let object = serde_json::json!({
+        "apiVersion": "eventcenter.io/v1alpha1", "kind": "Tenant", "metadata": {"name": "a"}, "spec": {"namespaces": ["a"]},
+    });
+    let repeated_keys = vec![FieldPath::parse("spec.namespaces")];
+    let reports = lint(&[Manifest { object: &object, repeated_keys }], &[]);
+    let diagnostics: Vec<String> = reports[0].diagnostics.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        diagnostics,
+        ["refused: InvalidResource: spec.namespaces: the key stands more than once: remove all but one"]
+    );
+}
+
+/// Specs that break CEL rules: before, if a rule is about changes, and now. Between them they break every rule.
+#[rustfmt::skip]
+const BROKEN_RULES: &[(&str, Option<&str>, &str)] = &[
+    ("EventTopic", Some("{topicName: shop.a}"), "{topicName: shop.b}"),
+    ("EventTopic", Some("{cluster: a}"), "{cluster: b}"),
+    ("EventTopic", Some("{partitions: 2}"), "{}"),
+    ("EventTopic", None, "{retention: {time: 1d}, config: {retention.ms: 1}}"),
+    ("EventTopic", None, "{retention: {size: 1Gi}, config: {retention.bytes: 1}}"),
+    ("EventTopic", None, "{cleanupPolicy: Delete, config: {cleanup.policy: delete}}"),
+    ("EventTopic", None, "{config: {a: 1}, ignoreConfig: [b, a]}"),
+    ("EventTopic", None, "{retention: {time: 1d}, ignoreConfig: [retention.ms]}"),
+    ("EventTopic", None, "{retention: {size: 1Gi}, ignoreConfig: [retention.bytes]}"),
+    ("EventTopic", None, "{cleanupPolicy: Delete, ignoreConfig: [cleanup.policy]}"),
+    ("EventTopic", None, "{topicName: '..'}"),
+    ("EventTopic", None, "{config: {a b: 1}}"),
+    ("EventTopic", None, "{retention: {time: 7 days}}"),
+    ("EventTopic", None, "{retention: {size: 1 GB}}"),
+    ("EventTopic", None, "{eventTypes: [{name: a.v1, schema: {}, schemaFrom: {configMapKeyRef: {name: a, key: b}}}]}"),
+    ("EventTopic", None, "{access: [{principal: 'User:a', operations: [Write], groups: [shop.a]}]}"),
+    ("Tenant", None, "{quotas: {retentionTime: 7 days, retentionSize: 1 GB, messageSize: 1 MB}}"),
+    ("Tenant", None, "{approval: {rules: [], validFor: soon}}"),
+    ("ChangeApproval", Some("{comment: a}"), "{comment: b}"),
+];
+
+#[test]
+fn every_cel_rule_of_the_definitions_is_evaluated() {
+    let mut broken = BTreeSet::new();
+    for (kind, before, now) in BROKEN_RULES {
+        // The dot breaks the rule about the names of tenants.
+        let object = |spec: &str| resource(kind, "{name: a.b, namespace: shop}", spec);
+        let reports = check_all(&before.map(object).unwrap_or_default(), &object(now));
+        broken.extend(
+            reports.into_iter().flat_map(|report| report.diagnostics).map(|diagnostic| diagnostic.message),
+        );
+    }
+    let definitions = Definitions::compile();
+    let rules: Vec<_> = definitions.0.values().flat_map(|definition| definition.shape.rules.list()).collect();
+    assert!(rules.len() >= 22, "{rules:?}");
+    for (expression, message) in rules {
+        assert!(broken.contains(message), "add what breaks this rule to BROKEN_RULES: {expression}");
+        assert!(
+            message.contains("spec") || message.contains("metadata"),
+            "the message names no field: {message}"
+        );
+    }
+}
+
+#[test]
+fn a_rule_that_cannot_be_evaluated_is_reported() {
+    let rules =
+        |rule: &str| cel::Rules::compile(&serde_json::json!({"x-kubernetes-validations": [{"rule": rule}]}));
+    for rule in ["self.unknownFunction()", "self ==", "self.missing", "1"] {
+        let outcome = rules(rule).evaluate(&serde_json::json!({"a": 1}), None);
+        assert_eq!((outcome.violations.len(), outcome.unevaluated.len()), (0, 1), "{rule}: {outcome:?}");
+    }
+}
