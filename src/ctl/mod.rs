@@ -21,6 +21,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::error_chain::ErrorChain;
 use crate::kubernetes::SessionError;
 
 /// What the program is called where it is not called otherwise.
@@ -138,15 +139,6 @@ fn is_no(error: &anyhow::Error) -> bool {
     error.is::<No>() || error.downcast_ref::<SessionError>().is_some_and(refused)
 }
 
-/// An error with its causes. Some libraries repeat the cause in their own words: it is told once.
-fn told(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
-        "" => cause,
-        before if before.ends_with(&cause) => told,
-        before => format!("{before}: {cause}"),
-    })
-}
-
 /// Runs the program with the arguments of the process.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -162,7 +154,7 @@ pub fn main() -> ExitCode {
             ExitCode::from(u8::from(!yes))
         }
         Err(error) => {
-            drop(writeln!(std::io::stderr(), "{}: {}", called(), told(&error)));
+            drop(writeln!(std::io::stderr(), "{}: {}", called(), ErrorChain(error.as_ref())));
             ExitCode::from(if is_no(&error) { 1 } else { 2 })
         }
     }
@@ -171,17 +163,11 @@ pub fn main() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use anyhow::{Context, anyhow};
+    use anyhow::anyhow;
 
     #[test]
     fn the_command_line_is_one() {
         command_line().debug_assert();
-    }
-
-    #[test]
-    fn a_cause_is_told_once() {
-        let error = Err::<(), _>(anyhow!("not there")).context("reading x: not there").context("looking");
-        assert_eq!(told(&error.expect_err("it is one")), "looking: reading x: not there");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use super::question::About;
 use super::server::{Log, Server};
 use super::shown::{self, Layout};
 use crate::domain::audit::{Action, Filter, Record};
+use crate::error_chain::ErrorChain;
 use crate::kubernetes::RestError;
 
 const EXAMPLES: &str = "\
@@ -92,10 +93,7 @@ async fn follow(follower: &Follower, printer: &Printer) -> anyhow::Result<()> {
             }
             Err(error) if error.is_passing() => {
                 if wait == GLANCE {
-                    warn(&format!(
-                        "{}; trying again, nothing is left out",
-                        super::super::told(&error.into())
-                    ));
+                    warn(&format!("{}; trying again, nothing is left out", ErrorChain(&error)));
                 }
                 wait = (wait * 2).min(PATIENCE);
             }

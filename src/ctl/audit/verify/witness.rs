@@ -7,10 +7,11 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use super::super::super::terminal::plain;
-use super::super::super::{file, told, warn};
+use super::super::super::{file, warn};
 use crate::domain::audit::LogName;
 use crate::domain::audit::checkpoint::{Checkpoint, TrustedKeys, origin};
 use crate::domain::audit::verify::{Finding, TrustedCheckpoints};
+use crate::error_chain::ErrorChain;
 use crate::kubernetes::{Login, Session, SessionError};
 
 /// The operator's namespace unless another is given.
@@ -211,7 +212,7 @@ async fn ask(
             // Whoever has no cluster has not forgotten to ask it.
             Ok(Err(SessionError::Kubeconfig(_))) => Ok(None),
             Ok(Err(error)) => {
-                warn(&format!("the checkpoints in the cluster are not compared: {}", told(&error.into())));
+                warn(&format!("the checkpoints in the cluster are not compared: {}", ErrorChain(&error)));
                 Ok(None)
             }
             Err(_) => {
