@@ -4,12 +4,13 @@
 //! Rooms, from the left to the right, where each names only what stands left of it:
 //!
 //! ```text
-//! sdk ← api ← domain ← { kafka | store | kubernetes } ← { controllers | webhook | rest } ← { app | ctl }
+//! sdk ← api ← domain ← { kafka | store | kubernetes | http } ← { controllers | webhook | rest } ← { app | ctl }
 //! ```
 //!
 //! - [`api`]: the custom resources.
 //! - [`domain`]: every decision, pure.
 //! - [`kafka`], [`store`], [`kubernetes`]: Kafka, the database and Kubernetes, each named there and nowhere else.
+//! - [`http`]: HTTP servers and their TLS.
 //! - [`controllers`]: what brings them together.
 //! - [`webhook`]: what the API server asks.
 //! - [`rest`]: what people and programs ask.
@@ -21,6 +22,8 @@ pub mod app;
 pub mod controllers;
 pub mod ctl;
 pub mod domain;
+pub mod error_chain;
+pub mod http;
 pub mod kafka;
 pub mod kubernetes;
 pub mod rest;

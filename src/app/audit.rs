@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock;
 use super::config::{AuditPolicy, Config};
-use super::http::Health;
+use super::health::Health;
 use crate::store::{Journal, Metrics, Options, Policy, Store};
 
 /// Interval between health checks of the database.

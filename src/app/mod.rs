@@ -5,7 +5,7 @@
 mod audit;
 mod config;
 mod crds;
-mod http;
+mod health;
 mod openapi;
 mod roles;
 mod run;

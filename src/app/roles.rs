@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::audit::Audit;
 use super::config::{Certificates, Config};
-use super::{clock, http};
+use super::{clock, health};
 use crate::controllers::{self, AllMetrics, Checkpoints, Options};
 use crate::domain::audit::{Action, Actor, Event, LogName, Outcome, Target, Via};
 use crate::kubernetes::{KubeClient, LeaseLost, LeaseSettings};
@@ -52,7 +52,7 @@ impl Process<'_> {
 pub(super) async fn run_webhook(
     process: &Process<'_>,
     metrics: webhook::Metrics,
-    role: http::Role,
+    role: health::Role,
 ) -> anyhow::Result<()> {
     let Process { config, instance, kubernetes, audit, stop } = *process;
     let settings = &config.webhook;
@@ -92,8 +92,8 @@ pub(super) async fn run_webhook(
 pub(super) async fn run_api(
     process: &Process<'_>,
     metrics: rest::Metrics,
-    health: http::Health,
-    role: http::Role,
+    health: health::Health,
+    role: health::Role,
 ) -> anyhow::Result<()> {
     let Process { config, kubernetes, audit, stop, .. } = *process;
     let settings = &config.api;
@@ -105,7 +105,7 @@ pub(super) async fn run_api(
         installation: config.audit.installation.clone(),
         rate: settings.api_rate_limit,
         tls_secret: settings.api_tls_secret.clone(),
-        metrics_page: rest::Page(Arc::new(page)),
+        metrics_page: rest::MetricsPage(Arc::new(page)),
     };
     let (log, recorder) = (audit.store.audit(), audit.journal.recorder("api"));
     let ready = move |ready| role.set_ready(ready);
@@ -118,7 +118,7 @@ pub(super) async fn run_api(
 pub(super) async fn run_controllers(
     process: &Process<'_>,
     metrics: AllMetrics,
-    role: http::Role,
+    role: health::Role,
 ) -> anyhow::Result<()> {
     let Process { config, instance, kubernetes, audit, stop } = *process;
     let recorder = audit.journal.spooling_recorder("controllers");

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::audit::Audit;
 use super::config::{Config, Role};
 use super::roles::{Process, run_api, run_controllers, run_webhook};
-use super::{http, telemetry};
+use super::{health, telemetry};
 use crate::controllers::AllMetrics;
 use crate::kubernetes::KubeClient;
 use crate::rest;
@@ -56,13 +56,13 @@ async fn run_roles(config: &Config) -> anyhow::Result<()> {
     let webhook_metrics = webhook::Metrics::register(&mut registry);
     let api_metrics = rest::Metrics::register(&mut registry);
     let audit = Audit::open(config, &instance, &mut registry)?;
-    let health = http::Health::new(registry);
+    let health = health::Health::new(registry);
     audit.monitor(health.clone());
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("listening on {} (--listen)", config.listen))?;
     let served = CancellationToken::new();
-    let server = tokio::spawn(http::serve(listener, health.clone(), served.clone()));
+    let server = tokio::spawn(health::serve(listener, health.clone(), served.clone()));
 
     let stop = stop_on_signal()?;
     let result = {

@@ -17,11 +17,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::approval::wait_for_key;
 use super::connections::ClusterState;
 use super::context::Context;
-use super::effect;
 use crate::domain::audit::LogName;
 use crate::domain::audit::checkpoint::{Checkpoint, TrustedKeys, origin};
 use crate::domain::audit::merkle::Hash;
 use crate::domain::signature::SigningKey;
+use crate::error_chain::ErrorChain;
 use crate::kubernetes::{EventRecord, EventType, PublishedCheckpoints, SealRole, WriteError};
 use crate::store::{self, StoredCheckpoint};
 use retention::PublishedSizes;
@@ -74,7 +74,8 @@ pub(super) async fn run(context: &Context) {
         let published = match signer.sign_all(context).await {
             Ok(published) => published,
             Err(error) => {
-                tracing::warn!(error = %effect::chain(&error), "cannot sign the audit log; trying again at the next interval");
+                use crate::error_chain::ErrorChain;
+                tracing::warn!(error = %ErrorChain(&error), "cannot sign the audit log; trying again at the next interval");
                 continue;
             }
         };
@@ -84,7 +85,8 @@ pub(super) async fn run(context: &Context) {
             match retention::drop_expired(&published, age, context).await {
                 Ok(()) => expired = Some(Instant::now()),
                 Err(error) => {
-                    tracing::warn!(error = %effect::chain(&error), "cannot drop expired records of the audit log");
+                    use crate::error_chain::ErrorChain;
+                    tracing::warn!(error = %ErrorChain(&error), "cannot drop expired records of the audit log");
                 }
             }
         }

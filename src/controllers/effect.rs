@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::services::Services;
 use crate::domain::audit::{Action, Actor, Event, LogName, Outcome, Target, Via};
 use crate::domain::{Failure, Refusal};
+use crate::error_chain::ErrorChain;
 use crate::kafka;
 use crate::kubernetes::WriteError;
 use crate::store::{RecordError, WriteOutcome};
@@ -157,7 +158,7 @@ impl Services {
                 Ok(WriteOutcome::Durable(id) | WriteOutcome::Spooled(id)) => Some(id),
                 Ok(WriteOutcome::Lost) => None,
                 Err(error) => {
-                    tracing::warn!(action = %start.action, error = %chain(&error), "not attempted, because it cannot be recorded");
+                    tracing::warn!(action = %start.action, error = %ErrorChain(&error), "not attempted, because it cannot be recorded");
                     return Err(EffectError::NotRecorded(error));
                 }
             };
@@ -181,19 +182,13 @@ impl Services {
         let event = about(resource, tenant.as_deref(), &self.audit.instance, action, outcome);
         let event = Event { reason: why, message: Some(what), ..event };
         if let Err(error) = self.audit.recorder.record(event).await {
-            tracing::warn!(%action, error = %chain(&error), "an event cannot be recorded");
+            tracing::warn!(%action, error = %ErrorChain(&error), "an event cannot be recorded");
         }
     }
 
     fn tenant_of(&self, resource: &impl Resource<DynamicType = ()>) -> Option<String> {
         self.catalog.lock().tenant_of(&resource.namespace()?)
     }
-}
-
-/// An error and its causes.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 #[cfg(test)]

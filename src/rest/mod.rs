@@ -1,111 +1,72 @@
-//! The REST API: what people and programs ask that do not speak to Kubernetes.
+//! The REST API: reading, exporting and verifying audit logs.
 //!
-//! The room decides how it is asked and answered: `route` has the paths and what all answers have in common, `envelope` their
-//! form, `parameter` what may stand in a query, `limit` how often somebody may ask, `server` and `tls` hold the connections.
-//! `openapi` describes all of it, made from the same code.
+//! `route` is the one list of paths, from which `openapi` and the router are made. `middleware` surrounds every request,
+//! `response` is the form of responses, `parameter` parses queries, `rate_limit` limits callers, `certificate` watches the
+//! Secret with the certificate, `state` is what the handlers share.
 //!
-//! Who somebody is and what they may see is what Kubernetes says (TokenReview, SubjectAccessReview): `identity` and `access`
-//! ask it and remember the answers for some seconds. `access` turns a request into the one log that it is about; whatever is
-//! read afterwards is read from that log, and `record` tells it who has read.
+//! Kubernetes decides who callers are and what they may read (TokenReview, SubjectAccessReview): `authentication` and
+//! `authorization` ask it and cache its answers for some seconds. `authorization` resolves a request to the one log that it
+//! is about; handlers read that log only. `access_log` records who read a log and who was refused.
 //!
-//! Deliberately absent: writing anything but records, and any decision about a log: that is [`crate::domain::audit`].
+//! Deliberately absent: writes other than audit records, and decisions about logs, which are in [`crate::domain::audit`].
 
-mod access;
+mod access_log;
 mod audit;
-mod envelope;
+mod authentication;
+mod authorization;
+mod certificate;
+mod checkpoint_keys;
 mod health;
-mod identity;
-mod limit;
 mod metrics;
+mod middleware;
 mod openapi;
 mod parameter;
-mod recent;
-mod record;
+mod rate_limit;
 mod request_id;
+mod response;
 mod route;
-mod server;
-mod tls;
+mod state;
 
-pub use health::Page;
 pub use metrics::Metrics;
-pub use openapi::document;
+pub use route::document;
+pub use state::{MetricsPage, Options};
 
-use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::http::{self, Limits};
 use crate::kubernetes::KubeClient;
 use crate::store;
-use access::Access;
-use identity::Identities;
-use limit::Limit;
-use recent::Recent;
+use certificate::WatchedCertificate;
+use state::ApiState;
 
-/// How many exports are under way at once. Each holds some pages of records in memory.
-const EXPORTS: usize = 16;
+/// Tokens with many groups have some kilobytes.
+const MAX_HEADER_BYTES: usize = 32 * 1024;
 
-/// How the API runs.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The name of the installation, which the origins of checkpoints begin with.
-    pub installation: String,
-    /// How many requests a second a caller may send.
-    pub rate: NonZeroU32,
-    /// The Secret in the operator's namespace with the certificate to serve. Without one it is HTTP, for whatever stands
-    /// before it.
-    pub tls_secret: Option<String>,
-    /// What `/metrics` says.
-    pub metrics_page: Page,
-}
+const LIMITS: Limits = Limits {
+    max_connections: 1_024,
+    handshake_timeout: Duration::from_secs(10),
+    first_request_timeout: Duration::from_secs(30),
+    idle_timeout: Duration::from_secs(30),
+    max_header_bytes: MAX_HEADER_BYTES,
+    max_headers: Some(64),
+    drain: Duration::ZERO,
+    shutdown_timeout: Duration::from_secs(10),
+};
 
-/// What all requests share.
-#[derive(Clone, Debug)]
-struct Rest(Arc<Shared>);
-
-impl std::ops::Deref for Rest {
-    type Target = Shared;
-
-    fn deref(&self) -> &Shared {
-        &self.0
-    }
-}
-
-#[derive(Debug)]
-struct Shared {
-    kubernetes: KubeClient,
-    audit: store::Audit,
-    recorder: store::Recorder,
-    options: Options,
-    identities: Identities,
-    access: Access,
-    /// How often somebody may ask.
-    limit: Limit,
-    /// How many refusals are recorded.
-    refusals: record::Refusals,
-    /// What is recorded as read.
-    readings: record::Readings,
-    /// Places for exports.
-    exports: Arc<Semaphore>,
-    /// The public halves of the keys for checkpoints.
-    keys: Recent<(), String>,
-    metrics: Metrics,
-    clock: fn() -> Timestamp,
-    stop: CancellationToken,
-}
-
-/// Runs the API until it is told to stop and what is under way has been answered.
+/// Runs the API until `stop` is cancelled and the requests in progress are answered.
 ///
-/// `ready` is told when requests can be answered, and when that ends.
+/// Calls `ready(true)` when requests can be answered, and `ready(false)` when that ends.
 ///
 /// # Errors
-/// TLS cannot be set up at all.
-#[expect(clippy::too_many_arguments, reason = "each of them is another thing that the process has")]
+/// TLS cannot be set up.
+#[expect(clippy::too_many_arguments, reason = "each of them is another dependency of the process")]
 pub async fn run(
-    kubernetes: KubeClient,
+    kube: KubeClient,
     audit: store::Audit,
     recorder: store::Recorder,
     options: Options,
@@ -116,44 +77,29 @@ pub async fn run(
     ready: impl Fn(bool),
 ) -> Result<(), SetupError> {
     let certificate =
-        options.tls_secret.clone().map(tls::Certificate::new).transpose().map_err(SetupError)?;
-    let rest = Rest(Arc::new(Shared {
-        identities: Identities::new(kubernetes.clone()),
-        access: Access::new(kubernetes.clone()),
-        limit: Limit::per_second(options.rate),
-        refusals: record::Refusals::new(),
-        readings: record::Readings::new(),
-        exports: Arc::new(Semaphore::new(EXPORTS)),
-        keys: Recent::new(audit::KEYS_LAST, 1),
-        kubernetes: kubernetes.clone(),
-        audit,
-        recorder,
-        options,
-        metrics,
-        clock,
-        stop: stop.clone(),
-    }));
-    let acceptor = certificate.as_ref().map(tls::Certificate::acceptor);
-    let certified = Notify::new();
+        options.tls_secret.clone().map(WatchedCertificate::new).transpose().map_err(SetupError)?;
+    let state = ApiState::new(kube.clone(), audit, recorder, options, metrics, clock, stop.clone());
+    let has_certificate = Notify::new();
     let announce = async {
         if certificate.is_some() {
-            certified.notified().await;
+            has_certificate.notified().await;
         }
-        tracing::info!("the API answers");
+        tracing::info!("the API is ready");
         ready(true);
         stop.cancelled().await;
         ready(false);
         std::future::pending::<()>().await;
     };
-    let renew = async {
+    let watch = async {
         match &certificate {
-            Some(certificate) => certificate.keep(&kubernetes, || certified.notify_one()).await,
+            Some(certificate) => certificate.watch(&kube, || has_certificate.notify_one()).await,
             None => std::future::pending().await,
         }
     };
+    let served = certificate.as_ref().map(WatchedCertificate::served);
     tokio::select! {
-        () = server::serve(listener, acceptor, route::routes(rest), &stop) => Ok(()),
-        ((), ()) = async { tokio::join!(announce, renew) } => Ok(()),
+        () = http::serve(listener, served, route::router(state), LIMITS, &stop) => Ok(()),
+        ((), ()) = async { tokio::join!(announce, watch) } => Ok(()),
     }
 }
 

@@ -1,32 +1,32 @@
-//! The name of a request, by which it is found in answers, logs and audit records.
+//! Request ids, which are in responses, logs and audit records.
 
 use std::fmt;
 
 use axum::http::HeaderMap;
 use uuid::Uuid;
 
-/// The header that has it, in requests and answers.
+/// The header with the id, in requests and responses.
 pub(super) const HEADER: &str = "x-request-id";
 
-/// How long one may be that somebody else gives.
-const LONGEST: usize = 128;
+/// The length of an id that a client sends.
+const MAX_ID_CHARS: usize = 128;
 
-/// The name of a request.
+/// The id of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RequestId(String);
 
 impl RequestId {
-    /// The one that the request has, if it has one that can be put everywhere, or a new one.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
-        let given = headers.get(HEADER).and_then(|value| value.to_str().ok());
-        let legal = |text: &&str| {
-            (1..=LONGEST).contains(&text.len())
+    /// The id that the client sent, if it is safe in logs and headers, or a new UUID of version 7.
+    pub(super) fn from_headers(headers: &HeaderMap) -> Self {
+        let sent = headers.get(HEADER).and_then(|value| value.to_str().ok());
+        let is_safe = |text: &&str| {
+            (1..=MAX_ID_CHARS).contains(&text.len())
                 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&byte))
         };
-        Self(given.filter(legal).map_or_else(|| Uuid::now_v7().to_string(), ToOwned::to_owned))
+        Self(sent.filter(is_safe).map_or_else(|| Uuid::now_v7().to_string(), ToOwned::to_owned))
     }
 
-    /// As text.
+    /// The id.
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
@@ -38,8 +38,8 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// The trace that a request belongs to (W3C trace context, version 00), if it says so.
-pub(super) fn trace(headers: &HeaderMap) -> Option<String> {
+/// The trace id in the header `traceparent` (W3C Trace Context, version 00).
+pub(super) fn trace_id(headers: &HeaderMap) -> Option<String> {
     let mut parts = headers.get("traceparent")?.to_str().ok()?.split('-');
     let (_, trace) = (parts.next().filter(|version| *version == "00")?, parts.next()?);
     let is_hexadecimal = trace.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
@@ -57,21 +57,24 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_given_is_kept_if_it_is_harmless() {
+    fn a_safe_id_of_the_client_is_kept() {
         for kept in ["a", "0198f0c1-2f2b-7cc3-98c4-dc0c0c07398f", "svc:a/b+c=@_.", &"x".repeat(128)] {
-            assert_eq!(RequestId::of(&with(HEADER, kept)).as_str(), kept);
+            assert_eq!(RequestId::from_headers(&with(HEADER, kept)).as_str(), kept);
         }
         for replaced in ["", "a b", "a\"b", "{}", "é", &"x".repeat(129)] {
-            let made = RequestId::of(&with(HEADER, replaced));
-            assert_eq!(made.as_str().parse::<Uuid>().unwrap().get_version_num(), 7, "{replaced:?}");
+            let new = RequestId::from_headers(&with(HEADER, replaced));
+            assert_eq!(new.as_str().parse::<Uuid>().unwrap().get_version_num(), 7, "{replaced:?}");
         }
-        assert_ne!(RequestId::of(&HeaderMap::new()), RequestId::of(&HeaderMap::new()));
+        assert_ne!(RequestId::from_headers(&HeaderMap::new()), RequestId::from_headers(&HeaderMap::new()));
     }
 
     #[test]
-    fn a_trace_is_read_from_its_header() {
+    fn a_trace_id_is_read_from_its_header() {
         let id = "4bf92f3577b34da6a3ce929d0e0e4736";
-        assert_eq!(trace(&with("traceparent", &format!("00-{id}-00f067aa0ba902b7-01"))), Some(id.to_owned()));
+        assert_eq!(
+            trace_id(&with("traceparent", &format!("00-{id}-00f067aa0ba902b7-01"))),
+            Some(id.to_owned())
+        );
         for other in [
             "",
             "00",
@@ -80,7 +83,7 @@ mod tests {
             "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
             "00-4bf9-00f067aa0ba902b7-01",
         ] {
-            assert_eq!(trace(&with("traceparent", other)), None, "{other:?}");
+            assert_eq!(trace_id(&with("traceparent", other)), None, "{other:?}");
         }
     }
 }

@@ -1,49 +1,52 @@
-//! Paths, and what all answers have in common.
+//! The one list of paths: the router and the OpenAPI document are made from it.
 
-use std::time::Duration;
+use std::sync::LazyLock;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
-};
-use axum::http::{HeaderMap, HeaderValue};
-use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use eventcenter_sdk::Reason;
-use tokio::time::{Instant, timeout};
-use tracing::Instrument;
+use axum::http::header::CONTENT_TYPE;
+use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::Rest;
 use super::audit::{checkpoints, export, logs};
-use super::envelope::Failure;
-use super::request_id::{HEADER, RequestId};
-use super::{health, openapi};
+use super::response::ApiError;
+use super::state::ApiState;
+use super::{health, middleware, openapi};
 
-/// How long a request may take until its answer begins. What is streamed may take longer.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// All paths.
-pub(super) fn routes(rest: Rest) -> Router {
-    Router::new()
-        .route("/api/audit/logs", get(logs::list))
-        .route("/api/audit/logs/export", get(export::export))
-        .route("/api/audit/logs/{id}", get(logs::show))
-        .route("/api/audit/checkpoints", get(checkpoints::list))
-        .route("/api/audit/proof/consistency", get(checkpoints::consistency))
-        .route("/api/openapi.json", get(description))
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(health::metrics))
-        .fallback(async || Failure::no_such_path())
-        .method_not_allowed_fallback(async || Failure::no_such_method())
-        .layer(from_fn_with_state(rest.clone(), frame))
-        .with_state(rest)
+fn paths() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::with_openapi(openapi::base())
+        .routes(routes!(logs::list))
+        .routes(routes!(export::export))
+        .routes(routes!(logs::show))
+        .routes(routes!(checkpoints::list))
+        .routes(routes!(checkpoints::consistency))
+        .routes(routes!(description))
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::metrics))
 }
 
-/// The description of this API, as OpenAPI 3.1.
+/// The router of the API.
+pub(super) fn router(state: ApiState) -> Router {
+    Router::from(paths())
+        .fallback(async || ApiError::path_not_found())
+        .method_not_allowed_fallback(async || ApiError::method_not_allowed())
+        .layer(from_fn_with_state(state.clone(), middleware::handle))
+        .with_state(state)
+}
+
+/// The OpenAPI 3.1 document of the API as indented JSON.
+#[must_use]
+pub fn document() -> &'static str {
+    static TEXT: LazyLock<String> = LazyLock::new(|| {
+        let text = paths().into_openapi().to_pretty_json().expect("an OpenAPI document is JSON");
+        format!("{text}\n")
+    });
+    &TEXT
+}
+
+/// The OpenAPI 3.1 document of this API.
 #[utoipa::path(
     get,
     path = "/api/openapi.json",
@@ -51,50 +54,67 @@ pub(super) fn routes(rest: Rest) -> Router {
     responses((status = 200, description = "This document", body = Object, content_type = "application/json")),
     security(())
 )]
-pub(super) async fn description() -> impl IntoResponse {
-    ([(CONTENT_TYPE, "application/json")], openapi::document())
+async fn description() -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], document())
 }
 
-/// What is around every answer: the request's name, its time, its form if it is a failure.
-async fn frame(State(rest): State<Rest>, mut request: Request<Body>, next: Next) -> Response {
-    let begun = Instant::now();
-    let id = RequestId::of(request.headers());
-    request.extensions_mut().insert(id.clone());
-    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let method = request.method().clone();
-    let span = tracing::info_span!("request", %id);
-    let answered = async {
-        if has_body(request.headers()) {
-            return Failure::body().into_response();
-        }
-        match timeout(PATIENCE, next.run(request)).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                tracing::warn!("a request was not answered in time");
-                let text = "there was no answer in time: ask for less, or try again later";
-                Failure::new(Reason::AuditUnavailable, text).into_response()
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn read() -> Value {
+        serde_json::from_str(document()).unwrap()
+    }
+
+    #[test]
+    fn it_is_openapi_3_1_with_every_path() {
+        let document = read();
+        assert!(document["openapi"].as_str().unwrap().starts_with("3.1."));
+        let paths: Vec<&str> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+        let expected = [
+            "/api/audit/checkpoints",
+            "/api/audit/logs",
+            "/api/audit/logs/export",
+            "/api/audit/logs/{id}",
+            "/api/audit/proof/consistency",
+            "/api/openapi.json",
+            "/healthz",
+            "/metrics",
+            "/readyz",
+        ];
+        assert_eq!(paths, expected);
+    }
+
+    #[test]
+    fn every_reference_resolves() {
+        fn walk<'a>(value: &'a Value, references: &mut Vec<&'a str>) {
+            match value {
+                Value::Object(fields) => {
+                    references.extend(fields.get("$ref").and_then(Value::as_str));
+                    fields.values().for_each(|value| walk(value, references));
+                }
+                Value::Array(items) => items.iter().for_each(|value| walk(value, references)),
+                _ => {}
             }
         }
-    };
-    let mut answer = answered.instrument(span.clone()).await;
-    if let Some(failure) = answer.extensions_mut().remove::<Failure>() {
-        answer = failure.answer(id.as_str());
+        let document = read();
+        let mut references = Vec::new();
+        walk(&document, &mut references);
+        assert!(references.len() > 10);
+        for reference in references {
+            assert!(document.pointer(&reference[1..]).is_some(), "{reference}");
+        }
     }
-    let took = begun.elapsed();
-    let status = answer.status();
-    span.in_scope(|| tracing::debug!(%method, route, status = status.as_u16(), ?took, "answered"));
-    rest.metrics.answered(route.as_deref(), &method, status, took);
-    let headers = answer.headers_mut();
-    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
-        headers.insert(HEADER, id);
-    }
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    answer
-}
 
-/// Whether a request has a body. It would have to be read before the next one.
-fn has_body(headers: &HeaderMap) -> bool {
-    let length = headers.get(CONTENT_LENGTH);
-    headers.contains_key(TRANSFER_ENCODING) || length.is_some_and(|length| length != "0")
+    #[test]
+    fn every_path_about_logs_needs_a_token() {
+        let document = read();
+        assert_eq!(document["security"], serde_json::json!([{"bearer": []}]));
+        for (path, operations) in document["paths"].as_object().unwrap() {
+            let open = operations["get"]["security"] == serde_json::json!([{}]);
+            assert_eq!(open, !path.starts_with("/api/audit/"), "{path}");
+        }
+    }
 }

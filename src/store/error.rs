@@ -117,13 +117,6 @@ impl Error {
 
     /// The error and its sources in one line.
     pub(super) fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = std::error::Error::source(self);
-        while let Some(error) = source {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            source = error.source();
-        }
-        text
+        crate::error_chain::ErrorChain(self).to_string()
     }
 }

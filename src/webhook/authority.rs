@@ -6,7 +6,6 @@
 //! other serves its certificate.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -17,8 +16,9 @@ use tokio::time::sleep;
 use super::certificate::{self, IssueError, Lifetimes, Material, Step};
 use super::metrics::Metrics;
 use super::self_audit::SelfAudit;
-use super::tls::ServingCertificate;
 use crate::domain::audit::Action;
+use crate::http::ServedCertificate;
+use crate::http::ServingCertificate;
 use crate::kubernetes::{CertificateSecret, KubeClient, WebhookConfiguration, WriteError};
 
 /// Minimum time between two attempts.
@@ -48,7 +48,7 @@ pub(super) struct CertificateManager {
     pub(super) kubernetes: KubeClient,
     /// The Secret in the operator's namespace.
     pub(super) secret: String,
-    pub(super) serving: Arc<ServingCertificate>,
+    pub(super) serving: ServingCertificate,
     pub(super) metrics: Metrics,
     pub(super) own: SelfAudit,
     pub(super) clock: fn() -> Timestamp,
@@ -294,7 +294,7 @@ impl CertificateManager {
 
     /// Serves a certificate on new connections. Returns whether it is valid.
     fn serve(&self, serving: &certificate::Certificate, key: &certificate::Key) -> bool {
-        match self.serving.set(&serving.pem, key.pem()) {
+        match self.serving.replace(&serving.pem, key.pem()) {
             Ok(changed) => {
                 if changed {
                     tracing::info!(certificate = ?serving, "serving a new certificate");

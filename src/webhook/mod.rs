@@ -2,7 +2,7 @@
 //!
 //! The room decides nothing about resources: [`crate::domain::admission`] does, from what `cache` has of all declarations.
 //!
-//! - `server`, `tls`: connections. `certificate`, `authority`: when certificates are renewed, and the renewal.
+//! - `server`: the limits of connections. `certificate`, `authority`: when certificates are renewed, and the renewal.
 //! - `route`, `request`, `review`, `outcome`: one AdmissionReview and its answer. `context`: what it is answered with.
 //! - `kinds`: one file a kind. `schema`: schemas. `approval`, `mutate`, `target`: governed kinds; `seal_keys`: their keys.
 //! - `record`: what the audit log gets.
@@ -33,7 +33,6 @@ mod seal_keys;
 mod self_audit;
 mod server;
 mod target;
-mod tls;
 
 pub use authority::Source;
 pub use certificate::Lifetimes;
@@ -48,6 +47,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::EventTopic;
+use crate::http::{self, ServedCertificate};
+use crate::http::{self, ServingCertificate};
 use crate::kubernetes::KubeClient;
 use crate::store::Recorder;
 use authority::CertificateManager;
@@ -57,9 +58,7 @@ use kinds::Handlers;
 use review::Reviewer;
 use seal_keys::SealKeys;
 use self_audit::SelfAudit;
-use server::Shutdown;
 use target::{GovernedKind, GovernedKinds};
-use tls::ServingCertificate;
 
 /// Settings of the webhook.
 #[derive(Clone, Debug)]
@@ -91,8 +90,7 @@ pub async fn run(
     stop: CancellationToken,
     ready: impl Fn(bool),
 ) -> Result<(), SetupError> {
-    let serving = Arc::new(ServingCertificate::default());
-    let config = tls::config(Arc::clone(&serving)).map_err(SetupError)?;
+    let serving = ServingCertificate::new().map_err(SetupError)?;
     let cache = Arc::new(Cache::default());
     let seal_keys = Arc::new(SealKeys::default());
     let context = ReviewContext {
@@ -109,7 +107,7 @@ pub async fn run(
     let certificates = CertificateManager {
         kubernetes: kubernetes.clone(),
         secret: options.secret,
-        serving,
+        serving: serving.clone(),
         metrics,
         own: own.clone(),
         clock,
@@ -123,7 +121,8 @@ pub async fn run(
         ready(false);
         std::future::pending::<()>().await;
     };
-    let shutdown = Shutdown { stop: stop.clone(), drain: options.drain };
+    let routes = server::closing_connections(route::routes(reviewer), stop.clone());
+    let limits = server::limits(options.drain);
     let background = async {
         tokio::join!(
             certificates.run(options.source, || certified.notify_one()),
@@ -134,7 +133,7 @@ pub async fn run(
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        () = server::serve(listener, config, route::routes(reviewer), shutdown) => Ok(()),
+        () = http::serve(listener, Some(&serving), routes, limits, &stop) => Ok(()),
         () = background => Ok(()),
     }
 }

@@ -271,7 +271,7 @@ async fn health_and_metrics_say_what_is() -> Result<()> {
     site.eventually("it has tried again and again", LIMIT, async || {
         let (status, body) = get("/readyz").context("it answers")?;
         assert_eq!(status, 503, "{body}");
-        assert_eq!(body, "not ready: the log says what is waited for");
+        assert_eq!(body, "not ready: see the log for the reason");
         assert_eq!(get("/livez").map(|(status, _)| status), Some(200));
         let tries = operator.output()?.matches("cannot acquire the Lease").count();
         anyhow::ensure!(tries >= 4, "{tries} tries");

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::super::effect;
 use super::super::effect::EffectError;
 use super::super::runtime::Informer;
 use super::super::services::Services;
@@ -16,6 +15,7 @@ use crate::domain::approval::authorization::Grant;
 use crate::domain::approval::pending::change_names;
 use crate::domain::approval::{ActiveRecord, Governed, SpecHash};
 use crate::domain::audit::{Action, Event};
+use crate::error_chain::ErrorChain;
 use crate::kubernetes::{EventRecord, EventType, StoredRevision, WriteError};
 
 /// A granted change.
@@ -167,7 +167,7 @@ pub(in crate::controllers) async fn prune_revisions<K: Governed>(
     services: &Services,
 ) {
     if let Err(error) = delete_other_revisions(resource, approved.revision.as_deref(), services).await {
-        tracing::debug!(error = %effect::chain(&error), "a revision that is not active any more was not deleted");
+        tracing::debug!(error = %ErrorChain(&error), "a revision that is not active any more was not deleted");
     }
 }
 

@@ -1,33 +1,27 @@
-//! What was signed of a log, and proofs that it was only added to since.
-
-use std::time::Duration;
+//! Signed checkpoints, and proofs that a log is append-only.
 
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response as HttpResponse;
-use eventcenter_sdk::Reason;
+use eventcenter_sdk::merkle::Consistency;
 use eventcenter_sdk::rest::audit::{Checkpoints, SignedCheckpoint, TreeHead};
 use eventcenter_sdk::rest::{ErrorResponse, Response};
 use utoipa::IntoParams;
 
-use super::described::{Refusals, TenantHeader};
+use super::documentation::{ErrorResponses, TenantHeader};
 use super::filter::LogParameters;
-use super::logs::root_of;
+use super::root::root_of;
 use crate::domain::audit::checkpoint::{TrustedKeys, origin};
-use crate::domain::audit::merkle::Consistency;
-use crate::rest::Rest;
-use crate::rest::access::Verb;
-use crate::rest::envelope::{Chain, Failure, success};
-use crate::rest::identity::Caller;
-use crate::rest::parameter::{Parameters, refused};
+use crate::rest::authentication::Caller;
+use crate::rest::authorization::Verb;
+use crate::rest::parameter::{QueryParameters, invalid_parameter};
+use crate::rest::response::{ApiError, success};
+use crate::rest::state::ApiState;
 
-/// How many checkpoints are told, the newest ones.
-pub(super) const MOST: usize = 100;
+/// Checkpoints in a response, the newest ones.
+const MAX_CHECKPOINTS: usize = 100;
 
-/// How long the public halves of keys count that were read.
-pub(in crate::rest) const KEYS_LAST: Duration = Duration::from_secs(10);
-
-/// What was signed of a log.
+/// The signed checkpoints of a log.
 #[utoipa::path(
     get,
     path = "/api/audit/checkpoints",
@@ -35,64 +29,66 @@ pub(in crate::rest) const KEYS_LAST: Duration = Duration::from_secs(10);
     params(TenantHeader, LogParameters),
     responses(
         (status = 200, description = "Checkpoints and keys", body = Response<Checkpoints>),
-        Refusals,
+        ErrorResponses,
         (status = 503, description = "The log cannot be read", body = ErrorResponse),
     )
 )]
 pub(in crate::rest) async fn list(
-    State(rest): State<Rest>,
+    State(state): State<ApiState>,
     caller: Caller,
     headers: HeaderMap,
     uri: Uri,
-) -> Result<HttpResponse, Failure> {
-    let mut given = Parameters::read(&uri, &LogParameters::NAMES)?;
-    let tenant = LogParameters::read(&mut given)?.tenant;
-    let log = rest.log(&caller, &headers, tenant.as_deref(), Verb::Get).await?;
+) -> Result<HttpResponse, ApiError> {
+    let mut query = QueryParameters::parse(&uri, &LogParameters::NAMES)?;
+    let tenant = LogParameters::read(&mut query)?.tenant;
+    let log = state.authorizer.authorize(&caller, &headers, tenant.as_deref(), Verb::Get).await?;
 
-    let head = rest.audit.read_head(&log).await?;
-    let noted = rest.audit.list_checkpoints(&log, MOST).await?;
-    let keys = TrustedKeys::parse(&rest.checkpoint_keys().await?);
-    let origin = origin(&rest.options.installation, &log);
-    Ok(success(Checkpoints {
-        keys: keys.verifier_keys(&origin),
-        origin,
-        items: noted
-            .into_iter()
-            .map(|noted| SignedCheckpoint { size: noted.size, note: noted.note, time: noted.time })
-            .collect(),
-        head: TreeHead { size: head.size, root: root_of(&head)? },
-    }))
+    let head = state.audit.read_head(&log).await?;
+    let checkpoints = state.audit.list_checkpoints(&log, MAX_CHECKPOINTS).await?;
+    let keys = TrustedKeys::parse(&state.checkpoint_keys.get().await?);
+    let origin = origin(&state.options.installation, &log);
+    let items = checkpoints
+        .into_iter()
+        .map(|checkpoint| SignedCheckpoint {
+            size: checkpoint.size,
+            note: checkpoint.note,
+            time: checkpoint.time,
+        })
+        .collect();
+    let head = TreeHead { size: head.size, root: root_of(&head)? };
+    Ok(success(Checkpoints { keys: keys.verifier_keys(&origin), origin, items, head }))
 }
 
-impl Rest {
-    /// The public halves of the keys for checkpoints, as they are published.
-    async fn checkpoint_keys(&self) -> Result<String, Failure> {
-        if let Some(keys) = self.keys.get(&()) {
-            return Ok(keys);
-        }
-        let published = self.kubernetes.get_published_checkpoints().await.map_err(|error| {
-            tracing::warn!(error = %Chain(&error), "reading the keys for checkpoints");
-            let text = "the keys for checkpoints cannot be read just now: try again later";
-            Failure::new(Reason::AuditUnavailable, text)
-        })?;
-        self.keys.keep((), published.keys.clone());
-        Ok(published.keys)
-    }
-}
-
-/// Parameters of proofs.
+/// The parameters of a consistency proof.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ProofParameters {
     /// The number of records of the older tree.
     #[param(minimum = 1)]
     from: u64,
-    /// The number of records of the younger tree: at most what the log has.
+    /// The number of records of the newer tree: at most the size of the log.
     #[param(minimum = 1)]
     to: u64,
 }
 
-/// The proof that the first records of a log are still what they were when there were only those.
+impl ProofParameters {
+    const NAMES: [&str; 2] = ["from", "to"];
+
+    fn read(query: &mut QueryParameters) -> Result<Self, ApiError> {
+        let mut number = |name: &str| {
+            let number = query.number(name, 1..=u64::MAX)?;
+            let missing = "the parameter is missing: write the number of records of a tree";
+            number.ok_or_else(|| invalid_parameter(name, missing))
+        };
+        let proof = Self { from: number("from")?, to: number("to")? };
+        match proof.from <= proof.to {
+            true => Ok(proof),
+            false => Err(invalid_parameter("from", "write at most the value of to")),
+        }
+    }
+}
+
+/// The proof that the first `from` records of a log are the beginning of the first `to` records.
 #[utoipa::path(
     get,
     path = "/api/audit/proof/consistency",
@@ -100,32 +96,27 @@ struct ProofParameters {
     params(TenantHeader, LogParameters, ProofParameters),
     responses(
         (status = 200, description = "The proof", body = Response<Consistency>),
-        Refusals,
+        ErrorResponses,
         (status = 503, description = "The log cannot be read", body = ErrorResponse),
     )
 )]
 pub(in crate::rest) async fn consistency(
-    State(rest): State<Rest>,
+    State(state): State<ApiState>,
     caller: Caller,
     headers: HeaderMap,
     uri: Uri,
-) -> Result<HttpResponse, Failure> {
-    let mut given = Parameters::read(&uri, &[&LogParameters::NAMES[..], &["from", "to"]].concat())?;
-    let tenant = LogParameters::read(&mut given)?.tenant;
-    let mut number = |name: &str| {
-        let number = given.number(name, 1..=u64::MAX)?;
-        number.ok_or_else(|| refused(name, "it is missing: write the number of records of a tree"))
-    };
-    let asked = ProofParameters { from: number("from")?, to: number("to")? };
-    if asked.from > asked.to {
-        return Err(refused("from", "write at most what to says"));
-    }
-    let log = rest.log(&caller, &headers, tenant.as_deref(), Verb::Get).await?;
+) -> Result<HttpResponse, ApiError> {
+    let known = [&LogParameters::NAMES[..], &ProofParameters::NAMES].concat();
+    let mut query = QueryParameters::parse(&uri, &known)?;
+    let tenant = LogParameters::read(&mut query)?.tenant;
+    let proof = ProofParameters::read(&mut query)?;
+    let log = state.authorizer.authorize(&caller, &headers, tenant.as_deref(), Verb::Get).await?;
 
-    let size = rest.audit.read_head(&log).await?.size;
-    if asked.to > size {
-        return Err(refused("to", &format!("the log {log} has {size} records: write at most that")));
+    let size = state.audit.read_head(&log).await?.size;
+    if proof.to > size {
+        let rule = format!("the log {log} has {size} records: write at most that");
+        return Err(invalid_parameter("to", &rule));
     }
-    let proof: Consistency = rest.audit.prove_consistency(&log, asked.from, asked.to).await?;
+    let proof: Consistency = state.audit.prove_consistency(&log, proof.from, proof.to).await?;
     Ok(success(proof))
 }

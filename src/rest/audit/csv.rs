@@ -1,8 +1,7 @@
-//! Records for spreadsheets.
+//! Records as CSV (RFC 4180) for spreadsheets.
 
 use crate::domain::audit::Record;
 
-/// The columns.
 const COLUMNS: [&str; 12] = [
     "time",
     "seq",
@@ -18,14 +17,14 @@ const COLUMNS: [&str; 12] = [
     "requestId",
 ];
 
-/// The first line.
+/// The header line.
 pub(super) fn header() -> Vec<u8> {
-    written([COLUMNS])
+    to_csv([COLUMNS])
 }
 
-/// A line for each record.
+/// A line per record.
 pub(super) fn lines<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<u8> {
-    written(records.into_iter().map(cells))
+    to_csv(records.into_iter().map(cells))
 }
 
 fn cells(record: &Record) -> [String; COLUMNS.len()] {
@@ -45,28 +44,27 @@ fn cells(record: &Record) -> [String; COLUMNS.len()] {
         text(record.message.as_ref()),
         text(record.request_id.as_ref()),
     ]
-    .map(harmless)
+    .map(escape_formula)
 }
 
-/// A spreadsheet would take a cell that begins like this for a formula, and run it.
-fn harmless(cell: String) -> String {
+/// Prefixes cells that a spreadsheet would evaluate as a formula.
+fn escape_formula(cell: String) -> String {
     match cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
         true => format!("'{cell}"),
         false => cell,
     }
 }
 
-/// As RFC 4180 has it.
-fn written<R, C>(rows: impl IntoIterator<Item = R>) -> Vec<u8>
+fn to_csv<R, C>(rows: impl IntoIterator<Item = R>) -> Vec<u8>
 where
     R: IntoIterator<Item = C>,
     C: AsRef<[u8]>,
 {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     for row in rows {
-        writer.write_record(row).expect("memory takes everything, and all rows have as many cells");
+        writer.write_record(row).expect("all rows have the same number of cells");
     }
-    writer.into_inner().expect("memory takes everything")
+    writer.into_inner().expect("a Vec accepts all bytes")
 }
 
 #[cfg(test)]

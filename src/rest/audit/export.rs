@@ -1,7 +1,8 @@
-//! All records of a log, streamed: only some pages of them are in memory at once.
+//! Exports: all records of a log as a stream, of which only some pages are in memory at once.
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -14,23 +15,29 @@ use futures::stream::try_unfold;
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa::IntoParams;
 
-use super::checkpoints::MOST;
 use super::csv;
-use super::described::{Refusals, TenantHeader};
+use super::documentation::{ErrorResponses, TenantHeader};
 use super::filter::{self, LogParameters};
 use crate::domain::audit::export::{End, Header, Line, VERSION};
 use crate::domain::audit::merkle::Range;
 use crate::domain::audit::{Action, Filter, LogName};
-use crate::rest::Rest;
-use crate::rest::access::Verb;
-use crate::rest::envelope::{Chain, Failure};
-use crate::rest::identity::Caller;
-use crate::rest::parameter::{Parameters, refused};
+use crate::error_chain::ErrorChain;
+use crate::rest::authentication::Caller;
+use crate::rest::authorization::Verb;
+use crate::rest::parameter::QueryParameters;
 use crate::rest::request_id::RequestId;
+use crate::rest::response::ApiError;
+use crate::rest::state::ApiState;
 use crate::store;
 
-/// How many records are read at once.
-const PAGE: usize = 1_000;
+/// Records that are read at once.
+const PAGE_SIZE: usize = 1_000;
+
+/// Checkpoints in an export, the newest ones.
+const MAX_CHECKPOINTS: usize = 100;
+
+/// How long a client should wait when too many exports are in progress.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// The media type of a format.
 fn content_type(format: ExportFormat) -> &'static str {
@@ -40,17 +47,25 @@ fn content_type(format: ExportFormat) -> &'static str {
     }
 }
 
-/// Parameters of exports.
+/// The parameters of exports.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ExportParameters {
-    /// The form.
+    /// The format.
     #[param(value_type = Option<ExportFormat>, default = "ndjson")]
     format: ExportFormat,
 }
 
-/// All records of a log, oldest first, as a stream. That they are taken along is recorded in that log, before it begins.
-/// A stream that could not be finished is broken off: an export in NDJSON that is complete ends with the line `end`.
+impl ExportParameters {
+    const NAMES: [&str; 1] = ["format"];
+
+    fn read(query: &mut QueryParameters) -> Result<Self, ApiError> {
+        Ok(Self { format: query.word("format")?.unwrap_or_default() })
+    }
+}
+
+/// All records of a log, oldest first, as a stream. The export is recorded in that log before it begins. A stream that fails
+/// is aborted: a complete export in NDJSON ends with the line `end`.
 #[utoipa::path(
     get,
     path = "/api/audit/logs/export",
@@ -61,145 +76,142 @@ struct ExportParameters {
             (String = "application/x-ndjson"),
             (String = "text/csv"),
         )),
-        Refusals,
-        (status = 403, description = "No right to take this log along (verb `list`)", body = ErrorResponse),
+        ErrorResponses,
+        (status = 403, description = "No permission to export this log (verb `list`)", body = ErrorResponse),
         (status = 429, description = "Too many requests, or too many exports at once", body = ErrorResponse),
     )
 )]
 pub(in crate::rest) async fn export(
-    State(rest): State<Rest>,
+    State(state): State<ApiState>,
     caller: Caller,
     headers: HeaderMap,
     uri: Uri,
-) -> Result<Response, Failure> {
-    let known = [&LogParameters::NAMES[..], &Filter::PARAMETERS, &["format"]].concat();
-    let mut given = Parameters::read(&uri, &known)?;
-    let tenant = LogParameters::read(&mut given)?.tenant;
-    let filter = filter::read(&mut given)?;
-    let format = match given.text("format")?.as_deref() {
-        None | Some("ndjson") => ExportFormat::Ndjson,
-        Some("csv") => ExportFormat::Csv,
-        Some(other) => return Err(refused("format", &format!("write ndjson or csv, not {other:?}"))),
-    };
-    let asked = ExportParameters { format };
-    let log = rest.log(&caller, &headers, tenant.as_deref(), Verb::List).await?;
-    let Ok(place) = Arc::clone(&rest.exports).try_acquire_owned() else {
-        return Err(Failure::too_many("too many exports are under way: try again later", 5));
+) -> Result<Response, ApiError> {
+    let known = [&LogParameters::NAMES[..], &Filter::PARAMETERS, &ExportParameters::NAMES].concat();
+    let mut query = QueryParameters::parse(&uri, &known)?;
+    let tenant = LogParameters::read(&mut query)?.tenant;
+    let filter = filter::read(&mut query)?;
+    let format = ExportParameters::read(&mut query)?.format;
+    let log = state.authorizer.authorize(&caller, &headers, tenant.as_deref(), Verb::List).await?;
+    let Ok(permit) = Arc::clone(&state.exports).try_acquire_owned() else {
+        let text = "too many exports are in progress: try again later";
+        return Err(ApiError::too_many_requests(text, RETRY_AFTER));
     };
 
-    let recorded = rest.record_read(&caller, &log, Action::ExportAudit, filter.to_string()).await?;
-    let date = (rest.clock)().strftime("%Y%m%dT%H%M%SZ");
-    let disposition = format!("attachment; filename=\"audit-{log}-{date}.{}\"", asked.format);
-    let export = Export::begin(rest, log, filter, asked.format, caller.sender.id, place).await?;
-    let head = [(CONTENT_TYPE, content_type(asked.format).to_owned()), (CONTENT_DISPOSITION, disposition)];
+    let (origin, actor, message) = (&caller.origin, caller.actor(), filter.to_string());
+    let recorded = state.access_log.record_read(origin, actor, &log, Action::ExportAudit, message).await?;
+    let date = (state.clock)().strftime("%Y%m%dT%H%M%SZ");
+    let disposition = format!("attachment; filename=\"audit-{log}-{date}.{format}\"");
+    let head = [(CONTENT_TYPE, content_type(format).to_owned()), (CONTENT_DISPOSITION, disposition)];
+    let export = Export::start(state, log, filter, format, caller.origin.id, permit).await?;
     let body = Body::from_stream(try_unfold(Some(export), Export::next));
-    Ok(recorded.tell((head, body).into_response()))
+    Ok(recorded.warn_if_lost((head, body).into_response()))
 }
 
-/// How far an export has come.
+/// An export in progress.
 struct Export {
-    rest: Rest,
+    state: ApiState,
     log: LogName,
     filter: Filter,
     format: ExportFormat,
     request: RequestId,
-    /// The places at which something was signed, in their order.
-    signed: Vec<u64>,
-    /// The number of records of the log when this began; none after them are exported.
+    /// The sizes of the signed checkpoints, ascending.
+    signed_sizes: Vec<u64>,
+    /// The size of the log when the export began; later records are not exported.
     size: u64,
-    /// Records before this place have been told, as records or as gaps.
-    told: u64,
-    /// Records before this place have been looked at.
-    seen: u64,
-    /// How many records have been told.
+    /// Records before this position are exported, as records or as gaps.
+    written: u64,
+    /// Records before this position are read.
+    read: u64,
+    /// The number of exported records.
     records: u64,
-    /// What is sent first.
-    first: Vec<u8>,
-    _place: OwnedSemaphorePermit,
+    /// The first bytes, until they are sent.
+    prologue: Vec<u8>,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Export {
-    async fn begin(
-        rest: Rest,
+    async fn start(
+        state: ApiState,
         log: LogName,
         filter: Filter,
         format: ExportFormat,
         request: RequestId,
-        place: OwnedSemaphorePermit,
-    ) -> Result<Self, Failure> {
-        let head = rest.audit.read_head(&log).await?;
-        let mut noted = rest.audit.list_checkpoints(&log, MOST).await?;
-        // What is known of records that were dropped is the root of all of them.
-        noted.retain(|noted| (head.first..=head.size).contains(&noted.size));
-        noted.sort_by_key(|noted| noted.size);
-        let signed = noted.iter().map(|noted| noted.size).collect();
-        let mut first = Vec::new();
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Self, ApiError> {
+        let head = state.audit.read_head(&log).await?;
+        let mut checkpoints = state.audit.list_checkpoints(&log, MAX_CHECKPOINTS).await?;
+        // Roots of sizes within the deleted records cannot be computed.
+        checkpoints.retain(|checkpoint| (head.first..=head.size).contains(&checkpoint.size));
+        checkpoints.sort_by_key(|checkpoint| checkpoint.size);
+        let signed_sizes = checkpoints.iter().map(|checkpoint| checkpoint.size).collect();
+        let mut prologue = Vec::new();
         match format {
-            ExportFormat::Csv => first = csv::header(),
+            ExportFormat::Csv => prologue = csv::header(),
             ExportFormat::Ndjson => {
                 let header = Header {
                     version: VERSION.to_owned(),
-                    installation: rest.options.installation.clone(),
+                    installation: state.options.installation.clone(),
                     log: log.clone(),
                     filter: filter.clone(),
-                    dropped: rest.audit.read_range(&log, 0, head.first).await?,
-                    chain: rest.audit.read_first_chain(&log).await?,
+                    dropped: state.audit.read_range(&log, 0, head.first).await?,
+                    chain: state.audit.read_first_chain(&log).await?,
                     size: head.size,
                 };
-                write(&mut first, &Line::Export(header));
-                noted.into_iter().for_each(|noted| write(&mut first, &Line::Checkpoint(noted.note)));
+                write(&mut prologue, &Line::Export(header));
+                let notes = checkpoints.into_iter().map(|checkpoint| Line::Checkpoint(checkpoint.note));
+                notes.for_each(|note| write(&mut prologue, &note));
             }
         }
-        let (size, from) = (head.size, head.first);
-        let (told, seen, records) = (from, from, 0);
         Ok(Self {
-            rest,
+            state,
             log,
             filter,
             format,
             request,
-            signed,
-            size,
-            told,
-            seen,
-            records,
-            first,
-            _place: place,
+            signed_sizes,
+            size: head.size,
+            written: head.first,
+            read: head.first,
+            records: 0,
+            prologue,
+            _permit: permit,
         })
     }
 
-    /// The next part, and how to go on. An error breaks the stream off, so that nobody takes it for complete.
+    /// The next part, and the export that continues after it. An error aborts the stream, so that no client takes it for
+    /// complete.
     async fn next(export: Option<Self>) -> Result<Option<(Bytes, Option<Self>)>, io::Error> {
         let Some(mut export) = export else { return Ok(None) };
-        let stop = export.rest.stop.clone();
+        let stop = export.state.stop.clone();
         let part = tokio::select! {
             part = export.part() => part,
-            () = stop.cancelled() => return Err(io::Error::other("the process ends")),
+            () = stop.cancelled() => return Err(io::Error::other("the process is shutting down")),
         };
         match part {
             Ok((part, true)) => Ok(Some((part.into(), None))),
             Ok((part, false)) => Ok(Some((part.into(), Some(export)))),
             Err(error) => {
-                let (id, error) = (&export.request, Chain(&error));
-                tracing::warn!(%id, log = %export.log, %error, "an export is broken off");
+                let (id, error) = (&export.request, ErrorChain(&error));
+                tracing::warn!(%id, log = %export.log, %error, "an export is aborted");
                 Err(io::Error::other("the log cannot be read"))
             }
         }
     }
 
-    /// Some bytes that are not empty, and whether they are the last.
+    /// The next bytes, which are not empty, and whether they are the last.
     async fn part(&mut self) -> Result<(Vec<u8>, bool), store::Error> {
-        let mut part = std::mem::take(&mut self.first);
+        let mut part = std::mem::take(&mut self.prologue);
         if !part.is_empty() {
             return Ok((part, false));
         }
-        while part.is_empty() && self.seen < self.size {
-            let page =
-                self.rest.audit.list_forward(&self.log, &self.filter, self.seen, self.size, PAGE).await?;
-            self.seen = page.next.unwrap_or(self.size);
+        while part.is_empty() && self.read < self.size {
+            let audit = &self.state.audit;
+            let page = audit.list_forward(&self.log, &self.filter, self.read, self.size, PAGE_SIZE).await?;
+            self.read = page.next.unwrap_or(self.size);
             self.write_page(&page.records, &mut part).await?;
         }
-        if self.seen < self.size {
+        if self.read < self.size {
             return Ok((part, false));
         }
         if self.format == ExportFormat::Ndjson {
@@ -219,43 +231,44 @@ impl Export {
             ExportFormat::Csv if page.is_empty() => {}
             ExportFormat::Csv => *part = csv::lines(page.iter().map(|stored| &stored.record)),
             ExportFormat::Ndjson => {
-                let places: Vec<u64> = page.iter().map(|stored| stored.record.seq).collect();
-                let gaps = self.gaps(&places).await?;
+                let positions: Vec<u64> = page.iter().map(|stored| stored.record.seq).collect();
+                let gaps = self.gaps(&positions).await?;
                 for (stored, gaps) in page.iter().zip(gaps) {
                     gaps.into_iter().for_each(|gap| write(part, &Line::Gap(gap)));
-                    // As a line of the form, without reading again what was written as JSON.
+                    // The same as `Line::Record`, without parsing the stored JSON.
                     part.extend_from_slice(br#"{"record":"#);
                     part.extend_from_slice(stored.body.as_bytes());
                     part.extend_from_slice(b"}\n");
-                    self.told = stored.record.seq + 1;
+                    self.written = stored.record.seq + 1;
                 }
             }
         }
-        let told = page.len() as u64;
-        self.records += told;
-        self.rest.metrics.exported(told);
+        let count = page.len() as u64;
+        self.records += count;
+        self.state.metrics.count_exported(count);
         Ok(())
     }
 
-    /// For each of these places what is not told before it, by its hashes. It is split where something was signed, so that the
-    /// root there can be found. Without a filter everything is told: what is missing then is not covered up.
-    async fn gaps(&self, places: &[u64]) -> Result<Vec<Vec<Range>>, store::Error> {
+    /// For each of these positions, the hashes of the records before it that are not exported. They are split at the sizes of
+    /// checkpoints, so that the root at each can be computed. An export without a filter has no gaps: a missing record is not
+    /// covered up.
+    async fn gaps(&self, positions: &[u64]) -> Result<Vec<Vec<Range>>, store::Error> {
         if self.filter == Filter::default() {
-            return Ok(vec![Vec::new(); places.len()]);
+            return Ok(vec![Vec::new(); positions.len()]);
         }
-        let begins = std::iter::once(self.told).chain(places.iter().map(|place| place + 1));
+        let begins = std::iter::once(self.written).chain(positions.iter().map(|position| position + 1));
         let parts: Vec<_> = begins
-            .zip(places)
-            .map(|(from, until)| pieces(from, *until, self.signed.iter().copied()))
+            .zip(positions)
+            .map(|(from, until)| split(from, *until, self.signed_sizes.iter().copied()))
             .collect();
-        let mut ranges = self.rest.audit.read_ranges(&self.log, &parts.concat()).await?.into_iter();
+        let mut ranges = self.state.audit.read_ranges(&self.log, &parts.concat()).await?.into_iter();
         Ok(parts.iter().map(|parts| ranges.by_ref().take(parts.len()).collect()).collect())
     }
 }
 
-/// A range, split at those of these places that are in it.
-fn pieces(from: u64, until: u64, places: impl Iterator<Item = u64>) -> Vec<(u64, u64)> {
-    let mut ends: Vec<u64> = places.filter(|place| (from + 1..until).contains(place)).collect();
+/// A range, split at those of these positions that are within it.
+fn split(from: u64, until: u64, positions: impl Iterator<Item = u64>) -> Vec<(u64, u64)> {
+    let mut ends: Vec<u64> = positions.filter(|position| (from + 1..until).contains(position)).collect();
     ends.push(until);
     ends.dedup();
     let begins = std::iter::once(from).chain(ends.iter().copied());
@@ -263,7 +276,7 @@ fn pieces(from: u64, until: u64, places: impl Iterator<Item = u64>) -> Vec<(u64,
 }
 
 fn write(part: &mut Vec<u8>, line: &Line) {
-    serde_json::to_writer(&mut *part, line).expect("a line is JSON, and memory takes everything");
+    serde_json::to_writer(&mut *part, line).expect("a line is JSON, and a Vec accepts all bytes");
     part.push(b'\n');
 }
 
@@ -274,9 +287,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gaps_are_split_where_something_was_signed() {
+    fn gaps_are_split_at_checkpoints() {
         let check = |from, until, expected: &[(u64, u64)]| {
-            assert_eq!(pieces(from, until, [3, 7, 7, 20].into_iter()), expected, "{from} to {until}");
+            assert_eq!(split(from, until, [3, 7, 7, 20].into_iter()), expected, "{from} to {until}");
         };
         check(0, 10, &[(0, 3), (3, 7), (7, 10)]);
         check(3, 7, &[(3, 7)]);
@@ -288,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_written_as_a_line_of_the_form() {
+    fn a_record_is_a_line_of_the_export_format() {
         let body = r#"{"a":1}"#;
         let mut part = Vec::new();
         write(&mut part, &Line::Record(RawValue::from_string(body.to_owned()).unwrap()));

@@ -1,46 +1,45 @@
-//! Which records are asked for.
+//! The parameters that name a log and filter its records.
 
+use eventcenter_sdk::rest::audit::{Action, Filter};
 use utoipa::IntoParams;
 
-use crate::domain::audit::{Action, Filter};
-use crate::rest::envelope::Failure;
-use crate::rest::parameter::{Parameters, refused};
+use crate::rest::parameter::{QueryParameters, invalid_parameter};
+use crate::rest::response::ApiError;
 
-/// Parameters that name the log, of every path that is about one.
+/// The parameters of every path about a log.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct LogParameters {
-    /// The tenant whose log is meant, or `_platform`; the header `X-Tenant-Id` says the same. May be left out by callers who
-    /// may read one log only.
+    /// The tenant whose log is read, or `_platform`; the same as the header `X-Tenant-Id`. Callers who may read only one log can
+    /// leave it out.
     pub(super) tenant: Option<String>,
 }
 
 impl LogParameters {
-    /// Their names.
     pub(super) const NAMES: [&str; 1] = ["tenant"];
 
-    pub(super) fn read(given: &mut Parameters) -> Result<Self, Failure> {
-        Ok(Self { tenant: given.text("tenant")? })
+    pub(super) fn read(query: &mut QueryParameters) -> Result<Self, ApiError> {
+        Ok(Self { tenant: query.text("tenant")? })
     }
 }
 
 /// Reads the parameters of a filter.
-pub(super) fn read(given: &mut Parameters) -> Result<Filter, Failure> {
+pub(super) fn read(query: &mut QueryParameters) -> Result<Filter, ApiError> {
     let filter = Filter {
-        actor: given.text("actor")?,
-        action: given.word::<Action>("action")?.map(|action| action.to_string()),
-        kind: given.text("kind")?,
-        namespace: given.text("namespace")?,
-        name: given.text("name")?,
-        outcome: given.word("outcome")?,
-        open: given.flag("open")?,
-        since: given.time("since")?,
-        until: given.time("until")?,
-        text: given.text("text")?,
+        actor: query.text("actor")?,
+        action: query.word::<Action>("action")?.map(|action| action.to_string()),
+        kind: query.text("kind")?,
+        namespace: query.text("namespace")?,
+        name: query.text("name")?,
+        outcome: query.word("outcome")?,
+        open: query.flag("open")?,
+        since: query.time("since")?,
+        until: query.time("until")?,
+        text: query.text("text")?,
     };
     match (filter.since, filter.until) {
         (Some(since), Some(until)) if since >= until => {
-            Err(refused("until", "write a time after that of since"))
+            Err(invalid_parameter("until", "write a time after that of since"))
         }
         _ => Ok(filter),
     }
@@ -49,17 +48,16 @@ pub(super) fn read(given: &mut Parameters) -> Result<Filter, Failure> {
 #[cfg(test)]
 mod tests {
     use expect_test::{Expect, expect};
-    use utoipa::IntoParams;
-    use utoipa::openapi::path::ParameterIn;
+    use utoipa::openapi::path::{Parameter, ParameterIn};
 
     use super::*;
 
     fn check(query: &str, expected: Expect) {
         let uri = format!("/logs?{query}").parse().unwrap();
-        let filter = Parameters::read(&uri, &Filter::PARAMETERS).and_then(|mut given| read(&mut given));
+        let filter = QueryParameters::parse(&uri, &Filter::PARAMETERS).and_then(|mut query| read(&mut query));
         let filter = match filter {
             Ok(filter) => serde_json::to_string(&filter).unwrap(),
-            Err(failure) => format!("{failure:?}"),
+            Err(error) => format!("{error:?}"),
         };
         expected.assert_eq(&filter);
     }
@@ -77,15 +75,15 @@ mod tests {
         check(
             "since=2026-11-22T08:00:00Z&until=2026-11-22T08:00:00Z",
             expect![[
-                r#"Failure { reason: InvalidResource, message: "until: write a time after that of since", kind: Plain }"#
+                r#"ApiError { reason: InvalidResource, message: "until: write a time after that of since", kind: Plain }"#
             ]],
         );
     }
 
     #[test]
-    fn what_is_described_is_what_is_read() {
-        let names = |described: Vec<utoipa::openapi::path::Parameter>| -> Vec<String> {
-            described.into_iter().map(|parameter| parameter.name).collect()
+    fn the_documented_parameters_are_the_known_ones() {
+        let names = |documented: Vec<Parameter>| -> Vec<String> {
+            documented.into_iter().map(|parameter| parameter.name).collect()
         };
         assert_eq!(names(Filter::into_params(|| Some(ParameterIn::Query))), Filter::PARAMETERS);
         assert_eq!(names(LogParameters::into_params(|| Some(ParameterIn::Query))), LogParameters::NAMES);

@@ -1,18 +1,16 @@
-//! The audit log: `logs` shows pages and single records, `export` streams all of them, `checkpoints` tells what was signed
-//! and proves that a log was only added to. `filter` reads what is asked for, `csv` and `shape` are about form,
-//! `described` is about all of them.
+//! The paths about audit logs: `logs` reads pages and single records, `export` streams all records of a log, `checkpoints`
+//! has signed checkpoints and consistency proofs. `filter` parses the common parameters, `csv` writes spreadsheets,
+//! `documentation` is the common part of the OpenAPI document.
 //!
-//! Each handler begins alike: who asks, what they ask for, which log that is about; it records that it is read, and reads
-//! from that log only. Checkpoints and proofs of consistency show no record, and witnesses ask for them all the time, so
-//! they are not recorded.
+//! Each handler authenticates the caller, parses the query, resolves the log, records the read, and then reads that log only.
+//! Checkpoints and consistency proofs contain no records and are polled by witnesses, so reading them is not recorded.
 
 pub(super) mod checkpoints;
 mod csv;
-mod described;
+mod documentation;
 pub(super) mod export;
 mod filter;
 pub(super) mod logs;
+mod root;
 #[cfg(test)]
 mod tests;
-
-pub(super) use checkpoints::KEYS_LAST;

@@ -1,4 +1,4 @@
-//! The JSON of the wire types has the form that the OpenAPI document describes.
+//! The JSON of the SDK's types validates against the schemas of the OpenAPI document.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -6,15 +6,15 @@ use uuid::Uuid;
 use crate::domain::audit::merkle::{Consistency, Hash, Inclusion};
 use crate::domain::audit::{self as domain, Action, Event, LogName, Outcome, Via};
 
-/// What the description says of a type of this name.
-fn described(name: &str) -> Value {
+/// The documented schema of a type.
+fn schema(name: &str) -> Value {
     let document: Value = serde_json::from_str(crate::rest::document()).unwrap();
     json!({"$ref": format!("#/components/schemas/{name}"), "components": document["components"]})
 }
 
-/// The value has the described form, and all that the description knows if `full`.
+/// The value validates, and has no undocumented fields; if `full`, it has all documented fields.
 fn check(name: &str, value: &Value, full: bool) {
-    let schema = described(name);
+    let schema = schema(name);
     let validator = jsonschema::validator_for(&schema).unwrap();
     let errors: Vec<String> = validator.iter_errors(value).map(|error| error.to_string()).collect();
     assert!(errors.is_empty(), "{name} {value}: {errors:?}");
@@ -30,11 +30,11 @@ fn same_fields(document: &Value, schema: &Value, value: &Value, full: bool, at: 
         return;
     };
     for (key, value) in there {
-        let described = known.get(key).unwrap_or_else(|| panic!("{at}.{key} is not described"));
-        same_fields(document, described, value, full, &format!("{at}.{key}"));
+        let field = known.get(key).unwrap_or_else(|| panic!("{at}.{key} is not documented"));
+        same_fields(document, field, value, full, &format!("{at}.{key}"));
     }
     for key in known.keys().filter(|_| full) {
-        assert!(there.contains_key(key), "{at}.{key} is described and not there");
+        assert!(there.contains_key(key), "{at}.{key} is documented and missing");
     }
 }
 
@@ -49,7 +49,7 @@ fn record(event: Event) -> Value {
 }
 
 #[test]
-fn records_are_as_described() {
+fn records_are_as_documented() {
     check("Record", &record(event()), false);
     let full = Event {
         target: Some(domain::Target {
@@ -80,7 +80,7 @@ fn records_are_as_described() {
 }
 
 #[test]
-fn every_outcome_and_door_is_described() {
+fn every_outcome_and_channel_is_documented() {
     for outcome in Outcome::ALL {
         check("Outcome", &json!(outcome), true);
     }
@@ -90,7 +90,7 @@ fn every_outcome_and_door_is_described() {
 }
 
 #[test]
-fn proofs_are_as_described() {
+fn proofs_are_as_documented() {
     let path = vec![Hash::empty()];
     check("Inclusion", &json!(Inclusion { index: 1, size: 3, path: path.clone() }), true);
     check("Consistency", &json!(Consistency { from: 1, to: 3, path }), true);

@@ -156,8 +156,8 @@ fn a_certificate_is_waited_for_served_and_replaced() {
     for (broken, told) in [
         (vec![("tls.key", first.key.as_str())], "has no text under the key tls.crt"),
         (vec![("tls.crt", first.certificate.as_str())], "has no text under the key tls.key"),
-        (vec![("tls.crt", ""), ("tls.key", &first.key)], "there is no certificate in tls.crt"),
-        (vec![("tls.crt", &first.certificate), ("tls.key", "none")], "tls.key is no private key in PEM"),
+        (vec![("tls.crt", ""), ("tls.key", &first.key)], "tls.crt contains no certificate"),
+        (vec![("tls.crt", &first.certificate), ("tls.key", "none")], "tls.key is not a private key in PEM"),
         (vec![("tls.crt", &first.certificate), ("tls.key", &second.key)], "cannot be used together"),
     ] {
         api.put(&broken);
@@ -187,7 +187,7 @@ fn a_certificate_is_waited_for_served_and_replaced() {
 
     // What cannot be used is told and leaves it as it is; another one is served without a restart.
     api.put(&[("tls.crt", "nonsense"), ("tls.key", &second.key)]);
-    api.says("what was served before still is");
+    api.says("keeping the previous certificate");
     assert_eq!(ask(port, &first.authority, "/healthz", &[]).expect("it is trusted").status, 200);
     api.put(&[("tls.crt", &second.certificate), ("tls.key", &second.key)]);
     api.until("the other one is served", || ask(port, &second.authority, "/healthz", &[]).is_ok());

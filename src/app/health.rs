@@ -1,7 +1,8 @@
-//! /livez, /readyz and /metrics.
+//! The server for `/livez`, `/readyz` and `/metrics`.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -9,20 +10,35 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
+use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// What the process says of itself.
+use crate::http::{self, Limits};
+
+const LIMITS: Limits = Limits {
+    max_connections: 256,
+    handshake_timeout: Duration::from_secs(10),
+    first_request_timeout: Duration::from_secs(10),
+    // Longer than the usual interval of scrapes.
+    idle_timeout: Duration::from_mins(3),
+    max_header_bytes: 16 * 1024,
+    max_headers: None,
+    drain: Duration::ZERO,
+    shutdown_timeout: Duration::from_secs(10),
+};
+
+/// The health and metrics of the process.
 #[derive(Clone, Debug)]
 pub(super) struct Health {
     roles: Arc<Mutex<Vec<Role>>>,
-    /// Whether the database answers, as far as is known.
-    store: Arc<AtomicBool>,
+    /// Whether the database responded to the last check.
+    is_store_available: Arc<AtomicBool>,
     registry: Arc<Registry>,
 }
 
-/// Whether one role of the process does its work, or waits to take it over.
+/// Whether a role of the process is ready: it works, or waits to take over.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Role(Arc<AtomicBool>);
 
@@ -34,23 +50,27 @@ impl Role {
 
 impl Health {
     pub(super) fn new(registry: Registry) -> Self {
-        Self { roles: Arc::default(), store: Arc::new(AtomicBool::new(true)), registry: Arc::new(registry) }
+        Self {
+            roles: Arc::default(),
+            is_store_available: Arc::new(AtomicBool::new(true)),
+            registry: Arc::new(registry),
+        }
     }
 
-    /// A role of the process, not ready yet. The process is ready when all of its roles are.
+    /// Adds a role, which is not ready yet. The process is ready when all of its roles are.
     pub(super) fn role(&self) -> Role {
         let role = Role::default();
-        self.roles.lock().unwrap_or_else(PoisonError::into_inner).push(role.clone());
+        self.roles.lock().push(role.clone());
         role
     }
 
-    /// Whether the database answers. It is no part of being ready: a webhook that is taken out of its Service refuses
-    /// everything, and cannot say why.
-    pub(super) fn set_store(&self, answers: bool) {
-        self.store.store(answers, Ordering::Relaxed);
+    /// Sets whether the database responds. Readiness does not depend on it: a webhook without endpoints refuses everything and
+    /// cannot say why.
+    pub(super) fn set_store(&self, is_available: bool) {
+        self.is_store_available.store(is_available, Ordering::Relaxed);
     }
 
-    /// What `/metrics` says.
+    /// Renders the metrics in the OpenMetrics text format.
     pub(super) fn metrics(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
@@ -58,35 +78,30 @@ impl Health {
     }
 
     fn is_ready(&self) -> bool {
-        let roles = self.roles.lock().unwrap_or_else(PoisonError::into_inner);
+        let roles = self.roles.lock();
         !roles.is_empty() && roles.iter().all(|role| role.0.load(Ordering::Relaxed))
     }
 }
 
-/// Answers until it is told to stop.
+/// Serves health and metrics until `stop` is cancelled.
 pub(super) async fn serve(listener: TcpListener, health: Health, stop: CancellationToken) {
     let routes = Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .with_state(health);
-    let served = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned());
-    if let Err(error) = served.await {
-        tracing::error!(%error, "the server for health and metrics ended");
-    }
+    http::serve(listener, None, routes, LIMITS, &stop).await;
 }
 
 async fn ready(State(health): State<Health>) -> impl IntoResponse {
     if health.is_ready() {
-        let text = match health.store.load(Ordering::Relaxed) {
+        let text = match health.is_store_available.load(Ordering::Relaxed) {
             true => "ok\n",
-            false => {
-                "ok, but the database does not answer, so that nothing can be recorded: the log says more\n"
-            }
+            false => "ok, but the database does not answer, so nothing can be recorded: see the log\n",
         };
         (StatusCode::OK, text)
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready: the log says what is waited for\n")
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready: see the log for the reason\n")
     }
 }
 
