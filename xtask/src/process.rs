@@ -6,7 +6,7 @@
 use std::{
     ffi::OsStr,
     fs::{self, File},
-    io::{self, Read, Seek, SeekFrom},
+    io::{self, BufRead, BufReader, Read, Seek, SeekFrom},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
@@ -22,6 +22,9 @@ use crate::{interrupt, procfs::Identity};
 
 const POLL: Duration = Duration::from_millis(40);
 
+/// How long output may lag behind the end of the process that wrote it.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
 /// The words to put before a command line so that it dies with whoever starts it.
 pub const MORTAL: [&str; 4] = ["setpriv", "--pdeathsig", "KILL", "--"];
 
@@ -29,6 +32,16 @@ pub const MORTAL: [&str; 4] = ["setpriv", "--pdeathsig", "KILL", "--"];
 pub fn mortal(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(MORTAL[0]);
     command.args(&MORTAL[1..]).arg(program);
+    command
+}
+
+/// How much a [`background`] process steps back behind others.
+const NICENESS: [&str; 3] = ["nice", "-n", "15"];
+
+/// A mortal command that leaves the processors to others that want them.
+pub fn background(program: impl AsRef<OsStr>) -> Command {
+    let mut command = mortal(NICENESS[0]);
+    command.args(&NICENESS[1..]).arg(program);
     command
 }
 
@@ -62,6 +75,7 @@ pub fn describe(command: &Command) -> String {
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
     let words = words.strip_prefix(MORTAL.map(str::to_owned).as_slice()).unwrap_or(&words);
+    let words = words.strip_prefix(NICENESS.map(str::to_owned).as_slice()).unwrap_or(words);
     words.iter().map(|word| crate::env_file::quote_if_needed(word)).collect::<Vec<_>>().join(" ")
 }
 
@@ -104,6 +118,43 @@ pub fn run_attached(command: Command) -> Result<ExitStatus> {
     let line = describe(&command);
     let mut child = spawn(command).with_context(|| format!("cannot start `{line}`"))?;
     wait(&mut child)
+}
+
+/// Runs to the end and hands over each line of its standard output as it comes; its standard error is this process's own.
+pub fn run_lines(mut command: Command, mut each: impl FnMut(&str)) -> Result<ExitStatus> {
+    let line = describe(&command);
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = spawn(command).with_context(|| format!("cannot start `{line}`"))?;
+    let (sender, lines) = mpsc::channel::<String>();
+    if let Some(stdout) = child.stdout.take() {
+        thread::spawn(move || {
+            let mut reader = BufReader::new(stdout);
+            let mut bytes = Vec::new();
+            while reader.read_until(b'\n', &mut bytes).is_ok_and(|read| read > 0) {
+                let text = String::from_utf8_lossy(&bytes).trim_end_matches('\n').to_owned();
+                bytes.clear();
+                if sender.send(text).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    loop {
+        match lines.recv_timeout(POLL) {
+            Ok(text) => each(&text),
+            Err(mpsc::RecvTimeoutError::Disconnected) => return wait(&mut child),
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                // A process that it left behind may hold its standard output open.
+                if interrupt::requested() || child.try_wait()?.is_some() {
+                    let status = wait(&mut child)?;
+                    while let Ok(text) = lines.recv_timeout(LAST_LINES) {
+                        each(&text);
+                    }
+                    return Ok(status);
+                }
+            }
+        }
+    }
 }
 
 /// Waits for a child; if the end is asked for, ends the child first and returns an error.
@@ -297,6 +348,7 @@ mod tests {
         let mut command = mortal("kubectl");
         command.args(["get", "topic", "it's", "a b"]);
         assert_eq!(describe(&command), r"kubectl get topic 'it'\''s' 'a b'");
+        assert_eq!(describe(&background("cargo")), "cargo");
     }
 
     #[test]
@@ -315,6 +367,15 @@ mod tests {
             error.contains("exit status: 3") && error.contains("to-out") && error.contains("to-err"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn lines_are_handed_over_in_order() {
+        let mut command = background("sh");
+        command.args(["-c", "sleep 5 & echo one; echo two; exit 3"]);
+        let mut lines = Vec::new();
+        let status = run_lines(command, |line| lines.push(line.to_owned())).expect("it runs");
+        assert_eq!((lines, status.code()), (vec!["one".to_owned(), "two".to_owned()], Some(3)));
     }
 
     #[test]

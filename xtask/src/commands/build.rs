@@ -1,6 +1,7 @@
 //! Cargo, called by a program that cargo started.
 
 use std::{
+    ffi::OsString,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -11,11 +12,23 @@ use xtask::{prerequisites, prerequisites::Tool, process};
 
 use super::Context as Commands;
 
-/// `cargo` in the repository, with what runs under it dying with it.
+/// `cargo` in the repository. What runs under it dies with it.
 pub(crate) fn cargo(repository: &Path) -> Command {
-    // The one on the path is the one that started us, unless there is none.
+    prepare(process::mortal(program()), repository)
+}
+
+/// The same with a low priority, for work beside tests that are sensitive to time.
+pub(crate) fn background_cargo(repository: &Path) -> Command {
+    prepare(process::background(program()), repository)
+}
+
+/// The cargo on the path is the one that started this program, unless there is none.
+fn program() -> OsString {
     let named = std::env::var_os("CARGO").filter(|_| !prerequisites::on_path("cargo"));
-    let mut cargo = process::mortal(named.unwrap_or_else(|| "cargo".into()));
+    named.unwrap_or_else(|| "cargo".into())
+}
+
+fn prepare(mut cargo: Command, repository: &Path) -> Command {
     cargo.current_dir(repository);
     // Test programs too: cargo starts them through this. Killing cargo alone would leave them running.
     let target = format!("{}_UNKNOWN_LINUX_GNU", std::env::consts::ARCH.to_uppercase());
