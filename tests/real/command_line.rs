@@ -19,7 +19,7 @@ use crate::support::site::{CLUSTER, LIMIT, Site, is_ready};
 
 /// Runs the program to its end, with nothing in its environment that the test did not put there.
 fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Output> {
-    let mut command = process::mortal(env!("CARGO_BIN_EXE_eventcenter"));
+    let mut command = process::child_command(env!("CARGO_BIN_EXE_eventcenter"));
     for name in ["KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"] {
         command.env_remove(name);
     }

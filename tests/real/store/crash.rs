@@ -139,7 +139,7 @@ async fn a_writer_is_killed(place: fn() -> Result<Place>, test: &str) -> Result<
     for round in 0..ROUNDS {
         let written = block_in_place(|| {
             // As the operator would be started: it dies with this process in any case.
-            let mut writer = xtask::process::mortal(std::env::current_exe()?);
+            let mut writer = xtask::process::child_command(std::env::current_exe()?);
             writer.args(["--exact", "--nocapture", test]).env(DATABASE, place.url_text());
             killed_after(writer, some())
         })?;

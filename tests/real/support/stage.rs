@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use xtask::console::Console;
-use xtask::environment::{Cluster, Kafka, LONE, OperatorPlan, Plan, TempEnvironment};
+use xtask::environment::{Cluster, Kafka, OperatorPlan, Plan, SINGLE_REPLICA, TempEnvironment};
 use xtask::kubectl::{Kubectl, NAMESPACE};
 use xtask::operator::{Operator, OperatorOptions};
 use xtask::process;
@@ -190,7 +190,7 @@ fn start() -> anyhow::Result<Shared> {
     let mut options = operator_options(&environment.operator_kubeconfig);
     // An environment that is kept still has the Lease of the program that used it before.
     options.arguments.extend(["--lease".into(), format!("journeys-{}", unique())]);
-    options.arguments.extend(LONE.map(String::from));
+    options.arguments.extend(SINGLE_REPLICA.map(String::from));
     let operator = Operator::start(&options, &log)?;
     let bootstrap = &environment.bootstrap;
     declare(&environment.kubectl(), &main_cluster(bootstrap))?;

@@ -180,7 +180,7 @@ impl Run<'_> {
             let rerun =
                 format!("cargo xtask test --only go (or, in dev/controlplane: go {})", words.join(" "));
             self.report.step(name, &rerun, || {
-                let mut go = process::mortal("go");
+                let mut go = process::child_command("go");
                 go.args(words).current_dir(&folder);
                 let title = format!("go {} (compiles Kubernetes the first time)", words.join(" "));
                 self.context.console.run(&title, |_| process::run(go)).map(drop)

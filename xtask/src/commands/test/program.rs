@@ -108,7 +108,7 @@ impl TestProgram {
     }
 
     fn command(&self) -> Command {
-        let mut command = process::mortal(&self.executable);
+        let mut command = process::child_command(&self.executable);
         command.current_dir(&self.folder).env("CARGO_MANIFEST_DIR", &self.folder);
         command
     }
