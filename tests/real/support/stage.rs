@@ -126,7 +126,8 @@ pub(crate) fn sum(text: &str, name: &str, labels: &[&str]) -> f64 {
 /// An operator as the shared one is run: with its ServiceAccount's rights, and in a hurry.
 pub(crate) fn operator_options(kubeconfig: &Path) -> OperatorOptions {
     let mut options = OperatorOptions::new(Path::new(env!("CARGO_BIN_EXE_eventcenter")), kubeconfig);
-    options.arguments = ["--resync-interval", "2s", "--heartbeat-interval", "1s"].map(String::from).into();
+    let arguments = ["--resync-interval", "1s", "--heartbeat-interval", "1s", "--kafka-settle-time", "1s"];
+    options.arguments = arguments.map(String::from).into();
     options
 }
 
