@@ -103,6 +103,11 @@ pub(super) struct Config {
     #[arg(long, env = "EVENTCENTER_HEARTBEAT_INTERVAL", value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub(super) heartbeat_interval: Duration,
 
+    /// How long the brokers may still show the old state after a change by the operator. A difference within this time
+    /// is no drift.
+    #[arg(long, env = "EVENTCENTER_KAFKA_SETTLE_TIME", value_name = "TIME", default_value = "5s", value_parser = duration)]
+    pub(super) kafka_settle_time: Duration,
+
     /// Maximum number of concurrent reconciles of topics.
     #[arg(long, env = "EVENTCENTER_CONCURRENCY", value_name = "NUMBER", default_value_t = 512, value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub(super) concurrency: u16,
@@ -185,6 +190,7 @@ mod tests {
             &["--resync-interval", "soon"][..],
             &["--resync-interval", "1ms"],
             &["--resync-interval", "unlimited"],
+            &["--kafka-settle-time", "none"],
             &["--listen", "nowhere"],
             &["--roles", "kitchen"],
             &["--concurrency", "0"],

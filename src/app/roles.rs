@@ -142,6 +142,7 @@ pub(super) async fn run_controllers(
     let options = Options {
         resync: config.resync_interval,
         heartbeat: config.heartbeat_interval,
+        settle_time: config.kafka_settle_time,
         concurrency: config.concurrency,
     };
     let ready = || {

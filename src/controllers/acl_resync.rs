@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use eventcenter_sdk::Reason;
 use eventcenter_sdk::name::ClusterName;
@@ -30,8 +31,8 @@ pub(super) struct TopicAcls {
 
 impl SeenAcls {
     /// Whether Kafka's answers about a topic's ACLs are reliable: nothing changed a moment ago.
-    pub(super) fn is_settled(&self, identity: &Identity, now: Instant) -> bool {
-        self.lock().get(identity).is_none_or(|seen| seen.acls.is_settled(now))
+    pub(super) fn is_settled(&self, identity: &Identity, now: Instant, settle_time: Duration) -> bool {
+        self.lock().get(identity).is_none_or(|seen| seen.acls.is_settled(now, settle_time))
     }
 
     /// Stores what a reconcile left.
@@ -80,7 +81,7 @@ pub(super) async fn resync(context: &Context, cluster: &ClusterName, kafka: &Kaf
     let mut enqueued = 0_usize;
     for (identity, seen) in &known {
         let acls = current.as_ref().map(|current| current.select(&identity.topic, &seen.groups));
-        if !seen.acls.differs(acls.as_ref(), started) {
+        if !seen.acls.differs(acls.as_ref(), started, context.options.settle_time) {
             continue;
         }
         let owner = context.services.catalog.lock().claims().owner(identity).cloned();

@@ -74,7 +74,6 @@ pub(super) async fn run(context: &Context) {
         let published = match signer.sign_all(context).await {
             Ok(published) => published,
             Err(error) => {
-                use crate::error_chain::ErrorChain;
                 tracing::warn!(error = %ErrorChain(&error), "cannot sign the audit log; trying again at the next interval");
                 continue;
             }
@@ -85,7 +84,6 @@ pub(super) async fn run(context: &Context) {
             match retention::drop_expired(&published, age, context).await {
                 Ok(()) => expired = Some(Instant::now()),
                 Err(error) => {
-                    use crate::error_chain::ErrorChain;
                     tracing::warn!(error = %ErrorChain(&error), "cannot drop expired records of the audit log");
                 }
             }

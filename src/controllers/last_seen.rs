@@ -6,9 +6,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Kafka may return the previous state for this long after a change of our own.
-const SETTLE_TIME: Duration = Duration::from_secs(5);
-
 /// What the last reconcile left in Kafka.
 #[derive(Clone, Debug)]
 pub(super) struct LastSeen<T> {
@@ -31,14 +28,14 @@ impl<T: Hash> LastSeen<T> {
         Self { hash: None, at, changed, value: PhantomData }
     }
 
-    /// Whether Kafka's answers are reliable: the last change is older than [`SETTLE_TIME`].
-    pub(super) fn is_settled(&self, now: Instant) -> bool {
-        !self.changed || now.saturating_duration_since(self.at) >= SETTLE_TIME
+    /// Whether Kafka's answers are reliable: the last change is older than the settle time.
+    pub(super) fn is_settled(&self, now: Instant, settle_time: Duration) -> bool {
+        !self.changed || now.saturating_duration_since(self.at) >= settle_time
     }
 
     /// Whether a value differs that was read from `started` on. A later reconcile takes precedence.
-    pub(super) fn differs(&self, value: Option<&T>, started: Instant) -> bool {
-        self.at <= started && self.is_settled(started) && self.hash != Some(hash(value))
+    pub(super) fn differs(&self, value: Option<&T>, started: Instant, settle_time: Duration) -> bool {
+        self.at <= started && self.is_settled(started, settle_time) && self.hash != Some(hash(value))
     }
 }
 

@@ -13,6 +13,8 @@ pub struct Options {
     pub resync: Duration,
     /// How often each Kafka cluster is asked how it is.
     pub heartbeat: Duration,
+    /// How long Kafka may return the previous state after a change by the operator.
+    pub settle_time: Duration,
     /// How many topics are reconciled at once: what bounds memory, and how large batches can get.
     pub concurrency: u16,
 }

@@ -40,7 +40,10 @@ async fn resync_topics(context: &Context, cluster: &ClusterName, kafka: &Kafka) 
         .owned(cluster)
         .into_iter()
         .filter(|(topic, _)| {
-            context.connections.last_seen(cluster, topic).is_some_and(|last| last.is_settled(started))
+            context
+                .connections
+                .last_seen(cluster, topic)
+                .is_some_and(|last| last.is_settled(started, context.options.settle_time))
         })
         .unzip();
     let current = kafka.describe_topics(&topics).await;
@@ -48,7 +51,7 @@ async fn resync_topics(context: &Context, cluster: &ClusterName, kafka: &Kafka) 
     for ((topic, owner), observed) in topics.iter().zip(owners).zip(current) {
         let Ok(observed) = observed else { continue };
         let last = context.connections.last_seen(cluster, topic);
-        if last.is_some_and(|last| last.differs(observed.as_ref(), started)) {
+        if last.is_some_and(|last| last.differs(observed.as_ref(), started, context.options.settle_time)) {
             enqueued += 1;
             context.topics.queue.enqueue(Some(&owner.namespace), &owner.name);
         }

@@ -201,9 +201,8 @@ fn requested_log(headers: &HeaderMap, parameter: Option<&str>) -> Result<Option<
 /// The same text whether the log exists or not.
 fn forbidden(verb: Verb, log: &LogName) -> ApiError {
     let verb = verb.as_str();
-    let text = format!(
-        "ask for the right {verb} on tenants/{SUBRESOURCE} of eventcenter.io with the name {log}"
-    );
+    let text =
+        format!("ask for the right {verb} on tenants/{SUBRESOURCE} of eventcenter.io with the name {log}");
     ApiError::new(Reason::Forbidden, text)
 }
 

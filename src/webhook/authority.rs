@@ -17,7 +17,6 @@ use super::certificate::{self, IssueError, Lifetimes, Material, Step};
 use super::metrics::Metrics;
 use super::self_audit::SelfAudit;
 use crate::domain::audit::Action;
-use crate::http::ServedCertificate;
 use crate::http::ServingCertificate;
 use crate::kubernetes::{CertificateSecret, KubeClient, WebhookConfiguration, WriteError};
 

@@ -47,7 +47,6 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::EventTopic;
-use crate::http::{self, ServedCertificate};
 use crate::http::{self, ServingCertificate};
 use crate::kubernetes::KubeClient;
 use crate::store::Recorder;

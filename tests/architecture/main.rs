@@ -360,7 +360,7 @@ fn a_kept_rule_is_not_told() {
             "use eventcenter_kafka_admin::AdminClient; async fn f() { tokio::spawn(g()).await }",
         ),
         ("src/http/x.rs", "use hyper::server::conn::http1; use hyper_util::rt::TokioIo;"),
-        ("src/webhook/x.rs", "use crate::http::ServedCertificate; use rcgen::KeyPair;"),
+        ("src/webhook/x.rs", "use crate::http::ServingCertificate; use rcgen::KeyPair;"),
         ("src/main.rs", "fn main() { eventcenter::app::main() }"),
         ("src/eventctl.rs", "fn main() { eventcenter::ctl::main() }"),
         ("src/ctl/x.rs", "use anyhow::Context; use clap::Parser; use crate::domain::schema::check;"),

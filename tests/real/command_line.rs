@@ -19,7 +19,7 @@ use crate::support::site::{CLUSTER, LIMIT, Site, is_ready};
 
 /// Runs the program to its end, with nothing in its environment that the test did not put there.
 fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Output> {
-    let mut command = process::mortal(env!("CARGO_BIN_EXE_eventcenter"));
+    let mut command = process::child_command(env!("CARGO_BIN_EXE_eventcenter"));
     for name in ["KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"] {
         command.env_remove(name);
     }
@@ -43,6 +43,7 @@ fn what_is_not_known_or_malformed_is_refused_by_name() -> Result<()> {
         (&["run", "--resync-interval", "99ms"], "--resync-interval"),
         (&["run", "--resync-interval=-5s"], "--resync-interval"),
         (&["run", "--heartbeat-interval", "10"], "--heartbeat-interval"),
+        (&["run", "--kafka-settle-time", "0s"], "--kafka-settle-time"),
         (&["run", "--listen", "localhost"], "--listen"),
         (&["run", "--listen", "127.0.0.1:70000"], "--listen"),
         (&["run", "--concurrency", "0"], "--concurrency"),
@@ -133,6 +134,7 @@ fn help_says_everything() -> Result<()> {
         "listen",
         "resync-interval",
         "heartbeat-interval",
+        "kafka-settle-time",
         "concurrency",
         "instance",
         "lease",

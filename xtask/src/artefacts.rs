@@ -1,4 +1,4 @@
-//! The programs that the environment consists of, fetched or compiled into the [cache](crate::cache) on first use.
+//! The programs of the environment, downloaded or compiled into the [cache](crate::cache) on first use.
 
 use std::{
     fs,
@@ -22,7 +22,7 @@ const LDFLAGS: &str = "-s -w -X k8s.io/component-base/version.gitVersion=v1.35.4
     -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=35 \
     -X k8s.io/component-base/version.gitTreeState=clean";
 
-/// Makes the artefacts that somebody asks for. `KAFKA_LIBS`, `CONTROLPLANE_BIN` and `KUBECTL` name finished ones.
+/// Makes artefacts. The environment variables `KAFKA_LIBS`, `CONTROLPLANE_BIN` and `KUBECTL` name existing ones instead.
 pub struct Artefacts {
     repository: PathBuf,
     cache: Cache,
@@ -35,8 +35,8 @@ impl Artefacts {
         Ok(Self { repository: repository.to_owned(), cache: Cache::of_user()?, console: console.clone() })
     }
 
-    /// The tools that are needed to run Kafka, and to make what is not in the cache yet: asked for all at once, so that
-    /// nobody has to install one after the other.
+    /// The tools that run Kafka and that make the artefacts which are not in the cache: all at once, so that one error
+    /// lists everything to install.
     pub fn tools(&self, control_plane: bool) -> Result<Vec<Tool>> {
         let mut tools = vec![Tool::Java, Tool::Setpriv];
         if given("KAFKA_LIBS").is_none() && self.cache.find("kafka", &self.kafka_key()?.1).is_none() {
@@ -93,19 +93,19 @@ impl Artefacts {
     }
 
     fn fetch_kafka(&self, pom: &Path, folder: &Path) -> Result<()> {
-        self.console.run("Fetching Kafka with Maven (once, about 50 MB)", |task| {
+        self.console.run("Downloading Kafka with Maven (once, about 50 MB)", |task| {
             fs::copy(pom, folder.join("pom.xml"))?;
             let libs = folder.join("libs");
-            let mut maven = process::mortal("mvn");
+            let mut maven = process::child_command("mvn");
             maven.args(["-q", "-B", "dependency:copy-dependencies"]);
             maven.arg(format!("-DoutputDirectory={}", libs.display())).current_dir(folder);
             maven.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
             task.detail("mvn dependency:copy-dependencies");
             process::run(maven).context(
-                "Maven could not fetch Kafka; is Maven Central, or a mirror in settings.xml, within reach?",
+                "Maven could not download Kafka; is Maven Central, or a mirror in settings.xml, reachable?",
             )?;
             if fs::read_dir(&libs).map_or(0, Iterator::count) == 0 {
-                bail!("Maven ended well but left no jars in {}", libs.display());
+                bail!("Maven succeeded but left no jars in {}", libs.display());
             }
             Ok(())
         })
@@ -138,7 +138,7 @@ impl Artefacts {
     fn source(&self) -> Result<PathBuf> {
         let source = self.repository.join("dev/controlplane");
         if !source.join("go.mod").is_file() {
-            bail!("{} is not there: this checkout is not complete", source.join("go.mod").display());
+            bail!("{} is missing: this checkout is incomplete", source.join("go.mod").display());
         }
         Ok(source)
     }
@@ -154,10 +154,10 @@ impl Artefacts {
                 )?;
                 let source = self.source()?;
                 self.cache.get(&self.console, name, key, |folder| {
-                    let packages = self.console.run("Fetching Kubernetes' Go modules", |_| {
-                        let mut list = process::mortal("go");
+                    let packages = self.console.run("Downloading Kubernetes' Go modules", |_| {
+                        let mut list = process::child_command("go");
                         list.args(["list", "-deps", package]).current_dir(&source);
-                        let list = process::run(list).context("is the Go module proxy within reach?")?;
+                        let list = process::run(list).context("is the Go module proxy reachable?")?;
                         Ok(list.lines().count())
                     })?;
                     self.console
@@ -169,9 +169,9 @@ impl Artefacts {
     }
 }
 
-/// `go build -v` names every package that it compiles; those compiled earlier are silent.
+/// `go build -v` prints every package that it compiles, but not those that it compiled earlier.
 fn compile(source: &Path, package: &str, program: &Path, packages: usize, task: &Task) -> Result<()> {
-    let mut go = process::mortal("go");
+    let mut go = process::child_command("go");
     // No flag that changes how packages are compiled: `go vet` and `go test` then use the same compiled packages.
     go.args(["build", "-v", "-ldflags", LDFLAGS, "-o"]).arg(program).arg(package);
     go.current_dir(source).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -219,7 +219,7 @@ fn go_files(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// The class path of Kafka's jars, and commands that run Kafka's own Java programs.
+/// The class path of Kafka's jars, and commands for Kafka's own Java programs.
 #[derive(Debug, Clone)]
 pub struct KafkaLibs {
     folder: PathBuf,
@@ -227,7 +227,7 @@ pub struct KafkaLibs {
 }
 
 impl KafkaLibs {
-    /// The jars, with the properties and logging settings of the repository.
+    /// The jars in this folder, with the properties and logging settings of the repository.
     pub fn new(folder: &Path, repository: &Path) -> Self {
         Self { folder: folder.to_owned(), settings: repository.join("dev/kafka") }
     }
@@ -244,7 +244,7 @@ impl KafkaLibs {
 
     /// A Java program of Kafka, with the heap in MiB and one of the logging settings.
     pub fn java(&self, class: &str, heap: u32, logging: &str) -> Command {
-        let mut java = process::mortal("java");
+        let mut java = process::child_command("java");
         java.args(self.java_words(heap, logging)).arg(class);
         java
     }

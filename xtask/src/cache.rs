@@ -1,4 +1,4 @@
-//! The user's cache folder: what is downloaded or compiled once, keyed by what it was made from.
+//! The user's cache folder: artefacts that are downloaded or compiled once, keyed by their sources.
 
 use std::{
     fs::{self, File},
@@ -11,8 +11,9 @@ use sha2::{Digest, Sha256};
 
 use crate::{console::Console, interrupt};
 
-/// Entries that nobody used for so long are removed when a new one is made.
-const UNUSED: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Entries that were not used for this long are removed when a new one is made.
+const MAX_IDLE: Duration = Duration::from_secs(30 * 24 * 3600);
+/// A file whose modification time is the last use of an entry.
 const USED: &str = ".used";
 
 /// A folder of artefacts; several processes may use it at the same time.
@@ -36,18 +37,18 @@ impl Cache {
         Ok(Self(folder.canonicalize()?))
     }
 
-    /// The folder of an artefact that is there already.
+    /// The folder of an artefact; `None` if it is not in the cache.
     pub fn find(&self, name: &str, key: &Key) -> Option<PathBuf> {
         let folder = self.0.join(name).join(&key.0);
         folder.is_dir().then(|| {
-            // Only a sign of use: if it cannot be written the artefact is still good.
+            // Without the file the artefact is still good, so an error does not matter.
             let _ = File::create(folder.join(USED));
             folder
         })
     }
 
-    /// The folder of an artefact, made if it is not there: in a temporary folder that is renamed when it is complete.
-    /// Of two processes that want the same one, one makes it and the other one waits.
+    /// The folder of an artefact. If it is missing, `make` fills a temporary folder, which is renamed when it is complete.
+    /// Of two processes that need the same artefact, one makes it and the other one waits.
     pub fn get(
         &self,
         console: &Console,
@@ -60,8 +61,7 @@ impl Cache {
         }
         let shelf = self.0.join(name);
         fs::create_dir_all(&shelf)?;
-        let _lock =
-            lock(&shelf.join(".lock"), console, &format!("Waiting for another run that makes {name}"))?;
+        let _lock = lock(&shelf.join(".lock"), console, &format!("Waiting for another run to make {name}"))?;
         if let Some(folder) = self.find(name, key) {
             return Ok(folder);
         }
@@ -76,20 +76,20 @@ impl Cache {
     }
 }
 
-/// Removes what earlier runs left unfinished (they held the lock, which we have) and what nobody uses any more.
+/// Removes unfinished folders of earlier runs (the caller holds the lock, so none of them still runs) and unused entries.
 fn clean(shelf: &Path) {
     for entry in fs::read_dir(shelf).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let used = fs::metadata(entry.path().join(USED)).and_then(|file| file.modified());
         let idle = used.ok().and_then(|used| SystemTime::now().duration_since(used).ok());
-        if name.starts_with(".new-") || idle.is_some_and(|idle| idle > UNUSED) {
-            // What cannot be removed now is tried again the next time.
+        if name.starts_with(".new-") || idle.is_some_and(|idle| idle > MAX_IDLE) {
+            // The next run tries again.
             let _ = fs::remove_dir_all(entry.path());
         }
     }
 }
 
-/// Takes a lock that ends with the returned file, or with this process. Says so while it has to wait.
+/// Takes a lock that ends with the returned file or with this process. Shows `waiting` while another process holds it.
 pub fn lock(path: &Path, console: &Console, waiting: &str) -> Result<File> {
     let file = File::options()
         .create(true)
@@ -117,12 +117,12 @@ pub fn lock(path: &Path, console: &Console, waiting: &str) -> Result<File> {
     Ok(file)
 }
 
-/// A short hash of everything an artefact is made from.
+/// A short hash of the sources of an artefact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key(String);
 
 impl Key {
-    /// From files (names relative to `root`, in any order) and further words such as flags.
+    /// Hashes files (names relative to `root`, in any order) and further words such as flags.
     pub fn of(root: &Path, files: &[PathBuf], words: &[&str]) -> Result<Self> {
         if files.is_empty() {
             bail!("nothing to make an artefact from in {}", root.display());
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_follows_the_content_not_the_place() {
+    fn the_key_depends_on_the_content_and_not_on_the_folder() {
         assert_eq!(key("a"), key("a"));
         assert_ne!(key("a"), key("b"));
     }
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn two_that_want_the_same_make_it_once() {
+    fn concurrent_callers_make_an_artefact_once() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let cache = Cache::at(folder.path()).expect("it can be made");
         let made = std::sync::atomic::AtomicU32::new(0);

@@ -1,8 +1,7 @@
-//! What a person sees while something takes its time.
+//! Progress on standard error. Results go to standard output.
 //!
-//! Progress goes to standard error; results go to standard output. On a terminal a task is a spinner with its elapsed
-//! time; elsewhere (CI) it is a plain line after one second and every fifteen seconds. A process that works for another
-//! one relays its tasks as lines that [`Relayed`] turns into tasks again.
+//! On a terminal a task is a spinner with its elapsed time; elsewhere (CI) it is a plain line after one second and every
+//! fifteen seconds. A process that works for another one relays its tasks as lines that [`Relayed`] turns into tasks again.
 
 use std::{
     collections::HashMap,
@@ -19,10 +18,11 @@ use std::{
 use anyhow::Result;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-const FIRST_SIGN: Duration = Duration::from_secs(1);
-const SIGN_EVERY: Duration = Duration::from_secs(15);
+/// When the first line about a task is printed, and how often further ones.
+const FIRST_LINE: Duration = Duration::from_secs(1);
+const LINE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// Where progress is shown. Cheap to clone.
+/// The place where progress is shown. Cheap to clone.
 #[derive(Clone)]
 pub struct Console(Arc<Sink>);
 
@@ -50,11 +50,11 @@ impl Console {
         Self(Arc::new(Sink::Relay { writer: Mutex::new(Box::new(writer)), next: AtomicU64::new(0) }))
     }
 
-    /// One line, now.
+    /// Prints one line.
     pub fn line(&self, text: &str) {
         match &*self.0 {
             Sink::Terminal(bars) => {
-                // Nothing can be done if standard error is closed.
+                // An error means that standard error is closed.
                 let _ = bars.suspend(|| writeln!(std::io::stderr(), "{text}"));
             }
             Sink::Plain => {
@@ -65,17 +65,17 @@ impl Console {
         }
     }
 
-    /// Begins something that may take a while.
+    /// Begins a task that may take a while.
     pub fn task(&self, title: &str) -> Task {
-        self.begin(title, FIRST_SIGN, true)
+        self.begin(title, FIRST_LINE, true)
     }
 
-    /// The same, leaving no line when it ends; where there is no terminal, only a sign if it takes really long.
+    /// The same without a line at the end. Without a terminal the first line comes after [`LINE_INTERVAL`].
     pub fn quiet_task(&self, title: &str) -> Task {
-        self.begin(title, SIGN_EVERY, false)
+        self.begin(title, LINE_INTERVAL, false)
     }
 
-    fn begin(&self, title: &str, first_sign: Duration, closing: bool) -> Task {
+    fn begin(&self, title: &str, first_line: Duration, closing: bool) -> Task {
         let display = match &*self.0 {
             Sink::Terminal(bars) => {
                 let bar = bars.add(ProgressBar::new_spinner());
@@ -87,7 +87,7 @@ impl Console {
                 bar.enable_steady_tick(Duration::from_millis(120));
                 Display::Spinner(bar)
             }
-            Sink::Plain => Display::Lines(Ticker::start(title, first_sign)),
+            Sink::Plain => Display::Lines(Ticker::start(title, first_line)),
             Sink::Silent => Display::Nothing,
             Sink::Relay { next, .. } => {
                 let id = next.fetch_add(1, Ordering::Relaxed).to_string();
@@ -105,7 +105,7 @@ impl Console {
         }
     }
 
-    /// Runs the work as one task, which ends well or badly as the work does.
+    /// Runs the work as one task, which succeeds or fails with it.
     pub fn run<T>(&self, title: &str, work: impl FnOnce(&Task) -> Result<T>) -> Result<T> {
         let mut task = self.task(title);
         let result = work(&task);
@@ -118,7 +118,7 @@ impl Console {
             && let Ok(mut writer) = writer.lock()
         {
             let words: Vec<String> = words.iter().map(|word| word.replace(['\t', '\n'], " ")).collect();
-            // Nobody reads any more once the environment is up: that is fine.
+            // The reader goes away once the environment is up.
             let _ = writeln!(writer, "{}", words.join("\t")).and_then(|()| writer.flush());
         }
     }
@@ -131,7 +131,7 @@ enum Display {
     Nothing,
 }
 
-/// Something under way. Dropped without [`Task::finish`] it counts as failed.
+/// A task that runs. Dropped without [`Task::finish`] it counts as failed.
 pub struct Task {
     console: Console,
     title: String,
@@ -142,7 +142,7 @@ pub struct Task {
 }
 
 impl Task {
-    /// How far it is.
+    /// Shows the progress of the task.
     pub fn detail(&self, text: &str) {
         match &self.display {
             Display::Spinner(bar) => bar.set_message(text.to_owned()),
@@ -152,17 +152,21 @@ impl Task {
         }
     }
 
-    /// It is done.
+    /// Ends the task as succeeded.
     pub fn finish(mut self) {
         self.end(true);
     }
 
-    fn end(&mut self, well: bool) {
+    fn end(&mut self, succeeded: bool) {
         if std::mem::replace(&mut self.done, true) {
             return;
         }
-        let line =
-            format!("{} {} ({})", if well { "✓" } else { "✗" }, self.title, elapsed(self.begun.elapsed()));
+        let line = format!(
+            "{} {} ({})",
+            if succeeded { "✓" } else { "✗" },
+            self.title,
+            elapsed(self.begun.elapsed())
+        );
         match std::mem::replace(&mut self.display, Display::Nothing) {
             Display::Spinner(bar) => {
                 bar.finish_and_clear();
@@ -172,7 +176,7 @@ impl Task {
                 ticker.stop();
                 self.close(&line);
             }
-            Display::Relay(id) => self.console.send(&["end", &id, if well { "ok" } else { "failed" }]),
+            Display::Relay(id) => self.console.send(&["end", &id, if succeeded { "ok" } else { "failed" }]),
             Display::Nothing => {}
         }
     }
@@ -192,20 +196,20 @@ impl Drop for Task {
     }
 }
 
-/// Tasks of another process, shown here.
+/// Shows the tasks of another process.
 pub struct Relayed {
     console: Console,
     tasks: HashMap<String, Task>,
 }
 
 impl Relayed {
-    /// Shows them on this console.
+    /// No tasks yet, on this console.
     pub fn new(console: &Console) -> Self {
         Self { console: console.clone(), tasks: HashMap::new() }
     }
 
-    /// Takes one line of the other process. `false` if it is not about a task.
-    pub fn take(&mut self, line: &str) -> bool {
+    /// Handles one line of the other process. `false` if it is not about a task.
+    pub fn handle(&mut self, line: &str) -> bool {
         let mut words = line.splitn(3, '\t');
         match (words.next(), words.next(), words.next()) {
             (Some("line"), Some(text), None) => self.console.line(text),
@@ -228,7 +232,7 @@ impl Relayed {
     }
 }
 
-/// Says from time to time that something still goes on.
+/// Prints a line from time to time while a task runs.
 struct Ticker {
     stop: mpsc::Sender<()>,
     detail: Arc<Mutex<String>>,
@@ -236,16 +240,16 @@ struct Ticker {
 }
 
 impl Ticker {
-    fn start(title: &str, first_sign: Duration) -> Self {
+    fn start(title: &str, first_line: Duration) -> Self {
         let (stop, stopped) = mpsc::channel();
         let detail = Arc::<Mutex<String>>::default();
         let (title, shared, begun) = (title.to_owned(), Arc::clone(&detail), Instant::now());
         let thread = thread::spawn(move || {
-            let mut pause = first_sign;
+            let mut pause = first_line;
             while stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
                 let detail = shared.lock().map(|text| text.clone()).unwrap_or_default();
-                let _ = writeln!(std::io::stderr(), "{}", sign(&title, &detail, begun.elapsed()));
-                pause = SIGN_EVERY;
+                let _ = writeln!(std::io::stderr(), "{}", progress_line(&title, &detail, begun.elapsed()));
+                pause = LINE_INTERVAL;
             }
         });
         Self { stop, detail, thread }
@@ -263,8 +267,8 @@ impl Ticker {
     }
 }
 
-fn sign(title: &str, detail: &str, since: Duration) -> String {
-    match (since >= SIGN_EVERY, detail) {
+fn progress_line(title: &str, detail: &str, since: Duration) -> String {
+    match (since >= LINE_INTERVAL, detail) {
         (false, "") => format!("  {title} …"),
         (false, detail) => format!("  {title}: {detail} …"),
         (true, "") => format!("  {title} … {}", elapsed(since)),
@@ -272,7 +276,7 @@ fn sign(title: &str, detail: &str, since: Duration) -> String {
     }
 }
 
-/// A length of time for people.
+/// Formats a duration: `1.2 s`, `9 min 07 s`.
 pub fn elapsed(time: Duration) -> String {
     let seconds = time.as_secs();
     if seconds < 60 {
@@ -287,16 +291,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_for_people() {
+    fn durations_are_formatted() {
         assert_eq!(elapsed(Duration::from_millis(1_249)), "1.2 s");
         assert_eq!(elapsed(Duration::from_secs(59)), "59.0 s");
         assert_eq!(elapsed(Duration::from_secs(547)), "9 min 07 s");
     }
 
     #[test]
-    fn a_plain_line_says_what_how_far_and_since_when() {
-        assert_eq!(sign("Starting Kafka", "", Duration::from_secs(1)), "  Starting Kafka …");
-        assert_eq!(sign("Compiling", "3 of 9", Duration::from_secs(61)), "  Compiling: 3 of 9 … 1 min 01 s");
+    fn a_plain_line_has_title_progress_and_time() {
+        assert_eq!(progress_line("Starting Kafka", "", Duration::from_secs(1)), "  Starting Kafka …");
+        assert_eq!(
+            progress_line("Compiling", "3 of 9", Duration::from_secs(61)),
+            "  Compiling: 3 of 9 … 1 min 01 s"
+        );
     }
 
     #[derive(Clone, Default)]
@@ -313,14 +320,14 @@ mod tests {
     }
 
     #[test]
-    fn tasks_travel_between_processes() {
+    fn tasks_are_relayed_between_processes() {
         let pipe = Pipe::default();
         let console = Console::relay(pipe.clone());
         let halfway = |task: &Task| {
             task.detail("half");
             Ok(())
         };
-        console.run("one\ttwo", halfway).expect("it ends well");
+        console.run("one\ttwo", halfway).expect("it succeeds");
         drop(console.task("broken"));
         let text = String::from_utf8(pipe.0.lock().expect("not poisoned").clone()).expect("text");
         assert_eq!(
@@ -328,8 +335,8 @@ mod tests {
             "begin\t0\tone two\ndetail\t0\thalf\nend\t0\tok\nbegin\t1\tbroken\nend\t1\tfailed\n"
         );
         let mut relayed = Relayed::new(&Console::silent());
-        assert!(text.lines().all(|line| relayed.take(line)));
+        assert!(text.lines().all(|line| relayed.handle(line)));
         assert!(relayed.tasks.is_empty());
-        assert!(!relayed.take("ready"));
+        assert!(!relayed.handle("ready"));
     }
 }

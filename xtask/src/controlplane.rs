@@ -1,4 +1,4 @@
-//! A Kubernetes control plane of our own (`dev/controlplane`), with its data in a folder that the caller gives.
+//! A Kubernetes control plane (`dev/controlplane`), with its data in a folder of the caller.
 
 use std::{
     fs,
@@ -17,14 +17,14 @@ use crate::{
 const READY: Duration = Duration::from_secs(180);
 const GRACE: Duration = Duration::from_secs(30);
 
-/// What a caller may want to be different.
+/// The options of a control plane.
 #[derive(Debug, Clone, Default)]
 pub struct ControlPlaneOptions {
     /// The API server's port; a free one if not given.
     pub port: Option<u16>,
 }
 
-/// A running control plane. Dropping it kills all of it; its folder stays.
+/// A control plane. Dropping it kills all its processes; its folder stays.
 #[derive(Debug)]
 pub struct ControlPlane {
     program: PathBuf,
@@ -58,7 +58,7 @@ fn parse_ready(output: &str) -> Option<Ready> {
 }
 
 impl ControlPlane {
-    /// Starts it; returns when pods can be created.
+    /// Starts it. Returns when pods can be created.
     pub fn start(folder: &Path, program: &Path, options: &ControlPlaneOptions) -> Result<Self> {
         fs::create_dir_all(folder)?;
         let folder = folder.canonicalize()?;
@@ -71,7 +71,7 @@ impl ControlPlane {
         .context("the control plane does not start")
     }
 
-    /// The file that kubectl and the operator need, with all rights.
+    /// The kubeconfig of the administrator.
     pub fn kubeconfig(&self) -> &Path {
         &self.ready.kubeconfig
     }
@@ -81,12 +81,12 @@ impl ControlPlane {
         &self.ready.server
     }
 
-    /// The process that runs etcd and the node and owns the others, while it runs.
+    /// The id of the process that runs etcd and the node and is the parent of the others, while it runs.
     pub fn pid(&self) -> Option<u32> {
         self.service.as_ref().map(Service::pid)
     }
 
-    /// Who that process is, while it runs.
+    /// Identifies that process, while it runs.
     pub fn identity(&self) -> Option<&Identity> {
         self.service.as_ref().map(Service::identity)
     }
@@ -96,32 +96,32 @@ impl ControlPlane {
         self.ready.apiserver_pid
     }
 
-    /// The processes it owns, by name.
+    /// Its child processes, by name.
     pub fn children(&self) -> &[(&'static str, Identity)] {
         &self.children
     }
 
-    /// Where it keeps everything: certificates, etcd's data, logs.
+    /// The folder of certificates, etcd's data and logs.
     pub fn data_dir(&self) -> PathBuf {
         data_dir(&self.folder)
     }
 
-    /// The file with everything the owning process wrote.
+    /// The file with the output of the parent process.
     pub fn log(&self) -> PathBuf {
         log(&self.folder)
     }
 
-    /// Whether it has ended without being told to.
+    /// Whether it has ended by itself.
     pub fn has_died(&mut self) -> Result<bool> {
         self.service.as_mut().map_or(Ok(false), |service| Ok(service.exited()?.is_some()))
     }
 
-    /// Ends it in good order. The data stays.
+    /// Shuts it down. The data stays.
     pub fn stop(&mut self) -> Result<()> {
         self.service.take().map_or(Ok(()), |service| service.stop(GRACE).map(drop))
     }
 
-    /// SIGKILL, as a crash would; its children die with it. The data stays.
+    /// Kills it with SIGKILL, as a crash would end it; its children die with it. The data stays.
     pub fn kill(&mut self) -> Result<()> {
         self.service.take().map_or(Ok(()), Service::kill)
     }
@@ -132,8 +132,8 @@ impl ControlPlane {
             return Ok(());
         }
         for (name, child) in &self.children {
-            // They were told to die; the port is theirs until they have.
-            process::terminate(child, GRACE).with_context(|| format!("the old {name} is still there"))?;
+            // They are about to end; until then they hold the port.
+            process::terminate(child, GRACE).with_context(|| format!("the old {name} still runs"))?;
         }
         let (service, ready, children) = launch(&self.folder, &self.program, self.port)
             .context("the control plane does not start again")?;
@@ -159,14 +159,14 @@ fn log(folder: &Path) -> PathBuf {
 type Launched = (Service, Ready, Vec<(&'static str, Identity)>);
 
 fn launch(folder: &Path, program: &Path, port: u16) -> Result<Launched> {
-    let mut command = process::mortal(program);
+    let mut command = process::child_command(program);
     command.args(["up", "--port", &port.to_string(), "--data-dir"]).arg(data_dir(folder));
-    // What the shell happens to say about another cluster is not for it.
+    // A KUBECONFIG of the shell names another cluster.
     command.env_remove("KUBECONFIG").current_dir(folder);
     let mut service = Service::start("the control plane", command, &log(folder))?;
     let ready = service.wait_ready(READY, |service| Ok(parse_ready(&service.output()?)))?;
     if !ready.kubeconfig.is_file() {
-        bail!("it says READY but {} is not there", ready.kubeconfig.display());
+        bail!("it printed READY but {} does not exist", ready.kubeconfig.display());
     }
     let children = vec![
         ("apiserver", Identity::of(ready.apiserver_pid).context("the API server has ended already")?),
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ready_line_is_read() {
+    fn the_ready_line_is_parsed() {
         let output = "etcd is up\nREADY kubeconfig=/a b/admin.kubeconfig server=https://127.0.0.1:6443 \
                       apiserver_pid=12 controller_manager_pid=34\n";
         let ready = parse_ready(output).expect("it is there");
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_line_is_not_ready() {
+    fn an_incomplete_line_is_not_ready() {
         assert_eq!(parse_ready("READY kubeconfig=/a server=https://127.0.0.1:6443 apiserver_pid=12"), None);
         assert_eq!(parse_ready(""), None);
     }

@@ -1,4 +1,4 @@
-//! The file that a shell reads to find the environment, and the shell's quoting.
+//! The file with the environment variables for a shell, and the quoting of a shell.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ pub fn quote(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// A word as it would be typed: quoted only if the shell would otherwise change it.
+/// A word, quoted only if a shell would otherwise change it.
 pub fn quote_if_needed(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
     if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { quote(word) }
@@ -24,7 +24,7 @@ pub fn render(variables: &[(String, String)], tools: &str) -> String {
     text
 }
 
-/// Reads the assignments back.
+/// Parses the assignments of [`render`].
 pub fn parse(text: &str) -> Vec<(String, String)> {
     text.lines()
         .filter_map(|line| {
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn parse_is_the_inverse_of_render() {
         let variables: Vec<(String, String)> =
             [("KUBECONFIG", "/a b/it's $HOME"), ("EMPTY", ""), ("N_1", "x=y")]
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shell_reads_the_same() {
+    fn a_shell_reads_the_same_values() {
         let variables = vec![("KEY".to_owned(), "it's `$HOME` \"\\".to_owned())];
         let script = format!(
             "{}\nsh -c 'printf %s \"$KEY\"; printf \" %s\" \"${{PATH%%:*}}\"'",

@@ -1,4 +1,4 @@
-//! Control plane, Kafka and operator together: started side by side, stopped in order, never left behind.
+//! Control plane, Kafka and operator together: started in parallel and stopped in order.
 
 use std::{
     fs,
@@ -21,16 +21,16 @@ use crate::{
     procfs::Identity,
 };
 
-/// Where the Kubernetes cluster comes from.
+/// The Kubernetes cluster of an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cluster {
-    /// This program starts one.
+    /// A control plane that this program runs.
     Own(PathBuf),
-    /// This kubeconfig names one.
+    /// The cluster of this kubeconfig.
     Existing(PathBuf),
 }
 
-/// Where Kafka comes from.
+/// The Kafka cluster of an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kafka {
     /// A broker of our own.
@@ -39,9 +39,9 @@ pub enum Kafka {
     Existing(String),
 }
 
-/// How an operator is run that nobody takes over from and nobody starts anew: a machine that stands still for some
-/// seconds does not end it.
-pub const LONE: [&str; 2] = ["--lease-duration", "60s"];
+/// Arguments of an operator without a second replica and without a supervisor that restarts it: a long Lease, so that it
+/// does not end when the machine is busy for some seconds.
+pub const SINGLE_REPLICA: [&str; 2] = ["--lease-duration", "60s"];
 
 /// The operator to run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,13 +50,13 @@ pub struct OperatorPlan {
     pub program: PathBuf,
     /// Arguments after `eventcenter run`.
     pub arguments: Vec<String>,
-    /// Whether the API server asks it before it stores anything.
+    /// Whether it has the role of the webhook, and the API server calls it.
     pub webhook: bool,
-    /// Whether it answers the REST API.
+    /// Whether it has the role of the REST API.
     pub api: bool,
 }
 
-/// Everything that an environment consists of.
+/// The parts of an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// The repository with the CRDs and the settings.
@@ -65,18 +65,18 @@ pub struct Plan {
     pub kafka_libs: PathBuf,
     /// kubectl.
     pub kubectl: PathBuf,
-    /// Where the Kubernetes cluster comes from.
+    /// The Kubernetes cluster.
     pub cluster: Cluster,
-    /// Where Kafka comes from.
+    /// The Kafka cluster.
     pub kafka: Kafka,
-    /// Whether a second broker, with logins and ACLs, is wanted.
+    /// Whether there is a second broker, with SASL/SCRAM and ACLs.
     pub sasl: bool,
-    /// The operator, if it is wanted.
+    /// The operator, if there is one.
     pub operator: Option<OperatorPlan>,
 }
 
 impl Plan {
-    /// Everything of our own, both brokers, no operator. Makes the artefacts if they are not there.
+    /// A control plane, both brokers and no operator. Makes the artefacts that are missing.
     pub fn for_tests(repository: &Path, console: &Console) -> Result<Self> {
         let artefacts = Artefacts::new(repository, console)?;
         prerequisites::ensure(&artefacts.tools(true)?, repository, console)?;
@@ -92,7 +92,7 @@ impl Plan {
         })
     }
 
-    /// Kafka's jars and tools.
+    /// Kafka's jars and commands.
     pub fn libs(&self) -> KafkaLibs {
         KafkaLibs::new(&self.kafka_libs, &self.repository)
     }
@@ -103,11 +103,11 @@ impl Plan {
 pub struct Component {
     /// Its name, as in `cargo xtask logs NAME`.
     pub name: String,
-    /// Who it is.
+    /// Identifies its process.
     pub identity: Identity,
-    /// Where it is reached.
+    /// Its address.
     pub address: String,
-    /// Its log, if it has one of its own.
+    /// Its log.
     pub log: PathBuf,
 }
 
@@ -131,7 +131,7 @@ struct ClusterParts {
 }
 
 impl Environment {
-    /// Starts everything in the plan, with logs and data in the folder; returns when all of it is ready.
+    /// Starts all parts of the plan, with logs and data in the folder. Returns when they are ready.
     pub fn start(folder: &Path, plan: &Plan, console: &Console) -> Result<Self> {
         fs::create_dir_all(folder)?;
         let folder = folder.canonicalize()?;
@@ -174,7 +174,7 @@ impl Environment {
 
     fn start_operator(&mut self, plan: &OperatorPlan) -> Result<()> {
         let mut options = OperatorOptions::new(&plan.program, &self.operator_kubeconfig);
-        options.arguments = LONE.map(String::from).into();
+        options.arguments = SINGLE_REPLICA.map(String::from).into();
         options.arguments.extend_from_slice(&plan.arguments);
         let log = self.operator_log();
         if !plan.webhook && !plan.api {
@@ -187,7 +187,7 @@ impl Environment {
                 return Operator::start(&options, &log);
             }
             let webhook = port::free()?;
-            // Before the operator is ready: it is when the API server trusts it.
+            // Before the operator, which is ready once the API server trusts its certificate.
             self.kubectl().install_webhook(&plan.program, &webhook_url(webhook), &self.folder)?;
             options.webhook = Some(webhook);
             Operator::start(&options, &log)
@@ -210,7 +210,7 @@ impl Environment {
         &self.kubeconfig
     }
 
-    /// The kubeconfig the operator uses, with its own rights only.
+    /// The kubeconfig of the operator's ServiceAccount.
     pub fn operator_kubeconfig(&self) -> &Path {
         &self.operator_kubeconfig
     }
@@ -229,27 +229,27 @@ impl Environment {
         }
     }
 
-    /// The control plane, if it is our own.
+    /// The control plane, unless the cluster is an existing one.
     pub fn control_plane(&mut self) -> Option<&mut ControlPlane> {
         self.control_plane.as_mut()
     }
 
-    /// The broker that everybody may use, if it is our own.
+    /// The broker without authentication, unless Kafka is an existing one.
     pub fn kafka(&mut self) -> Option<&mut KafkaBroker> {
         self.kafka.as_mut()
     }
 
-    /// The broker with logins, if it was asked for.
+    /// The broker with SASL/SCRAM, if there is one.
     pub fn sasl(&mut self) -> Option<&mut KafkaBroker> {
         self.sasl.as_mut()
     }
 
-    /// The operator, if it was asked for.
+    /// The operator, if there is one.
     pub fn operator(&mut self) -> Option<&mut Operator> {
         self.operator.as_mut()
     }
 
-    /// What a shell or a test needs to find everything.
+    /// Environment variables with the addresses of all parts, for a shell or a test.
     pub fn variables(&self) -> Vec<(String, String)> {
         let mut variables = Vec::new();
         let mut set = |key: &str, value: String| variables.push((key.to_owned(), value));
@@ -280,7 +280,7 @@ impl Environment {
         variables
     }
 
-    /// The processes that belong to it.
+    /// Its processes.
     pub fn components(&self) -> Vec<Component> {
         let mut all = Vec::new();
         let mut add = |name: &str, identity: Option<&Identity>, address: String, log: PathBuf| {
@@ -307,7 +307,7 @@ impl Environment {
         all
     }
 
-    /// Collects children that ended without being told to, so that they are not shown as running.
+    /// Reaps children that ended by themselves, so that they do not appear as running.
     pub fn collect(&mut self) -> Result<()> {
         if let Some(operator) = &mut self.operator {
             operator.exited()?;
@@ -321,7 +321,7 @@ impl Environment {
         Ok(())
     }
 
-    /// Stops everything in order: the operator, Kafka, the control plane. Goes on after a failure and reports the first.
+    /// Stops the operator, then Kafka, then the control plane. Continues after a failure and returns the first one.
     pub fn stop(&mut self) -> Result<()> {
         let mut results = Vec::new();
         if let Some(operator) = self.operator.take() {
@@ -339,7 +339,7 @@ impl Environment {
 
 impl Drop for Environment {
     fn drop(&mut self) {
-        // Whoever wants to know calls `stop`; what does not stop is killed by the parts' own drop.
+        // A part that does not stop is killed by its own drop.
         let _ = self.stop();
     }
 }
@@ -367,14 +367,14 @@ fn start_cluster(folder: &Path, plan: &Plan, console: &Console) -> Result<Cluste
 const TEMPORARY: &str = "eventcenter-env-";
 const OWNER: &str = "owner.json";
 
-/// A temporary folder that names the process it belongs to; folders of processes that are gone are removed.
+/// A temporary folder that names its process. Removes the folders of processes that have ended.
 pub fn temporary_folder() -> Result<TempDir> {
     for entry in fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
         let ours = entry.file_name().to_string_lossy().starts_with(TEMPORARY);
         let owner =
             fs::read(entry.path().join(OWNER)).ok().and_then(|text| serde_json::from_slice(&text).ok());
         if ours && owner.is_some_and(|owner: Identity| !owner.is_alive()) {
-            // Somebody else's, or being removed by somebody else at this moment: not ours to worry about.
+            // It may belong to another user, or another process may be removing it.
             let _ = fs::remove_dir_all(entry.path());
         }
     }
@@ -383,7 +383,7 @@ pub fn temporary_folder() -> Result<TempDir> {
     Ok(folder)
 }
 
-/// An environment in a temporary folder. Both are gone when it is dropped.
+/// An environment in a temporary folder. Dropping it stops the one and removes the other.
 #[derive(Debug)]
 pub struct TempEnvironment {
     // Fields are dropped in this order: first the processes, then their files.
@@ -392,19 +392,19 @@ pub struct TempEnvironment {
 }
 
 impl TempEnvironment {
-    /// Starts everything in the plan.
+    /// Starts all parts of the plan.
     pub fn start(plan: &Plan, console: &Console) -> Result<Self> {
         let folder = temporary_folder()?;
         Ok(Self { environment: Environment::start(folder.path(), plan, console)?, folder })
     }
 
-    /// Stops it but leaves the folder, and says where it is.
+    /// Stops it and keeps the folder. Returns the folder.
     pub fn keep(mut self) -> Result<PathBuf> {
         let stopped = self.environment.stop();
         let Self { environment, folder } = self;
         drop(environment);
         let folder = folder.keep();
-        // It belongs to nobody now, so nobody removes it.
+        // Without an owner, no later run removes it.
         fs::remove_file(folder.join(OWNER))?;
         stopped.map(|()| folder)
     }

@@ -1,4 +1,5 @@
-//! ^C and SIGTERM as a flag that every wait in this crate looks at, so that what was started is always stopped.
+//! SIGINT, SIGTERM and SIGHUP as a flag that every wait in this crate checks, so that everything that was started is
+//! stopped.
 
 use std::{
     io,
@@ -16,8 +17,8 @@ fn flag() -> &'static Arc<AtomicBool> {
     FLAG.get_or_init(Arc::default)
 }
 
-/// From now on SIGINT, SIGTERM and SIGHUP no longer end the process but set the flag.
-/// A second ^C ends it at once: what it started dies with it. A second SIGTERM does not, because `timeout` sends two.
+/// Makes SIGINT, SIGTERM and SIGHUP set the flag instead of ending the process. A second ^C ends it at once, and its
+/// children with it. A second SIGTERM does not, because `timeout` sends two.
 pub fn install() -> io::Result<()> {
     signal_hook::flag::register_conditional_shutdown(SIGINT, 130, Arc::clone(flag()))?;
     for signal in [SIGINT, SIGTERM, SIGHUP] {
@@ -26,17 +27,17 @@ pub fn install() -> io::Result<()> {
     Ok(())
 }
 
-/// Asks for the end, as a signal would.
+/// Sets the flag, as a signal would.
 pub fn request() {
     flag().store(true, Ordering::SeqCst);
 }
 
-/// Whether the end was asked for.
+/// Whether the flag is set.
 pub fn requested() -> bool {
     flag().load(Ordering::SeqCst)
 }
 
-/// An error if the end was asked for.
+/// An error if the flag is set.
 pub fn check() -> Result<()> {
     if requested() {
         bail!("interrupted");

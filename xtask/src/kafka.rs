@@ -1,4 +1,4 @@
-//! A Kafka broker of our own: one process, on loopback, with its data in a folder that the caller gives.
+//! A Kafka broker: one process, on loopback, with its data in a folder of the caller.
 
 use std::{
     fs,
@@ -20,17 +20,17 @@ use crate::{
 const READY: Duration = Duration::from_secs(120);
 const GRACE: Duration = Duration::from_secs(20);
 
-/// Who may use the broker.
+/// The access control of the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
-    /// Everybody, without a login.
+    /// No authentication and no authorizer.
     Plaintext,
-    /// SASL/SCRAM, and only what an ACL allows. The users are [`USERS`].
+    /// SASL/SCRAM with the users of [`USERS`], and ACLs.
     Scram,
 }
 
-/// The users of [`Profile::Scram`] with their passwords, by SCRAM-SHA-512. `admin` may do everything (and may use
-/// SCRAM-SHA-256 as well), the others nothing until an ACL says so.
+/// The users of [`Profile::Scram`] with their passwords, for SCRAM-SHA-512. `admin` is a super user (and may use
+/// SCRAM-SHA-256 as well); the others need ACLs.
 pub const USERS: [(&str, &str); 4] = [
     ("admin", "admin-secret"),
     ("eventcenter", "eventcenter-secret"),
@@ -38,12 +38,12 @@ pub const USERS: [(&str, &str); 4] = [
     ("bob", "bob-secret"),
 ];
 
-/// What a test may want to be different.
+/// The options of a broker.
 #[derive(Debug, Clone, Default)]
 pub struct BrokerOptions {
     /// The port to listen on; a free one if not given.
     pub port: Option<u16>,
-    /// The port that clients are told to use, for a proxy in between; otherwise the same.
+    /// The port in `advertised.listeners`, for a proxy in between; otherwise the same.
     pub advertised_port: Option<u16>,
     /// Broker properties that are added, or that replace those of the profile.
     pub properties: Vec<(String, String)>,
@@ -60,7 +60,7 @@ pub struct KafkaBroker {
 }
 
 impl KafkaBroker {
-    /// Formats the storage in the folder and starts the broker; returns when it answers.
+    /// Formats the storage in the folder and starts the broker. Returns when it is ready.
     pub fn start(folder: &Path, libs: &KafkaLibs, profile: Profile, options: &BrokerOptions) -> Result<Self> {
         fs::create_dir_all(folder)?;
         let folder = folder.canonicalize()?;
@@ -105,7 +105,7 @@ impl KafkaBroker {
         fs::write(self.properties(), properties)?;
 
         let mut format = self.libs.java("kafka.tools.StorageTool", 256, "tool-log4j2.yaml");
-        // Any 16 bytes in base64 will do: a broker never meets another cluster's.
+        // Any 16 bytes in base64 are a valid cluster id: the broker never meets another cluster.
         format.args(["format", "-t", "ZXZlbnRjZW50ZXItZGV2MQ", "-c"]).arg(self.properties());
         if profile == Profile::Scram {
             for (user, password) in USERS {
@@ -128,7 +128,7 @@ impl KafkaBroker {
         command.arg(self.properties()).current_dir(&self.folder);
         let mut service = Service::start("Kafka", command, &self.log())?;
         let port = self.port;
-        // The line is written once the broker is unfenced; until then it answers but has no place for a topic.
+        // Kafka logs the line once the broker is unfenced; before that it answers but cannot create topics.
         service.wait_ready(READY, |service| {
             let started = service.output()?.contains("Kafka Server started");
             Ok((started && probe::kafka_answers(port)).then_some(()))
@@ -142,7 +142,7 @@ impl KafkaBroker {
         format!("127.0.0.1:{}", self.advertised_port)
     }
 
-    /// The port it listens on, behind the proxy if there is one.
+    /// The port on which it listens, behind the proxy if there is one.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -152,17 +152,17 @@ impl KafkaBroker {
         self.service.as_ref().map(Service::pid)
     }
 
-    /// Who it is, while it runs.
+    /// Identifies its process, while it runs.
     pub fn identity(&self) -> Option<&Identity> {
         self.service.as_ref().map(Service::identity)
     }
 
-    /// The file with everything it wrote.
+    /// The file with its output.
     pub fn log(&self) -> PathBuf {
         self.folder.join("kafka.log")
     }
 
-    /// Whether it has ended without being told to.
+    /// Whether it has ended by itself.
     pub fn has_died(&mut self) -> Result<bool> {
         self.service.as_mut().map_or(Ok(false), |service| Ok(service.exited()?.is_some()))
     }
@@ -179,12 +179,12 @@ impl KafkaBroker {
         process::run(tool)
     }
 
-    /// Ends it in good order. The data stays.
+    /// Shuts it down. The data stays.
     pub fn stop(&mut self) -> Result<()> {
         self.service.take().map_or(Ok(()), |service| service.stop(GRACE).map(drop))
     }
 
-    /// SIGKILL, as a crash would. The data stays.
+    /// Kills it with SIGKILL, as a crash would end it. The data stays.
     pub fn kill(&mut self) -> Result<()> {
         self.service.take().map_or(Ok(()), Service::kill)
     }
@@ -203,12 +203,12 @@ impl KafkaBroker {
         self.start_again()
     }
 
-    /// Freezes it: connections stay open and nothing answers.
+    /// Stops its process (SIGSTOP): connections stay open and no request is answered.
     pub fn pause(&self) -> Result<()> {
         self.service.as_ref().map_or(Ok(()), |service| service.signal(Signal::STOP))
     }
 
-    /// Lets it go on after [`pause`](Self::pause).
+    /// Continues it after [`pause`](Self::pause).
     pub fn resume(&self) -> Result<()> {
         self.service.as_ref().map_or(Ok(()), |service| service.signal(Signal::CONT))
     }

@@ -1,4 +1,4 @@
-//! kubectl with one cluster's kubeconfig.
+//! kubectl with the kubeconfig of one cluster.
 
 use std::{
     fs,
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::process;
 
-/// The namespace that the operator keeps its own things in.
+/// The namespace of the operator.
 pub const NAMESPACE: &str = "eventcenter-system";
 
 /// kubectl for one cluster.
@@ -34,12 +34,12 @@ impl Kubectl {
 
     /// A command for this cluster.
     pub fn command(&self) -> Command {
-        let mut command = process::mortal(&self.program);
+        let mut command = process::child_command(&self.program);
         command.env("KUBECONFIG", &self.kubeconfig);
         command
     }
 
-    /// Runs it and returns what it printed.
+    /// Runs it and returns its standard output.
     pub fn run(&self, arguments: &[&str]) -> Result<String> {
         let mut command = self.command();
         command.args(arguments);
@@ -52,14 +52,14 @@ impl Kubectl {
         process::run(command)
     }
 
-    /// Applies the CRDs of the repository and waits until the server serves them. Returns how many there are.
+    /// Applies the CRDs of the repository and waits until they are established. Returns their number.
     pub fn install_crds(&self, repository: &Path) -> Result<usize> {
         let folder = repository.join("crds");
-        let there = |name: &str| name.ends_with(".yaml");
+        let is_yaml = |name: &str| name.ends_with(".yaml");
         let count = fs::read_dir(&folder)
             .with_context(|| format!("cannot read {}", folder.display()))?
             .flatten()
-            .filter(|entry| entry.file_name().to_str().is_some_and(there))
+            .filter(|entry| entry.file_name().to_str().is_some_and(is_yaml))
             .count();
         if count > 0 {
             self.apply(&folder)?;
@@ -70,17 +70,17 @@ impl Kubectl {
         Ok(count)
     }
 
-    /// Has the API server ask the webhook at this address from now on, with the operator's own manifests.
+    /// Applies the operator's own webhook configurations and policies, for a webhook at this URL.
     pub fn install_webhook(&self, operator: &Path, url: &str, folder: &Path) -> Result<()> {
-        let mut manifests = process::mortal(operator);
+        let mut manifests = process::child_command(operator);
         manifests.args(["webhooks", "--url", url]);
         let file = folder.join("webhooks.yaml");
         fs::write(&file, process::run(manifests)?)?;
         self.apply(&file).map(drop)
     }
 
-    /// Makes the operator's namespace and, if the repository has them, its account and rights. Returns the kubeconfig
-    /// the operator is to use: the account's own, so that its rights are really tried, or else this one.
+    /// Creates the operator's namespace and, if the repository has them, its ServiceAccount and RBAC. Returns the kubeconfig
+    /// for the operator: that of its ServiceAccount, so that a missing right is noticed, or else this one.
     pub fn prepare_operator(&self, repository: &Path, folder: &Path) -> Result<PathBuf> {
         let namespace = folder.join("namespace.json");
         fs::write(
@@ -93,12 +93,12 @@ impl Kubectl {
             return Ok(self.kubeconfig.clone());
         }
         self.apply(&rights)?;
-        // What people may be given. The rights that the operator needs do not depend on it.
+        // Roles for users. The operator's own rights do not depend on them.
         let roles = repository.join("dev/user-roles.yaml");
         if roles.is_file() {
             self.apply(&roles)?;
         }
-        // The environment may be up for longer than a working day.
+        // An environment may be up for days.
         let token = self.run(&["create", "token", "eventcenter", "-n", NAMESPACE, "--duration", "720h"])?;
         let admin = self.run(&["config", "view", "--raw", "--minify", "--flatten", "-o", "json"])?;
         let kubeconfig = with_token(&serde_json::from_str(&admin)?, token.trim())?;
@@ -108,7 +108,7 @@ impl Kubectl {
     }
 }
 
-/// The same cluster with another user.
+/// The kubeconfig of the same cluster with another user.
 fn with_token(kubeconfig: &Value, token: &str) -> Result<Value> {
     let cluster = kubeconfig.pointer("/clusters/0/cluster").context("the kubeconfig names no cluster")?;
     Ok(json!({
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_operators_kubeconfig_has_its_token_and_nobody_elses_key() {
+    fn the_operators_kubeconfig_has_its_token_and_no_other_key() {
         let admin = json!({
             "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1", "certificate-authority-data": "Q0E="}}],
             "users": [{"name": "admin", "user": {"client-key-data": "S0VZ"}}],

@@ -1,14 +1,14 @@
-//! What the project's own commands are built from, and what the tests against the real parts use as well.
+//! The library of `cargo xtask` and of the tests against the real parts.
 //!
-//! From the ground up:
-//! - [`procfs`], [`process`], [`interrupt`], [`port`], [`probe`]: processes that are never mistaken for others and never
-//!   outlive their reason.
+//! From the bottom up:
+//! - [`procfs`], [`process`], [`interrupt`], [`port`], [`probe`]: processes that are identified exactly and that end with
+//!   their parent.
 //! - [`cache`], [`prerequisites`], [`artefacts`]: the programs and jars, made once.
-//! - [`kafka`], [`controlplane`], [`operator`], [`kubectl`], [`postgres`]: one running part each.
-//! - [`environment`]: all of them together; [`supervisor`]: who owns that while no command runs;
-//!   [`test_environment`]: the one that tests share.
+//! - [`kafka`], [`controlplane`], [`operator`], [`kubectl`], [`postgres`]: one part of an environment each.
+//! - [`environment`]: all parts together; [`supervisor`]: the process that owns them while no command runs;
+//!   [`test_environment`]: the environment that tests share.
 //!
-//! Deliberately absent: an async runtime, a Kubernetes client, a Kafka client. A newcomer compiles this first.
+//! Deliberately absent: an async runtime, a Kubernetes client, a Kafka client, because this is compiled first.
 
 pub mod artefacts;
 pub mod cache;

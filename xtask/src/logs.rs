@@ -1,11 +1,11 @@
-//! Which log files there are.
+//! Log files of the environment.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-/// The log files under the folder whose path below it contains the word, in order of their names.
+/// The log files in the folder whose path relative to it contains the word, sorted by name.
 pub fn find(folder: &Path, word: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     visit(folder, &mut |file| {
@@ -18,11 +18,11 @@ pub fn find(folder: &Path, word: &str) -> Vec<PathBuf> {
     found
 }
 
-fn visit(folder: &Path, seen: &mut impl FnMut(&Path)) {
+fn visit(folder: &Path, each: &mut impl FnMut(&Path)) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         match entry.file_type() {
-            Ok(kind) if kind.is_dir() => visit(&entry.path(), seen),
-            Ok(kind) if kind.is_file() => seen(&entry.path()),
+            Ok(kind) if kind.is_dir() => visit(&entry.path(), each),
+            Ok(kind) if kind.is_file() => each(&entry.path()),
             _ => {}
         }
     }

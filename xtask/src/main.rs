@@ -1,4 +1,4 @@
-//! The project's own commands. `cargo xtask --help` lists them.
+//! The commands of `cargo xtask`. `cargo xtask --help` lists them.
 #![allow(clippy::print_stdout, reason = "results of a command line program go to standard output")]
 
 mod commands;
@@ -28,18 +28,18 @@ enum Command {
     Up(up::Arguments),
     /// Stop everything that up started, and remove its folder.
     ///
-    /// Does nothing if nothing is up. A cluster or a Kafka that up was only told about is left alone.
+    /// Does nothing if nothing is up. A cluster or a Kafka that up did not start keeps running.
     Down(commands::Place),
-    /// Show what is up: processes, addresses, logs.
+    /// Show the environment: processes, addresses, logs.
     ///
-    /// Exit code 0 if everything that was started runs, 1 if something has died, 3 if nothing is up.
+    /// Exit code 0 if all processes run, 1 if one has died, 3 if nothing is up.
     Status(commands::Place),
     Logs(logs::Arguments),
     Demo(demo::Arguments),
     Test(test::Arguments),
     Generate(generate::Arguments),
     Bench(bench::Arguments),
-    /// Owns an environment; started by up.
+    /// Owns the environment; up starts it.
     #[command(hide = true)]
     Supervise {
         folder: PathBuf,

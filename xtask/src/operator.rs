@@ -1,4 +1,4 @@
-//! The operator as a process, the way a cluster would run it.
+//! The operator as a process, as a cluster would run it.
 
 use std::{
     path::{Path, PathBuf},
@@ -19,12 +19,12 @@ use crate::{
 const READY: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_secs(20);
 
-/// How the operator is started.
+/// The options of an operator.
 #[derive(Debug, Clone)]
 pub struct OperatorOptions {
     /// The program.
     pub program: PathBuf,
-    /// The cluster, and who the operator is there.
+    /// The kubeconfig: the cluster, and the operator's user.
     pub kubeconfig: PathBuf,
     /// Arguments after `eventcenter run`. `--listen`, `--namespace` and `--data-dir` are added unless they are among them.
     pub arguments: Vec<String>,
@@ -32,16 +32,16 @@ pub struct OperatorOptions {
     pub variables: Vec<(String, String)>,
     /// The port for health and metrics; a free one if not given.
     pub port: Option<u16>,
-    /// The port for the webhook, if it is to answer reviews as well.
+    /// The port of the webhook, if it has that role.
     pub webhook: Option<u16>,
-    /// The port for the REST API, if it is to answer that as well.
+    /// The port of the REST API, if it has that role.
     pub api: Option<u16>,
-    /// Whether to wait until it is ready. A second replica is not until the first one is gone.
+    /// Whether [`Operator::start`] waits until it is ready.
     pub wait: bool,
 }
 
 impl OperatorOptions {
-    /// This program for this cluster, and nothing special.
+    /// This program on this cluster, with the default options.
     pub fn new(program: &Path, kubeconfig: &Path) -> Self {
         Self {
             program: program.to_owned(),
@@ -67,12 +67,12 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Starts it; returns when `/readyz` says so (unless the options say not to wait).
+    /// Starts it. Returns when `/readyz` answers 200, unless the options say not to wait.
     pub fn start(options: &OperatorOptions, log: &Path) -> Result<Self> {
-        let data = given(&options.arguments, "--data-dir").map_or_else(|| data_folder(log), PathBuf::from);
+        let data = value_of(&options.arguments, "--data-dir").map_or_else(|| data_folder(log), PathBuf::from);
         port::retry_if_taken(|| {
             let port = options.port.map_or_else(port::free, Ok)?;
-            let mut command = process::mortal(&options.program);
+            let mut command = process::child_command(&options.program);
             command.arg("run").args(arguments(options, port, &data));
             command.env("KUBECONFIG", &options.kubeconfig).env("RUST_BACKTRACE", "1");
             command.envs(options.variables.iter().map(|(key, value)| (key, value)));
@@ -100,89 +100,89 @@ impl Operator {
         self.service.pid()
     }
 
-    /// Who it is; also what it uses (CPU, memory).
+    /// Identifies its process.
     pub fn identity(&self) -> &Identity {
         self.service.identity()
     }
 
-    /// The port for health and metrics.
+    /// The port of health and metrics.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Where the metrics are.
+    /// The URL of the metrics.
     pub fn metrics_url(&self) -> String {
         format!("http://127.0.0.1:{}/metrics", self.port)
     }
 
-    /// Where the API server finds its webhook, if it has one.
+    /// The URL of its webhook, if it has that role.
     pub fn webhook_url(&self) -> Option<String> {
         self.webhook.map(webhook_url)
     }
 
-    /// Where its REST API is, if it has one.
+    /// The URL of its REST API, if it has that role.
     pub fn api_url(&self) -> Option<String> {
         self.api.map(|port| format!("http://127.0.0.1:{port}"))
     }
 
-    /// The folder with its database, unless it was given another one, and with what waits for that.
+    /// Its `--data-dir`: the folder of the embedded database and of the spool.
     pub fn data(&self) -> &Path {
         &self.data
     }
 
-    /// Status and body of one of its pages, if it answers.
+    /// Status code and body of one of its pages (`/metrics`); `None` if it does not answer.
     pub fn get(&self, path: &str) -> Option<(u16, String)> {
         probe::get(self.port, path)
     }
 
-    /// The file with everything it wrote.
+    /// The file with its output.
     pub fn log(&self) -> &Path {
         self.service.log()
     }
 
-    /// What it has written since it was started.
+    /// Its output since its start.
     pub fn output(&self) -> Result<String> {
         self.service.output()
     }
 
-    /// How it ended, if it has.
+    /// Its exit status, once it has ended.
     pub fn exited(&mut self) -> Result<Option<ExitStatus>> {
         self.service.exited()
     }
 
-    /// Ends it in good order.
+    /// Shuts it down with SIGTERM.
     pub fn stop(self) -> Result<ExitStatus> {
         self.service.stop(GRACE)
     }
 
-    /// SIGKILL, as a crash would.
+    /// Kills it with SIGKILL, as a crash would end it.
     pub fn kill(self) -> Result<()> {
         self.service.kill()
     }
 
-    /// Freezes it.
+    /// Stops its process (SIGSTOP).
     pub fn pause(&self) -> Result<()> {
         self.service.signal(Signal::STOP)
     }
 
-    /// Lets it go on after [`pause`](Self::pause).
+    /// Continues it after [`pause`](Self::pause).
     pub fn resume(&self) -> Result<()> {
         self.service.signal(Signal::CONT)
     }
 }
 
-/// Where a webhook is that listens on this port.
+/// The URL of a webhook on this port.
 pub fn webhook_url(port: u16) -> String {
     format!("https://127.0.0.1:{port}")
 }
 
-/// Where an operator keeps its data that has this log, so that one that is started anew finds what it had.
+/// The data folder of an operator with this log: the same after a restart.
 pub fn data_folder(log: &Path) -> PathBuf {
     log.with_extension("data")
 }
 
-/// The value of a flag that was given.
-fn given<'a>(arguments: &'a [String], flag: &str) -> Option<&'a str> {
+/// The value of a flag among the arguments.
+fn value_of<'a>(arguments: &'a [String], flag: &str) -> Option<&'a str> {
     let mut words = arguments.iter();
     while let Some(word) = words.next() {
         match word.strip_prefix(flag) {
@@ -194,7 +194,7 @@ fn given<'a>(arguments: &'a [String], flag: &str) -> Option<&'a str> {
     None
 }
 
-/// The given arguments, after those that they leave out.
+/// The arguments of the options, after defaults for those that they leave out.
 fn arguments(options: &OperatorOptions, port: u16, data: &Path) -> Vec<String> {
     let mut defaults = vec![
         ("--listen", format!("127.0.0.1:{port}")),
@@ -206,7 +206,7 @@ fn arguments(options: &OperatorOptions, port: u16, data: &Path) -> Vec<String> {
         roles.push("webhook");
         defaults.extend([
             ("--webhook-listen", format!("127.0.0.1:{port}")),
-            // No Service has to notice that it goes.
+            // No Service has to remove it from its endpoints first.
             ("--webhook-drain", "100ms".to_owned()),
         ]);
     }
@@ -219,7 +219,7 @@ fn arguments(options: &OperatorOptions, port: u16, data: &Path) -> Vec<String> {
     }
     let mut all: Vec<String> = defaults
         .into_iter()
-        .filter(|(flag, _)| given(&options.arguments, flag).is_none())
+        .filter(|(flag, _)| value_of(&options.arguments, flag).is_none())
         .flat_map(|(flag, value)| [flag.to_owned(), value])
         .collect();
     all.extend_from_slice(&options.arguments);
@@ -231,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_given_is_not_set_twice() {
+    fn a_given_argument_replaces_the_default() {
         let words = |given: &[&str]| {
             let mut options = OperatorOptions::new(Path::new("x"), Path::new("y"));
             options.arguments = given.iter().map(ToString::to_string).collect();

@@ -1,10 +1,10 @@
-//! Where things are in the repository.
+//! Folders of the repository.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// The repository's folder: the one this was started for, so that two clones may share compiled code.
+/// The repository's folder: the one for which cargo started this program, so that two clones can share compiled code.
 pub fn repository() -> Result<PathBuf> {
     let started_for = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
     let here = std::env::current_dir().ok();
@@ -15,14 +15,14 @@ pub fn repository() -> Result<PathBuf> {
         .chain(std::iter::once(&compiled_in))
         .find_map(|start| start.ancestors().find(|folder| is_repository(folder)))
         .map(Path::to_path_buf)
-        .context("this must be run inside the eventcenter repository")
+        .context("run this inside the eventcenter repository")
 }
 
 fn is_repository(folder: &Path) -> bool {
     folder.join("xtask/Cargo.toml").is_file() && folder.join("dev/kafka/pom.xml").is_file()
 }
 
-/// What `cargo xtask up` keeps: logs, data, the state and the file for the shell.
+/// The folder of `cargo xtask up`: logs, data, state and the file for the shell.
 pub fn dev_folder(repository: &Path) -> PathBuf {
     repository.join("target/dev")
 }

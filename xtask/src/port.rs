@@ -17,14 +17,14 @@ use anyhow::{Result, bail};
 
 const LOWEST: u16 = 15_000;
 
-/// A port nobody listens on, and that this process has not given away before.
+/// A port on which no process listens and that this function has not returned before.
 pub fn free() -> Result<u16> {
-    static GIVEN: OnceLock<Mutex<HashSet<u16>>> = OnceLock::new();
+    static RETURNED: OnceLock<Mutex<HashSet<u16>>> = OnceLock::new();
     let range = usable(&fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default());
-    let given = GIVEN.get_or_init(Mutex::default);
+    let returned = RETURNED.get_or_init(Mutex::default);
     for _ in 0..2_000 {
         let port = range.start + u16::try_from(random() % u64::from(range.end - range.start))?;
-        let fresh = given.lock().is_ok_and(|mut given| given.insert(port));
+        let fresh = returned.lock().is_ok_and(|mut returned| returned.insert(port));
         if fresh && TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return Ok(port);
         }
@@ -39,17 +39,17 @@ fn usable(kernel: &str) -> Range<u16> {
 }
 
 fn random() -> u64 {
-    // Every RandomState is seeded differently, by the operating system's randomness.
+    // Every RandomState has another seed, from the operating system.
     RandomState::new().build_hasher().finish()
 }
 
-/// Whether an error is about a port that somebody else took between looking and listening.
+/// Whether an error means that another process took the port after [`free`] had returned it.
 pub fn is_taken(error: &anyhow::Error) -> bool {
     let text = format!("{error:#}").to_lowercase();
     text.contains("address already in use") || text.contains("bindexception") || text.contains("eaddrinuse")
 }
 
-/// Tries with other ports as long as the failure is that one was taken.
+/// Retries with other ports while the error is a taken port.
 pub fn retry_if_taken<T>(mut start: impl FnMut() -> Result<T>) -> Result<T> {
     for _ in 0..4 {
         match start() {
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_taken_port_is_tried_again() {
+    fn only_a_taken_port_is_retried() {
         let mut tries = 0;
         let result: Result<()> = retry_if_taken(|| {
             tries += 1;

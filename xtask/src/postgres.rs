@@ -1,9 +1,10 @@
-//! A PostgreSQL of our own: on loopback, with its data in a folder that the caller gives, from Debian's package.
+//! A PostgreSQL server from Debian's package: on loopback, with its data in a folder of the caller.
 //!
-//! PostgreSQL refuses to be root. For root it runs as `postgres`, or as `nobody` if there is no such user.
+//! PostgreSQL does not run as root. If this process does, the server runs as `postgres`, or as `nobody` if there is no such
+//! user.
 //!
-//! It dies with the process that started it: the kernel tells its first process (SIGQUIT, an immediate shutdown, which
-//! leaves no shared memory behind), and that one the others.
+//! It dies with the process that started it: the kernel sends SIGQUIT to its first process (an immediate shutdown, which
+//! leaves no shared memory behind), and that process ends the others.
 
 use std::{
     fs,
@@ -30,16 +31,16 @@ const READY: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(10);
 
-/// Who owns the databases, and the password.
+/// The owner of the databases, with the password.
 pub const USER: (&str, &str) = ("eventcenter", "eventcenter-secret");
 
-/// Who may do everything.
+/// The superuser, with the password.
 pub const ADMIN: (&str, &str) = ("admin", "admin-secret");
 
-/// The oldest version that is supported.
-const OLDEST: u32 = 15;
+/// The oldest supported version.
+const MIN_VERSION: u32 = 15;
 
-/// Where Debian's packages put each version.
+/// The folder in which Debian's packages install each version.
 const VERSIONS: &str = "/usr/lib/postgresql";
 
 /// A database server. Dropping it ends it; its folder stays.
@@ -53,7 +54,7 @@ pub struct Postgres {
     pause: Option<Pause>,
 }
 
-/// Somebody who is not root.
+/// A user other than root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct User {
     uid: u32,
@@ -61,20 +62,20 @@ struct User {
 }
 
 impl Postgres {
-    /// Makes a database cluster in the folder and starts it; returns when it answers. The package is installed if it is
-    /// missing and that is possible.
+    /// Creates a database cluster in the folder and starts it. Returns when it accepts connections. Installs the package if
+    /// it is missing and this process may.
     pub fn start(folder: &Path) -> Result<Self> {
         Self::start_with(folder, &[])
     }
 
-    /// The same with settings of `postgresql.conf` that are added, or that replace ours.
+    /// The same with further settings of `postgresql.conf`, which override the defaults of this module.
     pub fn start_with(folder: &Path, settings: &[(&str, &str)]) -> Result<Self> {
         let programs = installed()?;
         fs::create_dir_all(folder)?;
         let folder = folder.canonicalize()?;
         let user = if rustix::process::geteuid().is_root() { Some(unprivileged()?) } else { None };
         if user.is_some() {
-            let_through(&folder)?;
+            allow_traversal(&folder)?;
         }
         port::retry_if_taken(|| {
             let data = folder.join("data");
@@ -102,9 +103,9 @@ impl Postgres {
         self.folder.join("data")
     }
 
-    /// One of its programs, as the user it runs as. Its first process dies with this one.
+    /// A command for one of its programs, as the server's user. Its first process dies with this one.
     fn program(&self, name: &str) -> Command {
-        let mut command = Command::new(process::MORTAL[0]);
+        let mut command = Command::new(process::KILL_WITH_PARENT[0]);
         command.args(["--pdeathsig", "QUIT"]);
         if let Some(User { uid, gid }) = self.user {
             command.args(["--reuid", &uid.to_string(), "--regid", &gid.to_string(), "--clear-groups"]);
@@ -127,7 +128,7 @@ impl Postgres {
         let mut initdb = self.program("initdb");
         initdb.arg("--pgdata").arg(&data).arg("--pwfile").arg(&password_file);
         initdb.args(["--username", admin, "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C"]);
-        // The files are there for every process at once; only a machine that fails could lose them.
+        // Only a crash of the machine could lose the files.
         initdb.arg("--no-sync");
         process::run(initdb)?;
         fs::remove_file(password_file)?;
@@ -140,12 +141,12 @@ impl Postgres {
             ("fsync", "on"),
             ("shared_buffers", "64MB"),
             ("max_connections", "50"),
-            // In the folder, so that nothing is left in /dev/shm whatever happens.
+            // In the folder, so that nothing remains in /dev/shm after a crash.
             ("dynamic_shared_memory_type", "mmap"),
         ];
         let configuration = data.join("postgresql.conf");
         let mut text = fs::read_to_string(&configuration)?;
-        // Of several lines about the same, the last one counts.
+        // The last of several lines about one setting counts.
         for (name, value) in ours.iter().chain(settings) {
             text.push_str(&format!("{name} = '{value}'\n"));
         }
@@ -165,20 +166,20 @@ impl Postgres {
         Ok(())
     }
 
-    /// Makes a database that belongs to [`USER`] and says where it is.
+    /// Creates a database of [`USER`]. Returns its URL.
     pub fn create_database(&self, name: &str) -> Result<String> {
         self.sql("postgres", &format!("CREATE DATABASE \"{name}\" OWNER {}", USER.0))?;
         Ok(self.url(name))
     }
 
-    /// From now on it is reached by TLS only, with this certificate and key (PEM). Starts it again.
+    /// Restarts it so that it accepts only TLS, with this certificate and key (PEM).
     pub fn encrypt(&mut self, certificate: &str, key: &str) -> Result<()> {
         self.stop()?;
         let data = self.data();
         for (name, text) in [("server.crt", certificate), ("server.key", key)] {
             let file = data.join(name);
             fs::write(&file, text)?;
-            // It refuses a key that others may read.
+            // PostgreSQL refuses a key that other users may read.
             fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
             if let Some(User { uid, gid }) = self.user {
                 chown(&file, Some(uid), Some(gid))?;
@@ -191,15 +192,15 @@ impl Postgres {
         self.start_again()
     }
 
-    /// Where [`USER`] finds a database.
+    /// The URL of a database for [`USER`].
     pub fn url(&self, database: &str) -> String {
         let (name, password) = USER;
         format!("postgres://{name}:{password}@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// Runs SQL as [`ADMIN`], in one transaction if these are several statements; returns the rows as `a|b` lines.
+    /// Runs SQL as [`ADMIN`], several statements in one transaction. Returns the rows as `a|b` lines.
     pub fn sql(&self, database: &str, statements: &str) -> Result<String> {
-        let mut psql = process::mortal(self.programs.join("psql"));
+        let mut psql = process::child_command(self.programs.join("psql"));
         psql.args(["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set", "ON_ERROR_STOP=1"]);
         psql.args(["--host", "127.0.0.1", "--port", &self.port.to_string(), "--username", ADMIN.0]);
         psql.args(["--dbname", database, "--command", statements]);
@@ -207,12 +208,12 @@ impl Postgres {
         Ok(process::run(psql)?.trim_end().to_owned())
     }
 
-    /// The port it listens on.
+    /// The port on which it listens.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The file with everything it wrote.
+    /// The file with its output.
     pub fn log(&self) -> PathBuf {
         self.folder.join("postgres.log")
     }
@@ -223,12 +224,12 @@ impl Postgres {
         Ok(text.split(' ').next().unwrap_or_default().to_owned())
     }
 
-    /// Who its first process is, while it runs.
+    /// Identifies its first process, while it runs.
     pub fn identity(&self) -> Option<&Identity> {
         self.service.as_ref().map(Service::identity)
     }
 
-    /// Its first process and at this moment all others: one a connection, and those that work in the background.
+    /// Its processes at this moment: the first one, one for each connection, and the background workers.
     pub fn processes(&self) -> Result<Vec<Identity>> {
         let Some(first) = self.identity() else { return Ok(Vec::new()) };
         let mut all = vec![first.clone()];
@@ -236,30 +237,30 @@ impl Postgres {
         Ok(all)
     }
 
-    /// Ends it in good order, whoever is connected. The data stays.
+    /// Shuts it down without waiting for its clients (a fast shutdown). The data stays.
     pub fn stop(&mut self) -> Result<()> {
         self.resume();
         let Some(service) = self.service.take() else { return Ok(()) };
-        // SIGTERM alone would wait until nobody is connected any more; after this it says nothing new.
+        // SIGTERM alone would wait for all clients to disconnect; after SIGINT it changes nothing.
         service.signal(Signal::INT)?;
         service.stop(GRACE).map(drop)
     }
 
-    /// SIGKILL for all its processes at once, as a crash would. The data stays.
+    /// Kills all its processes with SIGKILL, as a crash would end them. The data stays.
     pub fn kill(&mut self) -> Result<()> {
         let Some(service) = self.service.take() else { return Ok(()) };
-        // While it is stopped it makes no children that nobody would know of.
+        // A stopped process starts no further children.
         service.signal(Signal::STOP)?;
         let children = service.identity().children()?;
         for child in &children {
             child.signal(Signal::KILL)?;
         }
         service.kill()?;
-        // It starts again only when nobody holds the shared memory of the time before.
+        // PostgreSQL refuses to start while a process holds the old shared memory.
         let deadline = Instant::now() + GRACE;
         while children.iter().any(Identity::is_alive) {
             if Instant::now() >= deadline {
-                bail!("PostgreSQL's processes are still there, even after SIGKILL");
+                bail!("processes of PostgreSQL still run after SIGKILL");
             }
             thread::sleep(POLL);
         }
@@ -275,10 +276,10 @@ impl Postgres {
         self.launch().context("PostgreSQL does not start again")
     }
 
-    /// Freezes all its processes: connections stay open and nothing answers.
+    /// Stops all its processes (SIGSTOP): connections stay open and no query is answered.
     pub fn pause(&mut self) -> Result<()> {
         if self.pause.is_none() && self.service.is_some() {
-            // The first one first: it makes no more of them then.
+            // The first process first: a stopped process starts no further ones.
             self.service.as_ref().map_or(Ok(()), |service| service.signal(Signal::STOP))?;
             let all = self.processes()?;
             self.pause = Some(Pause::begin(&all)?);
@@ -289,12 +290,12 @@ impl Postgres {
         Ok(())
     }
 
-    /// Lets it go on after [`pause`](Self::pause).
+    /// Continues it after [`pause`](Self::pause).
     pub fn resume(&mut self) {
         self.pause = None;
     }
 
-    /// An immediate shutdown, which gives the shared memory back.
+    /// An immediate shutdown, which releases the shared memory.
     fn quit(&mut self) -> Result<()> {
         self.resume();
         let Some(service) = self.service.take() else { return Ok(()) };
@@ -302,7 +303,7 @@ impl Postgres {
         service.stop(GRACE).map(drop)
     }
 
-    /// Removes the shared memory that one that was killed has left behind, if it was not started again since.
+    /// Removes the shared memory that a killed server has left behind.
     fn release(&self) {
         let left = fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default();
         if let Some(id) = left.lines().nth(6).and_then(|line| line.split_whitespace().nth(1)) {
@@ -315,13 +316,13 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // Nobody is there to be told; without its first process the others end as well.
+        // Without its first process the others end as well.
         let _ = self.quit();
         self.release();
     }
 }
 
-/// Somebody who wakes stopped processes, also if this process dies in between: a stopped one would stay for ever.
+/// A process that continues the stopped processes, also if this process dies in between.
 #[derive(Debug)]
 struct Pause(Child);
 
@@ -337,13 +338,13 @@ impl Pause {
 
 impl Drop for Pause {
     fn drop(&mut self) {
-        // The end of its input is its sign; it comes as well when this process dies.
+        // It waits for the end of its input, which also comes when this process dies.
         drop(self.0.stdin.take());
         let _ = self.0.wait();
     }
 }
 
-/// The folder of the programs of the newest version. The package is installed if it is missing and that is possible.
+/// The folder of the programs of the newest version. Installs the package if it is missing and this process may.
 fn installed() -> Result<PathBuf> {
     static ONE: Mutex<()> = Mutex::new(());
     static FOUND: OnceLock<PathBuf> = OnceLock::new();
@@ -353,11 +354,11 @@ fn installed() -> Result<PathBuf> {
     }
     let console = Console::stderr();
     prerequisites::ensure(&[Tool::Postgres, Tool::Setpriv], &paths::repository()?, &console)?;
-    let found = find().context("PostgreSQL was there a moment ago")?;
+    let found = find().context("PostgreSQL was removed during the check")?;
     Ok(FOUND.get_or_init(|| found).clone())
 }
 
-/// The folder of the programs of the newest version that is supported.
+/// The folder of the programs of the newest supported version.
 pub(crate) fn find() -> Option<PathBuf> {
     newest(Path::new(VERSIONS))
 }
@@ -368,7 +369,7 @@ fn newest(versions: &Path) -> Option<PathBuf> {
         let version: u32 = entry.file_name().to_str()?.parse().ok()?;
         let programs = entry.path().join("bin");
         let complete = ["initdb", "postgres", "psql"].iter().all(|name| programs.join(name).is_file());
-        (version >= OLDEST && complete).then_some((version, programs))
+        (version >= MIN_VERSION && complete).then_some((version, programs))
     });
     found.max().map(|(_, programs)| programs)
 }
@@ -378,10 +379,10 @@ fn unprivileged() -> Result<User> {
     ["postgres", "nobody"]
         .iter()
         .find_map(|name| user(&users, name))
-        .context("PostgreSQL refuses to be root, and there is neither a user postgres nor nobody")
+        .context("PostgreSQL does not run as root: create a user postgres or nobody")
 }
 
-/// A user of that name in the text of `/etc/passwd`, who is not root.
+/// The user of that name in the text of `/etc/passwd`, unless it is root.
 fn user(users: &str, name: &str) -> Option<User> {
     let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
     let mut numbers = line.split(':').skip(2);
@@ -389,22 +390,22 @@ fn user(users: &str, name: &str) -> Option<User> {
     (user.uid != 0).then_some(user)
 }
 
-/// Lets others pass through the folder, and through those above it that are temporary, without seeing what is in them.
-fn let_through(folder: &Path) -> Result<()> {
-    const PASS: u32 = 0o001;
+/// Gives other users the right to traverse the folder, and its ancestors in the temporary folder, without listing them.
+fn allow_traversal(folder: &Path) -> Result<()> {
+    const TRAVERSE: u32 = 0o001;
     let temporary = std::env::temp_dir().canonicalize()?;
     for above in folder.ancestors() {
         let metadata = above.metadata()?;
-        if metadata.mode() & PASS == PASS {
+        if metadata.mode() & TRAVERSE == TRAVERSE {
             continue;
         }
         if above != folder && (above == temporary || !above.starts_with(&temporary)) {
             bail!(
-                "PostgreSQL does not run as root, and its user may not pass through {}: set TMPDIR to a folder that is open",
+                "PostgreSQL's user may not traverse {}: set TMPDIR to a folder that every user may traverse",
                 above.display()
             );
         }
-        fs::set_permissions(above, fs::Permissions::from_mode(metadata.mode() & 0o7777 | PASS))?;
+        fs::set_permissions(above, fs::Permissions::from_mode(metadata.mode() & 0o7777 | TRAVERSE))?;
     }
     Ok(())
 }

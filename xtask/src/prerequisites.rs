@@ -1,4 +1,4 @@
-//! The tools of the machine that are needed, and how to get them.
+//! The programs and libraries that must be installed on the machine.
 
 use std::{env, fs, path::Path, process::Command};
 
@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::{console::Console, postgres, process};
 
-/// Something that must be installed on the machine.
+/// A program or library that must be installed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tool {
     /// Compiles the control plane and kubectl.
@@ -23,9 +23,9 @@ pub enum Tool {
     PkgConfig,
     /// librdkafka's TLS.
     OpenSsl,
-    /// Lets children die with their parent.
+    /// Makes children die with their parent.
     Setpriv,
-    /// The database that the audit log is kept in.
+    /// The database of the audit log.
     Postgres,
 }
 
@@ -33,28 +33,33 @@ const GO: (u32, u32) = (1, 26);
 const JAVA: u32 = 17;
 
 impl Tool {
-    /// What the operator and its tests are built with.
+    /// The tools that build the operator and its tests.
     pub const BUILD: [Self; 5] = [Self::CCompiler, Self::Make, Self::PkgConfig, Self::OpenSsl, Self::Setpriv];
 
-    /// Why it cannot be used, if it cannot.
+    /// Why the tool cannot be used; `None` if it can.
     fn problem(self, repository: &Path) -> Option<String> {
         let missing = |name: &str| (!on_path(name)).then(|| format!("{name} is not installed"));
         match self {
             Self::Go => missing("go").or_else(|| {
-                // Asked there, because a newer Go fetches the version that the folder's go.mod demands.
-                let text = answer(
+                // In that folder, because a newer Go fetches the version that its go.mod requires.
+                let text = output(
                     Command::new("go").arg("version").current_dir(repository.join("dev/controlplane")),
                 );
                 let old = go_version(&text).is_none_or(|version| version < GO);
                 old.then(|| {
-                    format!("Go {}.{} or newer is needed, this one says: {}", GO.0, GO.1, text.trim())
+                    format!(
+                        "Go {}.{} or newer is needed, but `go version` prints: {}",
+                        GO.0,
+                        GO.1,
+                        text.trim()
+                    )
                 })
             }),
             Self::Java => missing("java").or_else(|| {
-                let text = answer(Command::new("java").arg("-version"));
+                let text = output(Command::new("java").arg("-version"));
                 let old = java_version(&text).is_none_or(|version| version < JAVA);
                 let first = text.lines().next().unwrap_or_default();
-                old.then(|| format!("Java {JAVA} or newer is needed, this one says: {first}"))
+                old.then(|| format!("Java {JAVA} or newer is needed, but `java -version` prints: {first}"))
             }),
             Self::Maven => missing("mvn"),
             Self::CCompiler => missing("cc").or_else(|| missing("c++")),
@@ -98,8 +103,8 @@ impl Tool {
     }
 }
 
-/// Makes sure that the tools are there. On Debian as root it installs the missing packages; otherwise the error says
-/// for each tool what to do.
+/// Ensures that the tools are installed. On Debian as root it installs the missing packages; otherwise the error contains
+/// a remedy for each tool.
 pub fn ensure(tools: &[Tool], repository: &Path, console: &Console) -> Result<()> {
     let missing = |tools: &[Tool]| -> Vec<(Tool, String)> {
         let once =
@@ -114,12 +119,12 @@ pub fn ensure(tools: &[Tool], repository: &Path, console: &Console) -> Result<()
         install(&packages, console)?;
         problems = missing(tools);
     }
-    if problems.is_empty() { Ok(()) } else { bail!(complaint(&problems)) }
+    if problems.is_empty() { Ok(()) } else { bail!(render(&problems)) }
 }
 
-fn complaint(problems: &[(Tool, String)]) -> String {
+fn render(problems: &[(Tool, String)]) -> String {
     let lines = problems.iter().map(|(tool, problem)| format!("\n  {problem}\n    {}", tool.remedy()));
-    format!("something is missing on this machine:{}", lines.collect::<String>())
+    format!("missing on this machine:{}", lines.collect::<String>())
 }
 
 fn may_install() -> bool {
@@ -143,12 +148,12 @@ fn install(packages: &[&str], console: &Console) -> Result<()> {
     })
 }
 
-/// Whether a program of that name can be found.
+/// Whether the PATH has a program of that name.
 pub fn on_path(program: &str) -> bool {
     find_on_path(program).is_some()
 }
 
-/// Where the program of that name is.
+/// The path of the program of that name.
 pub fn find_on_path(program: &str) -> Option<std::path::PathBuf> {
     use std::os::unix::fs::PermissionsExt;
     let runs =
@@ -156,7 +161,7 @@ pub fn find_on_path(program: &str) -> Option<std::path::PathBuf> {
     env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(program)).find(|file| runs(file))
 }
 
-fn answer(command: &mut Command) -> String {
+fn output(command: &mut Command) -> String {
     match command.output() {
         Ok(output) => String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(),
         Err(error) => error.to_string(),
@@ -183,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_read() {
+    fn versions_are_parsed() {
         assert_eq!(go_version("go version go1.26.8 linux/amd64"), Some((1, 26)));
         assert_eq!(go_version("go version go1.27rc1 linux/arm64"), Some((1, 27)));
         assert_eq!(go_version("go: no such tool"), None);
@@ -194,17 +199,17 @@ mod tests {
     }
 
     #[test]
-    fn a_complaint_names_each_remedy() {
-        let text = complaint(&[
+    fn each_missing_tool_has_a_remedy() {
+        let text = render(&[
             (Tool::Java, "java is not installed".into()),
-            (Tool::Go, "Go 1.26 or newer is needed, this one says: go1.19".into()),
+            (Tool::Go, "Go 1.26 or newer is needed, but `go version` prints: go1.19".into()),
         ]);
         assert!(text.contains("apt-get install default-jre-headless"), "{text}");
         assert!(text.contains("https://go.dev/dl/"), "{text}");
     }
 
     #[test]
-    fn programs_are_looked_up() {
+    fn programs_are_found_on_the_path() {
         assert!(on_path("sh"));
         assert!(!on_path("no-such-program-anywhere"));
     }

@@ -1,4 +1,4 @@
-//! Two tiny questions over TCP: is this HTTP address fine, and does Kafka answer here.
+//! Two probes over TCP: an HTTP GET, and whether a Kafka broker answers.
 
 use std::{
     io::{Read, Write},
@@ -15,10 +15,10 @@ fn connect(port: u16) -> Option<TcpStream> {
     Some(stream)
 }
 
-/// `GET path` on a loopback port: status code and body, or nothing if nobody answers in time.
+/// `GET path` on a loopback port: status code and body; `None` if no answer arrives in time.
 pub fn get(port: u16, path: &str) -> Option<(u16, String)> {
     let mut stream = connect(port)?;
-    // In one piece: a server that answers after the first of several and closes would reset the connection.
+    // One write: a server that answers after the first of several and closes would reset the connection.
     let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).ok()?;
     let mut answer = Vec::new();
@@ -31,7 +31,7 @@ pub fn get(port: u16, path: &str) -> Option<(u16, String)> {
 
 const CORRELATION: [u8; 4] = *b"evct";
 
-/// Whether a Kafka broker answers an ApiVersions request (version 0) there; no login is needed for that one.
+/// Whether a Kafka broker answers an ApiVersions request (version 0), which needs no login.
 pub fn kafka_answers(port: u16) -> bool {
     api_versions(port).is_some_and(|answer| answer[..4] == CORRELATION && answer[4..6] == [0, 0])
 }
@@ -68,20 +68,20 @@ mod tests {
     }
 
     #[test]
-    fn status_and_body_are_read() {
+    fn status_and_body_are_returned() {
         let port = serve(b"HTTP/1.1 503 Service Unavailable\r\nA: b\r\n\r\nnot yet");
         assert_eq!(get(port, "/readyz"), Some((503, "not yet".to_owned())));
     }
 
     #[test]
-    fn nobody_there_is_no_answer() {
+    fn a_closed_port_is_no_answer() {
         let port = crate::port::free().expect("there are free ports");
         assert_eq!(get(port, "/"), None);
         assert!(!kafka_answers(port));
     }
 
     #[test]
-    fn kafkas_answer_is_told_from_others() {
+    fn an_answer_of_kafka_is_recognized() {
         assert!(kafka_answers(serve(b"\0\0\0\x0aevct\0\0\0\0\0\0")));
         assert!(!kafka_answers(serve(b"\0\0\0\x0aevct\0\x23\0\0\0\0")), "error 35");
         assert!(!kafka_answers(serve(b"HTTP/1.1 200 OK\r\n\r\n")));

@@ -1,12 +1,12 @@
-//! Child processes that never outlive their reason.
+//! Child processes that end with this process.
 //!
-//! Every child is started through `setpriv --pdeathsig KILL`: when this process dies, however it dies, the kernel kills
-//! the child. The kernel ties that to the *thread* that forked, so all children are forked by one thread that never ends.
+//! Every child is started through `setpriv --pdeathsig KILL`: when this process dies, for whatever reason, the kernel
+//! kills the child. The kernel ties that to the *thread* that forked, so one thread, which never ends, forks all children.
 
 use std::{
     ffi::OsStr,
     fs::{self, File},
-    io::{self, Read, Seek, SeekFrom},
+    io::{self, BufRead, BufReader, Read, Seek, SeekFrom},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
@@ -22,36 +22,49 @@ use crate::{interrupt, procfs::Identity};
 
 const POLL: Duration = Duration::from_millis(40);
 
-/// The words to put before a command line so that it dies with whoever starts it.
-pub const MORTAL: [&str; 4] = ["setpriv", "--pdeathsig", "KILL", "--"];
+/// How long output may lag behind the end of the process that wrote it.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// The words before a command line that make the kernel kill the process when its parent dies.
+pub const KILL_WITH_PARENT: [&str; 4] = ["setpriv", "--pdeathsig", "KILL", "--"];
 
 /// A command that the kernel kills when the process that started it dies.
-pub fn mortal(program: impl AsRef<OsStr>) -> Command {
-    let mut command = Command::new(MORTAL[0]);
-    command.args(&MORTAL[1..]).arg(program);
+pub fn child_command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(KILL_WITH_PARENT[0]);
+    command.args(&KILL_WITH_PARENT[1..]).arg(program);
     command
 }
 
-type Order = (Command, mpsc::Sender<io::Result<Child>>);
+/// The words that give a process a low scheduling priority.
+const LOW_PRIORITY: [&str; 3] = ["nice", "-n", "15"];
 
-/// Forks on the one thread that lasts as long as the process.
+/// As [`child_command`], with a low scheduling priority.
+pub fn low_priority_command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = child_command(LOW_PRIORITY[0]);
+    command.args(&LOW_PRIORITY[1..]).arg(program);
+    command
+}
+
+type SpawnRequest = (Command, mpsc::Sender<io::Result<Child>>);
+
+/// Starts a child on the one thread that lasts as long as the process.
 pub fn spawn(command: Command) -> io::Result<Child> {
-    static FORKER: OnceLock<Mutex<mpsc::Sender<Order>>> = OnceLock::new();
-    let gone = || io::Error::other("the thread that starts processes is gone");
-    let forker = FORKER.get_or_init(|| {
-        let (orders, inbox) = mpsc::channel::<Order>();
+    static SPAWNER: OnceLock<Mutex<mpsc::Sender<SpawnRequest>>> = OnceLock::new();
+    let gone = || io::Error::other("the thread that starts processes has ended");
+    let spawner = SPAWNER.get_or_init(|| {
+        let (requests, inbox) = mpsc::channel::<SpawnRequest>();
         thread::spawn(move || {
             for (mut command, reply) in inbox {
-                // Nobody waits for the answer only if the asking thread died; the child is then nobody's.
+                // If the requesting thread died, no code owns the child.
                 if let Err(mpsc::SendError(Ok(mut child))) = reply.send(command.spawn()) {
                     let _ = child.kill();
                 }
             }
         });
-        Mutex::new(orders)
+        Mutex::new(requests)
     });
     let (reply, answer) = mpsc::channel();
-    forker.lock().map_err(|_| gone())?.send((command, reply)).map_err(|_| gone())?;
+    spawner.lock().map_err(|_| gone())?.send((command, reply)).map_err(|_| gone())?;
     answer.recv().map_err(|_| gone())?
 }
 
@@ -61,11 +74,12 @@ pub fn describe(command: &Command) -> String {
         .chain(command.get_args())
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
-    let words = words.strip_prefix(MORTAL.map(str::to_owned).as_slice()).unwrap_or(&words);
+    let words = words.strip_prefix(KILL_WITH_PARENT.map(str::to_owned).as_slice()).unwrap_or(&words);
+    let words = words.strip_prefix(LOW_PRIORITY.map(str::to_owned).as_slice()).unwrap_or(words);
     words.iter().map(|word| crate::env_file::quote_if_needed(word)).collect::<Vec<_>>().join(" ")
 }
 
-/// Runs to the end and returns what was printed; the wait ends early if the end is asked for.
+/// Runs a command to its end and returns its output. An interrupt ends it early.
 pub fn output(mut command: Command) -> Result<Output> {
     let line = describe(&command);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -81,14 +95,14 @@ fn drain(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<u8>
     thread::spawn(move || {
         let mut bytes = Vec::new();
         if let Some(mut pipe) = pipe {
-            // A broken pipe means the child is gone: what came before it is the output.
+            // A broken pipe means that the child has ended: the output is what came before.
             let _ = pipe.read_to_end(&mut bytes);
         }
         bytes
     })
 }
 
-/// Like [`output`], but an error with the tail of what it said unless it ended well. Returns its standard output.
+/// Runs a command to its end and returns its standard output. A failure is an error with the last lines of the output.
 pub fn run(command: Command) -> Result<String> {
     let line = describe(&command);
     let output = output(command)?;
@@ -99,14 +113,52 @@ pub fn run(command: Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Runs with this process's own terminal, and ends it when the end is asked for.
+/// Runs a command on this process's own terminal. An interrupt ends it early.
 pub fn run_attached(command: Command) -> Result<ExitStatus> {
     let line = describe(&command);
     let mut child = spawn(command).with_context(|| format!("cannot start `{line}`"))?;
     wait(&mut child)
 }
 
-/// Waits for a child; if the end is asked for, ends the child first and returns an error.
+/// Runs a command to its end and passes each line of its standard output to `each` as it arrives. Standard error is
+/// inherited. An interrupt ends it early.
+pub fn run_lines(mut command: Command, mut each: impl FnMut(&str)) -> Result<ExitStatus> {
+    let line = describe(&command);
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = spawn(command).with_context(|| format!("cannot start `{line}`"))?;
+    let (sender, lines) = mpsc::channel::<String>();
+    if let Some(stdout) = child.stdout.take() {
+        thread::spawn(move || {
+            let mut reader = BufReader::new(stdout);
+            let mut bytes = Vec::new();
+            while reader.read_until(b'\n', &mut bytes).is_ok_and(|read| read > 0) {
+                let text = String::from_utf8_lossy(&bytes).trim_end_matches('\n').to_owned();
+                bytes.clear();
+                if sender.send(text).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    loop {
+        match lines.recv_timeout(POLL) {
+            Ok(text) => each(&text),
+            Err(mpsc::RecvTimeoutError::Disconnected) => return wait(&mut child),
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                // A grandchild that still runs may hold standard output open.
+                if interrupt::requested() || child.try_wait()?.is_some() {
+                    let status = wait(&mut child)?;
+                    while let Ok(text) = lines.recv_timeout(LAST_LINES) {
+                        each(&text);
+                    }
+                    return Ok(status);
+                }
+            }
+        }
+    }
+}
+
+/// Waits for a child. After an interrupt it ends the child and returns an error.
 pub fn wait(child: &mut Child) -> Result<ExitStatus> {
     loop {
         if let Some(status) = child.try_wait()? {
@@ -124,7 +176,7 @@ pub fn wait(child: &mut Child) -> Result<ExitStatus> {
 fn stop_child(child: &mut Child, grace: Duration) -> io::Result<ExitStatus> {
     let identity = Identity::of(child.id())?;
     identity.signal(Signal::TERM)?;
-    // A stopped process gets its TERM only when it goes on.
+    // A stopped process receives SIGTERM only after it continues.
     identity.signal(Signal::CONT)?;
     let deadline = Instant::now() + grace;
     while Instant::now() < deadline {
@@ -137,7 +189,7 @@ fn stop_child(child: &mut Child, grace: Duration) -> io::Result<ExitStatus> {
     child.wait()
 }
 
-/// Ends a process that is not our child: SIGTERM, and SIGKILL if it is still there after the grace.
+/// Ends a process that is not our child: SIGTERM, then SIGKILL after the grace period.
 pub fn terminate(identity: &Identity, grace: Duration) -> Result<()> {
     identity.signal(Signal::TERM)?;
     identity.signal(Signal::CONT)?;
@@ -146,7 +198,7 @@ pub fn terminate(identity: &Identity, grace: Duration) -> Result<()> {
     }
     identity.signal(Signal::KILL)?;
     if !wait_until_gone(identity, Duration::from_secs(10)) {
-        bail!("process {} does not end, even after SIGKILL", identity.pid);
+        bail!("process {} still runs after SIGKILL", identity.pid);
     }
     Ok(())
 }
@@ -162,7 +214,7 @@ fn wait_until_gone(identity: &Identity, limit: Duration) -> bool {
     true
 }
 
-/// A long-running child with a log of its own, in a process group of its own (^C in the terminal is not for it).
+/// A long-running child with its own log and its own process group, so that ^C in the terminal does not reach it.
 /// Dropping it kills it.
 #[derive(Debug)]
 pub struct Service {
@@ -185,7 +237,7 @@ impl Service {
         let line = describe(&command);
         command.stdin(Stdio::null()).stderr(file.try_clone()?).stdout(file).process_group(0);
         let child = spawn(command).with_context(|| format!("cannot start `{line}`"))?;
-        // Not yet waited for, so the id is still this child's even if it has ended already.
+        // Nobody has waited for it yet, so the id is still this child's even if it has ended already.
         let identity = Identity::of(child.id())?;
         Ok(Self { name: name.to_owned(), child, identity, log: log.to_owned(), log_start })
     }
@@ -195,7 +247,7 @@ impl Service {
         self.identity.pid
     }
 
-    /// Who it is, to be kept beyond this process.
+    /// Identifies the process, also for other programs.
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
@@ -205,7 +257,7 @@ impl Service {
         &self.log
     }
 
-    /// What it has written since it was started.
+    /// What it has written to its log since its start.
     pub fn output(&self) -> Result<String> {
         let mut file = File::open(&self.log)?;
         file.seek(SeekFrom::Start(self.log_start))?;
@@ -214,7 +266,7 @@ impl Service {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// How it ended, if it has.
+    /// The exit status, once it has ended.
     pub fn exited(&mut self) -> Result<Option<ExitStatus>> {
         Ok(self.child.try_wait()?)
     }
@@ -225,7 +277,7 @@ impl Service {
         Ok(())
     }
 
-    /// Waits until `ready` has an answer. An error with the end of the log if it ends or takes too long instead.
+    /// Waits until `ready` returns a value. If the process ends or the limit passes, the error has the last lines of the log.
     pub fn wait_ready<T>(
         &mut self,
         limit: Duration,
@@ -253,7 +305,7 @@ impl Service {
         anyhow!("{} {what}. The end of its log {}:\n{tail}", self.name, self.log.display())
     }
 
-    /// SIGTERM, and SIGKILL if it is still there after the grace.
+    /// Ends it: SIGTERM, then SIGKILL after the grace period.
     pub fn stop(mut self, grace: Duration) -> Result<ExitStatus> {
         if let Some(status) = self.exited()? {
             return Ok(status);
@@ -261,7 +313,7 @@ impl Service {
         stop_child(&mut self.child, grace).with_context(|| format!("cannot stop {}", self.name))
     }
 
-    /// SIGKILL, as a crash would.
+    /// Kills it with SIGKILL, as a crash would end it.
     pub fn kill(mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
@@ -271,7 +323,7 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // It may have been collected already, then both say so and there is nothing to do.
+        // Both fail if it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -293,22 +345,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_line_is_described_as_typed() {
-        let mut command = mortal("kubectl");
+    fn a_command_line_is_quoted_as_typed() {
+        let mut command = child_command("kubectl");
         command.args(["get", "topic", "it's", "a b"]);
         assert_eq!(describe(&command), r"kubectl get topic 'it'\''s' 'a b'");
+        assert_eq!(describe(&low_priority_command("cargo")), "cargo");
     }
 
     #[test]
-    fn the_last_lines_are_the_last() {
+    fn last_lines_returns_the_end_of_a_text() {
         assert_eq!(last_lines("a\nb\nc\n", 2), "b\nc");
         assert_eq!(last_lines("a", 5), "a");
         assert_eq!(last_lines("", 5), "");
     }
 
     #[test]
-    fn a_failing_command_says_what_it_said() {
-        let mut command = mortal("sh");
+    fn the_error_of_a_command_contains_its_output() {
+        let mut command = child_command("sh");
         command.args(["-c", "echo to-out; echo to-err >&2; exit 3"]);
         let error = run(command).expect_err("it exits with 3").to_string();
         assert!(
@@ -318,27 +371,36 @@ mod tests {
     }
 
     #[test]
-    fn a_child_outlives_the_thread_that_asked_for_it() {
+    fn lines_arrive_in_order() {
+        let mut command = low_priority_command("sh");
+        command.args(["-c", "sleep 5 & echo one; echo two; exit 3"]);
+        let mut lines = Vec::new();
+        let status = run_lines(command, |line| lines.push(line.to_owned())).expect("it runs");
+        assert_eq!((lines, status.code()), (vec!["one".to_owned(), "two".to_owned()], Some(3)));
+    }
+
+    #[test]
+    fn a_child_outlives_the_thread_that_started_it() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let log = dir.path().join("log");
-        let asked = thread::spawn(move || {
-            let mut command = mortal("sleep");
+        let starting = thread::spawn(move || {
+            let mut command = child_command("sleep");
             command.arg("60");
             Service::start("sleep", command, &log)
         });
-        let mut service = asked.join().expect("no panic").expect("it starts");
+        let mut service = starting.join().expect("no panic").expect("it starts");
         thread::sleep(Duration::from_millis(200));
-        assert!(service.exited().expect("it can be asked").is_none(), "killed with its thread");
+        assert!(service.exited().expect("it is our child").is_none(), "killed with its thread");
         service.stop(Duration::from_secs(5)).expect("it stops");
     }
 
     #[test]
     fn a_service_that_ends_early_is_reported_with_its_log() {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let mut command = mortal("sh");
+        let mut command = child_command("sh");
         command.args(["-c", "echo no such luck; exit 7"]);
         let mut service = Service::start("thing", command, &dir.path().join("log")).expect("it starts");
-        let error = service.wait_ready(Duration::from_secs(5), |_| Ok(None::<()>)).expect_err("it ends");
+        let error = service.wait_ready(Duration::from_secs(5), |_| Ok(None::<()>)).expect_err("it has ended");
         let error = error.to_string();
         assert!(error.contains("thing ended before it was ready"), "{error}");
         assert!(error.contains("no such luck"), "{error}");
@@ -347,7 +409,7 @@ mod tests {
     #[test]
     fn a_paused_service_can_be_stopped() {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let mut command = mortal("sleep");
+        let mut command = child_command("sleep");
         command.arg("60");
         let service = Service::start("sleep", command, &dir.path().join("log")).expect("it starts");
         service.signal(Signal::STOP).expect("it pauses");

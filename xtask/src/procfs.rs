@@ -1,7 +1,7 @@
-//! What the kernel says about a process: who it is, whether it lives, what it used.
+//! Processes in `/proc`: identity, state, CPU time and memory.
 //!
-//! A process id alone names nothing: it is given to another process sooner or later. [`Identity`] adds the start time
-//! and the boot, and only ever signals through a pidfd that was checked after it was opened.
+//! A process id alone identifies nothing, because the kernel reuses it. [`Identity`] adds the start time and the boot id,
+//! and signals only through a pidfd that was checked after it was opened.
 
 use std::{fs, io, time::Duration};
 
@@ -51,7 +51,7 @@ fn stat(pid: u32) -> io::Result<Stat> {
     parse_stat(&text).ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat is not understood: {text}")))
 }
 
-/// A process that cannot be mistaken for another one.
+/// Identifies a process for the lifetime of the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// The process id.
@@ -61,7 +61,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Who has this process id now.
+    /// The process that has this id now.
     pub fn of(pid: u32) -> io::Result<Self> {
         Ok(Self { pid, started_ticks: stat(pid)?.started_ticks, boot: boot_id()? })
     }
@@ -71,13 +71,13 @@ impl Identity {
         Self::of(std::process::id())
     }
 
-    /// Whether this very process still runs. A zombie does not.
+    /// Whether the process still runs. A zombie does not.
     pub fn is_alive(&self) -> bool {
         let same_boot = boot_id().is_ok_and(|boot| boot == self.boot);
         same_boot && stat(self.pid).is_ok_and(|s| s.started_ticks == self.started_ticks && s.state != 'Z')
     }
 
-    /// Sends a signal to this very process, or to nobody: `false` if it is gone.
+    /// Sends a signal to the process. `false` if it has ended; no other process receives the signal.
     pub fn signal(&self, signal: Signal) -> io::Result<bool> {
         let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else { return Ok(false) };
         let handle = match pidfd_open(pid, PidfdFlags::empty()) {
@@ -85,7 +85,7 @@ impl Identity {
             Err(rustix::io::Errno::SRCH) => return Ok(false),
             Err(error) => return Err(error.into()),
         };
-        // From here the handle names one process for ever; only now does the check mean anything.
+        // From here on the handle names one process for ever, so the check cannot become outdated.
         if !self.is_alive() {
             return Ok(false);
         }
@@ -96,12 +96,12 @@ impl Identity {
         }
     }
 
-    /// The processes that it has started itself and that are there now.
+    /// The processes that it has started and that still run.
     pub fn children(&self) -> io::Result<Vec<Self>> {
         let mut children = Vec::new();
         for entry in fs::read_dir("/proc")? {
             let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-            // One that ends at this moment is none.
+            // One that ends at this moment is left out.
             if let (Ok(stat), Ok(child)) = (stat(pid), Self::of(pid))
                 && (stat.parent, stat.started_ticks) == (self.pid, child.started_ticks)
             {
@@ -111,7 +111,7 @@ impl Identity {
         Ok(if self.is_alive() { children } else { Vec::new() })
     }
 
-    /// What the process has used so far.
+    /// CPU time and memory of the process so far.
     pub fn usage(&self) -> io::Result<Usage> {
         if !self.is_alive() {
             return Err(io::Error::new(io::ErrorKind::NotFound, format!("process {} has ended", self.pid)));
@@ -123,7 +123,7 @@ impl Identity {
         })
     }
 
-    /// Makes the kernel forget the peak memory so far, so that the next [`Usage`] is of one step only.
+    /// Resets the kernel's peak memory of the process, so that the next [`Usage`] has the peak since now.
     pub fn reset_peak_rss(&self) -> io::Result<()> {
         fs::write(format!("/proc/{}/clear_refs", self.pid), "5")
     }
@@ -134,7 +134,7 @@ impl Identity {
 pub struct Usage {
     /// CPU time since the process started, user and kernel.
     pub cpu: Duration,
-    /// The most memory it ever had resident, in KiB.
+    /// Peak resident memory, in KiB.
     pub peak_rss_kib: u64,
 }
 
@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stat_survives_a_hostile_command_name() {
+    fn stat_with_any_command_name_is_parsed() {
         let text = "42 (a) b) R 1 2 3) S 7 42 42 0 -1 4194560 1 2 3 4 150 50 0 0 20 0 1 0 98765 1000 10";
         let stat = parse_stat(text).expect("the line is complete");
         assert_eq!(stat, Stat { state: 'S', parent: 7, cpu_ticks: 200, started_ticks: 98765 });
@@ -165,18 +165,18 @@ mod tests {
     }
 
     #[test]
-    fn the_peak_is_read() {
+    fn the_peak_is_parsed() {
         assert_eq!(parse_peak_rss("Name:\tx\nVmPeak:\t  9 kB\nVmHWM:\t   4711 kB\n"), Some(4711));
         assert_eq!(parse_peak_rss("Name:\tx\n"), None);
     }
 
     #[test]
-    fn another_process_with_our_pid_is_not_us() {
+    fn another_process_with_the_same_pid_is_not_signalled() {
         let own = Identity::own().expect("/proc is there");
         assert!(own.is_alive());
         let stale = Identity { started_ticks: own.started_ticks - 1, ..own.clone() };
         assert!(!stale.is_alive());
-        assert!(!stale.signal(Signal::TERM).expect("asking is allowed"), "nobody may be signalled");
+        assert!(!stale.signal(Signal::TERM).expect("/proc is there"), "another process was signalled");
         let other_boot = Identity { boot: "before".into(), ..own };
         assert!(!other_boot.is_alive());
     }

@@ -1,8 +1,8 @@
 //! The process that owns the environment of `cargo xtask up`.
 //!
-//! `up` returns while everything goes on, so somebody else must be the parent: this program again, in a session of its
-//! own. It starts the plan it finds in the folder, tells `up` on its standard output, and stays. Whatever kills it kills
-//! its children. Until `up` says `go` on its standard input, the end of that input means that `up` was killed.
+//! `up` returns while the environment runs, so another process must be the parent: this program again, in its own
+//! session. It starts the plan in the folder, reports progress to `up` on its standard output, and keeps running. Its
+//! children die with it. Until `up` writes `go` to its standard input, the end of that input means that `up` was killed.
 
 use std::{
     collections::BTreeSet,
@@ -26,35 +26,35 @@ use crate::{
     procfs::Identity,
 };
 
-/// How long `down` waits for the supervisor, which itself waits for each of its children.
+/// How long `down` waits for the supervisor, which waits for each of its children.
 const GRACE: Duration = Duration::from_secs(90);
 const GO: &str = "go";
 const READY: &str = "ready";
 const FAILED: &str = "failed\t";
 
-/// What the supervisor writes down for `down`, `status` and `logs`.
+/// The supervisor's state, stored for `down`, `status` and `logs`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct State {
-    /// The supervisor.
+    /// The supervisor's process.
     pub supervisor: Identity,
-    /// What it was told to start.
+    /// What it starts.
     pub plan: Plan,
-    /// Whether everything was ready once.
+    /// Whether all parts became ready.
     pub ready: bool,
-    /// Its children.
+    /// Its child processes.
     pub components: Vec<Component>,
-    /// What a shell needs.
+    /// The environment variables for a shell.
     pub variables: Vec<(String, String)>,
 }
 
-/// How an environment is.
+/// The state of an environment.
 #[derive(Debug)]
 pub enum Health {
-    /// There is none.
+    /// No environment.
     Down,
-    /// Everything runs.
+    /// All processes run.
     Up(State),
-    /// Something has died, or it never became ready.
+    /// A process has died, or the environment never became ready. With the reasons.
     Broken(State, Vec<String>),
 }
 
@@ -63,7 +63,7 @@ pub enum Health {
 pub struct Folder(PathBuf);
 
 impl Folder {
-    /// The environment in this folder, which need not exist.
+    /// The environment in this folder, which may not exist.
     pub fn new(folder: &Path) -> Self {
         Self(folder.to_owned())
     }
@@ -96,7 +96,7 @@ impl Folder {
         self.0.join("plan.json")
     }
 
-    /// The lock that `up` and `down` hold while they work. It stands beside the folder, which `down` removes.
+    /// The lock that `up` and `down` hold while they run. The file is beside the folder, because `down` removes the folder.
     pub fn lock(&self, console: &Console) -> Result<fs::File> {
         if let Some(parent) = self.0.parent() {
             fs::create_dir_all(parent)?;
@@ -116,7 +116,7 @@ impl Folder {
         Ok(())
     }
 
-    /// How the environment is, asking the kernel about every process of it.
+    /// The state of the environment, with a look at each of its processes.
     pub fn health(&self) -> Health {
         let Some(state) = self.read_state() else { return Health::Down };
         let dead = |name: &str, identity: &Identity| (!identity.is_alive()).then(|| name.to_owned());
@@ -128,8 +128,8 @@ impl Folder {
         if problems.is_empty() { Health::Up(state) } else { Health::Broken(state, problems) }
     }
 
-    /// Stops whatever runs there and removes the folder. Only processes that are still the ones which were started are
-    /// signalled. Returns how many were stopped, or `None` if there was nothing at all.
+    /// Stops the environment and removes the folder. Signals only processes that it started itself. Returns how many it
+    /// stopped; `None` if the folder does not exist.
     pub fn down(&self) -> Result<Option<usize>> {
         if !self.0.exists() {
             return Ok(None);
@@ -138,7 +138,7 @@ impl Folder {
         if let Some(state) = self.read_state() {
             stopped = state.components.iter().filter(|part| part.identity.is_alive()).count();
             process::terminate(&state.supervisor, GRACE)?;
-            // Its children died with it; if one has not yet, this waits for it.
+            // Its children die with it; this waits for each.
             for component in &state.components {
                 process::terminate(&component.identity, Duration::from_secs(5))?;
             }
@@ -147,7 +147,7 @@ impl Folder {
         Ok(Some(stopped))
     }
 
-    /// Starts a supervisor for the plan and shows what it does until everything is ready.
+    /// Starts a supervisor for the plan and shows its progress until all parts are ready.
     pub fn up(&self, plan: &Plan, console: &Console) -> Result<State> {
         fs::create_dir_all(&self.0)?;
         fs::write(self.plan(), serde_json::to_vec_pretty(plan)?)?;
@@ -158,7 +158,7 @@ impl Folder {
             let line = line?;
             if line == READY {
                 let stdin = child.stdin.as_mut().context("the supervisor has no input")?;
-                writeln!(stdin, "{GO}").context("the supervisor is gone")?;
+                writeln!(stdin, "{GO}").context("the supervisor has ended")?;
                 return self.read_state().context("the supervisor is ready but left no state");
             }
             if let Some(message) = line.strip_prefix(FAILED) {
@@ -167,13 +167,13 @@ impl Folder {
                 let _ = child.wait();
                 bail!(message);
             }
-            relayed.take(&line);
+            relayed.handle(&line);
         }
         let status = child.wait()?;
         bail!("the supervisor ended ({status}):\n{}", process::tail(&self.log(), 20))
     }
 
-    /// Not mortal: it is to outlive us. If we die before it is ready it notices.
+    /// It outlives this process. If this process dies before the supervisor is ready, the supervisor ends.
     fn spawn_supervisor(&self) -> Result<Child> {
         let log = fs::File::options().create(true).append(true).open(self.log())?;
         let mut command = Command::new(std::env::current_exe()?);
@@ -183,9 +183,9 @@ impl Folder {
     }
 }
 
-/// The hidden subcommand: owns the environment in the folder until it is told to stop.
+/// The hidden subcommand: owns the environment in the folder until a signal ends it.
 pub fn run(folder: &Path) -> Result<()> {
-    rustix::process::setsid().context("cannot begin a session of its own")?;
+    rustix::process::setsid().context("cannot create a session")?;
     interrupt::install()?;
     let folder = Folder::new(folder);
     let console = Console::relay(std::io::stdout());
@@ -199,11 +199,11 @@ pub fn run(folder: &Path) -> Result<()> {
     };
     folder.write_state(&state)?;
     let go = watch_input();
-    note("starting");
+    log("starting");
     let mut environment = match start(&folder, &plan, &console, &mut state) {
         Ok(environment) => environment,
         Err(error) => {
-            note(&format!("failed: {error:#}"));
+            log(&format!("failed: {error:#}"));
             // As JSON, because the message has several lines.
             let _ = writeln!(std::io::stdout(), "{FAILED}{}", serde_json::to_string(&format!("{error:#}"))?);
             return Ok(());
@@ -211,14 +211,14 @@ pub fn run(folder: &Path) -> Result<()> {
     };
     let _ = writeln!(std::io::stdout(), "{READY}");
     if go.recv() != Ok(()) {
-        note("nobody waits for it any more");
+        log("`up` has ended before the environment was ready");
     } else {
-        note("ready");
+        log("ready");
         watch(&mut environment)?;
     }
-    note("stopping");
+    log("stopping");
     let result = environment.stop();
-    note("stopped");
+    log("stopped");
     result
 }
 
@@ -236,7 +236,7 @@ fn start(folder: &Folder, plan: &Plan, console: &Console, state: &mut State) -> 
     Ok(environment)
 }
 
-/// Sends once when `up` says that it has seen us ready; asks for the end if its side is closed without.
+/// Sends once when `up` writes `go`. Requests an interrupt if standard input ends without it.
 fn watch_input() -> mpsc::Receiver<()> {
     let (send, go) = mpsc::channel();
     thread::spawn(move || {
@@ -249,14 +249,14 @@ fn watch_input() -> mpsc::Receiver<()> {
     go
 }
 
-/// Until the end is asked for: notes each child that dies.
+/// Logs each child that dies, until an interrupt.
 fn watch(environment: &mut Environment) -> Result<()> {
     let mut dead = BTreeSet::new();
     while !interrupt::requested() {
         environment.collect()?;
         for component in environment.components() {
             if !component.identity.is_alive() && dead.insert(component.name.clone()) {
-                note(&format!("{} (process {}) has died", component.name, component.identity.pid));
+                log(&format!("{} (process {}) has died", component.name, component.identity.pid));
             }
         }
         thread::sleep(Duration::from_millis(500));
@@ -264,8 +264,8 @@ fn watch(environment: &mut Environment) -> Result<()> {
     Ok(())
 }
 
-/// A line in the supervisor's log, which is its standard error.
-fn note(text: &str) {
+/// Writes a line to the supervisor's log, which is its standard error.
+fn log(text: &str) {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let _ = writeln!(std::io::stderr(), "{} {text}", utc(since.as_secs()));
 }
@@ -281,12 +281,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_time_of_day() {
+    fn the_time_of_day_is_formatted() {
         assert_eq!(utc(86_400 * 3 + 3_600 + 61), "01:01:01Z");
     }
 
     #[test]
-    fn no_folder_is_down() {
+    fn a_missing_folder_is_down() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let folder = Folder::new(&folder.path().join("dev"));
         assert!(matches!(folder.health(), Health::Down));

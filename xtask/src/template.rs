@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-/// Fills every placeholder. A placeholder without a value, or a value without a placeholder, is an error.
+/// Replaces every placeholder. A placeholder without a value, or a value without a placeholder, is an error.
 pub(crate) fn fill(template: &str, values: &[(&str, &str)]) -> Result<String> {
     let mut text = template.to_owned();
     for (name, value) in values {
@@ -32,13 +32,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_is_filled() {
+    fn all_placeholders_are_replaced() {
         let text = fill("a=@ONE@:@TWO@\nvoters=1@127.0.0.1:@TWO@\n", &[("ONE", "1"), ("TWO", "2")]);
-        assert_eq!(text.expect("all are there"), "a=1:2\nvoters=1@127.0.0.1:2\n");
+        assert_eq!(text.expect("every placeholder has a value"), "a=1:2\nvoters=1@127.0.0.1:2\n");
     }
 
     #[test]
-    fn nothing_is_forgotten() {
+    fn a_missing_or_surplus_value_is_an_error() {
         let missing = fill("a=@ONE@ @TWO@", &[("ONE", "1")]).expect_err("TWO is missing").to_string();
         assert_eq!(missing, "the placeholder @TWO@ has no value");
         let surplus = fill("a=1", &[("ONE", "1")]).expect_err("ONE is not there").to_string();

@@ -1,7 +1,7 @@
 //! The environment that tests against the real parts share.
 //!
-//! `cargo xtask test` starts one and says where it is in the environment variables; a test binary that is run alone
-//! starts its own. A `KUBECONFIG` that merely happens to be set is never used: it may name a real cluster.
+//! `cargo xtask test` starts one and passes its addresses in environment variables; a test program that runs alone starts
+//! its own. A `KUBECONFIG` without [`MARK`] is never used: it may name a real cluster.
 
 use std::{
     env,
@@ -19,37 +19,37 @@ use crate::{
     paths,
 };
 
-/// Set by `cargo xtask test`: the other variables are of its environment.
+/// The variable with which `cargo xtask test` says that the others describe its environment.
 pub const MARK: &str = "EVENTCENTER_TEST_ENVIRONMENT";
 
-/// Where everything is.
+/// The addresses and programs of the environment.
 #[derive(Debug, Clone)]
 pub struct TestEnvironment {
-    /// The kubeconfig with all rights.
+    /// The kubeconfig of the administrator.
     pub kubeconfig: PathBuf,
     /// The kubeconfig of the operator's ServiceAccount (the same as the other one without `dev/operator-rbac.yaml`).
     pub operator_kubeconfig: PathBuf,
     /// The program kubectl.
     pub kubectl: PathBuf,
-    /// `HOST:PORT` of the broker that everybody may use.
+    /// `HOST:PORT` of the broker without authentication.
     pub bootstrap: String,
-    /// `HOST:PORT` of the broker with logins and ACLs; its users are [`crate::kafka::USERS`].
+    /// `HOST:PORT` of the broker with SASL/SCRAM and ACLs; its users are [`crate::kafka::USERS`].
     pub sasl_bootstrap: String,
-    /// The folder with `USER.properties` for Kafka's tools at that broker.
+    /// The folder with `USER.properties` for Kafka's tools on that broker.
     pub sasl_clients: PathBuf,
-    /// Kafka's jars, for brokers of a test's own.
+    /// The folder of Kafka's jars, for a test that starts a broker.
     pub kafka_libs: PathBuf,
-    /// The control plane's program, for control planes of a test's own.
+    /// The control plane's program, for a test that starts a control plane.
     pub control_plane: PathBuf,
     repository: PathBuf,
 }
 
 impl TestEnvironment {
-    /// The shared one. What it consists of runs until the process ends.
+    /// The shared environment. It runs until the process ends.
     pub fn get() -> Result<&'static Self> {
         static SHARED: OnceLock<TestEnvironment> = OnceLock::new();
         static STARTING: Mutex<()> = Mutex::new(());
-        // A panic of another test while it started says nothing about this one.
+        // If another test panicked while it started the environment, this one tries again.
         let _one = STARTING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(shared) = SHARED.get() {
             return Ok(shared);
@@ -80,9 +80,9 @@ impl TestEnvironment {
         let console = Console::stderr();
         let plan = Plan::for_tests(&repository, &console)?;
         let mut started = TempEnvironment::start(&plan, &console)?;
-        let sasl_bootstrap = started.sasl().context("it was asked for")?.bootstrap();
+        let sasl_bootstrap = started.sasl().context("the plan has a broker with SASL")?.bootstrap();
         let crate::environment::Cluster::Own(control_plane) = plan.cluster else {
-            anyhow::bail!("the cluster of the tests is our own");
+            anyhow::bail!("the plan has no control plane");
         };
         let shared = Self {
             kubeconfig: started.kubeconfig().to_owned(),
@@ -95,7 +95,7 @@ impl TestEnvironment {
             control_plane,
             repository,
         };
-        // Kept for ever: the kernel ends the processes with this one, the next run removes the folder.
+        // Never dropped: the kernel ends the processes with this one, and the next run removes the folder.
         OWN.get_or_init(|| Mutex::new(started));
         Ok(shared)
     }
@@ -105,7 +105,7 @@ impl TestEnvironment {
         KafkaLibs::new(&self.kafka_libs, &self.repository)
     }
 
-    /// kubectl with all rights.
+    /// kubectl as the administrator.
     pub fn kubectl(&self) -> Kubectl {
         Kubectl::new(&self.kubectl, &self.kubeconfig)
     }

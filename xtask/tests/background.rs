@@ -1,4 +1,4 @@
-//! What `up` leaves running: it is found again, it dies whole, and nobody else is ever hurt.
+//! The environment that `up` leaves running: it is found again, it dies as a whole, and no other process is killed.
 
 use std::{
     fs,
@@ -32,14 +32,14 @@ fn succeed(folder: &Path, words: &[&str]) -> Result<String> {
     Ok(text)
 }
 
-fn healthy(folder: &Path) -> Result<State> {
+fn state_of(folder: &Path) -> Result<State> {
     match Folder::new(folder).health() {
         Health::Up(state) => Ok(state),
         other => anyhow::bail!("it is not up: {other:?}"),
     }
 }
 
-fn everyone(state: &State) -> Vec<Identity> {
+fn processes(state: &State) -> Vec<Identity> {
     std::iter::once(&state.supervisor)
         .chain(state.components.iter().map(|part| &part.identity))
         .cloned()
@@ -55,7 +55,7 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) -> Result<()> {
     Ok(())
 }
 
-/// Whatever a test leaves, it is gone at its end.
+/// Stops the environment at the end of a test.
 struct Down<'a>(&'a Path);
 
 impl Drop for Down<'_> {
@@ -65,14 +65,14 @@ impl Drop for Down<'_> {
 }
 
 #[test]
-fn a_killed_supervisor_takes_everything_with_it_and_up_starts_over() -> Result<()> {
+fn everything_dies_with_a_killed_supervisor_and_up_restarts_it() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let folder = folder.path().join("dev");
     let _down = Down(&folder);
 
     let text = succeed(&folder, &["up", "--no-operator"])?;
     assert!(text.contains("Everything is up."), "{text}");
-    let first = healthy(&folder)?;
+    let first = state_of(&folder)?;
     let names: Vec<&str> = first.components.iter().map(|part| part.name.as_str()).collect();
     assert_eq!(names, ["controlplane", "apiserver", "controller-manager", "kafka"]);
     let variables = env_file::parse(&fs::read_to_string(folder.join("env"))?);
@@ -86,20 +86,20 @@ fn a_killed_supervisor_takes_everything_with_it_and_up_starts_over() -> Result<(
 
     let text = succeed(&folder, &["up", "--no-operator"])?;
     assert!(text.contains("It is up already."), "{text}");
-    assert_eq!(healthy(&folder)?.supervisor, first.supervisor, "it was started again");
+    assert_eq!(state_of(&folder)?.supervisor, first.supervisor, "it was restarted");
 
     first.supervisor.signal(Signal::KILL)?;
-    eventually("all of it has died", || everyone(&first).iter().all(|process| !process.is_alive()))?;
+    eventually("every process has died", || processes(&first).iter().all(|process| !process.is_alive()))?;
     assert_eq!(xtask(&folder, &["status"]).output()?.status.code(), Some(1));
 
     let text = succeed(&folder, &["up", "--no-operator"])?;
     assert!(text.contains("Something has died") && text.contains("Everything is up."), "{text}");
-    let second = healthy(&folder)?;
+    let second = state_of(&folder)?;
     assert!(succeed(&folder, &["status"])?.contains("running"));
 
     let text = succeed(&folder, &["down"])?;
     assert!(text.contains("4 processes stopped"), "{text}");
-    assert!(everyone(&second).iter().all(|process| !process.is_alive()));
+    assert!(processes(&second).iter().all(|process| !process.is_alive()));
     assert!(!folder.exists());
     assert!(succeed(&folder, &["down"])?.contains("Nothing is up."));
     assert_eq!(xtask(&folder, &["status"]).output()?.status.code(), Some(3));
@@ -107,8 +107,8 @@ fn a_killed_supervisor_takes_everything_with_it_and_up_starts_over() -> Result<(
 }
 
 #[test]
-fn when_up_is_killed_before_it_is_ready_nothing_goes_on() -> Result<()> {
-    // The artefacts are there before the clock runs.
+fn nothing_keeps_running_when_up_is_killed_before_it_is_ready() -> Result<()> {
+    // Makes the artefacts, so that the test does not wait for them.
     Plan::for_tests(&paths::repository()?, &Console::stderr())?;
     let folder = tempfile::tempdir()?;
     let folder = folder.path().join("dev");
@@ -128,7 +128,7 @@ fn when_up_is_killed_before_it_is_ready_nothing_goes_on() -> Result<()> {
     Ok(())
 }
 
-/// The processes that mention the folder in their command line, other than ours.
+/// The processes with the folder in their command line.
 fn processes_below(folder: &Path) -> Vec<String> {
     let folder = folder.display().to_string();
     let lines = fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| {
@@ -139,7 +139,7 @@ fn processes_below(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_process_that_got_a_recorded_id_later_is_left_alone() -> Result<()> {
+fn a_process_that_reuses_a_recorded_id_is_not_killed() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let folder = folder.path().join("dev");
     fs::create_dir_all(&folder)?;
@@ -165,26 +165,26 @@ fn a_process_that_got_a_recorded_id_later_is_left_alone() -> Result<()> {
         "variables": [],
     });
     fs::write(folder.join("state.json"), state.to_string())?;
-    assert!(matches!(Folder::new(&folder).health(), Health::Broken(..)), "the state is read");
+    assert!(matches!(Folder::new(&folder).health(), Health::Broken(..)), "the state can be read");
 
     let text = succeed(&folder, &["down"]);
     let still_there = innocent.try_wait()?.is_none();
     innocent.kill()?;
     innocent.wait()?;
     assert!(text?.contains("Nothing was running any more"));
-    assert!(still_there, "a foreign process was killed");
+    assert!(still_there, "another process was killed");
     assert!(!folder.exists());
     Ok(())
 }
 
 #[test]
-fn unknown_flags_and_senseless_combinations_are_refused() -> Result<()> {
+fn unknown_flags_and_conflicting_flags_are_refused() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let nothing = folder.path().join("dev").display().to_string();
     for (words, reason) in [
         (&["up", "--colour"][..], "unexpected argument '--colour'"),
         (&["up", "--no-operator", "--release"], "cannot be used with"),
-        (&["up", "--dir", &nothing, "--bootstrap", "nowhere"], "--bootstrap wants HOST:PORT, not `nowhere`"),
+        (&["up", "--dir", &nothing, "--bootstrap", "nowhere"], "--bootstrap: `nowhere` is not HOST:PORT"),
         (&["up", "--dir", &nothing, "--kubeconfig", "/no/such/file"], "cannot read /no/such/file"),
         (&["logs", "nobody"], "invalid value 'nobody'"),
         (&["logs", "--dir", &nothing], "nothing is up"),
@@ -197,7 +197,7 @@ fn unknown_flags_and_senseless_combinations_are_refused() -> Result<()> {
         let output = Command::new(env!("CARGO_BIN_EXE_xtask")).args(words).output()?;
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success(), "{words:?} was accepted");
-        assert!(text.contains(reason), "{words:?} says: {text}");
+        assert!(text.contains(reason), "{words:?} prints: {text}");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A broker of our own in both profiles: started, stopped, killed, frozen, and started again where it was.
+//! A broker in both profiles: started, stopped, killed, paused and restarted on its port and data.
 
 use std::path::Path;
 
@@ -41,7 +41,7 @@ fn a_plaintext_broker_keeps_port_and_topics_over_a_restart_and_a_crash() -> Resu
     assert_eq!(broker.tool(TOPICS, &["--list"])?.trim(), "kept");
 
     broker.pause()?;
-    assert!(!probe::kafka_answers(broker.port()), "frozen, and still it answers");
+    assert!(!probe::kafka_answers(broker.port()), "it answers while it is paused");
     broker.resume()?;
     assert!(probe::kafka_answers(broker.port()));
     assert!(!broker.has_died()?);
@@ -53,7 +53,7 @@ fn a_plaintext_broker_keeps_port_and_topics_over_a_restart_and_a_crash() -> Resu
 }
 
 #[test]
-fn a_scram_broker_lets_nobody_do_what_no_acl_allows() -> Result<()> {
+fn a_scram_broker_refuses_what_no_acl_allows() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut broker = start(folder.path(), Profile::Scram, &BrokerOptions::default())?;
     let as_user = |user: &str, class: &str, arguments: &[&str]| {
@@ -62,7 +62,7 @@ fn a_scram_broker_lets_nobody_do_what_no_acl_allows() -> Result<()> {
     };
     as_user("admin", TOPICS, &["--create", "--topic", "secret"])?;
     assert_eq!(as_user("admin", TOPICS, &["--list"])?.trim(), "secret");
-    assert_eq!(as_user("alice", TOPICS, &["--list"])?.trim(), "", "she sees nothing");
+    assert_eq!(as_user("alice", TOPICS, &["--list"])?.trim(), "", "she sees no topic");
     let refused = as_user("alice", TOPICS, &["--create", "--topic", "hers"]).expect_err("no ACL allows it");
     assert!(refused.to_string().contains("Authorization failed"), "{refused}");
 
@@ -94,7 +94,7 @@ fn a_broker_can_have_other_properties_and_another_advertised_port() -> Result<()
 }
 
 #[test]
-fn a_broker_that_cannot_start_says_why() -> Result<()> {
+fn the_error_of_a_broker_that_cannot_start_has_the_reason() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let options = BrokerOptions {
         properties: vec![("num.network.threads".into(), "none".into())],

@@ -1,4 +1,4 @@
-//! A control plane of our own: what it stores survives a stop and a crash, and nothing of it is left behind.
+//! A control plane: its objects survive a stop and a crash, and no process is left behind.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ fn processes(control_plane: &ControlPlane) -> Vec<Identity> {
     control_plane.identity().cloned().into_iter().chain(children).collect()
 }
 
-fn all_gone(processes: &[Identity], limit: Duration) -> bool {
+fn all_ended(processes: &[Identity], limit: Duration) -> bool {
     let deadline = Instant::now() + limit;
     while Instant::now() < deadline {
         if processes.iter().all(|process| !process.is_alive()) {
@@ -42,19 +42,19 @@ fn it_keeps_its_objects_over_a_stop_and_a_crash() -> Result<()> {
     assert!(first.iter().all(Identity::is_alive));
 
     control_plane.restart()?;
-    assert!(all_gone(&first, Duration::from_secs(5)), "a stop left a process behind");
+    assert!(all_ended(&first, Duration::from_secs(5)), "a stop left a process behind");
     assert_eq!(control_plane.server(), server);
     kubectl.run(&["get", "namespace", "kept"])?;
 
     let second = processes(&control_plane);
     control_plane.kill()?;
-    assert!(all_gone(&second, Duration::from_secs(10)), "a crash left a process behind");
+    assert!(all_ended(&second, Duration::from_secs(10)), "a crash left a process behind");
     control_plane.start_again()?;
     assert_eq!(control_plane.server(), server);
     kubectl.run(&["get", "namespace", "kept"])?;
 
     let third = processes(&control_plane);
     drop(control_plane);
-    assert!(all_gone(&third, Duration::from_secs(10)), "dropping it left a process behind");
+    assert!(all_ended(&third, Duration::from_secs(10)), "dropping it left a process behind");
     Ok(())
 }

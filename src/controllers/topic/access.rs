@@ -40,7 +40,7 @@ pub(super) async fn enforce<'t>(
     let (wanted, ours) = (declared(topic), context.services.catalog.lock().acls(topic));
     let groups: BTreeSet<ResourcePattern> =
         wanted.union(&ours).filter_map(|acl| acl.group.as_deref().map(ResourcePattern::group)).collect();
-    let settled = context.access.is_settled(identity, Instant::now());
+    let settled = context.access.is_settled(identity, Instant::now(), context.options.settle_time);
     let found = match kafka.describe_acls(&identity.topic, groups.clone()).await {
         Ok(found) => found,
         Err(error) => {

@@ -23,7 +23,8 @@ pub(super) async fn sync(
 ) -> Outcome {
     let last = context.connections.last_seen(&identity.cluster, &identity.topic);
     // A difference within the settle time after our own change is no drift.
-    let applied = is_applied(topic) && last.is_none_or(|last| last.is_settled(Instant::now()));
+    let applied = is_applied(topic)
+        && last.is_none_or(|last| last.is_settled(Instant::now(), context.options.settle_time));
     match observe_and_apply(topic, &identity, declared, applied, kafka, context).await {
         Ok((outcome, seen)) => {
             context.connections.set_last_seen(&identity.cluster, &identity.topic, Some(seen));

@@ -139,7 +139,7 @@ async fn a_writer_is_killed(create: fn() -> Result<TestDatabase>, test: &str) ->
     for round in 0..ROUNDS {
         let written = block_in_place(|| {
             // Like the operator, it is killed together with this process.
-            let mut writer = xtask::process::mortal(std::env::current_exe()?);
+            let mut writer = xtask::process::child_command(std::env::current_exe()?);
             writer.args(["--exact", "--nocapture", test]).env(DATABASE_VARIABLE, database.url_text());
             run_and_kill(writer, random_count())
         })?;

@@ -250,8 +250,9 @@ impl Own {
     ) -> Result<Operator> {
         let program = Path::new(env!("CARGO_BIN_EXE_eventcenter"));
         let mut options = OperatorOptions::new(program, kubeconfig);
-        let usual = ["--resync-interval", "2s", "--heartbeat-interval", "1s", "--instance", instance];
+        let usual = ["--resync-interval", "1s", "--heartbeat-interval", "1s", "--kafka-settle-time", "1s"];
         options.arguments = usual.iter().map(ToString::to_string).collect();
+        options.arguments.extend(["--instance", instance].map(String::from));
         if !arguments.contains(&"--log") {
             options.arguments.extend(["--log", "info,eventcenter=debug"].map(String::from));
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use xtask::console::Console;
-use xtask::environment::{Cluster, Kafka, LONE, OperatorPlan, Plan, TempEnvironment};
+use xtask::environment::{Cluster, Kafka, OperatorPlan, Plan, SINGLE_REPLICA, TempEnvironment};
 use xtask::kubectl::{Kubectl, NAMESPACE};
 use xtask::operator::{Operator, OperatorOptions};
 use xtask::process;
@@ -126,7 +126,8 @@ pub(crate) fn sum(text: &str, name: &str, labels: &[&str]) -> f64 {
 /// An operator as the shared one is run: with its ServiceAccount's rights, and in a hurry.
 pub(crate) fn operator_options(kubeconfig: &Path) -> OperatorOptions {
     let mut options = OperatorOptions::new(Path::new(env!("CARGO_BIN_EXE_eventcenter")), kubeconfig);
-    options.arguments = ["--resync-interval", "2s", "--heartbeat-interval", "1s"].map(String::from).into();
+    let arguments = ["--resync-interval", "1s", "--heartbeat-interval", "1s", "--kafka-settle-time", "1s"];
+    options.arguments = arguments.map(String::from).into();
     options
 }
 
@@ -190,7 +191,7 @@ fn start() -> anyhow::Result<Shared> {
     let mut options = operator_options(&environment.operator_kubeconfig);
     // An environment that is kept still has the Lease of the program that used it before.
     options.arguments.extend(["--lease".into(), format!("journeys-{}", unique())]);
-    options.arguments.extend(LONE.map(String::from));
+    options.arguments.extend(SINGLE_REPLICA.map(String::from));
     let operator = Operator::start(&options, &log)?;
     let bootstrap = &environment.bootstrap;
     declare(&environment.kubectl(), &main_cluster(bootstrap))?;

@@ -1,6 +1,7 @@
-//! Cargo, called by a program that cargo started.
+//! Runs cargo from a program that cargo started.
 
 use std::{
+    ffi::OsString,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -11,16 +12,28 @@ use xtask::{prerequisites, prerequisites::Tool, process};
 
 use super::Context as Commands;
 
-/// `cargo` in the repository, with what runs under it dying with it.
+/// `cargo` in the repository. What runs under it dies with it.
 pub(crate) fn cargo(repository: &Path) -> Command {
-    // The one on the path is the one that started us, unless there is none.
+    prepare(process::child_command(program()), repository)
+}
+
+/// The same with a low priority, for work beside tests that are sensitive to time.
+pub(crate) fn background_cargo(repository: &Path) -> Command {
+    prepare(process::low_priority_command(program()), repository)
+}
+
+/// The cargo on the path is the one that started this program, unless there is none.
+fn program() -> OsString {
     let named = std::env::var_os("CARGO").filter(|_| !prerequisites::on_path("cargo"));
-    let mut cargo = process::mortal(named.unwrap_or_else(|| "cargo".into()));
+    named.unwrap_or_else(|| "cargo".into())
+}
+
+fn prepare(mut cargo: Command, repository: &Path) -> Command {
     cargo.current_dir(repository);
-    // Test programs too: cargo starts them through this. Killing cargo alone would leave them running.
+    // Cargo starts programs through this runner. Killing cargo alone would leave them running.
     let target = format!("{}_UNKNOWN_LINUX_GNU", std::env::consts::ARCH.to_uppercase());
-    cargo.env(format!("CARGO_TARGET_{target}_RUNNER"), process::MORTAL.join(" "));
-    // What cargo set for this program is not for the next one.
+    cargo.env(format!("CARGO_TARGET_{target}_RUNNER"), process::KILL_WITH_PARENT.join(" "));
+    // Cargo set these variables for this program.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_")
@@ -44,7 +57,6 @@ pub(crate) fn operator(context: &Commands, release: bool) -> Result<PathBuf> {
     let how =
         if release { "optimised, 10 to 20 minutes the first time" } else { "5 to 10 minutes the first time" };
     context.console.line(&format!("Building the operator ({how})"));
-    // Cargo's own progress is better than any we could show.
     let status = process::run_attached(build)?;
     if !status.success() {
         bail!("the operator does not compile ({status}); the messages are above");
@@ -53,12 +65,12 @@ pub(crate) fn operator(context: &Commands, release: bool) -> Result<PathBuf> {
         .join(if release { "release" } else { "debug" })
         .join("eventcenter");
     if !program.is_file() {
-        bail!("cargo built the operator but {} is not there", program.display());
+        bail!("cargo built the operator but {} does not exist", program.display());
     }
     Ok(program)
 }
 
-/// Where cargo puts what it compiles.
+/// The target folder of cargo.
 pub(crate) fn target_folder(repository: &Path) -> Result<PathBuf> {
     let mut metadata = cargo(repository);
     metadata.args(["metadata", "--no-deps", "--format-version", "1"]);

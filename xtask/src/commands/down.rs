@@ -1,4 +1,4 @@
-//! `down`: the end of the environment.
+//! `down`: stops the environment.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `generate`: files that are made from the code.
+//! `generate`: writes the files that are generated from the code.
 
 use std::{collections::BTreeMap, fs, path::Path, process::ExitCode};
 
@@ -10,7 +10,7 @@ use super::{Context, build, shown};
 /// Write crds/*.yaml and docs/openapi.json from the types.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Write nothing; show the difference and fail if there is one
+    /// Write nothing; print the differences and fail if there are any
     #[arg(long)]
     check: bool,
 }
@@ -21,7 +21,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> 
     Ok(if definitions && description { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Brings crds/ up to date, or says whether it is.
+/// Updates crds/, or checks it. Returns whether it is up to date.
 fn definitions(context: &Context, arguments: &Arguments) -> Result<bool> {
     let fresh = tempfile::tempdir()?;
     context.console.run("Generating the resource definitions", |_| {
@@ -39,7 +39,7 @@ fn definitions(context: &Context, arguments: &Arguments) -> Result<bool> {
         return Ok(true);
     }
     if arguments.check {
-        difference(&["-ruN", "--exclude=[!*].[!y]*"], &folder, fresh.path())?;
+        print_diff(&["-ruN", "--exclude=[!*].[!y]*"], &folder, fresh.path())?;
         println!("\n{} is out of date: {}. Run: cargo xtask generate", shown(&folder), changes.join(", "));
         return Ok(false);
     }
@@ -55,7 +55,7 @@ fn definitions(context: &Context, arguments: &Arguments) -> Result<bool> {
     Ok(true)
 }
 
-/// Brings docs/openapi.json up to date, or says whether it is.
+/// Updates docs/openapi.json, or checks it. Returns whether it is up to date.
 fn description(context: &Context, arguments: &Arguments) -> Result<bool> {
     let fresh = tempfile::NamedTempFile::new()?;
     context.console.run("Generating the description of the API", |_| {
@@ -68,7 +68,7 @@ fn description(context: &Context, arguments: &Arguments) -> Result<bool> {
         return Ok(true);
     }
     if arguments.check {
-        difference(&["-uN"], &file, fresh.path())?;
+        print_diff(&["-uN"], &file, fresh.path())?;
         println!("\n{} is out of date. Run: cargo xtask generate", shown(&file));
         return Ok(false);
     }
@@ -77,16 +77,16 @@ fn description(context: &Context, arguments: &Arguments) -> Result<bool> {
     Ok(true)
 }
 
-/// Runs the program so that it writes to this path.
+/// Runs the operator so that it writes to this path.
 fn generate(context: &Context, words: &[&str], path: &Path) -> Result<()> {
     let mut command = build::cargo(&context.repository);
     command.args(["run", "--quiet", "--package", "eventcenter", "--"]).args(words).arg(path);
     process::run(command).map(drop)
 }
 
-/// Shows what is different.
-fn difference(options: &[&str], old: &Path, new: &Path) -> Result<()> {
-    let mut diff = process::mortal("diff");
+/// Prints the differences.
+fn print_diff(options: &[&str], old: &Path, new: &Path) -> Result<()> {
+    let mut diff = process::child_command("diff");
     diff.args(options).arg(old).arg(new);
     print!("{}", String::from_utf8_lossy(&process::output(diff)?.stdout));
     Ok(())
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_of_change_is_named() {
+    fn added_changed_and_removed_files_are_listed() {
         let files = |files: &[(&str, &str)]| {
             files.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())).collect()
         };

@@ -1,4 +1,4 @@
-//! `logs`: what the parts of the environment wrote.
+//! `logs`: shows the logs of the environment.
 
 use std::{
     path::PathBuf,
@@ -14,14 +14,14 @@ use super::{Context, Place, shown};
 /// Show the logs of the environment.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Whose log; if not given, those of the processes that up itself has started
+    /// The part; by default all parts that up itself has started
     part: Option<Part>,
 
-    /// Go on showing what is added
+    /// Keep printing new lines
     #[arg(short, long)]
     follow: bool,
 
-    /// How many of the last lines to begin with
+    /// Number of last lines to print first
     #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
     lines: u32,
 
@@ -70,13 +70,13 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> 
     if files.is_empty() {
         bail!("there is no such log in {}", shown(folder));
     }
-    let mut tail = process::mortal("tail");
+    let mut tail = process::child_command("tail");
     tail.args(["-n", &arguments.lines.to_string()]);
     if arguments.follow {
         tail.arg("-F");
     }
     tail.arg("--").args(&files);
-    // ^C ends both; a closed pipe (`| head`) is no failure either.
+    // ^C ends both processes; a closed pipe (`| head`) is no failure.
     let code = run_tail(tail)?;
     Ok(code)
 }

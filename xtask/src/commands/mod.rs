@@ -1,4 +1,4 @@
-//! One module a command.
+//! One module for each command.
 
 pub(crate) mod bench;
 pub(crate) mod build;
@@ -15,17 +15,17 @@ use std::path::{Path, PathBuf};
 
 use xtask::{console::Console, supervisor::Folder};
 
-/// What every command works on.
+/// The input of every command.
 pub(crate) struct Context {
     /// The repository.
     pub(crate) repository: PathBuf,
-    /// The environment that `up` makes.
+    /// The folder of the environment that `up` starts.
     pub(crate) folder: Folder,
-    /// Where progress is shown.
+    /// Shows progress.
     pub(crate) console: Console,
 }
 
-// No doc comment: clap would take it for the description of the command it is flattened into.
+// No doc comment: clap would use it as the description of the command into which it is flattened.
 #[derive(clap::Args, Default, Clone)]
 pub(crate) struct Place {
     /// The environment's folder, target/dev by default; another folder is another environment beside it
@@ -40,7 +40,7 @@ impl Place {
 }
 
 impl Context {
-    /// A command of this program as one would type it for this environment.
+    /// A command of this program, with the arguments that select this environment.
     pub(crate) fn command(&self, words: &str) -> String {
         if self.folder.path() == xtask::paths::dev_folder(&self.repository) {
             return format!("cargo xtask {words}");
@@ -49,7 +49,7 @@ impl Context {
     }
 }
 
-/// A path as one would type it here.
+/// A path relative to the current folder, if it is inside it.
 pub(crate) fn shown(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(here).unwrap_or(path).display().to_string()

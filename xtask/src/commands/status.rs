@@ -1,4 +1,4 @@
-//! `status`: what is up.
+//! `status`: shows the environment.
 
 use std::process::ExitCode;
 
@@ -27,9 +27,9 @@ pub(crate) fn run(context: &Context) -> Result<ExitCode> {
         }
         Health::Broken(state, problems) => {
             print!("{}", table(&state));
-            let again = context.command("up");
-            println!("\nBroken: {}. `{again}` cleans up and starts it again.", problems.join(", "));
-            println!("What happened: {}", shown(&context.folder.log()));
+            let up = context.command("up");
+            println!("\nBroken: {}. `{up}` cleans up and restarts it.", problems.join(", "));
+            println!("Log: {}", shown(&context.folder.log()));
             Ok(ExitCode::FAILURE)
         }
     }

@@ -1,4 +1,4 @@
-//! `up`: the environment in the background.
+//! `up`: starts the environment in the background.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -15,20 +15,20 @@ use super::{Context, Place, build, shown, status};
 /// Start a Kubernetes control plane, Kafka and the operator in the background.
 ///
 /// Returns when all of it is ready and writes target/dev/env for the shell. Everything listens on loopback only, on free
-/// ports, and lives until `cargo xtask down`. If it is up already, says so; if a part of it has died, starts it again.
+/// ports, and runs until `cargo xtask down`. If the environment is up, shows it; if a part has died, restarts it.
 ///
-/// The first time it compiles Kubernetes (about 9 minutes) and the operator (5 to 10 minutes).
+/// The first run compiles Kubernetes (about 9 minutes) and the operator (5 to 10 minutes).
 #[derive(clap::Args, Default, Clone)]
 pub(crate) struct Arguments {
     /// Leave the operator out, to run it elsewhere (in a debugger, say)
     #[arg(long, conflicts_with_all = ["release", "operator_arg"])]
     pub(crate) no_operator: bool,
 
-    /// Leave the admission webhook out: what is wrong is accepted, and the operator says so in the status
+    /// Leave the admission webhook out: invalid resources are stored, and the operator reports them in the status
     #[arg(long)]
     pub(crate) no_webhook: bool,
 
-    /// Build the operator optimised
+    /// Build the operator with optimisations
     #[arg(long)]
     pub(crate) release: bool,
 
@@ -36,8 +36,8 @@ pub(crate) struct Arguments {
     #[arg(long)]
     pub(crate) sasl: bool,
 
-    /// Use the cluster of this kubeconfig instead of starting one. The resource definitions and the operator's rights
-    /// are applied there, and stay. The webhook is left out: that cluster could not call it, or not for long
+    /// Use the cluster of this kubeconfig instead of starting one. The resource definitions and the operator's RBAC
+    /// are applied there, and stay. The webhook is left out, because that cluster could not reach it
     #[arg(long, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
 
@@ -66,19 +66,19 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> 
     Ok(ExitCode::SUCCESS)
 }
 
-/// Brings it up unless it is; whether it was started now.
+/// Starts the environment unless it is up. Returns whether it was started.
 pub(crate) fn ensure(context: &Context, arguments: &Arguments) -> Result<(State, bool)> {
     let _lock = context.folder.lock(&context.console)?;
     match context.folder.health() {
         Health::Up(state) => return Ok((state, false)),
         Health::Down => {}
         Health::Broken(_, problems) => {
-            context.console.line(&format!("Something has died ({}); starting over.", problems.join(", ")));
+            context.console.line(&format!("Something has died ({}); restarting.", problems.join(", ")));
         }
     }
     let plan = plan(context, arguments)?;
     if context.folder.path().exists() {
-        context.console.run("Clearing the last environment away", |_| context.folder.down())?;
+        context.console.run("Removing the last environment", |_| context.folder.down())?;
     }
     Ok((context.folder.up(&plan, &context.console)?, true))
 }
@@ -93,7 +93,7 @@ fn plan(context: &Context, arguments: &Arguments) -> Result<Plan> {
             .split(',')
             .any(|server| server.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()))
     {
-        bail!("--bootstrap wants HOST:PORT, not `{bootstrap}`");
+        bail!("--bootstrap: `{bootstrap}` is not HOST:PORT");
     }
     let artefacts = Artefacts::new(&context.repository, &context.console)?;
     let mut tools = artefacts.tools(kubeconfig.is_none())?;
@@ -103,7 +103,7 @@ fn plan(context: &Context, arguments: &Arguments) -> Result<Plan> {
     prerequisites::ensure(&tools, &context.repository, &context.console)?;
     let kafka_libs = artefacts.kafka_libs()?;
     let (cluster, kubectl) = match kubeconfig {
-        // kubectl of the machine will do for the cluster of the machine: no need to compile one.
+        // For an existing cluster the kubectl of the machine is good enough.
         Some(kubeconfig) => {
             let kubectl = prerequisites::find_on_path("kubectl").map_or_else(|| artefacts.kubectl(), Ok)?;
             (Cluster::Existing(kubeconfig), kubectl)
@@ -131,7 +131,7 @@ fn plan(context: &Context, arguments: &Arguments) -> Result<Plan> {
     })
 }
 
-/// A developer wants to see drift corrected soon, and what was recorded signed soon.
+/// The given arguments, with short intervals of resync and checkpoints unless they set them.
 fn operator_arguments(given: &[String]) -> Vec<String> {
     let mut arguments = given.to_vec();
     for (flag, value) in [("--resync-interval", "10s"), ("--audit-checkpoint-interval", "5s")] {
@@ -166,7 +166,7 @@ fn explain_difference(context: &Context, state: &State, wanted: &Arguments) {
         differences.iter().filter(|(differs, _)| *differs).map(|(_, what)| *what).collect();
     if !differences.is_empty() {
         let down = context.command("down");
-        println!("It was started {}; to change that: {down}, then up again.\n", differences.join(", "));
+        println!("It was started {}. To change that: {down}, then up.\n", differences.join(", "));
     }
 }
 
@@ -191,12 +191,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_developers_wait_for_is_short_unless_given() {
+    fn intervals_are_short_unless_given() {
         let words =
             |given: &[&str]| operator_arguments(&given.iter().map(ToString::to_string).collect::<Vec<_>>());
-        let signed = ["--audit-checkpoint-interval", "5s"];
-        assert_eq!(words(&[]), [&["--resync-interval", "10s"], &signed[..]].concat());
+        let checkpoint = ["--audit-checkpoint-interval", "5s"];
+        assert_eq!(words(&[]), [&["--resync-interval", "10s"], &checkpoint[..]].concat());
         let given = ["--resync-interval=1m"];
-        assert_eq!(words(&given), [&given, &signed[..]].concat());
+        assert_eq!(words(&given), [&given, &checkpoint[..]].concat());
     }
 }

@@ -19,7 +19,7 @@ fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
 }
 
 #[test]
-fn what_was_written_is_there_after_a_crash_and_after_a_stop() {
+fn data_survives_a_crash_and_a_stop() {
     let folder = folder();
     let mut server = Postgres::start(folder.path()).expect("it starts");
     let url = server.create_database("things").expect("it can be made");
@@ -30,8 +30,8 @@ fn what_was_written_is_there_after_a_crash_and_after_a_stop() {
     let before = server.processes().expect("they can be listed");
     assert!(before.len() > 3, "{before:?}");
     server.kill().expect("it can be killed");
-    assert!(before.iter().all(|process| !process.is_alive()), "all of them are gone");
-    assert!(server.sql("things", "SELECT 1").is_err(), "nobody answers");
+    assert!(before.iter().all(|process| !process.is_alive()), "all processes have ended");
+    assert!(server.sql("things", "SELECT 1").is_err(), "no answer");
 
     server.start_again().expect("it starts again");
     let log = fs::read_to_string(server.log()).expect("it has a log");
@@ -44,39 +44,39 @@ fn what_was_written_is_there_after_a_crash_and_after_a_stop() {
 }
 
 #[test]
-fn one_that_is_paused_answers_when_it_goes_on() {
+fn a_paused_server_answers_after_it_continues() {
     let folder = folder();
     let mut server = Postgres::start(folder.path()).expect("it starts");
     server.pause().expect("it can be paused");
     let begun = thread::scope(|threads| {
         let asked = threads.spawn(|| {
-            let mut client = TcpStream::connect(("127.0.0.1", server.port())).expect("the kernel takes it");
+            let mut client = TcpStream::connect(("127.0.0.1", server.port())).expect("the kernel accepts it");
             client.set_read_timeout(Some(Duration::from_millis(300))).expect("it can be set");
             // A request for TLS (its length and its number), which is answered with one byte.
             std::io::Write::write_all(&mut client, &[0, 0, 0, 8, 4, 210, 22, 47])
-                .expect("the kernel takes it");
+                .expect("the kernel accepts it");
             let mut answer = [0];
             (client.read_exact(&mut answer).is_err(), client)
         });
         asked.join().expect("no panic")
     });
     let (silent, mut client) = begun;
-    assert!(silent, "nobody answered");
+    assert!(silent, "no answer while it is paused");
     server.resume();
     client.set_read_timeout(Some(GRACE)).expect("it can be set");
     let mut answer = [0];
-    client.read_exact(&mut answer).expect("now it is answered");
+    client.read_exact(&mut answer).expect("an answer after it continues");
     assert_eq!(server.sql("postgres", "SELECT 1").expect("it answers"), "1");
 
     server.pause().expect("it can be paused");
     let all = server.processes().expect("they can be listed");
     server.kill().expect("it can be killed");
-    assert!(all.iter().all(|process| !process.is_alive()), "all of them are gone");
+    assert!(all.iter().all(|process| !process.is_alive()), "all processes have ended");
 }
 
-/// This test is also the process that dies: it calls its own program.
+/// The test starts its own program as the parent that dies.
 #[test]
-fn it_dies_with_who_started_it_even_if_it_is_paused() {
+fn a_server_dies_with_its_parent_even_if_it_is_paused() {
     const ROLE: &str = "EVENTCENTER_TEST_POSTGRES_IN";
     if let Some(folder) = env::var_os(ROLE) {
         let mut server = Postgres::start(Path::new(&folder)).expect("it starts");
@@ -90,7 +90,7 @@ fn it_dies_with_who_started_it_even_if_it_is_paused() {
     let folder = folder();
     let mut parent = Command::new(env::current_exe().expect("it is a file"));
     parent.args(["--exact", "--nocapture"]);
-    parent.arg("postgres::tests::it_dies_with_who_started_it_even_if_it_is_paused");
+    parent.arg("postgres::tests::a_server_dies_with_its_parent_even_if_it_is_paused");
     parent.env(ROLE, folder.path()).stdout(Stdio::piped());
     let mut parent = parent.spawn().expect("it starts");
     let lines = BufReader::new(parent.stdout.take().expect("it is piped")).lines();
@@ -98,13 +98,14 @@ fn it_dies_with_who_started_it_even_if_it_is_paused() {
         lines.map_while(Result::ok).find_map(|line| line.strip_prefix("processes ").map(str::to_owned));
     parent.kill().expect("it can be killed");
     parent.wait().expect("it has ended");
-    let all: Vec<Identity> = serde_json::from_str(&found.expect("it says who they are")).expect("as written");
+    let all: Vec<Identity> =
+        serde_json::from_str(&found.expect("it prints its processes")).expect("as written");
     assert!(all.len() > 3, "{all:?}");
     wait_until("they end", || all.iter().all(|process| !process.is_alive()));
 }
 
 #[test]
-fn the_newest_version_that_is_complete_is_taken() {
+fn the_newest_complete_version_is_used() {
     let folder = folder();
     let put = |version: &str, names: &[&str]| {
         let programs = folder.path().join(version).join("bin");
@@ -126,7 +127,7 @@ fn the_newest_version_that_is_complete_is_taken() {
 }
 
 #[test]
-fn root_is_not_taken_for_somebody_else() {
+fn root_is_no_unprivileged_user() {
     let users =
         "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65533::/:/sbin/nologin\nodd:x:0:0::/:/bin/sh\n";
     assert_eq!(user(users, "nobody"), Some(User { uid: 65534, gid: 65533 }));

@@ -1,4 +1,4 @@
-//! `bench admission`: EventTopics of many tenants, created and changed while the webhook is asked and while it is not.
+//! `bench admission`: creates and changes EventTopics of many tenants, with the webhook and without it.
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
@@ -8,37 +8,37 @@ use xtask::environment::{Kafka, Plan};
 use super::{
     Context,
     comparison::Report,
-    goal::{Goal, What},
+    goal::{Figure, Goal},
     platform,
     report::Row,
     stage::Stage,
 };
 
-/// Create and change EventTopics of many tenants; how long the webhook takes and what it adds.
+/// Create and change EventTopics of many tenants; measure how long the webhook takes and what it adds.
 ///
-/// The operator runs with the role webhook only, among a standing population of tenants and topics, and there is no
-/// Kafka. The same is done before the API server is told of the webhook, while it asks it, and afterwards. At last the
-/// webhook gets such reviews directly, because the API server is slower than it. Takes about 3 minutes with the defaults,
-/// and half a minute with --quick.
+/// The operator runs with the role webhook only, among existing tenants and topics and without Kafka. The same requests
+/// are sent before the webhook is installed, while it is, and afterwards. Finally the load generator sends reviews to the
+/// webhook directly, because the API server is the slower of the two. Takes about 3 minutes with the defaults, and half a
+/// minute with --quick.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// How many topics are created and changed; five times as many reviews are sent directly
+    /// Number of topics to create and change; five times as many reviews are sent directly
     #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(16..=20_000))]
     count: u32,
 
-    /// How many tenants there are
+    /// Number of tenants
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=500))]
     tenants: u32,
 
-    /// How many topics they have already
+    /// Number of their existing topics
     #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..=50_000))]
     topics: u32,
 
-    /// How many writers at a time
+    /// Number of concurrent writers
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=256))]
     writers: u32,
 
-    /// 5 tenants with 100 topics, and 40 more: to see that it works
+    /// A short run with 5 tenants, 100 existing topics and 40 more
     #[arg(long, conflicts_with_all = ["count", "tenants", "topics"])]
     quick: bool,
 
@@ -55,14 +55,14 @@ pub(crate) struct Arguments {
     generator: Option<PathBuf>,
 }
 
-/// What every KafkaCluster has, though nobody asks there.
+/// The bootstrap server of every KafkaCluster; no process connects to it.
 const NO_KAFKA: &str = "kafka.example:9092";
 
-/// Connections when reviews are sent directly, as many as an API server under load has.
+/// Connections for direct reviews, as many as an API server under load has.
 const SENDERS: u32 = 32;
 
-/// Writers of schemas. With many at a time the processors of one machine are the API server's, and what is measured is
-/// how long a review waits for one.
+/// Concurrent writers of schemas. With more of them the API server uses all processors of the machine, and a review
+/// mostly waits for a processor.
 const SCHEMA_WRITERS: u32 = 2;
 
 struct Size {
@@ -93,9 +93,9 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> 
     let programs = super::programs(context, arguments.operator.as_deref(), arguments.generator.as_deref())?;
     let plan = Plan { kafka: Kafka::Existing(NO_KAFKA.into()), ..super::plan(context)? };
     let size = Size::of(arguments);
-    let mut stage = Stage::set(&plan, &programs, size.quiet, &context.console)?;
-    let report = Journey { stage: &mut stage, size: &size }.run()?;
-    stage.strike()?;
+    let mut stage = Stage::start(&plan, &programs, size.quiet, &context.console)?;
+    let report = Run { stage: &mut stage, size: &size }.run()?;
+    stage.stop()?;
     if arguments.json {
         println!("{:#}", report.json());
     } else {
@@ -104,26 +104,26 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> 
     Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-struct Journey<'a> {
+struct Run<'a> {
     stage: &'a mut Stage,
     size: &'a Size,
 }
 
-impl Journey<'_> {
+impl Run<'_> {
     fn run(mut self) -> Result<Report> {
         let Size { count, tenants, topics, writers, .. } = *self.size;
-        self.stage.declare("platform.json", &platform::manifests(tenants, NO_KAFKA))?;
+        self.stage.apply("platform.json", &platform::manifests(tenants, NO_KAFKA))?;
         let populate = self.apply("populate", "create", "standing", topics)?;
-        self.stage.only_answer_reviews()?;
-        let mut start = self.stage.start_among("start", topics)?;
+        self.stage.use_webhook_role()?;
+        let mut start = self.stage.start_until_ready("start", topics)?;
         start.goals = vec![memory(&start)];
 
-        let before = self.unasked("before")?;
+        let before = self.without_webhook("before")?;
         platform::install(self.stage)?;
-        let steps = self.asked()?;
+        let steps = self.with_webhook()?;
         let direct = self.direct()?;
         platform::remove(self.stage)?;
-        let after = self.unasked("after")?;
+        let after = self.without_webhook("after")?;
 
         let first = [populate, start].into_iter();
         Ok(Report {
@@ -137,8 +137,8 @@ impl Journey<'_> {
         })
     }
 
-    /// The same applies while nobody is asked.
-    fn unasked(&mut self, when: &str) -> Result<Vec<Row>> {
+    /// Applies without the webhook.
+    fn without_webhook(&mut self, when: &str) -> Result<Vec<Row>> {
         let count = self.size.count;
         let rows = vec![
             self.apply(&format!("{when}: create"), "create", when, count)?,
@@ -147,7 +147,7 @@ impl Journey<'_> {
         for row in &rows {
             ensure!(
                 row.reviews.count() < 1.0,
-                "{}: the webhook was asked although it was not to be",
+                "{}: the API server called the webhook, which is not installed",
                 row.name
             );
         }
@@ -155,53 +155,53 @@ impl Journey<'_> {
         Ok(rows)
     }
 
-    /// Applies that the webhook is asked about.
-    fn asked(&mut self) -> Result<Vec<Row>> {
+    /// Applies with the webhook.
+    fn with_webhook(&mut self) -> Result<Vec<Row>> {
         let count = self.size.count;
         let created = self.apply("create", "create", "asked", count)?;
         let configured = self.apply("change a config", "configure", "asked", count)?;
-        // The operator that would have registered the schemas is not here.
+        // No controllers run that would register the schemas.
         self.apply("registering schemas", "register", "asked", count / 4)?;
         let evolved = self.apply_by(SCHEMA_WRITERS, "change a schema", "evolve", "asked", count / 4)?;
         let broken = self.apply_by(SCHEMA_WRITERS, "break a schema", "break", "asked", count / 4)?;
         let refused = self.apply("refused", "overreach", "refused", count / 4)?;
         let mut rows = vec![created, configured, evolved, broken, refused];
         for row in &mut rows {
-            let asked = row.reviews.count();
+            let reviews = row.reviews.count();
             ensure!(
-                asked >= f64::from(row.outcome.done),
-                "{}: the webhook was asked {asked} times",
+                reviews >= f64::from(row.outcome.done),
+                "{}: the webhook received only {reviews} reviews",
                 row.name
             );
             let milliseconds =
                 |share| row.reviews.durations.quantile(share).unwrap_or(f64::INFINITY) * 1000.0;
-            row.goals = vec![Goal::new(What::Tail, 20.0, milliseconds(0.99)), memory(row)];
-            // Nobody is refused before news were waited for.
+            row.goals = vec![Goal::new(Figure::Tail, 20.0, milliseconds(0.99)), memory(row)];
+            // Before it refuses, the webhook waits for news; so refusals are slower.
             if row.reviews.refused < 1.0 {
                 let schema = row.name == "change a schema";
                 row.goals
-                    .insert(0, Goal::new(What::Median, if schema { 5.0 } else { 3.0 }, milliseconds(0.5)));
+                    .insert(0, Goal::new(Figure::Median, if schema { 5.0 } else { 3.0 }, milliseconds(0.5)));
             }
         }
         for row in rows.iter_mut().rev().take(2) {
-            let unrefused = f64::from(row.outcome.count) - row.reviews.refused;
-            row.goals.push(Goal::new(What::Unrefused, 0.0, unrefused));
+            let not_refused = f64::from(row.outcome.count) - row.reviews.refused;
+            row.goals.push(Goal::new(Figure::Unrefused, 0.0, not_refused));
         }
         self.clear("asked")?;
         Ok(rows)
     }
 
-    /// Reviews without an API server in front of the webhook.
+    /// Reviews that the load generator sends to the webhook itself.
     fn direct(&mut self) -> Result<Row> {
         let (count, writers) = ((self.size.count * 5).to_string(), SENDERS.to_string());
         let words = ["review", "--count", &count, "--writers", &writers];
         let mut row = self.stage.step("sent directly", &words)?;
-        row.goals = vec![Goal::new(What::Reviews, 500.0, row.reviews_rate()), memory(&row)];
+        row.goals = vec![Goal::new(Figure::Reviews, 500.0, row.reviews_rate()), memory(&row)];
         Ok(row)
     }
 
     fn clear(&mut self, prefix: &str) -> Result<()> {
-        self.apply("clearing away", "delete", prefix, self.size.count).map(drop)
+        self.apply("clean up", "delete", prefix, self.size.count).map(drop)
     }
 
     fn apply(&mut self, name: &str, action: &str, prefix: &str, count: u32) -> Result<Row> {
@@ -218,5 +218,5 @@ impl Journey<'_> {
 }
 
 fn memory(row: &Row) -> Goal {
-    Goal::new(What::Rss, 96.0, row.rss("operator"))
+    Goal::new(Figure::Rss, 96.0, row.rss("operator"))
 }

@@ -1,4 +1,4 @@
-//! Who wrote what in Kubernetes, from the API server's audit log; and what the operator says that it did in Kafka.
+//! The operator's writes: to Kubernetes from the API server's audit log, to Kafka from the operator's metrics.
 
 use std::{
     collections::BTreeMap,
@@ -13,19 +13,19 @@ use serde::Deserialize;
 /// The operator's ServiceAccount.
 const OPERATOR: &str = "system:serviceaccount:eventcenter-system:eventcenter";
 
-/// The audit log, read from where the last reading ended.
+/// The audit log, read incrementally.
 #[derive(Debug)]
 pub(crate) struct Audit {
     file: PathBuf,
     read: u64,
 }
 
-/// How many writes of the operator there were, by what was written.
+/// The number of the operator's writes, by verb and resource.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Writes {
-    /// Such as `patch eventtopics/status`, without what belongs to its being the leader.
+    /// By verb and resource (`patch eventtopics/status`), without Leases.
     pub(crate) done: BTreeMap<String, u32>,
-    /// Answered with an error, such as a conflict.
+    /// The number of writes that failed, for example with a conflict.
     pub(crate) refused: u32,
 }
 
@@ -55,17 +55,17 @@ struct Status {
 }
 
 impl Audit {
-    /// From the end of the file as it is now.
-    pub(crate) fn from_here(file: PathBuf) -> Result<Self> {
+    /// Starts at the current end of the file.
+    pub(crate) fn at_end(file: PathBuf) -> Result<Self> {
         let read = file.metadata().with_context(|| format!("no audit log {}", file.display()))?.len();
         Ok(Self { file, read })
     }
 
-    /// What the operator has written since the last time.
-    pub(crate) fn since(&mut self) -> Result<Writes> {
+    /// The writes since the last call.
+    pub(crate) fn read(&mut self) -> Result<Writes> {
         let mut file = File::open(&self.file)?;
         if file.metadata()?.len() < self.read {
-            // It was begun anew.
+            // The file was rotated.
             self.read = 0;
         }
         file.seek(SeekFrom::Start(self.read))?;
@@ -96,7 +96,7 @@ impl Writes {
         writes
     }
 
-    /// Writes to EventTopics, Events aside.
+    /// Writes to EventTopics, without Events.
     pub(crate) fn to_topics(&self) -> u32 {
         self.done.iter().filter(|(what, _)| what.contains(" eventtopics")).map(|(_, number)| number).sum()
     }
@@ -115,7 +115,7 @@ pub(crate) fn sum(metrics: &str, name: &str, labels: &[&str]) -> f64 {
         .sum()
 }
 
-/// Kafka's requests that change something, by the operator's own count.
+/// The number of requests that change Kafka.
 pub(crate) fn kafka_writes(metrics: &str) -> f64 {
     ["CreateTopics", "CreatePartitions", "IncrementalAlterConfigs", "DeleteTopics"]
         .iter()
@@ -123,7 +123,7 @@ pub(crate) fn kafka_writes(metrics: &str) -> f64 {
         .sum()
 }
 
-/// How many requests of that name there were.
+/// The number of requests to Kafka of that name.
 pub(crate) fn kafka_requests(metrics: &str, operation: &str) -> f64 {
     sum(metrics, "eventcenter_kafka_requests_total", &[&format!("operation=\"{operation}\"")])
 }
@@ -161,16 +161,16 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_being_written_is_read_the_next_time() {
+    fn an_incomplete_line_is_read_by_the_next_call() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("audit.log");
         let line = entry(OPERATOR, "create", "events", 201);
         std::fs::write(&file, "before\n").expect("it can be written");
-        let mut audit = Audit::from_here(file.clone()).expect("it is there");
+        let mut audit = Audit::at_end(file.clone()).expect("it is there");
         std::fs::write(&file, format!("before\n{line}\n{}", &line[..20])).expect("it can be written");
-        assert_eq!(audit.since().expect("it is there").done.values().sum::<u32>(), 1);
+        assert_eq!(audit.read().expect("it is there").done.values().sum::<u32>(), 1);
         std::fs::write(&file, format!("before\n{line}\n{line}\n")).expect("it can be written");
-        assert_eq!(audit.since().expect("it is there").done.values().sum::<u32>(), 1);
+        assert_eq!(audit.read().expect("it is there").done.values().sum::<u32>(), 1);
     }
 
     #[test]

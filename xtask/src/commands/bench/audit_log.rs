@@ -1,4 +1,4 @@
-//! `bench audit`: the audit log on PostgreSQL and on SQLite: appending, verifying, searching, exporting.
+//! `bench audit`: appends to, verifies, searches and exports the audit log, on PostgreSQL and on SQLite.
 
 use std::{
     collections::BTreeMap,
@@ -28,32 +28,32 @@ use crate::commands::table::{Align, Table};
 
 /// Append records to the audit log, verify it, search it and export it, on PostgreSQL and on SQLite.
 ///
-/// The journal and the store run in a process of their own, without Kubernetes; both databases are made for it, with
-/// fsync. Beside each figure stands what the same database does with the same rows and without us. Takes about 5
-/// minutes with the defaults; the goal of searching is set for 5 million records: --records 5000000.
+/// The journal and the store run in a process of their own, without Kubernetes, on new databases with fsync. Baselines
+/// show what the same database does with the same rows and without the product's code. Takes about 5 minutes with the
+/// defaults; the goal of searching is for 5 million records: --records 5000000.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// How many records there are when the log is verified, searched and exported
+    /// Number of records in the log that is verified, searched and exported
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1000..=50_000_000))]
     records: u32,
 
-    /// How many records are appended where that is measured
+    /// Number of records to append
     #[arg(long, default_value_t = 400_000, value_parser = clap::value_parser!(u32).range(1000..=50_000_000))]
     append: u32,
 
-    /// How many append at a time, each waiting for its own commit
+    /// Number of concurrent writers, each waiting for its own commit
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=1024))]
     writers: u32,
 
-    /// How many questions are asked by each filter, first page and deep page
+    /// Number of queries with each filter, first page and deep page
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     questions: u32,
 
-    /// Which database
+    /// The database
     #[arg(long, value_enum, default_value = "both")]
     store: Which,
 
-    /// 20,000 records: to see that it works
+    /// A short run with 20,000 records
     #[arg(long, conflicts_with_all = ["records", "append", "questions"])]
     quick: bool,
 
@@ -61,7 +61,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     json: bool,
 
-    /// Use this load generator, which has the journal and the store in it, instead of building one
+    /// Use this load generator, which contains the journal and the store, instead of building one
     #[arg(long, value_name = "PROGRAM")]
     generator: Option<PathBuf>,
 }
@@ -73,7 +73,7 @@ enum Which {
     Both,
 }
 
-/// How many records, by how many, asked how often.
+/// The sizes of the steps.
 struct Size {
     records: u32,
     append: u32,
@@ -111,7 +111,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> 
     };
     let mut reports = Vec::new();
     for kind in kinds {
-        let stage = Stage::set(*kind, &generator, context.console.clone())?;
+        let stage = Stage::start(*kind, &generator, context.console.clone())?;
         reports.push(stage.measure(&size)?);
     }
     if arguments.json {
@@ -126,19 +126,19 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> 
     Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Settings of a PostgreSQL for some load; what is not said is as it is delivered, and a commit is on the disk.
+/// Settings of a PostgreSQL under load. All others have their defaults, so a commit is durable.
 const SETTINGS: [(&str, &str); 4] =
     [("shared_buffers", "1GB"), ("min_wal_size", "1GB"), ("max_wal_size", "4GB"), ("max_connections", "50")];
 
-/// A server that has been running for a while writes its log into files that it has used before. A new one makes each when
-/// it needs it, and every commit waits for that.
-const USED_BEFORE: &str =
+/// Makes the server recycle WAL segments, as after some time of use. A new server creates each segment when it needs it,
+/// and every commit waits for that.
+const RECYCLE_WAL: &str =
     "SELECT pg_logical_emit_message(false, 'bench', 'used'), pg_switch_wal() FROM generate_series(1, 60)";
 
-/// How long a page may take, for 95 of 100 questions, in milliseconds.
-const PAGE: f64 = 100.0;
+/// The goal for the 95th percentile of a page, in milliseconds.
+const MAX_PAGE_MILLISECONDS: f64 = 100.0;
 
-/// A database, and the program that uses it.
+/// A database server and the load generator.
 struct Stage {
     // Fields are dropped in this order.
     postgres: Option<Postgres>,
@@ -148,40 +148,40 @@ struct Stage {
     folder: TempDir,
 }
 
-/// One step.
+/// The measurements of one step.
 struct Row {
     name: String,
     outcome: Outcome,
-    /// CPU seconds and peak memory of our program, and CPU seconds of PostgreSQL.
+    /// CPU time and peak memory of the load generator, and CPU time of PostgreSQL.
     ours: Usage,
     database: Duration,
     shares: Vec<(&'static str, f64)>,
     goals: Vec<Goal>,
 }
 
-/// Something to reach.
+/// A bound for a figure, and the measured value.
 struct Goal {
     what: String,
-    /// The least for a rate, the most for everything else.
+    /// The minimum of a rate, or the maximum of any other figure.
     limit: f64,
     measured: f64,
     unit: &'static str,
 }
 
-/// Everything about one database.
+/// The result for one database.
 struct Report {
     store: String,
     steps: Vec<Row>,
 }
 
 impl Stage {
-    fn set(kind: Which, program: &Path, console: Console) -> Result<Self> {
+    fn start(kind: Which, program: &Path, console: Console) -> Result<Self> {
         let folder = temporary_folder()?;
         let (postgres, name) = match kind {
             Which::Postgres => {
                 let postgres = console.run("Starting PostgreSQL", |_| {
                     let postgres = Postgres::start_with(&folder.path().join("postgres"), &SETTINGS)?;
-                    postgres.sql("postgres", USED_BEFORE)?;
+                    postgres.sql("postgres", RECYCLE_WAL)?;
                     postgres.sql("postgres", "CHECKPOINT")?;
                     Ok(postgres)
                 })?;
@@ -195,7 +195,7 @@ impl Stage {
         Ok(Self { postgres, name, generator, console, folder })
     }
 
-    /// An empty database of that name.
+    /// The URL of an empty database.
     fn database(&self, name: &str) -> Result<String> {
         match &self.postgres {
             Some(postgres) => postgres.create_database(name),
@@ -213,26 +213,33 @@ impl Stage {
 
         let mut insert =
             self.step("insert, bare loop", &plain, &["insert", "--records", &append, "--writers", &writers])?;
-        insert.name = format!("insert {writers} rows a commit, without us");
+        insert.name = format!("insert {writers} rows per commit, baseline");
         let mut appending =
             self.step("append", &appended, &["append", "--records", &append, "--writers", &writers])?;
         appending.goals = vec![
             Goal::at_least("append", 20_000.0, appending.rate()),
-            Goal::at_most("append p99", 20.0, appending.milliseconds(), "ms"),
+            Goal::at_most("append p99", 20.0, appending.p99_milliseconds(), "ms"),
         ];
         let fill = self.step("fill", &read, &["fill", "--records", &records])?;
         if let Some(postgres) = &self.postgres {
-            // As it would be after some time: otherwise it happens while something else is measured.
+            // Autovacuum would do it while something else is measured.
             self.console.run("VACUUM ANALYZE", |_| postgres.sql("read", "VACUUM ANALYZE"))?;
         }
         let mut scan = self.step("scan", &read, &["scan"])?;
-        scan.name = "read all bodies, without us".to_owned();
+        scan.name = "read all bodies, baseline".to_owned();
         let mut verify = self.step("verify", &read, &["verify"])?;
         verify.goals = vec![Goal::at_least("verify", 200_000.0, verify.rate())];
         let mut query = self.step("query", &read, &["query", "--questions", &questions])?;
         let cases = query.outcome.cases.iter();
         query.goals = cases
-            .map(|case| Goal::at_most(&format!("{} p95", case.name), PAGE, case.seconds.p95 * 1000.0, "ms"))
+            .map(|case| {
+                Goal::at_most(
+                    &format!("{} p95", case.name),
+                    MAX_PAGE_MILLISECONDS,
+                    case.seconds.p95 * 1000.0,
+                    "ms",
+                )
+            })
             .collect();
         let mut export = self.step("export", &read, &["export"])?;
         export.goals = vec![
@@ -253,7 +260,7 @@ impl Stage {
 
     fn database_cpu(&self) -> Result<BTreeMap<u32, Duration>> {
         let processes = self.postgres.as_ref().map_or(Ok(Vec::new()), Postgres::processes)?;
-        // One that ends at this moment has done little since it was last asked.
+        // A process that ends at this moment is left out.
         let usage = |process: &Identity| Some((process.pid, process.usage().ok()?.cpu));
         Ok(processes.iter().filter_map(usage).collect())
     }
@@ -282,7 +289,7 @@ impl Stage {
     }
 }
 
-/// Who used the processors, in percent.
+/// Shares of the processors' time, in percent.
 fn shares(machine: &Machine, ours: Duration, database: Duration) -> Vec<(&'static str, f64)> {
     let all = ticks(machine.busy + machine.idle).max(f64::EPSILON);
     let percent = |seconds: f64| 100.0 * seconds / all;
@@ -297,12 +304,12 @@ impl Row {
         f64::from(self.outcome.done) / self.outcome.wall_seconds.max(f64::EPSILON)
     }
 
-    /// The 99th of 100, in milliseconds.
-    fn milliseconds(&self) -> f64 {
+    /// The 99th percentile, in milliseconds.
+    fn p99_milliseconds(&self) -> f64 {
         self.outcome.latency_seconds.map_or(f64::INFINITY, |latency| latency.p99 * 1000.0)
     }
 
-    /// Peak memory of our program in MiB.
+    /// Peak memory of the load generator, in MiB.
     fn rss(&self) -> f64 {
         f64::from(u32::try_from(self.ours.peak_rss_kib).unwrap_or(u32::MAX)) / 1024.0
     }
@@ -406,12 +413,12 @@ impl Report {
             ]);
         }
         let mut goals = Table::new(&[
-            ("WHAT", Align::Left),
+            ("FIGURE", Align::Left),
             ("GOAL", Align::Right),
             ("MEASURED", Align::Right),
             ("REACHED", Align::Left),
         ]);
-        // Those of searching stand in a table of their own.
+        // The goals of searching have a table of their own.
         for goal in self.steps.iter().filter(|row| row.outcome.cases.is_empty()).flat_map(|row| &row.goals) {
             let reached = if goal.reached() { "yes" } else { "NO" };
             goals.row(&[&goal.what, &goal.bound(), &goal.show(goal.measured), reached]);
@@ -419,8 +426,8 @@ impl Report {
         let Size { records, writers, .. } = size;
         format!(
             "{}: {writers} writers, each waiting for its own commit; {records} records in the log that is read\n\n\
-             {steps}\nWhat had to be reached\n\n{goals}\n\
-             Pages of 50 among {records} records (the goal is set for 5000000: p95 at most 100 ms)\n\n{}",
+             {steps}\nGoals\n\n{goals}\n\
+             Pages of 50 among {records} records (the goal is for 5000000: p95 at most 100 ms)\n\n{}",
             self.store,
             self.questions(),
         )
@@ -444,7 +451,7 @@ impl Report {
                 &milliseconds(p50),
                 &milliseconds(p95),
                 &milliseconds(max),
-                if p95 * 1000.0 <= PAGE { "yes" } else { "NO" },
+                if p95 * 1000.0 <= MAX_PAGE_MILLISECONDS { "yes" } else { "NO" },
             ]);
         }
         table
@@ -456,7 +463,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_is_a_least_and_all_else_a_most() {
+    fn a_rate_has_a_minimum_and_any_other_figure_a_maximum() {
         assert!(Goal::at_least("append", 20_000.0, 20_000.0).reached());
         assert!(!Goal::at_least("append", 20_000.0, 19_999.0).reached());
         assert!(Goal::at_most("p99", 20.0, 19.0, "ms").reached());
@@ -466,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn what_limits_is_found_by_who_used_the_processors() {
+    fn the_limit_of_a_step_follows_from_the_processor_shares() {
         let second = rustix::param::clock_ticks_per_second();
         let machine = Machine { busy: 9 * second, idle: second };
         let shares = shares(&machine, Duration::from_secs(5), Duration::from_secs(3));

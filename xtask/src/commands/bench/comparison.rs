@@ -1,4 +1,4 @@
-//! What `bench admission` has found: how the webhook does, and an apply with it beside one without.
+//! The result of `bench admission`: the webhook's reviews, and applies with the webhook beside applies without.
 
 use serde_json::{Value, json};
 
@@ -9,22 +9,22 @@ use super::{
 };
 use crate::commands::table::{Align, Table};
 
-/// Everything.
+/// The result of `bench admission`.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Report {
     pub(crate) count: u32,
     pub(crate) tenants: u32,
     pub(crate) topics: u32,
     pub(crate) writers: u32,
-    /// Before the API server was told of the webhook.
+    /// Steps before the webhook was installed.
     pub(crate) before: Vec<Row>,
-    /// While it asked the webhook, and what came before and after that.
+    /// Steps with the webhook, with preparation and direct reviews.
     pub(crate) steps: Vec<Row>,
-    /// When it asked nobody any more.
+    /// Steps after the webhook was removed.
     pub(crate) after: Vec<Row>,
 }
 
-/// A figure without the webhook, before and after, and with it.
+/// A figure with the webhook, and without it before and after.
 struct Figure<'a> {
     step: &'a str,
     what: &'static str,
@@ -45,7 +45,7 @@ impl Figure<'_> {
 }
 
 impl Report {
-    /// Whether every apply was answered as it was to be.
+    /// Whether every apply had the expected answer.
     pub(crate) fn is_complete(&self) -> bool {
         self.rows().all(Row::is_complete)
     }
@@ -55,7 +55,7 @@ impl Report {
         first.iter().chain(&self.before).chain(then).chain(&self.after)
     }
 
-    /// Steps that were made with the webhook and without it.
+    /// The figures of steps that ran both with the webhook and without it.
     fn figures(&self) -> Vec<Figure<'_>> {
         let mut figures = Vec::new();
         for (before, after) in self.before.iter().zip(&self.after) {
@@ -85,7 +85,7 @@ impl Report {
         figures
     }
 
-    /// For programs.
+    /// As JSON.
     pub(crate) fn json(&self) -> Value {
         let rows = |rows: &[Row]| rows.iter().map(Row::json).collect::<Vec<_>>();
         let figure = |figure: &Figure<'_>| {
@@ -111,13 +111,13 @@ impl Report {
         })
     }
 
-    /// For people.
+    /// As tables.
     pub(crate) fn text(&self) -> String {
         let Self { count, tenants, topics, writers, .. } = self;
         format!(
             "{count} applies among {topics} topics of {tenants} tenants, {writers} writers; before and after: without the \
-             webhook\n\n{}\nWhat the webhook says of its reviews\n\n{}\nWhat had to be reached\n\n{}\nWhat the webhook adds \
-             to an apply, to the mean of before and after\n\n{}\n{}",
+             webhook\n\n{}\nReviews, by the webhook's own metrics\n\n{}\nGoals\n\n{}\nDifference that the \
+             webhook makes to an apply, to the mean of before and after\n\n{}\n{}",
             self.costs(),
             self.reviews(),
             goals(&self.steps),
@@ -200,7 +200,7 @@ impl Report {
     fn added(&self) -> String {
         let mut table = Table::new(&[
             ("STEP", Align::Left),
-            ("WHAT", Align::Left),
+            ("FIGURE", Align::Left),
             ("BEFORE", Align::Right),
             ("AFTER", Align::Right),
             ("WITH THE WEBHOOK", Align::Right),

@@ -1,4 +1,4 @@
-//! The load generator (`bench/`), one process a step.
+//! The load generator (`bench/`), one process for each step.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use xtask::{console::Task, interrupt, process, procfs::Identity};
 
-/// The program, and what every step is told.
+/// The program, and the settings of all steps.
 #[derive(Debug, Clone)]
 pub(crate) struct Generator {
     pub(crate) program: PathBuf,
@@ -21,7 +21,7 @@ pub(crate) struct Generator {
     pub(crate) log: PathBuf,
 }
 
-/// A step that is prepared. Dropping it ends it.
+/// A load generator that is ready to begin. Dropping it ends it.
 pub(crate) struct Prepared {
     child: Child,
     identity: Identity,
@@ -29,7 +29,7 @@ pub(crate) struct Prepared {
     log: PathBuf,
 }
 
-/// One line of what it says.
+/// One line of its standard output.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum Message {
@@ -38,7 +38,7 @@ enum Message {
     Result(Outcome),
 }
 
-/// How a step went.
+/// The result of a step.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Outcome {
@@ -49,21 +49,21 @@ pub(crate) struct Outcome {
     pub(crate) latency_seconds: Option<Latency>,
     pub(crate) answer_seconds: Option<Latency>,
     pub(crate) events: u32,
-    /// What a step consists of, where each part counts by itself.
+    /// The parts of a step that are measured separately.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) cases: Vec<Case>,
 }
 
-/// One question that was asked many times.
+/// One query that was repeated many times.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Case {
     pub(crate) name: String,
-    /// How much all answers had.
+    /// The number of records in all answers.
     pub(crate) found: u32,
     pub(crate) seconds: Latency,
 }
 
-/// From each write until it was seen to be done, or until it was answered; in seconds.
+/// Seconds from each write until it was observed as done, or until it was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Latency {
     pub(crate) p50: f64,
@@ -73,9 +73,9 @@ pub(crate) struct Latency {
 }
 
 impl Generator {
-    /// Starts it; returns when everything but the sign to begin is there.
+    /// Starts it. Returns when it waits for the signal to begin.
     pub(crate) fn prepare(&self, arguments: &[String]) -> Result<Prepared> {
-        let mut command = process::mortal(&self.program);
+        let mut command = process::child_command(&self.program);
         command.args(arguments).env("KUBECONFIG", &self.kubeconfig);
         let log = std::fs::File::options().create(true).append(true).open(&self.log)?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
@@ -94,18 +94,18 @@ impl Generator {
         let mut prepared = Prepared { child, identity, lines, log: self.log.clone() };
         match prepared.message()? {
             Message::Ready => Ok(prepared),
-            other => bail!("the load generator begins with {other:?}"),
+            other => bail!("the load generator begins with {other:?} instead of ready"),
         }
     }
 }
 
 impl Prepared {
-    /// Who it is.
+    /// Identifies its process.
     pub(crate) fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// Gives the sign to begin and waits for the result.
+    /// Sends the signal to begin and waits for the result.
     pub(crate) fn run(&mut self, task: &Task) -> Result<Outcome> {
         self.child.stdin.as_mut().context("its input is a pipe")?.write_all(b"\n")?;
         loop {
@@ -123,7 +123,7 @@ impl Prepared {
             match self.lines.recv_timeout(Duration::from_millis(100)) {
                 Ok(line) => {
                     return serde_json::from_str(&line)
-                        .with_context(|| format!("the load generator says {line}"));
+                        .with_context(|| format!("the load generator printed {line}"));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
@@ -141,7 +141,7 @@ fn last(log: &Path) -> String {
 
 impl Drop for Prepared {
     fn drop(&mut self) {
-        // It may have ended by itself, then there is nothing to kill and only the child to collect.
+        // It may have ended by itself; then only `wait` has an effect.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_are_read() {
+    fn messages_are_parsed() {
         let read = |text: &str| serde_json::from_str::<Message>(text).expect("it is a message");
         assert_eq!(read(r#""ready""#), Message::Ready);
         assert_eq!(read(r#"{"progress":{"sent":2,"done":1}}"#), Message::Progress { sent: 2, done: 1 });
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_ends_early_is_told_with_its_last_words() {
+    fn the_error_of_an_early_end_has_the_last_lines_of_the_log() {
         let folder = tempfile::tempdir().expect("a folder");
         let generator =
             Generator { program: "sh".into(), kubeconfig: "/nowhere".into(), log: folder.path().join("log") };

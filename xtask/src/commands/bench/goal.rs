@@ -1,46 +1,46 @@
-//! What has to be reached, and what the peer reaches.
+//! The goals of a benchmark, and the figures of the peer.
 
 use serde::Serialize;
 
 use super::report::number;
 
-/// What is looked at.
+/// A measured figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum What {
-    /// Topics a second.
+pub(crate) enum Figure {
+    /// Topics per second.
     Rate,
     /// CPU seconds of the operator.
     Cpu,
-    /// CPU seconds of the operator in a minute.
+    /// CPU seconds of the operator per minute.
     CpuAMinute,
     /// Peak resident memory of the operator in MiB.
     Rss,
-    /// Seconds until all is done.
+    /// Seconds until the end of the step.
     Wall,
     /// Writes of the operator to Kafka and Kubernetes.
     Writes,
-    /// Topics that were not done.
+    /// Topics that were not completed.
     Lost,
-    /// What was to be refused and was not.
+    /// Requests that should have been refused and were not.
     Unrefused,
-    /// Reviews a second.
+    /// Reviews per second.
     Reviews,
-    /// The middle one of the webhook's reviews, in milliseconds.
+    /// Median duration of the webhook's reviews, in milliseconds.
     Median,
-    /// The 99th of 100 of the webhook's reviews, in milliseconds.
+    /// 99th percentile of the duration of the webhook's reviews, in milliseconds.
     Tail,
 }
 
-/// Something to reach.
+/// A bound for a figure, and the measured value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Goal {
-    pub(crate) what: What,
-    /// The least for a rate, the most for everything else.
+    pub(crate) figure: Figure,
+    /// The minimum of a rate, or the maximum of any other figure.
     pub(crate) limit: f64,
     pub(crate) measured: f64,
 }
 
-/// The peer's figures for a step: Strimzi's Topic Operator 1.2.0 on such a machine, in another run.
+/// The peer's figures for a step: Strimzi's Topic Operator 1.2.0, measured in another run on such a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Peer {
@@ -59,7 +59,7 @@ impl Peer {
     pub(crate) const CHANGE: Self = Self::measured(Some(28.7), 22.0, 286.0);
     pub(crate) const DELETE: Self = Self::measured(Some(60.5), 9.6, 286.0);
     pub(crate) const IDLE: Self = Self::measured(None, 1.0, 255.0);
-    /// 2,000 of them.
+    /// With 2,000 topics.
     pub(crate) const MANY: Self = Self {
         rate_per_second: None,
         cpu_seconds: None,
@@ -71,22 +71,22 @@ impl Peer {
         Self { rate_per_second: rate, cpu_seconds: Some(cpu), rss_mib: Some(rss), note: None }
     }
 
-    /// The figure beside ours.
-    pub(crate) fn of(&self, what: What) -> Option<String> {
-        let value = match what {
-            What::Rate => self.rate_per_second,
-            What::Cpu | What::CpuAMinute => self.cpu_seconds,
-            What::Rss => self.rss_mib,
-            What::Lost => return self.note.map(str::to_owned),
-            What::Wall | What::Writes | What::Unrefused => None,
-            What::Reviews | What::Median | What::Tail => None,
+    /// The peer's value of a figure.
+    pub(crate) fn of(&self, figure: Figure) -> Option<String> {
+        let value = match figure {
+            Figure::Rate => self.rate_per_second,
+            Figure::Cpu | Figure::CpuAMinute => self.cpu_seconds,
+            Figure::Rss => self.rss_mib,
+            Figure::Lost => return self.note.map(str::to_owned),
+            Figure::Wall | Figure::Writes | Figure::Unrefused => None,
+            Figure::Reviews | Figure::Median | Figure::Tail => None,
         };
-        value.map(|value| what.show(value))
+        value.map(|value| figure.show(value))
     }
 }
 
-impl What {
-    /// The word for it.
+impl Figure {
+    /// Its name in the tables.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Rate => "rate",
@@ -103,7 +103,7 @@ impl What {
         }
     }
 
-    /// Whether more is better.
+    /// Whether a higher value is better.
     fn is_a_rate(self) -> bool {
         matches!(self, Self::Rate | Self::Reviews)
     }
@@ -121,24 +121,24 @@ impl What {
 }
 
 impl Goal {
-    pub(crate) fn new(what: What, limit: f64, measured: f64) -> Self {
-        Self { what, limit, measured }
+    pub(crate) fn new(figure: Figure, limit: f64, measured: f64) -> Self {
+        Self { figure, limit, measured }
     }
 
     /// Whether it is reached.
     pub(crate) fn reached(&self) -> bool {
-        if self.what.is_a_rate() { self.measured >= self.limit } else { self.measured <= self.limit }
+        if self.figure.is_a_rate() { self.measured >= self.limit } else { self.measured <= self.limit }
     }
 
-    /// What it says.
+    /// The bound as text.
     pub(crate) fn bound(&self) -> String {
-        let sign = if self.what.is_a_rate() { "≥" } else { "≤" };
-        format!("{sign} {}", self.what.show(self.limit))
+        let sign = if self.figure.is_a_rate() { "≥" } else { "≤" };
+        format!("{sign} {}", self.figure.show(self.limit))
     }
 
-    /// What was measured.
+    /// The measured value as text.
     pub(crate) fn value(&self) -> String {
-        self.what.show(self.measured)
+        self.figure.show(self.measured)
     }
 }
 
@@ -147,23 +147,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_is_a_least_and_all_else_a_most() {
-        assert!(Goal::new(What::Rate, 50.0, 50.0).reached());
-        assert!(!Goal::new(What::Rate, 50.0, 49.9).reached());
-        assert!(Goal::new(What::Rss, 48.0, 47.0).reached());
-        assert!(!Goal::new(What::Writes, 0.0, 1.0).reached());
-        assert!(Goal::new(What::Reviews, 500.0, 501.0).reached());
-        assert!(!Goal::new(What::Tail, 20.0, 20.1).reached());
-        assert_eq!(Goal::new(What::Median, 3.0, 0.25).value(), "0.25 ms");
-        assert_eq!(Goal::new(What::Rate, 50.0, 61.237).bound(), "≥ 50/s");
-        assert_eq!(Goal::new(What::Cpu, 2.0, 1.239).value(), "1.24 s");
+    fn a_rate_has_a_minimum_and_any_other_figure_a_maximum() {
+        assert!(Goal::new(Figure::Rate, 50.0, 50.0).reached());
+        assert!(!Goal::new(Figure::Rate, 50.0, 49.9).reached());
+        assert!(Goal::new(Figure::Rss, 48.0, 47.0).reached());
+        assert!(!Goal::new(Figure::Writes, 0.0, 1.0).reached());
+        assert!(Goal::new(Figure::Reviews, 500.0, 501.0).reached());
+        assert!(!Goal::new(Figure::Tail, 20.0, 20.1).reached());
+        assert_eq!(Goal::new(Figure::Median, 3.0, 0.25).value(), "0.25 ms");
+        assert_eq!(Goal::new(Figure::Rate, 50.0, 61.237).bound(), "≥ 50/s");
+        assert_eq!(Goal::new(Figure::Cpu, 2.0, 1.239).value(), "1.24 s");
     }
 
     #[test]
-    fn the_peer_stands_beside_the_same_figure() {
-        assert_eq!(Peer::CREATE.of(What::Rate).as_deref(), Some("19.5/s"));
-        assert_eq!(Peer::IDLE.of(What::CpuAMinute).as_deref(), Some("1 s"));
-        assert_eq!(Peer::IDLE.of(What::Rate), None);
-        assert!(Peer::MANY.of(What::Lost).is_some_and(|note| note.contains("1,024")));
+    fn the_peer_has_a_value_for_some_figures() {
+        assert_eq!(Peer::CREATE.of(Figure::Rate).as_deref(), Some("19.5/s"));
+        assert_eq!(Peer::IDLE.of(Figure::CpuAMinute).as_deref(), Some("1 s"));
+        assert_eq!(Peer::IDLE.of(Figure::Rate), None);
+        assert!(Peer::MANY.of(Figure::Lost).is_some_and(|note| note.contains("1,024")));
     }
 }

@@ -1,9 +1,9 @@
-//! `bench`: whole journeys on the real parts, measured from outside.
+//! `bench`: benchmarks on the real parts, measured from outside.
 //!
-//! - `topics`, `admission`, `audit_log`: the journeys; `stage`: what they happen on; `generator`: who makes the load.
-//! - `platform`: the tenants of `admission`, and whether the webhook is asked.
-//! - `sampler`: CPU and memory of every process; `audit`: what the operator wrote; `review`: what it was asked.
-//! - `goal`, `report`, `comparison`: what has to be reached, and the tables.
+//! - `topics`, `admission`, `audit_log`: the benchmarks; `stage`: their environment; `generator`: the load generator.
+//! - `platform`: the tenants of `admission`, and the installation of the webhook.
+//! - `sampler`: CPU and memory of every process; `audit`: the operator's writes; `review`: its admission reviews.
+//! - `goal`, `report`, `comparison`: the goals and the tables.
 
 mod admission;
 mod audit;
@@ -31,15 +31,15 @@ use super::{Context, build};
 
 /// Measure the operator against a real Kubernetes, a real Kafka and a real PostgreSQL.
 ///
-/// Builds it optimised, starts an environment of its own in a temporary folder, and prints a table.
+/// Builds it with optimisations, starts an environment in a temporary folder, and prints tables.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
-    journey: Journey,
+    benchmark: Benchmark,
 }
 
 #[derive(clap::Subcommand)]
-enum Journey {
+enum Benchmark {
     Topics(topics::Arguments),
     Admission(admission::Arguments),
     Audit(audit_log::Arguments),
@@ -47,19 +47,19 @@ enum Journey {
 
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
     interrupt::install()?;
-    match &arguments.journey {
-        Journey::Topics(arguments) => topics::run(context, arguments),
-        Journey::Admission(arguments) => admission::run(context, arguments),
-        Journey::Audit(arguments) => audit_log::run(context, arguments),
+    match &arguments.benchmark {
+        Benchmark::Topics(arguments) => topics::run(context, arguments),
+        Benchmark::Admission(arguments) => admission::run(context, arguments),
+        Benchmark::Audit(arguments) => audit_log::run(context, arguments),
     }
 }
 
-/// An environment for the operator as it is installed: one plaintext broker. The operator is started by the journey.
+/// An environment with one plaintext broker. The benchmark starts the operator.
 fn plan(context: &Context) -> Result<Plan> {
     Ok(Plan { sasl: false, ..Plan::for_tests(&context.repository, &context.console)? })
 }
 
-/// The programs that were given, or optimised ones that are built now.
+/// The given programs, or optimised ones that this function builds.
 fn programs(context: &Context, operator: Option<&Path>, generator: Option<&Path>) -> Result<Programs> {
     let given =
         |program: &Path| program.canonicalize().with_context(|| format!("no program {}", program.display()));

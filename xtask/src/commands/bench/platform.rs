@@ -1,4 +1,4 @@
-//! Where EventTopics are applied to: tenants with rules, and an API server that asks the webhook or does not.
+//! The tenants of `bench admission`, and the installation of the webhook.
 
 use std::time::{Duration, Instant};
 
@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 
 use super::stage::Stage;
 
-/// What tenants and their namespaces are called, followed by -000, -001 and so on.
+/// The first part of the names of tenants and their namespaces, before -000, -001 and so on.
 pub(crate) const TENANT: &str = "team";
 
-/// How long the API server may take to notice that it is to ask, or not to ask any more.
-const NOTICED: Duration = Duration::from_secs(60);
+/// How long the API server may take to notice that the webhook was installed or removed.
+const MAX_DELAY: Duration = Duration::from_secs(60);
 
-/// Tenants with a namespace each, and the Kafka cluster that is their default.
+/// Tenants with a namespace each, and their default KafkaCluster.
 pub(crate) fn manifests(tenants: u32, bootstrap: &str) -> Vec<Value> {
     let cluster = json!({
         "apiVersion": "eventcenter.io/v1alpha1", "kind": "KafkaCluster", "metadata": {"name": "main"},
@@ -41,45 +41,45 @@ pub(crate) fn manifests(tenants: u32, bootstrap: &str) -> Vec<Value> {
     std::iter::once(cluster).chain((0..tenants).flat_map(tenant)).collect()
 }
 
-/// Has the API server ask the webhook, and returns when it does.
+/// Installs the webhook. Returns when the API server calls it.
 pub(crate) fn install(stage: &Stage) -> Result<()> {
     stage.install_webhook()?;
-    noticed(stage, true)
+    wait_until_called(stage, true)
 }
 
-/// Has the API server ask nobody any more, and returns when it does not.
+/// Removes the webhook. Returns when the API server no longer calls it.
 pub(crate) fn remove(stage: &Stage) -> Result<()> {
     let kinds = "validatingwebhookconfigurations,mutatingwebhookconfigurations";
     stage.kubectl().run(&["delete", kinds, "eventcenter"])?;
-    noticed(stage, false)
+    wait_until_called(stage, false)
 }
 
-fn noticed(stage: &Stage, wanted: bool) -> Result<()> {
+fn wait_until_called(stage: &Stage, wanted: bool) -> Result<()> {
     let begun = Instant::now();
-    let mut said = String::new();
-    while begun.elapsed() < NOTICED {
-        // One that asks for too much is refused by one of the webhooks, and a good one gets a finalizer by the other.
+    let mut answer = String::new();
+    while begun.elapsed() < MAX_DELAY {
+        // The validating webhook refuses the first, and the mutating webhook adds a finalizer to the second.
         let (greedy, good) = (probe(stage, "90d")?, probe(stage, "7d")?);
-        let is_asked = match (&greedy, &good) {
-            (Err(said), Ok(finalizers))
-                if said.contains("denied the request: ") && !finalizers.is_empty() =>
+        let is_called = match (&greedy, &good) {
+            (Err(message), Ok(finalizers))
+                if message.contains("denied the request: ") && !finalizers.is_empty() =>
             {
                 Some(true)
             }
             (Ok(without), Ok(also_without)) if without.is_empty() && also_without.is_empty() => Some(false),
             _ => None,
         };
-        if is_asked == Some(wanted) {
+        if is_called == Some(wanted) {
             return Ok(());
         }
-        said = greedy.err().or(good.err()).unwrap_or_default();
-        stage.rest(Duration::from_millis(100))?;
+        answer = greedy.err().or(good.err()).unwrap_or_default();
+        stage.sleep(Duration::from_millis(100))?;
     }
-    let what = if wanted { "does not ask the webhook" } else { "still asks the webhook" };
-    bail!("the API server {what} after {NOTICED:?}: {said}")
+    let what = if wanted { "does not call the webhook" } else { "still calls the webhook" };
+    bail!("the API server {what} after {MAX_DELAY:?}: {answer}")
 }
 
-/// Applies an EventTopic without storing it. Returns its finalizers, or what was said against it.
+/// Applies an EventTopic as a dry run. Returns its finalizers, or the error.
 fn probe(stage: &Stage, retention: &str) -> Result<Result<String, String>> {
     let topic = json!({
         "apiVersion": "eventcenter.io/v1alpha1", "kind": "EventTopic",

@@ -1,4 +1,4 @@
-//! What was measured as tables for people, or as JSON.
+//! The measurements as tables or as JSON.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -6,57 +6,57 @@ use serde_json::{Value, json};
 use super::{
     audit::Writes,
     generator::Outcome,
-    goal::{Goal, Peer, What},
+    goal::{Figure, Goal, Peer},
     review::Reviews,
     sampler::{Measurement, OTHERS, PROCESSES, processors},
 };
 use crate::commands::table::{Align, Table};
 
-/// One step with everything that is known of it.
+/// The measurements of one step.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
     /// Its name.
     pub(crate) name: String,
-    /// What the load generator saw.
+    /// The result of the load generator.
     pub(crate) outcome: Outcome,
-    /// Until the last topic was done: who used the processors.
+    /// CPU time and memory until the last topic was done.
     pub(crate) during: Measurement,
-    /// Until everything was quiet again, Events included: what it cost.
+    /// CPU time and memory until all processes were idle again, Events included.
     pub(crate) whole: Measurement,
-    /// What the operator wrote in Kubernetes.
+    /// The operator's writes to Kubernetes.
     pub(crate) writes: Writes,
-    /// The operator's requests to Kafka by name, and how many topics they had in all.
+    /// The operator's requests to Kafka: name, number of requests, number of topics in them.
     pub(crate) kafka: Vec<(String, f64, f64)>,
-    /// What it was asked as a webhook.
+    /// Its admission reviews.
     pub(crate) reviews: Reviews,
-    /// What must be reached.
+    /// The goals of the step.
     pub(crate) goals: Vec<Goal>,
-    /// The peer's figures.
+    /// The figures of the peer.
     pub(crate) peer: Option<Peer>,
 }
 
-/// Everything.
+/// The result of `bench topics`.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Report {
     pub(crate) writers: u32,
-    /// With the operator.
+    /// Steps with the operator.
     pub(crate) steps: Vec<Row>,
-    /// Without it.
+    /// The same requests without it.
     pub(crate) floor: Vec<Row>,
 }
 
 impl Row {
-    /// Topics a second.
+    /// Topics per second.
     pub(crate) fn rate(&self) -> f64 {
         f64::from(self.outcome.done) / self.outcome.wall_seconds.max(f64::EPSILON)
     }
 
-    /// A rate if nobody else had used the processors meanwhile: an estimate, for a machine that is shared.
+    /// Estimates the rate without other processes on the machine.
     fn alone(&self, rate: f64) -> f64 {
         rate / (1.0 - others(&self.during.shares()) / 100.0).max(0.05)
     }
 
-    /// CPU seconds of one process, until everything was quiet again.
+    /// CPU seconds of one process, until all were idle again.
     pub(crate) fn cpu(&self, process: &str) -> f64 {
         self.whole.cost(process).cpu.as_secs_f64()
     }
@@ -71,7 +71,7 @@ impl Row {
         self.outcome.events == 0 && self.outcome.latency_seconds.is_some()
     }
 
-    /// Reviews a second.
+    /// Reviews per second.
     pub(crate) fn reviews_rate(&self) -> f64 {
         self.reviews.count() / self.outcome.wall_seconds.max(f64::EPSILON)
     }
@@ -108,18 +108,18 @@ impl Row {
     }
 }
 
-/// As many digits as mean something.
+/// Rounds to two digits after the point.
 pub(crate) fn round(number: f64) -> f64 {
     (number * 100.0).round() / 100.0
 }
 
 impl Report {
-    /// Whether every topic arrived and every goal that was set was reached.
+    /// Whether every topic arrived in every step.
     pub(crate) fn is_complete(&self) -> bool {
         self.steps.iter().chain(&self.floor).all(Row::is_complete)
     }
 
-    /// For programs.
+    /// As JSON.
     pub(crate) fn json(&self) -> Value {
         let rows = |rows: &[Row]| rows.iter().map(Row::json).collect::<Vec<_>>();
         json!({
@@ -130,26 +130,26 @@ impl Report {
         })
     }
 
-    /// For people.
+    /// As tables.
     pub(crate) fn text(&self) -> String {
         let mut text = format!("With the operator, {} writers\n\n{}", self.writers, costs(&self.steps));
         let goals = goals(&self.steps);
-        text += &format!("\nWhat had to be reached, and the peer (measured separately)\n\n{goals}");
-        text += &format!("\nWhat the operator sent\n\n{}", self.sent());
-        text += &format!("\nThe same without an operator: the floor\n\n{}", costs(&self.floor));
+        text += &format!("\nGoals, and the peer (measured separately)\n\n{goals}");
+        text += &format!("\nRequests of the operator\n\n{}", self.requests());
+        text += &format!("\nThe same requests without an operator\n\n{}", costs(&self.floor));
         text + "\n" + &shares(self.steps.iter().chain(&self.floor))
     }
 
-    fn sent(&self) -> String {
+    fn requests(&self) -> String {
         let mut table = Table::new(&[
             ("STEP", Align::Left),
             ("WRITES TO KUBERNETES", Align::Left),
             ("REFUSED", Align::Right),
-            ("REQUESTS TO KAFKA (TOPICS IN ALL)", Align::Left),
+            ("REQUESTS TO KAFKA (TOPICS)", Align::Left),
         ]);
         for row in &self.steps {
             let join = |all: Vec<String>| if all.is_empty() { "none".into() } else { all.join(", ") };
-            let writes = row.writes.done.iter().map(|(what, number)| format!("{number} {what}")).collect();
+            let writes = row.writes.done.iter().map(|(write, number)| format!("{number} {write}")).collect();
             let kafka = |(name, requests, topics): &(String, f64, f64)| match *topics > 0.0 {
                 true => format!("{requests} {name} ({topics})"),
                 false => format!("{requests} {name}"),
@@ -161,11 +161,11 @@ impl Report {
     }
 }
 
-/// What had to be reached, beside the peer if there is one.
+/// The table of the goals, with the peer if there is one.
 pub(crate) fn goals(rows: &[Row]) -> String {
     let mut columns = vec![
         ("STEP", Align::Left),
-        ("WHAT", Align::Left),
+        ("FIGURE", Align::Left),
         ("GOAL", Align::Right),
         ("MEASURED", Align::Right),
         ("REACHED", Align::Left),
@@ -177,21 +177,21 @@ pub(crate) fn goals(rows: &[Row]) -> String {
     for row in rows {
         for (number, goal) in row.goals.iter().enumerate() {
             let name = if number == 0 { row.name.as_str() } else { "" };
-            let peer = row.peer.as_ref().and_then(|peer| peer.of(goal.what)).unwrap_or("–".into());
+            let peer = row.peer.as_ref().and_then(|peer| peer.of(goal.figure)).unwrap_or("–".into());
             let reached = if goal.reached() { "yes" } else { "NO" };
-            let alone = match goal.what {
-                What::Rate | What::Reviews => format!("{:.0}/s", row.alone(goal.measured)),
+            let alone = match goal.figure {
+                Figure::Rate | Figure::Reviews => format!("{:.0}/s", row.alone(goal.measured)),
                 _ => String::new(),
             };
             let (bound, value) = (goal.bound(), goal.value());
-            let cells = [name, goal.what.name(), &bound, &value, reached, &alone, &peer];
+            let cells = [name, goal.figure.name(), &bound, &value, reached, &alone, &peer];
             table.row(&cells[..columns.len()]);
         }
     }
     table.to_string()
 }
 
-/// Who used the processors.
+/// The table of processor use.
 pub(crate) fn shares<'a>(rows: impl IntoIterator<Item = &'a Row>) -> String {
     let names: Vec<&str> = PROCESSES.iter().map(|(_, shown)| *shown).chain([OTHERS, "idle"]).collect();
     let headings: Vec<String> = names.iter().map(|name| name.to_uppercase()).collect();
@@ -208,16 +208,16 @@ pub(crate) fn shares<'a>(rows: impl IntoIterator<Item = &'a Row>) -> String {
     }
     let processors = processors();
     format!(
-        "Who used the {processors} processors until the last topic was done (percent of {processors} × wall)\n\n{table}"
+        "Use of the {processors} processors until the last topic was done (percent of {processors} × wall)\n\n{table}"
     )
 }
 
-/// The share of everything that does not belong to the benchmark, in percent.
+/// The share of other processes of the machine, in percent.
 fn others(shares: &[(&str, f64)]) -> f64 {
     shares.iter().find(|(name, _)| *name == OTHERS).map_or(0.0, |(_, share)| *share)
 }
 
-/// What a step waited for: the processors and who had most of them, or something else.
+/// What limited a step: the processors and the processes that used most of them, or waiting.
 pub(crate) fn limit(shares: &[(&str, f64)]) -> String {
     let idle = shares.iter().find(|(name, _)| *name == "idle").map_or(0.0, |(_, share)| *share);
     if idle > 30.0 {
@@ -273,7 +273,7 @@ fn costs(rows: &[Row]) -> String {
     table.to_string()
 }
 
-/// A number as people write it.
+/// A number with at most two digits after the point.
 pub(crate) fn number(value: f64) -> String {
     let text = format!("{value:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -282,7 +282,7 @@ pub(crate) fn number(value: f64) -> String {
 impl Serialize for Goal {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         json!({
-            "what": self.what.name(),
+            "what": self.figure.name(),
             "goal": self.bound(),
             "measured": round(self.measured),
             "reached": self.reached(),
@@ -296,21 +296,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_limits_is_named() {
+    fn the_limit_of_a_step_is_named() {
         let shares = [
             ("operator", 5.0),
             ("API server", 40.0),
             ("broker", 30.0),
-            ("not part of it", 20.0),
+            ("other programs", 20.0),
             ("idle", 5.0),
         ];
         assert_eq!(limit(&shares), "processors: API server, broker");
         assert_eq!(limit(&[("operator", 5.0), ("idle", 90.0)]), "waiting, not processors");
-        assert_eq!(limit(&[("not part of it", 90.0), ("idle", 5.0)]), "processors: not part of it");
+        assert_eq!(limit(&[("other programs", 90.0), ("idle", 5.0)]), "processors: other programs");
     }
 
     #[test]
-    fn numbers_are_as_short_as_they_can_be() {
+    fn numbers_have_no_trailing_zeros() {
         assert_eq!(number(2.0), "2");
         assert_eq!(number(0.2), "0.2");
         assert_eq!(number(19.456), "19.46");

@@ -1,4 +1,4 @@
-//! What the webhook says of its reviews: how many there were, and how long they took.
+//! The webhook's own metrics of its reviews: their number and duration.
 
 use serde_json::{Value, json};
 
@@ -8,40 +8,40 @@ const DURATION: &str = "eventcenter_webhook_review_seconds";
 const REVIEWS: &str = "eventcenter_webhook_reviews_total";
 const TOPICS: &str = "kind=\"EventTopic\"";
 
-/// The reviews of EventTopics, since the process was started or within a step.
+/// The reviews of EventTopics, since the start of the process or within a step.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Reviews {
-    /// How many were refused.
+    /// The number of refused reviews.
     pub(crate) refused: f64,
-    /// How long they took.
+    /// Their durations.
     pub(crate) durations: Histogram,
 }
 
-/// How many took at most how long.
+/// A histogram of durations.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Histogram {
-    /// The upper bound of each bucket in seconds, and how many are in it or in one before it.
+    /// The upper bound of each bucket in seconds, and the cumulative count.
     buckets: Vec<(f64, f64)>,
 }
 
 impl Reviews {
-    /// From the operator's metrics.
+    /// Parses the operator's metrics.
     pub(crate) fn read(metrics: &str) -> Self {
         let refused = audit::sum(metrics, REVIEWS, &[TOPICS, "outcome=\"refused\""]);
         Self { refused, durations: Histogram::read(metrics, DURATION, TOPICS) }
     }
 
-    /// What came after that.
+    /// The difference to an earlier value.
     pub(crate) fn since(&self, before: &Self) -> Self {
         Self { refused: self.refused - before.refused, durations: self.durations.since(&before.durations) }
     }
 
-    /// How many there were.
+    /// The number of reviews.
     pub(crate) fn count(&self) -> f64 {
         self.durations.count()
     }
 
-    /// For programs.
+    /// As JSON.
     pub(crate) fn json(&self) -> Value {
         let milliseconds = |seconds: Option<f64>| seconds.map(|seconds| seconds * 1000.0);
         json!({
@@ -55,7 +55,7 @@ impl Reviews {
 }
 
 impl Histogram {
-    /// All series of that name with that label together.
+    /// The sum of all series of that name with that label.
     fn read(metrics: &str, name: &str, label: &str) -> Self {
         let mut buckets: Vec<(f64, f64)> = Vec::new();
         let series = metrics.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix("_bucket{"));
@@ -71,19 +71,21 @@ impl Histogram {
     }
 
     fn since(&self, before: &Self) -> Self {
-        let was = |bound: f64| {
+        let earlier = |bound: f64| {
             let found = before.buckets.iter().find(|(known, _)| known.total_cmp(&bound).is_eq());
             found.map_or(0.0, |(_, count)| *count)
         };
-        Self { buckets: self.buckets.iter().map(|(bound, count)| (*bound, count - was(*bound))).collect() }
+        Self {
+            buckets: self.buckets.iter().map(|(bound, count)| (*bound, count - earlier(*bound))).collect(),
+        }
     }
 
     fn count(&self) -> f64 {
         self.buckets.last().map_or(0.0, |(_, count)| *count)
     }
 
-    /// The time that this share of all did not exceed, in seconds. Within a bucket they are taken to be spread evenly,
-    /// as Prometheus does; of what is beyond the last bound only the bound is known.
+    /// The quantile in seconds. As in Prometheus, durations are assumed to be uniformly distributed within a bucket, and a
+    /// quantile beyond the last finite bound is that bound.
     pub(crate) fn quantile(&self, share: f64) -> Option<f64> {
         let wanted = share * self.count();
         let (mut from, mut below) = (0.0, 0.0);
@@ -97,7 +99,7 @@ impl Histogram {
         None
     }
 
-    /// What none exceeded, in seconds.
+    /// The upper bound of the longest duration, in seconds.
     pub(crate) fn bound(&self) -> Option<f64> {
         let all = self.count();
         self.buckets.iter().find(|(_, count)| all > 0.0 && *count >= all).map(|(bound, _)| *bound)
@@ -141,14 +143,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_beyond_the_last_bound_is_told_by_it() {
+    fn a_quantile_beyond_the_last_bound_is_that_bound() {
         let durations = Reviews::read(&metrics("EventTopic", "allowed", [0, 0, 0, 5])).durations;
         assert!(about(durations.quantile(0.5), 0.01), "{durations:?}");
         assert!(durations.bound().is_some_and(f64::is_infinite), "{durations:?}");
     }
 
     #[test]
-    fn only_what_came_after_counts() {
+    fn only_later_reviews_count() {
         let before = metrics("EventTopic", "allowed", [10, 10, 10, 10]);
         let after = [
             metrics("EventTopic", "allowed", [10, 14, 14, 14]),
@@ -162,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_has_no_quantiles() {
+    fn no_reviews_have_no_quantiles() {
         let none = Reviews::read("");
         assert_eq!((none.durations.quantile(0.5), none.durations.bound()), (None, None));
         let same = Reviews::read(&metrics("EventTopic", "allowed", [1, 1, 1, 1]));

@@ -1,5 +1,5 @@
-//! What a step costs each process: CPU time as a difference, memory as the peak within the step; and what the whole
-//! machine did meanwhile, so that one sees who else used it.
+//! The cost of a step for each process: CPU time as a difference, memory as the peak within the step; and the CPU time of
+//! the whole machine, which shows whether other processes disturbed the measurement.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +13,7 @@ use xtask::{
     procfs::Identity,
 };
 
-/// The names under which processes are shown, in the order in which they are shown.
+/// The processes and their names in tables, in the order of the columns.
 pub(crate) const PROCESSES: [(&str, &str); 6] = [
     ("operator", "operator"),
     ("apiserver", "API server"),
@@ -23,19 +23,19 @@ pub(crate) const PROCESSES: [(&str, &str); 6] = [
     (GENERATOR, "load generator"),
 ];
 
-/// The process that makes the load.
+/// The load generator.
 pub(crate) const GENERATOR: &str = "generator";
 
-/// Everything else on the machine.
-pub(crate) const OTHERS: &str = "not part of it";
+/// All other processes of the machine.
+pub(crate) const OTHERS: &str = "other programs";
 
-/// The processes that are watched.
+/// The sampled processes.
 #[derive(Debug, Clone)]
 pub(crate) struct Sampler {
     processes: Vec<(String, Identity)>,
 }
 
-/// A step under way.
+/// A step that runs.
 pub(crate) struct Step<'a> {
     sampler: &'a Sampler,
     begun: Instant,
@@ -43,7 +43,7 @@ pub(crate) struct Step<'a> {
     machine: Machine,
 }
 
-/// What one step took.
+/// The cost of one step.
 #[derive(Debug, Clone)]
 pub(crate) struct Measurement {
     pub(crate) wall: Duration,
@@ -51,14 +51,14 @@ pub(crate) struct Measurement {
     machine: Machine,
 }
 
-/// What one process used in one step.
+/// The cost of one step for one process.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Cost {
     pub(crate) cpu: Duration,
     pub(crate) peak_rss_kib: u64,
 }
 
-/// What all processors together did, in clock ticks since the start of the machine.
+/// The time of all processors together, in clock ticks since boot.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Machine {
     pub(crate) busy: u64,
@@ -66,7 +66,7 @@ pub(crate) struct Machine {
 }
 
 impl Sampler {
-    /// Watches every process of the environment, and these.
+    /// Samples all processes of the environment, and the given ones.
     pub(crate) fn of(environment: &Environment, others: &[(&str, &Identity)]) -> Self {
         let named = |part: Component| (part.name, part.identity);
         let mut processes: Vec<_> = environment.components().into_iter().map(named).collect();
@@ -74,7 +74,7 @@ impl Sampler {
         Self { processes }
     }
 
-    /// A step begins. What the processes had used before it does not count, unless they are new.
+    /// Begins a step. Earlier CPU time does not count, except that of `new`, a process that the step has started.
     pub(crate) fn begin(&self, new: Option<&Identity>) -> Result<Step<'_>> {
         let mut cpu = Vec::new();
         for (name, process) in &self.processes {
@@ -88,8 +88,8 @@ impl Sampler {
         Ok(Step { sampler: self, begun: Instant::now(), cpu, machine: Machine::now()? })
     }
 
-    /// CPU time that all watched processes together have used since they were started.
-    pub(crate) fn used(&self) -> Result<Duration> {
+    /// CPU time of all sampled processes since their start.
+    pub(crate) fn cpu_time(&self) -> Result<Duration> {
         let used =
             |(name, process): &(String, Identity)| Ok(process.usage().with_context(|| ended(name))?.cpu);
         self.processes.iter().map(used).sum()
@@ -101,7 +101,7 @@ fn ended(name: &str) -> String {
 }
 
 impl Step<'_> {
-    /// What it took so far.
+    /// The cost up to now.
     pub(crate) fn so_far(&self) -> Result<Measurement> {
         let wall = self.begun.elapsed();
         let machine = Machine::now()?;
@@ -116,12 +116,12 @@ impl Step<'_> {
 }
 
 impl Measurement {
-    /// What the process of that name used.
+    /// The cost for the process of that name.
     pub(crate) fn cost(&self, name: &str) -> Cost {
         self.costs.get(name).copied().unwrap_or_default()
     }
 
-    /// The share of all processors' time that each watched process had, then all others, then nobody; in percent.
+    /// Shares of the processors' time in percent: each sampled process, other processes, idle.
     pub(crate) fn shares(&self) -> Vec<(&'static str, f64)> {
         let all = ticks(self.machine.busy + self.machine.idle).max(f64::EPSILON);
         let percent = |seconds: f64| 100.0 * seconds / all;
@@ -142,15 +142,15 @@ pub(crate) fn ticks(number: u64) -> f64 {
 }
 
 impl Machine {
-    /// Since the machine was started.
+    /// Since boot.
     pub(crate) fn now() -> Result<Self> {
         let text = fs::read_to_string("/proc/stat")?;
-        Self::parse(&text).context("/proc/stat is not understood")
+        Self::parse(&text).context("/proc/stat cannot be parsed")
     }
 
-    /// What it did since an earlier moment.
+    /// Since an earlier moment.
     pub(crate) fn since(&self, earlier: &Self) -> Self {
-        // The kernel's count of waiting may go back a little.
+        // The kernel's iowait may decrease.
         Self { busy: self.busy.saturating_sub(earlier.busy), idle: self.idle.saturating_sub(earlier.idle) }
     }
 
@@ -163,7 +163,7 @@ impl Machine {
     }
 }
 
-/// How many processors there are.
+/// The number of processors.
 pub(crate) fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
@@ -178,7 +178,7 @@ mod tests {
         let sampler = Sampler { processes: vec![(GENERATOR.into(), own.clone())] };
         let step = sampler.begin(None).expect("it can be measured");
         let mut sum = 0_u64;
-        // On a busy machine the wall's 300 ms may be few of ours: until it has cost something, or never would.
+        // On a busy machine 300 ms of wall time may be little CPU time, so the loop waits for both.
         let cost = || own.usage().expect("/proc is there").cpu;
         let idle = cost();
         while step.begun.elapsed() < Duration::from_millis(300)
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_are_of_all_processors() {
+    fn shares_refer_to_all_processors() {
         let second = rustix::param::clock_ticks_per_second();
         let cost = |seconds| Cost { cpu: Duration::from_secs(seconds), peak_rss_kib: 0 };
         let measured = Measurement {
@@ -210,11 +210,11 @@ mod tests {
         let shares: BTreeMap<_, _> = measured.shares().into_iter().collect();
         let about = |name: &str, percent: f64| (shares[name] - percent).abs() < 0.001;
         assert!(about("broker", 25.0) && about("operator", 5.0) && about("API server", 0.0), "{shares:?}");
-        assert!(about("not part of it", 10.0) && about("idle", 60.0), "{shares:?}");
+        assert!(about("other programs", 10.0) && about("idle", 60.0), "{shares:?}");
     }
 
     #[test]
-    fn the_machines_times_are_read() {
+    fn the_machines_times_are_parsed() {
         let text = "cpu  10 1 5 100 7 2 3 4 9 9\ncpu0 1 1 1 1 1 1 1 1 0 0\n";
         assert_eq!(Machine::parse(text), Some(Machine { busy: 25, idle: 107 }));
         assert_eq!(Machine::parse("cpu  10 1\n"), None);

@@ -1,4 +1,4 @@
-//! An environment of the benchmark's own, and one measured step after the other in it.
+//! The environment of a benchmark, and its measured steps.
 
 use std::{
     fs,
@@ -28,14 +28,14 @@ use super::{
     sampler::{GENERATOR, Measurement, Sampler, Step},
 };
 
-/// The programs that are measured and that measure.
+/// The operator and the load generator.
 #[derive(Debug, Clone)]
 pub(crate) struct Programs {
     pub(crate) operator: PathBuf,
     pub(crate) generator: PathBuf,
 }
 
-/// The operator's requests to Kafka, by its own names.
+/// The operator's requests to Kafka, as its metrics name them.
 const REQUESTS: [&str; 6] = [
     "CreateTopics",
     "IncrementalAlterConfigs",
@@ -45,7 +45,7 @@ const REQUESTS: [&str; 6] = [
     "DescribeConfigs",
 ];
 
-/// Everything that runs. Dropping it stops it, the operator first.
+/// All running parts. Dropping it stops them, the operator first.
 pub(crate) struct Stage {
     // Fields are dropped in this order.
     operator: Option<Operator>,
@@ -57,27 +57,32 @@ pub(crate) struct Stage {
     quiet: Duration,
 }
 
-/// What the operator had done at a moment, by its own metrics.
+/// The operator's own metrics at one moment.
 #[derive(Debug, Default)]
-struct Told {
-    /// Its requests to Kafka, and how many topics they had in all.
+struct Counters {
+    /// For each kind of request to Kafka: the number of requests, and of topics in them.
     kafka: Vec<(f64, f64)>,
     reviews: Reviews,
 }
 
 impl Stage {
-    /// Starts the environment and waits until it is as idle as it gets; without an operator.
-    pub(crate) fn set(plan: &Plan, programs: &Programs, quiet: Duration, console: &Console) -> Result<Self> {
+    /// Starts the environment, without an operator.
+    pub(crate) fn start(
+        plan: &Plan,
+        programs: &Programs,
+        quiet: Duration,
+        console: &Console,
+    ) -> Result<Self> {
         let mut environment = TempEnvironment::start(plan, console)?;
         let folder = environment.folder().to_owned();
-        let data = environment.control_plane().context("it is our own")?.data_dir();
+        let data = environment.control_plane().context("the plan has a control plane")?.data_dir();
         let generator = Generator {
             program: programs.generator.clone(),
             kubeconfig: environment.kubeconfig().to_owned(),
             log: folder.join("generator.log"),
         };
         let options = OperatorOptions::new(&programs.operator, environment.operator_kubeconfig());
-        let audit = Audit::from_here(data.join("audit.log"))?;
+        let audit = Audit::at_end(data.join("audit.log"))?;
         Ok(Self { operator: None, environment, options, generator, audit, console: console.clone(), quiet })
     }
 
@@ -86,35 +91,39 @@ impl Stage {
         self.environment.bootstrap()
     }
 
-    /// kubectl for its cluster.
+    /// kubectl for the cluster.
     pub(crate) fn kubectl(&self) -> Kubectl {
         self.environment.kubectl()
     }
 
-    /// Writes a manifest into a file of that name. Returns the file.
+    /// Writes a manifest to a file of that name. Returns its path.
     pub(crate) fn write(&self, name: &str, manifest: &Value) -> Result<String> {
         let file = self.environment.folder().join(name);
         fs::write(&file, manifest.to_string())?;
         Ok(file.display().to_string())
     }
 
-    /// Applies manifests by way of a file of that name. Returns the file.
-    pub(crate) fn declare(&self, name: &str, manifests: &[Value]) -> Result<String> {
+    /// Writes manifests to a file of that name and applies it. Returns its path.
+    pub(crate) fn apply(&self, name: &str, manifests: &[Value]) -> Result<String> {
         let file = self.write(name, &json!({"apiVersion": "v1", "kind": "List", "items": manifests}))?;
         self.kubectl().run(&["apply", "--server-side", "-f", &file])?;
         Ok(file)
     }
 
-    /// Gives the operator the role of the webhook and no other, from when on it is started.
-    pub(crate) fn only_answer_reviews(&mut self) -> Result<()> {
+    /// Makes the next start of the operator use the role webhook only.
+    pub(crate) fn use_webhook_role(&mut self) -> Result<()> {
         self.options.webhook = Some(port::free()?);
         self.options.arguments = vec!["--roles=webhook".to_owned()];
         Ok(())
     }
 
-    /// Has the API server ask the operator from now on.
+    /// Installs the webhook configurations of the operator.
     pub(crate) fn install_webhook(&self) -> Result<()> {
-        let url = self.operator.as_ref().and_then(Operator::webhook_url).context("it answers reviews")?;
+        let url = self
+            .operator
+            .as_ref()
+            .and_then(Operator::webhook_url)
+            .context("the operator has the role webhook")?;
         self.kubectl().install_webhook(&self.options.program, &url, self.environment.folder())
     }
 
@@ -128,7 +137,7 @@ impl Stage {
         self.environment.folder().join("operator.log")
     }
 
-    /// One measured step of the load generator.
+    /// Runs and measures one step of the load generator.
     pub(crate) fn step(&mut self, name: &str, arguments: &[&str]) -> Result<Row> {
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         let console = self.console.clone();
@@ -139,10 +148,10 @@ impl Stage {
     }
 
     fn measure(&mut self, name: &str, prepared: &mut Prepared, task: &Task) -> Result<Row> {
-        self.audit.since()?;
-        let before = self.told();
+        self.audit.read()?;
+        let before = self.counters();
         let generator = prepared.identity().clone();
-        // The generator has ended when everything is quiet again: it is watched only until the last topic is done.
+        // The generator ends before the environment is idle again, so it is sampled only until the last topic is done.
         let (with, without) = (self.sampler(Some(&generator)), self.sampler(None));
         let (loaded, whole) = (with.begin(None)?, without.begin(None)?);
         let outcome = prepared.run(task)?;
@@ -157,38 +166,38 @@ impl Stage {
         outcome: Outcome,
         during: Measurement,
         whole: &Step<'_>,
-        before: &Told,
+        before: &Counters,
     ) -> Result<Row> {
         let whole = whole.so_far()?;
-        let told = self.told();
+        let counters = self.counters();
         let kafka = REQUESTS
             .iter()
-            .zip(told.kafka)
+            .zip(counters.kafka)
             .zip(before.kafka.iter().chain(repeat(&(0.0, 0.0))))
             .map(|((name, after), before)| ((*name).to_owned(), after.0 - before.0, after.1 - before.1))
             .filter(|(_, requests, _)| *requests > 0.0)
             .collect();
-        let (name, writes) = (name.to_owned(), self.audit.since()?);
-        let reviews = told.reviews.since(&before.reviews);
+        let (name, writes) = (name.to_owned(), self.audit.read()?);
+        let reviews = counters.reviews.since(&before.reviews);
         Ok(Row { name, outcome, during, whole, writes, kafka, reviews, goals: Vec::new(), peer: None })
     }
 
-    /// The operator is stopped and started while everything is there: how long until it has looked at all topics.
+    /// Restarts the operator among all topics. Measures the time until it has reconciled all of them.
     pub(crate) fn restart(&mut self, name: &str, count: u32) -> Result<Row> {
-        let stopped = self.operator.take().context("it runs")?.stop()?;
+        let stopped = self.operator.take().context("the operator runs")?.stop()?;
         ensure!(stopped.success(), "the operator ended with {stopped}");
-        self.start(name, count, |stage| stage.observed(count))
+        self.measure_start(name, count, |stage| stage.observed(count))
     }
 
-    /// The operator is started while everything is there: how long until it is ready.
-    pub(crate) fn start_among(&mut self, name: &str, count: u32) -> Result<Row> {
-        self.start(name, count, |stage| if stage.is_ready() { count } else { 0 })
+    /// Starts the operator among all topics. Measures the time until it is ready.
+    pub(crate) fn start_until_ready(&mut self, name: &str, count: u32) -> Result<Row> {
+        self.measure_start(name, count, |stage| if stage.is_ready() { count } else { 0 })
     }
 
-    fn start(&mut self, name: &str, count: u32, so_far: impl Fn(&Self) -> u32) -> Result<Row> {
+    fn measure_start(&mut self, name: &str, count: u32, so_far: impl Fn(&Self) -> u32) -> Result<Row> {
         let console = self.console.clone();
         console.run(name, |task| {
-            self.audit.since()?;
+            self.audit.read()?;
             let mut options = self.options.clone();
             options.wait = false;
             let operator = Operator::start(&options, &self.log())?;
@@ -199,16 +208,16 @@ impl Stage {
             let begun = Instant::now();
             let mut done = 0;
             while done < count && begun.elapsed() < Duration::from_secs(60) {
-                self.rest(Duration::from_millis(50))?;
+                self.sleep(Duration::from_millis(50))?;
                 done = so_far(self);
                 task.detail(&format!("{done} observed"));
             }
             let during = step.so_far()?;
             let wall_seconds = begun.elapsed().as_secs_f64();
-            // What it may write, it writes soon.
+            // It may still write.
             self.settle(task)?;
             let outcome = Outcome { wall_seconds, count, done, ..Outcome::default() };
-            self.row(name, outcome, during, &step, &Told::default())
+            self.row(name, outcome, during, &step, &Counters::default())
         })
     }
 
@@ -217,7 +226,7 @@ impl Stage {
         answer.is_some_and(|(status, _)| status == 200)
     }
 
-    /// How many EventTopics the operator has reconciled.
+    /// How many EventTopics the operator has reconciled, at most `most`.
     fn observed(&self, most: u32) -> u32 {
         let metrics = self.metrics();
         let labels = ["kind=\"EventTopic\"", "outcome=\"Available\""];
@@ -225,23 +234,23 @@ impl Stage {
         (0..=most).rev().find(|number| f64::from(*number) <= sum).unwrap_or(0)
     }
 
-    /// How many of the topics Kafka has.
+    /// How many of the topics exist in Kafka.
     pub(crate) fn count(&mut self, arguments: &[&str]) -> Result<u32> {
         let bootstrap = self.bootstrap();
         let mut words = vec!["count", "--bootstrap", &bootstrap];
         words.extend(arguments);
         let words: Vec<String> = words.iter().map(ToString::to_string).collect();
         let mut prepared = self.generator.prepare(&words)?;
-        let outcome = self.console.run("Counting what Kafka has", |task| prepared.run(task))?;
+        let outcome = self.console.run("Counting the topics in Kafka", |task| prepared.run(task))?;
         Ok(outcome.done)
     }
 
-    /// What the operator wrote since the last step.
+    /// The operator's writes since the last step.
     pub(crate) fn writes(&mut self) -> Result<Writes> {
-        self.audit.since()
+        self.audit.read()
     }
 
-    /// Writes to Kafka since the operator was started, by its own count.
+    /// The operator's writes to Kafka since its start, by its own metrics.
     pub(crate) fn kafka_writes(&self) -> f64 {
         audit::kafka_writes(&self.metrics())
     }
@@ -251,7 +260,7 @@ impl Stage {
         answer.filter(|(status, _)| *status == 200).map(|(_, text)| text).unwrap_or_default()
     }
 
-    fn told(&self) -> Told {
+    fn counters(&self) -> Counters {
         let metrics = self.metrics();
         let topics = |operation: &str| {
             let label = format!("operation=\"{operation}\"");
@@ -259,7 +268,7 @@ impl Stage {
         };
         let kafka =
             REQUESTS.iter().map(|name| (audit::kafka_requests(&metrics, name), topics(name))).collect();
-        Told { kafka, reviews: Reviews::read(&metrics) }
+        Counters { kafka, reviews: Reviews::read(&metrics) }
     }
 
     fn sampler(&self, generator: Option<&Identity>) -> Sampler {
@@ -273,16 +282,16 @@ impl Stage {
         Sampler::of(&self.environment, &others)
     }
 
-    /// Waits until hardly anything is done any more: Events that wait, logs that Kafka makes.
+    /// Waits until the processes are nearly idle: Events may still be sent, and Kafka may still create logs.
     fn settle(&self, task: &Task) -> Result<()> {
-        task.detail("waiting until all is quiet");
+        task.detail("waiting until all processes are idle");
         let sampler = self.sampler(None);
         let begun = Instant::now();
-        let mut before = sampler.used()?;
-        // On a machine that is slow just now even what does nothing uses the processors: then it goes on all the same.
+        let mut before = sampler.cpu_time()?;
+        // On a busy machine even idle processes use CPU time, so the wait has a limit.
         while begun.elapsed() < self.quiet * 20 {
-            self.rest(self.quiet)?;
-            let now = sampler.used()?;
+            self.sleep(self.quiet)?;
+            let now = sampler.cpu_time()?;
             if now.saturating_sub(before) < self.quiet / 10 {
                 return Ok(());
             }
@@ -291,8 +300,8 @@ impl Stage {
         Ok(())
     }
 
-    /// Waits, unless the end is asked for.
-    pub(crate) fn rest(&self, time: Duration) -> Result<()> {
+    /// Sleeps, unless an interrupt comes.
+    pub(crate) fn sleep(&self, time: Duration) -> Result<()> {
         let end = Instant::now() + time;
         while Instant::now() < end {
             interrupt::check()?;
@@ -301,8 +310,8 @@ impl Stage {
         Ok(())
     }
 
-    /// Stops everything in order.
-    pub(crate) fn strike(mut self) -> Result<()> {
+    /// Stops all parts in order.
+    pub(crate) fn stop(mut self) -> Result<()> {
         if let Some(operator) = self.operator.take() {
             let status = operator.stop()?;
             ensure!(status.success(), "the operator ended with {status}");

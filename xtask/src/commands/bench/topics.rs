@@ -1,4 +1,4 @@
-//! `bench topics`: EventTopics created, changed and deleted by many writers at once.
+//! `bench topics`: many writers create, change and delete EventTopics.
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
@@ -9,30 +9,30 @@ use xtask::{console::Console, environment::Plan};
 
 use super::{
     Context,
-    goal::{Goal, Peer, What},
+    goal::{Figure, Goal, Peer},
     report::{Report, Row},
     stage::{Programs, Stage},
 };
 
-/// Create, change and delete many EventTopics; what it took and what it cost.
+/// Create, change and delete many EventTopics; measure time, CPU and memory.
 ///
-/// Everything runs in an environment of its own; then the same requests are made in another one without an operator, so
-/// that one sees what the operator adds. Takes about 5 minutes with the defaults, and half a minute with --quick.
+/// Runs in an environment of its own; then sends the same requests in another environment without an operator, to show
+/// what the operator adds. Takes about 5 minutes with the defaults, and half a minute with --quick.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// How many topics; five times as many are created in the last step
+    /// Number of topics; the last step creates five times as many
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     count: u32,
 
-    /// How many writers at a time
+    /// Number of concurrent writers
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=256))]
     writers: u32,
 
-    /// How long to watch it doing nothing, in seconds
+    /// Length of the idle step, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     idle: u64,
 
-    /// 100 topics and 5 seconds of doing nothing: to see that it works
+    /// A short run with 100 topics and 5 idle seconds
     #[arg(long, conflicts_with_all = ["count", "idle"])]
     quick: bool,
 
@@ -66,8 +66,8 @@ impl Size {
         Self { count, many: count * 5, writers: arguments.writers, idle, quiet }
     }
 
-    /// A limit that was given for 1,000 topics.
-    fn share(&self, limit: f64) -> f64 {
+    /// Scales a limit for 1,000 topics.
+    fn scale(&self, limit: f64) -> f64 {
         limit * f64::from(self.count) / 1000.0
     }
 }
@@ -76,13 +76,13 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> 
     let programs = super::programs(context, arguments.operator.as_deref(), arguments.generator.as_deref())?;
     let size = Size::of(arguments);
     let plan = super::plan(context)?;
-    let mut stage = set(&plan, &programs, &size, &context.console)?;
+    let mut stage = start(&plan, &programs, &size, &context.console)?;
     let steps = with_operator(&mut stage, &size)?;
-    stage.strike()?;
-    // A fresh broker and API server, as the operator had.
-    let mut stage = set(&plan, &programs, &size, &context.console)?;
+    stage.stop()?;
+    // A new broker and API server, as the operator had.
+    let mut stage = start(&plan, &programs, &size, &context.console)?;
     let floor = without_operator(&mut stage, &size)?;
-    stage.strike()?;
+    stage.stop()?;
     let report = Report { writers: size.writers, steps, floor };
     if arguments.json {
         println!("{:#}", report.json());
@@ -92,11 +92,11 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> 
     Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The namespace of all EventTopics here.
+/// The namespace of the EventTopics.
 const NAMESPACE: &str = "bench";
 
-fn set(plan: &Plan, programs: &Programs, size: &Size, console: &Console) -> Result<Stage> {
-    let stage = Stage::set(plan, programs, size.quiet, console)?;
+fn start(plan: &Plan, programs: &Programs, size: &Size, console: &Console) -> Result<Stage> {
+    let stage = Stage::start(plan, programs, size.quiet, console)?;
     stage.kubectl().run(&["create", "namespace", NAMESPACE])?;
     Ok(stage)
 }
@@ -111,10 +111,10 @@ fn connect(stage: &mut Stage, quiet: Duration) -> Result<()> {
         "apiVersion": "eventcenter.io/v1alpha1", "kind": "KafkaCluster", "metadata": {"name": "main"},
         "spec": {"default": true, "bootstrapServers": [stage.bootstrap()]},
     });
-    let file = stage.declare("bench.json", &[tenant, cluster])?;
+    let file = stage.apply("bench.json", &[tenant, cluster])?;
     stage.start_operator()?;
     stage.kubectl().run(&["wait", "--for=condition=Ready", "--timeout=60s", "-f", &file])?;
-    stage.rest(quiet)
+    stage.sleep(quiet)
 }
 
 fn with_operator(stage: &mut Stage, size: &Size) -> Result<Vec<Row>> {
@@ -128,9 +128,9 @@ fn with_operator(stage: &mut Stage, size: &Size) -> Result<Vec<Row>> {
 
     let mut row = step(stage, "create", "create")?;
     row.goals = vec![
-        Goal::new(What::Rate, 50.0, row.rate()),
-        Goal::new(What::Cpu, size.share(2.0), row.cpu("operator")),
-        Goal::new(What::Rss, 48.0, row.rss("operator")),
+        Goal::new(Figure::Rate, 50.0, row.rate()),
+        Goal::new(Figure::Cpu, size.scale(2.0), row.cpu("operator")),
+        Goal::new(Figure::Rss, 48.0, row.rss("operator")),
         lost(&row, stage.count(&["--count", &count])?),
     ];
     row.peer = Some(Peer::CREATE);
@@ -138,8 +138,8 @@ fn with_operator(stage: &mut Stage, size: &Size) -> Result<Vec<Row>> {
 
     let mut row = step(stage, "change a config", "change")?;
     row.goals = vec![
-        Goal::new(What::Rate, 120.0, row.rate()),
-        Goal::new(What::Cpu, size.share(2.0), row.cpu("operator")),
+        Goal::new(Figure::Rate, 120.0, row.rate()),
+        Goal::new(Figure::Cpu, size.scale(2.0), row.cpu("operator")),
     ];
     row.peer = Some(Peer::CHANGE);
     rows.push(row);
@@ -148,21 +148,21 @@ fn with_operator(stage: &mut Stage, size: &Size) -> Result<Vec<Row>> {
     let mut row = stage.step("idle", &["rest", "--seconds", &seconds, "--count", &count])?;
     let minutes = row.during.wall.as_secs_f64() / 60.0;
     row.whole = row.during.clone();
-    row.goals = vec![Goal::new(What::CpuAMinute, 0.2, row.cpu("operator") / minutes)];
+    row.goals = vec![Goal::new(Figure::CpuAMinute, 0.2, row.cpu("operator") / minutes)];
     row.peer = Some(Peer::IDLE);
     rows.push(row);
 
     let mut row = stage.restart("restart", size.count)?;
     let written = f64::from(row.writes.to_topics()) + stage.kafka_writes();
     row.goals =
-        vec![Goal::new(What::Wall, 5.0, row.outcome.wall_seconds), Goal::new(What::Writes, 0.0, written)];
+        vec![Goal::new(Figure::Wall, 5.0, row.outcome.wall_seconds), Goal::new(Figure::Writes, 0.0, written)];
     rows.push(row);
 
     let mut row = step(stage, "delete", "delete")?;
     let left = stage.count(&["--count", &count])?;
     row.goals = vec![
-        Goal::new(What::Rate, 120.0, row.rate()),
-        Goal::new(What::Lost, 0.0, f64::from(row.outcome.count - row.outcome.done) + f64::from(left)),
+        Goal::new(Figure::Rate, 120.0, row.rate()),
+        Goal::new(Figure::Lost, 0.0, f64::from(row.outcome.count - row.outcome.done) + f64::from(left)),
     ];
     row.peer = Some(Peer::DELETE);
     rows.push(row);
@@ -173,17 +173,17 @@ fn with_operator(stage: &mut Stage, size: &Size) -> Result<Vec<Row>> {
     let mut row = stage.step(name, &arguments)?;
     row.goals = vec![
         lost(&row, stage.count(&["--prefix", "many", "--count", &many])?),
-        Goal::new(What::Rss, 96.0, row.rss("operator")),
+        Goal::new(Figure::Rss, 96.0, row.rss("operator")),
     ];
     row.peer = Some(Peer::MANY);
     rows.push(row);
     Ok(rows)
 }
 
-/// How many are missing, in the watch or in Kafka.
+/// The number of topics that are missing in the watch or in Kafka.
 fn lost(row: &Row, in_kafka: u32) -> Goal {
     let missing = row.outcome.count - row.outcome.done.min(in_kafka);
-    Goal::new(What::Lost, 0.0, f64::from(missing))
+    Goal::new(Figure::Lost, 0.0, f64::from(missing))
 }
 
 fn without_operator(stage: &mut Stage, size: &Size) -> Result<Vec<Row>> {
@@ -201,7 +201,7 @@ fn without_operator(stage: &mut Stage, size: &Size) -> Result<Vec<Row>> {
     for (name, words) in steps {
         let common = ["--count", count.as_str(), "--writers", writers.as_str()];
         let row = stage.step(name, &words.iter().copied().chain(common).collect::<Vec<_>>())?;
-        ensure!(stage.writes()?.done.is_empty(), "an operator writes although none was started");
+        ensure!(stage.writes()?.done.is_empty(), "an operator writes, but none was started");
         rows.push(row);
     }
     Ok(rows)

@@ -89,7 +89,7 @@ impl Demo<'_> {
 
     /// What `. target/dev/env` does, and then the line.
     fn shell(&self, line: &str) -> Command {
-        let mut shell = process::mortal("sh");
+        let mut shell = process::child_command("sh");
         shell.args(["-c", line]).current_dir(&self.context.repository);
         shell.envs(self.state.variables.iter().map(|(key, value)| (key, value)));
         let path = std::env::var_os("PATH").unwrap_or_default();
