@@ -1,9 +1,8 @@
-//! What all declarations together say: which namespace belongs to whom, which clusters there are,
-//! who owns which Kafka topic and which event type, and who has how much.
+//! An index of all declarations: the tenant of each namespace, the clusters, the owner of each Kafka topic and event
+//! type, and the usage of each tenant.
 //!
-//! Both the controllers and the webhook keep a `Catalog` true by telling it of every resource that
-//! they see come, change and go, and ask it before anything is admitted or done. It remembers of a
-//! topic only what others have to know.
+//! The controllers and the webhook each maintain a `Catalog` from their watches and query it before they apply or admit
+//! anything. It stores of a topic only what affects other resources.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -26,7 +25,7 @@ use super::{ObjectRef, Refusal};
 use crate::api::{EventTopic, Kind, Tenant, TopicAcl, Usage, WhenSuspended};
 use crate::domain::management::{ManagementMode, management_mode};
 
-/// All declarations, changed together so that they never contradict each other.
+/// The indexes, updated together so that they are always consistent.
 #[derive(Debug, Default)]
 pub struct Catalog {
     tenants: Tenants,
@@ -52,19 +51,19 @@ impl Catalog {
         &self.clusters
     }
 
-    /// Who owns which Kafka topic.
+    /// The owners of Kafka topics.
     #[must_use]
     pub fn claims(&self) -> &Claims<Identity> {
         &self.claims
     }
 
-    /// Who registers which event type.
+    /// The owners of event types.
     #[must_use]
     pub fn types(&self) -> &Claims<TenantType> {
         &self.types
     }
 
-    /// Who has how much.
+    /// The usage of the tenants.
     #[must_use]
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
@@ -82,20 +81,20 @@ impl Catalog {
         }
     }
 
-    /// A topic was made or changed. Returns the others that this concerns.
+    /// Adds or updates a topic. Returns the other topics to reconcile.
     pub fn upsert(&mut self, topic: &EventTopic) -> Vec<ObjectRef> {
         self.changed = true;
         let claim = Claim::of(topic);
         self.topics.insert(claim.resource.clone());
         let identity = claimed(topic, &self.tenants, &self.clusters);
-        let mut concerned = self.claims.set(&claim, identity.clone());
+        let mut affected = self.claims.set(&claim, identity.clone());
         let unmanaged = matches!(management_mode(topic), Ok(ManagementMode::Unmanaged));
         let tenant = self.tenants.of_namespace(&claim.resource.namespace).ok().filter(|_| !unmanaged);
-        // What goes, and what is stopped, wants access no more.
+        // A topic that is deleted or stopped declares no access any more.
         let stays = topic.metadata.deletion_timestamp.is_none()
             && tenant.is_some_and(|tenant| tenant.suspended != Some(WhenSuspended::Stop));
         let access = match tenant.filter(|tenant| tenant.approval.govern(&Kind::of::<EventTopic>())) {
-            Some(tenant) => wanted(topic, tenant),
+            Some(tenant) => active_access(topic, tenant),
             None => access::declared(topic),
         };
         self.grants.upsert(&claim.resource, identity.filter(|_| stays), access);
@@ -104,41 +103,41 @@ impl Catalog {
                 topic.spec.event_types.iter().filter_map(|declared| event_type::read(declared).ok());
             declared.map(|id| TenantType { tenant: tenant.name.clone(), id })
         });
-        concerned.extend(self.types.set(&claim, types));
+        affected.extend(self.types.set(&claim, types));
         let count = tenant.map(|tenant| (&tenant.name, quota::requested(topic), quota::granted(topic)));
-        concerned.extend(self.ledger.upsert(&claim, count));
-        concerned
+        affected.extend(self.ledger.upsert(&claim, count));
+        affected
     }
 
-    /// A topic is gone. Returns the others that this concerns.
+    /// Removes a topic. Returns the other topics to reconcile.
     pub fn remove(&mut self, topic: &ObjectRef) -> Vec<ObjectRef> {
         self.changed = true;
         self.topics.remove(topic);
         self.grants.remove(topic);
-        let mut concerned = self.claims.remove(topic);
-        concerned.extend(self.types.remove(topic));
-        concerned.extend(self.ledger.remove(topic));
-        concerned
+        let mut affected = self.claims.remove(topic);
+        affected.extend(self.types.remove(topic));
+        affected.extend(self.ledger.remove(topic));
+        affected
     }
 
-    /// These are all topics: those that are not among them went while nobody watched.
+    /// Replaces all topics, after a relist. Returns the topics to reconcile.
     pub fn replace_all<'a>(&mut self, topics: impl Iterator<Item = &'a EventTopic>) -> Vec<ObjectRef> {
         let mut present = HashSet::new();
-        let mut concerned = Vec::new();
+        let mut affected = Vec::new();
         for topic in topics {
             present.insert(ObjectRef::of(topic));
-            concerned.extend(self.upsert(topic));
+            affected.extend(self.upsert(topic));
         }
         self.changed = true;
-        let went: Vec<ObjectRef> =
+        let removed: Vec<ObjectRef> =
             self.topics.iter().filter(|known| !present.contains(*known)).cloned().collect();
-        for resource in went {
-            concerned.extend(self.remove(&resource));
+        for resource in removed {
+            affected.extend(self.remove(&resource));
         }
-        concerned
+        affected
     }
 
-    /// The tenants have changed. Returns the topics that this concerns.
+    /// Replaces the tenants. Returns the topics to reconcile.
     pub fn set_tenants<'a>(
         &mut self,
         tenants: Tenants,
@@ -146,19 +145,18 @@ impl Catalog {
     ) -> Vec<ObjectRef> {
         let before = std::mem::replace(&mut self.tenants, tenants);
         let moved: HashSet<String> = self.tenants.moved(&before).into_iter().map(String::from).collect();
-        let mut concerned = Vec::new();
+        let mut affected = Vec::new();
         for topic in topics {
             let resource = ObjectRef::of(topic);
             if moved.contains(&*resource.namespace) {
-                concerned.extend(self.upsert(topic));
-                concerned.push(resource);
+                affected.extend(self.upsert(topic));
+                affected.push(resource);
             }
         }
-        concerned
+        affected
     }
 
-    /// The clusters have changed. Returns the topics that this concerns: those that stand for
-    /// something else than before, or may not for another reason.
+    /// Replaces the clusters. Returns the topics to reconcile: those whose Kafka topic or refusal has changed.
     pub fn set_clusters<'a>(
         &mut self,
         clusters: Clusters,
@@ -168,15 +166,15 @@ impl Catalog {
             return Vec::new();
         }
         let before = std::mem::replace(&mut self.clusters, clusters);
-        let mut concerned = Vec::new();
+        let mut affected = Vec::new();
         for topic in topics {
-            let stood_for = identity::identity(topic, &self.tenants, &before);
-            if stood_for != identity::identity(topic, &self.tenants, &self.clusters) {
-                concerned.extend(self.upsert(topic));
-                concerned.push(ObjectRef::of(topic));
+            let old_identity = identity::identity(topic, &self.tenants, &before);
+            if old_identity != identity::identity(topic, &self.tenants, &self.clusters) {
+                affected.extend(self.upsert(topic));
+                affected.push(ObjectRef::of(topic));
             }
         }
-        concerned
+        affected
     }
 
     /// The tenant whose approval rules cover a resource; `None` if no rule covers its kind.
@@ -189,18 +187,18 @@ impl Catalog {
         tenant.approval.govern(&Kind::of::<K>()).then(|| Arc::clone(tenant))
     }
 
-    /// What may be done for a topic if it is to be done at all. Nothing is kept from others for it.
+    /// Checks a topic without a reservation.
     ///
     /// # Errors
-    /// As [`right`].
+    /// As [`permission`].
     pub fn check(&self, topic: &EventTopic) -> Result<Permission, Refusal> {
         validate::permission(topic, &self.neighbours())
     }
 
-    /// Decides what may be done for a topic, and keeps what it is granted from others.
+    /// Checks a topic and reserves the quota that it is granted.
     ///
     /// # Errors
-    /// As [`right`].
+    /// As [`permission`].
     pub fn reserve(&mut self, topic: &EventTopic) -> Result<Permission, Refusal> {
         let permission = validate::permission(topic, &self.neighbours());
         match &permission {
@@ -216,7 +214,7 @@ impl Catalog {
         permission
     }
 
-    /// What to do for a topic that is being deleted.
+    /// Plans the deletion of a topic.
     #[must_use]
     pub fn plan_deletion(&self, topic: &EventTopic) -> DeletionPlan {
         let this = ObjectRef::of(topic);
@@ -228,46 +226,46 @@ impl Catalog {
         plan_deletion(topic, &management_mode(topic), identity.clone(), owner, heir, &this)
     }
 
-    /// What becomes of the access of a topic that is being deleted.
+    /// Plans the ACL cleanup of a topic that is being deleted.
     #[must_use]
     pub fn plan_acl_cleanup(&self, topic: &EventTopic) -> AclCleanup {
         let identity = identity::identity(topic, &self.tenants, &self.clusters);
         let ours = identity.map(|identity| {
-            let ours = self.withdrawn(topic, &identity);
+            let ours = self.removable_acls(topic, &identity);
             (identity, ours)
         });
         plan_acl_cleanup(topic, &management_mode(topic), ours)
     }
 
-    /// The ACLs that the operator has made for a topic.
+    /// The ACLs that the operator created for a topic.
     #[must_use]
     pub fn acls(&self, topic: &EventTopic) -> BTreeSet<TopicAcl> {
         let namespace = topic.namespace().unwrap_or_default();
         self.tenants.of_namespace(&namespace).map(|tenant| access::ours(topic, tenant)).unwrap_or_default()
     }
 
-    /// The ACLs that go when a topic may be used no more: those that nobody else wants.
+    /// The ACLs to delete when a topic is deleted or stopped: those that no other topic declares.
     #[must_use]
-    pub fn withdrawn(&self, topic: &EventTopic, identity: &Identity) -> BTreeSet<TopicAcl> {
+    pub fn removable_acls(&self, topic: &EventTopic, identity: &Identity) -> BTreeSet<TopicAcl> {
         let mut ours = self.acls(topic);
-        ours.retain(|acl| !self.others_want(identity, acl, &ObjectRef::of(topic)));
+        ours.retain(|acl| !self.is_wanted_by_others(identity, acl, &ObjectRef::of(topic)));
         ours
     }
 
-    /// Whether an ACL of this resource serves another one too.
+    /// Whether another topic also declares this ACL.
     #[must_use]
-    pub fn others_want(&self, identity: &Identity, acl: &TopicAcl, this: &ObjectRef) -> bool {
-        self.grants.others_want(identity, acl, this, &self.claims)
+    pub fn is_wanted_by_others(&self, identity: &Identity, acl: &TopicAcl, this: &ObjectRef) -> bool {
+        self.grants.is_wanted_by_others(identity, acl, this, &self.claims)
     }
 
-    /// The Kafka topics in one cluster that a resource owns, and who.
+    /// The Kafka topics of a cluster that have an owner, with the owners.
     #[must_use]
     pub fn owned(&self, cluster: &ClusterName) -> Vec<(TopicName, ObjectRef)> {
         let owned = self.claims.owned().filter(|(identity, _)| identity.cluster == *cluster);
         owned.map(|(identity, owner)| (identity.topic.clone(), owner.clone())).collect()
     }
 
-    /// The Kafka topics in one cluster that these resources stand for, also those that are left to others.
+    /// The Kafka topics of a cluster that have an EventTopic, including unmanaged ones.
     #[must_use]
     pub fn registered<'a>(
         &self,
@@ -283,7 +281,7 @@ impl Catalog {
         registered.map(|identity| identity.topic).collect()
     }
 
-    /// The EventTopics in a tenant's namespaces, whether or not its declaration is in force.
+    /// The EventTopics in a tenant's namespaces, also of a tenant that is not Ready.
     pub fn topics_of<'a>(&'a self, tenant: &'a Tenant) -> impl Iterator<Item = &'a ObjectRef> {
         tenant.spec.namespaces.iter().flat_map(|namespace| self.topics_in(namespace))
     }
@@ -294,7 +292,7 @@ impl Catalog {
         self.topics.range(first..).take_while(move |resource| *resource.namespace == *namespace)
     }
 
-    /// What a tenant has; none if its declaration is not in force.
+    /// The usage of a tenant; `None` if it is not Ready.
     #[must_use]
     pub fn usage(&self, tenant: &Tenant) -> Option<Usage> {
         let facts = self.tenants.by_name(&tenant.name_any())?;
@@ -307,16 +305,16 @@ impl Catalog {
         self.tenants.of_namespace(namespace).ok().map(|tenant| tenant.name.to_string())
     }
 
-    /// Whether topics came, changed or went since this was asked before.
+    /// Whether topics were added, changed or removed since the last call.
     pub fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.changed)
     }
 }
 
-/// The access that counts beside that of others: what is declared, if it is in force, and otherwise what there is.
-/// Access that waits for approval keeps nobody else's ACL alive. Whose note it is that says what is in force is
-/// not looked at: a forged one keeps an ACL of others alive, and makes none.
-fn wanted(topic: &EventTopic, tenant: &TenantFacts) -> BTreeSet<TopicAcl> {
+/// The access that keeps shared ACLs alive: the declared access if the spec is active, otherwise the existing ACLs.
+/// Access that is pending approval keeps no ACL alive. The seal of the active spec is not verified: a forged one can only
+/// keep an existing ACL alive, never create one.
+fn active_access(topic: &EventTopic, tenant: &TenantFacts) -> BTreeSet<TopicAcl> {
     let approved = topic.status.as_ref().and_then(|status| status.approved.as_ref());
     if approved.is_some_and(|approved| approved.hash == SpecHash::of(&topic.spec).as_str()) {
         access::declared(topic)
@@ -335,14 +333,14 @@ mod tests {
     const READS: &str = "[{principal: 'User:a', operations: [Read], groups: [shop.g]}]";
 
     #[test]
-    fn access_that_waits_for_approval_keeps_no_others_alive() {
+    fn access_pending_approval_keeps_no_acl_alive() {
         let in_force = |catalog: &Catalog| {
             let this = topic("name: leaving");
             let identity =
                 identity::identity(&this, catalog.tenants(), catalog.clusters()).expect("it has a tenant");
             let group = Some("shop.g".to_owned());
             let acl = TopicAcl { principal: "User:a".into(), operation: AccessOperation::Read, group };
-            catalog.others_want(&identity, &acl, &ObjectRef::of(&this))
+            catalog.is_wanted_by_others(&identity, &acl, &ObjectRef::of(&this))
         };
         let clusters = [("main", true)];
         let mut free = catalog(&[("shop", "{namespaces: [shop]}")], &clusters);
@@ -352,7 +350,7 @@ mod tests {
         let mut ruled = catalog(&[("shop", RULES)], &clusters);
         let mut other = topic(&format!("{{name: other, access: {READS}}}"));
         ruled.upsert(&other);
-        assert!(ruled.governing_tenant(&other).is_some() && !in_force(&ruled), "it waits");
+        assert!(ruled.governing_tenant(&other).is_some() && !in_force(&ruled), "it is pending");
         other.status.get_or_insert_default().approved = Some(crate::api::ApprovedSpec {
             hash: SpecHash::of(&other.spec).to_string(),
             generation: 1,
@@ -362,7 +360,7 @@ mod tests {
         });
         ruled.upsert(&other);
         assert!(in_force(&ruled), "it is approved");
-        // What it has stays while a change waits that takes it away.
+        // Existing access stays while its removal is pending.
         other.status.get_or_insert_default().acls = access::declared(&other).into_iter().collect();
         other.spec.access.clear();
         ruled.upsert(&other);
@@ -370,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_only_considered_takes_nothing_from_others() {
+    fn a_check_reserves_nothing() {
         let mut catalog =
             catalog(&[("shop", "{namespaces: [shop], quotas: {topics: 1}}")], &[("main", true)]);
         let (older, younger) = (topic("name: a"), topic("name: b"));

@@ -1,4 +1,4 @@
-//! Who owns what several resources stand for, a Kafka topic or an event type: the oldest of them.
+//! Ownership of what several resources can claim, such as a Kafka topic or an event type: the oldest one owns it.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -13,57 +13,55 @@ use crate::api::EventTopic;
 /// One resource's claim, ordered by age.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Claim {
-    /// When the resource was made. Kubernetes notes it to the second, so ties do happen.
-    pub made: Timestamp,
-    /// Whether the resource has not had a Kafka topic yet: of two that are equally old, nobody
-    /// loses what they have.
-    pub newcomer: bool,
-    /// Its uid, which settles what is left.
+    /// The creation time. Kubernetes stores it in seconds, so ties do occur.
+    pub created: Timestamp,
+    /// Whether the resource has no Kafka topic yet: of two equally old ones, the one with a topic keeps it.
+    pub is_new: bool,
+    /// Its uid, which breaks the remaining ties.
     pub uid: Arc<str>,
     /// The resource.
     pub resource: ObjectRef,
 }
 
 impl Claim {
-    /// The claim of a resource, as far as the resource itself tells.
+    /// The claim of a resource.
     #[must_use]
     pub fn of(topic: &EventTopic) -> Self {
-        let (made, uid) = age(topic);
-        let had = topic.status.as_ref().is_some_and(|status| status.topic_name.is_some());
-        Self { made, newcomer: !had, uid: uid.into(), resource: ObjectRef::of(topic) }
+        let (created, uid) = age(topic);
+        let has_topic = topic.status.as_ref().is_some_and(|status| status.topic_name.is_some());
+        Self { created, is_new: !has_topic, uid: uid.into(), resource: ObjectRef::of(topic) }
     }
 }
 
-/// All claims to things of one kind, such as Kafka topics, kept while resources come and go.
+/// All claims to targets of one type, such as Kafka topics.
 #[derive(Debug)]
 pub struct Claims<K> {
-    /// In order. Nearly all are of one claim, for which a tree would take ten times the memory.
-    by_thing: HashMap<K, Vec<Claim>>,
+    /// Sorted. Nearly all have one claim, for which a tree would take ten times the memory.
+    by_target: HashMap<K, Vec<Claim>>,
     by_resource: HashMap<ObjectRef, (Vec<K>, Claim)>,
 }
 
 impl<K> Default for Claims<K> {
     fn default() -> Self {
-        Self { by_thing: HashMap::new(), by_resource: HashMap::new() }
+        Self { by_target: HashMap::new(), by_resource: HashMap::new() }
     }
 }
 
 impl<K: Clone + Eq + Hash + Ord> Claims<K> {
-    /// Notes what a resource stands for now, or that it stands for nothing. Returns the resources
-    /// whose right has changed by that and that have to be looked at again, itself left out.
-    pub fn set(&mut self, claim: &Claim, things: impl IntoIterator<Item = K>) -> Vec<ObjectRef> {
-        let mut things: Vec<K> = things.into_iter().collect();
-        things.sort();
-        things.dedup();
+    /// Replaces the claims of a resource. Returns the other resources whose ownership has changed.
+    pub fn set(&mut self, claim: &Claim, targets: impl IntoIterator<Item = K>) -> Vec<ObjectRef> {
+        let mut targets: Vec<K> = targets.into_iter().collect();
+        targets.sort();
+        targets.dedup();
         match self.by_resource.get(&claim.resource) {
-            Some((known, by)) if *known == things && by == claim => return Vec::new(),
-            None if things.is_empty() => return Vec::new(),
+            Some((known, by)) if *known == targets && by == claim => return Vec::new(),
+            None if targets.is_empty() => return Vec::new(),
             _ => {}
         }
         let mut affected = self.remove(&claim.resource);
-        for thing in &things {
-            let claims = self.by_thing.entry(thing.clone()).or_default();
-            // Only the arrival of an older one takes the thing away from its owner.
+        for target in &targets {
+            let claims = self.by_target.entry(target.clone()).or_default();
+            // Only an older claim replaces the owner.
             if let Some(owner) = claims.first().filter(|owner| claim < owner) {
                 affected.push(owner.resource.clone());
             }
@@ -72,46 +70,46 @@ impl<K: Clone + Eq + Hash + Ord> Claims<K> {
                 claims.insert(place, claim.clone());
             }
         }
-        if !things.is_empty() {
-            self.by_resource.insert(claim.resource.clone(), (things, claim.clone()));
+        if !targets.is_empty() {
+            self.by_resource.insert(claim.resource.clone(), (targets, claim.clone()));
         }
         affected.retain(|resource| *resource != claim.resource);
         affected
     }
 
-    /// Forgets a resource. Returns those that own from now on what it owned.
+    /// Removes a resource. Returns the new owners of what it owned.
     pub fn remove(&mut self, resource: &ObjectRef) -> Vec<ObjectRef> {
-        let Some((things, claim)) = self.by_resource.remove(resource) else { return Vec::new() };
+        let Some((targets, claim)) = self.by_resource.remove(resource) else { return Vec::new() };
         let mut heirs = Vec::new();
-        for thing in &things {
-            let Some(claims) = self.by_thing.get_mut(thing) else { continue };
+        for target in &targets {
+            let Some(claims) = self.by_target.get_mut(target) else { continue };
             let owned = claims.first() == Some(&claim);
             if let Ok(place) = claims.binary_search(&claim) {
                 claims.remove(place);
             }
             heirs.extend(claims.first().filter(|_| owned).map(|heir| heir.resource.clone()));
             if claims.is_empty() {
-                self.by_thing.remove(thing);
+                self.by_target.remove(target);
             }
         }
         heirs
     }
 
-    /// The resource that owns a thing.
+    /// The resource that owns a target.
     #[must_use]
-    pub fn owner(&self, thing: &K) -> Option<&ObjectRef> {
-        self.by_thing.get(thing)?.first().map(|claim| &claim.resource)
+    pub fn owner(&self, target: &K) -> Option<&ObjectRef> {
+        self.by_target.get(target)?.first().map(|claim| &claim.resource)
     }
 
-    /// The resource that would own a thing if this one went.
+    /// The resource that would own a target without `of`.
     #[must_use]
-    pub fn heir(&self, thing: &K, of: &ObjectRef) -> Option<&ObjectRef> {
-        self.by_thing.get(thing)?.iter().map(|claim| &claim.resource).find(|resource| *resource != of)
+    pub fn heir(&self, target: &K, of: &ObjectRef) -> Option<&ObjectRef> {
+        self.by_target.get(target)?.iter().map(|claim| &claim.resource).find(|resource| *resource != of)
     }
 
-    /// All things that are claimed, with their owners.
+    /// All claimed targets with their owners.
     pub fn owned(&self) -> impl Iterator<Item = (&K, &ObjectRef)> {
-        self.by_thing.iter().filter_map(|(thing, claims)| Some((thing, &claims.first()?.resource)))
+        self.by_target.iter().filter_map(|(target, claims)| Some((target, &claims.first()?.resource)))
     }
 }
 
@@ -122,8 +120,8 @@ mod tests {
 
     fn claim(name: &str, second: i64) -> Claim {
         Claim {
-            made: Timestamp::from_second(second).expect("in range"),
-            newcomer: true,
+            created: Timestamp::from_second(second).expect("in range"),
+            is_new: true,
             uid: format!("uid-{name}").into(),
             resource: ObjectRef::new::<EventTopic>("shop", name),
         }
@@ -142,20 +140,20 @@ mod tests {
         let mut claims = Claims::default();
         let (a, b, c) = (claim("a", 1), claim("b", 2), claim("c", 3));
         assert!(claims.set(&b, Some(identity("t"))).is_empty());
-        assert!(claims.set(&c, Some(identity("t"))).is_empty(), "a younger one disturbs nobody");
+        assert!(claims.set(&c, Some(identity("t"))).is_empty(), "a younger claim changes no owner");
         assert_eq!(names(&claims.set(&a, Some(identity("t")))), ["b"], "an older one takes over from b");
         assert_eq!(claims.owner(&identity("t")), Some(&a.resource));
         assert_eq!(claims.heir(&identity("t"), &a.resource), Some(&b.resource));
         assert_eq!(claims.heir(&identity("t"), &b.resource), Some(&a.resource));
         assert_eq!(names(&claims.remove(&a.resource)), ["b"]);
-        assert!(claims.remove(&c.resource).is_empty(), "nobody inherits from one who owned nothing");
+        assert!(claims.remove(&c.resource).is_empty(), "a resource without ownership has no heir");
         assert_eq!(claims.owner(&identity("t")), Some(&b.resource));
     }
 
     #[test]
     fn of_two_equally_old_the_one_that_has_the_topic_keeps_it() {
         let mut claims = Claims::default();
-        let owner = Claim { newcomer: false, ..claim("b", 1) };
+        let owner = Claim { is_new: false, ..claim("b", 1) };
         claims.set(&claim("b", 1), Some(identity("t")));
         claims.set(&owner, Some(identity("t")));
         assert!(claims.set(&claim("a", 1), Some(identity("t"))).is_empty());
@@ -164,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_resource_that_stands_for_something_else_lets_go() {
+    fn a_resource_that_claims_another_target_releases_the_first() {
         let mut claims = Claims::default();
         let (a, b) = (claim("a", 1), claim("b", 2));
         claims.set(&a, Some(identity("t")));
@@ -175,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn one_recreated_under_the_same_name_starts_anew() {
+    fn a_recreated_resource_is_a_new_claim() {
         let mut claims = Claims::default();
         claims.set(&claim("a", 1), Some(identity("t")));
         claims.set(&claim("b", 2), Some(identity("t")));

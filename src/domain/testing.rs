@@ -1,4 +1,4 @@
-//! Short ways to write resources in the tests of this room.
+//! Test fixtures of the domain.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::domain::cluster::Clusters;
 use crate::domain::tenant::Tenants;
 
 /// An EventTopic `orders` in namespace `shop` from the fields of its spec. The keys `namespace`,
-/// `annotations`, `finalizers`, `generation` and `status` go where they belong instead.
+/// `annotations`, `finalizers`, `generation` and `status` go into metadata and status instead.
 pub(crate) fn topic(yaml: &str) -> EventTopic {
     let mut spec: Value = serde_yaml::from_str(yaml).expect("YAML");
     let fields = spec.as_object_mut().expect("a mapping");
@@ -34,7 +34,7 @@ pub(crate) fn topic(yaml: &str) -> EventTopic {
     serde_json::from_value(object).expect("an EventTopic")
 }
 
-/// A Tenant from its name, the second of the minute in which it was made, and its spec.
+/// A Tenant from its name, the second of its creation time, and its spec.
 pub(crate) fn tenant(name: &str, second: usize, spec: &str) -> Tenant {
     let spec: Value = serde_yaml::from_str(spec).expect("YAML");
     let created = format!("2026-01-01T00:00:{second:02}Z");
@@ -44,14 +44,14 @@ pub(crate) fn tenant(name: &str, second: usize, spec: &str) -> Tenant {
     .expect("a Tenant")
 }
 
-/// Tenants, the first one the oldest, from name and spec.
+/// Tenants from name and spec, the oldest first.
 pub(crate) fn tenants(specs: &[(&str, &str)]) -> Tenants {
     let tenants: Vec<Tenant> =
         specs.iter().enumerate().map(|(age, (name, spec))| tenant(name, age, spec)).collect();
     Tenants::of(&tenants)
 }
 
-/// Kafka clusters by name and whether each is the default.
+/// Kafka clusters from name and whether each is the default.
 pub(crate) fn clusters(names: &[(&str, bool)]) -> Clusters {
     let clusters: Vec<KafkaCluster> = names
         .iter()
@@ -66,7 +66,7 @@ pub(crate) fn clusters(names: &[(&str, bool)]) -> Clusters {
     Clusters::of(&clusters)
 }
 
-/// A catalog of tenants and clusters, and no topic yet.
+/// A catalog with tenants and clusters, without topics.
 pub(crate) fn catalog(tenants: &[(&str, &str)], clusters: &[(&str, bool)]) -> Catalog {
     let mut catalog = Catalog::default();
     catalog.set_tenants(self::tenants(tenants), std::iter::empty());

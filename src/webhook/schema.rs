@@ -10,7 +10,7 @@ use tokio::task::block_in_place;
 
 use super::cache::Snapshot;
 use crate::api::{EventTopic, EventType, SCHEMA_LABEL};
-use crate::domain::admission::{Change, Verdict, listed};
+use crate::domain::admission::{Change, Verdict, summarize};
 use crate::domain::registration::{
     Declaration, Revision, Source, is_newest, is_transitive, read, register, source,
 };
@@ -75,7 +75,7 @@ pub(super) async fn judge_config_map(
         Change::Delete(_) => return Verdict::default(),
     };
     if new.labels().get(SCHEMA_LABEL).is_none_or(|value| value != "true") {
-        let topics = listed(topics.iter().map(ObjectRef::of));
+        let topics = summarize(topics.iter().map(ObjectRef::of));
         let warnings = topics.map(|topics| {
             format!("metadata.labels: without {SCHEMA_LABEL}: \"true\" it is no longer read for EventTopics {topics}")
         });

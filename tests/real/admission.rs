@@ -299,8 +299,8 @@ async fn what_is_unwise_is_told() {
     let told = warnings(&t, &object);
     for words in [
         "Warning: spec.retention.time: records are kept for more than a year",
-        "Warning: spec.replicas: with one copy, data is lost together with its broker",
-        "Warning: spec.owner: nobody is named who answers for the topic",
+        "Warning: spec.replicas: with one replica, data is lost with its broker",
+        "Warning: spec.owner: the topic has no owner",
         "Warning: spec.eventTypes: Order.Create.v1 has no schema, so its events are not checked",
         "Warning: spec.eventTypes: Order.Create.v1: events are named by what has happened, such as Created or Paid",
     ] {

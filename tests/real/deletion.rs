@@ -93,7 +93,7 @@ async fn what_may_no_longer_be_named_is_not_deleted() {
     t.tenant(json!({"namespaces": []})).await;
     t.condition("orders", "Ready=False TenantNotFound").await;
     t.remove("orders").await;
-    t.event("orders", "Retained", "it is not known which topic may be deleted (TenantNotFound").await;
+    t.event("orders", "Retained", "cannot determine which Kafka topic to delete (TenantNotFound").await;
     assert!(t.kafka_topic("orders").await.is_some());
 }
 

@@ -111,7 +111,7 @@ async fn a_deleted_topic_is_only_told_where_that_is_wanted() {
     assert!(has(&topic, "Stalled=True Drifted") && has(&topic, "InSync=False Drifted"));
     assert_eq!(
         message(&topic, "Ready"),
-        "the topic is gone from Kafka: set spec.driftPolicy: Correct to make it again, or delete this resource"
+        "the topic is gone from Kafka: set spec.driftPolicy: Correct to recreate it, or delete this resource"
     );
     t.settled().await;
     assert!(t.kafka_topic("orders").await.is_none(), "nothing was made");

@@ -10,7 +10,7 @@ async fn a_paused_change_waits_and_is_made_when_it_is_resumed() {
     t.condition("orders", "Ready=True Paused").await;
     t.declare("orders", "{partitions: 3, config: {flush.ms: 1000}}").await;
     let paused = t.condition("orders", "Ready=True Paused").await;
-    assert_eq!(message(&paused, "Ready"), "left as it is because of the annotation eventcenter.io/paused");
+    assert_eq!(message(&paused, "Ready"), "paused by the annotation eventcenter.io/paused");
     assert_eq!(paused.status.as_ref().and_then(|s| s.topic_id.as_ref()), before.topic_id.as_ref());
     t.settled().await;
     let kafka = t.kafka_topic("orders").await.expect("it is there");

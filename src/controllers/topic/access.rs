@@ -57,7 +57,7 @@ pub(super) async fn enforce<'t>(
     let this = ObjectRef::of(topic);
     let plan = {
         let catalog = context.services.catalog.lock();
-        plan(&wanted, declaration.drift, &facts, |acl| catalog.others_want(identity, acl, &this))
+        plan(&wanted, declaration.drift, &facts, |acl| catalog.is_wanted_by_others(identity, acl, &this))
     };
     let topic = write_ahead(topic, identity, &plan, context).await?;
     if let Err(error) = apply(&plan, &topic, identity, &this, kafka, context).await {
@@ -110,7 +110,7 @@ async fn apply(
     let wanted_now: BTreeSet<TopicAcl> = {
         let catalog = context.services.catalog.lock();
         let groups = plan.delete.iter().filter(|acl| acl.group.is_some());
-        groups.filter(|acl| catalog.others_want(identity, acl, this)).cloned().collect()
+        groups.filter(|acl| catalog.is_wanted_by_others(identity, acl, this)).cloned().collect()
     };
     create_acls(&wanted_now, topic, identity, kafka, context).await
 }
@@ -219,7 +219,7 @@ pub(super) async fn stop(
     }
     let (ours, withdrawn) = {
         let catalog = context.services.catalog.lock();
-        (catalog.acls(topic), catalog.withdrawn(topic, identity))
+        (catalog.acls(topic), catalog.removable_acls(topic, identity))
     };
     let mut report = AccessReport {
         failure: Some(Failure { refusal: refusal.clone(), is_stalled: true }),

@@ -1,14 +1,14 @@
-//! KafkaClusters.
+//! Admission of KafkaClusters.
 
 use eventcenter_sdk::Reason;
 use eventcenter_sdk::name::ClusterName;
 use kube::ResourceExt;
 
-use super::{Change, Verdict, listed};
+use super::{Change, Verdict, summarize};
 use crate::api::KafkaCluster;
 use crate::domain::{Catalog, Refusal};
 
-/// Answers a change of a KafkaCluster.
+/// Validates a change of a KafkaCluster.
 #[must_use]
 pub fn kafka_cluster(change: &Change<'_, KafkaCluster>, catalog: &Catalog) -> Verdict {
     let (old, new) = match *change {
@@ -31,12 +31,10 @@ pub fn kafka_cluster(change: &Change<'_, KafkaCluster>, catalog: &Catalog) -> Ve
     if old.is_some_and(|old| old.spec.default) && !new.spec.default {
         verdict
             .warnings
-            .push("spec.default: topics that name no cluster keep this one and are told so".into());
+            .push("spec.default: EventTopics without spec.cluster stay in this cluster and report an error until they name it".into());
     }
     if new.spec.sasl.is_some() && new.spec.tls.is_none() {
-        verdict
-            .warnings
-            .push("spec.tls: without it the connection can be read and changed on its way".into());
+        verdict.warnings.push("spec.tls: without it the connection is not encrypted".into());
     }
     verdict
 }
@@ -45,7 +43,7 @@ fn delete(old: &KafkaCluster, catalog: &Catalog) -> Verdict {
     let owned = old.name_any().parse().map(|name| catalog.owned(&name)).unwrap_or_default();
     let mut owners: Vec<_> = owned.into_iter().map(|(_, owner)| owner).collect();
     owners.sort();
-    match listed(owners.iter()) {
+    match summarize(owners.iter()) {
         None => Verdict::default(),
         Some(topics) => Verdict::refused(Refusal::new(
             Reason::ResourceInUse,
@@ -79,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn one_with_topics_is_not_deleted() {
+    fn a_cluster_with_topics_is_not_deleted() {
         check(
             &Change::Delete(&cluster("main", "{}")),
             expect![
@@ -90,19 +88,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unwise_is_told() {
+    fn risks_are_warnings() {
         check(
             &Change::Create(&cluster("second", "default: true")),
             expect!["warning: spec.default: KafkaCluster main is older and stays the default"],
         );
         check(
             &Change::Create(&cluster("second", "{sasl: {secret: {name: a}}}")),
-            expect!["warning: spec.tls: without it the connection can be read and changed on its way"],
+            expect!["warning: spec.tls: without it the connection is not encrypted"],
         );
         let (old, new) = (cluster("main", "default: true"), cluster("main", "{}"));
         check(
             &Change::Update { old: &old, new: &new },
-            expect!["warning: spec.default: topics that name no cluster keep this one and are told so"],
+            expect![
+                "warning: spec.default: EventTopics without spec.cluster stay in this cluster and report an error until they name it"
+            ],
         );
         check(
             &Change::Create(&cluster("a.b_c", "{}")),

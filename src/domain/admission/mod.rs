@@ -1,9 +1,8 @@
-//! What is said to somebody who wants to make, change or delete a resource, before it is stored.
+//! Admission: validates creates, updates and deletes before they are stored.
 //!
-//! These are the rules that the controllers keep as well, asked earlier and about a change instead
-//! of a state: what did not change is not held against anybody, so that an old resource that breaks
-//! a newer rule can still be labelled, or deleted. Beside refusals there are warnings, for what is
-//! legal and unwise.
+//! These are the rules of the controllers, applied to a change instead of a state: unchanged fields are not validated
+//! again, so that an old resource that violates a newer rule can still be labelled or deleted. Valid changes with a risk
+//! get warnings.
 
 pub mod kafka_cluster;
 pub mod tenant;
@@ -15,53 +14,53 @@ pub use topic::topic;
 
 use super::Refusal;
 
-/// A change that somebody asks for.
+/// A requested change.
 #[derive(Clone, Copy, Debug)]
 pub enum Change<'a, K> {
-    /// A resource is to be made.
+    /// A create.
     Create(&'a K),
-    /// A resource is to become another.
+    /// An update.
     Update {
-        /// As it is stored.
+        /// The stored resource.
         old: &'a K,
-        /// As it would be.
+        /// The new resource.
         new: &'a K,
     },
-    /// A resource is to be deleted.
+    /// A delete.
     Delete(&'a K),
 }
 
-/// The answer to a change.
+/// The decision on a change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
-    /// Why it is refused; empty if it is not.
+    /// Why it is refused; empty if it is allowed.
     pub refusals: Vec<Refusal>,
-    /// What is allowed and unwise, a sentence each.
+    /// Risks of an allowed change, one sentence each.
     pub warnings: Vec<String>,
 }
 
 impl Verdict {
-    /// The change is refused.
+    /// Refuses the change.
     #[must_use]
     pub fn refused(refusal: Refusal) -> Self {
         Self { refusals: vec![refusal], warnings: Vec::new() }
     }
 }
 
-/// A list for people: the first few, and how many more there are.
-pub(crate) fn listed<T: std::fmt::Display>(things: impl Iterator<Item = T>) -> Option<String> {
-    const SHOWN: usize = 10;
+/// Formats the first items of a list and the number of the others.
+pub(crate) fn summarize<T: std::fmt::Display>(items: impl Iterator<Item = T>) -> Option<String> {
+    const MAX_ITEMS: usize = 10;
     let (mut text, mut number) = (String::new(), 0_usize);
-    for thing in things {
-        if number < SHOWN {
+    for item in items {
+        if number < MAX_ITEMS {
             let separator = if number == 0 { "" } else { ", " };
-            text.push_str(&format!("{separator}{thing}"));
+            text.push_str(&format!("{separator}{item}"));
         }
         number += 1;
     }
     match number {
         0 => None,
-        _ if number > SHOWN => Some(format!("{text} and {} more", number - SHOWN)),
+        _ if number > MAX_ITEMS => Some(format!("{text} and {} more", number - MAX_ITEMS)),
         _ => Some(text),
     }
 }

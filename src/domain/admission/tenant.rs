@@ -1,17 +1,17 @@
-//! Tenants.
+//! Admission of Tenants.
 
 use eventcenter_sdk::Reason;
 use kube::ResourceExt;
 
-use super::{Change, Verdict, listed};
+use super::{Change, Verdict, summarize};
 use crate::api::Tenant;
 use crate::domain::quota::Limits;
 use crate::domain::tenant::{Tenants, prefix};
 use crate::domain::{Catalog, Refusal};
 
-/// Answers a change of a Tenant. `tenants` are all that are stored.
+/// Validates a change of a Tenant. `tenants` are all stored ones.
 ///
-/// The controllers settle a dispute by age. Here nobody may begin one, not even the older side.
+/// The controllers resolve a conflict by age. Admission refuses to create one, even for the older tenant.
 #[must_use]
 pub fn tenant<'a>(
     change: &Change<'_, Tenant>,
@@ -28,14 +28,14 @@ pub fn tenant<'a>(
     }
     let others: Vec<&Tenant> =
         tenants.into_iter().filter(|other| other.name_any() != new.name_any()).collect();
-    match judge(old, new, &others, catalog) {
+    match validate(old, new, &others, catalog) {
         Ok(()) => Verdict { refusals: Vec::new(), warnings: warnings(old, new, catalog) },
         Err(refusal) => Verdict::refused(refusal),
     }
 }
 
 fn delete(old: &Tenant, catalog: &Catalog) -> Verdict {
-    match listed(catalog.topics_of(old)) {
+    match summarize(catalog.topics_of(old)) {
         None => Verdict::default(),
         Some(topics) => Verdict::refused(Refusal::new(
             Reason::ResourceInUse,
@@ -48,15 +48,20 @@ fn delete(old: &Tenant, catalog: &Catalog) -> Verdict {
     }
 }
 
-fn judge(old: Option<&Tenant>, new: &Tenant, others: &[&Tenant], catalog: &Catalog) -> Result<(), Refusal> {
-    // As if it were the youngest: then whatever others have is theirs.
+fn validate(
+    old: Option<&Tenant>,
+    new: &Tenant,
+    others: &[&Tenant],
+    catalog: &Catalog,
+) -> Result<(), Refusal> {
+    // Treated as the youngest, so that every other tenant keeps what it has.
     let mut youngest = new.clone();
     youngest.metadata.creation_timestamp = None;
     let had = |namespace: &String| old.is_some_and(|old| old.spec.namespaces.contains(namespace));
     youngest.spec.namespaces.retain(|namespace| !had(namespace));
     let all = Tenants::of(others.iter().copied().chain([&youngest]));
     all.check(&new.name_any())?;
-    match old.filter(|old| prefix(old) != prefix(new)).and_then(|old| listed(catalog.topics_of(old))) {
+    match old.filter(|old| prefix(old) != prefix(new)).and_then(|old| summarize(catalog.topics_of(old))) {
         None => Ok(()),
         Some(topics) => Err(Refusal::at(
             Reason::NotSupported,
@@ -74,9 +79,9 @@ fn warnings(old: Option<&Tenant>, new: &Tenant, catalog: &Catalog) -> Vec<String
     let mut warnings = Vec::new();
     let lost = old.into_iter().flat_map(|old| &old.spec.namespaces);
     for namespace in lost.filter(|namespace| !new.spec.namespaces.contains(namespace)) {
-        if let Some(topics) = listed(catalog.topics_in(namespace)) {
+        if let Some(topics) = summarize(catalog.topics_in(namespace)) {
             warnings.push(format!(
-                "spec.namespaces: {namespace} is left without a tenant and has EventTopics: {topics}"
+                "spec.namespaces: {namespace} would have no tenant and has EventTopics: {topics}"
             ));
         }
     }
@@ -101,7 +106,7 @@ mod tests {
     use crate::domain::testing::{self, topic};
     use expect_test::{Expect, expect};
 
-    /// One tenant beside an older and a younger one, and an EventTopic in `shop`.
+    /// A tenant with an older and a younger one, and an EventTopic in `shop`.
     fn check(old: Option<&str>, new: Option<&str>, expected: Expect) {
         let read = |yaml: &str| testing::tenant("shop", 2, yaml);
         let (old, new) = (old.map(read), new.map(read));
@@ -125,7 +130,7 @@ mod tests {
     const SHOP: &str = "namespaces: [shop]";
 
     #[test]
-    fn nobody_begins_a_dispute() {
+    fn a_change_cannot_create_a_conflict() {
         check(None, Some(SHOP), expect!["allowed"]);
         check(
             None,
@@ -159,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn one_with_topics_is_not_deleted() {
+    fn a_tenant_with_topics_is_not_deleted() {
         check(
             Some(SHOP),
             None,
@@ -183,13 +188,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unwise_is_told() {
+    fn risks_are_warnings() {
         check(
             Some(SHOP),
             Some("{namespaces: [], description: empty}"),
-            expect![
-                "warning: spec.namespaces: shop is left without a tenant and has EventTopics: shop/orders"
-            ],
+            expect!["warning: spec.namespaces: shop would have no tenant and has EventTopics: shop/orders"],
         );
         check(
             Some(SHOP),
@@ -206,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dispute_that_is_there_already_holds_nothing_else_up() {
+    fn an_existing_conflict_does_not_block_other_changes() {
         check(Some("namespaces: [shop, e]"), Some("{namespaces: [shop]}"), expect!["allowed"]);
         check(
             Some("namespaces: [shop, e]"),

@@ -1,4 +1,4 @@
-//! EventTopics.
+//! Admission of EventTopics.
 
 use kube::ResourceExt;
 
@@ -10,10 +10,9 @@ use crate::domain::topic::validate::suspended;
 use crate::domain::topic::{Declared, access, plan, validate};
 use crate::domain::{Catalog, Refusal, event_type};
 
-const YEAR: i64 = 365 * 24 * 3600 * 1000;
+const YEAR_MS: i64 = 365 * 24 * 3600 * 1000;
 
-/// Answers a change of an EventTopic. Deleting is always allowed: what may be deleted in Kafka is
-/// decided when the resource goes.
+/// Validates a change of an EventTopic. A delete is always allowed: the controllers decide what to delete in Kafka.
 #[must_use]
 pub fn topic(change: &Change<'_, EventTopic>, catalog: &Catalog) -> Verdict {
     let (old, new) = match *change {
@@ -21,13 +20,13 @@ pub fn topic(change: &Change<'_, EventTopic>, catalog: &Catalog) -> Verdict {
         Change::Update { old, new } if is_governed(old, new) => (Some(old), new),
         Change::Update { .. } | Change::Delete(_) => return Verdict::default(),
     };
-    match judge(old, new, catalog) {
+    match validate_change(old, new, catalog) {
         Ok(declared) => Verdict { refusals: Vec::new(), warnings: warnings(old, new, &declared) },
         Err(refusal) => Verdict::refused(refusal),
     }
 }
 
-/// Whether an update changes anything that rules are about.
+/// Whether an update changes anything that the rules validate.
 #[must_use]
 pub fn is_governed(old: &EventTopic, new: &EventTopic) -> bool {
     let annotations = |topic: &EventTopic| [PAUSED, MANAGED].map(|key| topic.annotations().get(key).cloned());
@@ -35,28 +34,32 @@ pub fn is_governed(old: &EventTopic, new: &EventTopic) -> bool {
         && (old.spec != new.spec || annotations(old) != annotations(new))
 }
 
-fn judge(old: Option<&EventTopic>, new: &EventTopic, catalog: &Catalog) -> Result<Declared, Refusal> {
+fn validate_change(
+    old: Option<&EventTopic>,
+    new: &EventTopic,
+    catalog: &Catalog,
+) -> Result<Declared, Refusal> {
     let namespace = new.namespace().unwrap_or_default();
     let tenant = catalog.tenants().of_namespace(&namespace)?;
     if tenant.suspended.is_some() {
         return Err(suspended(tenant));
     }
-    // A paused resource is held against the rules all the same, or pausing would be a way around them.
+    // The rules apply to a paused resource too, or pausing would bypass them.
     if management_mode(new)? == ManagementMode::Unmanaged {
         return Declared::read(new);
     }
     let declared = validate(new, &catalog.neighbours())?.declared;
-    match impossible(old, new, &declared) {
+    match unsupported(old, new, &declared) {
         Some(refusal) => Err(refusal),
         None => Ok(declared),
     }
 }
 
-/// What Kafka could not do, by what the status says that it has. Only a wish that is new is refused:
-/// somebody may have added partitions in Kafka, and then other fields can still be changed.
-fn impossible(old: Option<&EventTopic>, new: &EventTopic, declared: &Declared) -> Option<Refusal> {
-    let wish = |topic: &EventTopic| (topic.spec.partitions, topic.spec.replicas);
-    if old.is_some_and(|old| wish(old) == wish(new)) {
+/// A change that Kafka does not support, by the topic in the status. Only changed values are refused: if partitions were
+/// added in Kafka directly, other fields can still be changed.
+fn unsupported(old: Option<&EventTopic>, new: &EventTopic, declared: &Declared) -> Option<Refusal> {
+    let size = |topic: &EventTopic| (topic.spec.partitions, topic.spec.replicas);
+    if old.is_some_and(|old| size(old) == size(new)) {
         return None;
     }
     plan(declared, Some(&Observed::in_status(new)?), false, None).refusals.into_iter().next()
@@ -64,8 +67,8 @@ fn impossible(old: Option<&EventTopic>, new: &EventTopic, declared: &Declared) -
 
 fn warnings(old: Option<&EventTopic>, new: &EventTopic, declared: &Declared) -> Vec<String> {
     let mut warnings = Vec::new();
-    let mut warn = |is_so: bool, text: String| {
-        if is_so {
+    let mut warn = |applies: bool, text: String| {
+        if applies {
             warnings.push(text);
         }
     };
@@ -73,14 +76,11 @@ fn warnings(old: Option<&EventTopic>, new: &EventTopic, declared: &Declared) -> 
     let time = declared.config.get("retention.ms").and_then(|time| time.parse::<i64>().ok());
     let compacted = declared.config.get("cleanup.policy").is_some_and(|policy| policy == "compact");
     warn(
-        !compacted && time.is_some_and(|time| !(0..=YEAR).contains(&time)),
+        !compacted && time.is_some_and(|time| !(0..=YEAR_MS).contains(&time)),
         "spec.retention.time: records are kept for more than a year".into(),
     );
-    warn(
-        spec.replicas == Some(1),
-        "spec.replicas: with one copy, data is lost together with its broker".into(),
-    );
-    warn(spec.owner.is_none(), "spec.owner: nobody is named who answers for the topic".into());
+    warn(spec.replicas == Some(1), "spec.replicas: with one replica, data is lost with its broker".into());
+    warn(spec.owner.is_none(), "spec.owner: the topic has no owner".into());
     if let Some(old) = old.filter(|old| old.spec.partitions < spec.partitions) {
         let (from, to) = (old.spec.partitions, spec.partitions);
         warn(
@@ -127,12 +127,12 @@ mod tests {
     const SHOP: &str = "namespaces: [shop]";
 
     #[test]
-    fn a_good_one_is_allowed() {
+    fn a_valid_topic_is_allowed() {
         check(SHOP, None, OWNED, expect!["allowed"]);
     }
 
     #[test]
-    fn what_breaks_a_rule_is_refused() {
+    fn a_violation_is_refused() {
         check(
             "namespaces: [other]",
             None,
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn pausing_is_no_way_around() {
+    fn pausing_bypasses_no_rule() {
         check(
             "{namespaces: [shop], quotas: {topics: 0}}",
             None,
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_did_not_change_is_not_held_against_anybody() {
+    fn unchanged_fields_are_not_validated() {
         const SUSPENDED: &str = "{namespaces: [shop], suspended: true}";
         check(SUSPENDED, Some("{}"), "{finalizers: [a]}", expect!["allowed"]);
         check(
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_kafka_cannot_do_is_refused_when_it_is_asked_for() {
+    fn unsupported_changes_are_refused() {
         const HAS: &str =
             "owner: {team: a}, status: {topicName: shop.orders, cluster: main, partitions: 6, replicas: 3}";
         check(
@@ -236,15 +236,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unwise_is_told() {
+    fn risks_are_warnings() {
         check(
             SHOP,
             Some("{partitions: 3}"),
             "{partitions: 6, replicas: 1, retention: {time: unlimited}, eventTypes: [{name: Order.Create.v1}]}",
             expect![[r#"
                 warning: spec.retention.time: records are kept for more than a year
-                warning: spec.replicas: with one copy, data is lost together with its broker
-                warning: spec.owner: nobody is named who answers for the topic
+                warning: spec.replicas: with one replica, data is lost with its broker
+                warning: spec.owner: the topic has no owner
                 warning: spec.partitions: 3 -> 6 sends keys to other partitions, out of their order
                 warning: spec.eventTypes: Order.Create.v1 has no schema, so its events are not checked
                 warning: spec.eventTypes: Order.Create.v1: events are named by what has happened, such as Created or Paid"#]],

@@ -317,8 +317,8 @@ mod tests {
 
     fn claim(name: &str, second: i64) -> Claim {
         Claim {
-            made: jiff::Timestamp::from_second(second).expect("in range"),
-            newcomer: true,
+            created: jiff::Timestamp::from_second(second).expect("in range"),
+            is_new: true,
             uid: format!("uid-{name}").into(),
             resource: ObjectRef::new::<crate::api::EventTopic>("shop", name),
         }

@@ -226,20 +226,20 @@ pub struct Plan {
 }
 
 /// Compares the ACLs that are declared with those that Kafka has. A consumer group's ACL that
-/// `others_want` is not taken away.
+/// `is_wanted_by_others` is not taken away.
 #[must_use]
 pub fn plan(
     declared: &BTreeSet<TopicAcl>,
     policy: DriftPolicy,
     facts: &Facts<'_>,
-    others_want: impl Fn(&TopicAcl) -> bool,
+    is_wanted_by_others: impl Fn(&TopicAcl) -> bool,
 ) -> Plan {
     let Facts { topic, kafka, ours, applied, settled } = *facts;
     let is_there = |acl: &TopicAcl| kafka.contains(&AclBinding::of(acl, topic));
     let mut create: BTreeSet<_> = declared.iter().filter(|acl| !settled || !is_there(acl)).cloned().collect();
     // One that is not shown may still be there.
     let gone_for_good = |acl: &TopicAcl| settled && !is_there(acl);
-    let serves_others = |acl: &TopicAcl| acl.group.is_some() && others_want(acl);
+    let serves_others = |acl: &TopicAcl| acl.group.is_some() && is_wanted_by_others(acl);
     let delete =
         ours.difference(declared).filter(|acl| !gone_for_good(acl) && !serves_others(acl)).cloned().collect();
     let mut drift = None;

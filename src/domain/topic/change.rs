@@ -1,9 +1,9 @@
-//! What a change of an EventTopic touches.
+//! Classifies a change of an EventTopic for the approval rules.
 //!
-//! Decided from the two declarations alone, and from what Kafka has where a topic is taken over: webhook and
-//! controllers come to the same answer without asking anybody. Whatever cannot be known here (a broker's defaults, a
-//! key that others manage, the content of a ConfigMap) is taken to be what needs approval. Whether a schema
-//! fits to those before it is not decided here: what does not fit is refused whoever approves it.
+//! The result depends only on the two specs, and on the existing Kafka topic at a takeover, so that webhook and
+//! controllers agree without any request. Unknown values (a broker's defaults, an ignored key, the content of a ConfigMap)
+//! count as changes that need approval. Schema compatibility is not decided here: an incompatible schema is refused even
+//! if it is approved.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use crate::domain::event_type::{self, TypeId};
 use crate::domain::registration::{Source, source};
 use crate::domain::topic::{Change, Declared, Observed, access, plan};
 
-/// Whatever a change of a topic can touch, where it cannot be told what it does.
+/// All changes, for a spec whose effect is unknown.
 pub(super) const ALL_CHANGES: [GovernedChange; 5] = [
     GovernedChange::AddPartitions,
     GovernedChange::ReduceRetention,
@@ -24,8 +24,8 @@ pub(super) const ALL_CHANGES: [GovernedChange; 5] = [
     GovernedChange::GrantAccess,
 ];
 
-/// Keys of Kafka whose number says how long or how much is kept; one below 0 is no limit (in `local.*`: the limit
-/// of the whole topic).
+/// Kafka settings that limit how long or how much is kept; a negative value is no limit (in `local.*`: the limit of the
+/// whole topic).
 const LIMIT_KEYS: [&str; 7] = [
     "delete.retention.ms",
     "local.retention.bytes",
@@ -36,10 +36,10 @@ const LIMIT_KEYS: [&str; 7] = [
     "retention.ms",
 ];
 
-/// Keys of Kafka that say what becomes of old records, so that any change may cost some.
+/// Kafka settings that decide how old records are deleted, so that any change may delete records.
 const POLICY_KEYS: [&str; 3] = ["cleanup.policy", "remote.log.delete.on.disable", "remote.storage.enable"];
 
-/// Stands for the value of a key that others have managed: nothing is known of it.
+/// The unknown value of a key that was ignored before.
 const UNKNOWN: &str = "(unknown)";
 
 /// Which governed changes lead from one spec to another; none if they are equal. `existing` is what Kafka has under the name of
@@ -52,8 +52,8 @@ pub(super) fn classify(
     let mut changes = BTreeSet::from([GovernedChange::Any]);
     match base {
         Some(base) if base == new => return BTreeSet::new(),
-        // Another Kafka topic may be meant, of which nothing is known. The status might say that the name was the default
-        // before, but anybody could have written that.
+        // It may be another Kafka topic, whose state is unknown. The status could tell that the name was the default, but
+        // it is not trusted.
         Some(base) if is_renamed(base, new) => {
             changes.insert(GovernedChange::Create);
             changes.extend(ALL_CHANGES);
@@ -80,7 +80,7 @@ pub(super) fn is_renamed(base: &EventTopicSpec, new: &EventTopicSpec) -> bool {
     (&base.cluster, &base.topic_name) != (&new.cluster, &new.topic_name)
 }
 
-/// What of a topic in Kafka a declaration changes that comes after another.
+/// The changes in Kafka between two specs.
 fn kafka_changes(base: &EventTopicSpec, new: &EventTopicSpec) -> BTreeSet<GovernedChange> {
     let (Ok(base), Ok(new)) = (parse(base), parse(new)) else { return BTreeSet::from(ALL_CHANGES) };
     let mut changes: BTreeSet<GovernedChange> =
@@ -91,35 +91,35 @@ fn kafka_changes(base: &EventTopicSpec, new: &EventTopicSpec) -> BTreeSet<Govern
     changes
 }
 
-/// What of a topic that Kafka has already is changed by the first declaration of it.
+/// The changes of an existing Kafka topic by its first spec.
 fn takeover_changes(new: &EventTopicSpec, existing: Option<&Observed>) -> BTreeSet<GovernedChange> {
     let Ok(declared) = parse(new) else { return BTreeSet::from(ALL_CHANGES) };
     let Some(existing) = existing else { return BTreeSet::new() };
     let mut changes: BTreeSet<GovernedChange> =
         plan(&declared, Some(existing), false, None).changes.iter().map(governed_change).collect();
-    // What was registered for the topic before is not known.
+    // Earlier schemas of the topic are unknown.
     if new.event_types.iter().any(|declared| source(declared) != Source::None) {
         changes.insert(GovernedChange::BreakSchema);
     }
     changes
 }
 
-/// What Kafka is given, read from a spec alone.
+/// The desired state in Kafka of a spec.
 pub(super) fn parse(spec: &EventTopicSpec) -> Result<Declared, Refusal> {
     Declared::read(&EventTopic::new("", spec.clone()))
 }
 
-/// What is changed in Kafka if it has what the base declares.
+/// The changes in Kafka if it matches the base.
 pub(super) fn plan_changes(base: &Declared, new: &Declared) -> Vec<Change> {
     let mut config = base.config.clone();
-    // A key that others have managed has whatever they gave it, and is set or reset now.
+    // A key that is no longer ignored has an unknown value and is set or reset.
     let released = base.ignored.difference(&new.ignored);
     config.extend(released.map(|key| (key.clone(), UNKNOWN.to_owned())));
     let observed = Observed { id: String::new(), partitions: base.partitions, replicas: 0, config };
     plan(new, Some(&observed), false, None).changes
 }
 
-/// What one change in Kafka is to the rules.
+/// The governed change of one change in Kafka.
 pub(super) fn governed_change(change: &Change) -> GovernedChange {
     match change {
         Change::Create { .. } => GovernedChange::Create,
@@ -132,7 +132,7 @@ pub(super) fn governed_change(change: &Change) -> GovernedChange {
     }
 }
 
-/// Whether Kafka may keep less after a change of a key; none is the default, which is not known.
+/// Whether Kafka may keep less after a change of a key; `None` is the unknown default.
 fn may_reduce(key: &str, from: Option<&str>, to: Option<&str>) -> bool {
     let limit = |value: &str| value.trim().parse::<i64>().ok().map(|n| if n < 0 { i64::MAX } else { n });
     let (from, to) = (from.and_then(limit), to.and_then(limit));
@@ -144,7 +144,7 @@ fn may_reduce(key: &str, from: Option<&str>, to: Option<&str>) -> bool {
     POLICY_KEYS.contains(&key) || (LIMIT_KEYS.contains(&key) && is_less)
 }
 
-/// Whether less is demanded of the events or of the schemas to come.
+/// Whether the compatibility requirements become weaker.
 fn breaks_schema(base: &EventTopicSpec, new: &EventTopicSpec) -> bool {
     let (before, after) = (base.compatibility.unwrap_or_default(), new.compatibility.unwrap_or_default());
     let is_looser =
@@ -155,22 +155,21 @@ fn breaks_schema(base: &EventTopicSpec, new: &EventTopicSpec) -> bool {
     if base.event_types == new.event_types {
         return false;
     }
-    let anything_goes = [before.mode, after.mode].contains(&CompatibilityMode::None);
+    let is_unchecked = [before.mode, after.mode].contains(&CompatibilityMode::None);
     match pairs(base, new) {
         None => true,
-        Some(pairs) => pairs.values().any(|pair| pair.breaks(anything_goes)),
+        Some(pairs) => pairs.values().any(|pair| pair.breaks(is_unchecked)),
     }
 }
 
-/// Whether a mode leaves out anything that another demands; neither of two that differ need be the stronger.
+/// Whether `after` drops a requirement of `before`; two modes can each be weaker than the other.
 pub(super) fn is_weaker(before: CompatibilityMode, after: CompatibilityMode) -> bool {
-    let ((old_backward, old_forward), (backward, forward)) = (demands(before), demands(after));
+    let ((old_backward, old_forward), (backward, forward)) = (requirements(before), requirements(after));
     backward < old_backward || forward < old_forward
 }
 
-/// How far back (not at all, to the last revision, to all of them) new consumers have to read old events, and old
-/// consumers new ones.
-fn demands(mode: CompatibilityMode) -> (u8, u8) {
+/// How many revisions back (none, the last, all) new consumers must read old events, and old consumers new events.
+fn requirements(mode: CompatibilityMode) -> (u8, u8) {
     match mode {
         CompatibilityMode::None => (0, 0),
         CompatibilityMode::Backward => (1, 0),
@@ -182,7 +181,7 @@ fn demands(mode: CompatibilityMode) -> (u8, u8) {
     }
 }
 
-/// An event type as it was and as it will be.
+/// An event type before and after the change.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Pair<'a> {
     pub(super) before: Option<&'a EventType>,
@@ -190,27 +189,26 @@ pub(super) struct Pair<'a> {
 }
 
 impl<'a> Pair<'a> {
-    /// Where its schema was and will be.
+    /// The sources of its schema before and after.
     pub(super) fn sources(&self) -> (Source<'a>, Source<'a>) {
         (self.before.map_or(Source::None, source), self.after.map_or(Source::None, source))
     }
 
-    /// Whether a schema is taken away, or replaced by one that nobody compares with it or that is not here to
-    /// be read. `anything_goes`: nothing is demanded of new schemas.
-    pub(super) fn breaks(&self, anything_goes: bool) -> bool {
+    /// Whether a schema is removed, or replaced by one that is not compared with it or not readable here.
+    /// `is_unchecked`: the compatibility mode is `None`.
+    pub(super) fn breaks(&self, is_unchecked: bool) -> bool {
         match self.sources() {
             (Source::None, _) => false,
             (_, Source::None) => true,
             (before, after) if before == after => false,
-            // What is in a ConfigMap can become anything later, and no spec changes by it.
+            // The content of a ConfigMap can change later without a change of the spec.
             (_, Source::ConfigMap(_)) => true,
-            (_, Source::Inline(_)) => anything_goes,
+            (_, Source::Inline(_)) => is_unchecked,
         }
     }
 }
 
-/// The event types of both; none if it is not certain which of them are the same, because a name cannot be
-/// read or is there twice.
+/// The event types of both specs; `None` if a name is invalid or duplicate.
 pub(super) fn pairs<'a>(
     base: &'a EventTopicSpec,
     new: &'a EventTopicSpec,
@@ -231,14 +229,13 @@ pub(super) fn pairs<'a>(
     Some(pairs)
 }
 
-/// What somebody may do that they might not before. To the letter: a group that one with `*` before includes
-/// is new all the same.
+/// New ACLs. The comparison is literal: a group that an earlier `*` pattern includes is still new.
 pub(super) fn granted(base: Option<&EventTopicSpec>, new: &EventTopicSpec) -> Vec<TopicAcl> {
     let before = base.map(acls).unwrap_or_default();
     acls(new).difference(&before).cloned().collect()
 }
 
-/// What somebody may no longer do.
+/// Removed ACLs.
 pub(super) fn withdrawn(base: Option<&EventTopicSpec>, new: &EventTopicSpec) -> Vec<TopicAcl> {
     base.map(|base| granted(Some(new), base)).unwrap_or_default()
 }

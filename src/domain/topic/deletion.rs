@@ -1,4 +1,4 @@
-//! What happens to a Kafka topic when its resource goes.
+//! Plans what happens to a Kafka topic when its resource is deleted.
 
 use eventcenter_sdk::Reason;
 
@@ -8,31 +8,31 @@ use crate::domain::ObjectRef;
 use crate::domain::Refusal;
 use crate::domain::management::ManagementMode;
 
-/// What to do for a resource that is being deleted and carries our finalizer.
+/// How to finalize a resource that is being deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeletionPlan {
-    /// Delete the Kafka topic, then let the resource go.
+    /// Delete the Kafka topic, then remove the finalizer.
     DeleteKafkaTopic(Identity),
-    /// Let the resource go and leave Kafka alone, for this reason.
+    /// Remove the finalizer and keep the Kafka topic, for this reason.
     Release(String),
-    /// Neither, until something is changed.
+    /// Keep both until something changes.
     Wait(Refusal),
 }
 
-/// Whether a resource needs our finalizer: only where something has to be done when it goes. Access
-/// goes with the resource, also where the topic stays.
+/// Whether a resource needs the finalizer: only if its deletion requires an action. Its ACLs are deleted also if the Kafka
+/// topic is kept.
 #[must_use]
-pub fn wants_finalizer(topic: &EventTopic, attention: ManagementMode) -> bool {
-    let has_something = topic.spec.deletion_policy == DeletionPolicy::Delete || access::concerns(topic);
-    has_something && attention != ManagementMode::Unmanaged
+pub fn wants_finalizer(topic: &EventTopic, mode: ManagementMode) -> bool {
+    let needs_cleanup = topic.spec.deletion_policy == DeletionPolicy::Delete || access::concerns(topic);
+    needs_cleanup && mode != ManagementMode::Unmanaged
 }
 
-/// Decides what to do for a resource that is being deleted. Data is deleted only if the resource
-/// asks for it, owns the topic, may still name it, and nobody else stands for the same topic.
+/// Plans the deletion. Data is deleted only if the resource requests it, owns the topic, may still name it, and no other
+/// resource claims the same topic.
 #[must_use]
 pub fn plan_deletion(
     topic: &EventTopic,
-    attention: &Result<ManagementMode, Refusal>,
+    mode: &Result<ManagementMode, Refusal>,
     identity: Result<Identity, Refusal>,
     owner: Option<&ObjectRef>,
     heir: Option<&ObjectRef>,
@@ -41,7 +41,7 @@ pub fn plan_deletion(
     if topic.spec.deletion_policy == DeletionPolicy::Retain {
         return DeletionPlan::Release("spec.deletionPolicy is Retain".into());
     }
-    match attention {
+    match mode {
         Ok(ManagementMode::Unmanaged) => return DeletionPlan::Release("the topic is not managed".into()),
         Ok(ManagementMode::Paused) => {
             return DeletionPlan::Wait(Refusal::new(
@@ -56,7 +56,9 @@ pub fn plan_deletion(
     let identity = match identity {
         Ok(identity) => identity,
         Err(refusal) => {
-            return DeletionPlan::Release(format!("it is not known which topic may be deleted ({refusal})"));
+            return DeletionPlan::Release(format!(
+                "cannot determine which Kafka topic to delete ({refusal})"
+            ));
         }
     };
     match (owner, heir) {
@@ -118,19 +120,19 @@ mod tests {
     }
 
     #[test]
-    fn what_may_not_be_named_is_not_deleted() {
+    fn a_topic_that_the_tenant_may_not_name_is_not_deleted() {
         let gone = Refusal::new(Reason::TenantNotFound, "no tenant");
         check(
             "{deletionPolicy: Delete}",
             Err(gone),
             "orders",
             None,
-            expect!["release: it is not known which topic may be deleted (TenantNotFound: no tenant)"],
+            expect!["release: cannot determine which Kafka topic to delete (TenantNotFound: no tenant)"],
         );
     }
 
     #[test]
-    fn annotations_hold_or_release() {
+    fn annotations_pause_or_release() {
         let with = |annotation: &str, value: &str| {
             format!("{{deletionPolicy: Delete, annotations: {{eventcenter.io/{annotation}: {value:?}}}}}")
         };

@@ -1,8 +1,7 @@
-//! How a change of an EventTopic reads, for whoever decides on it.
+//! Renders a change of an EventTopic for approvers.
 //!
-//! What would change in Kafka is said in the words of the plan, which the status uses too. What may need
-//! approval stands before what is harmless, so that nothing is hidden behind the lines that are left out; and
-//! characters that a terminal would act upon are written out, so that no value can pass for a line.
+//! Changes in Kafka use the words of the plan and the status. Changes that may need approval come first, so that truncation
+//! hides none of them; control characters are escaped, so that no value can imitate a line.
 
 use std::fmt::Display;
 
@@ -14,16 +13,16 @@ use crate::api::{
 use crate::domain::registration::Source;
 use crate::domain::topic::{Change, Declared, plan};
 
-/// More lines are only counted.
-const MOST_LINES: usize = 50;
+/// Further lines are only counted.
+const MAX_LINES: usize = 50;
 
-/// Longer lines are cut.
-const MOST_CHARACTERS: usize = 300;
+/// Longer lines are truncated.
+const MAX_LINE_CHARS: usize = 300;
 
-/// Longer values are cut within their line, so that there is room for both of them.
-const MOST_OF_VALUE: usize = 100;
+/// Longer values are truncated, so that a line has room for two of them.
+const MAX_VALUE_CHARS: usize = 100;
 
-/// What would change, a line each, for people; nothing if nothing does.
+/// The changes, one line each; empty if there are none.
 #[must_use]
 pub fn diff(base: Option<&EventTopicSpec>, new: &EventTopicSpec) -> Vec<String> {
     if base == Some(new) {
@@ -39,44 +38,44 @@ pub fn diff(base: Option<&EventTopicSpec>, new: &EventTopicSpec) -> Vec<String> 
     lines.compatibility(base, new);
     lines.policies(base, new);
     lines.people(base, new);
-    if lines.grave.is_empty() && lines.harmless.is_empty() {
+    if lines.may_need_approval.is_empty() && lines.harmless.is_empty() {
         lines.add(false, "spec: written in another way that means the same");
     }
     lines.bounded()
 }
 
-/// What may need approval, and what is harmless.
+/// Lines of changes that may need approval, and of the others.
 #[derive(Default)]
 struct Lines {
-    grave: Vec<String>,
+    may_need_approval: Vec<String>,
     harmless: Vec<String>,
 }
 
 impl Lines {
-    fn add(&mut self, grave: bool, line: impl Display) {
-        let lines = if grave { &mut self.grave } else { &mut self.harmless };
-        lines.push(cut(&plain(&line.to_string()), MOST_CHARACTERS));
+    fn add(&mut self, may_need_approval: bool, line: impl Display) {
+        let lines = if may_need_approval { &mut self.may_need_approval } else { &mut self.harmless };
+        lines.push(truncate(&escape(&line.to_string()), MAX_LINE_CHARS));
     }
 
     fn bounded(self) -> Vec<String> {
-        let mut lines = self.grave;
+        let mut lines = self.may_need_approval;
         lines.extend(self.harmless);
-        let more = lines.len().saturating_sub(MOST_LINES);
-        lines.truncate(MOST_LINES);
+        let more = lines.len().saturating_sub(MAX_LINES);
+        lines.truncate(MAX_LINES);
         lines.extend((more > 0).then(|| format!("and {more} more")));
         lines
     }
 
-    /// A topic is made, or an existing one taken over.
+    /// A topic is created, or an existing one taken over.
     fn creation(&mut self, new: &EventTopicSpec) {
         let declared = match change::parse(new) {
             Ok(declared) => declared,
             Err(refusal) => return self.add(true, refusal),
         };
         for change in plan(&declared, None, false, None).changes {
-            let is_long = plain(&change.to_string()).chars().count() > MOST_CHARACTERS;
+            let is_long = escape(&change.to_string()).chars().count() > MAX_LINE_CHARS;
             match change {
-                // Too long for a line: one for each key then, so that each is seen.
+                // Too long for one line: write one line for each key.
                 Change::Create { partitions, replicas, config } if is_long => {
                     self.add(true, Change::Create { partitions, replicas, config: [].into() });
                     for (key, to) in config {
@@ -97,14 +96,14 @@ impl Lines {
             (Ok(old), Ok(declared)) => (old, declared),
             (_, Err(refusal)) => return self.add(true, refusal),
             (Err(refusal), Ok(_)) => {
-                return self.add(true, format!("what is in force cannot be read: {refusal}"));
+                return self.add(true, format!("the active spec is invalid: {refusal}"));
             }
         };
         change::plan_changes(&old, &declared).iter().for_each(|change| self.change(change));
         self.beside_the_plan(&old, &declared);
     }
 
-    /// What the operator does not change in Kafka although it is declared otherwise.
+    /// Changes of the spec that the operator does not apply to Kafka.
     fn beside_the_plan(&mut self, base: &Declared, new: &Declared) {
         if new.partitions < base.partitions {
             self.add(
@@ -123,10 +122,10 @@ impl Lines {
     }
 
     fn change(&mut self, change: &Change) {
-        let grave = change::governed_change(change) != GovernedChange::ChangeConfig;
-        let value = |text: &str| cut(&plain(text), MOST_OF_VALUE);
+        let may_need_approval = change::governed_change(change) != GovernedChange::ChangeConfig;
+        let value = |text: &str| truncate(&escape(text), MAX_VALUE_CHARS);
         self.add(
-            grave,
+            may_need_approval,
             match change {
                 Change::Set { key, from, to } => {
                     Change::Set { key: key.clone(), from: from.as_deref().map(value), to: value(to) }
@@ -154,15 +153,15 @@ impl Lines {
         let nothing = EventTopicSpec { event_types: Vec::new(), ..new.clone() };
         let base = base.unwrap_or(&nothing);
         let modes = [base, new].map(|spec| spec.compatibility.unwrap_or_default().mode);
-        let anything_goes = modes.contains(&CompatibilityMode::None);
+        let is_unchecked = modes.contains(&CompatibilityMode::None);
         match change::pairs(base, new) {
             None if base.event_types == new.event_types => {}
             None => self
                 .add(true, "eventTypes: changed, and a type is there twice or has a name of no convention"),
             Some(pairs) => {
                 for (id, pair) in &pairs {
-                    for told in of_type(pair) {
-                        self.add(pair.breaks(anything_goes), format!("eventTypes: {id}{told}"));
+                    for text in type_changes(pair) {
+                        self.add(pair.breaks(is_unchecked), format!("eventTypes: {id}{text}"));
                     }
                 }
             }
@@ -186,8 +185,13 @@ impl Lines {
     fn policies(&mut self, base: Option<&EventTopicSpec>, new: &EventTopicSpec) {
         let deletion = |spec: &EventTopicSpec| spec.deletion_policy;
         let before = base.map(deletion).unwrap_or_default();
-        let grave = deletion(new) == DeletionPolicy::Delete;
-        self.changed(grave, "deletionPolicy", &format!("{before:?}"), &format!("{:?}", deletion(new)));
+        let may_need_approval = deletion(new) == DeletionPolicy::Delete;
+        self.changed(
+            may_need_approval,
+            "deletionPolicy",
+            &format!("{before:?}"),
+            &format!("{:?}", deletion(new)),
+        );
         let drift = |spec: &EventTopicSpec| spec.drift_policy;
         let before = base.map(drift).unwrap_or_default();
         self.changed(false, "driftPolicy", &format!("{before:?}"), &format!("{:?}", drift(new)));
@@ -197,27 +201,27 @@ impl Lines {
         let owner = |spec: &EventTopicSpec| spec.owner.as_ref().map_or("nobody".into(), name);
         self.changed(false, "owner", &base.map_or("nobody".into(), owner), &owner(new));
         let before = base.and_then(|base| base.description.as_ref());
-        if let Some(told) = turn(before, new.description.as_ref()) {
-            self.add(false, format!("description: {told}"));
+        if let Some(verb) = text_change(before, new.description.as_ref()) {
+            self.add(false, format!("description: {verb}"));
         }
     }
 
-    fn changed(&mut self, grave: bool, field: &str, before: &str, after: &str) {
+    fn changed(&mut self, may_need_approval: bool, field: &str, before: &str, after: &str) {
         if before != after {
-            let value = |text: &str| cut(&plain(text), MOST_OF_VALUE);
-            self.add(grave, format!("{field}: {} -> {}", value(before), value(after)));
+            let value = |text: &str| truncate(&escape(text), MAX_VALUE_CHARS);
+            self.add(may_need_approval, format!("{field}: {} -> {}", value(before), value(after)));
         }
     }
 
-    /// A name that cannot become another: Kafka knows a topic by it.
+    /// A change of the topic's identity.
     fn named(&mut self, field: &str, before: Option<&String>, after: Option<&String>) {
         let word = |name: Option<&String>| name.map_or("default".to_owned(), Clone::clone);
         self.changed(true, field, &word(before), &word(after));
     }
 }
 
-/// What becomes of an event type, each as the end of a sentence.
-fn of_type(pair: &Pair<'_>) -> Vec<String> {
+/// The changes of an event type, each as the end of a line.
+fn type_changes(pair: &Pair<'_>) -> Vec<String> {
     let (before, after) = match (pair.before, pair.after) {
         (Some(before), Some(after)) => (before, after),
         (None, Some(_)) if pair.sources().1 == Source::None => {
@@ -235,12 +239,12 @@ fn of_type(pair: &Pair<'_>) -> Vec<String> {
         }
         (_, Source::Inline(_)) => Some(": the schema changes".into()),
     };
-    let description = turn(before.description.as_ref(), after.description.as_ref());
-    schema.into_iter().chain(description.map(|told| format!(": description: {told}"))).collect()
+    let description = text_change(before.description.as_ref(), after.description.as_ref());
+    schema.into_iter().chain(description.map(|verb| format!(": description: {verb}"))).collect()
 }
 
-/// What becomes of a text that is too long to be shown.
-fn turn(before: Option<&String>, after: Option<&String>) -> Option<&'static str> {
+/// How a text changed that is too long to show.
+fn text_change(before: Option<&String>, after: Option<&String>) -> Option<&'static str> {
     match (before, after) {
         (before, after) if before == after => None,
         (None, _) => Some("added"),
@@ -256,34 +260,33 @@ fn name(owner: &Owner) -> String {
     }
 }
 
-/// The word of the schema registries.
+/// The mode's name as in schema registries.
 fn mode(compatibility: Compatibility) -> String {
     let word = serde_json::to_value(compatibility.mode).ok();
     word.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
 }
 
-/// Writes out what would not be seen as it is: the end of a line, what moves a cursor, what turns the direction of
-/// writing.
-fn plain(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
+/// Escapes invisible characters: line breaks, control characters and changes of the text direction.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
-        let unseen = matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        let is_invisible = matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{feff}');
-        if unseen || c.is_control() {
-            plain.extend(c.escape_default());
+        if is_invisible || c.is_control() {
+            escaped.extend(c.escape_default());
         } else {
-            plain.push(c);
+            escaped.push(c);
         }
     }
-    plain
+    escaped
 }
 
-/// At most so many characters; the last one says that there were more.
-fn cut(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
+/// Truncates to `max` characters, with an ellipsis at the end.
+fn truncate(text: &str, max: usize) -> String {
+    if text.chars().count() <= max {
         return text.to_owned();
     }
-    text.chars().take(most - 1).chain(['…']).collect()
+    text.chars().take(max - 1).chain(['…']).collect()
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ impl Grants {
     /// Whether an ACL of this resource is also declared by another that owns its Kafka topic, or will
     /// once this one is out of the way.
     #[must_use]
-    pub fn others_want(
+    pub fn is_wanted_by_others(
         &self,
         identity: &Identity,
         acl: &TopicAcl,
@@ -80,19 +80,19 @@ mod tests {
             let declared = topic(&format!("{{name: {name}, access: {access}}}"));
             let resource = ObjectRef::of(&declared);
             let identity = identity(kafka);
-            let made = jiff::Timestamp::from_second(second).expect("in range");
-            let claim = Claim { made, newcomer: true, uid: name.into(), resource: resource.clone() };
+            let created = jiff::Timestamp::from_second(second).expect("in range");
+            let claim = Claim { created, is_new: true, uid: name.into(), resource: resource.clone() };
             self.1.set(&claim, Some(identity.clone()));
             self.0.upsert(&resource, Some(identity), super::super::access::declared(&declared));
         }
 
-        fn others_want(&self, name: &str, kafka: &str, group: Option<&str>) -> bool {
+        fn is_wanted_by_others(&self, name: &str, kafka: &str, group: Option<&str>) -> bool {
             let acl = TopicAcl {
                 principal: "User:a".into(),
                 operation: crate::api::AccessOperation::Read,
                 group: group.map(Into::into),
             };
-            self.0.others_want(&identity(kafka), &acl, &resource(name), &self.1)
+            self.0.is_wanted_by_others(&identity(kafka), &acl, &resource(name), &self.1)
         }
     }
 
@@ -110,16 +110,16 @@ mod tests {
     fn a_group_is_wanted_until_the_last_one_goes() {
         let mut catalog = TestCatalog(Grants::default(), Claims::default());
         catalog.upsert(1, "x", "shop.x", READS);
-        assert!(!catalog.others_want("x", "shop.x", Some("shop.g")), "itself does not count");
+        assert!(!catalog.is_wanted_by_others("x", "shop.x", Some("shop.g")), "itself does not count");
         catalog.upsert(2, "y", "shop.y", READS);
-        assert!(catalog.others_want("x", "shop.x", Some("shop.g")));
-        assert!(!catalog.others_want("x", "shop.x", Some("shop.g*")), "which is another ACL");
-        assert!(!catalog.others_want("x", "shop.x", None), "another topic is another ACL");
+        assert!(catalog.is_wanted_by_others("x", "shop.x", Some("shop.g")));
+        assert!(!catalog.is_wanted_by_others("x", "shop.x", Some("shop.g*")), "which is another ACL");
+        assert!(!catalog.is_wanted_by_others("x", "shop.x", None), "another topic is another ACL");
         catalog.upsert(2, "y", "shop.y", "[{principal: 'User:a', operations: [Read]}]");
-        assert!(!catalog.others_want("x", "shop.x", Some("shop.g")));
+        assert!(!catalog.is_wanted_by_others("x", "shop.x", Some("shop.g")));
         catalog.upsert(2, "y", "shop.y", READS);
         catalog.0.remove(&resource("y"));
-        assert!(!catalog.others_want("x", "shop.x", Some("shop.g")));
+        assert!(!catalog.is_wanted_by_others("x", "shop.x", Some("shop.g")));
         catalog.0.remove(&resource("x"));
         assert!(catalog.0.wanted.is_empty() && catalog.0.by_resource.is_empty());
     }
@@ -131,7 +131,13 @@ mod tests {
         catalog.upsert(2, "owner", "shop.x", READS);
         catalog.upsert(3, "loser", "shop.x", READS);
         catalog.0.remove(&resource("owner"));
-        assert!(!catalog.others_want("other", "shop.other", Some("shop.g")), "the loser is not in force");
-        assert!(catalog.others_want("owner", "shop.x", None), "when the owner goes, the loser takes over");
+        assert!(
+            !catalog.is_wanted_by_others("other", "shop.other", Some("shop.g")),
+            "the loser is not in force"
+        );
+        assert!(
+            catalog.is_wanted_by_others("owner", "shop.x", None),
+            "when the owner goes, the loser takes over"
+        );
     }
 }

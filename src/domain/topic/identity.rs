@@ -1,4 +1,4 @@
-//! Which Kafka topic an EventTopic stands for.
+//! The Kafka topic of an EventTopic.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::domain::Refusal;
 use crate::domain::cluster::Clusters;
 use crate::domain::tenant::{TenantFacts, Tenants};
 
-/// One Kafka topic: a name in a Kafka cluster.
+/// A Kafka topic: a name in a Kafka cluster.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identity {
     /// The KafkaCluster resource.
@@ -26,19 +26,19 @@ impl fmt::Display for Identity {
     }
 }
 
-/// Says which Kafka topic a resource stands for, within what its tenant may name.
+/// Determines the Kafka topic of a resource, within the limits of its tenant.
 ///
-/// This is where a tenant is kept from naming another tenant's topic, or a cluster it may not
-/// use: nothing is observed, changed or deleted in Kafka without having passed here.
+/// This check prevents a tenant from naming another tenant's topic or a cluster that it may not use: nothing is read,
+/// changed or deleted in Kafka without it.
 ///
 /// # Errors
-/// The namespace has no tenant, the cluster is unknown or not allowed, the name is not the
-/// tenant's or not Kafka's, or the resource would become another topic than it was.
+/// The namespace has no tenant, the cluster is unknown or not allowed, the name lacks the tenant's prefix or is invalid in
+/// Kafka, or the resource would become another Kafka topic.
 pub fn identity(topic: &EventTopic, tenants: &Tenants, clusters: &Clusters) -> Result<Identity, Refusal> {
     let tenant = tenants.of_namespace(&topic.namespace().unwrap_or_default())?;
     let identity = Identity { cluster: cluster(topic, tenant, clusters)?, topic: name(topic, tenant)? };
     match &topic.status {
-        Some(status) => unchanged(identity, status),
+        Some(status) => check_unchanged(identity, status),
         None => Ok(identity),
     }
 }
@@ -102,9 +102,9 @@ fn name(topic: &EventTopic, tenant: &TenantFacts) -> Result<TopicName, Refusal> 
     }
 }
 
-/// A resource stays the Kafka topic that it has become, whatever changes around it: a tenant's
-/// prefix, or which cluster is the default.
-fn unchanged(identity: Identity, status: &EventTopicStatus) -> Result<Identity, Refusal> {
+/// Refuses another Kafka topic than that in the status, for example after a change of the tenant's prefix or of the default
+/// cluster.
+fn check_unchanged(identity: Identity, status: &EventTopicStatus) -> Result<Identity, Refusal> {
     if let Some(was) = status.topic_name.as_deref().filter(|was| *was != identity.topic.as_ref()) {
         return Err(Refusal::at(
             Reason::NotSupported,
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tenant_cannot_reach_what_is_not_its_own() {
+    fn a_tenant_cannot_name_topics_or_clusters_of_others() {
         check(
             "topicName: bk_accounts",
             expect![
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_stays_what_it_is() {
+    fn the_kafka_topic_of_a_resource_cannot_change() {
         check("{status: {topicName: shop.orders, cluster: main}}", expect!["shop.orders in main"]);
         check(
             "{status: {topicName: old.orders}}",

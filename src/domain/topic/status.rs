@@ -1,4 +1,4 @@
-//! What an EventTopic's status says.
+//! The status of an EventTopic.
 
 use eventcenter_sdk::Reason;
 use jiff::Timestamp;
@@ -10,49 +10,49 @@ use crate::api::{self, DriftAction, EventTopic, EventTopicStatus, RegisteredType
 use crate::domain::condition::{self, Conditions, Health, READY};
 use crate::domain::{Failure, Refusal};
 
-/// Whether Kafka has what is declared; its `observedGeneration` is the declaration that was last
-/// in force, which is how drift is told from a change that was asked for.
+/// Whether Kafka matches the spec; its `observedGeneration` is the generation that was last applied, which distinguishes
+/// drift from a requested change.
 pub const IN_SYNC: &str = "InSync";
 
-/// Whether the schemas that are declared are usable and fit to those that are registered.
+/// Whether the declared schemas are valid and compatible with the registered ones.
 pub const SCHEMA_COMPATIBLE: &str = "SchemaCompatible";
 
-/// What is known of a topic's schemas after a visit.
+/// The schemas of a topic after a reconcile.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Schemas {
-    /// What is registered, of the types that are declared.
+    /// The registered revisions of the declared types.
     pub registered: Vec<RegisteredType>,
-    /// What is wrong with those that are declared.
+    /// Why declared schemas are refused.
     pub refusals: Vec<Refusal>,
 }
 
-/// How a visit ended.
+/// The outcome of a reconcile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Kafka was asked and has been given what it can have.
+    /// The supported changes were applied to Kafka.
     Applied {
         /// The Kafka topic.
         identity: Identity,
-        /// What Kafka has now; none if drift is only reported and the topic is gone.
+        /// What Kafka has now; `None` if the topic is missing and drift is only reported.
         observed: Option<Observed>,
-        /// What cannot be done.
+        /// Changes that are not supported.
         refusals: Vec<Refusal>,
-        /// What somebody changed behind the operator's back.
+        /// Changes in Kafka that the operator did not make.
         drift: Option<Drift>,
-        /// What is known of its schemas; none if it has no schemas.
+        /// Its schemas; `None` if it has none.
         schemas: Option<Schemas>,
     },
-    /// Refused before Kafka was asked: nothing happens until something is changed.
+    /// Refused without a request to Kafka, until something changes.
     Refused(Refusal),
-    /// Kafka refused or did not answer: it is tried again.
+    /// Kafka refused or did not answer: the operator retries.
     Failed(Failure),
-    /// Left alone for as long as the annotation is there.
+    /// Paused by the annotation.
     Paused,
-    /// Left alone: somebody else manages the Kafka topic.
+    /// Not managed by the operator.
     Unmanaged,
 }
 
-/// Whether this very declaration was in force before.
+/// Whether the current generation was applied before.
 #[must_use]
 pub fn is_applied(topic: &EventTopic) -> bool {
     let Some(status) = &topic.status else { return false };
@@ -60,8 +60,7 @@ pub fn is_applied(topic: &EventTopic) -> bool {
         .is_some_and(|in_sync| in_sync.observed_generation == topic.metadata.generation)
 }
 
-/// What the status should say after a visit. Equal to what it says already if nothing is new,
-/// and then nothing is written.
+/// The status after a reconcile. Equal to the current one if nothing has changed, and then nothing is written.
 #[must_use]
 pub fn status(
     topic: &EventTopic,
@@ -82,7 +81,7 @@ pub fn status(
                 topic: refusals,
                 schemas: schemas.as_ref().map(|s| &s.refusals[..]).unwrap_or_default(),
             };
-            applied(&mut conditions, observed.is_some(), &refusals, drift.as_ref(), access);
+            set_applied(&mut conditions, observed.is_some(), &refusals, drift.as_ref(), access);
             after.event_types =
                 schemas.as_ref().map(|schemas| schemas.registered.clone()).unwrap_or_default();
             match (refusals.schemas.first(), schemas) {
@@ -95,7 +94,7 @@ pub fn status(
                 (None, None) => {}
             }
             if let Some(found) = &drift {
-                after.last_drift = Some(noted(before.last_drift.as_ref(), found, now));
+                after.last_drift = Some(drift_status(before.last_drift.as_ref(), found, now));
             }
         }
         Outcome::Refused(refusal) => {
@@ -110,12 +109,7 @@ pub fn status(
         }
         Outcome::Paused => {
             let ready = condition::find(&before.conditions, READY).is_none_or(|ready| ready.status == "True");
-            conditions.set(
-                READY,
-                ready,
-                Reason::Paused,
-                "left as it is because of the annotation eventcenter.io/paused",
-            );
+            conditions.set(READY, ready, Reason::Paused, "paused by the annotation eventcenter.io/paused");
             conditions.keep(IN_SYNC);
             conditions.keep(SCHEMA_COMPATIBLE);
         }
@@ -124,10 +118,10 @@ pub fn status(
                 READY,
                 true,
                 Reason::Unmanaged,
-                "left to others because of the annotation eventcenter.io/managed",
+                "not managed because of the annotation eventcenter.io/managed",
             );
-            // What others manage is not vouched for. What was approved stays: leaving a resource to others
-            // for a while is no way around approval.
+            // An unmanaged resource has no other status. The approved spec stays, so that unmanaging a resource for a while
+            // does not bypass approval.
             after = EventTopicStatus {
                 observed_generation: after.observed_generation,
                 approved: after.approved,
@@ -136,7 +130,7 @@ pub fn status(
         }
     }
     match (access, outcome) {
-        (Some(access), _) => allowed(&mut after, &mut conditions, access),
+        (Some(access), _) => set_access(&mut after, &mut conditions, access),
         (None, Outcome::Applied { .. } | Outcome::Unmanaged) => {
             after.acls.clear();
             after.foreign_acls.clear();
@@ -147,14 +141,14 @@ pub fn status(
     after
 }
 
-fn allowed(after: &mut EventTopicStatus, conditions: &mut Conditions<'_>, access: &AccessReport) {
+fn set_access(after: &mut EventTopicStatus, conditions: &mut Conditions<'_>, access: &AccessReport) {
     after.acls = access.acls.iter().cloned().collect();
     if let Some(foreign) = &access.foreign {
         after.foreign_acls.clone_from(foreign);
     }
     let reported = access.drift.as_ref().filter(|found| found.action == DriftAction::Reported);
     match (&access.failure, reported) {
-        // What is not known for a moment stays as it was said.
+        // A temporary failure keeps the condition.
         (Some(Failure { refusal, is_stalled: false }), _) if refusal.reason != Reason::AuthorizerMissing => {
             conditions.keep(ACCESS_IN_FORCE);
         }
@@ -164,7 +158,7 @@ fn allowed(after: &mut EventTopicStatus, conditions: &mut Conditions<'_>, access
         (None, Some(found)) => {
             conditions.set(ACCESS_IN_FORCE, false, Reason::Drifted, &found.differences.join("; "));
         }
-        // Nothing is declared any more.
+        // No access is declared any more.
         (None, None) if access.acls.is_empty() => {}
         (None, None) => {
             conditions.set(ACCESS_IN_FORCE, true, Reason::Available, "Kafka has the ACLs that are declared");
@@ -172,7 +166,7 @@ fn allowed(after: &mut EventTopicStatus, conditions: &mut Conditions<'_>, access
     }
 }
 
-/// What somebody changed behind the operator's back, of the topic and of the access to it.
+/// The drift of a topic and of its access.
 #[must_use]
 pub fn merge_drift(topic: Option<&Drift>, access: Option<&AccessReport>) -> Option<Drift> {
     let access = access.and_then(|access| access.drift.as_ref());
@@ -194,7 +188,7 @@ fn describe(status: &mut EventTopicStatus, observed: Option<&Observed>) {
     status.config.clone_from(&observed.config);
 }
 
-/// What cannot be done, of the topic itself and of its schemas.
+/// Refusals of the topic itself and of its schemas.
 struct Refusals<'a> {
     topic: &'a [Refusal],
     schemas: &'a [Refusal],
@@ -204,7 +198,7 @@ fn joined(refusals: &[Refusal]) -> String {
     refusals.iter().map(|refusal| refusal.message()).collect::<Vec<_>>().join("; ")
 }
 
-fn applied(
+fn set_applied(
     conditions: &mut Conditions<'_>,
     exists: bool,
     refusals: &Refusals<'_>,
@@ -212,7 +206,7 @@ fn applied(
     access: Option<&AccessReport>,
 ) {
     let obstacle = access.and_then(AccessReport::obstacle);
-    let reported = drift.filter(|found| found.action == DriftAction::Reported && !only_made_again(found));
+    let reported = drift.filter(|found| found.action == DriftAction::Reported && !is_only_recreated(found));
     let differences = reported.map(|found| found.differences.join("; ")).unwrap_or_default();
     let health = match refusals.topic.first().or(refusals.schemas.first()) {
         Some(first) => {
@@ -221,7 +215,7 @@ fn applied(
         }
         None if !exists => Health::Stalled(
             Reason::Drifted,
-            format!("{differences}: set spec.driftPolicy: Correct to make it again, or delete this resource"),
+            format!("{differences}: set spec.driftPolicy: Correct to recreate it, or delete this resource"),
         ),
         None => match obstacle {
             Some(failure) => Health::after_failure(failure),
@@ -232,7 +226,7 @@ fn applied(
             None => Health::Ready(Reason::Available, "Kafka has what is declared".into()),
         },
     };
-    // A difference that is only reported leaves the declaration fine, so it stays Ready.
+    // Drift that is only reported does not affect Ready.
     conditions.health(&match (health, reported) {
         (Health::Ready(reason, _), Some(_)) => {
             Health::Ready(reason, "Kafka differs from what is declared, see the condition InSync".into())
@@ -246,13 +240,13 @@ fn applied(
     }
 }
 
-/// A topic that somebody deleted and made again just as it is declared: worth a note, no difference.
-fn only_made_again(found: &Drift) -> bool {
+/// Whether the topic was recreated exactly as declared: reported as drift, but no difference.
+fn is_only_recreated(found: &Drift) -> bool {
     found.differences.len() == 1 && found.differences[0].starts_with("the topic was deleted and made again")
 }
 
-/// The same difference, still only reported, keeps the time at which it was first seen.
-fn noted(before: Option<&api::Drift>, found: &Drift, now: Timestamp) -> api::Drift {
+/// Drift that is still only reported keeps the time of its first report.
+fn drift_status(before: Option<&api::Drift>, found: &Drift, now: Timestamp) -> api::Drift {
     match before {
         Some(known)
             if found.action == DriftAction::Reported
@@ -441,8 +435,8 @@ mod tests {
             InSync=True Available @0 gen 1: Kafka has what is declared
             Some("shop.orders") Some("id-1") Some(3) {"a": "1"}
             --
-            Ready=False Drifted @1 gen 1: the topic is gone from Kafka: set spec.driftPolicy: Correct to make it again, or delete this resource
-            Stalled=True Drifted @1 gen 1: the topic is gone from Kafka: set spec.driftPolicy: Correct to make it again, or delete this resource
+            Ready=False Drifted @1 gen 1: the topic is gone from Kafka: set spec.driftPolicy: Correct to recreate it, or delete this resource
+            Stalled=True Drifted @1 gen 1: the topic is gone from Kafka: set spec.driftPolicy: Correct to recreate it, or delete this resource
             InSync=False Drifted @1 gen 1: the topic is gone from Kafka
             last drift @1 Reported ["the topic is gone from Kafka"]
             Some("shop.orders") Some("id-1") Some(3) {"a": "1"}
@@ -461,11 +455,11 @@ mod tests {
             InSync=True Available @0 gen 1: Kafka has what is declared
             Some("shop.orders") Some("id-1") Some(3) {"a": "1"}
             --
-            Ready=True Paused @0 gen 1: left as it is because of the annotation eventcenter.io/paused
+            Ready=True Paused @0 gen 1: paused by the annotation eventcenter.io/paused
             InSync=True Available @0 gen 1: Kafka has what is declared
             Some("shop.orders") Some("id-1") Some(3) {"a": "1"}
             --
-            Ready=True Unmanaged @0 gen 1: left to others because of the annotation eventcenter.io/managed
+            Ready=True Unmanaged @0 gen 1: not managed because of the annotation eventcenter.io/managed
             None None None {}
             --
         "#]],

@@ -31,7 +31,7 @@ pub struct Neighbours<'a> {
     pub ledger: &'a Ledger,
 }
 
-/// What the operator may do for a resource.
+/// What the operator may do for a resource in Kafka.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Permission {
     /// Nothing until it is resumed.
@@ -65,7 +65,7 @@ pub fn permission(topic: &EventTopic, neighbours: &Neighbours<'_>) -> Result<Per
     }
 }
 
-/// What a tenant that is suspended is told about any change.
+/// The refusal of any change of a suspended tenant.
 #[must_use]
 pub fn suspended(tenant: &TenantFacts) -> Refusal {
     Refusal::new(
@@ -78,14 +78,14 @@ pub fn suspended(tenant: &TenantFacts) -> Refusal {
     )
 }
 
-/// A declaration that keeps all rules: of its tenant, and beside all other declarations.
+/// A topic that satisfies all rules: those of its tenant, and against all other declarations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValidatedTopic {
-    /// Whose it is.
+    /// Its tenant.
     pub tenant: Arc<TenantFacts>,
-    /// The Kafka topic it stands for.
+    /// Its Kafka topic.
     pub identity: Identity,
-    /// What the topic should look like.
+    /// The desired state of the Kafka topic.
     pub declared: Declared,
     /// The event types it registers.
     pub types: Vec<TypeId>,
@@ -132,7 +132,7 @@ pub fn validate(topic: &EventTopic, neighbours: &Neighbours<'_>) -> Result<Valid
     Ok(ValidatedTopic { tenant: Arc::clone(tenant), identity, declared, types })
 }
 
-/// What a resource claims, if it may claim anything: one that is left to others claims nothing.
+/// The Kafka topic that a resource claims; an unmanaged resource claims none.
 #[must_use]
 pub fn claimed(topic: &EventTopic, tenants: &Tenants, clusters: &Clusters) -> Option<Identity> {
     match management_mode(topic) {
@@ -147,7 +147,7 @@ mod tests {
     use crate::domain::testing::{catalog, topic};
     use expect_test::{Expect, expect};
 
-    /// The right of a topic while an older one, if any is given, stands beside it.
+    /// The permission of a topic, with an older topic if one is given.
     fn check(yaml: &str, older: Option<&str>, expected: Expect) {
         let mut catalog = catalog(&[("shop", "{namespaces: [shop]}")], &[("main", true)]);
         for topic in older.iter().map(|yaml| topic(yaml)).chain([topic(yaml)]) {
@@ -156,11 +156,11 @@ mod tests {
         expected.assert_eq(&print(catalog.check(&topic(yaml))));
     }
 
-    fn print(right: Result<Permission, Refusal>) -> String {
-        match right {
+    fn print(permission: Result<Permission, Refusal>) -> String {
+        match permission {
             Ok(Permission::Managed(identity, _)) => format!("managed {identity}"),
             Ok(Permission::Stopped(identity, refusal)) => format!("stopped {identity}: {refusal}"),
-            Ok(right) => format!("{right:?}"),
+            Ok(other) => format!("{other:?}"),
             Err(refusal) => refusal.to_string(),
         }
     }
@@ -227,7 +227,7 @@ mod tests {
         );
     }
 
-    /// The right of a topic of a tenant of which more is said.
+    /// The permission of a topic of this tenant.
     fn check_tenant(tenant: &str, yaml: &str, expected: Expect) {
         let mut catalog = catalog(&[("shop", tenant)], &[("main", true)]);
         catalog.upsert(&topic(yaml));
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_of_the_tenant_are_kept() {
+    fn rules_of_the_tenant_apply() {
         check_tenant(
             "{namespaces: [shop], naming: {conventions: [Entity]}}",
             "eventTypes: [{name: a.paid}]",

@@ -20,7 +20,7 @@ fn reviews(labels: &[&str]) -> f64 {
 async fn every_way_of_asking_is_answered_the_same() {
     let t = place("answer").await;
     let warnings = t.kube.accepts(&t.manifest("orders", "{}")).await;
-    assert_eq!(warnings, ["spec.owner: nobody is named who answers for the topic"]);
+    assert_eq!(warnings, ["spec.owner: the topic has no owner"]);
     let wrong = t.manifest("orders", "topicName: elsewhere.orders");
     t.kube
         .rejects(&wrong, Reason::InvalidResource, "spec.topicName: elsewhere.orders does not begin with")

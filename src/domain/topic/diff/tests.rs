@@ -4,7 +4,7 @@ use super::*;
 use crate::domain::testing::topic;
 use expect_test::{Expect, expect};
 
-/// `base` may be empty: nothing is in force.
+/// An empty `base` is no active spec.
 fn check(base: &str, new: &str, expected: Expect) {
     let base = (!base.is_empty()).then(|| topic(base).spec);
     expected.assert_eq(&diff(base.as_ref(), &topic(new).spec).join("\n"));
@@ -95,7 +95,7 @@ fn what_kafka_gets() {
 }
 
 #[test]
-fn keys_that_others_manage() {
+fn ignored_keys() {
     check("{config: {a: 1}}", "{ignoreConfig: [a]}", expect!["ignoreConfig: a is added"]);
     check(
         "{ignoreConfig: [a, retention.ms]}",
@@ -150,7 +150,7 @@ fn event_types() {
 }
 
 #[test]
-fn how_strictly_schemas_are_meant() {
+fn compatibility_policy() {
     check(
         "{}",
         "{compatibility: {mode: FULL_TRANSITIVE, policy: Strict}}",
@@ -168,7 +168,7 @@ fn how_strictly_schemas_are_meant() {
 }
 
 #[test]
-fn what_people_read() {
+fn descriptions_and_owners() {
     check(
         "{}",
         "{description: a, owner: {team: a, contact: '#a'}, deletionPolicy: Delete}",
@@ -207,7 +207,7 @@ fn another_topic() {
 }
 
 #[test]
-fn what_only_is_written_otherwise() {
+fn equivalent_specs() {
     check(
         "{config: {a: 1}}",
         "{config: {a: '1'}}",
@@ -221,7 +221,7 @@ fn what_only_is_written_otherwise() {
 }
 
 #[test]
-fn what_cannot_be_read() {
+fn invalid_specs() {
     check(
         "{}",
         "{partitions: 0, description: d}",
@@ -233,13 +233,13 @@ fn what_cannot_be_read() {
         "{partitions: 0}",
         "{}",
         expect![
-            "what is in force cannot be read: InvalidResource: spec.partitions and spec.replicas: write numbers of at least 1 (replicas at most 32767)"
+            "the active spec is invalid: InvalidResource: spec.partitions and spec.replicas: write numbers of at least 1 (replicas at most 32767)"
         ],
     );
 }
 
 #[test]
-fn what_may_need_approval_stands_first() {
+fn changes_that_may_need_approval_come_first() {
     check(
         "{config: {a: 1, retention.ms: 2}, owner: {team: a}}",
         "{config: {a: 2, retention.ms: 1}, access: [{principal: 'User:a', operations: [Read]}]}",
@@ -252,7 +252,7 @@ fn what_may_need_approval_stands_first() {
 }
 
 #[test]
-fn a_value_cannot_pass_for_a_line_or_hide_one() {
+fn a_value_cannot_imitate_or_hide_a_line() {
     check(
         "{}",
         r#"{config: {a: "1\nb: 1 -> 2", c: "\u001b[2Jgone", d: "\u202e2 -> 1"}, owner: {team: "a\rb"}}"#,
@@ -279,7 +279,7 @@ fn lines_are_bounded() {
         Some(&topic(&format!("{{config: {{{key}: {long}}}}}")).spec),
         &topic(&format!("{{config: {{{key}: x{long}}}}}")).spec,
     );
-    assert_eq!(lines.iter().map(|line| line.chars().count()).collect::<Vec<_>>(), [MOST_CHARACTERS]);
+    assert_eq!(lines.iter().map(|line| line.chars().count()).collect::<Vec<_>>(), [MAX_LINE_CHARS]);
     assert!(lines[0].ends_with('…'), "{}", lines[0]);
 }
 
@@ -288,9 +288,9 @@ fn many_lines_are_counted() {
     let config: Vec<String> = (0..70).map(|n| format!("k{n}: {n}")).collect();
     let new = format!("{{config: {{{}}}, retention: {{time: 1d}}}}", config.join(", "));
     let lines = diff(Some(&topic("{}").spec), &topic(&new).spec);
-    assert_eq!(lines.len(), MOST_LINES + 1);
+    assert_eq!(lines.len(), MAX_LINES + 1);
     expect![[r#"
         retention.ms: default -> 86400000
         and 21 more"#]]
-    .assert_eq(&format!("{}\n{}", lines[0], lines[MOST_LINES]));
+    .assert_eq(&format!("{}\n{}", lines[0], lines[MAX_LINES]));
 }

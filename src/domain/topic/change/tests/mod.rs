@@ -1,4 +1,4 @@
-//! What changes touch, printed.
+//! Classifications, printed.
 
 mod schema;
 
@@ -51,7 +51,7 @@ fn check_first(cases: &[(&str, &str)], expected: Expect) {
 }
 
 #[test]
-fn what_means_the_same_touches_nothing_or_only_any() {
+fn equivalent_specs_change_nothing_or_only_any() {
     check(
         &[
             ("{}", "{}"),
@@ -100,7 +100,7 @@ fn what_means_the_same_touches_nothing_or_only_any() {
 }
 
 #[test]
-fn what_only_people_read_touches_only_any() {
+fn descriptions_change_only_any() {
     check(
         &[
             ("{deletionPolicy: Delete}", "{}"),
@@ -260,7 +260,7 @@ fn other_configuration() {
 }
 
 #[test]
-fn keys_that_others_manage() {
+fn ignored_keys() {
     check(
         &[
             ("{ignoreConfig: [segment.ms]}", "{}"),
@@ -340,7 +340,7 @@ fn access() {
 }
 
 #[test]
-fn another_topic_and_what_cannot_be_read_touch_everything() {
+fn another_topic_or_an_invalid_spec_changes_everything() {
     check(
         &[
             ("{topicName: shop.x}", "{}"),
@@ -412,7 +412,7 @@ fn first_declarations() {
 }
 
 #[test]
-fn what_kafka_has_counts_only_where_nothing_is_in_force() {
+fn the_existing_topic_counts_only_without_an_active_spec() {
     let kafka = Observed { partitions: 1, ..Observed::default() };
     let (base, new) = (spec("{partitions: 3}"), spec("{partitions: 3, description: d}"));
     assert_eq!(print(&EventTopic::classify(Some(&base), &new, &Some(kafka))), "Any");
@@ -447,7 +447,7 @@ proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
 
     #[test]
-    fn something_is_touched_and_told_if_and_only_if_the_specs_differ(base in any_spec(), new in any_spec()) {
+    fn there_are_changes_and_lines_if_and_only_if_the_specs_differ(base in any_spec(), new in any_spec()) {
         let touched = EventTopic::classify(Some(&base), &new, &None);
         proptest::prop_assert_eq!(touched.is_empty(), base == new);
         proptest::prop_assert_eq!(touched.contains(&GovernedChange::Any), base != new);
@@ -455,11 +455,10 @@ proptest::proptest! {
         proptest::prop_assert!(EventTopic::classify(Some(&new), &new, &None).is_empty());
     }
 
-    /// Whoever goes a long way in steps touches at least what they would have touched at once, so that no
-    /// approval is saved by it; only that a retention that is raised by way of the default may count as one that is
-    /// reduced, twice.
+    /// Several steps have at least the changes of the whole, so that steps avoid no approval; only a retention that is
+    /// raised by way of the default may count as reduced, twice.
     #[test]
-    fn a_detour_touches_no_less(base in any_spec(), between in any_spec(), new in any_spec()) {
+    fn steps_change_no_less_than_the_whole(base in any_spec(), between in any_spec(), new in any_spec()) {
         let mut steps = EventTopic::classify(Some(&base), &between, &None);
         steps.extend(EventTopic::classify(Some(&between), &new, &None));
         let mut at_once = EventTopic::classify(Some(&base), &new, &None);
