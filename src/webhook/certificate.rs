@@ -105,9 +105,9 @@ pub(super) struct Material {
 pub(super) enum InvalidSecret {
     #[error("the key {0} is missing or not text")]
     Missing(&'static str),
-    #[error("the key {0} does not contain a PEM certificate")]
+    #[error("the key {0} does not contain a certificate in PEM")]
     NotACertificate(&'static str),
-    #[error("the key {0} does not contain a supported PEM private key")]
+    #[error("the key {0} does not contain a supported private key in PEM")]
     NotAKey(&'static str),
     #[error("the private key {0} does not match the certificate")]
     Mismatch(&'static str),
@@ -499,14 +499,14 @@ mod tests {
             Material::read(&data).expect_err("it is broken").to_string()
         };
         for key in [AUTHORITIES, AUTHORITY_KEY, SERVING, SERVING_KEY] {
-            assert_eq!(broken(key, b""), format!("there is no text under the key {key}"));
-            assert_eq!(broken(key, &[0xff, 0xfe]), format!("there is no text under the key {key}"));
+            assert_eq!(broken(key, b""), format!("the key {key} is missing or not text"));
+            assert_eq!(broken(key, &[0xff, 0xfe]), format!("the key {key} is missing or not text"));
             let told = broken(key, b"sesame");
             assert!(told.contains(key) && told.contains("in PEM") && !told.contains("sesame"), "{told}");
         }
         for key in [AUTHORITY_KEY, SERVING_KEY] {
             let told = broken(key, &other.data()[key]);
-            assert_eq!(told, format!("the private key under {key} is not that of the certificate"));
+            assert_eq!(told, format!("the private key {key} does not match the certificate"));
         }
         let shown = format!("{good:?}");
         assert!(!shown.contains("PRIVATE") && !shown.contains("BEGIN"), "{shown}");

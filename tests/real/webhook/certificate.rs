@@ -194,7 +194,7 @@ async fn others_may_make_the_certificate() -> Result<()> {
 
     // Something that cannot be used is told, and what was served before still is.
     put(&certificate, "no key at all").await?;
-    site.says(&webhook, "what was served before still is").await;
+    site.says(&webhook, "still serving the previous one").await;
     answers(&site, "manager").await;
     let stream = Stream::begin(&site, "manager", 2);
     let (certificate, key) = issue()?;
