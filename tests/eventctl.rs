@@ -457,7 +457,7 @@ fn diagnostics_as_sarif() {
             }
           ],
           "message": {
-            "text": "spec.owner: nobody is named who answers for the topic"
+            "text": "spec.owner: the topic has no owner"
           },
           "ruleId": "Advice",
           "ruleIndex": 0

@@ -5,6 +5,7 @@ use utoipa::{Modify, OpenApi};
 
 #[derive(OpenApi)]
 #[openapi(
+    components(schemas(eventcenter_sdk::rest::audit::ExportFormat)),
     info(
         title = "eventcenter",
         description = "The audit logs of eventcenter: everything that was requested, approved and done, with proofs. \

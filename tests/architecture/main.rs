@@ -300,7 +300,7 @@ fn a_broken_rule_is_told() {
         ("src/controllers/x.rs", "use kube::*;", kubernetes),
         ("src/controllers/x.rs", "use kube::runtime::watcher::{self, watcher};", kubernetes),
         ("src/controllers/x.rs", "use reqwest::Client;", callback),
-        ("src/webhook/x.rs", "use hyper_util::client::legacy::Client;", callback),
+        ("src/http/x.rs", "use hyper_util::client::legacy::Client;", callback),
         ("src/controllers/x.rs", "use hyper::Request;", RESERVED[6].2),
         ("src/webhook/x.rs", "use hyper::server::conn::http1;", RESERVED[6].2),
         ("src/http/x.rs", "use crate::kubernetes::KubeClient;", APART),

@@ -101,7 +101,7 @@ async fn a_secret_that_is_missing_is_named_and_waited_for() {
     assert_eq!(
         told,
         format!(
-            "there is no Secret {} in namespace eventcenter-system: make it, or correct the name",
+            "there is no Secret {} in namespace eventcenter-system: create it, or correct the name",
             t.namespace
         )
     );

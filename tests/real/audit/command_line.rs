@@ -247,7 +247,7 @@ async fn what_cannot_be_answered_is_told() {
     archive.edited(|lines| lines.truncate(100));
     archive.write("none.txt", "none\n");
     for (line, part) in [
-        ("verify --file edited.ndjson --key keys.txt", "edited.ndjson: line 101: the file ends here"),
+        ("verify --file edited.ndjson --key keys.txt", "edited.ndjson: line 101: unexpected end of file"),
         ("verify --file none.txt --key keys.txt", "none.txt: line 1: this is no export"),
         ("verify --file gone.ndjson --key keys.txt", "reading gone.ndjson: No such file"),
         ("verify --file shop.ndjson --key none.txt", "none.txt: there is no public key in it"),

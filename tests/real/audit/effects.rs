@@ -83,8 +83,8 @@ async fn each_effect_leaves_two_records_in_the_tenants_log() -> Result<()> {
     let records = logs.wait(&log, &Filter::default(), ended).await;
     assert_pairs(&records);
     expect![[r#"
-        Started AddFinalizer (orders): the resource does not go before what was made for it in Kafka is taken care of
-        Succeeded AddFinalizer, which was begun (orders): the resource does not go before what was made for it in Kafka is taken care of
+        Started AddFinalizer (orders): the resource stays until what was made for it in Kafka is cleaned up
+        Succeeded AddFinalizer, which was begun (orders): the resource stays until what was made for it in Kafka is cleaned up
         Started RegisterSchema (orders): revision 1 of the schema of shop.order.placed version 1
         Succeeded RegisterSchema, which was begun (orders): revision 1 of the schema of shop.order.placed version 1
         Started CreateTopic (orders): Kafka topic effects.orders in main: create with 1 partition
@@ -101,8 +101,8 @@ async fn each_effect_leaves_two_records_in_the_tenants_log() -> Result<()> {
         Succeeded AlterConfig, which was begun (plain): Kafka topic effects.plain in main: flush.ms: default -> 7 | retention.ms: default -> 1000
         Started DeleteTopic (orders): Kafka topic effects.orders in main and its data
         Succeeded DeleteTopic, which was begun (orders): Kafka topic effects.orders in main and its data
-        Started RemoveFinalizer (orders): the resource may go: nothing in Kafka is to go with it any more
-        Succeeded RemoveFinalizer, which was begun (orders): the resource may go: nothing in Kafka is to go with it any more
+        Started RemoveFinalizer (orders): the resource may go: nothing is left to clean up in Kafka
+        Succeeded RemoveFinalizer, which was begun (orders): the resource may go: nothing is left to clean up in Kafka
     "#]].assert_eq(&print(&records, &uid));
     Ok(())
 }

@@ -170,7 +170,10 @@ async fn what_cannot_be_read_is_refused_in_the_parsers_words() -> Result<()> {
             review("EventTopic", "CREATE", &json!({"metadata": {"name": 7}})),
             "EventTopic wire/orders: invalid type: integer `7`, expected a string",
         ),
-        (review("EventTopic", "EAT", &object(json!({}))), "the review cannot be read: unknown variant `EAT`"),
+        (
+            review("EventTopic", "EAT", &object(json!({}))),
+            "the review cannot be parsed: unknown variant `EAT`",
+        ),
         (review("EventTopic", "UPDATE", &Value::Null), "the review has no object"),
         (review("EventTopic", "CONNECT", &object(json!({}))), "the review has no object"),
         (review("Kitchen", "CREATE", &object(json!({}))), "the webhook does not review Kitchen"),
