@@ -235,7 +235,7 @@ async fn what_was_done_to_an_export_is_found() {
     // What was changed after the last checkpoint of the export as well.
     archive.edited(|lines| lines[280] = lines[280].replace("alice", "mallory"));
     archive.check(verify, 0, "are as they were written");
-    archive.check(&late, 1, "something in records 200 to 299 was rewritten");
+    archive.check(&late, 1, "shop: records between 200 and 299 were rewritten: their root does not match");
     let (code, out, _) = archive.eventctl(&format!("{late} -o json"));
     let answer: Value = serde_json::from_str(&out).expect("JSON");
     assert_eq!((code, &answer[0]["findings"][0]["finding"]), (1, &"Root".into()), "{out}");
@@ -254,7 +254,7 @@ async fn what_cannot_be_answered_is_told() {
         ("verify --file shop.ndjson --checkpoint late.note", "--checkpoint says nothing without a key"),
         (
             "verify --file shop.ndjson --key keys.txt --checkpoint none.txt",
-            "none.txt: this is no signed checkpoint",
+            "none.txt: not a signed checkpoint: the note has no signature",
         ),
         ("verify --file shop.ndjson --key keys.txt --tenant other", "this is the log shop, not other"),
         (
