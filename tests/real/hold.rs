@@ -15,7 +15,7 @@ async fn a_paused_change_waits_and_is_made_when_it_is_resumed() {
     t.settled().await;
     let kafka = t.kafka_topic("orders").await.expect("it is there");
     assert_eq!((kafka.partitions, kafka.config.len()), (1, 0));
-    t.event("orders", "Paused", "left as it is").await;
+    t.event("orders", "Paused", "paused by the annotation").await;
 
     t.annotate("orders", "paused", None).await;
     let resumed = t.ready("orders").await;
