@@ -238,7 +238,7 @@ async fn what_was_done_to_an_export_is_found() {
     archive.check(&late, 1, "shop: records between 200 and 299 were rewritten: their root does not match");
     let (code, out, _) = archive.eventctl(&format!("{late} -o json"));
     let answer: Value = serde_json::from_str(&out).expect("JSON");
-    assert_eq!((code, &answer[0]["findings"][0]["finding"]), (1, &"RootMismatch".into()), "{out}");
+    assert_eq!((code, &answer[0]["findings"][0]["finding"]), (1, &"Root".into()), "{out}");
 }
 
 #[tokio::test]

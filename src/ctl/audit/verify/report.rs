@@ -60,10 +60,24 @@ pub(super) fn place(finding: &Finding) -> Option<u64> {
     }
 }
 
-/// The one word for a finding.
-fn word(finding: &Finding) -> String {
-    let told = format!("{finding:?}");
-    told.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default().to_owned()
+/// The name of a finding in the JSON output. Programs compare it, so it does not follow the names of the variants.
+const fn json_name(finding: &Finding) -> &'static str {
+    match finding {
+        Finding::Unreadable { .. } => "Unreadable",
+        Finding::Edited { .. } => "Edited",
+        Finding::Rewritten { .. } => "Rewritten",
+        Finding::ColumnMismatch { .. } => "Mislabelled",
+        Finding::Missing { .. } => "Missing",
+        Finding::Swapped { .. } => "Swapped",
+        Finding::Inserted { .. } => "Inserted",
+        Finding::Truncated { .. } => "Cut",
+        Finding::Surplus { .. } => "Surplus",
+        Finding::NodeMismatch { .. } => "Node",
+        Finding::NodeMissing { .. } => "Unkept",
+        Finding::IndexMismatch { .. } => "Index",
+        Finding::RootMismatch { .. } => "Root",
+        Finding::UntrustedCheckpoint { .. } => "Forged",
+    }
 }
 
 impl Conclusion {
@@ -123,7 +137,7 @@ impl Conclusion {
     /// For programs.
     pub(super) fn machine(&self, checked: bool) -> Value {
         let found = self.found.iter().map(|Found { finding, record }| {
-            json!({"finding": word(finding), "message": finding.to_string(), "seq": place(finding), "record": record})
+            json!({"finding": json_name(finding), "message": finding.to_string(), "seq": place(finding), "record": record})
         });
         let verified = self.verified.as_ref().map(|verified| {
             json!({
