@@ -7,7 +7,6 @@ use eventcenter_sdk::Reason;
 use tokio::time::Instant;
 
 use super::super::acl_resync::TopicAcls;
-use super::super::connections::ClusterState;
 use super::super::context::Context;
 use super::super::effect::{EffectError, ToFailure};
 use super::super::last_seen::LastSeen;
@@ -195,11 +194,7 @@ pub(super) async fn withdraw(
     identity: &Identity,
     context: &Context,
 ) -> Result<(), Failure> {
-    let kafka = match context.connections.reach(&identity.cluster) {
-        ClusterState::Available(kafka) => kafka,
-        ClusterState::Unavailable(reason) => return Err(kafka_topic::unavailable(identity, reason)),
-        ClusterState::Unknown => return Err(kafka_topic::unavailable(identity, Reason::Progressing)),
-    };
+    let kafka = kafka_topic::reach(identity, context)?;
     context.access.remove(identity);
     match delete_acls(acls, topic, identity, &kafka, context).await.map_err(|error| error.to_failure()) {
         Err(failure) if failure.refusal.reason != Reason::AuthorizerMissing => Err(failure),

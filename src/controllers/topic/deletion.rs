@@ -7,7 +7,6 @@ use eventcenter_sdk::Reason;
 use super::super::approval::{
     Activation, ApprovalReport, DeletionApproval, GovernedReconciler, decide_deletion, publish,
 };
-use super::super::connections::ClusterState;
 use super::super::context::Context;
 use super::super::effect::{EffectError, ToFailure};
 use super::super::queue::Watched;
@@ -159,11 +158,7 @@ async fn delete(
     identity: &Identity,
     context: &Context,
 ) -> Result<(), Failure> {
-    let kafka = match context.connections.reach(&identity.cluster) {
-        ClusterState::Available(kafka) => kafka,
-        ClusterState::Unavailable(reason) => return Err(kafka_topic::unavailable(identity, reason)),
-        ClusterState::Unknown => return Err(kafka_topic::unavailable(identity, Reason::Progressing)),
-    };
+    let kafka = kafka_topic::reach(identity, context)?;
     tracing::info!(topic = %identity.topic, cluster = %identity.cluster, change = "delete", "changing Kafka");
     let what = format!("Kafka topic {identity} and its data");
     let services = &context.services;

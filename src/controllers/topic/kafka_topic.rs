@@ -1,8 +1,11 @@
 //! Observe, plan and apply for one Kafka topic.
 
+use std::sync::Arc;
+
 use eventcenter_sdk::Reason;
 use tokio::time::Instant;
 
+use super::super::connections::ClusterState;
 use super::super::context::Context;
 use super::super::effect::{EffectError, ToFailure};
 use super::super::last_seen::LastSeen;
@@ -34,6 +37,18 @@ pub(super) async fn sync(
             context.connections.set_last_seen(&identity.cluster, &identity.topic, None);
             Outcome::Failed(error.to_failure())
         }
+    }
+}
+
+/// Returns the connection to the topic's cluster.
+///
+/// # Errors
+/// The cluster is unavailable, or its first answer is awaited.
+pub(super) fn reach(identity: &Identity, context: &Context) -> Result<Arc<Kafka>, Failure> {
+    match context.connections.reach(&identity.cluster) {
+        ClusterState::Available(kafka) => Ok(kafka),
+        ClusterState::Unavailable(reason) => Err(unavailable(identity, reason)),
+        ClusterState::Unknown => Err(unavailable(identity, Reason::Progressing)),
     }
 }
 
