@@ -34,7 +34,7 @@ Examples:
 
 Installed as kubectl-eventcenter it is a plugin of kubectl: kubectl eventcenter pending.
 
-Exit codes: 0 yes, 1 no, 2 the question could not be answered.";
+Exit codes: 0 success or yes, 1 no, 2 an error occurred.";
 
 /// Event governance from the command line: check schemas and events before they are pushed, decide on changes that
 /// wait for approval, and read and verify the audit log.

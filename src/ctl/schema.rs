@@ -34,7 +34,7 @@ Examples:
   eventctl schema check --mode FULL_TRANSITIVE revisions/1.json revisions/2.json order.json
   git show main:order.json | eventctl schema check - order.json --policy strict
 
-Exit codes: 0 compatible, 1 not compatible, 2 a file cannot be used.";
+Exit codes: 0 compatible, 1 not compatible, 2 an error occurred.";
 
 const VALIDATE_EXAMPLES: &str = "\
 Examples:
@@ -42,7 +42,7 @@ Examples:
   eventctl schema validate order.json --envelope cloudevent.json
   tail -n 1 events.ndjson | eventctl schema validate order.json - --json
 
-Exit codes: 0 all fit, 1 one does not, 2 a file cannot be used.";
+Exit codes: 0 every event is valid, 1 an event is invalid, 2 an error occurred.";
 
 #[derive(Debug, Args)]
 pub(super) struct Check {

@@ -24,13 +24,13 @@ Examples:
   eventctl approve etopic/orders --action Delete
   eventctl approve -f topics/orders.yaml
 
-Exit codes: 0 approved, 1 it is not to be, 2 it could not be done.";
+Exit codes: 0 approved, 1 not approved, 2 an error occurred.";
 
 const REJECT_EXAMPLES: &str = "\
 Examples:
   eventctl reject EventTopic orders -n shop --comment 'two days are too short for finance'
 
-Exit codes: 0 rejected, 1 it is not to be, 2 it could not be done.";
+Exit codes: 0 rejected, 1 not rejected, 2 an error occurred.";
 
 /// Approve a change that waits, or one that will be made.
 ///

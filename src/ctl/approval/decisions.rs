@@ -12,7 +12,7 @@ const EXAMPLES: &str = "\
 Examples:
   eventctl approvals EventTopic orders -n shop
 
-Exit codes: 0 the question was answered, 2 it could not be.";
+Exit codes: 0 the decisions are listed, 2 an error occurred.";
 
 /// List the decisions on a resource.
 #[derive(Debug, Args)]

@@ -14,7 +14,7 @@ Examples:
   eventctl diff etopic/orders
   eventctl diff -f topics/orders.yaml
 
-Exit codes: 0 nothing would change, 1 something would, 2 the question could not be answered.";
+Exit codes: 0 no difference, 1 a difference, 2 an error occurred.";
 
 /// Show what a change that waits for approval would change.
 ///

@@ -15,7 +15,7 @@ Examples:
   eventctl pending -A
   eventctl pending -n shop -o json
 
-Exit codes: 0 the question was answered, 2 it could not be.";
+Exit codes: 0 the changes are listed, 2 an error occurred.";
 
 /// List the changes that wait for approval.
 #[derive(Debug, Args)]

@@ -16,7 +16,7 @@ Examples:
   eventctl withdraw EventTopic orders -n shop
   eventctl withdraw etopic/orders --yes
 
-Exit codes: 0 withdrawn, 1 there is nothing to withdraw, 2 it could not be done.";
+Exit codes: 0 withdrawn, 1 nothing to withdraw, 2 an error occurred.";
 
 /// Take a change back that waits: the resource declares again what is in force.
 #[derive(Debug, Args)]

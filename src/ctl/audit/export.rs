@@ -26,7 +26,7 @@ Examples:
   eventctl audit export --since 2026-11-01 --until 2026-12-01 --to november.ndjson
   eventctl audit export --format csv --outcome Denied > denied.csv
 
-Exit codes: 0 all of it was written, 2 it could not be.";
+Exit codes: 0 the export is complete, 2 an error occurred.";
 
 /// How often is told how much there is already.
 const TELLING: Duration = Duration::from_secs(1);

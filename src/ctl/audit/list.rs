@@ -20,7 +20,7 @@ Examples:
   eventctl audit list --outcome Denied --since yesterday --until today --all
   eventctl audit list --tenant _platform --open -o json
 
-Exit codes: 0 the question was answered, 2 it could not be.";
+Exit codes: 0 the records are listed, 2 an error occurred.";
 
 /// List records of the audit log, the newest first.
 ///

@@ -27,7 +27,7 @@ Examples:
   eventctl audit show 019aa5d0-7c5e-7a30-b3b5-0d6e5a5c1f11
   eventctl audit show 019aa5d0-7c5e-7a30-b3b5-0d6e5a5c1f11 --tenant shop --key keys.txt
 
-Exit codes: 0 the record is in its log, 1 its proof does not hold, 2 the question could not be answered.";
+Exit codes: 0 the proof of the record is valid, 1 the proof is invalid, 2 an error occurred.";
 
 /// How long the cluster has to tell whose signatures count.
 const PATIENCE: Duration = Duration::from_secs(5);

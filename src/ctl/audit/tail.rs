@@ -24,7 +24,7 @@ Examples:
   eventctl audit tail --since 10m --outcome Denied
   eventctl audit tail --action DeleteTopic -o json | alert
 
-Exit codes: 0 it was stopped, 2 the log could not be read.";
+Exit codes: 0 stopped by the user, 2 an error occurred.";
 
 /// How often is looked for new records.
 const GLANCE: Duration = Duration::from_secs(1);

@@ -21,7 +21,7 @@ Examples:
   git worktree add /tmp/main main && eventctl lint . --against /tmp/main
   eventctl lint . -o sarif > lint.sarif
 
-Exit codes: 0 nothing is refused, 1 something is, 2 a file cannot be used.";
+Exit codes: 0 no resource is refused, 1 a resource is refused, 2 an error occurred.";
 
 /// Arguments of `eventctl lint`.
 #[derive(Debug, Args)]

@@ -32,7 +32,7 @@ Examples:
 
 The keys: kubectl get configmap eventcenter-seals -n eventcenter-system -o jsonpath='{.data.audit}' > keys.txt
 
-Exit codes: 0 all is as it was written, 1 something was found, 2 the question could not be answered.";
+Exit codes: 0 the log is as it was written, 1 a finding, 2 an error occurred.";
 
 /// Find out whether a log is as it was written.
 ///
