@@ -9,7 +9,7 @@ use kube::ResourceExt;
 
 use super::context::Context;
 use super::queue::Watched;
-use super::runtime::{Informer, ReconcileResult, Reconciled, Reconciler};
+use super::runtime::{Informer, ReconcileResult, Reconciled, Reconciler, requeue_after_status_error};
 use super::services::Services;
 use super::status::write_status;
 use crate::api::KafkaCluster;
@@ -101,8 +101,11 @@ impl Reconciler for KafkaClusterReconciler {
         if let Some(unregistered) = context.unregistered.get(&name) {
             unregistered.tell(&mut after);
         }
-        write_status(&context.services, &context.clusters.queue, cluster, &after).await?;
         let heartbeat = context.options.heartbeat;
+        let written = write_status(&context.services, &context.clusters.queue, cluster, &after).await;
+        if let Err(error) = written {
+            return Ok(requeue_after_status_error(&error, backoff::SHORTEST.min(heartbeat)));
+        }
         Ok(match facts {
             Ok(_) => {
                 context.clusters.queue.observe_active(cluster);

@@ -237,6 +237,12 @@ async fn reconcile<R: Reconciler>(
     Ok(requeue_after.map_or_else(Action::await_change, Action::requeue))
 }
 
+/// The status of a kind that is observed at intervals was not written: reconciles again after this time, whatever the error.
+pub(super) fn requeue_after_status_error(error: &WriteError, after: Duration) -> Reconciled {
+    tracing::warn!(%error, "writing the status");
+    Reconciled::requeue(Reason::Internal, after)
+}
+
 /// A write to Kubernetes failed, so only the log can report it. The next reconcile finds in Kafka what was done there.
 fn after_error(error: &EffectError<WriteError>) -> Reconciled {
     let error = match error {

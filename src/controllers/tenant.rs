@@ -9,7 +9,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::context::Context;
 use super::queue::Watched;
-use super::runtime::{Informer, ReconcileResult, Reconciled, Reconciler};
+use super::runtime::{Informer, ReconcileResult, Reconciled, Reconciler, requeue_after_status_error};
 use super::services::Services;
 use super::status::write_status;
 use crate::api::{Tenant, TenantStatus};
@@ -77,8 +77,10 @@ impl Reconciler for TenantReconciler {
         let counted = count(tenant, context);
         let health = context.services.catalog.lock().tenants().health(&tenant.name_any());
         let after = status(tenant, &health, counted, context.services.now());
-        if write_status(&context.services, &context.tenants.queue, tenant, &after).await? {
-            warn_of_quotas(tenant, &after, context);
+        match write_status(&context.services, &context.tenants.queue, tenant, &after).await {
+            Ok(true) => warn_of_quotas(tenant, &after, context),
+            Ok(false) => {}
+            Err(error) => return Ok(requeue_after_status_error(&error, backoff::SHORTEST)),
         }
         if condition::failing_since(&after.conditions).is_none() {
             context.tenants.queue.observe_active(tenant);
