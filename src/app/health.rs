@@ -17,12 +17,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::http::{self, Limits};
 
+// Anybody can connect, and the kubelet's probe must not wait behind clients that do nothing: connections are short.
 const LIMITS: Limits = Limits {
-    max_connections: 256,
-    handshake_timeout: Duration::from_secs(10),
-    first_request_timeout: Duration::from_secs(10),
-    // Longer than the usual interval of scrapes.
-    idle_timeout: Duration::from_mins(3),
+    max_connections: 1024,
+    handshake_timeout: Duration::from_secs(2),
+    first_request_timeout: Duration::from_secs(2),
+    idle_timeout: Duration::from_secs(2),
+    max_age: Some(Duration::from_secs(30)),
     max_header_bytes: 16 * 1024,
     max_headers: None,
     drain: Duration::ZERO,

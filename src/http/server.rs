@@ -37,6 +37,8 @@ pub struct Limits {
     pub first_request_timeout: Duration,
     /// Time that a connection may be idle, including the headers of the next request.
     pub idle_timeout: Duration,
+    /// Time after which a connection is closed, also in the middle of a response. `None`: responses may take any time.
+    pub max_age: Option<Duration>,
     /// Size of request line and headers in bytes. hyper answers 431 somewhere between this and twice this size.
     pub max_header_bytes: usize,
     /// Number of headers; hyper's default if `None`.
@@ -146,9 +148,16 @@ impl Connection {
                 std::future::pending::<()>().await;
             }
         };
+        let expired = async {
+            match limits.max_age {
+                Some(age) => sleep(age).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             result = connection => result.map_err(|error| error.to_string()),
             () = no_request => Err("it sent no request in time".into()),
+            () = expired => Err("it has reached its maximum age".into()),
         }
     }
 }

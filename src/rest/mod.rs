@@ -5,7 +5,7 @@
 //! Secret with the certificate, `state` is what the handlers share.
 //!
 //! Kubernetes decides who callers are and what they may read (TokenReview, SubjectAccessReview): `authentication` and
-//! `authorization` ask it and cache its answers for some seconds. `authorization` resolves a request to the one log that it
+//! `authorization` ask it and keep its answers for some seconds (`cache`). `authorization` resolves a request to the one log that it
 //! is about; handlers read that log only. `access_log` records who read a log and who was refused.
 //!
 //! Deliberately absent: writes other than audit records, and decisions about logs, which are in [`crate::domain::audit`].
@@ -14,6 +14,7 @@ mod access_log;
 mod audit;
 mod authentication;
 mod authorization;
+mod cache;
 mod certificate;
 mod checkpoint_keys;
 mod health;
@@ -52,6 +53,8 @@ const LIMITS: Limits = Limits {
     handshake_timeout: Duration::from_secs(10),
     first_request_timeout: Duration::from_secs(30),
     idle_timeout: Duration::from_secs(30),
+    // An export may take hours.
+    max_age: None,
     max_header_bytes: MAX_HEADER_BYTES,
     max_headers: Some(64),
     drain: Duration::ZERO,

@@ -23,6 +23,7 @@ pub(super) const fn limits(drain: Duration) -> Limits {
         // Longer than an API server keeps an idle connection (90 s): if the webhook closed it first, a review sent at that
         // moment would fail.
         idle_timeout: Duration::from_mins(3),
+        max_age: None,
         max_header_bytes: 64 * 1024,
         max_headers: None,
         drain,
