@@ -148,6 +148,12 @@ impl Kind {
     pub fn info(&self) -> Option<&'static KindInfo> {
         KINDS.iter().find(|kind| kind.name == self.0)
     }
+
+    /// Whether changes of this kind may need approval.
+    #[must_use]
+    pub fn is_governed(&self) -> bool {
+        self.info().is_some_and(|kind| kind.governance == Governance::Governed)
+    }
 }
 
 impl fmt::Display for Kind {

@@ -52,7 +52,7 @@ impl Rules {
     /// Parses `spec.approval` of a Tenant.
     ///
     /// # Errors
-    /// `validFor` is not a duration.
+    /// `validFor` is not a duration, or a rule names a kind whose changes need no approval.
     pub fn parse(declared: Option<&api::Approval>) -> Result<Self, Refusal> {
         let Some(declared) = declared else { return Ok(Self::default()) };
         let text = declared.valid_for.as_deref().unwrap_or("7d");
@@ -66,6 +66,17 @@ impl Rules {
                 ),
             )
         })?;
+        for (index, rule) in declared.rules.iter().enumerate() {
+            if let Some(kind) = rule.kinds.iter().find(|kind| !kind.is_governed()) {
+                return Err(Refusal::at(
+                    Reason::InvalidResource,
+                    format!("spec.approval.rules[{index}].kinds"),
+                    format!(
+                        "changes of {kind}s need no approval: name another kind, or omit kinds to cover all"
+                    ),
+                ));
+            }
+        }
         let set = |names: &[String]| names.iter().cloned().collect();
         let rules = declared.rules.iter().map(|rule| Rule {
             changes: rule.changes.iter().copied().collect(),

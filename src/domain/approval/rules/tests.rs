@@ -67,6 +67,22 @@ fn a_time_that_is_none() {
 }
 
 #[test]
+fn a_rule_about_a_kind_that_needs_no_approval_is_refused() {
+    for kind in ["Tenant", "eventtopic"] {
+        let refusal = read(&format!(
+            "{{rules: [{{changes: [Any], groups: [a]}}, {{changes: [Any], kinds: [{kind}], groups: [a]}}]}}"
+        ))
+        .expect_err("a rule that covers nothing");
+        assert_eq!(
+            refusal.to_string(),
+            format!(
+                "InvalidResource: spec.approval.rules[1].kinds: changes of {kind}s need no approval: name another kind, or omit kinds to cover all"
+            )
+        );
+    }
+}
+
+#[test]
 fn rules_match_changes() {
     let rules = rules(
         "{rules: [{changes: [Create, GrantAccess], groups: [a]}, {changes: [Any], kinds: [EventTopic], groups: [b]}, \
