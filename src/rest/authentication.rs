@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
 use super::access_log::{AccessLog, RequestOrigin};
+use super::cache::expiring_cache;
 use super::rate_limit::{Client, RateLimiter};
 use super::request_id::{RequestId, trace_id};
 use super::response::ApiError;
@@ -72,8 +73,8 @@ impl Authenticator {
     pub(super) fn new(kube: KubeClient, rate: NonZeroU32, access_log: AccessLog) -> Self {
         Self(Arc::new(Inner {
             kube,
-            accepted: Cache::builder().max_capacity(MAX_CACHED).time_to_live(CACHE_TTL).build(),
-            rejected: Cache::builder().max_capacity(MAX_CACHED).time_to_live(CACHE_TTL).build(),
+            accepted: expiring_cache(MAX_CACHED, CACHE_TTL),
+            rejected: expiring_cache(MAX_CACHED, CACHE_TTL),
             reviews: Semaphore::new(MAX_REVIEWS),
             rate,
             rate_limiter: RateLimiter::per_second(rate),

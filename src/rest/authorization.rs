@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::access_log::AccessLog;
 use super::authentication::{Caller, TokenHash};
+use super::cache::expiring_cache;
 use super::response::ApiError;
 use crate::api::Tenant;
 use crate::domain::audit::LogName;
@@ -78,8 +79,8 @@ impl Authorizer {
             kube,
             audit,
             access_log,
-            decisions: Cache::builder().max_capacity(MAX_CACHED).time_to_live(CACHE_TTL).build(),
-            readable_logs: Cache::builder().max_capacity(MAX_CACHED).time_to_live(CACHE_TTL).build(),
+            decisions: expiring_cache(MAX_CACHED, CACHE_TTL),
+            readable_logs: expiring_cache(MAX_CACHED, CACHE_TTL),
             reviews: Semaphore::new(MAX_REVIEWS),
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use eventcenter_sdk::Reason;
 use moka::sync::Cache;
 
+use super::cache::expiring_cache;
 use super::response::ApiError;
 use crate::error_chain::ErrorChain;
 use crate::kubernetes::KubeClient;
@@ -21,7 +22,7 @@ pub(super) struct CheckpointKeys {
 
 impl CheckpointKeys {
     pub(super) fn new(kube: KubeClient) -> Self {
-        Self { kube, cache: Cache::builder().max_capacity(1).time_to_live(CACHE_TTL).build() }
+        Self { kube, cache: expiring_cache(1, CACHE_TTL) }
     }
 
     /// The keys, one per line.

@@ -73,7 +73,7 @@ pub(in crate::rest) async fn list(
     let before = cursor.map(|cursor| cursor.before);
 
     let (origin, actor) = (&caller.origin, caller.actor());
-    let recorded = state.access_log.record_query(origin, actor, &log, filter.to_string()).await?;
+    let recorded = state.access_log.record_query(origin, actor, &log, &filter).await?;
     let limit = usize::try_from(page.limit.unwrap_or(DEFAULT_PAGE_SIZE)).unwrap_or(1);
     let found = state.audit.list_backward(&log, &filter, before, limit).await?;
     Ok(recorded.warn_if_lost(success(Page {
