@@ -228,13 +228,16 @@ fn refusal<K: Governed>(
     pending: &PendingApproval,
 ) -> Refusal {
     let ObjectRef { kind, namespace, name } = object;
-    let what = match action {
+    let (field, what) = match action {
         ApprovalAction::Apply => {
-            format!("{} of {kind} {name} must be approved first", change_names(&pending.changes))
+            ("spec", format!("{} of {kind} {name} must be approved first", change_names(&pending.changes)))
         }
-        ApprovalAction::Delete => format!(
-            "deleting {kind} {name} deletes its data, which must be approved first; or {}",
-            K::KEEP_DATA
+        ApprovalAction::Delete => (
+            K::DELETION_FIELD,
+            format!(
+                "deleting {kind} {name} deletes its data, which must be approved first; or {}",
+                K::KEEP_DATA
+            ),
         ),
     };
     let obstacle = match &pending.rejected {
@@ -248,7 +251,7 @@ fn refusal<K: Governed>(
     let manifest = approval_manifest(object, action, hash);
     Refusal::at(
         Reason::AwaitingApproval,
-        "spec",
+        field,
         format!(
             "{what}. {obstacle}. The content is {hash}: ask another user to approve it (kubectl create -n {namespace} -f -), \
              then try again:\n{manifest}"

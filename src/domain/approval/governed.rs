@@ -24,6 +24,9 @@ pub trait Governed:
     /// Every change that a spec can make where the active spec is unknown.
     const ALL_CHANGES: &'static [GovernedChange];
 
+    /// The field that states whether the data is deleted with the resource.
+    const DELETION_FIELD: &'static str;
+
     /// How the requester keeps the data instead of having its deletion approved.
     const KEEP_DATA: &'static str;
 

@@ -15,6 +15,8 @@ impl Governed for EventTopic {
 
     const ALL_CHANGES: &'static [GovernedChange] = &change::ALL_CHANGES;
 
+    const DELETION_FIELD: &'static str = "spec.deletionPolicy";
+
     const KEEP_DATA: &'static str =
         "set spec.deletionPolicy: Retain, which keeps the Kafka topic and its data";
 

@@ -36,10 +36,8 @@ async fn who_asks_is_noted_and_adds_up() {
     let answer = alice.ask(&team.t.manifest("orders", "{}"), Way::Apply).await;
     granted(&answer);
     assert!(
-        answer
-            .warnings
-            .iter()
-            .any(|warning| warning.contains(" must be approved; the active spec stays in force until then")),
+        answer.warnings.iter().any(|warning| warning.starts_with("AwaitingApproval: ")
+            && warning.contains(" must be approved; the active spec stays in force until then")),
         "{:?}",
         answer.warnings
     );
@@ -331,16 +329,16 @@ async fn a_change_that_is_not_to_be_stored_is_approved_before() {
     for spec in ["{}", "partitions: 2"] {
         let wanted = team.t.manifest("orders", spec);
         let answer = alice.ask(&wanted, Way::Apply).await;
-        refused(&answer, Reason::AwaitingApproval, "must be approved first");
+        refused(&answer, Reason::AwaitingApproval, "of EventTopic orders must be approved first");
         let approval = printed(answer.message());
         let hash = SpecHash::of(&serde_json::from_value::<EventTopic>(wanted.clone()).expect("a topic").spec);
         assert_eq!(approval["spec"]["specHash"], json!(hash.to_string()));
         granted(&carol.create(&approval, "").await);
         // Whoever approves it may not be the one who then asks for it, and nothing else is approved.
         let answer = carol.ask(&wanted, Way::Apply).await;
-        refused(&answer, Reason::AwaitingApproval, "must be approved first");
+        refused(&answer, Reason::AwaitingApproval, "of EventTopic orders must be approved first");
         let answer = alice.ask(&team.t.manifest("orders", "partitions: 7"), Way::Apply).await;
-        refused(&answer, Reason::AwaitingApproval, "must be approved first");
+        refused(&answer, Reason::AwaitingApproval, "of EventTopic orders must be approved first");
         granted(&alice.ask(&wanted, Way::DryRun).await);
         granted(&alice.ask(&wanted, Way::Apply).await);
         // What is not about the spec is free.

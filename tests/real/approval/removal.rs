@@ -25,7 +25,7 @@ async fn data_is_deleted_only_if_somebody_else_agrees() {
     assert_eq!(approval["spec"]["action"], "Delete");
     granted(&carol.create(&approval, "").await);
     let answer = carol.ask_to_delete(&team.t.place("orders")).await;
-    refused(&answer, Reason::AwaitingApproval, "must be approved first");
+    refused(&answer, Reason::AwaitingApproval, "deletes its data, which must be approved first");
     assert_eq!(alice.ask_to_delete(&team.t.place("orders")).await.status, 200);
 }
 
@@ -62,7 +62,7 @@ async fn a_namespace_with_data_waits_until_it_is_nobodys() {
     let told = until(async || {
         let namespace: Value = team.t.kube.get(&namespace).await.unwrap_or_default();
         let conditions = namespace["status"]["conditions"].to_string();
-        if conditions.contains("AwaitingApproval: spec: deleting EventTopic") {
+        if conditions.contains("AwaitingApproval: spec.deletionPolicy: deleting EventTopic") {
             Ok(())
         } else {
             Err(conditions)
