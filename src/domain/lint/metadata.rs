@@ -73,7 +73,7 @@ fn check_map(
 fn not_text(field: &FieldPath, value: &Value) -> String {
     match value {
         Value::Bool(_) | Value::Number(_) => format!("{field}: {value} is not text: write \"{value}\""),
-        _ => format!("{field}: {value} is not text"),
+        _ => format!("{field}: {value} is not text: write a string"),
     }
 }
 
@@ -183,7 +183,7 @@ mod tests {
                 metadata.labels.n | metadata.labels.n: 1 is not text: write "1"
                 metadata.labels.ok | metadata.labels.ok: "-a": use at most 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends
                 metadata.annotations[eventcenter.io/paused] | metadata.annotations[eventcenter.io/paused]: true is not text: write "true"
-                metadata.annotations.x | metadata.annotations.x: {} is not text"#]],
+                metadata.annotations.x | metadata.annotations.x: {} is not text: write a string"#]],
         );
         for name in ["", "a.", ".a", "-a", "a-", "a..b", "A", "ä", &"x".repeat(254)] {
             assert!(!check(&json!({"metadata": {"name": name}}), true).is_empty(), "{name}");
