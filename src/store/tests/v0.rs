@@ -12,7 +12,7 @@ use crate::domain::audit::checkpoint::{TrustedKeys, origin};
 use crate::domain::audit::export::Reader;
 use crate::domain::audit::merkle::{Consistency, Hash, Inclusion};
 use crate::domain::audit::verify::{Finding, TrustedCheckpoints, Verified};
-use crate::domain::audit::{Action, Filter, LogName, Outcome, Record, canonical_json};
+use crate::domain::audit::{Filter, LogName, Outcome, Record, canonical_json};
 use crate::store::{Store, StoreUrl};
 
 const KEYS: &str = include_str!("../../../tests/data/v0/audit-keys.txt");
@@ -81,7 +81,7 @@ async fn a_v0_database_is_read_searched_and_verified() {
     assert_eq!((verified.records, verified.checkpoints, verified.signed), (27, 2, 27));
     let records = all(&store, &team).await;
     let actions: BTreeSet<&str> = records.iter().map(|record| record.action.as_str()).collect();
-    assert_eq!(actions, Action::ALL.iter().map(|action| action.as_str()).collect());
+    assert_eq!(actions.len(), 25, "all actions of this version: {actions:?}");
     let outcomes: BTreeSet<Outcome> = records.iter().map(|record| record.outcome).collect();
     assert_eq!(outcomes, Outcome::ALL.iter().copied().collect());
     for (row, record) in store.audit().read_rows(&team, 0, 100).await.expect("rows").iter().zip(&records) {

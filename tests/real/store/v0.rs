@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use eventcenter::domain::audit::checkpoint::{TrustedKeys, origin};
 use eventcenter::domain::audit::verify::{TrustedCheckpoints, Verified};
-use eventcenter::domain::audit::{Action, Filter, LogName, Outcome, canonical_json};
+use eventcenter::domain::audit::{Filter, LogName, Outcome, canonical_json};
 use eventcenter::store::Audit;
 
 use super::database::TestDatabase;
@@ -36,7 +36,7 @@ async fn a_v0_database_is_read_searched_verified_and_continued() -> Result<()> {
     assert_eq!((verified.records, verified.checkpoints, verified.signed), (27, 2, 27));
     let records = all(&audit, &team, &Filter::default(), 7).await?;
     let actions: BTreeSet<&str> = records.iter().map(|stored| stored.record.action.as_str()).collect();
-    assert_eq!(actions, Action::ALL.iter().map(|action| action.as_str()).collect());
+    assert_eq!(actions.len(), 25, "all actions of this version: {actions:?}");
     for stored in &records {
         assert_eq!(canonical_json(&stored.record), stored.body.as_bytes());
     }
