@@ -48,7 +48,7 @@ pub struct Approval {
     pub robots: Vec<String>,
 
     /// Groups whose members may apply a change without approval, by setting the annotation
-    /// `eventcenter.io/break-glass` to a reason in the same request. Defaults to none.
+    /// `eventcenter.io/break-glass` to a reason, with the change or while it is pending. Defaults to none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 16),
