@@ -230,6 +230,10 @@ fn start(folder: &Folder, plan: &Plan, console: &Console, state: &mut State) -> 
     let tools = folder.tools();
     fs::create_dir_all(&tools)?;
     std::os::unix::fs::symlink(&plan.kubectl, tools.join("kubectl"))?;
+    if let Some(operator) = &plan.operator {
+        // It is built beside the operator.
+        std::os::unix::fs::symlink(operator.program.with_file_name("eventctl"), tools.join("eventctl"))?;
+    }
     plan.libs().write_scripts(&tools)?;
     fs::write(folder.env(), env_file::render(&state.variables, &tools.display().to_string()))?;
     folder.write_state(state)?;

@@ -93,10 +93,7 @@ impl Demo<'_> {
         shell.args(["-c", line]).current_dir(&self.context.repository);
         shell.envs(self.state.variables.iter().map(|(key, value)| (key, value)));
         let path = std::env::var_os("PATH").unwrap_or_default();
-        // eventctl is built beside the operator.
-        let programs = self.state.plan.operator.iter().filter_map(|operator| operator.program.parent());
-        let ours = std::iter::once(self.context.folder.tools()).chain(programs.map(Path::to_owned));
-        let folders = ours.chain(std::env::split_paths(&path));
+        let folders = std::iter::once(self.context.folder.tools()).chain(std::env::split_paths(&path));
         if let Ok(path) = std::env::join_paths(folders) {
             shell.env("PATH", path);
         }

@@ -231,7 +231,7 @@ pub(super) fn goodbye(demo: &Demo<'_>) {
     demo.say("and what would have lost events waited for a second person. All of it is in a log that nobody changes unseen.");
     demo.say("Everything is still running. To go on:\n");
     for (command, why) in [
-        (format!(". {env}"), "KUBECONFIG, KAFKA_BOOTSTRAP, kubectl and Kafka's tools"),
+        (format!(". {env}"), "KUBECONFIG, KAFKA_BOOTSTRAP, kubectl, eventctl and Kafka's tools"),
         ("kubectl explain etopic.spec".to_owned(), "every field"),
         ("kubectl get etopic -A -w".to_owned(), "and edit examples/quickstart/ meanwhile"),
         (demo.context.command("logs operator -f"), "what the operator does"),
