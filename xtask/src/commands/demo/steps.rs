@@ -208,9 +208,14 @@ fn audit(demo: &Demo<'_>, topic: &Topic) -> Result<()> {
     demo.heading("Nobody has changed it: an export is verified without a server");
     let (export, keys) = (demo.folder.join("shop.ndjson"), demo.folder.join("keys"));
     let (export, keys) = (demo.shown(&export), demo.shown(&keys));
-    let signed =
-        "kubectl get configmap eventcenter-audit-checkpoints -n eventcenter-system -o jsonpath={.data.shop}";
-    demo.wait_for("Waiting for the first signature", signed, "shop", SOON)?;
+    // Only what a checkpoint covers is found when it is forged, as ben's approval is below.
+    let approval = demo.ask(&format!("eventctl audit list --actor ben --limit 1 -o json {token}"))?;
+    let approval: Value = serde_json::from_str(&approval).context("reading the record of ben's approval")?;
+    let seq = approval[0]["seq"].as_u64().context("ben's approval is not recorded")?;
+    let size = "kubectl get configmap eventcenter-audit-checkpoints -n eventcenter-system -o jsonpath={.data.shop} | \
+                sed -n 2p";
+    let signed = format!("if [ \"$({size})\" -gt {seq} ]; then echo signed; fi");
+    demo.wait_for("Waiting for a signed checkpoint", &signed, "signed", SOON)?;
     demo.run(&format!("eventctl audit export --to {export} {token}"))?;
     let audit = "{.data.audit}";
     demo.run(&format!(
