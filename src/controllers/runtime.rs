@@ -33,7 +33,7 @@ pub struct Informer<K: kube::Resource<DynamicType = ()> + Clone + 'static> {
     pub(super) queue: WorkQueue<Watched<K>>,
 }
 
-/// The sources of an [`Informer`], for [`run`].
+/// The sources of an [`Informer`], that the controller feeds.
 pub struct InformerStreams<K: kube::Resource<DynamicType = ()> + Clone + 'static> {
     writer: reflector::store::Writer<Watched<K>>,
     enqueued: futures::channel::mpsc::UnboundedReceiver<StoreRef<Watched<K>>>,
@@ -43,7 +43,7 @@ impl<K> Informer<K>
 where
     K: kube::Resource<DynamicType = ()> + Clone + Debug + Send + 'static,
 {
-    /// An informer that [`run`] fills.
+    /// Makes an informer, and the sources that fill it.
     #[must_use]
     pub fn new(metrics: &Metrics) -> (Self, InformerStreams<K>) {
         let (objects, writer) = reflector::store();

@@ -190,7 +190,7 @@ impl Catalog {
     /// Checks a topic without a reservation.
     ///
     /// # Errors
-    /// As [`permission`].
+    /// As [`validate::permission`].
     pub fn check(&self, topic: &EventTopic) -> Result<Permission, Refusal> {
         validate::permission(topic, &self.neighbours())
     }
@@ -198,7 +198,7 @@ impl Catalog {
     /// Checks a topic and reserves the quota that it is granted.
     ///
     /// # Errors
-    /// As [`permission`].
+    /// As [`validate::permission`].
     pub fn reserve(&mut self, topic: &EventTopic) -> Result<Permission, Refusal> {
         let permission = validate::permission(topic, &self.neighbours());
         match &permission {

@@ -70,7 +70,7 @@ impl Console {
         self.begin(title, FIRST_LINE, true)
     }
 
-    /// The same without a line at the end. Without a terminal the first line comes after [`LINE_INTERVAL`].
+    /// The same without a line at the end. Without a terminal the first line comes after some seconds.
     pub fn quiet_task(&self, title: &str) -> Task {
         self.begin(title, LINE_INTERVAL, false)
     }

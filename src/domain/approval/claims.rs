@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestClaims {
-    /// The [`SpecHash`] of the requested spec.
+    /// The [`SpecHash`](super::SpecHash) of the requested spec.
     pub hash: String,
     /// The uid of the resource; `None` at its creation, before it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -159,7 +159,7 @@ pub struct RequestContext<'a> {
 /// Makes and seals a request.
 ///
 /// # Errors
-/// Automation that does not name the author, or more than [`MAX_PEOPLE`] requesters and authors.
+/// Automation that does not name the author, or more than 32 requesters and authors.
 pub fn seal_request<K: kube::Resource>(
     context: &RequestContext<'_>,
     old: Option<&K>,
