@@ -1,6 +1,6 @@
 //! The envelope as a CloudEvent 1.0.
 //!
-//! Every field of the envelope is one attribute, whose name is the field's in lower case:
+//! Each field of the envelope is one attribute with the field's name in lower case:
 //!
 //! | envelope | attribute |
 //! |---|---|
@@ -13,79 +13,41 @@
 //! | `metadata.requestId`, `.userAgent`, `.sourceIp`, `.sessionId` | `requestid`, `useragent`, `sourceip`, `sessionid` |
 //! | an extension, such as `subject` or `traceparent` | the same |
 //!
-//! An envelope that becomes a CloudEvent and back is the same envelope. The other way round, what CloudEvents calls
-//! equal stays equal: an attribute of another type becomes its canonical text, a time is written in UTC, and the data's
-//! JSON media type is written as `application/json`.
+//! Converting an envelope to a CloudEvent and back yields the same envelope. Converting a CloudEvent to an envelope and back
+//! normalizes it: attributes of other types become their canonical strings, times are written in UTC, and the JSON media
+//! type of the data becomes `application/json`.
 //!
-//! [`CloudEvent`] is the form between the envelope and the bindings: the structured JSON here,
-//! [Kafka headers](crate::kafka_headers) next door. Data other than JSON is refused.
+//! [`CloudEvent`] stands between the envelope and the bindings: structured JSON in this module,
+//! [Kafka headers](crate::kafka_headers) in another. Data that is not JSON is refused.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+pub use crate::attribute::{TRACEPARENT, TRACESTATE};
+
 use crate::{
     Envelope, EnvelopeError, EventId, Invalid, Metadata, TenantName,
+    attribute::{
+        CAUSATION_ID, CORRELATION_ID, DATA, DATA_BASE64, DATACONTENTTYPE, ID, REQUEST_ID, RESERVED,
+        SESSION_ID, SOURCE, SOURCE_IP, SPECVERSION, TENANT_ID, TIME, TYPE, USER_AGENT, USER_ID, VERSION,
+        check_name,
+    },
     envelope::{MAX_EXTENSIONS, MAX_TEXT_CHARS},
-    text::{check_attribute, contains, too_long},
+    text::check_attribute,
 };
 
-/// The media type of a CloudEvent that is one JSON document.
+/// The media type of a CloudEvent as one JSON document (structured mode).
 pub const CONTENT_TYPE: &str = "application/cloudevents+json; charset=UTF-8";
 /// The media type of the data.
 pub const DATA_CONTENT_TYPE: &str = "application/json";
 /// The version of CloudEvents.
 pub const SPEC_VERSION: &str = "1.0";
-/// The extension with the W3C trace context.
-pub const TRACEPARENT: &str = "traceparent";
-/// The extension with the W3C trace context's vendor part.
-pub const TRACESTATE: &str = "tracestate";
-
-const SPECVERSION: &str = "specversion";
-const ID: &str = "id";
-const SOURCE: &str = "source";
-const TYPE: &str = "type";
-const TIME: &str = "time";
-pub(crate) const DATACONTENTTYPE: &str = "datacontenttype";
-const DATA: &str = "data";
-const DATA_BASE64: &str = "data_base64";
-const VERSION: &str = "version";
-const TENANT_ID: &str = "tenantid";
-const USER_ID: &str = "userid";
-const CORRELATION_ID: &str = "correlationid";
-const CAUSATION_ID: &str = "causationid";
-const REQUEST_ID: &str = "requestid";
-const USER_AGENT: &str = "useragent";
-const SOURCE_IP: &str = "sourceip";
-const SESSION_ID: &str = "sessionid";
-
-/// Names that have a field in the envelope, or a meaning of their own, and so are no extensions.
-const RESERVED: [&str; 16] = [
-    SPECVERSION,
-    ID,
-    SOURCE,
-    TYPE,
-    TIME,
-    DATACONTENTTYPE,
-    DATA,
-    VERSION,
-    TENANT_ID,
-    USER_ID,
-    CORRELATION_ID,
-    CAUSATION_ID,
-    REQUEST_ID,
-    USER_AGENT,
-    SOURCE_IP,
-    SESSION_ID,
-];
-
-/// CloudEvents advises 20 characters for a name. Ours keep to it; a longer one of others is carried rather than refused.
-const MAX_ATTRIBUTE_NAME: usize = 64;
-/// Bounds what is held of an event that is about to be refused for too many.
+/// Bounds the memory for the attributes of an event.
 const MAX_ATTRIBUTES: usize = RESERVED.len() + MAX_EXTENSIONS;
 
-/// A CloudEvent: its attributes as canonical texts, and its data.
+/// A CloudEvent: its attributes as canonical strings, and its data.
 ///
 /// ```
 /// use eventcenter_sdk::{CloudEvent, Envelope};
@@ -112,11 +74,11 @@ pub struct CloudEvent {
 }
 
 impl CloudEvent {
-    /// Builds an event from attributes in their canonical text form.
+    /// Builds an event from attributes in their canonical string form.
     ///
     /// # Errors
-    /// A required attribute is missing, a name or a value is illegal, there are too many, the version of CloudEvents
-    /// is not 1.0, or the data is not JSON.
+    /// A required attribute is missing, a name or a value is illegal, there are too many attributes, the version of
+    /// CloudEvents is not 1.0, or the data is not JSON.
     pub fn from_attributes(
         attributes: impl IntoIterator<Item = (String, String)>,
         data: Value,
@@ -129,14 +91,14 @@ impl CloudEvent {
                 continue;
             }
             if name == DATA {
-                let remedy = "pass the data by itself";
+                let remedy = "pass the data as the parameter `data`";
                 return Err(
                     Invalid::new("attribute name", &name, "is reserved by CloudEvents", remedy).into()
                 );
             }
             check_attribute(format!("attribute {name}"), &value, 0, MAX_TEXT_CHARS)?;
             if kept.len() >= MAX_ATTRIBUTES && !kept.contains_key(&name) {
-                let rule = format!("is one more than the {MAX_ATTRIBUTES} attributes an event may have");
+                let rule = format!("exceeds the limit of {MAX_ATTRIBUTES} attributes of an event");
                 return Err(Invalid::new("attribute", &name, rule, "put it into `data`").into());
             }
             kept.insert(name, value);
@@ -159,8 +121,8 @@ impl CloudEvent {
     /// Reads the structured form: one JSON object with attributes and data.
     ///
     /// # Errors
-    /// The value is no object, an attribute is no text, number or truth value, or what
-    /// [`from_attributes`](Self::from_attributes) refuses.
+    /// The value is not an object, an attribute is not a string, an integer or a boolean, or any error of
+    /// [`from_attributes`](Self::from_attributes).
     pub fn from_json(value: Value) -> Result<Self, EnvelopeError> {
         let Value::Object(mut object) = value else {
             let rule = "is not an object";
@@ -182,12 +144,12 @@ impl CloudEvent {
     /// Reads the structured form from its bytes.
     ///
     /// # Errors
-    /// The bytes are no JSON, or what [`from_json`](Self::from_json) refuses.
+    /// The bytes are not JSON, or any error of [`from_json`](Self::from_json).
     pub fn from_slice(json: &[u8]) -> Result<Self, EnvelopeError> {
         Self::from_json(serde_json::from_slice(json).map_err(EnvelopeError::Json)?)
     }
 
-    /// The structured form, to be sent as [`CONTENT_TYPE`].
+    /// The structured form. Its media type is [`CONTENT_TYPE`].
     #[must_use]
     pub fn into_json(self) -> Value {
         let mut object: Map<String, Value> =
@@ -197,7 +159,7 @@ impl CloudEvent {
         Value::Object(object)
     }
 
-    /// The attributes by name, `datacontenttype` apart: it is always [`DATA_CONTENT_TYPE`].
+    /// The attributes in the order of their names, without `datacontenttype`, which is always [`DATA_CONTENT_TYPE`].
     pub fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
         self.attributes.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
@@ -217,8 +179,8 @@ impl CloudEvent {
         &self.data
     }
 
-    /// With a time, if it has none of its own: CloudEvents leaves it out at will, the envelope never does. Usually the
-    /// time at which Kafka or the server took the event.
+    /// Sets the time if the event has none: CloudEvents does not require it, the envelope does. Usually the time at which
+    /// Kafka or the server received the event.
     #[must_use]
     pub fn or_time(mut self, time: Timestamp) -> Self {
         self.attributes.entry(TIME.to_owned()).or_insert_with(|| time.to_string());
@@ -301,36 +263,11 @@ impl TryFrom<CloudEvent> for Envelope {
 }
 
 impl Envelope {
-    /// The event as the JSON of a CloudEvent, to be sent as [`CONTENT_TYPE`].
+    /// The event as a CloudEvent in structured JSON. Its media type is [`CONTENT_TYPE`].
     #[must_use]
     pub fn into_cloudevent_json(self) -> Value {
         CloudEvent::from(self).into_json()
     }
-}
-
-/// Whether the name can be that of an extension: lower-case letters and digits, and not taken.
-pub(crate) fn check_extension_name(name: &str) -> Result<(), Invalid> {
-    check_name(name)?;
-    if RESERVED.contains(&name) {
-        let rule = "is taken by a field of the envelope";
-        return Err(Invalid::new("extension", name, rule, "set that field, or use another name"));
-    }
-    Ok(())
-}
-
-fn check_name(name: &str) -> Result<(), Invalid> {
-    let what = "attribute name";
-    let remedy = "use up to 20 lower-case letters and digits";
-    if name.is_empty() {
-        return Err(Invalid::new(what, name, "is empty", remedy));
-    }
-    if let Some(c) = name.chars().find(|c| !matches!(c, 'a'..='z' | '0'..='9')) {
-        return Err(Invalid::new(what, name, contains(c), remedy));
-    }
-    if name.len() > MAX_ATTRIBUTE_NAME {
-        return Err(too_long(what, name, name.len(), MAX_ATTRIBUTE_NAME));
-    }
-    Ok(())
 }
 
 /// Checks that a media type is JSON: `application/json`, `text/json` or one that ends in `+json`, with any parameters.
@@ -342,23 +279,25 @@ pub(crate) fn check_content_type(content_type: &str) -> Result<(), EnvelopeError
     Err(EnvelopeError::NotJson { content_type: crate::invalid::shown(content_type) })
 }
 
-/// The canonical text of an attribute's JSON value. `null` says that there is none.
+/// The canonical string of an attribute's JSON value; `None` for `null`.
 fn canonical(name: &str, value: Value) -> Result<Option<String>, Invalid> {
     match value {
         Value::Null => Ok(None),
         Value::String(text) => Ok(Some(text)),
-        Value::Bool(truth) => Ok(Some(truth.to_string())),
+        Value::Bool(boolean) => Ok(Some(boolean.to_string())),
         Value::Number(number) if number.is_i64() || number.is_u64() => Ok(Some(number.to_string())),
         other => {
             let what = format!("attribute {}", crate::invalid::shown(name));
-            let rule = "is not a text, an integer or a truth value";
+            let rule = "is not a string, an integer or a boolean";
             Err(Invalid::new(what, &other.to_string(), rule, "put it into `data`"))
         }
     }
 }
 
 fn parse_time(text: &str) -> Result<Timestamp, Invalid> {
-    text.parse().map_err(|_| Invalid::new(TIME, text, "is no time", "write it like `2026-01-31T12:00:00Z`"))
+    text.parse().map_err(|_| {
+        Invalid::new(TIME, text, "is not a time of RFC 3339", "write it like `2026-01-31T12:00:00Z`")
+    })
 }
 
 #[cfg(test)]

@@ -2,12 +2,10 @@
 
 use std::{borrow::Cow, fmt};
 
-use crate::Reason;
+/// How many characters of a refused value are shown: enough to recognise it, too few to fill a status or a log.
+const MAX_SHOWN_CHARS: usize = 64;
 
-/// How much of a refused value is repeated. Enough to recognise it, too little to fill a status or a log with it.
-const MAX_SHOWN: usize = 64;
-
-/// A value that breaks a rule: which kind of value, the value, the rule and what to do instead.
+/// A value that breaks a rule: the kind of value, the value, the rule and the remedy.
 ///
 /// ```
 /// let error = eventcenter_sdk::TopicName::parse("orders created").unwrap_err();
@@ -46,22 +44,16 @@ impl Invalid {
         &self.value
     }
 
-    /// What is wrong with it, as the end of a sentence that begins with the value.
+    /// The broken rule, as the end of a sentence that begins with the value.
     #[must_use]
     pub fn rule(&self) -> &str {
         &self.rule
     }
 
-    /// What to do instead.
+    /// How to fix it.
     #[must_use]
     pub fn remedy(&self) -> &str {
         &self.remedy
-    }
-
-    /// Always [`Reason::InvalidResource`].
-    #[must_use]
-    pub const fn reason(&self) -> Reason {
-        Reason::InvalidResource
     }
 }
 
@@ -72,7 +64,7 @@ impl fmt::Display for Invalid {
     }
 }
 
-/// Escaped, so that a value can neither break a log line nor hide in it, and cut between characters.
+/// The value, escaped so that it cannot break a log line or hide in it, and cut to [`MAX_SHOWN_CHARS`].
 pub(crate) fn shown(value: &str) -> String {
     let mut out = String::new();
     let mut length = 0;
@@ -80,7 +72,7 @@ pub(crate) fn shown(value: &str) -> String {
     while let Some(c) = chars.next() {
         let escaped = escape(c);
         let width = escaped.chars().count();
-        let room = if chars.peek().is_some() { MAX_SHOWN - 1 } else { MAX_SHOWN };
+        let room = if chars.peek().is_some() { MAX_SHOWN_CHARS - 1 } else { MAX_SHOWN_CHARS };
         if length + width > room {
             out.push('…');
             break;
@@ -92,7 +84,7 @@ pub(crate) fn shown(value: &str) -> String {
 }
 
 fn escape(c: char) -> String {
-    // Quotes are left alone: they are harmless here, and escaped they read as if the value had a backslash.
+    // Quotes are harmless here; escaped, they would look as if the value had a backslash.
     if matches!(c, '\'' | '"') { c.to_string() } else { c.escape_debug().to_string() }
 }
 
@@ -113,7 +105,7 @@ mod tests {
         ] {
             let shown = shown(&value);
             assert_eq!(shown, expected);
-            assert!(shown.chars().count() <= MAX_SHOWN);
+            assert!(shown.chars().count() <= MAX_SHOWN_CHARS);
         }
     }
 }

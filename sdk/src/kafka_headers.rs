@@ -1,31 +1,32 @@
-//! The envelope as a Kafka record, by the CloudEvents Kafka binding in binary mode.
+//! The envelope as a Kafka record (CloudEvents Kafka Protocol Binding 1.0, binary content mode).
 //!
 //! The value is the event's data as JSON. Each attribute is a header `ce_{attribute}`, with two exceptions:
-//! `content-type` is the data's media type, and the W3C trace context travels as `traceparent` and `tracestate`, where
-//! tracing libraries look for it. It is passed on untouched, and read from `ce_traceparent` too.
+//! `content-type` is the media type of the data, and the trace context has the headers `traceparent` and `tracestate`, where
+//! tracing libraries expect it. `ce_traceparent` and `ce_tracestate` are read as well.
 //!
-//! The record's key is not made here: it decides about order and belongs to whoever publishes.
+//! Deliberately absent: the key of the record. It determines the partition, so the publisher chooses it.
 //!
-//! Reading also takes the structured mode, which the binding asks of every reader.
+//! [`read`] also accepts the structured mode, as the binding requires of every reader.
 
 use serde_json::Value;
 
 use crate::{
     CloudEvent, Envelope, EnvelopeError,
-    cloudevents::{DATA_CONTENT_TYPE, DATACONTENTTYPE, TRACEPARENT, TRACESTATE, check_content_type},
+    attribute::{DATACONTENTTYPE, TRACEPARENT, TRACESTATE},
+    cloudevents::{DATA_CONTENT_TYPE, check_content_type},
     envelope::MAX_TEXT_CHARS,
     invalid::shown,
     text::check_attribute,
 };
 
-/// What the names of the attributes' headers begin with.
+/// Prefix of the headers of attributes.
 pub const PREFIX: &str = "ce_";
 /// The header with the media type of the value.
 pub const CONTENT_TYPE: &str = "content-type";
-/// What the media type begins with if the whole event is in the value.
+/// Prefix of the media type in structured mode: the value is the whole event.
 const STRUCTURED: &str = "application/cloudevents";
 
-/// What an event is in a Kafka record: headers and value.
+/// An event as headers and value of a Kafka record.
 ///
 /// ```
 /// use eventcenter_sdk::{Envelope, EventId, KafkaRecord};
@@ -43,9 +44,9 @@ const STRUCTURED: &str = "application/cloudevents";
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KafkaRecord {
-    /// Names and values of the headers, sorted by attribute. A value is sent as its UTF-8 bytes.
+    /// Names and values of the headers, sorted by attribute. Values are encoded as UTF-8.
     pub headers: Vec<(String, String)>,
-    /// The data as JSON. Never absent: a record without a value would delete the key's events in a compacted topic.
+    /// The data as JSON. Always present: a record without a value is a tombstone in a compacted topic.
     pub value: Vec<u8>,
 }
 
@@ -56,10 +57,10 @@ impl KafkaRecord {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// Reads the event back.
+    /// Reads the event.
     ///
     /// # Errors
-    /// As [`read`].
+    /// As for [`read`].
     pub fn to_cloudevent(&self) -> Result<CloudEvent, EnvelopeError> {
         let headers = self.headers.iter().map(|(name, value)| (name.as_str(), Some(value.as_bytes())));
         read(headers, Some(&self.value))
@@ -84,11 +85,11 @@ impl From<Envelope> for KafkaRecord {
 
 /// Reads an event from the headers and the value of a record, in either mode.
 ///
-/// Of several headers with one name the last counts, as for Kafka's own clients. Headers that are no attributes are not
-/// part of the event. A trace context that is no text is left out, since following a trace is never worth an event.
+/// If several headers have one name, the last is used, as by Kafka's own clients. Other headers are ignored, and so is a
+/// trace context that is not a legal attribute: an invalid trace must not make an event unreadable.
 ///
 /// # Errors
-/// The record is no CloudEvent, an attribute breaks a rule, or the value is not JSON.
+/// The record is not a CloudEvent, an attribute breaks a rule, or the value is not JSON.
 pub fn read<'a>(
     headers: impl IntoIterator<Item = (&'a str, Option<&'a [u8]>)>,
     value: Option<&[u8]>,
@@ -111,17 +112,17 @@ pub fn read<'a>(
     if let Some(content_type) = content_type.filter(|found| is_structured(found)) {
         return structured(content_type, value, trace);
     }
-    // The media type has a header of its own; a second one beside it would leave open which of them holds.
+    // The header `content-type` has the media type; a second one could contradict it.
     attributes.retain(|(name, _)| name != DATACONTENTTYPE);
     if let Some(content_type) = content_type {
         check_content_type(content_type)?;
     }
-    // After the attributes, so that the header that tracing libraries keep up to date wins over `ce_traceparent`.
+    // After the attributes: the header that tracing libraries update takes precedence over `ce_traceparent`.
     attributes.append(&mut trace);
     let data = match value {
         None | Some([]) => Value::Null,
         Some(json) => {
-            // A record that is no CloudEvent at all is better told so than that its value is no JSON.
+            // For a record that is not a CloudEvent this error is more useful than that of its value.
             if !attributes.iter().any(|(name, _)| name == "specversion") {
                 return Err(EnvelopeError::Missing { field: "specversion" });
             }

@@ -1,23 +1,23 @@
-//! What producers, consumers and the platform agree on.
+//! Types that producers, consumers and the platform share.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! |---|---|
-//! | [`envelope`] | [`Envelope`]: an event with everything known about it, and its JSON |
+//! | [`envelope`] | [`Envelope`]: an event with its attributes, and its JSON |
 //! | [`cloudevents`] | the same event as CloudEvents 1.0 |
 //! | [`kafka_headers`] | the same event as a Kafka record |
-//! | [`name`] | [`TopicName`], [`TenantName`], [`EventTypeName`] and the other names, parsed once |
-//! | [`reason`] | [`Reason`]: the one vocabulary of failure |
+//! | [`name`] | [`TopicName`], [`TenantName`], [`EventTypeName`] and other names |
+//! | [`reason`] | [`Reason`]: the reasons of states and errors |
 //! | [`rest`] | the requests and responses of the REST API |
 //! | [`merkle`] | hashes and proofs of audit logs |
 //!
-//! Everything here is a value: no network, no clock, no randomness. Whoever has a value of one of these types knows
-//! that it is legal; every refusal ([`Invalid`], [`EnvelopeError`]) says what was wrong and what to do instead.
+//! The crate has no network access, no clock and no random numbers. A value of one of its types is valid; its errors
+//! ([`Invalid`], [`EnvelopeError`]) name the rule and the remedy.
 //!
 //! ```
 //! use eventcenter_sdk::{Envelope, EventId, KafkaRecord, TenantName};
 //! use serde_json::json;
 //!
-//! // Id and time are yours to choose; see `uuid` and `jiff`.
+//! // The caller chooses id and time; see `uuid` and `jiff`.
 //! let order = Envelope::new(
 //!     EventId::parse("0192f0c4-5b7e-7cc0-8f6a-3d1e2f4a5b6c")?,
 //!     "Order.Created.v1",
@@ -27,7 +27,7 @@
 //! )?
 //! .with_tenant(TenantName::parse("shop")?);
 //!
-//! // What follows from it names it, and stays in the same business process.
+//! // An event that it causes has its id as causation id, and the same correlation id.
 //! let mail = Envelope::new(
 //!     EventId::parse("0192f0c4-5b80-7d5e-a1b2-c3d4e5f60718")?,
 //!     "Mail.Sent.v1",
@@ -39,7 +39,7 @@
 //! assert_eq!(mail.causation_id(), Some(order.id()));
 //! assert_eq!(mail.correlation_id(), Some(order.id()));
 //!
-//! // To Kafka and back it is the same event.
+//! // Written to Kafka and read again, it is the same event.
 //! let record = KafkaRecord::from(order.clone());
 //! assert_eq!(record.header("ce_tenantid"), Some("shop"));
 //! assert_eq!(Envelope::try_from(record.to_cloudevent()?)?, order);
@@ -49,6 +49,7 @@
 // A test that panics has said what it has to say.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+mod attribute;
 pub mod cloudevents;
 pub mod envelope;
 mod invalid;

@@ -1,15 +1,12 @@
-//! The one vocabulary of failure.
+//! The reasons of states and errors.
 //!
-//! Every place that says why something is as it is says it with a [`Reason`]: the reason of a condition, the code of a
-//! REST answer, the message of the webhook, the label of a metric, the outcome of an audit record. A person who met a
-//! word in one of them can search for it in all others.
+//! A [`Reason`] is the same word everywhere: as the reason of a condition or an Event, the code of a REST response, the prefix
+//! of the webhook's messages, the label of a metric and the reason in an audit record.
 //!
-//! The words for a state that is no failure (`Available`, `Paused`, …) are in the same enum: a condition's reason is
-//! one field, and two enums for one field would have to be joined again at every place that writes it.
-//! [`Reason::class`] keeps them apart.
+//! Reasons of states that are no failures (`Available`, `Paused`, …) are in the same enum, because a condition has one field
+//! for both. [`Reason::class`] distinguishes them.
 //!
-//! Deliberately absent: free text. What exactly happened (which field, Kafka's own words) belongs into the message
-//! beside the reason, never into a new word.
+//! Deliberately absent: free text. Details (the field, Kafka's own message) belong into the message beside the reason.
 
 use std::{fmt, str::FromStr};
 
@@ -17,72 +14,71 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::invalid::Invalid;
 
-/// What a [`Reason`] means for whoever has to act, and so which conditions stand beside `Ready`.
+/// The kind of state that a [`Reason`] belongs to. It determines the conditions beside `Ready`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ReasonClass {
-    /// Nothing is to be done: the state is the wanted one, or was chosen.
+    /// The resource is in the declared state, or a user chose not to reconcile it.
     Steady,
-    /// Work goes on, or something that was asked for elsewhere has to come first: `Reconciling=True`.
+    /// In progress, or waiting for another object or user: `Reconciling=True`.
     Waiting,
-    /// What was declared will not be done as long as it stays like this: `Stalled=True`.
+    /// Refused until the spec or what it refers to changes: `Stalled=True`.
     Refused,
-    /// An attempt failed for a cause outside of what was declared; it will be made again: `Reconciling=True`.
+    /// Failed for a cause outside of the spec, and retried: `Reconciling=True`.
     Failed,
 }
 
-/// One row a reason, so that a new one cannot be added without answering every question.
+/// One row for each reason, so that a new reason must have all properties.
 macro_rules! reasons {
     ($($variant:ident $code:literal $class:ident http $http:literal rest $rest:literal retry $retry:literal $doc:literal)*) => {
-        /// Why something is as it is: closed, and the same word everywhere.
+        /// The reason of a state or an error.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Reason {
             $(#[doc = $doc] $variant,)*
         }
 
         impl Reason {
-            /// Every reason, in the order of their declaration.
+            /// All reasons, in the order of their declaration.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// The word in CamelCase, as it stands in conditions, Events, metrics and audit records.
+            /// The word in CamelCase, as in conditions, Events, metrics and audit records.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => stringify!($variant),)* }
             }
 
-            /// The word in upper case, as the internal API's error `code`.
+            /// The word in upper case, as in the error `code` of the internal API.
             #[must_use]
             pub const fn code(self) -> &'static str {
                 match self { $(Self::$variant => $code,)* }
             }
 
-            /// What it means for whoever has to act.
+            /// The kind of state that the reason belongs to.
             #[must_use]
             pub const fn class(self) -> ReasonClass {
                 match self { $(Self::$variant => ReasonClass::$class,)* }
             }
 
-            /// The status of an HTTP answer whose outcome this is.
+            /// The status of an HTTP response with this reason.
             #[must_use]
             pub const fn http_status(self) -> u16 {
                 match self { $(Self::$variant => $http,)* }
             }
 
-            /// The number in `{code, message, data}` of the public API: 0, 40001, 40301, 40401 or 50001.
+            /// The `code` in `{code, message, data}` of the REST API: 0, 40001, 40301, 40401 or 50001.
             #[must_use]
             pub const fn rest_code(self) -> u32 {
                 match self { $(Self::$variant => $rest,)* }
             }
 
-            /// Whether the same attempt is worth making again after a while.
+            /// Whether retrying the same request can succeed.
             ///
-            /// True where the cause lies outside of what was asked and nobody will say when it is gone. False where a
-            /// change is needed first; the change itself then wakes whoever waits for it.
+            /// False if an object must change first: a watch then triggers the next reconcile.
             #[must_use]
             pub const fn retryable(self) -> bool {
                 match self { $(Self::$variant => $retry,)* }
             }
 
-            /// The reason in one sentence, for a reader who meets the word for the first time.
+            /// The meaning of the reason, in one sentence.
             #[must_use]
             pub const fn description(self) -> &'static str {
                 match self { $(Self::$variant => $doc,)* }
@@ -91,88 +87,88 @@ macro_rules! reasons {
     };
 }
 
-// Codes are the names of the service interaction standard where it has one (`INVALID_REQUEST`, `INTERNAL_ERROR`,
-// `QUEUE_UNAVAILABLE`, `TENANT_*`). 40301 and 403 are for what the *caller* may not do; Kafka refusing the operator is
-// no fault of the caller and answers like any other failure behind us.
+// Codes are those of the service interaction standard where it has one (`INVALID_REQUEST`, `INTERNAL_ERROR`,
+// `QUEUE_UNAVAILABLE`, `TENANT_*`). 40301 and 403 mean that the *caller* is not allowed to do something. If Kafka refuses
+// the operator, that is a failure of the server.
 reasons! {
     Available "AVAILABLE" Steady http 200 rest 0 retry false
-        "What was declared is in place."
+        "The declared state is reached."
     Paused "PAUSED" Steady http 200 rest 0 retry false
-        "Someone paused the resource; nothing is changed until that is taken back."
+        "The resource is paused; nothing is changed until it is resumed."
     Unmanaged "UNMANAGED" Steady http 200 rest 0 retry false
-        "The resource is watched but nothing is changed or deleted on its behalf."
+        "The resource is observed; nothing is changed or deleted for it."
     Drifted "DRIFTED" Steady http 200 rest 0 retry false
-        "What exists differs from what was declared, and the resource asks to report that rather than to put it back."
+        "Kafka differs from the spec, and the resource declares that drift is reported and not corrected."
     QuotaNearlyReached "QUOTA_NEARLY_REACHED" Steady http 200 rest 0 retry false
-        "The tenant has used at least four fifths of one of its quotas."
+        "The tenant uses at least four fifths of one of its quotas."
     Progressing "PROGRESSING" Waiting http 202 rest 0 retry false
-        "What was declared is being put in place."
+        "The resource is being reconciled with its spec."
     Deleting "DELETING" Waiting http 202 rest 0 retry false
-        "The resource is being deleted and what it made is being cleaned up."
+        "The resource is being deleted, and its objects in Kafka are being cleaned up."
     AwaitingApproval "AWAITING_APPROVAL" Waiting http 403 rest 40301 retry false
-        "The change needs the approval of another person before it takes effect."
+        "The change needs the approval of another user before it takes effect."
     ChangeRejected "CHANGE_REJECTED" Refused http 403 rest 40301 retry false
-        "An approver has rejected the change; it is held until it becomes another one."
+        "An approver rejected the change; it is on hold until the spec changes."
     ApprovalNotAllowed "APPROVAL_NOT_ALLOWED" Refused http 403 rest 40301 retry false
-        "This user may not decide on this change: it is their own, or the rules name others."
+        "The user may not decide on the change: it is their own, or the approval rules name others."
     ApprovalOutdated "APPROVAL_OUTDATED" Refused http 409 rest 40001 retry false
-        "What was decided on is not what the resource declares now."
+        "The decision is about a spec that the resource no longer declares."
     ClusterNotFound "CLUSTER_NOT_FOUND" Waiting http 404 rest 40401 retry false
-        "There is no KafkaCluster of this name, or none was named and there is no default."
+        "There is no KafkaCluster of this name, or the resource names none and there is no default."
     SecretNotFound "SECRET_NOT_FOUND" Waiting http 404 rest 40401 retry true
-        "A Secret, or a key in it, that the resource refers to does not exist."
+        "A Secret that the resource refers to, or a key in it, does not exist."
     SchemaNotFound "SCHEMA_NOT_FOUND" Waiting http 404 rest 40401 retry false
-        "The ConfigMap that holds a schema, its label, or the key in it is missing."
+        "The ConfigMap with a schema, its label, or the key in it is missing."
     TenantNotFound "TENANT_NOT_FOUND" Refused http 404 rest 40401 retry false
         "No tenant owns this namespace, or there is no tenant of this name."
     TenantSuspended "TENANT_SUSPENDED" Refused http 403 rest 40301 retry false
-        "The tenant is suspended: what it has keeps working, nothing new is accepted."
+        "The tenant is suspended: existing resources keep working, new ones are refused."
     TenantQuotaExceeded "TENANT_QUOTA_EXCEEDED" Refused http 403 rest 40301 retry false
-        "The change would take the tenant above one of its quotas."
+        "The change would exceed a quota of the tenant."
     ClusterNotAllowed "CLUSTER_NOT_ALLOWED" Refused http 403 rest 40301 retry false
         "The tenant may not use this KafkaCluster."
     ResourceConflict "RESOURCE_CONFLICT" Refused http 409 rest 40001 retry false
-        "An older resource already owns what this one declares."
+        "An older resource already declares the same object."
     ResourceInUse "RESOURCE_IN_USE" Refused http 409 rest 40001 retry false
-        "Other resources still need this one, so it cannot be deleted or taken back."
+        "Other resources still need this one, so it cannot be deleted or withdrawn."
     SchemaInvalid "SCHEMA_INVALID" Refused http 422 rest 40001 retry false
-        "A schema is not one that events can be checked with: malformed, too large, or not complete in itself."
+        "Events cannot be validated with the schema: it is malformed, too large, or refers to other documents."
     SchemaIncompatible "SCHEMA_INCOMPATIBLE" Refused http 409 rest 40001 retry false
-        "A new revision of a schema breaks those who use the registered ones."
+        "A new revision of a schema is incompatible with the registered revisions."
     NotSupported "NOT_SUPPORTED" Refused http 422 rest 40001 retry false
-        "The change is understood but cannot be made to what exists, such as fewer partitions or another name."
+        "The change is impossible for an existing object, such as fewer partitions or another name."
     InvalidResource "INVALID_REQUEST" Refused http 400 rest 40001 retry false
         "A field breaks a rule; the message names the field, the rule and the remedy."
     Unauthenticated "UNAUTHORIZED" Refused http 401 rest 40301 retry false
-        "Nobody knows who asks: there is no token, or Kubernetes does not accept it."
+        "The request has no token, or Kubernetes does not accept it."
     Forbidden "FORBIDDEN" Refused http 403 rest 40301 retry false
-        "Whoever asks has no right to see or do this; a role is missing."
+        "The user is not authorized to see or do this; a role is missing."
     NotFound "NOT_FOUND" Refused http 404 rest 40401 retry false
-        "There is nothing of this name, or not for whoever asks."
+        "There is no object of this name, or the user may not see it."
     TooManyRequests "RATE_LIMITED" Failed http 429 rest 40301 retry true
-        "Whoever asks has asked too often just now."
+        "The caller has exceeded the rate limit."
     AuditInconsistent "AUDIT_INCONSISTENT" Refused http 409 rest 40001 retry false
-        "The audit log is not what was signed before: somebody has changed it or put an older copy back."
+        "The audit log differs from its signed checkpoints: it was changed, or replaced by an older copy."
     AuditUnavailable "AUDIT_UNAVAILABLE" Failed http 503 rest 50001 retry true
-        "The audit log cannot be written or read just now, and nothing is done without it."
+        "The audit log is unavailable, and no change is made without a record."
     ClusterUnavailable "CLUSTER_UNAVAILABLE" Failed http 503 rest 50001 retry true
         "The KafkaCluster exists, but the operator is not connected to it."
     KafkaUnavailable "QUEUE_UNAVAILABLE" Failed http 503 rest 50001 retry true
-        "Kafka did not answer in time, or answered that it cannot serve just now."
+        "Kafka did not answer in time, or answered that it is temporarily unavailable."
     KafkaError "KAFKA_ERROR" Failed http 502 rest 50001 retry true
-        "Kafka refused the request; the message has Kafka's own text."
+        "Kafka refused the request; the message has Kafka's error text."
     NotAuthorized "NOT_AUTHORIZED" Failed http 502 rest 50001 retry true
-        "Kafka does not allow the operator's user to do this; an ACL is missing."
+        "Kafka does not authorize the operator's user; an ACL is missing."
     AuthenticationFailed "AUTHENTICATION_FAILED" Failed http 502 rest 50001 retry true
-        "Kafka did not accept the operator's credentials or certificate."
+        "Kafka refused the operator's credentials or certificate."
     AuthorizerMissing "AUTHORIZER_MISSING" Failed http 502 rest 50001 retry true
-        "Kafka has no authorizer, so it does not enforce who may use a topic."
+        "Kafka has no authorizer, so it does not enforce access to topics."
     Internal "INTERNAL_ERROR" Failed http 500 rest 50001 retry true
-        "Something went wrong inside the platform; the log has the details under the request's id."
+        "An internal error; the server's log has the details under the id of the request."
 }
 
 impl Reason {
-    /// Whether this says that something is wrong, or held, rather than that things are as they should be.
+    /// Whether the reason is an error: [`rest_code`](Self::rest_code) is not 0.
     #[must_use]
     pub const fn is_failure(self) -> bool {
         self.rest_code() != 0
@@ -193,10 +189,18 @@ impl FromStr for Reason {
             Invalid::new(
                 "reason",
                 text,
-                "is not one of the reasons",
+                "is not a reason",
                 "use a word such as `TenantNotFound`, in CamelCase",
             )
         })
+    }
+}
+
+impl Invalid {
+    /// Always [`Reason::InvalidResource`].
+    #[must_use]
+    pub const fn reason(&self) -> Reason {
+        Reason::InvalidResource
     }
 }
 
@@ -218,7 +222,7 @@ mod tests {
 
     use super::*;
 
-    /// Kubernetes: `^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$`, and ours is stricter: CamelCase, letters only.
+    /// Stricter than Kubernetes (`^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$`): CamelCase, letters only.
     fn is_camel_case(word: &str) -> bool {
         word.starts_with(|c: char| c.is_ascii_uppercase()) && word.chars().all(|c| c.is_ascii_alphabetic())
     }
@@ -239,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn every_word_reads_back() {
+    fn words_round_trip() {
         for &reason in Reason::ALL {
             assert_eq!(reason.to_string().parse(), Ok(reason));
             let json = serde_json::to_string(&reason).unwrap();
@@ -272,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn classes_agree_with_the_answers() {
+    fn classes_agree_with_the_responses() {
         for &reason in Reason::ALL {
             match reason.class() {
                 ReasonClass::Steady => assert!(!reason.is_failure() && !reason.retryable(), "{reason}"),
@@ -290,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_of_the_standard_are_kept() {
+    fn codes_are_those_of_the_standard() {
         for (reason, code) in [
             (Reason::TenantNotFound, "TENANT_NOT_FOUND"),
             (Reason::TenantSuspended, "TENANT_SUSPENDED"),

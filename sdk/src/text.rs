@@ -1,16 +1,16 @@
-//! Which characters a text may have, shared by names and envelope.
+//! Rules for strings, shared by names and envelope.
 
 use std::borrow::Cow;
 
 use crate::invalid::Invalid;
 
-/// Whether CloudEvents allows the character in an attribute: no control characters, no Unicode noncharacters.
+/// Whether CloudEvents 1.0 allows the character in a String attribute: no control characters, no Unicode noncharacters.
 pub(crate) fn is_attribute_char(c: char) -> bool {
     let code = u32::from(c);
     !c.is_control() && !(0xFDD0..=0xFDEF).contains(&code) && code & 0xFFFE != 0xFFFE
 }
 
-/// Checks length (in characters, `min` is 0 or 1) and characters of a text that becomes an attribute.
+/// Checks the length in characters (`min` is 0 or 1) and the characters of an attribute.
 pub(crate) fn check_attribute(
     what: impl Into<Cow<'static, str>>,
     text: &str,
@@ -19,12 +19,7 @@ pub(crate) fn check_attribute(
 ) -> Result<(), Invalid> {
     let length = text.chars().count();
     if length < min {
-        return Err(Invalid::new(
-            what,
-            text,
-            "is empty",
-            "give it a value or leave the field out if it is optional",
-        ));
+        return Err(Invalid::new(what, text, "is empty", "give it a value, or omit it if it is optional"));
     }
     if length > max {
         return Err(too_long(what, text, length, max));

@@ -251,14 +251,14 @@ mod tests {
             &["../bank"],
             None,
             expect![[
-                r#"ApiError { reason: InvalidResource, message: "X-Tenant-Id: \"../bank\" is no log: name a tenant (letters a to z, digits, - and .), or _platform", kind: Plain }"#
+                r#"ApiError { reason: InvalidResource, message: "X-Tenant-Id: \"../bank\" is not a log: name a tenant (letters a to z, digits, - and .), or _platform", kind: Plain }"#
             ]],
         );
         check(
             &[],
             Some(""),
             expect![[
-                r#"ApiError { reason: InvalidResource, message: "tenant: \"\" is no log: name a tenant (letters a to z, digits, - and .), or _platform", kind: Plain }"#
+                r#"ApiError { reason: InvalidResource, message: "tenant: \"\" is not a log: name a tenant (letters a to z, digits, - and .), or _platform", kind: Plain }"#
             ]],
         );
     }

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::attribute::check_extension_name;
 use crate::envelope::tests::{any_text, envelope, full, json_value};
 
 fn good() -> Value {
@@ -42,7 +43,7 @@ fn each_field_is_one_attribute() {
 }
 
 #[test]
-fn our_names_keep_to_the_advice() {
+fn reserved_names_are_legal_and_no_extensions() {
     for name in RESERVED {
         assert!(name.len() <= 20 && check_name(name).is_ok(), "{name}");
         assert!(check_extension_name(name).is_err(), "{name}");
@@ -50,7 +51,7 @@ fn our_names_keep_to_the_advice() {
 }
 
 #[test]
-fn attributes_of_other_types_become_their_text() {
+fn attributes_of_other_types_become_strings() {
     let mut json = good();
     json["sampledrate"] = json!(30);
     json["urgent"] = json!(true);
@@ -63,7 +64,7 @@ fn attributes_of_other_types_become_their_text() {
 }
 
 #[test]
-fn data_is_json_of_any_name() {
+fn data_has_a_json_media_type() {
     for content_type in [
         "application/json",
         "application/json; charset=utf-8",
@@ -86,7 +87,7 @@ fn data_is_json_of_any_name() {
 }
 
 #[test]
-fn what_is_no_cloudevent_is_refused() {
+fn invalid_cloudevents_are_refused() {
     for (json, message) in [
         (json!([]), "CloudEvent `[]` is not an object"),
         (with("specversion", json!("0.3")), "specversion `0.3` is not supported; send CloudEvents 1.0"),
@@ -103,8 +104,8 @@ fn what_is_no_cloudevent_is_refused() {
         (with(&"a".repeat(65), json!("a")), "has 65 characters"),
         (with("subject", json!("a\u{0}")), "attribute subject `a\\0` contains"),
         (with("subject", json!("a".repeat(1025))), "has 1025 characters"),
-        (with("subject", json!({})), "attribute subject `{}` is not a text, an integer or a truth value"),
-        (with("subject", json!(1.5)), "attribute subject `1.5` is not a text"),
+        (with("subject", json!({})), "attribute subject `{}` is not a string, an integer or a boolean"),
+        (with("subject", json!(1.5)), "attribute subject `1.5` is not a string"),
     ] {
         let error = CloudEvent::from_json(json.clone()).unwrap_err();
         assert!(error.to_string().contains(message), "{json}: {error}");
@@ -116,15 +117,15 @@ fn what_is_no_cloudevent_is_refused() {
         json[format!("x{at}")] = json!("");
     }
     assert!(
-        CloudEvent::from_json(json).unwrap_err().to_string().contains("is one more than the 48 attributes")
+        CloudEvent::from_json(json).unwrap_err().to_string().contains("exceeds the limit of 48 attributes")
     );
 }
 
 #[test]
-fn a_cloudevent_may_be_no_envelope() {
+fn a_cloudevent_that_is_not_an_envelope_is_refused() {
     for (name, value, message) in [
         ("time", json!(null), "`time` is missing"),
-        ("time", json!("noon"), "time `noon` is no time"),
+        ("time", json!("noon"), "time `noon` is not a time of RFC 3339"),
         ("id", json!(""), "event id `` is empty"),
         ("tenantid", json!("No"), "tenant name `No` contains 'N'"),
         ("version", json!("a b"), "version `a b` contains ' '"),
@@ -136,7 +137,7 @@ fn a_cloudevent_may_be_no_envelope() {
 }
 
 #[test]
-fn a_missing_time_is_filled_in_and_another_is_kept() {
+fn or_time_sets_a_missing_time_only() {
     let other: Timestamp = "2000-01-01T00:00:00Z".parse().unwrap();
     let event = CloudEvent::from_json(with("time", json!(null))).unwrap().or_time(other);
     assert_eq!(Envelope::try_from(event).unwrap().timestamp(), other);
@@ -146,7 +147,7 @@ fn a_missing_time_is_filled_in_and_another_is_kept() {
 
 proptest! {
     #[test]
-    fn through_a_cloudevent_and_back_is_the_same(event in envelope()) {
+    fn cloudevents_round_trip(event in envelope()) {
         let json = serde_json::to_string(&event).unwrap();
         let read: Envelope = serde_json::from_str(&json).unwrap();
         let structured = read.into_cloudevent_json().to_string();
@@ -155,7 +156,7 @@ proptest! {
     }
 
     #[test]
-    fn garbage_is_refused_in_peace(
+    fn arbitrary_input_does_not_panic(
         bytes in any::<Vec<u8>>(),
         attributes in prop::collection::vec(
             (prop_oneof!["[a-z]{1,3}", prop::sample::select(RESERVED.to_vec()).prop_map(str::to_owned), any_text()], any_text()),
@@ -166,7 +167,7 @@ proptest! {
     ) {
         let _ = CloudEvent::from_slice(&bytes).map(Envelope::try_from);
         let _ = CloudEvent::from_attributes(attributes.clone(), value.clone());
-        // Over a good event, so that more than the first check is reached.
+        // Added to a valid event, so that all checks are reached.
         let good = [("specversion", "1.0"), ("id", "1"), ("source", "s"), ("type", "t"), ("time", "2026-01-31T12:00:00Z")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()));
         let _ = CloudEvent::from_attributes(good.into_iter().chain(attributes), value.clone()).map(Envelope::try_from);

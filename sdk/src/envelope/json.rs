@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::{Envelope, EnvelopeError, Metadata};
 use crate::{EventId, TenantName};
 
-/// The fields as they stand in the text, before any of them is believed. Unknown ones are ignored, so that a field can
-/// be added to the envelope without breaking who reads it today.
+/// The fields before they are checked. Unknown fields are ignored, so that a field can be added to the envelope without
+/// breaking existing readers.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Wire {
@@ -82,10 +82,11 @@ impl<'de> Deserialize<'de> for Envelope {
 }
 
 impl Envelope {
-    /// Reads the envelope's own JSON, with an error that tells a broken rule from a broken text.
+    /// Reads the envelope's own JSON. Unlike serde's `Deserialize`, the error distinguishes a field that breaks a rule from
+    /// malformed JSON.
     ///
     /// # Errors
-    /// The text is no JSON of this shape, or a field breaks a rule.
+    /// The bytes are not JSON with the fields of an envelope, or a field breaks a rule.
     pub fn from_slice(json: &[u8]) -> Result<Self, EnvelopeError> {
         serde_json::from_slice::<Wire>(json).map_err(EnvelopeError::Json)?.try_into()
     }

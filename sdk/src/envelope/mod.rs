@@ -1,16 +1,16 @@
-//! The envelope that every event travels in.
+//! The envelope of an event.
 //!
-//! One [`Envelope`], three forms that say the same:
+//! An [`Envelope`] has three equivalent forms:
 //!
 //! - its own JSON ([`Envelope::from_slice`], serde), the form of the service interaction standard;
 //! - [CloudEvents 1.0](crate::cloudevents) attributes, for callbacks and other systems;
 //! - [Kafka headers](crate::kafka_headers), the CloudEvents Kafka binding in binary mode.
 //!
-//! A value of this type is valid: every text fits into an attribute and every limit holds, so that writing any of the
-//! forms cannot fail. Older producers' snake_case form is read by [`Envelope::from_snake_case`] and never written.
+//! A value of this type is valid: each string is a legal attribute and within its limit, so that writing any of the forms
+//! cannot fail. [`Envelope::from_snake_case`] reads the snake_case form of older producers; nothing writes it.
 //!
-//! Deliberately absent: the clock and the random generator (id and time are parameters), the schema of `data`, and
-//! whether the type is registered.
+//! Deliberately absent: the clock and random numbers (id and time are parameters), the schema of `data`, and whether the
+//! type is registered.
 
 mod error;
 mod json;
@@ -25,27 +25,28 @@ use serde_json::Value;
 pub use error::EnvelopeError;
 
 use crate::{
-    EventId, EventTypeName, Invalid, TenantName, cloudevents,
+    EventId, EventTypeName, Invalid, TenantName,
+    attribute::{TRACEPARENT, check_extension_name},
     name::split_version,
     text::{check_attribute, contains},
 };
 
-/// The most characters of `type` and `userId`.
+/// Maximum number of characters of `type` and `userId`.
 pub const MAX_NAME_CHARS: usize = 255;
-/// The most characters of `source`, of each metadata field and of each extension.
+/// Maximum number of characters of `source`, of each metadata field and of each extension.
 pub const MAX_TEXT_CHARS: usize = 1024;
-/// The most extensions of one event.
+/// Maximum number of extensions of one event.
 pub const MAX_EXTENSIONS: usize = 32;
-/// What an event may take as JSON by default: a little less than the 1 MiB that Kafka takes by default, so that headers
-/// and framing fit in as well.
+/// Default limit of the size of an event as JSON, in bytes: less than the 1 MiB that Kafka accepts by default, so that
+/// headers and framing fit as well.
 pub const DEFAULT_MAX_BYTES: usize = 1_000_000;
 
-/// The beginning of the year 0: RFC 3339 cannot write what lies before.
+/// The beginning of the year 0: RFC 3339 cannot express earlier times.
 const YEAR_ZERO: Timestamp = Timestamp::constant(-62_167_219_200, 0);
 
-/// An event with everything that is known about it beside its data.
+/// An event: its data and its attributes.
 ///
-/// Two events are equal when every field is; two that only share the id are duplicates or copies of one.
+/// Two events are equal if all fields are equal. Events with the same id and source are duplicates.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Envelope {
@@ -65,35 +66,35 @@ pub struct Envelope {
     causation_id: Option<EventId>,
     data: Value,
     metadata: Metadata,
-    /// CloudEvents attributes that the envelope has no field for. Kept, so that an event that only passes through
-    /// leaves as it came; written only if there are any, so that the JSON is otherwise exactly the standard's.
+    /// CloudEvents attributes without a field in the envelope. They are kept so that forwarding an event does not change it,
+    /// and written only if there are any, so that the JSON otherwise is that of the standard.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     extensions: BTreeMap<String, String>,
 }
 
-/// Where the request came from that led to the event. Describes, and is never relied on.
+/// The request that led to the event. Informational: the values are not verified.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Metadata {
-    /// The id of the original request.
+    /// Id of the original request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// The program that made the request.
+    /// Program that made the request (`User-Agent`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
-    /// The address the request came from, or a list of them as proxies write it.
+    /// Address of the client, or a list of addresses as in `X-Forwarded-For`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_ip: Option<String>,
-    /// The session of the user who made it.
+    /// Session of the user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
 }
 
 impl Envelope {
-    /// An event with what every event has. Its version is the one in the type's name (`User.Created.v2`), or `1`.
+    /// An event with the required fields. Its version is the one in the name of the type (`User.Created.v2`), or `1`.
     ///
     /// # Errors
-    /// The type or the source breaks a rule, or the time cannot be written by RFC 3339.
+    /// The type or the source breaks a rule, or RFC 3339 cannot express the time.
     pub fn new(
         id: EventId,
         event_type: impl Into<String>,
@@ -122,10 +123,10 @@ impl Envelope {
         })
     }
 
-    /// With the version of the type's schema, such as `2` or `2.1`.
+    /// Sets the version of the type's schema, such as `2` or `2.1`.
     ///
     /// # Errors
-    /// The version breaks a rule, or contradicts the one in the type's name.
+    /// The version breaks a rule, or contradicts the version in the name of the type.
     pub fn with_version(mut self, version: impl Into<String>) -> Result<Self, EnvelopeError> {
         let version = version.into();
         check_version(&version, &self.event_type)?;
@@ -133,17 +134,17 @@ impl Envelope {
         Ok(self)
     }
 
-    /// With the tenant whose event this is.
+    /// Sets the tenant that the event belongs to.
     #[must_use]
     pub fn with_tenant(mut self, tenant: TenantName) -> Self {
         self.tenant_id = Some(tenant);
         self
     }
 
-    /// With the user on whose behalf it happened.
+    /// Sets the user on whose behalf the event happened.
     ///
     /// # Errors
-    /// The text is empty, too long or has control characters.
+    /// The id is empty, too long or has control characters.
     pub fn with_user(mut self, user_id: impl Into<String>) -> Result<Self, EnvelopeError> {
         let user_id = user_id.into();
         check_attribute("userId", &user_id, 1, MAX_NAME_CHARS)?;
@@ -151,32 +152,32 @@ impl Envelope {
         Ok(self)
     }
 
-    /// With the id of the business process that this event is a part of.
+    /// Sets the id of the business process that the event is part of.
     #[must_use]
     pub fn with_correlation(mut self, id: EventId) -> Self {
         self.correlation_id = Some(id);
         self
     }
 
-    /// With the id of the event or request that directly caused this one.
+    /// Sets the id of the event or request that directly caused this event.
     #[must_use]
     pub fn with_causation(mut self, id: EventId) -> Self {
         self.causation_id = Some(id);
         self
     }
 
-    /// As something that happened because of `parent`: caused by it, and part of the process that it is part of. A
-    /// parent that names no process began one, under its own id.
+    /// Sets causation and correlation for an event that `parent` caused: the causation id is the id of `parent`; the
+    /// correlation id is that of `parent`, or its id if it has none.
     #[must_use]
     pub fn caused_by(self, parent: &Self) -> Self {
         self.with_causation(parent.id.clone())
             .with_correlation(parent.correlation_id.as_ref().unwrap_or(&parent.id).clone())
     }
 
-    /// With the circumstances of the request that led to it.
+    /// Sets the metadata of the request that led to the event.
     ///
     /// # Errors
-    /// One of them is too long or has control characters.
+    /// A field is too long or has control characters.
     pub fn with_metadata(mut self, metadata: Metadata) -> Result<Self, EnvelopeError> {
         for (field, text) in metadata.fields() {
             check_attribute(format!("metadata.{field}"), text, 0, MAX_TEXT_CHARS)?;
@@ -185,43 +186,44 @@ impl Envelope {
         Ok(self)
     }
 
-    /// With a further CloudEvents attribute, such as `subject`, `partitionkey` or `traceparent`. Its value is passed on
-    /// as it is.
+    /// Sets a CloudEvents attribute without a field of its own, such as `subject`, `partitionkey` or `traceparent`. The
+    /// value is not interpreted.
     ///
     /// # Errors
-    /// The name is none for an extension, there are too many, or the value is too long or has control characters.
+    /// The name is not legal for an extension, there are [`MAX_EXTENSIONS`] already, or the value is too long or has
+    /// control characters.
     pub fn with_extension(
         mut self,
         name: impl Into<String>,
         value: impl Into<String>,
     ) -> Result<Self, EnvelopeError> {
         let (name, value) = (name.into(), value.into());
-        cloudevents::check_extension_name(&name)?;
+        check_extension_name(&name)?;
         check_attribute(format!("extension {name}"), &value, 0, MAX_TEXT_CHARS)?;
         if self.extensions.len() >= MAX_EXTENSIONS && !self.extensions.contains_key(&name) {
-            let rule = format!("is one more than the {MAX_EXTENSIONS} extensions an event may have");
+            let rule = format!("exceeds the limit of {MAX_EXTENSIONS} extensions of an event");
             return Err(Invalid::new("extension", &name, rule, "put it into `data`").into());
         }
         self.extensions.insert(name, value);
         Ok(self)
     }
 
-    /// Unique within the source, and the same over every retry and replay.
+    /// The id: unique within the source, and the same in every retry and replay.
     #[must_use]
     pub const fn id(&self) -> &EventId {
         &self.id
     }
 
-    /// What kind of event it is, as its producer says it. See [`Self::type_name`].
+    /// The type as the producer wrote it. See [`Self::type_name`].
     #[must_use]
     pub fn event_type(&self) -> &str {
         &self.event_type
     }
 
-    /// The type by the naming conventions. Events of other systems need not follow any, so this may fail.
+    /// The type, parsed by the naming conventions.
     ///
     /// # Errors
-    /// The rule that the type's name breaks.
+    /// The name follows none of the conventions, which is legal for events of other systems.
     pub fn type_name(&self) -> Result<EventTypeName, Invalid> {
         EventTypeName::parse(&self.event_type)
     }
@@ -232,78 +234,78 @@ impl Envelope {
         &self.version
     }
 
-    /// When it happened.
+    /// The time at which the event happened.
     #[must_use]
     pub const fn timestamp(&self) -> Timestamp {
         self.timestamp
     }
 
-    /// Who says so: a URI reference, often just the name of a service.
+    /// The producer: a URI reference (RFC 3986), often the name of a service.
     #[must_use]
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    /// The tenant whose event this is.
+    /// The tenant that the event belongs to.
     #[must_use]
     pub const fn tenant_id(&self) -> Option<&TenantName> {
         self.tenant_id.as_ref()
     }
 
-    /// The user on whose behalf it happened.
+    /// The user on whose behalf the event happened.
     #[must_use]
     pub fn user_id(&self) -> Option<&str> {
         self.user_id.as_deref()
     }
 
-    /// The business process that it is a part of.
+    /// The id of the business process that the event is part of.
     #[must_use]
     pub const fn correlation_id(&self) -> Option<&EventId> {
         self.correlation_id.as_ref()
     }
 
-    /// The event or request that directly caused it.
+    /// The id of the event or request that directly caused this event.
     #[must_use]
     pub const fn causation_id(&self) -> Option<&EventId> {
         self.causation_id.as_ref()
     }
 
-    /// What happened.
+    /// The data.
     #[must_use]
     pub const fn data(&self) -> &Value {
         &self.data
     }
 
-    /// What happened, without the rest.
+    /// The data, by value.
     #[must_use]
     pub fn into_data(self) -> Value {
         self.data
     }
 
-    /// The circumstances of the request that led to it.
+    /// The metadata of the request that led to the event.
     #[must_use]
     pub const fn metadata(&self) -> &Metadata {
         &self.metadata
     }
 
-    /// CloudEvents attributes without a field of their own, by name.
+    /// The CloudEvents attributes without a field of their own, in the order of their names.
     pub fn extensions(&self) -> impl Iterator<Item = (&str, &str)> {
         self.extensions.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// The value of one extension.
+    /// The value of an extension.
     #[must_use]
     pub fn extension(&self, name: &str) -> Option<&str> {
         self.extensions.get(name).map(String::as_str)
     }
 
-    /// The W3C trace context that the event came with, untouched.
+    /// The trace context (W3C Trace Context), as received.
     #[must_use]
     pub fn traceparent(&self) -> Option<&str> {
-        self.extension(cloudevents::TRACEPARENT)
+        self.extension(TRACEPARENT)
     }
 
-    /// How many bytes the event takes as JSON.
+    /// The size of the event as JSON, in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
         let mut counter = Counter(0);
@@ -312,10 +314,10 @@ impl Envelope {
         counter.0
     }
 
-    /// Checks that the event takes at most `max` bytes as JSON, such as [`DEFAULT_MAX_BYTES`] or the topic's limit.
+    /// Checks that the event has at most `max` bytes as JSON, such as [`DEFAULT_MAX_BYTES`] or the topic's limit.
     ///
-    /// Apart from construction, because the limit is the topic's: an event that Kafka has already carried is read
-    /// whatever its size.
+    /// Constructors and parsers do not check the size: the limit belongs to the topic, and events that are in Kafka already
+    /// are read whatever their size.
     ///
     /// # Errors
     /// The event is larger.
@@ -361,12 +363,12 @@ fn check_timestamp(timestamp: Timestamp) -> Result<(), Invalid> {
     Err(Invalid::new(
         "timestamp",
         &timestamp.to_string(),
-        "lies before the year 0",
+        "is before the year 0",
         "use the time of the event",
     ))
 }
 
-/// A version begins with a letter or digit and is short: `1`, `2.1`, `2024-06`, `1.0.0+build`.
+/// A version has at most 32 characters and begins with a letter or digit: `1`, `2.1`, `2024-06`, `1.0.0+build`.
 fn check_version(version: &str, event_type: &str) -> Result<(), Invalid> {
     check_attribute("version", version, 1, 32)?;
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+');
@@ -377,22 +379,22 @@ fn check_version(version: &str, event_type: &str) -> Result<(), Invalid> {
         let rule = "does not begin with a letter or digit";
         return Err(Invalid::new("version", version, rule, "use a version such as `1` or `2.1`"));
     }
-    // A name that carries its version must not be contradicted: which schema would be the right one?
+    // With two different versions it would be unclear which schema applies.
     if let Some((_, named)) = split_version(event_type)
         && version.split('.').next() != Some(named.to_string().as_str())
     {
-        let rule = "contradicts the version at the end of the event's type";
+        let rule = "contradicts the version in the event's type";
         return Err(Invalid::new(
             "version",
             version,
             rule,
-            format!("use `{named}`, or the type of that version"),
+            format!("use `{named}`, or the type with that version"),
         ));
     }
     Ok(())
 }
 
-/// Whether the text is a URI reference by RFC 3986, as CloudEvents demands of a source.
+/// Checks that a source is a URI reference (RFC 3986), as CloudEvents requires.
 fn check_source(source: &str) -> Result<(), Invalid> {
     check_attribute("source", source, 1, MAX_TEXT_CHARS)?;
     let refuse = |rule: String| {
@@ -420,7 +422,7 @@ fn check_source(source: &str) -> Result<(), Invalid> {
             let mut chars = scheme.chars();
             let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
             if !(chars.next().is_some_and(|c| c.is_ascii_alphabetic()) && chars.all(legal)) {
-                return refuse(format!("begins with `{}:`, which is no scheme", shorten(scheme)));
+                return refuse(format!("begins with `{}:`, which is not a URI scheme", shorten(scheme)));
             }
             rest
         }
@@ -432,12 +434,12 @@ fn check_source(source: &str) -> Result<(), Invalid> {
         None => "",
     });
     if after_authority.contains(['[', ']']) || fragment.contains(['[', ']']) {
-        return refuse("has a bracket outside of an address".to_owned());
+        return refuse("has a bracket outside of an IPv6 address".to_owned());
     }
     Ok(())
 }
 
-/// The source's legal characters are ASCII by the time this is used, so the cut is between characters.
+/// The first 20 bytes. The text is ASCII: illegal characters of the source were refused before.
 fn shorten(scheme: &str) -> &str {
     scheme.get(..20).unwrap_or(scheme)
 }

@@ -1,4 +1,4 @@
-//! Reading what older producers write.
+//! Reading the snake_case form of older producers.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +11,14 @@ use super::{
 use crate::{Invalid, name::split_version};
 
 impl Envelope {
-    /// Reads the snake_case form of the event schemas (`event_id`, `event_type`, …), and forms between it and ours.
+    /// Reads the snake_case form of older producers (`event_id`, `event_type`, …). Each field may also have its camelCase
+    /// name, and ids and versions may be numbers.
     ///
-    /// What this form does not say is filled in: `source` by `default_source`, for example the topic; the type's
-    /// version, which it keeps apart (`User.Created` and `1`), is put into the name (`User.Created.v1`). Numbers are
-    /// taken where ids and versions are wanted. Each field is also found under its camelCase name.
+    /// A missing `source` becomes `default_source`, for example the topic. This form has the version apart from the type
+    /// (`User.Created` and `1`); it is appended to the name (`User.Created.v1`).
     ///
     /// # Errors
-    /// A field that every event has is missing, has another type, or breaks a rule.
+    /// A required field is missing, or a field has another type or breaks a rule.
     pub fn from_snake_case(value: Value, default_source: &str) -> Result<Self, EnvelopeError> {
         let Value::Object(object) = value else {
             return Err(wrong_type("event", &value, "an object").into());
@@ -31,7 +31,12 @@ impl Envelope {
         let timestamp =
             fields.text("timestamp", &["timestamp"])?.ok_or(EnvelopeError::Missing { field: "timestamp" })?;
         let timestamp = timestamp.parse().map_err(|_| {
-            Invalid::new("timestamp", &timestamp, "is no time", "write it like `2026-01-31T12:00:00Z`")
+            Invalid::new(
+                "timestamp",
+                &timestamp,
+                "is not a time of RFC 3339",
+                "write it like `2026-01-31T12:00:00Z`",
+            )
         })?;
         let mut metadata = match fields.take(&["metadata"]) {
             None => Fields(Map::new()),
@@ -42,7 +47,7 @@ impl Envelope {
             id: fields
                 .text("event_id", &["event_id", "eventId", "id"])?
                 .ok_or(EnvelopeError::Missing { field: "event_id" })?,
-            event_type: versioned(event_type, version.as_deref()),
+            event_type: with_version_suffix(event_type, version.as_deref()),
             version,
             timestamp,
             source: fields.text("source", &["source"])?.unwrap_or_else(|| default_source.to_owned()),
@@ -50,7 +55,7 @@ impl Envelope {
             user_id: fields.text("user_id", &["user_id", "userId"])?,
             correlation_id: fields.text("correlation_id", &["correlation_id", "correlationId"])?,
             causation_id: fields.text("causation_id", &["causation_id", "causationId"])?,
-            // Taken by itself: here a `null` is a value, while everywhere else it means that the field is not there.
+            // Here `null` is a value; in the other fields it means that the field is absent.
             data: fields.0.remove("data").ok_or(EnvelopeError::Missing { field: "data" })?,
             metadata: Some(WireMetadata {
                 request_id: metadata.text("metadata.request_id", &["request_id", "requestId"])?,
@@ -64,7 +69,7 @@ impl Envelope {
     }
 }
 
-/// The fields of an object, of which the first present of several names is taken.
+/// The fields of an object, each of which may have one of several names.
 struct Fields(Map<String, Value>);
 
 impl Fields {
@@ -77,7 +82,7 @@ impl Fields {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
             Some(Value::Number(number)) => Ok(Some(number.to_string())),
-            Some(other) => Err(wrong_type(field, &other, "a text")),
+            Some(other) => Err(wrong_type(field, &other, "a string")),
         }
     }
 }
@@ -86,8 +91,8 @@ fn wrong_type(field: &'static str, value: &Value, wanted: &str) -> Invalid {
     Invalid::new(field, &value.to_string(), format!("is not {wanted}"), format!("make it {wanted}"))
 }
 
-/// Puts the version into a name that is written in capitals and lacks it. Lower-case names have none by convention.
-fn versioned(event_type: String, version: Option<&str>) -> String {
+/// Appends the version to a PascalCase name without one. Lower-case names have none by convention.
+fn with_version_suffix(event_type: String, version: Option<&str>) -> String {
     let major = version.map_or("1", |version| version.split('.').next().unwrap_or(version));
     if !event_type.starts_with(|c: char| c.is_ascii_uppercase()) || split_version(&event_type).is_some() {
         return event_type;

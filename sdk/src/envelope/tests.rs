@@ -54,7 +54,7 @@ pub(crate) fn full() -> (Envelope, Value) {
 }
 
 #[test]
-fn json_is_that_of_the_standard() {
+fn json_has_the_fields_of_the_standard() {
     assert_eq!(
         serde_json::to_string(&minimal()).unwrap(),
         r#"{"id":"e-1","type":"user.created","version":"1","timestamp":"2026-01-31T12:00:00Z","source":"user-service","data":{"email":"a@b.c"},"metadata":{}}"#
@@ -65,7 +65,7 @@ fn json_is_that_of_the_standard() {
 }
 
 #[test]
-fn reads_what_is_only_left_out_or_added() {
+fn unknown_and_absent_optional_fields_are_accepted() {
     let (envelope, mut json) = full();
     json["addedLater"] = json!(true);
     assert_eq!(serde_json::from_value::<Envelope>(json).unwrap(), envelope);
@@ -75,31 +75,27 @@ fn reads_what_is_only_left_out_or_added() {
     assert_eq!(serde_json::from_value::<Envelope>(json).unwrap(), minimal());
 }
 
-/// Each row breaks one field of a good event.
+/// Each row makes one field of a valid event illegal.
 #[test]
-fn json_that_breaks_a_rule_is_refused() {
-    let blank = "\u{7}";
+fn illegal_fields_are_refused() {
+    let bell = "\u{7}";
     let long = |n: usize| json!("x".repeat(n));
     for (pointer, value, message) in [
-        ("/id", json!(""), "event id `` is empty; give it a value or leave the field out if it is optional"),
+        ("/id", json!(""), "event id `` is empty; give it a value, or omit it if it is optional"),
         ("/id", long(256), "has 256 characters; shorten it to at most 255"),
         ("/type", json!(""), "type `` is empty"),
         ("/type", long(256), "has 256 characters"),
         (
             "/type",
-            json!(blank),
+            json!(bell),
             "type `\\u{7}` contains '\\u{7}'; remove control characters and noncharacters",
         ),
         ("/version", json!(""), "version `` is empty"),
-        (
-            "/version",
-            json!("3"),
-            "version `3` contradicts the version at the end of the event's type; use `2`",
-        ),
+        ("/version", json!("3"), "version `3` contradicts the version in the event's type; use `2`"),
         ("/version", json!("2 beta"), "version `2 beta` contains ' '; use a version such as `1` or `2.1`"),
         ("/version", json!("-2"), "version `-2` does not begin with a letter or digit"),
         ("/version", long(33), "has 33 characters"),
-        ("/timestamp", json!("-000001-12-31T23:59:59.5Z"), "lies before the year 0"),
+        ("/timestamp", json!("-000001-12-31T23:59:59.5Z"), "is before the year 0"),
         ("/source", json!(""), "source `` is empty"),
         (
             "/source",
@@ -111,12 +107,16 @@ fn json_that_breaks_a_rule_is_refused() {
         ("/tenantId", json!(""), "tenant name `` is empty"),
         ("/userId", json!(""), "userId `` is empty"),
         ("/userId", long(256), "has 256 characters"),
-        ("/correlationId", json!(" a"), "begins or ends with a blank"),
+        ("/correlationId", json!(" a"), "begins or ends with whitespace"),
         ("/causationId", json!(""), "event id `` is empty"),
         ("/metadata/userAgent", json!("a\nb"), "metadata.userAgent `a\\nb` contains '\\n'"),
         ("/metadata/sessionId", long(1025), "has 1025 characters"),
-        ("/extensions", json!({"tenantid": "x"}), "extension `tenantid` is taken by a field of the envelope"),
-        ("/extensions", json!({"data": "x"}), "extension `data` is taken"),
+        (
+            "/extensions",
+            json!({"tenantid": "x"}),
+            "extension `tenantid` is reserved for a field of the envelope",
+        ),
+        ("/extensions", json!({"data": "x"}), "extension `data` is reserved"),
         ("/extensions", json!({"Subject": "x"}), "attribute name `Subject` contains 'S'"),
         ("/extensions", json!({"": "x"}), "attribute name `` is empty"),
         ("/extensions", json!({"subject": "\u{FFFF}"}), "extension subject `\\u{ffff}` contains"),
@@ -131,7 +131,7 @@ fn json_that_breaks_a_rule_is_refused() {
 }
 
 #[test]
-fn json_of_another_shape_is_refused() {
+fn malformed_json_and_missing_fields_are_refused() {
     for json in ["", "{", "[]", "null", "1", "{}", r#"{"id":1}"#] {
         assert!(matches!(Envelope::from_slice(json.as_bytes()), Err(EnvelopeError::Json(_))), "{json}");
     }
@@ -146,7 +146,7 @@ fn json_of_another_shape_is_refused() {
 }
 
 #[test]
-fn the_version_is_the_names_unless_it_is_said() {
+fn the_version_defaults_to_that_of_the_type_name() {
     for (event_type, version) in [
         ("User.Created.v7", "7"),
         ("user.created", "1"),
@@ -167,7 +167,7 @@ fn the_version_is_the_names_unless_it_is_said() {
 }
 
 #[test]
-fn the_type_is_parsed_when_it_is_wanted() {
+fn type_names_without_a_convention_are_legal() {
     assert_eq!(typed("User.Created.v1").type_name().unwrap().entity(), "User");
     assert!(typed("com.github.pull_request-opened").type_name().is_err());
 }
@@ -199,18 +199,18 @@ fn a_source_is_a_uri_reference() {
         ("%4", "has a '%' without two hexadecimal digits after it"),
         ("%zz", "has a '%' without two hexadecimal digits after it"),
         ("a#b#c", "has more than one '#'"),
-        ("1a:b", "begins with `1a:`, which is no scheme"),
-        (":a", "begins with `:`, which is no scheme"),
-        ("a[1]", "has a bracket outside of an address"),
-        ("http://[::1]/[", "has a bracket outside of an address"),
-        ("a#[", "has a bracket outside of an address"),
+        ("1a:b", "begins with `1a:`, which is not a URI scheme"),
+        (":a", "begins with `:`, which is not a URI scheme"),
+        ("a[1]", "has a bracket outside of an IPv6 address"),
+        ("http://[::1]/[", "has a bracket outside of an IPv6 address"),
+        ("a#[", "has a bracket outside of an IPv6 address"),
     ] {
         assert_eq!(check_source(source).unwrap_err().rule(), rule, "{source}");
     }
 }
 
 #[test]
-fn a_caused_event_names_its_parent_and_keeps_the_process() {
+fn a_caused_event_has_causation_and_correlation_ids() {
     let id = |text| EventId::parse(text).unwrap();
     let root = minimal();
     let child = typed("mail.sent").caused_by(&root);
@@ -222,7 +222,7 @@ fn a_caused_event_names_its_parent_and_keeps_the_process() {
 }
 
 #[test]
-fn extensions_are_bounded_in_number() {
+fn the_number_of_extensions_is_limited() {
     let mut event = minimal();
     for at in 0..MAX_EXTENSIONS {
         event = event.with_extension(format!("x{at}"), "").unwrap();
@@ -231,12 +231,12 @@ fn extensions_are_bounded_in_number() {
     let error = event.with_extension("onemore", "").unwrap_err();
     assert_eq!(
         error.to_string(),
-        "extension `onemore` is one more than the 32 extensions an event may have; put it into `data`"
+        "extension `onemore` exceeds the limit of 32 extensions of an event; put it into `data`"
     );
 }
 
 #[test]
-fn size_is_that_of_the_json() {
+fn size_is_the_length_of_the_json() {
     let (event, _) = full();
     let size = serde_json::to_vec(&event).unwrap().len();
     assert_eq!(event.size(), size);
@@ -246,7 +246,7 @@ fn size_is_that_of_the_json() {
 }
 
 #[test]
-fn the_form_of_the_schemas_is_read() {
+fn the_snake_case_form_is_read() {
     let value = json!({"event_id": "e-1", "event_type": "User.Created", "version": "1",
         "timestamp": "2026-01-31T12:00:00Z", "correlation_id": "c-1", "data": {"email": "a@b.c"}});
     let expected = typed("User.Created.v1").with_correlation(EventId::parse("c-1").unwrap());
@@ -255,7 +255,7 @@ fn the_form_of_the_schemas_is_read() {
 }
 
 #[test]
-fn forms_between_are_read() {
+fn mixed_forms_are_read() {
     let good = json!({"event_id": "e-1", "event_type": "user.created", "version": 1, "source": "user-service",
         "timestamp": "2026-01-31T12:00:00Z", "data": {"email": "a@b.c"}});
     let with = |changes: Value| {
@@ -276,30 +276,30 @@ fn forms_between_are_read() {
         ("Payment.Order.Paid", json!("2.1"), "Payment.Order.Paid.v2"),
         ("Payment.Order.Paid", json!(null), "Payment.Order.Paid.v1"),
         ("User.Created.v3", json!("3"), "User.Created.v3"),
-        // No version that a name could carry: the name stays, and `version` says it.
+        // The version cannot be part of a type name: the name is unchanged.
         ("User.Created", json!("beta"), "User.Created"),
     ] {
         assert_eq!(with(json!({"event_type": event_type, "version": version})).event_type(), expected);
     }
-    // What our own JSON says is read as well, extensions apart.
+    // The own JSON is read as well, without its extensions.
     let (envelope, json) = full();
     let event = Envelope::from_snake_case(json, "unused").unwrap();
     assert_eq!((event.id(), event.metadata()), (envelope.id(), envelope.metadata()));
 }
 
 #[test]
-fn the_form_of_the_schemas_is_refused_with_the_field() {
+fn errors_of_the_snake_case_form_name_the_field() {
     for (changes, message) in [
         (json!({"event_id": null}), "`event_id` is missing; every event has it"),
         (json!({"event_type": null}), "`event_type` is missing"),
         (json!({"timestamp": null}), "`timestamp` is missing"),
         (
             json!({"timestamp": "yesterday"}),
-            "timestamp `yesterday` is no time; write it like `2026-01-31T12:00:00Z`",
+            "timestamp `yesterday` is not a time of RFC 3339; write it like `2026-01-31T12:00:00Z`",
         ),
-        (json!({"event_id": {"a": 1}}), "event_id `{\"a\":1}` is not a text; make it a text"),
+        (json!({"event_id": {"a": 1}}), "event_id `{\"a\":1}` is not a string; make it a string"),
         (json!({"metadata": []}), "metadata `[]` is not an object"),
-        (json!({"metadata": {"user_agent": true}}), "metadata.user_agent `true` is not a text"),
+        (json!({"metadata": {"user_agent": true}}), "metadata.user_agent `true` is not a string"),
         (json!({"tenant_id": "No Tenant"}), "tenant name `No Tenant` contains 'N'"),
         (json!({"source": "a b"}), "source `a b` contains ' '"),
     ] {
@@ -322,13 +322,13 @@ fn text(min: usize) -> impl Strategy<Value = String> {
         .prop_map(String::from_iter)
 }
 
-/// Any characters at all, few of them: what is tried out is the many shapes around them.
+/// A short string of any characters: the tests vary the structure around it.
 pub(crate) fn any_text() -> impl Strategy<Value = String> {
     prop::collection::vec(any::<char>(), 0..8).prop_map(String::from_iter)
 }
 
 fn event_id() -> impl Strategy<Value = EventId> {
-    text(1).prop_filter_map("no blanks at the ends", |text| EventId::parse(&text).ok())
+    text(1).prop_filter_map("no whitespace at the ends", |text| EventId::parse(&text).ok())
 }
 
 pub(crate) fn json_value() -> impl Strategy<Value = Value> {
@@ -364,7 +364,7 @@ pub(crate) fn envelope() -> impl Strategy<Value = Envelope> {
     let metadata = || prop::option::of(text(0));
     let extension =
         prop_oneof!["[a-z0-9]{1,20}", Just("traceparent".to_owned()), Just("tracestate".to_owned())]
-            .prop_filter("an extension", |name| cloudevents::check_extension_name(name).is_ok());
+            .prop_filter("an extension", |name| check_extension_name(name).is_ok());
     (
         (event_id(), event_type, source, time, json_value()),
         (prop::option::of("[a-z0-9]{1,9}"), prop::option::of(text(1)), optional(), optional()),
@@ -396,7 +396,7 @@ pub(crate) fn envelope() -> impl Strategy<Value = Envelope> {
 
 proptest! {
     #[test]
-    fn json_and_back_is_the_same(event in envelope()) {
+    fn json_round_trips(event in envelope()) {
         let json = serde_json::to_vec(&event).unwrap();
         prop_assert_eq!(event.size(), json.len());
         prop_assert_eq!(&Envelope::from_slice(&json).unwrap(), &event);
@@ -404,22 +404,22 @@ proptest! {
     }
 
     #[test]
-    fn garbage_is_refused_in_peace(bytes in any::<Vec<u8>>(), value in json_value(), source in any_text()) {
+    fn arbitrary_input_does_not_panic(bytes in any::<Vec<u8>>(), value in json_value(), source in any_text()) {
         let _ = Envelope::from_slice(&bytes);
         let _ = Envelope::from_slice(value.to_string().as_bytes());
         let _ = Envelope::from_snake_case(value, &source);
         let _ = check_source(&source);
     }
 
-    /// One field of a good event is replaced by anything.
+    /// One field of a valid event is replaced by an arbitrary value.
     #[test]
-    fn one_bad_field_is_refused_in_peace(event in envelope(), field in 0_usize..12, value in json_value()) {
+    fn an_arbitrary_field_does_not_panic(event in envelope(), field in 0_usize..12, value in json_value()) {
         const FIELDS: [&str; 12] = ["id", "type", "version", "timestamp", "source", "tenantId", "userId",
             "correlationId", "causationId", "data", "metadata", "extensions"];
         let mut json = serde_json::to_value(&event).unwrap();
         json[FIELDS[field]] = value;
         if let Ok(read) = Envelope::from_slice(json.to_string().as_bytes()) {
-            // What is accepted is valid: it survives the way through the strictest form.
+            // What is accepted is valid: the strictest form accepts it as well.
             let again = Envelope::try_from(crate::CloudEvent::from(read.clone())).unwrap();
             prop_assert_eq!(again, read);
         }

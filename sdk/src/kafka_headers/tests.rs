@@ -14,13 +14,13 @@ const GOOD: [Header<'static>; 5] = [
     ("ce_time", Some(b"2026-01-31T12:00:00Z")),
 ];
 
-/// The event of the good headers and these.
+/// Reads an event with valid headers and these.
 fn with(more: &[Header<'_>], value: &[u8]) -> Result<CloudEvent, EnvelopeError> {
     read(GOOD.into_iter().chain(more.iter().copied()), Some(value))
 }
 
 #[test]
-fn headers_are_those_of_the_binding() {
+fn headers_are_named_by_the_binding() {
     let (envelope, _) = full();
     let record = KafkaRecord::from(envelope.clone());
     let headers: Vec<_> = record.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
@@ -51,20 +51,20 @@ fn headers_are_those_of_the_binding() {
 }
 
 #[test]
-fn headers_that_are_no_attributes_are_left_out() {
+fn other_headers_are_ignored() {
     let event =
         with(&[("app-header", Some(b"x")), ("CE_SUBJECT", Some(b"x")), ("ce_subject", None)], b"{}").unwrap();
     assert_eq!(event.attributes().count(), GOOD.len());
 }
 
 #[test]
-fn the_last_of_several_headers_counts() {
+fn the_last_of_several_headers_is_used() {
     let event = with(&[("ce_subject", Some(b"one")), ("ce_subject", Some(b"two"))], b"{}").unwrap();
     assert_eq!(event.attribute("subject"), Some("two"));
 }
 
 #[test]
-fn a_trace_context_is_passed_on_untouched() {
+fn the_trace_context_has_its_own_headers() {
     for (headers, expected) in [
         (vec![("traceparent", Some(&b"anything, even this"[..]))], Some("anything, even this")),
         (vec![("ce_traceparent", Some(&b"old"[..]))], Some("old")),
@@ -100,7 +100,7 @@ fn structured_records_are_read() {
 }
 
 #[test]
-fn a_record_without_value_has_no_data_and_is_never_written() {
+fn a_record_without_value_has_null_data() {
     for value in [None, Some(&b""[..])] {
         let event = read(GOOD, value).unwrap();
         assert_eq!(event.data(), &Value::Null);
@@ -109,7 +109,7 @@ fn a_record_without_value_has_no_data_and_is_never_written() {
 }
 
 #[test]
-fn what_is_no_event_is_refused() {
+fn invalid_records_are_refused() {
     for (headers, value, message) in [
         (vec![], &b"{}"[..], "`specversion` is missing"),
         (vec![("ce_specversion", Some(&b"1.0"[..]))], b"{}", "`id` is missing"),
@@ -126,27 +126,27 @@ fn what_is_no_event_is_refused() {
 }
 
 #[test]
-fn the_media_type_is_that_of_its_own_header() {
+fn the_header_content_type_has_the_media_type() {
     assert!(with(&[("ce_datacontenttype", Some(b"text/plain"))], b"{}").is_ok());
     assert!(with(&[("Content-Type", Some(b"text/plain"))], b"{}").is_err());
 }
 
 proptest! {
     #[test]
-    fn through_kafka_and_back_is_the_same(event in envelope()) {
+    fn kafka_records_round_trip(event in envelope()) {
         let record = KafkaRecord::from(event.clone());
         prop_assert_eq!(Envelope::try_from(record.to_cloudevent().unwrap()).unwrap(), event);
     }
 
     #[test]
-    fn through_both_bindings_and_back_is_the_same(event in envelope()) {
+    fn both_bindings_round_trip(event in envelope()) {
         let json = event.clone().into_cloudevent_json();
         let record = KafkaRecord::from(CloudEvent::from_json(json).unwrap());
         prop_assert_eq!(Envelope::try_from(record.to_cloudevent().unwrap()).unwrap(), event);
     }
 
     #[test]
-    fn garbage_is_refused_in_peace(
+    fn arbitrary_input_does_not_panic(
         headers in prop::collection::vec(
             (prop_oneof!["ce_[a-z]{1,12}", "content-type", "traceparent", any_text()],
              prop::option::of(prop_oneof!["[ -~]{0,40}".prop_map(String::into_bytes), any::<Vec<u8>>()])),

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// The tree as RFC 6962, section 2.1, defines it, without any thought for speed.
+/// The definitions of RFC 6962, section 2.1, written down literally.
 mod naive {
     use super::Hash;
 
@@ -55,7 +55,7 @@ mod naive {
     }
 }
 
-/// A tree with all that is known of it.
+/// A tree with the hashes of all nodes.
 struct Tree {
     leaves: Vec<Hash>,
     range: Range,
@@ -81,7 +81,7 @@ impl Tree {
         naive::mth(&self.leaves[..size])
     }
 
-    /// The nodes that are asked for, and no others: more than is said to be needed must not be needed.
+    /// These nodes only: proofs must not need others.
     fn only(&self, needed: &[Node]) -> Nodes {
         needed.iter().map(|node| (*node, *self.nodes.get(node).expect("a complete node"))).collect()
     }
@@ -101,7 +101,7 @@ fn hash(text: &str) -> Hash {
     Hash::try_from(text.to_owned()).expect("a hash")
 }
 
-/// The tree that Certificate Transparency's implementations are tested with.
+/// The tree of the test vectors of Certificate Transparency.
 fn reference() -> Tree {
     let leaves: [&[u8]; 8] = [
         b"",
@@ -214,7 +214,7 @@ fn proofs_are_those_of_certificate_transparency() {
 }
 
 #[test]
-fn every_proof_of_small_trees_is_the_one_of_the_definition_and_of_nothing_else() {
+fn proofs_of_small_trees_match_the_definition_and_hold_for_nothing_else() {
     let tree = Tree::numbered(21);
     for size in 0..=21 {
         let root = tree.root(size);
@@ -244,7 +244,7 @@ fn every_proof_of_small_trees_is_the_one_of_the_definition_and_of_nothing_else()
 }
 
 #[test]
-fn nothing_is_the_beginning_of_everything() {
+fn the_empty_tree_is_a_prefix_of_every_tree() {
     let tree = Tree::numbered(5);
     for to in 0..=5 {
         let proof = tree.consistency(0, to);
@@ -258,7 +258,7 @@ fn nothing_is_the_beginning_of_everything() {
 }
 
 #[test]
-fn a_missing_hash_makes_no_proof() {
+fn a_missing_hash_prevents_the_proof() {
     let tree = Tree::numbered(21);
     for node in Inclusion::needs(3, 21) {
         let mut nodes = tree.only(&Inclusion::needs(3, 21));
@@ -272,7 +272,7 @@ fn a_missing_hash_makes_no_proof() {
     }
 }
 
-/// Sizes and places where numbers end, and proofs of any length: answered, and with no.
+/// Extreme sizes and indexes, and paths of any length, neither panic nor hold.
 #[test]
 fn hostile_proofs_are_refused() {
     let leaf = Hash::leaf(b"x");
@@ -307,7 +307,7 @@ fn hostile_proofs_are_refused() {
 }
 
 #[test]
-fn a_range_is_read_only_with_as_many_hashes_as_it_takes() {
+fn a_range_needs_the_right_number_of_hashes() {
     let range = Tree::numbered(5).range;
     let text = serde_json::to_string(&range).expect("text");
     assert_eq!(serde_json::from_str::<Range>(&text).expect("the same"), range);
@@ -339,11 +339,11 @@ fn a_hash_is_64_hexadecimal_digits() {
 }
 
 proptest! {
-    // Each case makes a whole tree, some of them in the slowest way there is.
+    // Each case builds a whole tree, some of them by the slow definition.
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn ranges_and_roots_are_those_of_the_definition(size in 0_usize..300, cuts in prop::collection::vec(0.0..1.0, 0..4)) {
+    fn ranges_and_roots_match_the_definition(size in 0_usize..300, cuts in prop::collection::vec(0.0..1.0, 0..4)) {
         let tree = Tree::numbered(size);
         prop_assert_eq!(tree.range.root(), Some(tree.root(size)));
         for (node, hash) in &tree.nodes {
@@ -353,7 +353,7 @@ proptest! {
         let complete: usize = (0..64).map(|level| size >> level).sum();
         prop_assert_eq!(tree.nodes.len(), complete, "all complete nodes are told");
 
-        // The same range from parts, however it is cut.
+        // The same range, appended from parts.
         let mut cuts: Vec<usize> = cuts.into_iter().map(|cut: f64| (cut * size as f64) as usize).collect();
         cuts.extend([0, size]);
         cuts.sort_unstable();
@@ -375,7 +375,7 @@ proptest! {
     }
 
     #[test]
-    fn proofs_hold_for_what_they_are_about_only(
+    fn proofs_hold_for_their_subject_only(
         size in 1_usize..200, index: prop::sample::Index, from: prop::sample::Index,
         at: prop::sample::Index, byte in 0_usize..32, bit in 0_u8..8, other in 0_u64..1000,
     ) {
@@ -408,7 +408,7 @@ proptest! {
         }
     }
 
-    /// Against the root of that size; which size a root is of is signed together with it.
+    /// With the root of the other size: checkpoints sign the size together with the root.
     #[test]
     fn a_proof_for_another_size_does_not_hold(size in 1_usize..150, index: prop::sample::Index, other in 1_usize..150) {
         let tree = Tree::numbered(150);
@@ -422,7 +422,7 @@ proptest! {
     }
 }
 
-/// A path with one hash that is another, with one missing, one twice, and one more.
+/// Variants of a path: one hash changed, one removed, one repeated, and one added.
 fn damaged(path: &[Hash], at: prop::sample::Index, broken: impl Fn(&Hash) -> Hash) -> Vec<Vec<Hash>> {
     let mut all = vec![[path, &[Hash::empty()]].concat()];
     if !path.is_empty() {

@@ -4,9 +4,9 @@ use super::{dns, name};
 use crate::Invalid;
 
 name! {
-    /// The name of a `KafkaCluster`: a DNS-1123 subdomain, at most 253 characters, as Kubernetes allows it.
+    /// The name of a `KafkaCluster`: a DNS subdomain (RFC 1123) with at most 253 characters.
     ///
-    /// Dots are let through, since a cluster is often called after its address (`kafka.eu.example`).
+    /// Dots are allowed, because a cluster is often named after its address (`kafka.eu.example`).
     ClusterName, check
 }
 
@@ -19,14 +19,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accepts_subdomains() {
+    fn subdomains_are_accepted() {
         for text in ["main", "kafka.eu.example", "a-b.c", &"a".repeat(253)] {
             assert!(ClusterName::parse(text).is_ok(), "{text}");
         }
     }
 
     #[test]
-    fn rejects_the_rest() {
+    fn other_names_are_refused() {
         for (text, rule) in [
             ("", "is empty"),
             ("Main", "contains 'M'"),

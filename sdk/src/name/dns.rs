@@ -1,4 +1,4 @@
-//! What Kubernetes allows as a name: RFC 1123 labels and subdomains.
+//! DNS labels and subdomains (RFC 1123), as Kubernetes checks names.
 
 use crate::{
     Invalid,
@@ -9,13 +9,13 @@ const REMEDY: &str = "use only lower-case letters, digits and `-`, with a letter
 const REMEDY_DOTS: &str =
     "use only lower-case letters, digits, `-` and `.`, with a letter or digit at both ends of every part";
 
-/// At most 63 characters without a dot: what fits into a label's value too.
+/// Checks a DNS label: at most 63 characters, no dots.
 pub(super) fn check_label(what: &'static str, text: &str) -> Result<(), Invalid> {
     check_length(what, text, 63)?;
     check_part(text).map_err(|rule| Invalid::new(what, text, rule, REMEDY))
 }
 
-/// Labels joined by dots, at most 253 characters: what Kubernetes allows as the name of most resources.
+/// Checks a DNS subdomain: labels joined by dots, at most 253 characters. Most resources have such names.
 pub(super) fn check_subdomain(what: &'static str, text: &str) -> Result<(), Invalid> {
     check_length(what, text, 253)?;
     text.split('.').try_for_each(check_part).map_err(|rule| Invalid::new(what, text, rule, REMEDY_DOTS))

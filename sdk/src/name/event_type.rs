@@ -1,4 +1,4 @@
-//! The name of an event type, and the conventions it may follow.
+//! The name of an event type, and the naming conventions.
 
 use std::{fmt, sync::Arc};
 
@@ -12,27 +12,27 @@ use crate::{
 
 const WHAT: &str = "event type";
 const MAX_LENGTH: usize = 200;
-/// The first word of [`Convention::System`], and so no name for a service.
+/// The first word of [`Convention::System`]. No service has this name.
 const SYSTEM: &str = "System";
 
-/// How event types are named. Every legal name follows exactly one of them.
+/// A naming convention of event types. Every legal name follows exactly one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Convention {
-    /// `User.Created.v1`: what happened to an entity, within one domain.
+    /// `User.Created.v1`: an action on an entity, within one domain.
     Entity,
-    /// `Payment.Order.Paid.v1`: the same, said by one service to others.
+    /// `Payment.Order.Paid.v1`: an action on an entity, published by a service for others.
     Service,
-    /// `System.Backup.Completed.v1`: what happened to a part of the platform.
+    /// `System.Backup.Completed.v1`: an event of a component of the platform.
     System,
-    /// `user.created`, `security.suspicious_activity`: lower case, the version is told apart from the name.
+    /// `user.created`, `security.suspicious_activity`: lower case, without a version in the name.
     Dotted,
 }
 
 impl Convention {
-    /// Every convention.
+    /// All conventions.
     pub const ALL: &'static [Self] = &[Self::Entity, Self::Service, Self::System, Self::Dotted];
 
-    /// The word for it in a tenant's rules.
+    /// The name of the convention in the rules of a tenant.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -43,7 +43,7 @@ impl Convention {
         }
     }
 
-    /// The form that names of this convention have.
+    /// The pattern of the names.
     #[must_use]
     pub const fn form(self) -> &'static str {
         match self {
@@ -54,10 +54,10 @@ impl Convention {
         }
     }
 
-    /// Parses a name that has to follow this convention.
+    /// Parses a name of this convention.
     ///
     /// # Errors
-    /// The text is no event type at all, or one of another convention.
+    /// The text is not the name of an event type, or follows another convention.
     pub fn parse(self, text: &str) -> Result<EventTypeName, Invalid> {
         let name = EventTypeName::parse(text)?;
         if name.convention == self {
@@ -119,7 +119,7 @@ impl EventTypeName {
         Ok(Self { text: text.into(), convention, version })
     }
 
-    /// The name as text.
+    /// The name as a string.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
@@ -131,34 +131,33 @@ impl EventTypeName {
         self.convention
     }
 
-    /// The service in front of the entity; `System` for the platform's own, and for dotted names all that comes before
-    /// the last two words.
+    /// The service: the words before entity and action, `None` if there are none. `System` for events of the platform.
     #[must_use]
     pub fn service(&self) -> Option<&str> {
         let (rest, _) = split_last(self.base());
         rest.rsplit_once('.').map(|(service, _)| service)
     }
 
-    /// What the event happened to; the component for the platform's own events.
+    /// The entity; the component for events of the platform.
     #[must_use]
     pub fn entity(&self) -> &str {
         let (rest, _) = split_last(self.base());
         split_last(rest).1
     }
 
-    /// What happened.
+    /// The action.
     #[must_use]
     pub fn action(&self) -> &str {
         split_last(self.base()).1
     }
 
-    /// The major version in the name; `None` for dotted names, whose version is told apart from it.
+    /// The major version in the name; `None` for [`Convention::Dotted`].
     #[must_use]
     pub const fn version(&self) -> Option<u32> {
         self.version
     }
 
-    /// The name without its version: what the major versions of one type have in common.
+    /// The name without its version.
     #[must_use]
     pub fn base(&self) -> &str {
         split_version(&self.text).map_or(&self.text, |(base, _)| base)
@@ -167,7 +166,7 @@ impl EventTypeName {
 
 name_traits!(EventTypeName);
 
-/// Splits `User.Created.v1` into `User.Created` and 1. Zero and leading zeros are no version.
+/// Splits `User.Created.v1` into `User.Created` and 1. `None` without a version; `v0` and `v01` are not versions.
 pub(crate) fn split_version(text: &str) -> Option<(&str, u32)> {
     let (base, last) = text.rsplit_once('.')?;
     let digits = last.strip_prefix('v')?;
@@ -177,7 +176,7 @@ pub(crate) fn split_version(text: &str) -> Option<(&str, u32)> {
     Some((base, digits.parse().ok()?))
 }
 
-/// The part after the last dot, and what is before it.
+/// The parts before and after the last dot.
 fn split_last(text: &str) -> (&str, &str) {
     text.rsplit_once('.').unwrap_or(("", text))
 }
@@ -237,7 +236,7 @@ fn check_part(
     rest: impl Fn(char) -> bool,
     begin: &str,
 ) -> Result<(), Invalid> {
-    let remedy = || format!("begin every word with {begin} and go on with letters and digits");
+    let remedy = || format!("begin every word with {begin}, followed by letters and digits");
     let Some(start) = part.chars().next() else {
         return Err(Invalid::new(WHAT, text, "has an empty word", "put exactly one dot between two words"));
     };
@@ -255,7 +254,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn recognises_each_convention() {
+    fn names_have_a_convention() {
         use Convention::{Dotted, Entity, Service, System};
         for (text, convention, service, entity, action, version, base) in [
             ("User.Created.v1", Entity, None, "User", "Created", Some(1), "User.Created"),
@@ -310,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_what_follows_none() {
+    fn names_without_a_convention_are_refused() {
         for (text, rule) in [
             ("", "is empty"),
             ("User", "does not end in a version from `.v1` to `.v4294967295`"),
@@ -339,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn another_convention_is_refused_with_its_form() {
+    fn another_convention_is_refused_with_the_pattern() {
         let error = Convention::Entity.parse("user.created").unwrap_err();
         assert_eq!(
             error.to_string(),

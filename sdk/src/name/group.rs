@@ -6,8 +6,8 @@ use crate::{Invalid, text::check_attribute};
 name! {
     /// The id of a Kafka consumer group: 1 to 255 characters, no control characters, not `*`.
     ///
-    /// Kafka takes nearly any text. `*` is refused because an ACL on it would mean every group, and blanks at the ends
-    /// because nobody sees them in a list.
+    /// Kafka accepts almost any string. `*` is refused because an ACL for it covers every group, and whitespace at the ends
+    /// because it is invisible in lists.
     ConsumerGroup, check
 }
 
@@ -23,7 +23,7 @@ fn check(text: &str) -> Result<(), Invalid> {
         ));
     }
     if text.trim() != text {
-        return Err(Invalid::new(what, text, "begins or ends with a blank", "remove it"));
+        return Err(Invalid::new(what, text, "begins or ends with whitespace", "remove it"));
     }
     Ok(())
 }
@@ -33,18 +33,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accepts_what_kafka_accepts() {
+    fn legal_groups_are_accepted() {
         for text in ["audit-service", "shop.orders/mail", "Gruppe Öst", "a*", &"g".repeat(255)] {
             assert!(ConsumerGroup::parse(text).is_ok(), "{text}");
         }
     }
 
     #[test]
-    fn rejects_the_rest() {
+    fn illegal_groups_are_refused() {
         for (text, rule) in [
             ("", "is empty"),
             ("*", "means every group in an ACL"),
-            (" a", "begins or ends with a blank"),
+            (" a", "begins or ends with whitespace"),
             ("a\tb", "contains '\\t'"),
             (&"g".repeat(256), "has 256 characters"),
         ] {

@@ -1,10 +1,10 @@
-//! Names, parsed once.
+//! Names of topics, tenants, clusters, consumer groups, event types and events.
 //!
-//! A name that was parsed is legal wherever it is used, so nobody behind the parser asks again. All of them are cheap
-//! to clone and can be looked up in a map by `&str`. A refusal names the value, the rule and the remedy.
+//! A value of these types is a legal name. Cloning is cheap, and maps with these keys accept `&str` for lookups. Errors have
+//! the value, the rule and the remedy.
 //!
-//! Deliberately absent: what a tenant demands of a name (prefix, convention). That is decided by the platform with the
-//! tenant at hand; here is only what Kafka, Kubernetes and the conventions themselves say.
+//! Deliberately absent: the rules of a tenant (prefix, convention). The platform checks them; these types only check the
+//! rules of Kafka, Kubernetes and the naming conventions.
 
 mod cluster;
 mod dns;
@@ -24,9 +24,9 @@ pub use prefix::TopicPrefix;
 pub use tenant::TenantName;
 pub use topic::TopicName;
 
-/// What every name can do, for a type with `parse` and `as_str`.
+/// The traits of every name, for a type with `parse` and `as_str`.
 ///
-/// Comparing and hashing go by the text alone: `Borrow<str>` demands it, and it makes `HashMap::get("orders")` work.
+/// Comparison and hash are those of the string: `Borrow<str>` requires it, and `HashMap::get("orders")` works.
 macro_rules! name_traits {
     ($name:ident) => {
         impl std::str::FromStr for $name {
@@ -130,7 +130,7 @@ macro_rules! name_traits {
     };
 }
 
-/// A name that is its text and nothing else; `$check` says which texts are legal.
+/// A name without other fields; `$check` returns the rule that a text breaks.
 macro_rules! name {
     ($(#[$meta:meta])* $name:ident, $check:path) => {
         $(#[$meta])*
@@ -138,7 +138,7 @@ macro_rules! name {
         pub struct $name(std::sync::Arc<str>);
 
         impl $name {
-            /// Parses the name, or says which rule it breaks and what to do instead.
+            /// Parses the name.
             ///
             /// # Errors
             /// The rule that the text breaks.
@@ -147,7 +147,7 @@ macro_rules! name {
                 Ok(Self(text.into()))
             }
 
-            /// The name as text.
+            /// The name as a string.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_its_text_in_json_and_in_maps() {
+    fn a_name_is_a_string_in_json_and_in_maps() {
         let name: TopicName = serde_json::from_str("\"orders\"").unwrap();
         assert_eq!(serde_json::to_string(&name).unwrap(), "\"orders\"");
         assert_eq!(name, "orders");
@@ -182,8 +182,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_parses_prints_as_it_was(text in prop_oneof!["\\PC{0,80}", "[A-Za-z0-9._-]{0,260}", any::<String>()]) {
-            macro_rules! reads_back {
+        fn names_round_trip(text in prop_oneof!["\\PC{0,80}", "[A-Za-z0-9._-]{0,260}", any::<String>()]) {
+            macro_rules! check_round_trip {
                 ($($name:ident)*) => {$(
                     match $name::parse(&text) {
                         Ok(name) => {
@@ -198,11 +198,11 @@ mod tests {
                     }
                 )*};
             }
-            reads_back!(TopicName TopicPrefix TenantName ClusterName ConsumerGroup EventTypeName EventId);
+            check_round_trip!(TopicName TopicPrefix TenantName ClusterName ConsumerGroup EventTypeName EventId);
         }
 
         #[test]
-        fn the_text_of_a_topic_is_legal_for_kafka(text in "[A-Za-z0-9._-]{1,249}") {
+        fn every_legal_name_of_kafka_is_a_topic_name(text in "[A-Za-z0-9._-]{1,249}") {
             prop_assert_eq!(TopicName::parse(&text).is_ok(), text != "." && text != "..");
         }
     }

@@ -1,8 +1,8 @@
-//! What the names of a tenant's topics begin with.
+//! The prefix of a tenant's topics.
 
 use super::{
     name,
-    topic::{MAX_LENGTH, REMEDY, is_topic_char},
+    topic::{MAX_LENGTH, REMEDY, TopicName, is_topic_char},
 };
 use crate::{
     Invalid,
@@ -10,18 +10,26 @@ use crate::{
 };
 
 name! {
-    /// What the names of a tenant's topics begin with: topic characters, ending in `.`, `-` or `_`.
+    /// The prefix of the names of a tenant's topics: 1 to 248 of `a-z A-Z 0-9 . _ -`, ending in `.`, `-` or `_`.
     ///
-    /// Never empty: an empty prefix would claim every topic, and who has none says so with `None`. The separator at the
-    /// end is demanded so that `shop` does not take in `shopping.orders`.
+    /// It is not empty, because an empty prefix would cover every topic; no prefix is `None`. It ends in a separator so that
+    /// `shop` does not cover `shopping.orders`.
     TopicPrefix, check
 }
 
 impl TopicPrefix {
-    /// Whether one of the two begins with the other, so that a topic could belong to both.
+    /// Whether a topic could have both prefixes: one of them begins with the other.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
         self.as_str().starts_with(other.as_str()) || other.as_str().starts_with(self.as_str())
+    }
+}
+
+impl TopicName {
+    /// Whether the name begins with the prefix and is longer.
+    #[must_use]
+    pub fn has_prefix(&self, prefix: &TopicPrefix) -> bool {
+        self.as_str().len() > prefix.as_str().len() && self.as_str().starts_with(prefix.as_str())
     }
 }
 
@@ -37,7 +45,7 @@ fn check(text: &str) -> Result<(), Invalid> {
         return Err(Invalid::new(what, text, "does not end in a separator", "end it in `.`, `-` or `_`"));
     }
     if text.len() >= MAX_LENGTH {
-        // One character less than a topic's name, which has to go on after it.
+        // The name of a topic is longer than its prefix.
         return Err(too_long(what, text, text.len(), MAX_LENGTH - 1));
     }
     Ok(())
@@ -48,14 +56,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accepts_a_separator_at_the_end() {
+    fn legal_prefixes_are_accepted() {
         for text in ["shop.", "shop-eu-", "SHOP_", ".", &format!("{}.", "a".repeat(247))] {
             assert!(TopicPrefix::parse(text).is_ok(), "{text}");
         }
     }
 
     #[test]
-    fn rejects_the_rest() {
+    fn illegal_prefixes_are_refused() {
         for (text, rule) in [
             ("", "is empty"),
             ("shop", "does not end in a separator"),
@@ -68,7 +76,15 @@ mod tests {
     }
 
     #[test]
-    fn overlaps_when_a_topic_could_belong_to_both() {
+    fn a_topic_is_longer_than_its_prefix() {
+        let prefix = TopicPrefix::parse("shop.").unwrap();
+        for (text, has) in [("shop.orders", true), ("shop.", false), ("shop", false), ("shopping.a", false)] {
+            assert_eq!(TopicName::parse(text).unwrap().has_prefix(&prefix), has, "{text}");
+        }
+    }
+
+    #[test]
+    fn prefixes_overlap_if_one_begins_with_the_other() {
         for (one, other, overlaps) in [
             ("shop.", "shop.", true),
             ("shop.", "shop.eu.", true),

@@ -4,10 +4,10 @@ use super::{dns, name};
 use crate::Invalid;
 
 name! {
-    /// The name of a `Tenant`: a DNS-1123 label, at most 63 characters.
+    /// The name of a `Tenant`: a DNS label (RFC 1123) with at most 63 characters.
     ///
-    /// A resource's name could be longer and have dots. A tenant's may not, because it is also the value of labels, of
-    /// metrics and of the events' `tenantId`, and the origin of its audit log.
+    /// Unlike names of other resources it has no dots, because it is also a label value, the `tenantId` of events and part of
+    /// the origin of the tenant's audit log.
     TenantName, check
 }
 
@@ -20,14 +20,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accepts_labels() {
+    fn labels_are_accepted() {
         for text in ["a", "shop", "shop-eu", "0", "1a", &"a".repeat(63)] {
             assert!(TenantName::parse(text).is_ok(), "{text}");
         }
     }
 
     #[test]
-    fn rejects_the_rest() {
+    fn other_names_are_refused() {
         for (text, rule) in [
             ("", "is empty"),
             ("Shop", "contains 'S'"),

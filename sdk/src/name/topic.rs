@@ -1,12 +1,12 @@
 //! The name of a Kafka topic.
 
-use super::{TopicPrefix, name};
+use super::name;
 use crate::{
     Invalid,
     text::{contains, too_long},
 };
 
-/// Kafka's own limit: the name and the partition must fit into a directory's name.
+/// Kafka's limit: the name and the partition are the name of a directory.
 pub(super) const MAX_LENGTH: usize = 249;
 pub(super) const REMEDY: &str = "use only letters, digits, `.`, `_` and `-`";
 
@@ -16,22 +16,16 @@ name! {
 }
 
 impl TopicName {
-    /// Whether the two names would share one metric in Kafka, which writes `.` as `_` there.
+    /// Whether the names differ only in `.` and `_`, which are the same in the names of Kafka's metrics.
     ///
-    /// Kafka refuses to create a topic that collides with an existing one. A name does not collide with itself.
+    /// Kafka refuses to create a topic whose name collides with that of another topic. A name does not collide with itself.
     #[must_use]
     pub fn collides_with(&self, other: &Self) -> bool {
         let unified = |name: &Self| name.as_str().replace('.', "_");
         self != other && self.as_str().len() == other.as_str().len() && unified(self) == unified(other)
     }
 
-    /// Whether the name begins with the prefix and goes on after it.
-    #[must_use]
-    pub fn has_prefix(&self, prefix: &TopicPrefix) -> bool {
-        self.as_str().len() > prefix.as_str().len() && self.as_str().starts_with(prefix.as_str())
-    }
-
-    /// Whether the name is of the kind that Kafka and its tools keep for themselves, such as `__consumer_offsets`.
+    /// Whether the name begins with `__`, as the internal topics of Kafka and its tools: `__consumer_offsets`.
     #[must_use]
     pub fn is_internal(&self) -> bool {
         self.as_str().starts_with("__")
@@ -68,14 +62,14 @@ mod tests {
     }
 
     #[test]
-    fn accepts_what_kafka_accepts() {
+    fn legal_names_are_accepted() {
         for text in ["orders", "shop.orders_v1-EU", "...", "_", "-", "__consumer_offsets", &"a".repeat(249)] {
             assert!(TopicName::parse(text).is_ok(), "{text}");
         }
     }
 
     #[test]
-    fn rejects_what_kafka_rejects() {
+    fn illegal_names_are_refused() {
         for (text, rule) in [
             ("", "is empty"),
             (".", "is not allowed by Kafka"),
@@ -91,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn collides_when_only_dots_and_underscores_differ() {
+    fn names_collide_if_only_dots_and_underscores_differ() {
         for (one, other, collides) in [
             ("a.b", "a_b", true),
             ("a.b_c", "a_b.c", true),
@@ -106,15 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_alone_is_no_topic_of_it() {
-        let prefix = TopicPrefix::parse("shop.").unwrap();
-        for (text, has) in [("shop.orders", true), ("shop.", false), ("shop", false), ("shopping.a", false)] {
-            assert_eq!(topic(text).has_prefix(&prefix), has, "{text}");
-        }
-    }
-
-    #[test]
-    fn two_underscores_are_kafkas() {
+    fn internal_names_begin_with_two_underscores() {
         assert!(topic("__consumer_offsets").is_internal());
         assert!(!topic("_schemas").is_internal());
     }

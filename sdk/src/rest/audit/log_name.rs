@@ -43,7 +43,7 @@ impl LogName {
 
 /// A text is not the name of a log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no log: name a tenant (letters a to z, digits, - and .), or _platform")]
+#[error("{0:?} is not a log: name a tenant (letters a to z, digits, - and .), or _platform")]
 pub struct InvalidLogName(String);
 
 impl FromStr for LogName {

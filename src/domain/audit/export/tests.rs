@@ -396,14 +396,14 @@ fn invalid_headers() {
         "team-a",
         &"A".repeat(100_000),
         expect![[
-            r#"line 1: not a line of an export: "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" is no log: name a tenant (letters a to z, digits, - and .), or _platform at column 100091"#
+            r#"line 1: not a line of an export: "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" is not a log: name a tenant (letters a to z, digits, - and .), or _platform at column 100091"#
         ]],
     );
     check(
         "team-a",
         "\\u001b",
         expect![[
-            r#"line 1: not a line of an export: "\u{1b}" is no log: name a tenant (letters a to z, digits, - and .), or _platform at column 97"#
+            r#"line 1: not a line of an export: "\u{1b}" is not a log: name a tenant (letters a to z, digits, - and .), or _platform at column 97"#
         ]],
     );
     check(
