@@ -8,7 +8,10 @@ use kube::CustomResourceExt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::{ChangeApproval, EventTopic, GROUP, KafkaCluster, Tenant};
+use super::{ChangeApproval, EventTopic, KafkaCluster, Tenant};
+
+/// API group of every resource of the product.
+pub const GROUP: &str = "eventcenter.io";
 
 /// One kind of custom resource.
 #[derive(Debug)]
@@ -97,6 +100,12 @@ pub const KINDS: &[KindInfo] = &[
         definition: ChangeApproval::crd,
     },
 ];
+
+/// The custom resource definitions in the order in which they are installed.
+#[must_use]
+pub fn definitions() -> Vec<CustomResourceDefinition> {
+    KINDS.iter().map(|kind| (kind.definition)()).collect()
+}
 
 impl KindInfo {
     /// Finds a kind as `kubectl` would: by kind, plural, singular or short name, in any case, with or without version and

@@ -30,12 +30,8 @@ pub use kind::*;
 pub use status::*;
 pub use tenant::*;
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::{Schema, SchemaGenerator};
-
-/// API group of every resource of the product.
-pub const GROUP: &str = "eventcenter.io";
 
 /// Set to `"true"`, the operator leaves the resource and what it stands for as they are.
 pub const PAUSED: &str = "eventcenter.io/paused";
@@ -74,12 +70,6 @@ pub const GOVERN: &str = "govern";
 
 /// Label of a ControllerRevision that keeps an approved declaration: the uid of the resource.
 pub const APPROVED_LABEL: &str = "eventcenter.io/approved-uid";
-
-/// The custom resource definitions in the order in which they are installed.
-#[must_use]
-pub fn definitions() -> Vec<CustomResourceDefinition> {
-    KINDS.iter().map(|kind| (kind.definition)()).collect()
-}
 
 /// Conditions are a map keyed by type, so that server-side apply merges them one by one.
 fn conditions(generator: &mut SchemaGenerator) -> Schema {

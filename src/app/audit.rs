@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::clock;
+use super::clock::clock;
 use super::config::{AuditPolicy, Config};
 use super::health::Health;
 use crate::store::{Journal, Metrics, Options, Policy, Store};

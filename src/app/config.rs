@@ -15,6 +15,7 @@ pub(super) use api::Api;
 pub(super) use audit::{Audit, AuditPolicy};
 pub(super) use value::NamespacedName;
 use value::{duration, namespaced_name, seconds};
+use webhook::DEFAULT_CONFIGURATION_NAME;
 pub(super) use webhook::{Certificates, Webhook};
 
 /// Event governance as Kubernetes resources.
@@ -60,9 +61,6 @@ pub(super) struct Webhooks {
     #[arg(long)]
     pub(super) no_policies: bool,
 }
-
-/// The default name of the webhook configurations.
-const DEFAULT_CONFIGURATION_NAME: &str = "eventcenter";
 
 /// Arguments of `eventcenter crds`.
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 //! Only this module reads the clock for the others, prints, and decides how the process exits.
 
 mod audit;
+mod clock;
 mod config;
 mod crds;
 mod health;
@@ -15,7 +16,6 @@ mod webhooks;
 use std::process::ExitCode;
 
 use clap::Parser;
-use jiff::Timestamp;
 
 /// Runs the program with the arguments of the process.
 #[must_use]
@@ -26,9 +26,4 @@ pub fn main() -> ExitCode {
         config::Command::Openapi(arguments) => openapi::openapi(&arguments),
         config::Command::Webhooks(arguments) => webhooks::webhooks(&arguments),
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "this is the clock that is passed to all other modules")]
-fn clock() -> Timestamp {
-    Timestamp::now()
 }

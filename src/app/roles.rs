@@ -9,8 +9,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::audit::Audit;
+use super::clock::clock;
 use super::config::{Certificates, Config};
-use super::{clock, health};
+use super::health;
 use crate::controllers::{self, AllMetrics, Checkpoints, Options};
 use crate::domain::audit::{Action, Actor, Event, LogName, Outcome, Target, Via};
 use crate::kubernetes::{KubeClient, LeaseLost, LeaseSettings};

@@ -1,11 +1,11 @@
 //! The state that the product's controllers share.
 
-use super::acl_resync::SeenAcls;
 use super::connections::Connections;
 use super::options::Options;
 use super::runtime::Informer;
+use super::seen_acls::SeenAcls;
 use super::services::Services;
-use super::unregistered;
+use super::unregistered::UnregisteredTopics;
 use crate::api::{EventTopic, KafkaCluster, Tenant};
 use crate::domain::ObjectRef;
 
@@ -17,7 +17,7 @@ pub(super) struct Context {
     pub(super) topics: Informer<EventTopic>,
     pub(super) connections: Connections,
     pub(super) access: SeenAcls,
-    pub(super) unregistered: unregistered::UnregisteredTopics,
+    pub(super) unregistered: UnregisteredTopics,
     pub(super) options: Options,
 }
 

@@ -7,8 +7,9 @@
 //!   statuses; `effect`: records every effect in the audit log, before it is made.
 //! - `approval`: approvals, for every governed kind.
 //! - `catalog`: what all declarations together say. Watches maintain it, reconciles read it.
-//! - `connections`: connections to Kafka. `last_seen`: what reconciles last saw there. `resync`, `acl_resync`, `unregistered`: compare
-//!   all Kafka topics, ACLs and names at an interval, and enqueue the topics that differ.
+//! - `connections`: connections to Kafka. `last_seen`: what reconciles last saw there. `seen_acls` and
+//!   `unregistered`: the same for ACLs and for topics without an EventTopic. `resync` and `acl_resync`: compare these with
+//!   Kafka at an interval, and enqueue the topics that differ.
 //! - `tenant`, `kafka_cluster`, `topic`: one [`Reconciler`] each.
 //! - `checkpoint`: signs the audit log.
 //!
@@ -29,6 +30,7 @@ mod options;
 mod queue;
 mod resync;
 mod runtime;
+mod seen_acls;
 mod services;
 mod status;
 mod tenant;
@@ -51,12 +53,13 @@ pub use services::Services;
 
 use crate::api::{EventTopic, Kind};
 use crate::kubernetes::{KubeClient, SealRole};
-use acl_resync::SeenAcls;
 use connections::Connections;
 use context::Context;
 use kafka_cluster::KafkaClusterReconciler;
+use seen_acls::SeenAcls;
 use tenant::TenantReconciler;
 use topic::TopicReconciler;
+use unregistered::UnregisteredTopics;
 
 /// Everything the controllers count and show. Made once a process, before they run.
 #[derive(Clone, Debug)]
@@ -104,7 +107,7 @@ pub async fn run(
         topics,
         connections: Connections::new(kafka),
         access: SeenAcls::default(),
-        unregistered: unregistered::UnregisteredTopics::default(),
+        unregistered: UnregisteredTopics::default(),
         options,
     });
     let Context { services, .. } = &*context;

@@ -3,12 +3,15 @@
 //! This takes a few requests for each cluster. Only topics that differ are reconciled, so that a thousand unchanged
 //! topics cost no more than being read.
 
+use std::collections::HashSet;
+
 use eventcenter_sdk::name::{ClusterName, TopicName};
 use futures::future::join_all;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
+use super::acl_resync;
 use super::context::Context;
-use super::{acl_resync, unregistered};
+use crate::domain::cluster::Unregistered;
 use crate::kafka::Kafka;
 
 /// Compares at an interval until dropped.
@@ -23,7 +26,7 @@ pub(super) async fn run(context: &Context) {
             tokio::join!(
                 resync_topics(context, cluster, kafka),
                 acl_resync::resync(context, cluster, kafka),
-                unregistered::refresh(context, cluster, kafka),
+                refresh_unregistered(context, cluster, kafka),
             );
         }))
         .await;
@@ -57,4 +60,26 @@ async fn resync_topics(context: &Context, cluster: &ClusterName, kafka: &Kafka) 
         }
     }
     tracing::debug!(%cluster, topics = topics.len(), enqueued, took = ?started.elapsed(), "compared all topics");
+}
+
+/// Lists the topics of a cluster that have no EventTopic. Does nothing before all EventTopics have been listed.
+async fn refresh_unregistered(context: &Context, cluster: &ClusterName, kafka: &Kafka) {
+    if !context.topics.is_synced() {
+        return;
+    }
+    // An EventTopic may be created or deleted during the request.
+    let mut registered = registered_names(context, cluster);
+    let Ok(all) = kafka.list_topics().await else { return };
+    registered.extend(registered_names(context, cluster));
+    let unregistered = Unregistered::of(all, |name| registered.contains(name));
+    context.services.metrics.set_unregistered(cluster, unregistered.number);
+    if context.unregistered.set(cluster, unregistered) {
+        context.clusters.queue.enqueue(None, cluster.as_ref());
+    }
+}
+
+fn registered_names(context: &Context, cluster: &ClusterName) -> HashSet<String> {
+    let topics = context.topics.objects.state();
+    let topics = topics.iter().filter_map(|topic| topic.0.as_ref().ok());
+    context.services.catalog.lock().registered(cluster, topics).into_iter().map(String::from).collect()
 }

@@ -8,8 +8,9 @@ use kube::api::PostParams;
 use kube::core::{ClusterResourceScope, ObjectMeta};
 use kube::{Api, Resource};
 
+use super::timeout::in_time;
 use super::write::failed;
-use super::{KubeClient, WriteError, in_time};
+use super::{KubeClient, WriteError};
 
 /// A user as Kubernetes' authentication describes them.
 #[derive(Clone, Debug)]

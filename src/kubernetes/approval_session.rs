@@ -9,8 +9,8 @@ use kube::{Api, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::in_time;
 use super::session::{Session, SessionError, failed};
+use super::timeout::in_time;
 use crate::api::{ChangeApproval, EventTopic};
 
 /// Page size of list requests.

@@ -18,8 +18,9 @@ use kube::{Api, Resource, ResourceExt};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Value, json};
 
+use super::KubeClient;
+use super::timeout::in_time;
 use super::write::{WriteError, failed, json_patch};
-use super::{KubeClient, in_time};
 
 /// A Secret as it was read. `Debug` does not show its data.
 #[derive(Clone)]

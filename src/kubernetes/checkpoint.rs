@@ -11,8 +11,9 @@ use serde_json::json;
 
 use super::seal_keys::{PUBLIC_KEYS, SealRole};
 use super::session::{Session, SessionError, failed as refused};
+use super::timeout::in_time;
 use super::write::{WriteError, failed};
-use super::{EventRecord, KubeClient, in_time};
+use super::{EventRecord, KubeClient};
 
 /// The ConfigMap that maps each log's name to its newest checkpoint.
 const CHECKPOINTS: &str = "eventcenter-audit-checkpoints";

@@ -9,7 +9,8 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, ResourceExt};
 
-use super::{KubeClient, WriteError, in_time, write};
+use super::timeout::in_time;
+use super::{KubeClient, WriteError, write};
 use crate::api::{ConfigMapKey, EventType, SCHEMA_LABEL};
 
 impl KubeClient {

@@ -18,7 +18,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::{KubeClient, in_time};
+use super::timeout::in_time;
 
 /// Events beyond this number are dropped: no reconcile waits for them.
 const QUEUE_CAPACITY: usize = 4_096;
@@ -196,15 +196,6 @@ fn key(about: &ObjectReference, event: &EventRecord) -> u64 {
 #[expect(clippy::disallowed_methods, reason = "an Event shows the wall-clock time")]
 fn wall_clock() -> Timestamp {
     Timestamp::now()
-}
-
-impl KubeClient {
-    /// Queues an Event about a resource; drops it if the queue is full.
-    pub fn publish_event(&self, resource: &impl Resource<DynamicType = ()>, event: EventRecord) {
-        if let Err(error) = self.events.try_send((resource.object_ref(&()), event)) {
-            tracing::debug!(%error, "an Event was dropped");
-        }
-    }
 }
 
 #[cfg(test)]

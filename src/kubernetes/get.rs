@@ -6,8 +6,9 @@ use kube::core::NamespaceResourceScope;
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 
+use super::timeout::in_time;
 use super::write::failed;
-use super::{KubeClient, WriteError, in_time};
+use super::{KubeClient, WriteError};
 
 impl KubeClient {
     /// Reads a resource; `None` if it does not exist.

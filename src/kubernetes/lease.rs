@@ -14,7 +14,8 @@ use kube::Api;
 use kube::api::PostParams;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{KubeClient, in_time};
+use super::KubeClient;
+use super::timeout::in_time;
 
 /// Settings of the leader election.
 #[derive(Clone, Debug)]

@@ -7,7 +7,8 @@ use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 
-use super::{KubeClient, in_time};
+use super::KubeClient;
+use super::timeout::in_time;
 
 /// A list request failed.
 #[derive(Debug, thiserror::Error)]

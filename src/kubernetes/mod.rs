@@ -18,6 +18,7 @@ mod revision;
 mod seal_keys;
 mod secret;
 mod session;
+mod timeout;
 mod token_review;
 mod watch;
 mod write;
@@ -37,24 +38,12 @@ pub use token_review::AuthenticatedUser;
 pub use write::WriteError;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use kube::Client;
+use kube::{Client, Resource};
 use tokio::sync::Semaphore;
 
 /// Each write has a connection of its own (HTTP/1.1), and more do not make the API server faster.
 const MAX_CONCURRENT_WRITES: usize = 32;
-
-/// The client's own timeout of five minutes is right for watches only.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// Fails a request after [`REQUEST_TIMEOUT`].
-async fn in_time<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, kube::Error> {
-    match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
-        Ok(result) => result,
-        Err(_) => Err(kube::Error::Service("the API server did not answer in time".into())),
-    }
-}
 
 /// A connection to the Kubernetes API server.
 #[derive(Clone)]
@@ -93,6 +82,13 @@ impl KubeClient {
     #[must_use]
     pub fn namespace(&self) -> &str {
         &self.namespace
+    }
+
+    /// Queues an Event about a resource; drops it if the queue is full.
+    pub fn publish_event(&self, resource: &impl Resource<DynamicType = ()>, event: EventRecord) {
+        if let Err(error) = self.events.try_send((resource.object_ref(&()), event)) {
+            tracing::debug!(%error, "an Event was dropped");
+        }
     }
 }
 

@@ -13,7 +13,8 @@ use kube::core::ObjectMeta;
 use kube::{Api, Resource, ResourceExt};
 use serde_json::Value;
 
-use super::{KubeClient, WriteError, in_time, write};
+use super::timeout::in_time;
+use super::{KubeClient, WriteError, write};
 use crate::api::{APPROVED_LABEL, REVISION_LABEL};
 use crate::domain::approval::SpecHash;
 

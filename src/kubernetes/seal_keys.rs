@@ -14,9 +14,10 @@ use kube::core::ObjectMeta;
 use kube::runtime::watcher::watch_object;
 use serde_json::json;
 
+use super::KubeClient;
 use super::certificate::log_watch_errors;
+use super::timeout::in_time;
 use super::write::{WriteError, failed};
-use super::{KubeClient, in_time};
 use crate::domain::signature::{PublicKeys, SigningKey};
 
 /// The ConfigMap with the public keys.

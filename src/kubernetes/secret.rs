@@ -3,7 +3,8 @@
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 
-use super::{KubeClient, in_time};
+use super::KubeClient;
+use super::timeout::in_time;
 
 /// A Secret's value could not be read. No variant contains a value.
 #[derive(Debug, thiserror::Error)]

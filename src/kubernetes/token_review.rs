@@ -7,8 +7,9 @@ use kube::Api;
 use kube::api::PostParams;
 use kube::core::ObjectMeta;
 
+use super::timeout::in_time;
 use super::write::failed;
-use super::{KubeClient, UserInfo, WriteError, in_time};
+use super::{KubeClient, UserInfo, WriteError};
 
 /// A user that the API server authenticated by a token.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,7 +8,8 @@ use kube::{Resource, ResourceExt};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{KubeClient, in_time};
+use super::KubeClient;
+use super::timeout::in_time;
 
 /// A request to the API server failed.
 #[derive(Debug, thiserror::Error)]

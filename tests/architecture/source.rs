@@ -34,6 +34,7 @@ pub(super) struct File<'a> {
     /// What `use` declarations call things in this file.
     pub(super) aliases: HashMap<String, Vec<String>>,
     pub(super) broken: Vec<String>,
+    in_reexport: bool,
 }
 
 /// A path as it is written, and the module in which it is.
@@ -41,6 +42,8 @@ pub(super) struct Named {
     pub(super) segments: Vec<String>,
     pub(super) module: Vec<String>,
     pub(super) line: usize,
+    /// Whether it stands in a `pub use`.
+    pub(super) is_reexport: bool,
 }
 
 impl<'a> File<'a> {
@@ -48,7 +51,18 @@ impl<'a> File<'a> {
         let inner = path.split_once("src/").map_or(path, |(_, inner)| inner).trim_end_matches(".rs");
         let parts = inner.split('/').filter(|part| !["mod", "lib", "main"].contains(part));
         let module = std::iter::once("crate").chain(parts).map(String::from).collect();
-        Self { path, module, paths: Vec::new(), aliases: HashMap::new(), broken: Vec::new() }
+        Self {
+            path,
+            module,
+            paths: Vec::new(),
+            aliases: HashMap::new(),
+            broken: Vec::new(),
+            in_reexport: false,
+        }
+    }
+
+    pub(super) fn module(&self) -> &[String] {
+        &self.module
     }
 
     /// Reads tokens; `inside` are the modules that are written out in this file.
@@ -60,7 +74,11 @@ impl<'a> File<'a> {
                 TokenTree::Group(group) => self.read(group.stream(), inside),
                 TokenTree::Ident(word) => match word.to_string().as_str() {
                     // `impl Trait + use<T>` is no import.
-                    "use" if !is_mark(&tokens, at + 1, '<') => at = self.import(&tokens, at + 1, &[], inside),
+                    "use" if !is_mark(&tokens, at + 1, '<') => {
+                        self.in_reexport = is_public(&tokens, at);
+                        at = self.import(&tokens, at + 1, &[], inside);
+                        self.in_reexport = false;
+                    }
                     "mod" => {
                         if let Some(TokenTree::Ident(name)) = tokens.get(at + 1) {
                             if is_nameless(&name.to_string()) {
@@ -101,7 +119,8 @@ impl<'a> File<'a> {
     }
 
     fn names(&mut self, segments: Vec<String>, inside: &[String], line: usize) {
-        self.paths.push(Named { segments, module: [&self.module, inside].concat(), line });
+        let module = [&self.module, inside].concat();
+        self.paths.push(Named { segments, module, line, is_reexport: self.in_reexport });
     }
 
     /// A path in code, such as `kube::Client::try_default`. Returns the place of its last word.
@@ -168,4 +187,14 @@ fn is_colons(tokens: &[TokenTree], at: usize) -> bool {
 /// `x.now` is a field or a method, not a path.
 fn follows_dot(tokens: &[TokenTree], at: usize) -> bool {
     at > 0 && is_mark(tokens, at - 1, '.')
+}
+
+/// Whether `pub` or `pub(…)` stands before a token.
+fn is_public(tokens: &[TokenTree], at: usize) -> bool {
+    let is_pub = |back: usize| {
+        at.checked_sub(back).is_some_and(|at| matches!(&tokens[at], TokenTree::Ident(word) if word == "pub"))
+    };
+    let is_scope = at > 0
+        && matches!(&tokens[at - 1], TokenTree::Group(group) if group.delimiter() == Delimiter::Parenthesis);
+    is_pub(1) || (is_scope && is_pub(2))
 }

@@ -6,6 +6,8 @@
 //! It dies with the process that started it: the kernel sends SIGQUIT to its first process (an immediate shutdown, which
 //! leaves no shared memory behind), and that process ends the others.
 
+pub(crate) mod installation;
+
 use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt, chown},
@@ -36,12 +38,6 @@ pub const USER: (&str, &str) = ("eventcenter", "eventcenter-secret");
 
 /// The superuser, with the password.
 pub const ADMIN: (&str, &str) = ("admin", "admin-secret");
-
-/// The oldest supported version.
-const MIN_VERSION: u32 = 15;
-
-/// The folder in which Debian's packages install each version.
-const VERSIONS: &str = "/usr/lib/postgresql";
 
 /// A database server. Dropping it ends it; its folder stays.
 #[derive(Debug)]
@@ -354,24 +350,8 @@ fn installed() -> Result<PathBuf> {
     }
     let console = Console::stderr();
     prerequisites::ensure(&[Tool::Postgres, Tool::Setpriv], &paths::repository()?, &console)?;
-    let found = find().context("PostgreSQL was removed during the check")?;
+    let found = installation::find().context("PostgreSQL was removed during the check")?;
     Ok(FOUND.get_or_init(|| found).clone())
-}
-
-/// The folder of the programs of the newest supported version.
-pub(crate) fn find() -> Option<PathBuf> {
-    newest(Path::new(VERSIONS))
-}
-
-fn newest(versions: &Path) -> Option<PathBuf> {
-    let entries = fs::read_dir(versions).ok()?.flatten();
-    let found = entries.filter_map(|entry| {
-        let version: u32 = entry.file_name().to_str()?.parse().ok()?;
-        let programs = entry.path().join("bin");
-        let complete = ["initdb", "postgres", "psql"].iter().all(|name| programs.join(name).is_file());
-        (version >= MIN_VERSION && complete).then_some((version, programs))
-    });
-    found.max().map(|(_, programs)| programs)
 }
 
 fn unprivileged() -> Result<User> {

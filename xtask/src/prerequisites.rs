@@ -4,7 +4,7 @@ use std::{env, fs, path::Path, process::Command};
 
 use anyhow::{Result, bail};
 
-use crate::{console::Console, postgres, process};
+use crate::{console::Console, postgres::installation, process};
 
 /// A program or library that must be installed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +73,7 @@ impl Tool {
             Self::Setpriv => missing("setpriv"),
             // Debian's package does not put it on the path.
             Self::Postgres => {
-                postgres::find().is_none().then(|| "PostgreSQL 15 or newer is not installed".to_owned())
+                installation::find().is_none().then(|| "PostgreSQL 15 or newer is not installed".to_owned())
             }
         }
     }

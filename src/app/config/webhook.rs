@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::DEFAULT_CONFIGURATION_NAME;
 use super::value::{duration, seconds};
+
+/// The default name of the webhook configurations.
+pub(super) const DEFAULT_CONFIGURATION_NAME: &str = "eventcenter";
 
 /// Settings of the role `webhook`.
 #[derive(Clone, Debug, Args)]

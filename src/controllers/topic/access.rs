@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use eventcenter_sdk::Reason;
 use tokio::time::Instant;
 
-use super::super::acl_resync::TopicAcls;
 use super::super::context::Context;
 use super::super::effect::{EffectError, ToFailure};
 use super::super::last_seen::LastSeen;
+use super::super::seen_acls::TopicAcls;
 use super::super::status::write_status;
 use super::kafka_topic;
 use crate::api::{EventTopic, TopicAcl};

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Problem, Report};
+use super::report::{Problem, Report};
 use crate::domain::lint::Severity;
 
 /// For people: each resource that has problems, and their places as compilers write them.

@@ -1,6 +1,7 @@
 //! `eventctl lint`: checks manifests as the API server and the webhook would check them.
 
 mod format;
+mod report;
 mod sarif;
 
 use std::path::{Path, PathBuf};
@@ -9,8 +10,9 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
+use self::report::{Problem, Report};
 use super::file;
-use super::manifest::{self, Manifest, Place};
+use super::manifest::{self, Manifest};
 use super::output::Answer;
 use crate::api::GROUP;
 use crate::domain::lint::{self, Diagnostic, FieldPath};
@@ -57,31 +59,6 @@ enum Output {
     Github,
     /// SARIF 2.1.0, as code scanning services read it.
     Sarif,
-}
-
-/// What was found in one resource.
-#[derive(Debug)]
-struct Report {
-    file: String,
-    /// Where the resource begins.
-    place: Place,
-    /// Its kind, namespace and name.
-    resource: String,
-    /// In the order of their places.
-    problems: Vec<Problem>,
-}
-
-/// A diagnostic and where its field is.
-#[derive(Debug)]
-struct Problem {
-    place: Place,
-    diagnostic: Diagnostic,
-}
-
-impl Report {
-    fn is_refused(&self) -> bool {
-        self.problems.iter().any(|problem| problem.diagnostic.is_refusal())
-    }
 }
 
 /// A manifest and the file that it is from.

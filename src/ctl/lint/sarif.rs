@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use super::{Problem, Report};
+use super::report::{Problem, Report};
 use crate::domain::lint::Severity;
 
 const SCHEMA: &str =

@@ -4,7 +4,7 @@ use std::{
     net::TcpStream,
 };
 
-use super::*;
+use super::{installation::newest, *};
 
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a temporary folder")

@@ -11,6 +11,7 @@ use super::{
     goal::{Figure, Goal},
     platform,
     report::Row,
+    setup,
     stage::Stage,
 };
 
@@ -90,8 +91,8 @@ impl Size {
 }
 
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
-    let programs = super::programs(context, arguments.operator.as_deref(), arguments.generator.as_deref())?;
-    let plan = Plan { kafka: Kafka::Existing(NO_KAFKA.into()), ..super::plan(context)? };
+    let programs = setup::programs(context, arguments.operator.as_deref(), arguments.generator.as_deref())?;
+    let plan = Plan { kafka: Kafka::Existing(NO_KAFKA.into()), ..setup::plan(context)? };
     let size = Size::of(arguments);
     let mut stage = Stage::start(&plan, &programs, size.quiet, &context.console)?;
     let report = Run { stage: &mut stage, size: &size }.run()?;

@@ -23,6 +23,7 @@ use super::{
     generator::{Generator, Latency, Outcome},
     report::{limit, round},
     sampler::{Machine, OTHERS, processors, ticks},
+    setup,
 };
 use crate::commands::table::{Align, Table};
 
@@ -101,7 +102,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> 
         Some(program) => {
             program.canonicalize().with_context(|| format!("no program {}", program.display()))?
         }
-        None => super::build_generator(context)?,
+        None => setup::build_generator(context)?,
     };
     let size = Size::of(arguments);
     let kinds: &[Which] = match arguments.store {

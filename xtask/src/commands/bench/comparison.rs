@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::{
     generator::Latency,
-    report::{Row, goals, number, round, shares},
+    goal::number,
+    report::{Row, goals, round, shares},
     sampler::processors,
 };
 use crate::commands::table::{Align, Table};

@@ -2,8 +2,6 @@
 
 use serde::Serialize;
 
-use super::report::number;
-
 /// A measured figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Figure {
@@ -142,9 +140,22 @@ impl Goal {
     }
 }
 
+/// A number with at most two digits after the point.
+pub(crate) fn number(value: f64) -> String {
+    let text = format!("{value:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_have_no_trailing_zeros() {
+        assert_eq!(number(2.0), "2");
+        assert_eq!(number(0.2), "0.2");
+        assert_eq!(number(19.456), "19.46");
+    }
 
     #[test]
     fn a_rate_has_a_minimum_and_any_other_figure_a_maximum() {

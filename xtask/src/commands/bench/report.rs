@@ -273,12 +273,6 @@ fn costs(rows: &[Row]) -> String {
     table.to_string()
 }
 
-/// A number with at most two digits after the point.
-pub(crate) fn number(value: f64) -> String {
-    let text = format!("{value:.2}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
 impl Serialize for Goal {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         json!({
@@ -307,12 +301,5 @@ mod tests {
         assert_eq!(limit(&shares), "processors: API server, broker");
         assert_eq!(limit(&[("operator", 5.0), ("idle", 90.0)]), "waiting, not processors");
         assert_eq!(limit(&[("other programs", 90.0), ("idle", 5.0)]), "processors: other programs");
-    }
-
-    #[test]
-    fn numbers_have_no_trailing_zeros() {
-        assert_eq!(number(2.0), "2");
-        assert_eq!(number(0.2), "0.2");
-        assert_eq!(number(19.456), "19.46");
     }
 }

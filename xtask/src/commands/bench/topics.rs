@@ -11,6 +11,7 @@ use super::{
     Context,
     goal::{Figure, Goal, Peer},
     report::{Report, Row},
+    setup,
     stage::{Programs, Stage},
 };
 
@@ -73,9 +74,9 @@ impl Size {
 }
 
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
-    let programs = super::programs(context, arguments.operator.as_deref(), arguments.generator.as_deref())?;
+    let programs = setup::programs(context, arguments.operator.as_deref(), arguments.generator.as_deref())?;
     let size = Size::of(arguments);
-    let plan = super::plan(context)?;
+    let plan = setup::plan(context)?;
     let mut stage = start(&plan, &programs, &size, &context.console)?;
     let steps = with_operator(&mut stage, &size)?;
     stage.stop()?;

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use super::{Demo, manifest};
+use super::{manifest, stage::Demo};
 
 pub(super) fn all(demo: &Demo<'_>, examples: &Path) -> Result<()> {
     let manifests = copy(demo, examples)?;

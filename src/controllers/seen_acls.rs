@@ -1,0 +1,60 @@
+//! What the last reconciles left of the ACLs in Kafka.
+//!
+//! Topics without access have no entry here and cost nothing.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use eventcenter_sdk::name::ClusterName;
+use tokio::time::Instant;
+
+use super::last_seen::LastSeen;
+use crate::domain::topic::Identity;
+use crate::domain::topic::access::{AclBinding, ResourcePattern};
+
+/// What the last reconcile of each topic left of its ACLs.
+#[derive(Debug, Default)]
+pub(super) struct SeenAcls(Mutex<HashMap<Identity, TopicAcls>>);
+
+/// What the last reconcile of one topic left.
+#[derive(Clone, Debug)]
+pub(super) struct TopicAcls {
+    /// Consumer groups with ACLs of the topic.
+    pub(super) groups: BTreeSet<ResourcePattern>,
+    /// The ACLs, or nothing if Kafka has no authorizer.
+    pub(super) acls: LastSeen<BTreeSet<AclBinding>>,
+}
+
+impl SeenAcls {
+    /// Whether Kafka's answers about a topic's ACLs are reliable: nothing changed a moment ago.
+    pub(super) fn is_settled(&self, identity: &Identity, now: Instant, settle_time: Duration) -> bool {
+        self.lock().get(identity).is_none_or(|seen| seen.acls.is_settled(now, settle_time))
+    }
+
+    /// Stores what a reconcile left.
+    pub(super) fn set(&self, identity: &Identity, acls: TopicAcls) {
+        self.lock().insert(identity.clone(), acls);
+    }
+
+    /// Removes a topic that has no access any more, or whose ACLs are unknown.
+    pub(super) fn remove(&self, identity: &Identity) {
+        self.lock().remove(identity);
+    }
+
+    /// Removes the topics of clusters that are no longer declared.
+    pub(super) fn retain(&self, declared: impl Fn(&ClusterName) -> bool) {
+        self.lock().retain(|identity, _| declared(&identity.cluster));
+    }
+
+    /// The topics of a cluster that have access.
+    pub(super) fn list(&self, cluster: &ClusterName) -> Vec<(Identity, TopicAcls)> {
+        let all = self.lock();
+        let of = all.iter().filter(|(identity, _)| identity.cluster == *cluster);
+        of.map(|(identity, acls)| (identity.clone(), acls.clone())).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Identity, TopicAcls>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
