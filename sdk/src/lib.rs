@@ -46,7 +46,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-// A test that panics has said what it has to say.
+// Tests fail by panicking.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 mod attribute;

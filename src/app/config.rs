@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn each_flag_is_an_environment_variable_of_the_same_name() {
         let command = Cli::command();
-        let run = command.find_subcommand("run").expect("there is run");
+        let run = command.find_subcommand("run").expect("the subcommand run");
         for argument in run.get_arguments().filter(|argument| argument.get_env().is_some()) {
             let flag = argument.get_long().expect("every argument is a flag");
             let expected = format!("EVENTCENTER_{}", flag.to_uppercase().replace('-', "_"));
@@ -212,7 +212,7 @@ mod tests {
     }
     fn run(arguments: &[&str]) -> Config {
         let all = ["eventcenter", "run"].iter().chain(arguments);
-        match Cli::try_parse_from(all).expect("it can be read").command {
+        match Cli::try_parse_from(all).expect("valid arguments").command {
             Command::Run(config) => *config,
             other => panic!("{other:?}"),
         }

@@ -140,7 +140,7 @@ mod tests {
     fn properties_files_of_kafkas_clients_are_parsed() {
         check("", expect!["security.protocol=plaintext"]);
         check(
-            "# who\nsecurity.protocol=SASL_PLAINTEXT\nsasl.mechanism = SCRAM-SHA-256\nsasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required \\\n  username=\"alice\" password=\"a=b;c\";\n",
+            "# comment\nsecurity.protocol=SASL_PLAINTEXT\nsasl.mechanism = SCRAM-SHA-256\nsasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required \\\n  username=\"alice\" password=\"a=b;c\";\n",
             expect![
                 "security.protocol=sasl_plaintext sasl.mechanism=SCRAM-SHA-256 sasl.username=alice sasl.password=a=b;c"
             ],

@@ -205,16 +205,16 @@ mod tests {
     #[test]
     fn only_the_same_message_about_the_same_resource_is_the_same_event() {
         let about = |name: &str| ObjectReference { name: Some(name.into()), ..ObjectReference::default() };
-        let note = |message: &str| EventRecord {
+        let event = |message: &str| EventRecord {
             kind: EventType::Normal,
             reason: "Available",
             message: message.into(),
         };
-        let first = key(&about("a"), &note("it is there"));
-        assert_eq!(first, key(&about("a"), &note("it is there")));
-        assert_ne!(first, key(&about("b"), &note("it is there")));
-        assert_ne!(first, key(&about("a"), &note("it is gone")));
-        let warning = EventRecord { kind: EventType::Warning, ..note("it is there") };
+        let first = key(&about("a"), &event("created"));
+        assert_eq!(first, key(&about("a"), &event("created")));
+        assert_ne!(first, key(&about("b"), &event("created")));
+        assert_ne!(first, key(&about("a"), &event("deleted")));
+        let warning = EventRecord { kind: EventType::Warning, ..event("created") };
         assert_ne!(first, key(&about("a"), &warning));
     }
 
@@ -226,8 +226,8 @@ mod tests {
         for key in [1, 2] {
             recent.events.insert(key, EventSeries { name: key.to_string(), count: 1, last: start });
         }
-        let again = recent.increment(1, start + SERIES_WINDOW / 2).expect("a recent event");
-        assert_eq!((again.name.as_str(), again.count), ("1", 2));
+        let repeated = recent.increment(1, start + SERIES_WINDOW / 2).expect("a recent event");
+        assert_eq!((repeated.name.as_str(), repeated.count), ("1", 2));
         assert!(recent.increment(1, start + SERIES_WINDOW).is_some(), "it was repeated meanwhile");
         assert!(!recent.events.contains_key(&2), "it expired");
         assert!(recent.increment(1, start + SERIES_WINDOW * 2).is_none());

@@ -92,7 +92,7 @@ impl TrustedKeys {
     pub fn warnings(&self) -> Vec<String> {
         let warning = |(role, count): &(SealRole, usize)| {
             format!(
-                "{count} of the words in ConfigMap {PUBLIC_KEYS} under `{}` are no keys (64 hexadecimal digits each); what was signed \
+                "{count} of the words in ConfigMap {PUBLIC_KEYS} under `{}` are not keys (64 hexadecimal digits each); what was signed \
                  with such a key does not count: correct or remove them",
                 role.name()
             )
@@ -156,7 +156,7 @@ impl KubeClient {
         in_time(maps.patch(PUBLIC_KEYS, &parameters, &patch)).await.map(|_| true).map_err(failed(WHAT))
     }
 
-    /// Whose seals are believed, now and as it changes.
+    /// Watches the public keys that verify seals.
     pub fn watch_trusted_keys(&self) -> impl Stream<Item = TrustedKeys> + Send + use<> {
         let mut complained = Vec::new();
         log_watch_errors("ConfigMap", watch_object(self.public_key_maps(), PUBLIC_KEYS)).map(move |found| {

@@ -1,8 +1,8 @@
-//! The timeout of requests that are no watch.
+//! The timeout of requests other than watches.
 
 use std::time::Duration;
 
-/// The client's own timeout of five minutes is right for watches only.
+/// The client's default of five minutes suits watches only.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Fails a request after [`REQUEST_TIMEOUT`].

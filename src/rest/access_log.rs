@@ -1,4 +1,4 @@
-//! The audit records about the API itself: who read which log, and who was refused.
+//! The audit records about the API itself: reads of logs, and refused requests.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -19,10 +19,10 @@ use super::response::ApiError;
 use crate::domain::audit::{self, Action, Actor, Event, LogName, Outcome, Target, Via};
 use crate::store::{Recorder, WriteOutcome};
 
-/// How Kubernetes calls users that are not authenticated.
+/// The name of unauthenticated users in Kubernetes.
 const ANONYMOUS: &str = "system:anonymous";
 
-/// Refusals that are recorded per minute and address. Further ones are only counted, so that nobody fills the log.
+/// Refusals that are recorded per minute and address. Further ones are only counted, so that no client can fill the log.
 const MAX_REFUSALS_PER_ADDRESS: NonZeroU32 = NonZeroU32::new(6).expect("it is not 0");
 
 /// Refusals that are recorded per minute in total.
@@ -35,7 +35,7 @@ const QUERY_WINDOW: Duration = Duration::from_mins(1);
 /// Queries that are remembered.
 const MAX_QUERIES: u64 = 4096;
 
-/// Where a request comes from.
+/// The origin of a request.
 #[derive(Clone, Debug)]
 pub(super) struct RequestOrigin {
     /// The request's id.
@@ -70,7 +70,7 @@ impl RequestOrigin {
     }
 }
 
-/// A user, address, log and the hash of the filter. The text of a filter is no key: it omits the end of long values.
+/// A user, address, log and the hash of the filter. The text of a filter would not be unique: it omits the end of long values.
 type QueryKey = (String, Option<IpAddr>, LogName, Hash);
 
 /// Writes the records about the API.

@@ -1,4 +1,4 @@
-//! Who the caller is: the user that Kubernetes knows by the token of a request.
+//! Authenticates callers: Kubernetes reviews the bearer token of each request.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::domain::audit::{Actor, Via};
 use crate::http::Peer;
 use crate::kubernetes::{AuthenticatedUser, KubeClient};
 
-/// How long an answer of Kubernetes is cached. A withdrawn token is accepted that long.
+/// How long a TokenReview is cached. A revoked token is accepted for this long.
 const CACHE_TTL: Duration = Duration::from_secs(10);
 
 /// Cached answers of each kind.

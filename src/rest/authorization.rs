@@ -21,10 +21,10 @@ use crate::store;
 /// The header that names the tenant.
 const HEADER: &str = "x-tenant-id";
 
-/// The subresource of Tenants that permissions are about.
+/// The subresource of Tenants to which the permissions apply.
 const SUBRESOURCE: &str = "audit";
 
-/// How long an answer of Kubernetes is cached. A revoked permission counts that long.
+/// How long a SubjectAccessReview is cached. A revoked permission remains effective for this long.
 const CACHE_TTL: Duration = Duration::from_secs(5);
 
 /// Cached answers of each kind.
@@ -62,7 +62,7 @@ impl Verb {
     }
 }
 
-/// Finds out what callers may read.
+/// Authorizes callers to read logs.
 #[derive(Debug)]
 pub(super) struct Authorizer {
     kube: KubeClient,

@@ -1,4 +1,4 @@
-//! Caches of what others have answered.
+//! Caches of responses of Kubernetes.
 
 use std::hash::Hash;
 use std::time::Duration;

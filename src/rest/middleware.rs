@@ -1,4 +1,4 @@
-//! What surrounds every request: its id, its deadline, its metrics, and the rendering of errors.
+//! The middleware of every request: its id, its deadline, its metrics, and the rendering of errors.
 
 use std::time::Duration;
 

@@ -10,10 +10,10 @@ use governor::clock::{Clock, DefaultClock};
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::DefaultKeyedStateStore;
 
-/// Clients with a limit of their own. All further ones share one, which bounds the memory.
+/// Maximum number of clients with a limit of their own. Further clients share one limit, which bounds the memory.
 const MAX_CLIENTS: usize = 10_000;
 
-/// Whose requests are counted.
+/// The client whose requests are limited.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Client {
     /// An authenticated user.
@@ -48,12 +48,12 @@ pub(super) struct RateLimiter<C: Clock = DefaultClock> {
 }
 
 impl RateLimiter {
-    /// So many requests per second, and as many in a burst.
+    /// Allows `rate` requests per second, and bursts of that many.
     pub(super) fn per_second(rate: NonZeroU32) -> Self {
         Self::with(Quota::per_second(rate), DefaultClock::default())
     }
 
-    /// So many requests per minute, and as many in a burst.
+    /// Allows `rate` requests per minute, and bursts of that many.
     pub(super) fn per_minute(rate: NonZeroU32) -> Self {
         Self::with(Quota::per_minute(rate), DefaultClock::default())
     }
@@ -113,7 +113,7 @@ mod tests {
         assert!(limit.clients.len() <= MAX_CLIENTS + 1);
         clock.advance(Duration::from_secs(10));
         assert_eq!(limit.check(&user(1_000_000)), Ok(()));
-        assert!(limit.clients.len() <= 2, "quiet clients are dropped");
+        assert!(limit.clients.len() <= 2, "idle clients are dropped");
     }
 
     #[test]

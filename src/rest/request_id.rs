@@ -8,7 +8,7 @@ use uuid::Uuid;
 /// The header with the id, in requests and responses.
 pub(super) const HEADER: &str = "x-request-id";
 
-/// The length of an id that a client sends.
+/// Maximum length of an id from a client.
 const MAX_ID_CHARS: usize = 128;
 
 /// The id of a request.
@@ -16,7 +16,7 @@ const MAX_ID_CHARS: usize = 128;
 pub(super) struct RequestId(String);
 
 impl RequestId {
-    /// The id that the client sent, if it is safe in logs and headers, or a new UUID of version 7.
+    /// The id in the header if it is safe in logs and headers, otherwise a new UUID of version 7.
     pub(super) fn from_headers(headers: &HeaderMap) -> Self {
         let sent = headers.get(HEADER).and_then(|value| value.to_str().ok());
         let is_safe = |text: &&str| {

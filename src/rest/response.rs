@@ -212,8 +212,8 @@ mod tests {
     #[tokio::test]
     async fn the_caller_does_not_get_errors_of_the_database() {
         let secret = || Box::<dyn std::error::Error + Send + Sync>::from("password of pg.internal");
-        let away = store::Error::Unavailable { operation: "reading records", source: secret() };
-        check(ApiError::from(away).into_http("r-1"), expect![[r#"
+        let unavailable = store::Error::Unavailable { operation: "reading records", source: secret() };
+        check(ApiError::from(unavailable).into_http("r-1"), expect![[r#"
             503 Service Unavailable
             {"code":50001,"message":"AuditUnavailable: the audit log is temporarily unavailable: try again later","data":{"reason":"AuditUnavailable","requestId":"r-1"}}"#]])
         .await;
@@ -222,8 +222,8 @@ mod tests {
             500 Internal Server Error
             {"code":50001,"message":"Internal: the audit log cannot be read; the server's log has the cause under this request's id","data":{"reason":"Internal","requestId":"r-1"}}"#]])
         .await;
-        let away = store::Error::Unavailable { operation: "writing records", source: secret() };
-        check(ApiError::from(store::RecordError(away)).into_http("r-1"), expect![[r#"
+        let unavailable = store::Error::Unavailable { operation: "writing records", source: secret() };
+        check(ApiError::from(store::RecordError(unavailable)).into_http("r-1"), expect![[r#"
             503 Service Unavailable
             {"code":50001,"message":"AuditUnavailable: reading the audit log is recorded in it, and it is temporarily not writable: try again later","data":{"reason":"AuditUnavailable","requestId":"r-1"}}"#]])
         .await;

@@ -1,9 +1,9 @@
-//! Keeps the rooms apart: who may name whom, and what is absent from where.
+//! Checks the imports between rooms and modules, and other rules of the source.
 //!
-//! Every Rust file of the workspace is read as tokens, so that comments and texts count for nothing and what stands inside
-//! a macro counts like the rest. Tests are held to the same rules as what they test.
+//! Each Rust file of the workspace is read as tokens: comments and string literals do not count, the contents of macros do.
+//! Tests obey the same rules as other code.
 
-// A test that panics has said what it has to say.
+// Tests fail by panicking.
 #![allow(clippy::panic, clippy::unwrap_used)]
 
 mod circular_imports;
@@ -19,8 +19,7 @@ use proc_macro2::TokenStream;
 use circular_imports::Modules;
 use source::{File, absolute};
 
-/// The rooms of the program from the left to the right. A room names rooms to its left; the rooms of one line never name
-/// each other.
+/// The rooms of the program from left to right. A room imports only rooms to its left, never another room of its line.
 const ROOMS: &[&[&str]] = &[
     &["error_chain"],
     &["api"],
@@ -31,20 +30,20 @@ const ROOMS: &[&[&str]] = &[
     &["main", "eventctl", "kubectl-eventcenter"],
 ];
 
-const LEFTWARDS: &str = "imports go to the left only: { sdk | error_chain } ← api ← domain ← { kafka | store | kubernetes | callback | http } ← \
+const LEFT_ONLY: &str = "imports go to the left only: { sdk | error_chain } ← api ← domain ← { kafka | store | kubernetes | callback | http } ← \
                          { controllers | webhook | rest | dispatcher | collector } ← { app | ctl } ← { main | eventctl }";
 
 const APART: &str =
-    "rooms inside one pair of braces never import each other: what stands right of them wires them";
+    "rooms inside one pair of braces never import each other: a room to their right wires them";
 
-/// What only certain rooms of the program may name: the beginnings of paths, the rooms, and the sentence for all others.
+/// Paths that only some rooms may use: their prefixes, the rooms, and the rule.
 const RESERVED: &[(&[&str], &[&str], &str)] = &[
     (
         &["eventcenter_kafka_admin", "rdkafka", "rdkafka_sys"],
         &["kafka"],
-        "the room kafka alone names Kafka's client",
+        "only the room kafka uses Kafka's client",
     ),
-    (&["sqlx"], &["store"], "the room store alone names the database's client"),
+    (&["sqlx"], &["store"], "only the room store uses the database's client"),
     (
         &[
             "kube::Client",
@@ -58,32 +57,32 @@ const RESERVED: &[(&[&str], &[&str], &str)] = &[
             "kube_client",
         ],
         &["kubernetes"],
-        "the room kubernetes alone names the client of Kubernetes: the others know resources, not requests",
+        "only the room kubernetes uses the client of Kubernetes: others use resources, not requests",
     ),
     (
         &["hyper::client", "hyper_util::client", "reqwest", "ureq"],
         &["callback"],
-        "the room callback alone sends HTTP to others",
+        "only the room callback sends HTTP requests to other services",
     ),
-    (&["clap"], &["app", "ctl"], "each program has one command line, and app and ctl read them"),
-    (&["anyhow"], &["app", "ctl"], "errors have types below app and ctl: a variant says what we were doing"),
+    (&["clap"], &["app", "ctl"], "only app and ctl parse a command line"),
+    (&["anyhow"], &["app", "ctl"], "errors below app and ctl have types: a variant names the operation"),
     (
         &["hyper", "hyper_util"],
         &["callback", "http"],
-        "the rooms callback and http alone name hyper: callback sends requests, http answers them",
+        "only the rooms callback and http use hyper: callback sends requests, http serves them",
     ),
-    (&["rcgen", "x509_parser"], &["webhook"], "the room webhook alone makes and reads certificates"),
+    (&["rcgen", "x509_parser"], &["webhook"], "only the room webhook issues and parses certificates"),
 ];
 
-const BELOW_US: &[&str] = &["sdk/", "kafka-admin/", "xtask/"];
-const BELOW: &str = "sdk, kafka-admin and xtask stand below the program and do not know it";
+const LOWER_CRATES: &[&str] = &["sdk/", "kafka-admin/", "xtask/"];
+const BELOW: &str = "sdk, kafka-admin and xtask do not depend on the program";
 
-const ABOVE: &str = "the program does not know its tests, benchmarks and commands";
+const ABOVE: &str = "the program does not depend on its tests, benchmarks and commands";
 
-/// Where every decision is a function of its arguments.
+/// Folders of pure functions.
 const PURE: &[&str] = &["sdk/src/", "src/api/", "src/domain/", "src/error_chain"];
 
-/// What a function of its arguments does not name.
+/// Paths that a pure function does not use.
 const IMPURE: &[&str] = &[
     "axum",
     "futures",
@@ -102,15 +101,15 @@ const IMPURE: &[&str] = &[
     "tracing",
 ];
 
-const PURELY: &str = "sdk, api and domain are pure: no runtime, no clock, no randomness, no input or output; what a \
-                      decision needs to know is an argument";
+const PURE_RULE: &str = "sdk, api and domain are pure: no runtime, no clock, no randomness, no input or output; pass \
+                      what a decision needs as an argument";
 
-const UNSAFE: &str = "unsafe code lives in kafka-admin and nowhere else";
+const UNSAFE: &str = "only kafka-admin has unsafe code";
 
 const LONG: &str =
-    "a file has at most 500 lines without its tests: take a part out that has a name of its own";
+    "a file has at most 500 lines without its tests: move a part with a name of its own into another file";
 
-const NAMELESS: &str = "a module is named after what it knows, not utils, helpers or common";
+const NAMELESS: &str = "a module is named after its contents, not utils, helpers or common";
 
 /// The circular imports that remain: the files of each, and why a cut would make the code worse.
 const CIRCULAR: &[(&[&str], &str)] = &[(
@@ -124,14 +123,14 @@ const CIRCULAR: &[(&[&str], &str)] = &[(
     "the table of kinds names every type, and the schema of a field of type Kind lists the governed kinds of the table",
 )];
 
-/// The rules that a file breaks, a sentence each.
+/// The violations in a file, a line each.
 fn check(path: &str, text: &str) -> Vec<String> {
     let tokens = TokenStream::from_str(text).unwrap_or_else(|error| panic!("{path}: {error}"));
     let mut file = File::new(path);
     file.read(tokens, &[]);
-    let mut broken = file.broken;
-    let mut breaks =
-        |line: usize, what: &str, rule: &str| broken.push(format!("{path}:{line}: {what}: {rule}"));
+    let mut violations = file.violations;
+    let mut report =
+        |line: usize, what: &str, rule: &str| violations.push(format!("{path}:{line}: {what}: {rule}"));
 
     let paths: Vec<(Vec<String>, usize)> = file
         .paths
@@ -145,26 +144,26 @@ fn check(path: &str, text: &str) -> Vec<String> {
             if here.is_some_and(|here| !owners.contains(&here))
                 && reserved.iter().any(|one| is_below(segments, one))
             {
-                breaks(*line, &what, rule);
+                report(*line, &what, rule);
             }
         }
         if here.is_some() && segments[0] == "xtask" {
-            breaks(*line, &what, ABOVE);
+            report(*line, &what, ABOVE);
         }
-        if BELOW_US.iter().any(|folder| path.starts_with(folder)) && segments[0] == "eventcenter" {
-            breaks(*line, &what, BELOW);
+        if LOWER_CRATES.iter().any(|folder| path.starts_with(folder)) && segments[0] == "eventcenter" {
+            report(*line, &what, BELOW);
         }
         if let (Some(here), Some(there)) = (here, room_named(segments)) {
             match (place(here), place(there)) {
-                (Some(here), Some(there)) if there > here => breaks(*line, &what, LEFTWARDS),
-                (Some(place), Some(other)) if place == other && here != there => breaks(*line, &what, APART),
+                (Some(here), Some(there)) if there > here => report(*line, &what, LEFT_ONLY),
+                (Some(place), Some(other)) if place == other && here != there => report(*line, &what, APART),
                 _ => {}
             }
         }
         if PURE.iter().any(|pure| path.starts_with(pure)) {
             let asks = ["now", "now_v7", "new_v4"].contains(&segments[segments.len() - 1].as_str());
             if (asks && segments.len() > 1) || IMPURE.iter().any(|impure| is_below(segments, impure)) {
-                breaks(*line, &what, PURELY);
+                report(*line, &what, PURE_RULE);
             }
         }
     }
@@ -177,14 +176,14 @@ fn check(path: &str, text: &str) -> Vec<String> {
     });
     let lines = tests.map_or(code.len(), |line| line - 1);
     if lines > 500 && !is_test(path) {
-        breaks(500, &format!("{lines} lines"), LONG);
+        report(500, &format!("{lines} lines"), LONG);
     }
     for part in path.trim_end_matches(".rs").split('/').filter(|part| is_nameless(part)) {
-        breaks(1, part, NAMELESS);
+        report(1, part, NAMELESS);
     }
-    broken.sort();
-    broken.dedup();
-    broken
+    violations.sort();
+    violations.dedup();
+    violations
 }
 
 fn is_nameless(name: &str) -> bool {
@@ -201,7 +200,7 @@ fn room(path: &str) -> Option<&str> {
     path.split('/').next()
 }
 
-/// The room of the program that a path leads to.
+/// The room of the program that a path is in.
 fn room_named(segments: &[String]) -> Option<&str> {
     match segments {
         [root, room, ..] if root == "crate" || root == "eventcenter" => Some(room),
@@ -209,12 +208,12 @@ fn room_named(segments: &[String]) -> Option<&str> {
     }
 }
 
-/// How far to the right a room stands.
+/// The position of a room, from the left.
 fn place(room: &str) -> Option<usize> {
     ROOMS.iter().position(|line| line.contains(&room))
 }
 
-/// Whether a path is this one or leads through it. What is imported with `*` is all of it.
+/// Whether a path is this one or below it. A glob import covers everything below its path.
 fn is_below(path: &[String], reserved: &str) -> bool {
     let reserved: Vec<&str> = reserved.split("::").collect();
     let same = path.iter().zip(&reserved).take_while(|(a, b)| a == b).count();
@@ -244,12 +243,12 @@ fn no_file_breaks_a_rule() {
         rust_files(&root().join(folder), &mut files);
     }
     assert!(files.len() > 80, "only {} files were found", files.len());
-    let mut broken = Vec::new();
+    let mut violations = Vec::new();
     for file in files {
         let path = file.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
-        broken.extend(check(&path, &fs::read_to_string(&file).unwrap()));
+        violations.extend(check(&path, &fs::read_to_string(&file).unwrap()));
     }
-    assert!(broken.is_empty(), "\n{}\n", broken.join("\n"));
+    assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
 }
 
 /// What `circular_imports` counts as an import is written there.
@@ -291,11 +290,11 @@ fn every_room_has_its_place() {
     for entry in fs::read_dir(root().join("src")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         let room = name.trim_end_matches(".rs");
-        assert!(room == "lib" || place(room).is_some(), "src/{name} stands nowhere in ROOMS: {LEFTWARDS}");
+        assert!(room == "lib" || place(room).is_some(), "src/{name} is missing in ROOMS: {LEFT_ONLY}");
     }
 }
 
-/// Only kafka-admin may have unsafe code, so only it is free of the workspace's lints.
+/// Only kafka-admin may have unsafe code, so only it does not inherit the lints of the workspace.
 #[test]
 fn every_other_crate_has_the_lints_of_the_workspace() {
     let read = |manifest: &str| fs::read_to_string(root().join(manifest)).unwrap();
@@ -315,18 +314,18 @@ fn members() -> Vec<String> {
     std::iter::once(".").chain(names).map(String::from).collect()
 }
 
-/// The rules can be broken: each snippet is answered with its sentence, and with no other.
+/// Each snippet violates exactly the given rule.
 #[test]
-fn a_broken_rule_is_told() {
+fn violations_are_reported() {
     let [kafka, store, kubernetes, callback] = std::array::from_fn(|place| RESERVED[place].2);
     for (path, text, rule) in [
-        ("src/domain/x.rs", "use crate::kafka::Kafka;", LEFTWARDS),
-        ("src/domain/x.rs", "use crate::{api::Tenant, kubernetes::KubeClient};", LEFTWARDS),
-        ("src/domain/topic/x.rs", "use super::super::super::controllers::run;", LEFTWARDS),
-        ("src/domain/x.rs", "mod tests { use super::super::super::app::main; }", LEFTWARDS),
-        ("src/api/x.rs", "fn f() { crate::domain::age(1) }", LEFTWARDS),
-        ("src/api/x.rs", "fn f() { let x = json!({\"a\": crate::domain::age(1)}); }", LEFTWARDS),
-        ("src/controllers/x.rs", "use crate::app;", LEFTWARDS),
+        ("src/domain/x.rs", "use crate::kafka::Kafka;", LEFT_ONLY),
+        ("src/domain/x.rs", "use crate::{api::Tenant, kubernetes::KubeClient};", LEFT_ONLY),
+        ("src/domain/topic/x.rs", "use super::super::super::controllers::run;", LEFT_ONLY),
+        ("src/domain/x.rs", "mod tests { use super::super::super::app::main; }", LEFT_ONLY),
+        ("src/api/x.rs", "fn f() { crate::domain::age(1) }", LEFT_ONLY),
+        ("src/api/x.rs", "fn f() { let x = json!({\"a\": crate::domain::age(1)}); }", LEFT_ONLY),
+        ("src/controllers/x.rs", "use crate::app;", LEFT_ONLY),
         ("sdk/src/x.rs", "use eventcenter::api::Tenant;", BELOW),
         ("xtask/src/x.rs", "fn f() { eventcenter::app::main() }", BELOW),
         ("src/kafka/x.rs", "use crate::kubernetes::KubeClient;", APART),
@@ -354,14 +353,14 @@ fn a_broken_rule_is_told() {
         ("src/webhook/x.rs", "use hyper::server::conn::http1;", RESERVED[6].2),
         ("src/http/x.rs", "use crate::kubernetes::KubeClient;", APART),
         ("src/kubernetes/x.rs", "fn f() { rcgen::KeyPair::generate() }", RESERVED[7].2),
-        ("src/domain/x.rs", "use tokio::time::Duration;", PURELY),
-        ("src/domain/x.rs", "use std::{collections::BTreeMap, time::{Duration, Instant}};", PURELY),
-        ("src/domain/x.rs", "async fn f() {}", PURELY),
-        ("src/domain/x.rs", "fn f() { jiff::Timestamp::now() }", PURELY),
-        ("src/domain/x.rs", "use jiff::Timestamp; fn f() { Timestamp::now() }", PURELY),
-        ("src/domain/x.rs", "fn f() { let home = std::env::var(\"HOME\"); }", PURELY),
-        ("src/api/x.rs", "use std::fs;", PURELY),
-        ("sdk/src/x.rs", "fn f() { uuid::Uuid::now_v7() }", PURELY),
+        ("src/domain/x.rs", "use tokio::time::Duration;", PURE_RULE),
+        ("src/domain/x.rs", "use std::{collections::BTreeMap, time::{Duration, Instant}};", PURE_RULE),
+        ("src/domain/x.rs", "async fn f() {}", PURE_RULE),
+        ("src/domain/x.rs", "fn f() { jiff::Timestamp::now() }", PURE_RULE),
+        ("src/domain/x.rs", "use jiff::Timestamp; fn f() { Timestamp::now() }", PURE_RULE),
+        ("src/domain/x.rs", "fn f() { let home = std::env::var(\"HOME\"); }", PURE_RULE),
+        ("src/api/x.rs", "use std::fs;", PURE_RULE),
+        ("sdk/src/x.rs", "fn f() { uuid::Uuid::now_v7() }", PURE_RULE),
         ("src/kafka/x.rs", "fn f() { unsafe { g() } }", UNSAFE),
         ("xtask/src/x.rs", "macro_rules! m { () => { unsafe { g() } } }", UNSAFE),
         ("src/kafka/error.rs", "use anyhow::Result;", RESERVED[5].2),
@@ -369,27 +368,27 @@ fn a_broken_rule_is_told() {
         ("src/main.rs", "use clap::Parser;", RESERVED[4].2),
         ("src/ctl/x.rs", "use crate::app::main;", APART),
         ("src/ctl/x.rs", "use kube::Client;", kubernetes),
-        ("src/domain/x.rs", "use crate::ctl::main;", LEFTWARDS),
+        ("src/domain/x.rs", "use crate::ctl::main;", LEFT_ONLY),
         ("src/app/x.rs", "use xtask::port;", ABOVE),
         ("src/lib.rs", "pub use rdkafka;", kafka),
         ("src/domain/utils.rs", "", NAMELESS),
         ("src/kafka/common/mod.rs", "", NAMELESS),
         ("src/domain/x.rs", "mod helpers { }", NAMELESS),
-        ("src/domain/x.rs", "fn f<K>() -> impl Fn() + use<K> { || tokio::spawn(g()) }", PURELY),
+        ("src/domain/x.rs", "fn f<K>() -> impl Fn() + use<K> { || tokio::spawn(g()) }", PURE_RULE),
         ("src/domain/x.rs", &"\n".repeat(501), LONG),
     ] {
-        let broken = check(path, text);
-        let told = |line: &String| line.starts_with(path) && line.ends_with(rule);
+        let violations = check(path, text);
+        let is_expected = |line: &String| line.starts_with(path) && line.ends_with(rule);
         assert!(
-            !broken.is_empty() && broken.iter().all(told),
-            "{path}: {text}\nshould be told: {rule}\nbut is told: {broken:#?}"
+            !violations.is_empty() && violations.iter().all(is_expected),
+            "{path}: {text}\nexpected: {rule}\nreported: {violations:#?}"
         );
     }
 }
 
-/// What looks like a broken rule and is none.
+/// Legal code that resembles violations.
 #[test]
-fn a_kept_rule_is_not_told() {
+fn legal_code_is_not_reported() {
     let long_with_tests = format!("{}#[cfg(test)]\nmod tests {{{}}}", "\n".repeat(400), "\n".repeat(400));
     for (path, text) in [
         ("src/domain/x.rs", "// use tokio::time;\n/// `crate::kafka::Kafka`\nfn f() { g(\"tokio::spawn\") }"),
@@ -417,7 +416,7 @@ fn a_kept_rule_is_not_told() {
         ("kafka-admin/src/x.rs", "fn f() { unsafe { g() } }"),
         ("src/app/x.rs", &long_with_tests),
     ] {
-        let broken = check(path, text);
-        assert!(broken.is_empty(), "{path}: {text}\n{broken:#?}");
+        let violations = check(path, text);
+        assert!(violations.is_empty(), "{path}: {text}\n{violations:#?}");
     }
 }

@@ -1,12 +1,12 @@
-//! What a file of Rust names: its tokens, read as paths with their lines.
+//! The paths in a Rust file with their lines.
 
 use std::collections::HashMap;
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
-use super::{NAMELESS, PURE, PURELY, UNSAFE, is_nameless};
+use super::{NAMELESS, PURE, PURE_RULE, UNSAFE, is_nameless};
 
-/// The path from the crate's root or from another crate's name on.
+/// A path from `crate` or from the name of another crate on.
 pub(super) fn absolute(
     segments: &[String],
     module: &[String],
@@ -26,23 +26,23 @@ pub(super) fn absolute(
     }
 }
 
-/// What a file names.
+/// The paths and names of a file.
 pub(super) struct File<'a> {
     path: &'a str,
     module: Vec<String>,
     pub(super) paths: Vec<Named>,
-    /// What `use` declarations call things in this file.
+    /// The names that `use` declarations bring into the file, and their paths.
     pub(super) aliases: HashMap<String, Vec<String>>,
-    pub(super) broken: Vec<String>,
+    pub(super) violations: Vec<String>,
     in_reexport: bool,
 }
 
-/// A path as it is written, and the module in which it is.
+/// A path as written, and the module that contains it.
 pub(super) struct Named {
     pub(super) segments: Vec<String>,
     pub(super) module: Vec<String>,
     pub(super) line: usize,
-    /// Whether it stands in a `pub use`.
+    /// Whether it is in a `pub use`.
     pub(super) is_reexport: bool,
 }
 
@@ -56,7 +56,7 @@ impl<'a> File<'a> {
             module,
             paths: Vec::new(),
             aliases: HashMap::new(),
-            broken: Vec::new(),
+            violations: Vec::new(),
             in_reexport: false,
         }
     }
@@ -65,7 +65,7 @@ impl<'a> File<'a> {
         &self.module
     }
 
-    /// Reads tokens; `inside` are the modules that are written out in this file.
+    /// Reads tokens. `inside` is the path of the inline module that contains them.
     pub(super) fn read(&mut self, tokens: TokenStream, inside: &[String]) {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
         let mut at = 0;
@@ -73,7 +73,7 @@ impl<'a> File<'a> {
             match &tokens[at] {
                 TokenTree::Group(group) => self.read(group.stream(), inside),
                 TokenTree::Ident(word) => match word.to_string().as_str() {
-                    // `impl Trait + use<T>` is no import.
+                    // `impl Trait + use<T>` is not an import.
                     "use" if !is_mark(&tokens, at + 1, '<') => {
                         self.in_reexport = is_public(&tokens, at);
                         at = self.import(&tokens, at + 1, &[], inside);
@@ -82,7 +82,7 @@ impl<'a> File<'a> {
                     "mod" => {
                         if let Some(TokenTree::Ident(name)) = tokens.get(at + 1) {
                             if is_nameless(&name.to_string()) {
-                                self.breaks(word.span().start().line, &format!("mod {name}"), NAMELESS);
+                                self.report(word.span().start().line, &format!("mod {name}"), NAMELESS);
                             }
                             if let Some(TokenTree::Group(body)) = tokens.get(at + 2) {
                                 self.read(body.stream(), &[inside, &[name.to_string()]].concat());
@@ -104,17 +104,17 @@ impl<'a> File<'a> {
         }
     }
 
-    fn breaks(&mut self, line: usize, what: &str, rule: &str) {
-        self.broken.push(format!("{}:{line}: {what}: {rule}", self.path));
+    fn report(&mut self, line: usize, what: &str, rule: &str) {
+        self.violations.push(format!("{}:{line}: {what}: {rule}", self.path));
     }
 
     fn keyword(&mut self, keyword: &str, line: usize) {
         if keyword == "unsafe" {
             if !self.path.starts_with("kafka-admin/") {
-                self.breaks(line, keyword, UNSAFE);
+                self.report(line, keyword, UNSAFE);
             }
         } else if PURE.iter().any(|pure| self.path.starts_with(pure)) {
-            self.breaks(line, keyword, PURELY);
+            self.report(line, keyword, PURE_RULE);
         }
     }
 
@@ -123,7 +123,7 @@ impl<'a> File<'a> {
         self.paths.push(Named { segments, module, line, is_reexport: self.in_reexport });
     }
 
-    /// A path in code, such as `kube::Client::try_default`. Returns the place of its last word.
+    /// Reads a path in code, such as `kube::Client::try_default`. Returns the index of its last token.
     fn path(&mut self, tokens: &[TokenTree], start: usize, inside: &[String]) -> usize {
         let mut segments = Vec::new();
         let mut at = start;
@@ -138,7 +138,7 @@ impl<'a> File<'a> {
         at
     }
 
-    /// The tree of a `use` declaration. Returns the place of its end.
+    /// Reads the tree of a `use` declaration. Returns the index of its end.
     fn import(&mut self, tokens: &[TokenTree], start: usize, prefix: &[String], inside: &[String]) -> usize {
         let mut segments = prefix.to_vec();
         let mut alias = None;

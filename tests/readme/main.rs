@@ -1,7 +1,7 @@
 //! Keeps the pages true: examples, commands, error texts, links, and the names of files, tests, constants, flags and
 //! metrics. What a page shows of a run's output is the one thing that is not compared; the commands in it are.
 
-// A test that panics has said what it has to say.
+// Tests fail by panicking.
 #![allow(clippy::panic, clippy::unwrap_used)]
 
 mod commands;

@@ -67,7 +67,7 @@ impl Tree {
         let (mut range, mut nodes) = (Range::empty(0), BTreeMap::new());
         for leaf in &leaves {
             range.push(*leaf, |node, hash| {
-                assert_eq!(nodes.insert(node, hash), None, "each node is told once")
+                assert_eq!(nodes.insert(node, hash), None, "each node is reported once")
             });
         }
         Self { leaves, range, nodes }
@@ -351,7 +351,7 @@ proptest! {
             prop_assert_eq!(*hash, naive::mth(&tree.leaves[start..end]));
         }
         let complete: usize = (0..64).map(|level| size >> level).sum();
-        prop_assert_eq!(tree.nodes.len(), complete, "all complete nodes are told");
+        prop_assert_eq!(tree.nodes.len(), complete, "all complete nodes are reported");
 
         // The same range, appended from parts.
         let mut cuts: Vec<usize> = cuts.into_iter().map(|cut: f64| (cut * size as f64) as usize).collect();

@@ -90,7 +90,7 @@ async fn follow(follower: &Follower, printer: &Printer) -> anyhow::Result<()> {
                     return Ok(());
                 }
             }
-            Err(error) if error.is_passing() => {
+            Err(error) if error.is_retriable() => {
                 if wait == GLANCE {
                     print_warning(&format!(
                         "{}; trying again, nothing is left out",

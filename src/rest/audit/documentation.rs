@@ -1,4 +1,4 @@
-//! What the OpenAPI document says of all paths about logs. Values of these types are never constructed.
+//! The common part of the OpenAPI document for all paths about logs. Values of these types are never constructed.
 
 use eventcenter_sdk::rest::ErrorResponse;
 use utoipa::{IntoParams, IntoResponses};

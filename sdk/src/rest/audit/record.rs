@@ -122,7 +122,7 @@ pub struct Change {
 
 /// The process that wrote a record, and what is known of the client it served.
 ///
-/// The API server does not tell webhooks the address and user agent of a request; its own audit log has them, beside the
+/// The API server does not send webhooks the address and user agent of a request; its own audit log has them, beside the
 /// annotation with the record's id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
