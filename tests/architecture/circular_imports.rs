@@ -5,10 +5,10 @@
 //! that starts its child imports it, and a child that uses an item of its parent's `mod.rs` imports the parent.
 //!
 //! - An import through a re-export is an import of the module that defines the item.
-//! - A `pub use` on its own is no import: the parent offers the name and needs nothing of it. It becomes one when the code of the
+//! - A `pub use` alone is not an import: the module re-exports the item without depending on it. It counts if the code of the
 //!   same module uses the name.
-//! - To name a module is no import; to name an item through it is.
-//! - Calls of methods and paths in string literals (`#[serde(with = "…")]`) do not count: they show no path.
+//! - Naming a module is not an import; naming an item through it is.
+//! - Method calls and paths in string literals (`#[serde(with = "…")]`) do not count: the tokens contain no path.
 //! - Code under `#[cfg(test)]` does not count.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -272,7 +272,7 @@ fn a_circle_leads_through_the_module_that_defines_an_item() {
 #[test]
 fn other_imports_are_not_circular() {
     for files in [
-        // A parent that only offers what its child defines; siblings through the parent.
+        // A parent that only re-exports what its child defines; siblings through the parent.
         [("src/a/mod.rs", "mod b; pub use b::g; pub struct T;"), ("src/a/b.rs", "pub fn g(t: super::T) {}")],
         [("src/a/mod.rs", "pub(crate) use b::*; pub struct T;"), ("src/a/b.rs", "pub fn g(t: super::T) {}")],
         // A module that is named only to reach another item.
