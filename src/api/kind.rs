@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::OnceLock;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
@@ -14,7 +15,7 @@ use super::{ChangeApproval, EventTopic, KafkaCluster, Tenant};
 pub const GROUP: &str = "eventcenter.io";
 
 /// One kind of custom resource.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct KindInfo {
     /// The `kind`, such as `EventTopic`.
     pub name: &'static str,
@@ -61,8 +62,8 @@ pub enum Mutation {
     OnWrite,
 }
 
-/// All kinds, in the order in which their definitions are installed.
-pub const KINDS: &[KindInfo] = &[
+/// The kinds of the product, in the order in which their definitions are installed.
+const KINDS: &[KindInfo] = &[
     KindInfo {
         name: "Tenant",
         plural: "tenants",
@@ -101,10 +102,23 @@ pub const KINDS: &[KindInfo] = &[
     },
 ];
 
+/// The kinds of an operator that has more of them than the product.
+static ADDITIONAL_KINDS: OnceLock<Vec<KindInfo>> = OnceLock::new();
+
+/// All kinds, in the order in which their definitions are installed.
+pub fn kinds() -> impl Iterator<Item = &'static KindInfo> {
+    KINDS.iter().chain(ADDITIONAL_KINDS.get().into_iter().flatten())
+}
+
 /// The custom resource definitions in the order in which they are installed.
 #[must_use]
 pub fn definitions() -> Vec<CustomResourceDefinition> {
-    KINDS.iter().map(|kind| (kind.definition)()).collect()
+    kinds().map(|kind| (kind.definition)()).collect()
+}
+
+/// Adds kinds to those of the product. Has an effect once, before anything reads the table.
+pub fn add_kinds(kinds: Vec<KindInfo>) {
+    ADDITIONAL_KINDS.get_or_init(|| kinds);
 }
 
 impl KindInfo {
@@ -115,12 +129,12 @@ impl KindInfo {
         let folded = word.to_ascii_lowercase();
         let name = folded.strip_suffix(GROUP).and_then(|name| name.strip_suffix('.')).unwrap_or(&folded);
         let name = name.strip_suffix(".v1alpha1").unwrap_or(name);
-        KINDS.iter().find(|kind| kind.is_named(name))
+        kinds().find(|kind| kind.is_named(name))
     }
 
     /// The kinds whose changes may need approval.
     pub fn governed() -> impl Iterator<Item = &'static Self> {
-        KINDS.iter().filter(|kind| kind.governance == Governance::Governed)
+        kinds().filter(|kind| kind.governance == Governance::Governed)
     }
 
     /// The identity of this kind.
@@ -155,7 +169,7 @@ impl Kind {
     /// The row of the table, if this kind has one.
     #[must_use]
     pub fn info(&self) -> Option<&'static KindInfo> {
-        KINDS.iter().find(|kind| kind.name == self.0)
+        kinds().find(|kind| kind.name == self.0)
     }
 
     /// Whether changes of this kind may need approval.
@@ -195,7 +209,7 @@ mod tests {
 
     #[test]
     fn the_table_agrees_with_the_definitions() {
-        for kind in KINDS {
+        for kind in kinds() {
             let definition = (kind.definition)();
             let names = definition.spec.names;
             assert_eq!(names.kind, kind.name);

@@ -27,14 +27,18 @@ pub trait HasApproval: HasConditions + Clone + Default + PartialEq + Serialize {
     fn set_pending(&mut self, pending: Option<PendingChange>);
 }
 
+/// Implements [`HasConditions`] for statuses with the fields `conditions` and `observed_generation`.
+#[macro_export]
 macro_rules! has_conditions {
     ($($status:ty),+) => {$(
-        impl HasConditions for $status {
-            fn conditions(&self) -> &[Condition] {
+        impl $crate::api::HasConditions for $status {
+            fn conditions(&self) -> &[::k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition] {
                 &self.conditions
             }
 
-            fn conditions_mut(&mut self) -> &mut Vec<Condition> {
+            fn conditions_mut(
+                &mut self,
+            ) -> &mut Vec<::k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition> {
                 &mut self.conditions
             }
 
@@ -45,22 +49,24 @@ macro_rules! has_conditions {
     )+};
 }
 
+/// Implements [`HasApproval`] for statuses with the fields `approved` and `pending`.
+#[macro_export]
 macro_rules! has_approval {
     ($($status:ty),+) => {$(
-        impl HasApproval for $status {
-            fn approved(&self) -> Option<&ApprovedSpec> {
+        impl $crate::api::HasApproval for $status {
+            fn approved(&self) -> Option<&$crate::api::ApprovedSpec> {
                 self.approved.as_ref()
             }
 
-            fn set_approved(&mut self, approved: Option<ApprovedSpec>) {
+            fn set_approved(&mut self, approved: Option<$crate::api::ApprovedSpec>) {
                 self.approved = approved;
             }
 
-            fn pending(&self) -> Option<&PendingChange> {
+            fn pending(&self) -> Option<&$crate::api::PendingChange> {
                 self.pending.as_deref()
             }
 
-            fn set_pending(&mut self, pending: Option<PendingChange>) {
+            fn set_pending(&mut self, pending: Option<$crate::api::PendingChange>) {
                 self.pending = pending.map(Box::new);
             }
         }

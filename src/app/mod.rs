@@ -7,6 +7,7 @@ mod clock;
 mod config;
 mod crds;
 mod health;
+mod kinds;
 mod openapi;
 mod roles;
 mod run;
@@ -17,11 +18,22 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::api::add_kinds;
+
+pub use kinds::AdditionalKind;
+
 /// Runs the program with the arguments of the process.
 #[must_use]
 pub fn main() -> ExitCode {
+    main_with(&[])
+}
+
+/// Runs the program with more kinds than the product has.
+#[must_use]
+pub fn main_with(additional: &[AdditionalKind]) -> ExitCode {
+    add_kinds(additional.iter().map(|kind| kind.info).collect());
     match config::Cli::parse().command {
-        config::Command::Run(config) => run::run(&config),
+        config::Command::Run(config) => run::run(&config, additional),
         config::Command::Crds(arguments) => crds::crds(&arguments),
         config::Command::Openapi(arguments) => openapi::openapi(&arguments),
         config::Command::Webhooks(arguments) => webhooks::webhooks(&arguments),

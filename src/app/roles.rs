@@ -12,6 +12,7 @@ use super::audit::Audit;
 use super::clock::clock;
 use super::config::{Certificates, Config};
 use super::health;
+use super::kinds::AdditionalKind;
 use crate::controllers::{self, AllMetrics, Checkpoints, Options};
 use crate::domain::audit::{Action, Actor, Event, LogName, Outcome, Target, Via};
 use crate::kubernetes::{KubeClient, LeaseLost, LeaseSettings};
@@ -30,6 +31,7 @@ pub(super) struct Process<'a> {
     pub(super) instance: &'a str,
     pub(super) kubernetes: &'a KubeClient,
     pub(super) audit: &'a Audit,
+    pub(super) additional: &'a [AdditionalKind],
     pub(super) stop: &'a CancellationToken,
 }
 
@@ -55,7 +57,7 @@ pub(super) async fn run_webhook(
     metrics: webhook::Metrics,
     role: health::Role,
 ) -> anyhow::Result<()> {
-    let Process { config, instance, kubernetes, audit, stop } = *process;
+    let Process { config, instance, kubernetes, audit, additional, stop } = *process;
     let settings = &config.webhook;
     let listen = settings.webhook_listen;
     let listener = TcpListener::bind(listen)
@@ -83,6 +85,7 @@ pub(super) async fn run_webhook(
         drain: settings.webhook_drain,
         instance: instance.to_owned(),
         recorder: audit.journal.recorder("webhook"),
+        additional: additional.iter().map(|kind| kind.handler.clone()).collect(),
     };
     let ready = move |ready| role.set_ready(ready);
     let running = webhook::run(kubernetes.clone(), options, listener, metrics, clock, stop.clone(), ready);
@@ -121,7 +124,7 @@ pub(super) async fn run_controllers(
     metrics: AllMetrics,
     role: health::Role,
 ) -> anyhow::Result<()> {
-    let Process { config, instance, kubernetes, audit, stop } = *process;
+    let Process { config, instance, kubernetes, audit, additional, stop } = *process;
     let recorder = audit.journal.spooling_recorder("controllers");
     let settings = LeaseSettings {
         name: config.lease.clone(),
@@ -162,8 +165,17 @@ pub(super) async fn run_controllers(
         },
         instance: instance.to_owned(),
     };
-    let controllers =
-        controllers::run(kubernetes.clone(), options, audit, metrics, clock, stop.clone(), ready);
+    let additional: Vec<_> = additional.iter().map(|kind| kind.controller).collect();
+    let controllers = controllers::run(
+        kubernetes.clone(),
+        options,
+        audit,
+        metrics,
+        clock,
+        &additional,
+        stop.clone(),
+        ready,
+    );
     let ended = async {
         let mut controllers = std::pin::pin!(controllers);
         tokio::select! {

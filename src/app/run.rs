@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::audit::Audit;
 use super::config::{Config, Role};
+use super::kinds::AdditionalKind;
 use super::roles::{Process, run_api, run_controllers, run_webhook};
 use super::{health, telemetry};
 use crate::controllers::AllMetrics;
@@ -19,14 +20,14 @@ use crate::kubernetes::KubeClient;
 use crate::rest;
 use crate::webhook;
 
-pub(super) fn run(config: &Config) -> ExitCode {
+pub(super) fn run(config: &Config, additional: &[AdditionalKind]) -> ExitCode {
     let result = telemetry::start(config).and_then(|()| {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()
             .context("starting the runtime")?;
-        runtime.block_on(run_roles(config))
+        runtime.block_on(run_roles(config, additional))
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -38,7 +39,7 @@ pub(super) fn run(config: &Config) -> ExitCode {
     }
 }
 
-async fn run_roles(config: &Config) -> anyhow::Result<()> {
+async fn run_roles(config: &Config, additional: &[AdditionalKind]) -> anyhow::Result<()> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), ?config, "starting");
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
@@ -66,8 +67,14 @@ async fn run_roles(config: &Config) -> anyhow::Result<()> {
 
     let stop = stop_on_signal()?;
     let result = {
-        let process =
-            Process { config, instance: &instance, kubernetes: &kubernetes, audit: &audit, stop: &stop };
+        let process = Process {
+            config,
+            instance: &instance,
+            kubernetes: &kubernetes,
+            audit: &audit,
+            additional,
+            stop: &stop,
+        };
         // Each role registers before it starts, so that readiness waits for all of them.
         let role = |role: Role| config.roles.contains(&role).then(|| health.role());
         let (webhook_role, controllers_role) = (role(Role::Webhook), role(Role::Controllers));

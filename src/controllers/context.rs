@@ -1,5 +1,8 @@
 //! The state that the product's controllers share.
 
+use std::sync::Arc;
+
+use super::approval::GovernedQueues;
 use super::connections::Connections;
 use super::options::Options;
 use super::runtime::Informer;
@@ -11,7 +14,9 @@ use crate::domain::ObjectRef;
 
 /// The state of all controllers.
 pub(super) struct Context {
-    pub(super) services: Services,
+    pub(super) services: Arc<Services>,
+    /// The queues of all governed kinds.
+    pub(super) governed: GovernedQueues,
     pub(super) tenants: Informer<Tenant>,
     pub(super) clusters: Informer<KafkaCluster>,
     pub(super) topics: Informer<EventTopic>,

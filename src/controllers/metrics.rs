@@ -20,9 +20,8 @@ use prometheus_client::registry::{Registry, Unit};
 use tokio::time::Instant;
 
 use super::checkpoint::metrics as checkpoint;
-use crate::api::{EventTopic, KafkaCluster, Tenant};
+use crate::api::Tenant;
 use crate::domain::quota::Limits;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Kind {
@@ -57,11 +56,11 @@ struct ClusterLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct KindAndCondition {
-    kind: &'static str,
-    condition: String,
-    status: String,
-    reason: String,
+pub(super) struct KindAndCondition {
+    pub(super) kind: &'static str,
+    pub(super) condition: String,
+    pub(super) status: String,
+    pub(super) reason: String,
 }
 
 /// The controllers' metrics.
@@ -81,11 +80,18 @@ pub struct Metrics {
 }
 
 /// The resources whose conditions, usage and pending changes are exported.
-#[derive(Clone)]
 pub(super) struct Exported {
     pub(super) tenants: Store<DeserializeGuard<Tenant>>,
-    pub(super) clusters: Store<DeserializeGuard<KafkaCluster>>,
-    pub(super) topics: Store<DeserializeGuard<EventTopic>>,
+    /// The resources of all kinds.
+    pub(super) kinds: Vec<Arc<dyn CountResources>>,
+}
+
+/// Counts the resources of a kind.
+pub(super) trait CountResources: Send + Sync {
+    /// Adds the conditions of all resources.
+    fn count_conditions(&self, counts: &mut HashMap<KindAndCondition, i64>);
+    /// Adds the pending changes of each namespace.
+    fn count_pending(&self, _by_namespace: &mut HashMap<String, i64>) {}
 }
 
 impl fmt::Debug for Exported {
@@ -256,11 +262,7 @@ impl Collector for Snapshot {
 
         let Some(exported) = self.exported.get() else { return Ok(()) };
         let mut counts: HashMap<KindAndCondition, i64> = HashMap::new();
-        count(&mut counts, "Tenant", &exported.tenants, |tenant| Some(&tenant.status.as_ref()?.conditions));
-        count(&mut counts, "KafkaCluster", &exported.clusters, |cluster| {
-            Some(&cluster.status.as_ref()?.conditions)
-        });
-        count(&mut counts, "EventTopic", &exported.topics, |topic| Some(&topic.status.as_ref()?.conditions));
+        exported.kinds.iter().for_each(|kind| kind.count_conditions(&mut counts));
         let resources: Family<KindAndCondition, Gauge> = Family::default();
         for (labels, number) in counts {
             resources.get_or_create(&labels).set(number);
@@ -309,12 +311,7 @@ fn quotas(
 /// The number of pending changes of each tenant with approval rules.
 fn pending(exported: &Exported, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
     let mut by_namespace: HashMap<String, i64> = HashMap::new();
-    for topic in exported.topics.state() {
-        let Ok(topic) = &topic.0 else { continue };
-        if topic.status.as_ref().is_some_and(|status| status.pending.is_some()) {
-            *by_namespace.entry(topic.namespace().unwrap_or_default()).or_default() += 1;
-        }
-    }
+    exported.kinds.iter().for_each(|kind| kind.count_pending(&mut by_namespace));
     let all = Family::<TenantLabel, Gauge>::default();
     for tenant in exported.tenants.state() {
         let Ok(tenant) = &tenant.0 else { continue };
@@ -326,27 +323,4 @@ fn pending(exported: &Exported, encoder: &mut DescriptorEncoder<'_>) -> Result<(
     let gauge = prometheus_client::metrics::MetricType::Gauge;
     let what = "Changes pending approval, for tenants with approval rules";
     all.encode(encoder.encode_descriptor("changes_pending", what, None, gauge)?)
-}
-
-fn count<K>(
-    counts: &mut HashMap<KindAndCondition, i64>,
-    kind: &'static str,
-    store: &Store<DeserializeGuard<K>>,
-    conditions: impl Fn(&K) -> Option<&Vec<Condition>>,
-) where
-    K: kube::Resource<DynamicType = ()> + Clone + 'static,
-{
-    for resource in store.state() {
-        let read = resource.0.as_ref().ok();
-        let conditions = read.and_then(&conditions).map(Vec::as_slice).unwrap_or_default();
-        for condition in conditions {
-            let labels = KindAndCondition {
-                kind,
-                condition: condition.type_.clone(),
-                status: condition.status.clone(),
-                reason: condition.reason.clone(),
-            };
-            *counts.entry(labels).or_default() += 1;
-        }
-    }
 }

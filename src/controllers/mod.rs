@@ -3,7 +3,7 @@
 //! A reconcile has four steps: observe (reads), plan (pure, in [`crate::domain`]), apply (writes), report (status, Event,
 //! metrics, next reconcile). It may be killed between any two effects, and ends the same when it is run again.
 //!
-//! - `runtime`: what is alike for the controllers of all kinds; `queue`: which changes start a reconcile; `status`: writes
+//! - `runtime`, `kind_controller`: what is alike for the controllers of all kinds; `queue`: which changes start a reconcile; `status`: writes
 //!   statuses; `effect`: records every effect in the audit log, before it is made.
 //! - `approval`: approvals, for every governed kind.
 //! - `catalog`: what all declarations together say. Watches maintain it, reconciles read it.
@@ -17,13 +17,14 @@
 //! counts.
 
 mod acl_resync;
-mod approval;
+pub mod approval;
 mod catalog;
 mod checkpoint;
 mod connections;
 mod context;
 mod effect;
 mod kafka_cluster;
+mod kind_controller;
 mod last_seen;
 mod metrics;
 mod options;
@@ -39,12 +40,13 @@ mod unregistered;
 
 use std::sync::Arc;
 
+use futures::FutureExt;
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
-pub use approval::{ApprovalStore, GovernedQueue, GovernedQueues, wait_for_key};
 pub use effect::EffectError;
+pub use kind_controller::KindController;
 pub use metrics::Metrics;
 pub use options::{Audit, Checkpoints, Options};
 pub use queue::Watched;
@@ -53,6 +55,7 @@ pub use services::Services;
 
 use crate::api::{EventTopic, Kind};
 use crate::kubernetes::{KubeClient, SealRole};
+use approval::{ApprovalStore, GovernedQueues, wait_for_key};
 use connections::Connections;
 use context::Context;
 use kafka_cluster::KafkaClusterReconciler;
@@ -75,15 +78,21 @@ impl AllMetrics {
     }
 }
 
+/// Makes the controller of a kind.
+pub type MakeController = fn(&Arc<Services>) -> KindController;
+
 /// Runs all controllers until they are stopped and the reconciles under way have ended.
 ///
-/// `ready` is called once all resources have been listed.
+/// `additional` makes the controllers of kinds that the product does not have. `ready` is called once all resources have been
+/// listed.
+#[allow(clippy::too_many_arguments, reason = "each is another part of the process")]
 pub async fn run(
     kubernetes: KubeClient,
     options: Options,
     audit: Audit,
     metrics: AllMetrics,
     clock: fn() -> Timestamp,
+    additional: &[MakeController],
     stop: CancellationToken,
     ready: impl FnOnce(),
 ) {
@@ -92,16 +101,18 @@ pub async fn run(
         () = stop.cancelled() => return,
     };
     let AllMetrics { controllers: metrics, kafka } = metrics;
-    let (tenants, tenant_streams) = Informer::new(&metrics);
-    let (clusters, cluster_streams) = Informer::new(&metrics);
-    let (topics, topic_streams) = Informer::new(&metrics);
-    metrics.export(metrics::Exported {
-        tenants: tenants.objects.clone(),
-        clusters: clusters.objects.clone(),
-        topics: topics.objects.clone(),
-    });
+    let approvals = ApprovalStore::new(key);
+    let services = Arc::new(Services::new(kubernetes, approvals, metrics.clone(), audit, clock));
+    let (tenants, tenant_streams) = Informer::new(&services);
+    let (clusters, cluster_streams) = Informer::new(&services);
+    let (topics, topic_streams) = Informer::new(&services);
+    let additional: Vec<KindController> = additional.iter().map(|make| make(&services)).collect();
+    let mut governed = GovernedQueues::new();
+    governed.insert(Kind::of::<EventTopic>(), Arc::new(topics.clone()));
+    governed.extend(additional.iter().filter_map(|kind| kind.governed.clone()));
     let context = Arc::new(Context {
-        services: Services::new(kubernetes, ApprovalStore::new(key), metrics, audit, clock),
+        services: Arc::clone(&services),
+        governed,
         tenants,
         clusters,
         topics,
@@ -110,39 +121,25 @@ pub async fn run(
         unregistered: UnregisteredTopics::default(),
         options,
     });
-    let Context { services, .. } = &*context;
-    let governed: GovernedQueues<'_> =
-        GovernedQueues::from([(Kind::of::<EventTopic>(), &context.topics as &dyn GovernedQueue)]);
-
-    let tenants_run = runtime::run(
-        Arc::new(TenantReconciler(Arc::clone(&context))),
-        tenant_streams,
-        4,
-        std::future::ready(()),
-        stop.clone(),
-    );
-    let clusters_run = runtime::run(
-        Arc::new(KafkaClusterReconciler(Arc::clone(&context))),
-        cluster_streams,
-        16,
-        std::future::ready(()),
-        stop.clone(),
-    );
-    // Which Kafka topic a resource stands for, and who owns it, depends on tenants and clusters.
-    let catalog_is_ready = async {
-        tokio::join!(
-            context.tenants.wait_until_synced(),
-            context.clusters.wait_until_synced(),
-            services.approvals.wait_until_synced()
-        );
-    };
-    let topics_run = runtime::run(
-        Arc::new(TopicReconciler(Arc::clone(&context))),
-        topic_streams,
-        context.options.concurrency,
-        catalog_is_ready,
-        stop,
-    );
+    let concurrency = context.options.concurrency;
+    let product = [
+        KindController::new(Arc::new(TenantReconciler(Arc::clone(&context))), tenant_streams, 4),
+        KindController::new(Arc::new(KafkaClusterReconciler(Arc::clone(&context))), cluster_streams, 16),
+        KindController::governed(Arc::new(TopicReconciler(Arc::clone(&context))), topic_streams, concurrency),
+    ];
+    let kinds: Vec<KindController> = product.into_iter().chain(additional).collect();
+    metrics.export(metrics::Exported {
+        tenants: context.tenants.objects.clone(),
+        kinds: kinds.iter().map(|kind| Arc::clone(&kind.resources)).collect(),
+    });
+    let controllers = kinds.into_iter().map(|kind| {
+        let ready = match kind.governed {
+            Some(_) => wait_for_catalog(Arc::clone(&context)).boxed(),
+            None => std::future::ready(()).boxed(),
+        };
+        kind.run(ready, stop.clone())
+    });
+    let controllers = futures::future::join_all(controllers);
     let announce = async {
         if context.topics.objects.wait_until_ready().await.is_ok() {
             ready();
@@ -153,8 +150,8 @@ pub async fn run(
             announce,
             kafka_cluster::follow_secrets(&context),
             topic::schema::watch_schemas(&context),
-            approval::follow_trusted_keys(services, &governed),
-            approval::follow_decisions(services, &governed),
+            approval::follow_trusted_keys(&services, &context.governed),
+            approval::follow_decisions(&services, &context.governed),
             resync::run(&context),
             checkpoint::run(&context),
             tenant::follow_usage(&context)
@@ -162,7 +159,17 @@ pub async fn run(
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        ((), (), ()) = async { tokio::join!(tenants_run, clusters_run, topics_run) } => {}
+        _ = controllers => {}
         () = background => {}
     }
+}
+
+/// Waits until tenants, clusters and decisions have been listed: which rules apply to a resource, what it stands for in Kafka,
+/// and who owns that, depends on them.
+async fn wait_for_catalog(context: Arc<Context>) {
+    tokio::join!(
+        context.tenants.wait_until_synced(),
+        context.clusters.wait_until_synced(),
+        context.services.approvals.wait_until_synced()
+    );
 }

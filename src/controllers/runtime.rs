@@ -21,16 +21,16 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use super::effect::{EffectError, audit_unavailable};
-use super::metrics::Metrics;
 use super::queue::{Fingerprint, Watched, WorkQueue};
 use super::services::Services;
 use crate::domain::{Failure, backoff};
 use crate::kubernetes::WriteError;
 
 /// The watched objects of a kind, and the queue of those that wait for a reconcile.
+#[derive(Clone)]
 pub struct Informer<K: kube::Resource<DynamicType = ()> + Clone + 'static> {
     pub(super) objects: Store<Watched<K>>,
-    pub(super) queue: WorkQueue<Watched<K>>,
+    pub(super) queue: Arc<WorkQueue<Watched<K>>>,
 }
 
 /// The sources of an [`Informer`], that the controller feeds.
@@ -45,10 +45,10 @@ where
 {
     /// Makes an informer, and the sources that fill it.
     #[must_use]
-    pub fn new(metrics: &Metrics) -> (Self, InformerStreams<K>) {
+    pub fn new(services: &Services) -> (Self, InformerStreams<K>) {
         let (objects, writer) = reflector::store();
-        let (queue, enqueued) = WorkQueue::new(metrics);
-        (Self { objects, queue }, InformerStreams { writer, enqueued })
+        let (queue, enqueued) = WorkQueue::new(&services.metrics);
+        (Self { objects, queue: Arc::new(queue) }, InformerStreams { writer, enqueued })
     }
 
     /// Waits until all objects have been listed once.

@@ -33,7 +33,8 @@ impl Services {
     }
 
     /// The current time.
-    pub(super) fn now(&self) -> Timestamp {
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
         (self.clock)()
     }
 }

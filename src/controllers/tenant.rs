@@ -13,6 +13,7 @@ use super::runtime::{Informer, ReconcileResult, Reconciled, Reconciler, requeue_
 use super::services::Services;
 use super::status::write_status;
 use crate::api::{Tenant, TenantStatus};
+use crate::domain::catalog::TenantChange;
 use crate::domain::condition::{self, READY};
 use crate::domain::tenant::{Counted, Tenants, status};
 use crate::domain::{Failure, backoff};
@@ -27,9 +28,10 @@ fn update_catalog(context: &Context) {
     let all = Tenants::of(tenants.iter().filter_map(|tenant| tenant.0.as_ref().ok()));
     let topics = context.topics.objects.state();
     let readable = topics.iter().filter_map(|topic| topic.0.as_ref().ok());
-    let concerned = context.services.catalog.lock().set_tenants(all, readable);
-    for topic in concerned {
-        context.topics.queue.enqueue(Some(&topic.namespace), &topic.name);
+    let TenantChange { namespaces, topics } = context.services.catalog.lock().set_tenants(all, readable);
+    context.enqueue_topics(topics);
+    for queue in context.governed.values() {
+        queue.enqueue_namespaces(&namespaces);
     }
     // What one tenant has, another may have lost.
     for tenant in tenants.iter().filter(|tenant| is_outdated(context, tenant)) {

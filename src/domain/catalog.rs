@@ -38,6 +38,15 @@ pub struct Catalog {
     changed: bool,
 }
 
+/// What has to be reconciled after a change of tenants.
+#[derive(Debug)]
+pub struct TenantChange {
+    /// The namespaces whose tenant has changed.
+    pub namespaces: HashSet<String>,
+    /// The topics in them, and the topics that these affect.
+    pub topics: Vec<ObjectRef>,
+}
+
 impl Catalog {
     /// The tenants.
     #[must_use]
@@ -137,23 +146,23 @@ impl Catalog {
         affected
     }
 
-    /// Replaces the tenants. Returns the topics to reconcile.
+    /// Replaces the tenants. Returns what has to be reconciled.
     pub fn set_tenants<'a>(
         &mut self,
         tenants: Tenants,
         topics: impl Iterator<Item = &'a EventTopic>,
-    ) -> Vec<ObjectRef> {
+    ) -> TenantChange {
         let before = std::mem::replace(&mut self.tenants, tenants);
-        let moved: HashSet<String> = self.tenants.moved(&before).into_iter().map(String::from).collect();
+        let namespaces: HashSet<String> = self.tenants.moved(&before).into_iter().map(String::from).collect();
         let mut affected = Vec::new();
         for topic in topics {
             let resource = ObjectRef::of(topic);
-            if moved.contains(&*resource.namespace) {
+            if namespaces.contains(&*resource.namespace) {
                 affected.extend(self.upsert(topic));
                 affected.push(resource);
             }
         }
-        affected
+        TenantChange { namespaces, topics: affected }
     }
 
     /// Replaces the clusters. Returns the topics to reconcile: those whose Kafka topic or refusal has changed.

@@ -21,7 +21,7 @@ use crate::kubernetes::KubeClient;
 
 /// What changes are judged by.
 #[derive(Debug, Default)]
-pub(super) struct Snapshot {
+pub struct Snapshot {
     /// What all declarations together say.
     pub(super) catalog: Catalog,
     /// The tenants.

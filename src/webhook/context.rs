@@ -29,12 +29,12 @@ const WATCH_LAG_OF_TOPICS: Duration = Duration::from_millis(250);
 
 /// What reviews are answered with.
 #[derive(Clone, Debug)]
-pub(super) struct ReviewContext {
+pub struct ReviewContext {
     pub(super) cache: Arc<Cache>,
     pub(super) kubernetes: KubeClient,
     pub(super) metrics: Metrics,
     pub(super) seal_keys: Arc<SealKeys>,
-    pub(super) governed: GovernedKinds,
+    pub(super) targets: GovernedKinds,
     pub(super) recorder: Recorder,
     pub(super) clock: fn() -> Timestamp,
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::api::{
-    AUTHORED_BY, BREAK_GLASS, GROUP, Governance, KINDS, KindInfo, MANAGED, Mutation, PAUSED, REQUEST,
-    REQUESTED_BY, SCHEMA_LABEL, Scope,
+    AUTHORED_BY, BREAK_GLASS, GROUP, Governance, KindInfo, MANAGED, Mutation, PAUSED, REQUEST, REQUESTED_BY,
+    SCHEMA_LABEL, Scope, kinds,
 };
 
 pub use super::policy::policies;
@@ -64,16 +64,14 @@ pub(super) fn differ(keys: &[&str]) -> String {
 #[must_use]
 pub fn configurations(wanted: &Wanted) -> Vec<Value> {
     let deletable: Vec<&str> =
-        KINDS.iter().filter(|kind| kind.scope == Scope::Namespaced).map(|kind| kind.plural).collect();
-    let mut validating: Vec<Value> = KINDS.iter().filter_map(|kind| declarations(wanted, kind)).collect();
+        kinds().filter(|kind| kind.scope == Scope::Namespaced).map(|kind| kind.plural).collect();
+    let mut validating: Vec<Value> = kinds().filter_map(|kind| declarations(wanted, kind)).collect();
     validating.push(deletions(wanted, "deletions", rule(&deletable, json!(["DELETE"]))));
-    validating.extend(
-        KINDS.iter().filter(|kind| is_decision(kind)).map(|kind| decisions(wanted, kind, "validate")),
-    );
+    validating
+        .extend(kinds().filter(|kind| is_decision(kind)).map(|kind| decisions(wanted, kind, "validate")));
     validating.extend([schemas(wanted, json!(["CREATE", "UPDATE"])), schemas(wanted, json!(["DELETE"]))]);
     // Another webhook may change an object after ours; the annotations are about what is stored.
-    let mutating: Vec<Value> = KINDS
-        .iter()
+    let mutating: Vec<Value> = kinds()
         .filter_map(|kind| match kind.mutation {
             Mutation::Never => None,
             Mutation::OnWrite => Some(annotations(wanted, kind)),

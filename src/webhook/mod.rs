@@ -35,8 +35,11 @@ mod server;
 mod target;
 
 pub use authority::Source;
+pub use cache::Snapshot;
 pub use certificate::Lifetimes;
+pub use kinds::{Admit, AdmitGoverned, Handler};
 pub use metrics::Metrics;
+pub use request::User;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +49,6 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::EventTopic;
 use crate::http::{self, ServingCertificate};
 use crate::kubernetes::KubeClient;
 use crate::store::Recorder;
@@ -57,7 +59,6 @@ use kinds::Handlers;
 use review::Reviewer;
 use seal_keys::SealKeys;
 use self_audit::SelfAudit;
-use target::{GovernedKind, GovernedKinds};
 
 /// Settings of the webhook.
 #[derive(Clone, Debug)]
@@ -72,6 +73,8 @@ pub struct Options {
     pub instance: String,
     /// Records decisions and the webhook's own actions.
     pub recorder: Recorder,
+    /// The handlers of kinds that the product does not have.
+    pub additional: Vec<Handler>,
 }
 
 /// Runs the webhook until `stop`, and then finishes the running reviews.
@@ -92,16 +95,17 @@ pub async fn run(
     let serving = ServingCertificate::new().map_err(SetupError)?;
     let cache = Arc::new(Cache::default());
     let seal_keys = Arc::new(SealKeys::default());
+    let handlers = Handlers::of_product(options.additional);
     let context = ReviewContext {
         cache: Arc::clone(&cache),
         kubernetes: kubernetes.clone(),
         metrics: metrics.clone(),
         seal_keys: Arc::clone(&seal_keys),
-        governed: GovernedKinds::new([GovernedKind::of::<EventTopic>()]),
+        targets: handlers.targets(),
         recorder: options.recorder.clone(),
         clock,
     };
-    let reviewer = Reviewer { context, handlers: Handlers::of_product() };
+    let reviewer = Reviewer { context, handlers };
     let own = SelfAudit::new(options.recorder, &options.instance, kubernetes.namespace());
     let certificates = CertificateManager {
         kubernetes: kubernetes.clone(),

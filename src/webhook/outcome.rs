@@ -1,6 +1,7 @@
 //! The outcome of a review.
 
 use crate::domain::Refusal;
+use crate::domain::admission::Verdict;
 
 /// Which webhook is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,15 @@ pub(super) enum Outcome {
 
 /// The webhook cannot answer before it has listed all resources.
 pub(super) struct NotReady;
+
+impl From<Verdict> for Outcome {
+    fn from(verdict: Verdict) -> Self {
+        match verdict.refusals.is_empty() {
+            true => Self::Allowed(verdict.warnings),
+            false => Self::Refused(verdict.refusals),
+        }
+    }
+}
 
 impl From<NotReady> for Outcome {
     fn from(_: NotReady) -> Self {

@@ -6,7 +6,9 @@
 use serde_json::{Value, json};
 
 use super::manifest::differ;
-use crate::api::{APPROVED_LABEL, AUTHORED_BY, BREAK_GLASS, GOVERN, GROUP, MANAGED, REQUEST, REQUESTED_BY};
+use crate::api::{
+    APPROVED_LABEL, AUTHORED_BY, BREAK_GLASS, GOVERN, GROUP, KindInfo, MANAGED, REQUEST, REQUESTED_BY,
+};
 
 /// The ValidatingAdmissionPolicies and their bindings.
 #[must_use]
@@ -20,7 +22,7 @@ pub fn policies() -> Vec<Value> {
                 "failurePolicy": "Fail",
                 // Evaluated once for each other tenant: the change must be valid beside all of them.
                 "paramKind": {"apiVersion": format!("{GROUP}/v1alpha1"), "kind": "Tenant"},
-                "matchConstraints": {"resourceRules": [rule("tenants", &["CREATE", "UPDATE"])]},
+                "matchConstraints": {"resourceRules": [rule(&["tenants"], &["CREATE", "UPDATE"])]},
                 "variables": [
                     variable("another", "params.metadata.name != object.metadata.name"),
                     variable("prefix", &prefix("object")),
@@ -61,7 +63,7 @@ pub fn policies() -> Vec<Value> {
             topics,
             json!({
                 "failurePolicy": "Fail",
-                "matchConstraints": {"resourceRules": [rule("eventtopics/status", &["UPDATE"])]},
+                "matchConstraints": {"resourceRules": [rule(&["eventtopics/status"], &["UPDATE"])]},
                 "validations": [immutable("topicName"), immutable("cluster")],
             }),
         ),
@@ -77,15 +79,22 @@ pub fn policies() -> Vec<Value> {
 fn approvals() -> [Value; 8] {
     let (stamps, decisions) = ("stamps-are-the-webhooks", "decisions-are-ones-own");
     let (records, revisions) = ("approval-is-the-operators", "approved-revisions-are-the-operators");
-    let governs = format!(
-        "authorizer.group('{GROUP}').resource('eventtopics').namespace(request.namespace).check('{GOVERN}').allowed()"
-    );
+    let resources = |subresource: &str| -> Vec<String> {
+        KindInfo::governed().map(|kind| format!("{}{subresource}", kind.plural)).collect()
+    };
+    let governs = |resource: &str| {
+        format!(
+            "authorizer.group('{GROUP}').resource({resource}).namespace(request.namespace).check('{GOVERN}').allowed()"
+        )
+    };
+    let governs_all: Vec<String> =
+        KindInfo::governed().map(|kind| governs(&format!("'{}'", kind.plural))).collect();
     [
         policy(
             stamps,
             json!({
                 "failurePolicy": "Fail",
-                "matchConstraints": {"resourceRules": [rule("eventtopics", &["UPDATE"])]},
+                "matchConstraints": {"resourceRules": [rule(&resources(""), &["UPDATE"])]},
                 "validations": [{
                     "expression": format!(
                         "!({}) || object.spec != oldObject.spec || {}",
@@ -105,7 +114,7 @@ fn approvals() -> [Value; 8] {
             decisions,
             json!({
                 "failurePolicy": "Fail",
-                "matchConstraints": {"resourceRules": [rule("changeapprovals", &["CREATE"])]},
+                "matchConstraints": {"resourceRules": [rule(&["changeapprovals"], &["CREATE"])]},
                 "validations": [{
                     // A withdrawn sealed decision must not be created again from a copy by another user.
                     "expression": "object.spec.?approver.?username.orValue(request.userInfo.username) == \
@@ -120,15 +129,16 @@ fn approvals() -> [Value; 8] {
             records,
             json!({
                 "failurePolicy": "Fail",
-                "matchConstraints": {"resourceRules": [rule("eventtopics/status", &["UPDATE"])]},
+                "matchConstraints": {"resourceRules": [rule(&resources("/status"), &["UPDATE"])]},
                 "validations": [{
                     "expression": format!(
                         "(object.?status.?approved == oldObject.?status.?approved && \
-                         object.?status.?pending == oldObject.?status.?pending) || {governs}"
+                         object.?status.?pending == oldObject.?status.?pending) || {}",
+                        governs("request.resource.resource")
                     ),
                     "message": format!(
-                        "NotSupported: status.approved, status.pending: only the operator (verb {GOVERN} on eventtopics) \
-                         may write these fields. Approve a change with a ChangeApproval"
+                        "NotSupported: status.approved, status.pending: only the operator (verb {GOVERN}) may write \
+                         these fields. Approve a change with a ChangeApproval"
                     ),
                     "reason": "Forbidden",
                 }],
@@ -153,10 +163,10 @@ fn approvals() -> [Value; 8] {
                                    request.userInfo.username != 'system:kube-controller-manager'",
                 }],
                 "validations": [{
-                    "expression": governs,
+                    "expression": governs_all.join(" && "),
                     "message": format!(
-                        "NotSupported: metadata.labels[{APPROVED_LABEL}]: only the operator (verb {GOVERN} on eventtopics) \
-                         may write approved revisions. Leave it as it is; it is deleted with its EventTopic"
+                        "NotSupported: metadata.labels[{APPROVED_LABEL}]: only the operator (verb {GOVERN}) may write \
+                         approved revisions. Leave it as it is; it is deleted with its resource"
                     ),
                     "reason": "Forbidden",
                 }],
@@ -188,8 +198,8 @@ fn immutable(field: &str) -> Value {
     })
 }
 
-fn rule(resource: &str, operations: &[&str]) -> Value {
-    json!({"apiGroups": [GROUP], "apiVersions": ["v1alpha1"], "resources": [resource], "operations": operations})
+fn rule(resources: &[impl serde::Serialize], operations: &[&str]) -> Value {
+    json!({"apiGroups": [GROUP], "apiVersions": ["v1alpha1"], "resources": resources, "operations": operations})
 }
 
 fn variable(name: &str, expression: &str) -> Value {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::api::{GROUP, KINDS};
+use crate::api::{GROUP, kinds};
 use crate::domain::approval::request::Requester;
 use crate::kubernetes::UserInfo;
 
@@ -74,7 +74,7 @@ pub(super) struct GroupKind {
 impl GroupKind {
     /// The kind, if it is one of ours.
     pub(super) fn of_product(&self) -> Option<&'static str> {
-        KINDS.iter().map(|kind| kind.name).find(|name| self.group == GROUP && *name == self.kind)
+        kinds().map(|kind| kind.name).find(|name| self.group == GROUP && *name == self.kind)
     }
 
     /// The kind as a metric label; `other` for a kind that is not reviewed.
@@ -108,7 +108,7 @@ impl Operation {
 
 /// A user, as the API server has authenticated it.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct User {
+pub struct User {
     /// The user name.
     #[serde(default)]
     pub(super) username: String,

@@ -19,7 +19,7 @@ use crate::error_chain::ErrorChain;
 use crate::kubernetes::{EventRecord, EventType, StoredRevision, WriteError};
 
 /// A granted change.
-pub(in crate::controllers) struct Activation {
+pub struct Activation {
     pub(super) hash: SpecHash,
     pub(super) grant: Grant,
     pub(super) changes: BTreeSet<GovernedChange>,
@@ -67,7 +67,7 @@ impl Activation {
 }
 
 /// Records the declared spec of a resource as active. Returns the resource with that record in its status.
-pub(in crate::controllers) async fn activate<K: Governed + Send + Sync + 'static>(
+pub async fn activate<K: Governed + Send + Sync + 'static>(
     resource: &K,
     activation: &Activation,
     informer: &Informer<K>,
@@ -161,11 +161,7 @@ async fn store_revision<K: Governed>(
 
 /// Deletes the ControllerRevisions of a resource but that of the active spec. What cannot be deleted now is deleted with the
 /// next change, or with the resource.
-pub(in crate::controllers) async fn prune_revisions<K: Governed>(
-    resource: &K,
-    approved: &ApprovedSpec,
-    services: &Services,
-) {
+pub async fn prune_revisions<K: Governed>(resource: &K, approved: &ApprovedSpec, services: &Services) {
     if let Err(error) = delete_other_revisions(resource, approved.revision.as_deref(), services).await {
         tracing::debug!(error = %ErrorChain(&error), "a revision that is not active any more was not deleted");
     }

@@ -25,17 +25,17 @@ use crate::domain::{Failure, Refusal, Revisioned};
 use crate::kubernetes::{KubeClient, UserInfo, WriteError};
 
 /// What is reconciled, and why.
-pub(in crate::controllers) struct ApprovalDecision<'k, K: Clone> {
+pub struct ApprovalDecision<'k, K: Clone> {
     /// The resource, with its active spec while a change is pending.
-    pub(in crate::controllers) resource: Cow<'k, K>,
+    pub resource: Cow<'k, K>,
     /// What may be done.
-    pub(in crate::controllers) disposition: Disposition,
+    pub disposition: Disposition,
     /// What the status reports.
-    pub(in crate::controllers) report: ApprovalReport,
+    pub report: ApprovalReport,
 }
 
 /// What may be done for a resource.
-pub(in crate::controllers) enum Disposition {
+pub enum Disposition {
     /// Apply the spec.
     Apply,
     /// Record the spec as active, then apply it.
@@ -45,7 +45,7 @@ pub(in crate::controllers) enum Disposition {
 }
 
 /// Why nothing is applied.
-pub(in crate::controllers) enum Obstacle {
+pub enum Obstacle {
     /// The change waits for approval.
     Refused(Refusal),
     /// What the change would do cannot be determined.
@@ -53,7 +53,7 @@ pub(in crate::controllers) enum Obstacle {
 }
 
 /// The facts that a classification depends on.
-pub(in crate::controllers) enum FactsLookup<F> {
+pub enum FactsLookup<F> {
     /// The facts.
     Available(F),
     /// Reading them failed.
@@ -72,9 +72,7 @@ impl<F> FactsLookup<F> {
 }
 
 /// The controller of a governed kind.
-pub(in crate::controllers) trait GovernedReconciler:
-    Reconciler<Object: Governed>
-{
+pub trait GovernedReconciler: Reconciler<Object: Governed> {
     /// Reads the facts that the classification of a first spec depends on.
     fn look_up_facts(
         &self,
@@ -83,7 +81,7 @@ pub(in crate::controllers) trait GovernedReconciler:
 }
 
 /// Determines what is reconciled.
-pub(in crate::controllers) async fn decide<'k, R: GovernedReconciler>(
+pub async fn decide<'k, R: GovernedReconciler>(
     reconciler: &R,
     resource: &'k R::Object,
 ) -> Result<ApprovalDecision<'k, R::Object>, EffectError<WriteError>> {

@@ -10,12 +10,11 @@ mod report;
 mod store;
 mod watch;
 
-pub(super) use activation::{Activation, activate, prune_revisions, publish};
-pub(super) use decide::{
-    ApprovalDecision, DeletionApproval, Disposition, FactsLookup, GovernedReconciler, Obstacle, decide,
-    decide_deletion,
-};
-pub(super) use report::{ApprovalReport, report_approval};
+pub(super) use activation::publish;
+pub use activation::{Activation, activate, prune_revisions};
+pub use decide::{ApprovalDecision, Disposition, FactsLookup, GovernedReconciler, Obstacle, decide};
+pub(super) use decide::{DeletionApproval, decide_deletion};
+pub use report::{ApprovalReport, ReportedStatus, report_status};
 pub use store::ApprovalStore;
-pub use watch::{GovernedQueue, GovernedQueues, wait_for_key};
-pub(super) use watch::{follow_decisions, follow_trusted_keys};
+pub use watch::{GovernedQueue, wait_for_key};
+pub(super) use watch::{GovernedQueues, follow_decisions, follow_trusted_keys};

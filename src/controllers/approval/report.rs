@@ -7,34 +7,36 @@ use jiff::Timestamp;
 
 use super::super::runtime::Informer;
 use super::super::services::Services;
+use super::super::status::write_status;
 use super::activation::{prune_revisions, record_ungoverned};
 use crate::api::{HasApproval, HasConditions};
 use crate::domain::approval::pending::change_names;
 use crate::domain::approval::{ActiveRecord, ApprovalState, Governed};
 use crate::domain::audit::{Action, Outcome};
 use crate::domain::condition::{self, READY};
+use crate::kubernetes::WriteError;
 
 /// The delay after the expiry of an approval, so that it has certainly expired.
 const EXPIRY_DELAY: Duration = Duration::from_millis(50);
 
 /// The approval state of a resource.
-pub(in crate::controllers) struct ApprovalReport {
+pub struct ApprovalReport {
     /// The state.
-    pub(in crate::controllers) state: ApprovalState,
+    pub state: ApprovalState,
     /// The generation of the resource as it is, whatever spec is reconciled.
-    pub(in crate::controllers) generation: Option<i64>,
+    pub generation: Option<i64>,
     /// The record of the active spec.
-    pub(in crate::controllers) record: Option<ActiveRecord>,
+    pub record: Option<ActiveRecord>,
 }
 
 impl ApprovalReport {
     /// Reports what was reported before.
-    pub(in crate::controllers) fn unchanged(resource: &impl kube::Resource) -> Self {
+    pub fn unchanged(resource: &impl kube::Resource) -> Self {
         Self { state: ApprovalState::Unchanged, generation: resource.meta().generation, record: None }
     }
 
     /// Adds the approval state to the status of the spec that was reconciled. `is_applied`: that spec is in force.
-    pub(in crate::controllers) fn apply_to<K: Governed>(
+    fn apply_to<K: Governed>(
         &self,
         mut status: K::Status,
         resource: &K,
@@ -55,11 +57,7 @@ impl ApprovalReport {
     }
 
     /// When to reconcile again: no later than an approval expires that counts now.
-    pub(in crate::controllers) fn requeue_before_expiry(
-        &self,
-        requeue_after: Option<Duration>,
-        now: Timestamp,
-    ) -> Option<Duration> {
+    pub fn requeue_before_expiry(&self, requeue_after: Option<Duration>, now: Timestamp) -> Option<Duration> {
         let expires = match &self.state {
             ApprovalState::Pending(pending) => pending.expires,
             _ => None,
@@ -71,25 +69,37 @@ impl ApprovalReport {
     }
 }
 
-/// Records a rejection that the status does not report yet, writes the status, and follows up. Returns whether the status was
-/// written.
-pub(in crate::controllers) async fn report_approval<K, E>(
+/// The status that a reconcile reports.
+pub struct ReportedStatus<S> {
+    /// The status.
+    pub status: S,
+    /// Whether it was written, because it differs from the one before.
+    pub is_written: bool,
+}
+
+/// Adds the approval state to the status of the spec that was reconciled, records a rejection that the status before does not
+/// report, and writes the status. `is_applied`: that spec is in force.
+///
+/// # Errors
+/// The status was not written.
+pub async fn report_status<K>(
     resource: &K,
-    status: &K::Status,
+    status: K::Status,
+    is_applied: bool,
     report: &ApprovalReport,
     informer: &Informer<K>,
     services: &Services,
-    write: impl Future<Output = Result<bool, E>>,
-) -> Result<bool, E>
+) -> Result<ReportedStatus<K::Status>, WriteError>
 where
     K: Governed + Send + Sync + 'static,
 {
-    let rejection = new_rejection(resource.status(), status);
+    let status = report.apply_to(status, resource, is_applied, services.now(), services);
+    let rejection = new_rejection(resource.status(), &status);
     if let Some(what) = &rejection {
         let reason = Some(Reason::ChangeRejected);
         services.record_event(resource, Action::RejectChange, Outcome::Denied, reason, what.clone()).await;
     }
-    let is_written = write.await?;
+    let is_written = write_status(services, &informer.queue, resource, &status).await?;
     if rejection.is_some() {
         services.metrics.count_change("rejected");
     }
@@ -103,11 +113,11 @@ where
     let revision = |status: &K::Status| status.approved().and_then(|approved| approved.revision.clone());
     if let (Some(before), Some(approved)) = (resource.status(), status.approved())
         && revision(before).is_some()
-        && revision(before) != revision(status)
+        && revision(before) != revision(&status)
     {
         prune_revisions(resource, approved, services).await;
     }
-    Ok(is_written)
+    Ok(ReportedStatus { status, is_written })
 }
 
 /// The record of a rejection that the status before did not report.

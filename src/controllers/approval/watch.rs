@@ -1,6 +1,7 @@
 //! Follows the trusted keys and the ChangeApprovals, and enqueues the resources that they affect.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use eventcenter_sdk::Reason;
@@ -30,10 +31,12 @@ pub trait GovernedQueue: Send + Sync {
     fn enqueue_existing(&self, namespace: &str, name: &str);
     /// Enqueues all resources that a rule covers.
     fn enqueue_governed(&self, catalog: &Catalog);
+    /// Enqueues all resources in these namespaces.
+    fn enqueue_namespaces(&self, namespaces: &HashSet<String>);
 }
 
 /// The queues of all governed kinds.
-pub type GovernedQueues<'a> = HashMap<Kind, &'a dyn GovernedQueue>;
+pub(in crate::controllers) type GovernedQueues = HashMap<Kind, Arc<dyn GovernedQueue>>;
 
 impl<K> GovernedQueue for Informer<K>
 where
@@ -51,6 +54,15 @@ where
             let Ok(object) = &object.0 else { continue };
             if catalog.governing_tenant(object).is_some() {
                 self.queue.enqueue(object.namespace().as_deref(), &object.name_any());
+            }
+        }
+    }
+
+    fn enqueue_namespaces(&self, namespaces: &HashSet<String>) {
+        for object in self.objects.state() {
+            let namespace = object.namespace();
+            if namespace.as_ref().is_some_and(|namespace| namespaces.contains(namespace)) {
+                self.queue.enqueue(namespace.as_deref(), &object.name_any());
             }
         }
     }
@@ -91,7 +103,7 @@ fn key_created(key: &SigningKey, role: SealRole, namespace: &str, instance: &str
 }
 
 /// Follows the trusted keys until dropped.
-pub(in crate::controllers) async fn follow_trusted_keys(services: &Services, queues: &GovernedQueues<'_>) {
+pub(in crate::controllers) async fn follow_trusted_keys(services: &Services, queues: &GovernedQueues) {
     let mut changes = std::pin::pin!(services.kubernetes.watch_trusted_keys());
     while let Some(trusted) = changes.next().await {
         if services.approvals.set_trusted(trusted) {
@@ -102,7 +114,7 @@ pub(in crate::controllers) async fn follow_trusted_keys(services: &Services, que
 }
 
 /// Follows the ChangeApprovals until dropped.
-pub(in crate::controllers) async fn follow_decisions(services: &Services, queues: &GovernedQueues<'_>) {
+pub(in crate::controllers) async fn follow_decisions(services: &Services, queues: &GovernedQueues) {
     let enqueue = |target: &ObjectRef| {
         if let Some(queue) = queues.get(&target.kind) {
             queue.enqueue_existing(&target.namespace, &target.name);

@@ -4,10 +4,9 @@ use eventcenter_sdk::Reason;
 use kube::core::DeserializeGuard;
 use kube::core::error_boundary::InvalidObject;
 
-use super::super::approval::{ApprovalReport, report_approval};
+use super::super::approval::{ApprovalReport, ReportedStatus, report_status};
 use super::super::context::Context;
 use super::super::runtime::{ReconcileResult, Reconciled};
-use super::super::status::write_status;
 use crate::api::{DriftAction, EventTopic, EventTopicStatus};
 use crate::domain::backoff;
 use crate::domain::condition::{self, Conditions, Health, READY};
@@ -26,11 +25,11 @@ pub(super) async fn report(
     let services = &context.services;
     let now = services.now();
     let is_applied = matches!(outcome, Outcome::Applied { .. });
-    let after = approval.apply_to(status(topic, outcome, access, now), topic, is_applied, now, services);
+    let after = status(topic, outcome, access, now);
+    let ReportedStatus { status: after, is_written } =
+        report_status(topic, after, is_applied, approval, &context.topics, services).await?;
     let ready = condition::find(&after.conditions, READY);
     let reason = ready.and_then(|ready| ready.reason.parse().ok()).unwrap_or(Reason::Internal);
-    let write = write_status(services, &context.topics.queue, topic, &after);
-    let is_written = report_approval(topic, &after, approval, &context.topics, services, write).await?;
     if is_written {
         let before = topic.status.as_ref();
         for event in [drift_event(before, &after), unenforced_event(before, &after)].into_iter().flatten() {

@@ -45,6 +45,14 @@ impl Verdict {
     pub fn refused(refusal: Refusal) -> Self {
         Self { refusals: vec![refusal], warnings: Vec::new() }
     }
+
+    /// This verdict with the refusals and warnings of another one.
+    #[must_use]
+    pub fn and(mut self, mut other: Self) -> Self {
+        self.refusals.append(&mut other.refusals);
+        self.warnings.append(&mut other.warnings);
+        self
+    }
 }
 
 /// Formats the first items of a list and the number of the others.

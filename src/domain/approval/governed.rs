@@ -13,13 +13,13 @@ use crate::api::{GovernedChange, HasApproval};
 /// A kind whose changes may need approval.
 pub trait Governed:
     kube::Resource<DynamicType = ()>
-    + HasSpec<Spec: Serialize + DeserializeOwned + Clone + Debug + PartialEq>
+    + HasSpec<Spec: Serialize + DeserializeOwned + Clone + Debug + PartialEq + Send + Sync>
     + HasStatus<Status: HasApproval>
     + Clone
     + Debug
 {
     /// What the classification of a first spec depends on besides the spec; for a topic, what Kafka has under its name.
-    type Facts: Default;
+    type Facts: Default + Send + Sync;
 
     /// Every change that a spec can make where the active spec is unknown.
     const ALL_CHANGES: &'static [GovernedChange];

@@ -17,7 +17,7 @@ use super::super::outcome::Outcome;
 use super::super::patch::{add, remove};
 use super::super::request::{Operation, Request, User};
 use super::super::target::{GovernedKind, Target};
-use super::Admit;
+use super::{Admit, Complete};
 use crate::api::{Approver, ChangeApproval};
 use crate::domain::admission::{Change, Verdict};
 use crate::domain::approval::decision::statement;
@@ -46,7 +46,9 @@ impl Admit for ChangeApproval {
             Err(refusal) => Verdict::refused(refusal),
         }
     }
+}
 
+impl Complete for ChangeApproval {
     async fn complete(request: &Request<'_>, context: &ReviewContext) -> Outcome {
         let Some(Ok(approval)) = request.object::<Self>().filter(|_| request.operation == Operation::Create)
         else {
@@ -81,7 +83,7 @@ fn governed_kind<'a>(
     context: &'a ReviewContext,
 ) -> Result<&'a GovernedKind, Refusal> {
     let kind = &approval.spec.target.kind;
-    context.governed.find(kind).ok_or_else(|| {
+    context.targets.find(kind).ok_or_else(|| {
         Refusal::at(
             Reason::InvalidResource,
             "spec.target.kind",

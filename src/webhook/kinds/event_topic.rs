@@ -6,11 +6,10 @@ use serde_json::json;
 
 use super::super::cache::Snapshot;
 use super::super::context::ReviewContext;
-use super::super::outcome::Outcome;
 use super::super::patch::add;
-use super::super::request::{Operation, Request, User};
-use super::super::{approval, mutate, schema};
-use super::Admit;
+use super::super::request::User;
+use super::super::schema;
+use super::{Admit, AdmitGoverned};
 use crate::api::{DELETE_FINALIZER, EventTopic};
 use crate::domain::admission::{self, Change, Verdict};
 use crate::domain::management::management_mode;
@@ -21,19 +20,14 @@ impl Admit for EventTopic {
         admission::topic(change, &snapshot.catalog)
     }
 
-    async fn inspect(change: &Change<'_, Self>, user: &User, context: &ReviewContext) -> Verdict {
-        let refusals = schema::judge_topic(change, &context.kubernetes).await;
-        match refusals.is_empty() {
-            true => approval::judge(change, user, context).await,
-            false => Verdict { refusals, warnings: Vec::new() },
-        }
+    async fn inspect(change: &Change<'_, Self>, _: &User, context: &ReviewContext) -> Verdict {
+        Verdict { refusals: schema::judge_topic(change, &context.kubernetes).await, warnings: Vec::new() }
     }
+}
 
-    async fn complete(request: &Request<'_>, context: &ReviewContext) -> Outcome {
-        let add_finalizer = |topic: &Self| {
-            finalizer(topic).filter(|_| request.operation == Operation::Create).into_iter().collect()
-        };
-        mutate::complete_governed(request, context, add_finalizer).await
+impl AdmitGoverned for EventTopic {
+    fn defaults(&self) -> Vec<PatchOperation> {
+        finalizer(self).into_iter().collect()
     }
 }
 

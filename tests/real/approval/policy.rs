@@ -139,7 +139,7 @@ async fn what_is_approved_is_said_by_the_operator_alone() -> Result<()> {
     site.declare("orders", json!({})).await?;
     let approved = json!({"hash": "a", "generation": 1, "at": "2026-01-01T00:00:00Z", "seal": "v1.x.y"});
     let pending = json!({"hash": "a", "generation": 1, "since": "2026-01-01T00:00:00Z", "approvals": "0/1"});
-    let why = "status.approved, status.pending: only the operator (verb govern on eventtopics) may write these fields";
+    let why = "status.approved, status.pending: only the operator (verb govern) may write these fields";
     let of = |status: Value| {
         let patch = json!({"status": status}).to_string();
         ["patch", "etopic", "orders", "-n", "records", "--subresource=status", "--type=merge", "-p", &patch]
@@ -187,7 +187,7 @@ async fn what_was_approved_is_kept_and_goes_with_its_topic_and_its_namespace() -
     for object in [&owned, &revision("kept", "goes")] {
         admin.apply(object).await;
     }
-    let why = "only the operator (verb govern on eventtopics) may write approved revisions";
+    let why = "only the operator (verb govern) may write approved revisions";
     let of = |words: &[&str]| -> Vec<String> {
         words.iter().chain(&["-n", "revisions"]).map(ToString::to_string).collect()
     };
