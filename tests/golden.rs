@@ -172,3 +172,65 @@ fn the_rights_name_only_kinds_that_exist() {
     }
     assert!(rules > 0, "there are rules");
 }
+
+/// The verbs that a role has on a resource of our group, in order.
+fn verbs<'a>(roles: &'a [Value], role: &str, resource: &str) -> Vec<&'a str> {
+    let of_role = roles
+        .iter()
+        .filter(|document| document["kind"] == "ClusterRole" && document["metadata"]["name"] == role);
+    let rules = of_role.flat_map(|document| document["rules"].as_array().into_iter().flatten());
+    let list =
+        |rule: &'a Value, key: &str| rule[key].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let mut verbs: Vec<&str> = rules
+        .filter(|rule| list(rule, "apiGroups").any(|group| group == api::GROUP))
+        .filter(|rule| list(rule, "resources").any(|name| name == resource))
+        .flat_map(|rule| list(rule, "verbs"))
+        .collect();
+    verbs.sort_unstable();
+    verbs
+}
+
+#[test]
+fn the_rights_cover_every_kind() {
+    let operator = documents(&repository().join("dev/operator-rbac.yaml"));
+    let users = documents(&repository().join("dev/user-roles.yaml"));
+    for kind in api::kinds() {
+        let (plural, status) = (kind.plural, format!("{}/status", kind.plural));
+        let controllers = verbs(&operator, "eventcenter-controllers", plural);
+        let has = |verbs: &[&str], wanted: &[&str]| wanted.iter().all(|verb| verbs.contains(verb));
+        assert!(has(&controllers, &["list", "watch"]), "the operator cannot watch {plural}: {controllers:?}");
+        let has_status = (kind.definition)().spec.versions.iter().any(|version| {
+            version.subresources.as_ref().is_some_and(|subresources| subresources.status.is_some())
+        });
+        let on_status = verbs(&operator, "eventcenter-controllers", &status);
+        assert_eq!(on_status, if has_status { vec!["patch"] } else { vec![] }, "{status}");
+        let read = ["get", "list", "watch"];
+        for role in ["eventcenter-auditor", "eventcenter-admin"] {
+            assert!(has(&verbs(&users, role, plural), &read), "{role} cannot read {plural}");
+        }
+        // Only the operator may write what is approved, and only where something needs approval.
+        let is_governed = kind.kind().is_governed();
+        let governs: Vec<&str> = operator
+            .iter()
+            .chain(&users)
+            .filter_map(|document| document["metadata"]["name"].as_str())
+            .filter(|role| {
+                verbs(&operator, role, plural).contains(&api::GOVERN)
+                    || verbs(&users, role, plural).contains(&api::GOVERN)
+            })
+            .collect();
+        let expected = if is_governed { &["eventcenter-controllers"][..] } else { &[] };
+        assert!(
+            governs.iter().all(|role| expected.contains(role)) && governs.is_empty() != is_governed,
+            "{governs:?}"
+        );
+        if is_governed {
+            assert!(
+                has(&verbs(&operator, "eventcenter-webhook", plural), &["get"]),
+                "the webhook reads {plural}"
+            );
+            assert!(has(&verbs(&users, "eventcenter-requester", plural), &["create", "update", "delete"]));
+            assert!(has(&verbs(&users, "eventcenter-approver", plural), &["get", api::APPROVE]));
+        }
+    }
+}
