@@ -37,31 +37,39 @@ pub(crate) enum Action {
 pub(crate) async fn operator_writes(writer: Writer, number: u32) -> Result<()> {
     let finalizer = json!([{"op": "add", "path": "/metadata/finalizers", "value": [DELETE_FINALIZER]}]);
     writer.patch(number, None, &Patch::Json(serde_json::from_value(finalizer)?)).await?;
-    writer.patch(number, Some("status"), &Patch::Merge(status(number))).await?;
+    writer.patch(number, Some("status"), &Patch::Merge(status(number, 1, "604800000"))).await?;
     create_event(&writer, number).await
 }
 
+/// A change by a tenant, and the write of an operator for it: the status.
+pub(crate) async fn change_and_status(writer: Writer, number: u32) -> Result<()> {
+    // Another value than that of a change alone.
+    let change = json!({"spec": {"config": {"retention.ms": "7200000"}}});
+    writer.patch(number, None, &Patch::Merge(change)).await?;
+    writer.patch(number, Some("status"), &Patch::Merge(status(number, 3, "7200000"))).await
+}
+
 /// A status of the same size as the operator's.
-fn status(number: u32) -> serde_json::Value {
+fn status(number: u32, generation: u32, retention: &str) -> serde_json::Value {
     let condition = |type_: &str| {
         json!({
             "type": type_,
             "status": "True",
             "reason": "Available",
             "message": "Kafka has what is declared",
-            "observedGeneration": 1,
+            "observedGeneration": generation,
             "lastTransitionTime": "2026-01-01T00:00:00Z",
         })
     };
     json!({"status": {
         "conditions": [condition("Ready"), condition("InSync")],
-        "observedGeneration": 1,
+        "observedGeneration": generation,
         "cluster": "main",
         "topicName": format!("bench.t-{number:05}"),
         "topicId": "AAAAAAAAAAAAAAAAAAAAAA",
         "partitions": 1,
         "replicas": 1,
-        "config": {"retention.ms": "604800000"},
+        "config": {"retention.ms": retention},
     }})
 }
 
@@ -187,7 +195,7 @@ mod tests {
     #[test]
     fn the_status_is_valid() {
         let status: eventcenter::api::EventTopicStatus =
-            serde_json::from_value(status(1)["status"].clone()).expect("a status");
+            serde_json::from_value(status(1, 1, "604800000")["status"].clone()).expect("a status");
         assert_eq!(status.observed_generation, Some(1));
         assert_eq!(status.conditions.len(), 2);
     }

@@ -95,6 +95,8 @@ enum Step {
     },
     /// Write what an operator writes for each new EventTopic: a finalizer, a status, an Event
     OperatorWrites,
+    /// Change a configuration key of each EventTopic, and write what an operator writes for it: a status
+    ChangeAndStatus,
     /// Create, alter or delete the same number of topics directly in Kafka, in as few requests as possible
     Kafka {
         /// The action on them
@@ -187,6 +189,7 @@ async fn kubernetes(step: Step, load: &Load) -> Result<Report> {
         Step::Apply { action } => apply::run(client, load, action).await,
         Step::Review { configuration } => review::run(client, load, &configuration).await,
         Step::OperatorWrites => load.run(client, None, baseline::operator_writes).await,
+        Step::ChangeAndStatus => load.run(client, None, baseline::change_and_status).await,
         Step::Rest { seconds } => {
             let duration = Duration::from_secs(seconds);
             watch::count_events(client, &load.namespace, load.count, duration).await

@@ -10,7 +10,7 @@ use super::{
     comparison::Report,
     goal::{Figure, Goal},
     platform,
-    report::Row,
+    row::Row,
     setup,
     stage::Stage,
 };

@@ -21,7 +21,8 @@ use xtask::{
 use super::{
     Context,
     generator::{Generator, Latency, Outcome},
-    report::{limit, round},
+    report::limit,
+    row::round,
     sampler::{Machine, OTHERS, processors, ticks},
     setup,
 };

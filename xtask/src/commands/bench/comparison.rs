@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::{
     generator::Latency,
     goal::number,
-    report::{Row, goals, round, shares},
+    report::{goals, shares},
+    row::{Row, round},
     sampler::processors,
 };
 use crate::commands::table::{Align, Table};

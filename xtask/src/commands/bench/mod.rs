@@ -1,9 +1,11 @@
 //! `bench`: benchmarks on the real parts, measured from outside.
 //!
-//! - `topics`, `admission`, `audit_log`: the benchmarks; `setup`, `stage`: their programs and environment; `generator`: the load generator.
+//! - `topics`, `admission`, `audit_log`: the benchmarks. `setup`, `stage`: their programs and environment. `generator`: the
+//!   load generator.
+//! - `product`: the steps of `topics` with all roles of the operator.
 //! - `platform`: the tenants of `admission`, and the installation of the webhook.
 //! - `sampler`: CPU and memory of every process; `audit`: the operator's writes; `review`: its admission reviews.
-//! - `goal`, `report`, `comparison`: the goals and the tables.
+//! - `row`: the measurements of a step. `goal`, `report`, `comparison`: the goals and the tables.
 
 mod admission;
 mod audit;
@@ -12,8 +14,10 @@ mod comparison;
 mod generator;
 mod goal;
 mod platform;
+mod product;
 mod report;
 mod review;
+mod row;
 mod sampler;
 mod setup;
 mod stage;

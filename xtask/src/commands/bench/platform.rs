@@ -56,10 +56,11 @@ pub(crate) fn remove(stage: &Stage) -> Result<()> {
 
 fn wait_until_called(stage: &Stage, wanted: bool) -> Result<()> {
     let begun = Instant::now();
+    let namespace = format!("{TENANT}-000");
     let mut answer = String::new();
     while begun.elapsed() < MAX_DELAY {
         // The validating webhook refuses the first, and the mutating webhook adds a finalizer to the second.
-        let (greedy, good) = (probe(stage, "90d")?, probe(stage, "7d")?);
+        let (greedy, good) = (probe(stage, &namespace, "90d")?, probe(stage, &namespace, "7d")?);
         let is_called = match (&greedy, &good) {
             (Err(message), Ok(finalizers))
                 if message.contains("denied the request: ") && !finalizers.is_empty() =>
@@ -79,11 +80,27 @@ fn wait_until_called(stage: &Stage, wanted: bool) -> Result<()> {
     bail!("the API server {what} after {MAX_DELAY:?}: {answer}")
 }
 
+/// Returns when the API server calls the webhook for the EventTopics of a namespace.
+pub(crate) fn wait_for_finalizer(stage: &Stage, namespace: &str) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        // The mutating webhook adds a finalizer.
+        let answer = probe(stage, namespace, "7d")?;
+        if answer.as_ref().is_ok_and(|finalizers| !finalizers.is_empty()) {
+            return Ok(());
+        }
+        if begun.elapsed() >= MAX_DELAY {
+            bail!("the API server does not call the webhook after {MAX_DELAY:?}: {answer:?}");
+        }
+        stage.sleep(Duration::from_millis(100))?;
+    }
+}
+
 /// Applies an EventTopic as a dry run. Returns its finalizers, or the error.
-fn probe(stage: &Stage, retention: &str) -> Result<Result<String, String>> {
+fn probe(stage: &Stage, namespace: &str, retention: &str) -> Result<Result<String, String>> {
     let topic = json!({
         "apiVersion": "eventcenter.io/v1alpha1", "kind": "EventTopic",
-        "metadata": {"name": "probe", "namespace": format!("{TENANT}-000")},
+        "metadata": {"name": "probe", "namespace": namespace},
         "spec": {"retention": {"time": retention}, "deletionPolicy": "Delete"},
     });
     let file = stage.write(&format!("probe-{retention}.json"), &topic)?;

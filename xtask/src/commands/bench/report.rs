@@ -4,36 +4,12 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
-    audit::Writes,
-    generator::Outcome,
-    goal::{Figure, Goal, Peer},
-    review::Reviews,
-    sampler::{Measurement, OTHERS, PROCESSES, processors},
+    goal::{Figure, Goal},
+    product::{self, ProductRow},
+    row::{Row, round},
+    sampler::{OTHERS, PROCESSES, processors},
 };
 use crate::commands::table::{Align, Table};
-
-/// The measurements of one step.
-#[derive(Debug, Clone)]
-pub(crate) struct Row {
-    /// Its name.
-    pub(crate) name: String,
-    /// The result of the load generator.
-    pub(crate) outcome: Outcome,
-    /// CPU time and memory until the last topic was done.
-    pub(crate) during: Measurement,
-    /// CPU time and memory until all processes were idle again, Events included.
-    pub(crate) whole: Measurement,
-    /// The operator's writes to Kubernetes.
-    pub(crate) writes: Writes,
-    /// The operator's requests to Kafka: name, number of requests, number of topics in them.
-    pub(crate) kafka: Vec<(String, f64, f64)>,
-    /// Its admission reviews.
-    pub(crate) reviews: Reviews,
-    /// The goals of the step.
-    pub(crate) goals: Vec<Goal>,
-    /// The figures of the peer.
-    pub(crate) peer: Option<Peer>,
-}
 
 /// The result of `bench topics`.
 #[derive(Debug, Clone, Default)]
@@ -41,82 +17,21 @@ pub(crate) struct Report {
     pub(crate) writers: u32,
     /// Steps with the operator.
     pub(crate) steps: Vec<Row>,
+    /// Steps with all roles: webhook, approvals and audit log.
+    pub(crate) product: Vec<ProductRow>,
     /// The same requests without it.
     pub(crate) floor: Vec<Row>,
-}
-
-impl Row {
-    /// Topics per second.
-    pub(crate) fn rate(&self) -> f64 {
-        f64::from(self.outcome.done) / self.outcome.wall_seconds.max(f64::EPSILON)
-    }
-
-    /// Estimates the rate without other processes on the machine.
-    fn alone(&self, rate: f64) -> f64 {
-        rate / (1.0 - others(&self.during.shares()) / 100.0).max(0.05)
-    }
-
-    /// CPU seconds of one process, until all were idle again.
-    pub(crate) fn cpu(&self, process: &str) -> f64 {
-        self.whole.cost(process).cpu.as_secs_f64()
-    }
-
-    /// Peak memory of one process in MiB.
-    pub(crate) fn rss(&self, process: &str) -> f64 {
-        let kib = u32::try_from(self.whole.cost(process).peak_rss_kib).unwrap_or(u32::MAX);
-        f64::from(kib) / 1024.0
-    }
-
-    fn is_a_load(&self) -> bool {
-        self.outcome.events == 0 && self.outcome.latency_seconds.is_some()
-    }
-
-    /// Reviews per second.
-    pub(crate) fn reviews_rate(&self) -> f64 {
-        self.reviews.count() / self.outcome.wall_seconds.max(f64::EPSILON)
-    }
-
-    /// Whether every topic arrived.
-    pub(crate) fn is_complete(&self) -> bool {
-        self.outcome.done == self.outcome.count
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        let process = |(name, _): &(&str, &str)| {
-            let cost = json!({"cpuSeconds": round(self.cpu(name)), "peakRssMib": round(self.rss(name))});
-            ((*name).to_owned(), cost)
-        };
-        let shares =
-            self.during.shares().into_iter().map(|(name, share)| (name.to_owned(), json!(round(share))));
-        let kafka = |(name, requests, topics): &(String, f64, f64)| {
-            (name.clone(), json!({"requests": requests, "topics": topics}))
-        };
-        json!({
-            "step": self.name,
-            "outcome": self.outcome,
-            "ratePerSecond": round(self.rate()),
-            "ratePerSecondWithoutOthersEstimate": round(self.alone(self.rate())),
-            "processes": PROCESSES.iter().map(process).collect::<serde_json::Map<_, _>>(),
-            "processorSharePercent": shares.collect::<serde_json::Map<_, _>>(),
-            "operatorWrites": self.writes.done,
-            "operatorWritesRefused": self.writes.refused,
-            "operatorKafkaRequests": self.kafka.iter().map(kafka).collect::<serde_json::Map<_, _>>(),
-            "operatorReviews": (self.reviews.count() > 0.0).then(|| self.reviews.json()),
-            "goals": self.goals,
-            "peerMeasuredSeparately": self.peer,
-        })
-    }
-}
-
-/// Rounds to two digits after the point.
-pub(crate) fn round(number: f64) -> f64 {
-    (number * 100.0).round() / 100.0
 }
 
 impl Report {
     /// Whether every topic arrived in every step.
     pub(crate) fn is_complete(&self) -> bool {
-        self.steps.iter().chain(&self.floor).all(Row::is_complete)
+        self.rows().all(Row::is_complete)
+    }
+
+    fn rows(&self) -> impl Iterator<Item = &Row> {
+        let product = self.product.iter().map(|product| &product.row);
+        self.steps.iter().chain(product).chain(&self.floor)
     }
 
     /// As JSON.
@@ -126,18 +41,28 @@ impl Report {
             "processors": processors(),
             "writers": self.writers,
             "steps": rows(&self.steps),
+            "wholeProduct": self.product.iter().map(|row| row.json(&self.floor)).collect::<Vec<_>>(),
             "withoutOperator": rows(&self.floor),
         })
     }
 
     /// As tables.
     pub(crate) fn text(&self) -> String {
-        let mut text = format!("With the operator, {} writers\n\n{}", self.writers, costs(&self.steps));
-        let goals = goals(&self.steps);
+        let mut text = format!("With the controllers, {} writers\n\n{}", self.writers, costs(&self.steps));
+        text += &format!(
+            "\nThe whole product, with webhook and audit log (memory of roles apart: controllers + webhook + REST API)\n\n{}",
+            product::table(&self.product, &self.floor)
+        );
+        let goals = goals(self.measured());
         text += &format!("\nGoals, and the peer (measured separately)\n\n{goals}");
         text += &format!("\nRequests of the operator\n\n{}", self.requests());
         text += &format!("\nThe same requests without an operator\n\n{}", costs(&self.floor));
-        text + "\n" + &shares(self.steps.iter().chain(&self.floor))
+        text + "\n" + &shares(self.rows())
+    }
+
+    /// The steps with an operator.
+    fn measured(&self) -> impl Iterator<Item = &Row> + Clone {
+        self.steps.iter().chain(self.product.iter().map(|product| &product.row))
     }
 
     fn requests(&self) -> String {
@@ -147,7 +72,7 @@ impl Report {
             ("REFUSED", Align::Right),
             ("REQUESTS TO KAFKA (TOPICS)", Align::Left),
         ]);
-        for row in &self.steps {
+        for row in self.measured() {
             let join = |all: Vec<String>| if all.is_empty() { "none".into() } else { all.join(", ") };
             let writes = row.writes.done.iter().map(|(write, number)| format!("{number} {write}")).collect();
             let kafka = |(name, requests, topics): &(String, f64, f64)| match *topics > 0.0 {
@@ -162,7 +87,7 @@ impl Report {
 }
 
 /// The table of the goals, with the peer if there is one.
-pub(crate) fn goals(rows: &[Row]) -> String {
+pub(crate) fn goals<'a>(rows: impl IntoIterator<Item = &'a Row> + Clone) -> String {
     let mut columns = vec![
         ("STEP", Align::Left),
         ("FIGURE", Align::Left),
@@ -171,7 +96,7 @@ pub(crate) fn goals(rows: &[Row]) -> String {
         ("REACHED", Align::Left),
         ("ESTIMATE WITHOUT OTHERS", Align::Right),
     ];
-    let with_peer = rows.iter().any(|row| row.peer.is_some());
+    let with_peer = rows.clone().into_iter().any(|row| row.peer.is_some());
     columns.extend(with_peer.then_some(("PEER", Align::Right)));
     let mut table = Table::new(&columns);
     for row in rows {
@@ -193,7 +118,10 @@ pub(crate) fn goals(rows: &[Row]) -> String {
 
 /// The table of processor use.
 pub(crate) fn shares<'a>(rows: impl IntoIterator<Item = &'a Row>) -> String {
-    let names: Vec<&str> = PROCESSES.iter().map(|(_, shown)| *shown).chain([OTHERS, "idle"]).collect();
+    let rows: Vec<&Row> = rows.into_iter().collect();
+    let is_measured = |name: &str| rows.iter().any(|row| row.during.has(name));
+    let processes = PROCESSES.iter().filter(|(name, _)| is_measured(name)).map(|(_, shown)| *shown);
+    let names: Vec<&str> = processes.chain([OTHERS, "idle"]).collect();
     let headings: Vec<String> = names.iter().map(|name| name.to_uppercase()).collect();
     let mut columns = vec![("STEP", Align::Left)];
     columns.extend(headings.iter().map(|name| (name.as_str(), Align::Right)));
@@ -202,7 +130,8 @@ pub(crate) fn shares<'a>(rows: impl IntoIterator<Item = &'a Row>) -> String {
     for row in rows {
         let shares = row.during.shares();
         let mut cells = vec![row.name.clone()];
-        cells.extend(shares.iter().map(|(_, share)| format!("{share:.0}")));
+        let shown = shares.iter().filter(|(name, _)| names.contains(name));
+        cells.extend(shown.map(|(_, share)| format!("{share:.0}")));
         cells.push(limit(&shares));
         table.row(&cells.iter().map(String::as_str).collect::<Vec<_>>());
     }
@@ -210,11 +139,6 @@ pub(crate) fn shares<'a>(rows: impl IntoIterator<Item = &'a Row>) -> String {
     format!(
         "Use of the {processors} processors until the last topic was done (percent of {processors} × wall)\n\n{table}"
     )
-}
-
-/// The share of other processes of the machine, in percent.
-fn others(shares: &[(&str, f64)]) -> f64 {
-    shares.iter().find(|(name, _)| *name == OTHERS).map_or(0.0, |(_, share)| *share)
 }
 
 /// What limited a step: the processors and the processes that used most of them, or waiting.

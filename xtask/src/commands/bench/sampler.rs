@@ -14,14 +14,29 @@ use xtask::{
 };
 
 /// The processes and their names in tables, in the order of the columns.
-pub(crate) const PROCESSES: [(&str, &str); 6] = [
-    ("operator", "operator"),
+pub(crate) const PROCESSES: [(&str, &str); 9] = [
+    (OPERATOR, "operator"),
+    (WEBHOOK, "webhook"),
+    (API, "REST API"),
     ("apiserver", "API server"),
     ("controlplane", "etcd"),
     ("kafka", "broker"),
+    (POSTGRES, "PostgreSQL"),
     ("controller-manager", "controller manager"),
     (GENERATOR, "load generator"),
 ];
+
+/// The operator, with all of its roles that do not run apart.
+pub(crate) const OPERATOR: &str = "operator";
+
+/// The webhook, if it runs apart.
+pub(crate) const WEBHOOK: &str = "webhook";
+
+/// The REST API, if it runs apart.
+pub(crate) const API: &str = "api";
+
+/// PostgreSQL, all processes together.
+pub(crate) const POSTGRES: &str = "postgresql";
 
 /// The load generator.
 pub(crate) const GENERATOR: &str = "generator";
@@ -33,6 +48,8 @@ pub(crate) const OTHERS: &str = "other programs";
 #[derive(Debug, Clone)]
 pub(crate) struct Sampler {
     processes: Vec<(String, Identity)>,
+    /// A server whose clients each have a process of their own, which may start and end within a step.
+    server: Option<(String, Identity)>,
 }
 
 /// A step that runs.
@@ -40,6 +57,7 @@ pub(crate) struct Step<'a> {
     sampler: &'a Sampler,
     begun: Instant,
     cpu: Vec<Duration>,
+    server: BTreeMap<u32, Duration>,
     machine: Machine,
 }
 
@@ -66,12 +84,17 @@ pub(crate) struct Machine {
 }
 
 impl Sampler {
-    /// Samples all processes of the environment, and the given ones.
-    pub(crate) fn of(environment: &Environment, others: &[(&str, &Identity)]) -> Self {
+    /// Samples all processes of the environment, the given ones, and those of the server.
+    pub(crate) fn of(
+        environment: &Environment,
+        others: &[(&str, &Identity)],
+        server: Option<(&str, &Identity)>,
+    ) -> Self {
         let named = |part: Component| (part.name, part.identity);
+        let owned = |(name, identity): (&str, &Identity)| (name.to_owned(), identity.clone());
         let mut processes: Vec<_> = environment.components().into_iter().map(named).collect();
-        processes.extend(others.iter().map(|(name, identity)| ((*name).to_owned(), (*identity).clone())));
-        Self { processes }
+        processes.extend(others.iter().copied().map(owned));
+        Self { processes, server: server.map(owned) }
     }
 
     /// Begins a step. Earlier CPU time does not count, except that of `new`, a process that the step has started.
@@ -85,7 +108,17 @@ impl Sampler {
             process.reset_peak_rss().with_context(|| ended(name))?;
             cpu.push(process.usage().with_context(|| ended(name))?.cpu);
         }
-        Ok(Step { sampler: self, begun: Instant::now(), cpu, machine: Machine::now()? })
+        let server = self.server_cpu()?;
+        Ok(Step { sampler: self, begun: Instant::now(), cpu, server, machine: Machine::now()? })
+    }
+
+    /// CPU time of each process of the server.
+    fn server_cpu(&self) -> Result<BTreeMap<u32, Duration>> {
+        let Some((_, server)) = &self.server else { return Ok(BTreeMap::new()) };
+        let children = server.children()?;
+        // A process that ends at this moment is left out.
+        let usage = |process: &Identity| Some((process.pid, process.usage().ok()?.cpu));
+        Ok(children.iter().chain([server]).filter_map(usage).collect())
     }
 
     /// CPU time of all sampled processes since their start.
@@ -111,6 +144,13 @@ impl Step<'_> {
             let cost = Cost { cpu: usage.cpu.saturating_sub(*before), peak_rss_kib: usage.peak_rss_kib };
             costs.insert(name.clone(), cost);
         }
+        if let Some((name, _)) = &self.sampler.server {
+            let spent = |(pid, cpu): (u32, Duration)| {
+                cpu.saturating_sub(self.server.get(&pid).copied().unwrap_or_default())
+            };
+            let cpu = self.sampler.server_cpu()?.into_iter().map(spent).sum();
+            costs.insert(name.clone(), Cost { cpu, ..Cost::default() });
+        }
         Ok(Measurement { wall, costs, machine: machine.since(&self.machine) })
     }
 }
@@ -119,6 +159,11 @@ impl Measurement {
     /// The cost for the process of that name.
     pub(crate) fn cost(&self, name: &str) -> Cost {
         self.costs.get(name).copied().unwrap_or_default()
+    }
+
+    /// Whether the process of that name was sampled.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.costs.contains_key(name)
     }
 
     /// Shares of the processors' time in percent: each sampled process, other processes, idle.
@@ -175,7 +220,7 @@ mod tests {
     #[test]
     fn a_busy_step_costs_cpu() {
         let own = Identity::own().expect("/proc is there");
-        let sampler = Sampler { processes: vec![(GENERATOR.into(), own.clone())] };
+        let sampler = Sampler { processes: vec![(GENERATOR.into(), own.clone())], server: None };
         let step = sampler.begin(None).expect("it can be measured");
         let mut sum = 0_u64;
         // On a busy machine 300 ms of wall time may be little CPU time, so the loop waits for both.

@@ -12,20 +12,21 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use xtask::{
     console::{Console, Task},
-    environment::{Plan, TempEnvironment},
+    environment::{Plan, SINGLE_REPLICA, TempEnvironment},
     interrupt,
     kubectl::Kubectl,
-    operator::{Operator, OperatorOptions},
+    operator::{Operator, OperatorOptions, webhook_url},
     port,
+    postgres::Postgres,
     procfs::Identity,
 };
 
 use super::{
     audit::{self, Audit, Writes},
     generator::{Generator, Outcome, Prepared},
-    report::Row,
     review::Reviews,
-    sampler::{GENERATOR, Measurement, Sampler, Step},
+    row::Row,
+    sampler::{API, GENERATOR, Measurement, OPERATOR, POSTGRES, Sampler, Step, WEBHOOK},
 };
 
 /// The operator and the load generator.
@@ -49,6 +50,9 @@ const REQUESTS: [&str; 6] = [
 pub(crate) struct Stage {
     // Fields are dropped in this order.
     operator: Option<Operator>,
+    /// The roles that run in processes of their own.
+    apart: Vec<(&'static str, Operator)>,
+    postgres: Option<Postgres>,
     environment: TempEnvironment,
     options: OperatorOptions,
     generator: Generator,
@@ -83,7 +87,17 @@ impl Stage {
         };
         let options = OperatorOptions::new(&programs.operator, environment.operator_kubeconfig());
         let audit = Audit::at_end(data.join("audit.log"))?;
-        Ok(Self { operator: None, environment, options, generator, audit, console: console.clone(), quiet })
+        Ok(Self {
+            operator: None,
+            apart: Vec::new(),
+            postgres: None,
+            environment,
+            options,
+            generator,
+            audit,
+            console: console.clone(),
+            quiet,
+        })
     }
 
     /// `HOST:PORT` of Kafka.
@@ -119,17 +133,41 @@ impl Stage {
 
     /// Installs the webhook configurations of the operator.
     pub(crate) fn install_webhook(&self) -> Result<()> {
-        let url = self
-            .operator
-            .as_ref()
-            .and_then(Operator::webhook_url)
-            .context("the operator has the role webhook")?;
+        let port = self.options.webhook.context("the operator has the role webhook")?;
+        let url = webhook_url(port);
         self.kubectl().install_webhook(&self.options.program, &url, self.environment.folder())
     }
 
     /// Starts the operator.
     pub(crate) fn start_operator(&mut self) -> Result<()> {
         self.operator = Some(Operator::start(&self.options, &self.log())?);
+        Ok(())
+    }
+
+    /// Starts all roles in one process, and installs the webhook.
+    pub(crate) fn start_all_roles(&mut self) -> Result<()> {
+        (self.options.webhook, self.options.api) = (Some(port::free()?), Some(port::free()?));
+        self.options.arguments = SINGLE_REPLICA.map(String::from).into();
+        self.install_webhook()?;
+        self.start_operator()
+    }
+
+    /// Starts each role in a process of its own, with the audit log in PostgreSQL, and installs the webhook.
+    pub(crate) fn start_roles_apart(&mut self) -> Result<()> {
+        let folder = self.environment.folder().to_owned();
+        let postgres = Postgres::start(&folder.join("postgres"))?;
+        self.options.variables.push(("EVENTCENTER_STORE".to_owned(), postgres.create_database("audit")?));
+        self.postgres = Some(postgres);
+        self.options.arguments = SINGLE_REPLICA.map(String::from).into();
+        self.start_operator()?;
+        self.options.webhook = Some(port::free()?);
+        self.install_webhook()?;
+        for (role, webhook, api) in [(WEBHOOK, self.options.webhook, None), (API, None, Some(port::free()?))]
+        {
+            let arguments = vec![format!("--roles={role}")];
+            let options = OperatorOptions { webhook, api, arguments, ..self.options.clone() };
+            self.apart.push((role, Operator::start(&options, &folder.join(format!("{role}.log")))?));
+        }
         Ok(())
     }
 
@@ -255,9 +293,11 @@ impl Stage {
         audit::kafka_writes(&self.metrics())
     }
 
+    /// The metrics of all roles.
     fn metrics(&self) -> String {
-        let answer = self.operator.as_ref().and_then(|operator| operator.get("/metrics"));
-        answer.filter(|(status, _)| *status == 200).map(|(_, text)| text).unwrap_or_default()
+        let operators = self.operator.iter().chain(self.apart.iter().map(|(_, operator)| operator));
+        let pages = operators.filter_map(|operator| operator.get("/metrics"));
+        pages.filter(|(status, _)| *status == 200).map(|(_, text)| text).collect()
     }
 
     fn counters(&self) -> Counters {
@@ -274,12 +314,14 @@ impl Stage {
     fn sampler(&self, generator: Option<&Identity>) -> Sampler {
         let mut others = Vec::new();
         if let Some(operator) = &self.operator {
-            others.push(("operator", operator.identity()));
+            others.push((OPERATOR, operator.identity()));
         }
+        others.extend(self.apart.iter().map(|(role, operator)| (*role, operator.identity())));
         if let Some(generator) = generator {
             others.push((GENERATOR, generator));
         }
-        Sampler::of(&self.environment, &others)
+        let server = self.postgres.as_ref().and_then(Postgres::identity).map(|server| (POSTGRES, server));
+        Sampler::of(&self.environment, &others, server)
     }
 
     /// Waits until the processes are nearly idle: Events may still be sent, and Kafka may still create logs.
@@ -312,9 +354,12 @@ impl Stage {
 
     /// Stops all parts in order.
     pub(crate) fn stop(mut self) -> Result<()> {
-        if let Some(operator) = self.operator.take() {
+        for operator in self.operator.take().into_iter().chain(self.apart.drain(..).map(|(_, role)| role)) {
             let status = operator.stop()?;
             ensure!(status.success(), "the operator ended with {status}");
+        }
+        if let Some(postgres) = &mut self.postgres {
+            postgres.stop()?;
         }
         self.environment.stop()
     }

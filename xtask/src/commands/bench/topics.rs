@@ -3,22 +3,25 @@
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use xtask::{console::Console, environment::Plan};
 
 use super::{
     Context,
     goal::{Figure, Goal, Peer},
-    report::{Report, Row},
+    product::{Deployment, ProductRow},
+    report::Report,
+    row::Row,
     setup,
     stage::{Programs, Stage},
 };
 
 /// Create, change and delete many EventTopics; measure time, CPU and memory.
 ///
-/// Runs in an environment of its own; then sends the same requests in another environment without an operator, to show
-/// what the operator adds. Takes about 5 minutes with the defaults, and half a minute with --quick.
+/// Runs in an environment of its own: first with the controllers alone, then with the whole product (webhook, approvals and
+/// audit log), in one process and with the roles apart. Finally sends the same requests in another environment without an
+/// operator, to show what the operator adds. Takes about 7 minutes with the defaults, and a minute with --quick.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Number of topics; the last step creates five times as many
@@ -36,6 +39,10 @@ pub(crate) struct Arguments {
     /// A short run with 100 topics and 5 idle seconds
     #[arg(long, conflicts_with_all = ["count", "idle"])]
     quick: bool,
+
+    /// Only the whole product, beside the requests without an operator
+    #[arg(long)]
+    product: bool,
 
     /// Print JSON
     #[arg(long)]
@@ -77,14 +84,25 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> 
     let programs = setup::programs(context, arguments.operator.as_deref(), arguments.generator.as_deref())?;
     let size = Size::of(arguments);
     let plan = setup::plan(context)?;
-    let mut stage = start(&plan, &programs, &size, &context.console)?;
-    let steps = with_operator(&mut stage, &size)?;
-    stage.stop()?;
-    // A new broker and API server, as the operator had.
-    let mut stage = start(&plan, &programs, &size, &context.console)?;
+    // Each has a new broker and API server.
+    let start = || start(&plan, &programs, &size, &context.console);
+    let mut steps = Vec::new();
+    if !arguments.product {
+        let mut stage = start()?;
+        steps = with_operator(&mut stage, &size)?;
+        stage.stop()?;
+    }
+    let mut product = Vec::new();
+    for deployment in [Deployment::OneProcess, Deployment::RolesApart] {
+        let mut stage = start()?;
+        product.extend(with_all_roles(&mut stage, deployment, &size)?);
+        stage.stop()?;
+    }
+    let mut stage = start()?;
     let floor = without_operator(&mut stage, &size)?;
     stage.stop()?;
-    let report = Report { writers: size.writers, steps, floor };
+    product.iter_mut().for_each(|row| row.set_goals(&floor));
+    let report = Report { writers: size.writers, steps, product, floor };
     if arguments.json {
         println!("{:#}", report.json());
     } else {
@@ -102,8 +120,8 @@ fn start(plan: &Plan, programs: &Programs, size: &Size, console: &Console) -> Re
     Ok(stage)
 }
 
-/// Declares the tenant and the Kafka cluster, starts the operator and waits until it is connected.
-fn connect(stage: &mut Stage, quiet: Duration) -> Result<()> {
+/// The tenant and the Kafka cluster.
+fn manifests(stage: &Stage) -> [Value; 2] {
     let tenant = json!({
         "apiVersion": "eventcenter.io/v1alpha1", "kind": "Tenant", "metadata": {"name": NAMESPACE},
         "spec": {"namespaces": [NAMESPACE], "topicPrefix": format!("{NAMESPACE}.")},
@@ -112,7 +130,12 @@ fn connect(stage: &mut Stage, quiet: Duration) -> Result<()> {
         "apiVersion": "eventcenter.io/v1alpha1", "kind": "KafkaCluster", "metadata": {"name": "main"},
         "spec": {"default": true, "bootstrapServers": [stage.bootstrap()]},
     });
-    let file = stage.apply("bench.json", &[tenant, cluster])?;
+    [tenant, cluster]
+}
+
+/// Starts the operator and waits until it is connected.
+fn connect(stage: &mut Stage, quiet: Duration) -> Result<()> {
+    let file = stage.apply("bench.json", &manifests(stage))?;
     stage.start_operator()?;
     stage.kubectl().run(&["wait", "--for=condition=Ready", "--timeout=60s", "-f", &file])?;
     stage.sleep(quiet)
@@ -187,13 +210,22 @@ fn lost(row: &Row, in_kafka: u32) -> Goal {
     Goal::new(Figure::Lost, 0.0, f64::from(missing))
 }
 
+/// The steps of the whole product, in a new environment.
+fn with_all_roles(stage: &mut Stage, deployment: Deployment, size: &Size) -> Result<Vec<ProductRow>> {
+    let (count, writers) = (size.count.to_string(), size.writers.to_string());
+    let load = ["--count", &count, "--writers", &writers];
+    let manifests = manifests(stage);
+    deployment.measure(stage, NAMESPACE, &manifests, &load, size.quiet)
+}
+
 fn without_operator(stage: &mut Stage, size: &Size) -> Result<Vec<Row>> {
     let (count, writers, bootstrap) = (size.count.to_string(), size.writers.to_string(), stage.bootstrap());
-    let steps: [(&str, &[&str]); 7] = [
+    let steps: [(&str, &[&str]); 8] = [
         ("Kubernetes: create", &["create", "--alone"]),
         ("Kubernetes: finalizer, status, Event", &["operator-writes"]),
         ("Kafka: create in one request", &["kafka", "create", "--bootstrap", &bootstrap]),
         ("Kubernetes: change", &["change", "--alone"]),
+        ("Kubernetes: change, status", &["change-and-status"]),
         ("Kafka: change in one request", &["kafka", "alter", "--bootstrap", &bootstrap]),
         ("Kubernetes: delete, finalizer", &["delete", "--alone"]),
         ("Kafka: delete in one request", &["kafka", "delete", "--bootstrap", &bootstrap]),
