@@ -151,7 +151,7 @@ pub(crate) fn break_schema(topic: &mut Value) {
 
 /// The first revision of an EventTopic's schema, as the operator would register it.
 pub(crate) fn revision(topic: &EventTopic) -> Option<ControllerRevision> {
-    let (declared, _) = registration::read(&topic.spec.event_types, |_| None);
+    let (declared, _) = registration::parse_schemas(&topic.spec.event_types, |_| None);
     let first = declared.first()?;
     let name = format!("{}-1", topic.metadata.name.as_deref()?);
     let revision = Revision::new(&first.id, 1, name.clone(), &first.document);
@@ -159,14 +159,15 @@ pub(crate) fn revision(topic: &EventTopic) -> Option<ControllerRevision> {
     Some(ControllerRevision {
         metadata: ObjectMeta { name: Some(name), labels: Some(labels.into()), ..ObjectMeta::default() },
         revision: revision.number,
-        data: Some(RawExtension(revision.data())),
+        data: Some(RawExtension(revision.to_data())),
     })
 }
 
 /// The event types in the status of an EventTopic whose schemas are registered, as the operator would write them.
 pub(crate) fn registered(topic: &EventTopic) -> Vec<RegisteredType> {
-    let (declared, _) = registration::read(&topic.spec.event_types, |_| None);
-    registration::register(topic, &declared, &[], topic.spec.compatibility.unwrap_or_default()).registered
+    let (declared, _) = registration::parse_schemas(&topic.spec.event_types, |_| None);
+    registration::plan_registration(topic, &declared, &[], topic.spec.compatibility.unwrap_or_default())
+        .registered
 }
 
 /// A typical schema of an order: about 4 KiB, with definitions, formats, enumerations and nesting.

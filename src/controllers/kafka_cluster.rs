@@ -13,7 +13,7 @@ use super::runtime::{Informer, ReconcileResult, Reconciled, Reconciler, requeue_
 use super::services::Services;
 use super::status::write_status;
 use crate::api::KafkaCluster;
-use crate::domain::cluster::{Clusters, status};
+use crate::domain::cluster::{Clusters, build_status};
 use crate::domain::{Failure, Refusal, backoff};
 use crate::kafka::{ClusterDescription, Credentials, Secret, Settings, TlsSettings};
 use crate::kubernetes::{KubeClient, SecretError};
@@ -97,26 +97,26 @@ impl Reconciler for KafkaClusterReconciler {
         let is_other_default = cluster.spec.default
             && context.services.catalog.lock().clusters().default().is_some_and(|other| *other != name);
         let facts = facts.map(|facts| (facts.id, i32::try_from(facts.brokers).unwrap_or(i32::MAX)));
-        let mut after = status(cluster, facts.as_ref(), is_other_default, context.services.now());
+        let mut after = build_status(cluster, facts.as_ref(), is_other_default, context.services.now());
         if let Some(unregistered) = context.unregistered.get(&name) {
-            unregistered.tell(&mut after);
+            unregistered.write_to(&mut after);
         }
         let heartbeat = context.options.heartbeat;
         let written = write_status(&context.services, &context.clusters.queue, cluster, &after).await;
         if let Err(error) = written {
-            return Ok(requeue_after_status_error(&error, backoff::SHORTEST.min(heartbeat)));
+            return Ok(requeue_after_status_error(&error, backoff::MIN_DELAY.min(heartbeat)));
         }
         Ok(match facts {
             Ok(_) => {
                 context.clusters.queue.observe_active(cluster);
                 Reconciled::requeue(Reason::Available, heartbeat)
             }
-            Err(refusal) => Reconciled::requeue(refusal.reason, backoff::SHORTEST.min(heartbeat)),
+            Err(refusal) => Reconciled::requeue(refusal.reason, backoff::MIN_DELAY.min(heartbeat)),
         })
     }
 
     async fn report_failure(&self, _: &KafkaCluster, failure: Failure) -> ReconcileResult {
-        Ok(Reconciled::requeue(failure.refusal.reason, backoff::SHORTEST))
+        Ok(Reconciled::requeue(failure.refusal.reason, backoff::MIN_DELAY))
     }
 }
 

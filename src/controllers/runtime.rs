@@ -248,7 +248,7 @@ fn after_error(error: &EffectError<WriteError>) -> Reconciled {
     let error = match error {
         EffectError::Failed(error) => error,
         EffectError::NotRecorded(_) => {
-            return Reconciled::requeue(Reason::AuditUnavailable, backoff::SHORTEST);
+            return Reconciled::requeue(Reason::AuditUnavailable, backoff::MIN_DELAY);
         }
     };
     match error {
@@ -260,7 +260,7 @@ fn after_error(error: &EffectError<WriteError>) -> Reconciled {
         }
         WriteError::Api { .. } => {
             tracing::warn!(%error, "retrying");
-            Reconciled::requeue(Reason::Internal, backoff::SHORTEST)
+            Reconciled::requeue(Reason::Internal, backoff::MIN_DELAY)
         }
     }
 }

@@ -15,7 +15,7 @@ use super::status::write_status;
 use crate::api::{Tenant, TenantStatus};
 use crate::domain::catalog::TenantChange;
 use crate::domain::condition::{self, READY};
-use crate::domain::tenant::{Counted, Tenants, status};
+use crate::domain::tenant::{TenantCounts, Tenants, build_status};
 use crate::domain::{Failure, backoff};
 use crate::kubernetes::{EventRecord, EventType};
 
@@ -78,11 +78,11 @@ impl Reconciler for TenantReconciler {
         let context = &*self.0;
         let counted = count(tenant, context);
         let health = context.services.catalog.lock().tenants().health(&tenant.name_any());
-        let after = status(tenant, &health, counted, context.services.now());
+        let after = build_status(tenant, &health, counted, context.services.now());
         match write_status(&context.services, &context.tenants.queue, tenant, &after).await {
             Ok(true) => warn_of_quotas(tenant, &after, context),
             Ok(false) => {}
-            Err(error) => return Ok(requeue_after_status_error(&error, backoff::SHORTEST)),
+            Err(error) => return Ok(requeue_after_status_error(&error, backoff::MIN_DELAY)),
         }
         if condition::failing_since(&after.conditions).is_none() {
             context.tenants.queue.observe_active(tenant);
@@ -91,7 +91,7 @@ impl Reconciler for TenantReconciler {
     }
 
     async fn report_failure(&self, _: &Tenant, failure: Failure) -> ReconcileResult {
-        Ok(Reconciled::requeue(failure.refusal.reason, backoff::SHORTEST))
+        Ok(Reconciled::requeue(failure.refusal.reason, backoff::MIN_DELAY))
     }
 }
 
@@ -108,7 +108,7 @@ pub(super) async fn follow_usage(context: &Context) {
         let all = context.tenants.objects.state();
         let tenants: Vec<&Tenant> = all.iter().filter_map(|tenant| tenant.0.as_ref().ok()).collect();
         for tenant in tenants {
-            if count(tenant, context) != Counted::of(tenant.status.as_ref()) {
+            if count(tenant, context) != TenantCounts::of(tenant.status.as_ref()) {
                 context.tenants.queue.enqueue(None, &tenant.name_any());
             }
         }
@@ -117,13 +117,13 @@ pub(super) async fn follow_usage(context: &Context) {
 
 /// The usage of a tenant's namespaces; what the status reports until the topics are listed, which happens last after a
 /// start.
-fn count(tenant: &Tenant, context: &Context) -> Counted {
+fn count(tenant: &Tenant, context: &Context) -> TenantCounts {
     if !context.topics.is_synced() {
-        return Counted::of(tenant.status.as_ref());
+        return TenantCounts::of(tenant.status.as_ref());
     }
     let catalog = context.services.catalog.lock();
     let topics = i64::try_from(catalog.topics_of(tenant).count()).unwrap_or(i64::MAX);
-    Counted { topics: Some(topics), usage: catalog.usage(tenant) }
+    TenantCounts { topics: Some(topics), usage: catalog.usage(tenant) }
 }
 
 /// Publishes an Event for each quota that is nearly reached and was not before.

@@ -12,7 +12,7 @@ use super::output::Answer;
 use crate::api::Tenant;
 use crate::domain::Refusal;
 use crate::domain::cluster::Unregistered;
-use crate::domain::topic::adopt::{Home, home, manifest};
+use crate::domain::topic::adopt::{Placement, find_placement, render_manifest};
 use crate::kafka::{Error, Kafka, Metrics, Settings};
 use crate::kubernetes::KubeClient;
 
@@ -82,7 +82,7 @@ async fn manifests(arguments: &Arguments) -> Result<String, AdoptError> {
     let tenants = tenants(arguments).await?;
     let kafka = connect(arguments)?;
     let topics = match arguments.all {
-        true => Unregistered::names(kafka.list_topics().await?),
+        true => Unregistered::registrable_names(kafka.list_topics().await?),
         false => arguments.topics.clone(),
     };
     let mut out = String::new();
@@ -91,7 +91,7 @@ async fn manifests(arguments: &Arguments) -> Result<String, AdoptError> {
         let Some(found) = found else { return Err(AdoptError::NoTopic(topic.clone())) };
         let cluster = arguments.cluster.as_ref().map(ClusterName::as_ref);
         let text = match place(topic, &tenants, arguments) {
-            Ok(home) => manifest(topic, &found, &home, cluster, &mut taken),
+            Ok(home) => render_manifest(topic, &found, &home, cluster, &mut taken),
             Err(refusal) if arguments.all => format!("# {}\n", refusal.message()),
             Err(refusal) => return Err(AdoptError::Homeless(refusal.message())),
         };
@@ -103,13 +103,13 @@ async fn manifests(arguments: &Arguments) -> Result<String, AdoptError> {
     Ok(out)
 }
 
-fn place(topic: &str, tenants: &[Tenant], arguments: &Arguments) -> Result<Home, Refusal> {
-    let found = home(topic, tenants);
+fn place(topic: &str, tenants: &[Tenant], arguments: &Arguments) -> Result<Placement, Refusal> {
+    let found = find_placement(topic, tenants);
     match &arguments.namespace {
         None => found,
         Some(namespace) => {
             let prefix = found.map(|home| home.prefix).unwrap_or_default();
-            Ok(Home { namespace: namespace.clone(), prefix, others: Vec::new() })
+            Ok(Placement { namespace: namespace.clone(), prefix, alternatives: Vec::new() })
         }
     }
 }

@@ -104,12 +104,12 @@ impl Catalog {
             && tenant.is_some_and(|tenant| tenant.suspended != Some(WhenSuspended::Stop));
         let access = match tenant.filter(|tenant| tenant.approval.govern(&Kind::of::<EventTopic>())) {
             Some(tenant) => active_access(topic, tenant),
-            None => access::declared(topic),
+            None => access::declared_acls(topic),
         };
         self.grants.upsert(&claim.resource, identity.filter(|_| stays), access);
         let types = tenant.into_iter().flat_map(|tenant| {
             let declared =
-                topic.spec.event_types.iter().filter_map(|declared| event_type::read(declared).ok());
+                topic.spec.event_types.iter().filter_map(|declared| event_type::parse(declared).ok());
             declared.map(|id| TenantType { tenant: tenant.name.clone(), id })
         });
         affected.extend(self.types.set(&claim, types));
@@ -153,7 +153,7 @@ impl Catalog {
         topics: impl Iterator<Item = &'a EventTopic>,
     ) -> TenantChange {
         let before = std::mem::replace(&mut self.tenants, tenants);
-        let namespaces: HashSet<String> = self.tenants.moved(&before).into_iter().map(String::from).collect();
+        let namespaces: HashSet<String> = self.tenants.changed_namespaces(&before).into_iter().map(String::from).collect();
         let mut affected = Vec::new();
         for topic in topics {
             let resource = ObjectRef::of(topic);
@@ -250,21 +250,24 @@ impl Catalog {
     #[must_use]
     pub fn acls(&self, topic: &EventTopic) -> BTreeSet<TopicAcl> {
         let namespace = topic.namespace().unwrap_or_default();
-        self.tenants.of_namespace(&namespace).map(|tenant| access::ours(topic, tenant)).unwrap_or_default()
+        self.tenants
+            .of_namespace(&namespace)
+            .map(|tenant| access::owned_acls(topic, tenant))
+            .unwrap_or_default()
     }
 
     /// The ACLs to delete when a topic is deleted or stopped: those that no other topic declares.
     #[must_use]
     pub fn removable_acls(&self, topic: &EventTopic, identity: &Identity) -> BTreeSet<TopicAcl> {
         let mut ours = self.acls(topic);
-        ours.retain(|acl| !self.is_wanted_by_others(identity, acl, &ObjectRef::of(topic)));
+        ours.retain(|acl| !self.is_wanted_elsewhere(identity, acl, &ObjectRef::of(topic)));
         ours
     }
 
     /// Whether another topic also declares this ACL.
     #[must_use]
-    pub fn is_wanted_by_others(&self, identity: &Identity, acl: &TopicAcl, this: &ObjectRef) -> bool {
-        self.grants.is_wanted_by_others(identity, acl, this, &self.claims)
+    pub fn is_wanted_elsewhere(&self, identity: &Identity, acl: &TopicAcl, this: &ObjectRef) -> bool {
+        self.grants.is_wanted_elsewhere(identity, acl, this, &self.claims)
     }
 
     /// The Kafka topics of a cluster that have an owner, with the owners.
@@ -326,9 +329,9 @@ impl Catalog {
 fn active_access(topic: &EventTopic, tenant: &TenantFacts) -> BTreeSet<TopicAcl> {
     let approved = topic.status.as_ref().and_then(|status| status.approved.as_ref());
     if approved.is_some_and(|approved| approved.hash == SpecHash::of(&topic.spec).as_str()) {
-        access::declared(topic)
+        access::declared_acls(topic)
     } else {
-        access::ours(topic, tenant)
+        access::owned_acls(topic, tenant)
     }
 }
 
@@ -349,7 +352,7 @@ mod tests {
                 identity::identity(&this, catalog.tenants(), catalog.clusters()).expect("it has a tenant");
             let group = Some("shop.g".to_owned());
             let acl = TopicAcl { principal: "User:a".into(), operation: AccessOperation::Read, group };
-            catalog.is_wanted_by_others(&identity, &acl, &ObjectRef::of(&this))
+            catalog.is_wanted_elsewhere(&identity, &acl, &ObjectRef::of(&this))
         };
         let clusters = [("main", true)];
         let mut free = catalog(&[("shop", "{namespaces: [shop]}")], &clusters);
@@ -370,7 +373,7 @@ mod tests {
         ruled.upsert(&other);
         assert!(in_force(&ruled), "it is approved");
         // Existing access stays while its removal is pending.
-        other.status.get_or_insert_default().acls = access::declared(&other).into_iter().collect();
+        other.status.get_or_insert_default().acls = access::declared_acls(&other).into_iter().collect();
         other.spec.access.clear();
         ruled.upsert(&other);
         assert!(in_force(&ruled));

@@ -1,4 +1,4 @@
-//! Which Kafka clusters there are, and which of them is the default.
+//! KafkaClusters and the default among them.
 
 use std::collections::BTreeSet;
 
@@ -12,10 +12,10 @@ use super::condition::{Conditions, Health};
 use super::refusal::Refusal;
 use crate::api::{KafkaCluster, KafkaClusterStatus};
 
-/// Whether topics that name no cluster live here, as the declaration asks for.
+/// Condition: whether the cluster is the default, if its spec requests that.
 pub const DEFAULT: &str = "Default";
 
-/// The Kafka clusters that are declared.
+/// All KafkaClusters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Clusters {
     names: BTreeSet<ClusterName>,
@@ -23,7 +23,7 @@ pub struct Clusters {
 }
 
 impl Clusters {
-    /// Reads all declarations. Of several defaults the oldest counts.
+    /// Collects KafkaClusters. If several are marked as default, the oldest is the default.
     pub fn of<'a>(clusters: impl IntoIterator<Item = &'a KafkaCluster>) -> Self {
         let mut names = BTreeSet::new();
         let mut default: Option<((Timestamp, String), ClusterName)> = None;
@@ -40,77 +40,76 @@ impl Clusters {
         Self { names, default: default.map(|(_, name)| name) }
     }
 
-    /// Whether a cluster of that name is declared.
+    /// Whether a cluster exists.
     #[must_use]
     pub fn contains(&self, name: &ClusterName) -> bool {
         self.names.contains(name)
     }
 
-    /// Where topics live that name no cluster.
+    /// The cluster of topics that name none.
     #[must_use]
     pub fn default(&self) -> Option<&ClusterName> {
         self.default.as_ref()
     }
 }
 
-/// Kafka's own topics, which nobody registers.
+/// Kafka's internal topics.
 const INTERNAL: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__share_group_state"];
 
-/// How many names a status has.
-const NAMED: usize = 100;
+/// Maximum number of names in a status.
+const MAX_UNREGISTERED_NAMES: usize = 100;
 
-/// The Kafka topics of a cluster that no EventTopic stands for.
+/// Kafka topics of a cluster without an EventTopic.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unregistered {
-    /// How many there are.
-    pub number: i64,
-    /// The first of their names, in order.
-    pub first: Vec<String>,
+    /// Their number.
+    pub count: i64,
+    /// The first of their names, in alphabetical order.
+    pub names: Vec<String>,
 }
 
 impl Unregistered {
-    /// Those of all topics in a cluster that are not registered, nor Kafka's own.
+    /// Selects the topics without an EventTopic. Internal topics do not count.
     #[must_use]
     pub fn of(all: Vec<String>, is_registered: impl Fn(&str) -> bool) -> Self {
-        let mut names = Self::names(all);
+        let mut names = Self::registrable_names(all);
         names.retain(|name| !is_registered(name));
-        let number = i64::try_from(names.len()).unwrap_or(i64::MAX);
-        names.truncate(NAMED);
-        Self { number, first: names }
+        let count = i64::try_from(names.len()).unwrap_or(i64::MAX);
+        names.truncate(MAX_UNREGISTERED_NAMES);
+        Self { count, names }
     }
 
-    /// The names that somebody could register, in order: all but Kafka's own.
+    /// All topics that can have an EventTopic, in alphabetical order.
     #[must_use]
-    pub fn names(mut all: Vec<String>) -> Vec<String> {
+    pub fn registrable_names(mut all: Vec<String>) -> Vec<String> {
         all.retain(|name| !INTERNAL.contains(&name.as_str()));
         all.sort_unstable();
         all
     }
 
-    /// Says so in a status.
-    pub fn tell(self, status: &mut KafkaClusterStatus) {
-        status.unregistered_topics = Some(self.number);
-        status.unregistered = self.first;
+    /// Writes the result to a status.
+    pub fn write_to(self, status: &mut KafkaClusterStatus) {
+        status.unregistered_topics = Some(self.count);
+        status.unregistered = self.names;
     }
 }
 
-/// What a cluster's status should say, given its identifier and number of brokers, or why they are
-/// not known.
+/// Builds the status of a cluster from its ID and number of brokers, or from the reason why they are unknown.
 #[must_use]
-pub fn status(
+pub fn build_status(
     cluster: &KafkaCluster,
     facts: Result<&(String, i32), &Refusal>,
     other_is_default: bool,
     now: Timestamp,
 ) -> KafkaClusterStatus {
     let before = cluster.status.clone().unwrap_or_default();
-    let mut conditions = Conditions::after(&before.conditions, cluster.metadata.generation, now);
-    conditions.health(&match facts {
+    let mut conditions = Conditions::from_previous(&before.conditions, cluster.metadata.generation, now);
+    conditions.set_health(&match facts {
         Ok(_) => Health::Ready(Reason::Available, "Kafka answers".into()),
         Err(refusal) => Health::of(refusal),
     });
     if other_is_default {
-        let message = "an older KafkaCluster is the default: set spec.default: false here or there";
+        let message = "an older KafkaCluster is the default: set spec.default: false in one of the two";
         conditions.set(DEFAULT, false, Reason::ResourceConflict, message);
     }
     KafkaClusterStatus {
@@ -128,15 +127,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nobody_declares_is_counted_and_the_first_are_named() {
+    fn unregistered_topics_are_counted_and_the_first_are_listed() {
         let names =
             ["b", "__consumer_offsets", "a", "shop.orders", "__transaction_state", "__share_group_state"];
         let found = Unregistered::of(names.map(String::from).to_vec(), |name| name.starts_with("shop."));
-        assert_eq!(found, Unregistered { number: 2, first: vec!["a".into(), "b".into()] });
+        assert_eq!(found, Unregistered { count: 2, names: vec!["a".into(), "b".into()] });
 
         let many = (0..250).rev().map(|number| format!("{number:03}")).collect();
         let found = Unregistered::of(many, |_| false);
-        assert_eq!((found.number, found.first.len()), (250, 100));
-        assert_eq!(found.first.last().map(String::as_str), Some("099"));
+        assert_eq!((found.count, found.names.len()), (250, 100));
+        assert_eq!(found.names.last().map(String::as_str), Some("099"));
     }
 }

@@ -1,8 +1,7 @@
-//! Conditions as kstatus reads them.
+//! Conditions that follow kstatus.
 //!
-//! `Ready` is always there. `Reconciling` and `Stalled` are there only while they are true, which
-//! is what kstatus calls abnormal-true: refused for good is `Ready=False` with `Stalled=True`,
-//! still being worked on is `Ready=False` with `Reconciling=True`.
+//! `Ready` is always present. `Reconciling` and `Stalled` are abnormal-true: present only while true. A permanent refusal
+//! is `Ready=False` with `Stalled=True`; work in progress is `Ready=False` with `Reconciling=True`.
 
 use eventcenter_sdk::{Reason, ReasonClass};
 use jiff::Timestamp;
@@ -10,34 +9,33 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::refusal::{Failure, Refusal};
 
-/// Whether what is declared is in force.
+/// Whether the spec is in effect.
 pub const READY: &str = "Ready";
-/// Present while the operator works, or waits for something that will come by itself.
+/// Present while the operator is working, or waiting for something that needs no user.
 pub const RECONCILING: &str = "Reconciling";
-/// Present while nothing will happen until somebody changes something.
+/// Present while nothing will happen until a user changes something.
 pub const STALLED: &str = "Stalled";
 
-/// Kubernetes bounds a condition's message at 32,768 bytes; ours stay readable.
-const MESSAGE_LIMIT: usize = 4096;
+/// Maximum length of a message in bytes. Kubernetes allows 32,768; this stays readable.
+const MAX_MESSAGE_BYTES: usize = 4096;
 
-/// How a resource is doing, before it is spelled out in conditions.
+/// Health of a resource, the source of its conditions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
-    /// What is declared is in force.
+    /// The spec is in effect.
     Ready(Reason, String),
-    /// It will become true without anybody's help, or is tried again until it does.
+    /// The spec will take effect without a user, or is retried until it does.
     Reconciling(Reason, String),
-    /// It will not become true until something is changed.
+    /// The spec will not take effect until a user changes something.
     Stalled(Reason, String),
 }
 
 impl Health {
-    /// How a resource is doing of which something is refused: whether somebody has to act is a
-    /// property of the reason.
+    /// The health of a refused resource. The class of the reason tells whether a user has to act.
     #[must_use]
     pub fn of(refusal: &Refusal) -> Self {
         let health = match refusal.reason.class() {
-            // What waits because somebody wants it so goes on when somebody wants otherwise.
+            // `Steady` reasons, such as `Paused`, end only when a user decides so.
             ReasonClass::Refused | ReasonClass::Steady => Self::Stalled,
             ReasonClass::Waiting | ReasonClass::Failed => Self::Reconciling,
         };
@@ -51,7 +49,7 @@ impl Health {
         health(failure.refusal.reason, failure.refusal.message())
     }
 
-    /// The word for it.
+    /// The machine-readable reason.
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {
@@ -60,52 +58,52 @@ impl Health {
     }
 }
 
-/// Conditions in the making: what was before, and when now is.
+/// Builds the conditions of a status from the previous ones.
 #[derive(Debug)]
 pub struct Conditions<'a> {
-    before: &'a [Condition],
-    after: Vec<Condition>,
+    previous: &'a [Condition],
+    conditions: Vec<Condition>,
     generation: Option<i64>,
     now: Timestamp,
 }
 
 impl<'a> Conditions<'a> {
-    /// Starts from what the status had before. Conditions that are not set again are dropped.
+    /// Starts from the previous conditions. Those that are not set again are dropped.
     #[must_use]
-    pub fn after(before: &'a [Condition], generation: Option<i64>, now: Timestamp) -> Self {
-        Self { before, after: Vec::with_capacity(before.len() + 1), generation, now }
+    pub fn from_previous(previous: &'a [Condition], generation: Option<i64>, now: Timestamp) -> Self {
+        Self { previous, conditions: Vec::with_capacity(previous.len() + 1), generation, now }
     }
 
-    /// Sets one condition. The time of its last transition changes only with its status.
+    /// Sets a condition. `lastTransitionTime` changes only with the status.
     pub fn set(&mut self, type_: &str, status: bool, reason: Reason, message: &str) {
         let status = if status { "True" } else { "False" };
-        let last_transition_time = find(self.before, type_)
+        let last_transition_time = find(self.previous, type_)
             .filter(|before| before.status == status)
             .map_or(Time(self.now), |before| before.last_transition_time.clone());
-        self.after.push(Condition {
+        self.conditions.push(Condition {
             type_: type_.to_owned(),
             status: status.to_owned(),
             reason: reason.as_str().to_owned(),
-            message: bounded(message),
+            message: truncate(message),
             observed_generation: self.generation,
             last_transition_time,
         });
     }
 
-    /// Keeps a condition as it was, the generation it spoke of included.
+    /// Keeps a previous condition, including its `observedGeneration`.
     pub fn keep(&mut self, type_: &str) {
-        if let Some(before) = find(self.before, type_) {
-            self.after.push(before.clone());
+        if let Some(before) = find(self.previous, type_) {
+            self.conditions.push(before.clone());
         }
     }
 
-    /// Takes a condition over as it is.
-    pub fn take(&mut self, condition: Condition) {
-        self.after.push(condition);
+    /// Adds a finished condition.
+    pub fn push(&mut self, condition: Condition) {
+        self.conditions.push(condition);
     }
 
-    /// Spells out how the resource is doing.
-    pub fn health(&mut self, health: &Health) {
+    /// Sets `Ready`, `Reconciling` and `Stalled`.
+    pub fn set_health(&mut self, health: &Health) {
         match health {
             Health::Ready(reason, message) => self.set(READY, true, *reason, message),
             Health::Reconciling(reason, message) => {
@@ -119,30 +117,30 @@ impl<'a> Conditions<'a> {
         }
     }
 
-    /// The finished list.
+    /// The resulting conditions.
     #[must_use]
     pub fn finish(self) -> Vec<Condition> {
-        self.after
+        self.conditions
     }
 }
 
-/// The condition of that type, if there is one.
+/// Finds a condition by type.
 #[must_use]
 pub fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
     conditions.iter().find(|condition| condition.type_ == type_)
 }
 
-/// Since when the resource has not been ready, if it is not.
+/// When `Ready` became false, if it is.
 #[must_use]
 pub fn failing_since(conditions: &[Condition]) -> Option<Timestamp> {
     find(conditions, READY).filter(|ready| ready.status == "False").map(|ready| ready.last_transition_time.0)
 }
 
-fn bounded(message: &str) -> String {
-    if message.len() <= MESSAGE_LIMIT {
+fn truncate(message: &str) -> String {
+    if message.len() <= MAX_MESSAGE_BYTES {
         return message.to_owned();
     }
-    let end = (0..=MESSAGE_LIMIT - 3).rev().find(|end| message.is_char_boundary(*end)).unwrap_or(0);
+    let end = (0..=MAX_MESSAGE_BYTES - 3).rev().find(|end| message.is_char_boundary(*end)).unwrap_or(0);
     format!("{}...", &message[..end])
 }
 
@@ -172,13 +170,13 @@ mod tests {
     }
 
     fn step(before: &[Condition], generation: i64, second: i64, health: &Health) -> Vec<Condition> {
-        let mut conditions = Conditions::after(before, Some(generation), at(second));
-        conditions.health(health);
+        let mut conditions = Conditions::from_previous(before, Some(generation), at(second));
+        conditions.set_health(health);
         conditions.finish()
     }
 
     #[test]
-    fn the_time_of_transition_moves_with_the_status_only() {
+    fn the_transition_time_changes_only_with_the_status() {
         let waiting = Health::Reconciling(Reason::KafkaUnavailable, "no answer".into());
         let refused = Health::Stalled(Reason::NotSupported, "no".into());
         let ready = Health::Ready(Reason::Available, "fine".into());
@@ -202,10 +200,10 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_cut_between_characters() {
-        let long = "ü".repeat(MESSAGE_LIMIT);
-        let cut = bounded(&long);
-        assert!(cut.len() <= MESSAGE_LIMIT && cut.ends_with("..."));
-        assert_eq!(bounded("short"), "short");
+    fn a_message_is_truncated_between_characters() {
+        let long = "ü".repeat(MAX_MESSAGE_BYTES);
+        let cut = truncate(&long);
+        assert!(cut.len() <= MAX_MESSAGE_BYTES && cut.ends_with("..."));
+        assert_eq!(truncate("short"), "short");
     }
 }

@@ -1,4 +1,4 @@
-//! Which event types a topic registers, and whether they are named as their tenant asks for.
+//! Event types of a topic and their naming conventions.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,12 +9,12 @@ use eventcenter_sdk::name::{Convention, EventTypeName, TenantName};
 use super::refusal::Refusal;
 use crate::api::{EventTopic, EventType, NamingConvention};
 
-/// An event type: what a topic registers, and no other topic of its tenant may.
+/// An event type. Unique within a tenant.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TypeId {
     /// Its name.
     pub name: EventTypeName,
-    /// Its major version: what the name ends in, or what is said beside a name that ends in none.
+    /// Its major version: from the name, or from the field `version` if the name has none.
     pub version: u32,
 }
 
@@ -27,16 +27,16 @@ impl fmt::Display for TypeId {
     }
 }
 
-/// An event type of one tenant.
+/// An event type of a tenant.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TenantType {
     /// The tenant.
     pub tenant: TenantName,
-    /// The type.
+    /// The event type.
     pub id: TypeId,
 }
 
-/// The convention of the SDK that a tenant's word stands for.
+/// Converts the API's convention to that of the SDK.
 #[must_use]
 pub fn convention(word: NamingConvention) -> Convention {
     match word {
@@ -47,22 +47,22 @@ pub fn convention(word: NamingConvention) -> Convention {
     }
 }
 
-/// Reads one event type.
+/// Parses one event type.
 ///
 /// # Errors
-/// A name of no convention, or a version that contradicts it.
-pub fn read(declared: &EventType) -> Result<TypeId, Refusal> {
+/// The name follows no convention, or the field `version` contradicts it.
+pub fn parse(declared: &EventType) -> Result<TypeId, Refusal> {
     let invalid = |detail: String| Refusal::at(Reason::InvalidResource, "spec.eventTypes", detail);
     let name: EventTypeName = declared.name.parse().map_err(|error| invalid(format!("{error}")))?;
-    let said = declared
+    let field = declared
         .version
         .map(u32::try_from)
         .transpose()
         .map_err(|_| invalid(format!("version of {name}: write a whole number from 1 on")))?;
-    let version = match (name.version(), said) {
-        (Some(named), Some(said)) if named != said => {
+    let version = match (name.version(), field) {
+        (Some(named), Some(field)) if named != field => {
             return Err(invalid(format!(
-                "{name} ends in version {named} and its field version says {said}: remove the field"
+                "{name} ends in version {named} and its field version says {field}: remove the field"
             )));
         }
         (Some(version), _) | (None, Some(version)) => version,
@@ -71,15 +71,14 @@ pub fn read(declared: &EventType) -> Result<TypeId, Refusal> {
     Ok(TypeId { name, version })
 }
 
-/// Reads the event types of a topic, and checks that they are named as the tenant asks for. No
-/// conventions means any of them.
+/// Parses the event types of a topic. `conventions` are the allowed ones; empty allows all.
 ///
 /// # Errors
-/// A name that breaks a rule, or a type that is there twice.
-pub fn types(topic: &EventTopic, conventions: &BTreeSet<Convention>) -> Result<Vec<TypeId>, Refusal> {
+/// A name is invalid or not allowed, or an event type is listed twice.
+pub fn parse_types(topic: &EventTopic, conventions: &BTreeSet<Convention>) -> Result<Vec<TypeId>, Refusal> {
     let mut types: Vec<TypeId> = Vec::with_capacity(topic.spec.event_types.len());
     for declared in &topic.spec.event_types {
-        let id = read(declared)?;
+        let id = parse(declared)?;
         if !conventions.is_empty() && !conventions.contains(&id.name.convention()) {
             let allowed: Vec<String> = conventions.iter().map(|c| format!("{c} ({})", c.form())).collect();
             return Err(Refusal::at(
@@ -98,7 +97,7 @@ pub fn types(topic: &EventTopic, conventions: &BTreeSet<Convention>) -> Result<V
             return Err(Refusal::at(
                 Reason::InvalidResource,
                 "spec.eventTypes",
-                format!("{id} is there twice: remove one of them"),
+                format!("{id} is listed twice: remove one of them"),
             ));
         }
         types.push(id);
@@ -106,8 +105,8 @@ pub fn types(topic: &EventTopic, conventions: &BTreeSet<Convention>) -> Result<V
     Ok(types)
 }
 
-/// Verbs whose past does not end in `ed`, as events are named by them.
-const IRREGULAR: &[&str] = &[
+/// Past participles that do not end in `ed`.
+const IRREGULAR_VERBS: &[&str] = &[
     "begun",
     "bought",
     "bound",
@@ -169,16 +168,14 @@ const IRREGULAR: &[&str] = &[
     "written",
 ];
 
-/// A hint where the name of an event does not sound like something that has happened.
+/// A warning if the name of an event is not in the past tense.
 #[must_use]
-pub fn tense(id: &TypeId) -> Option<String> {
+pub fn past_tense_hint(id: &TypeId) -> Option<String> {
     let action = id.name.action();
     let last = action.rfind(|c: char| c.is_ascii_uppercase() || c == '_').map_or(action, |at| &action[at..]);
     let word = last.trim_start_matches('_').to_ascii_lowercase();
-    let past = word.ends_with("ed") || IRREGULAR.iter().any(|known| word == *known);
-    (!past).then(|| {
-        format!("spec.eventTypes: {id}: events are named by what has happened, such as Created or Paid")
-    })
+    let past = word.ends_with("ed") || IRREGULAR_VERBS.iter().any(|known| word == *known);
+    (!past).then(|| format!("spec.eventTypes: {id}: name events in the past tense, such as Created or Paid"))
 }
 
 #[cfg(test)]
@@ -189,7 +186,7 @@ mod tests {
 
     fn check(yaml: &str, conventions: &[Convention], expected: Expect) {
         let conventions = conventions.iter().copied().collect();
-        expected.assert_eq(&match types(&topic(yaml), &conventions) {
+        expected.assert_eq(&match parse_types(&topic(yaml), &conventions) {
             Ok(types) => types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
             Err(refusal) => refusal.to_string(),
         });
@@ -208,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_tenant_does_not_name_so_is_refused() {
+    fn names_outside_the_allowed_conventions_are_refused() {
         check(
             "eventTypes: [{name: Order.Created.v1}, {name: user.created}]",
             &[Convention::Entity, Convention::System],
@@ -219,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_versions_that_contradict_themselves_are_refused() {
+    fn invalid_names_and_versions_are_refused() {
         check(
             "eventTypes: [{name: Order.Created}]",
             &[],
@@ -239,7 +236,7 @@ mod tests {
             "eventTypes: [{name: user.created}, {name: user.created, version: 1}]",
             &[],
             expect![
-                "InvalidResource: spec.eventTypes: user.created version 1 is there twice: remove one of them"
+                "InvalidResource: spec.eventTypes: user.created version 1 is listed twice: remove one of them"
             ],
         );
         check(
@@ -252,10 +249,10 @@ mod tests {
     }
 
     #[test]
-    fn events_have_happened() {
+    fn names_in_the_past_tense_give_no_warning() {
         let hint = |name: &str| {
             let name = name.parse().expect("a name");
-            tense(&TypeId { name, version: 1 }).is_some()
+            past_tense_hint(&TypeId { name, version: 1 }).is_some()
         };
         for past in
             ["Order.Created.v1", "Order.Paid.v1", "System.Health.CheckFailed.v1", "user.password_reset"]

@@ -1,9 +1,9 @@
-//! Which schemas are registered, and whether new ones fit to them.
+//! Registration of schemas.
 //!
-//! A schema is registered when its topic is: from then on it is what new revisions are compared with.
-//! The last [`KEPT`] revisions of each event type are kept, which is what `TRANSITIVE` compares with
-//! and what older events can be read with. They outlive the removal of the type from the topic, so
-//! that taking it out and putting it back is no way around the comparison.
+//! The schema of an event type is registered together with its topic, and later revisions are compared with it. The last
+//! [`MAX_REVISIONS`] revisions of each event type are kept: `TRANSITIVE` modes compare with them, and older events can be
+//! read with them. They outlive the removal of the event type from the topic, so that removing and adding it again does
+//! not bypass the comparison.
 
 use std::collections::HashSet;
 
@@ -16,109 +16,110 @@ use super::refusal::Refusal;
 use super::schema::{self, Budget, Document};
 use crate::api::{Compatibility, CompatibilityMode, ConfigMapKey, EventTopic, EventType, RegisteredType};
 
-/// How many revisions of an event type's schema are kept.
-pub const KEPT: usize = 10;
+/// Maximum number of stored revisions per event type.
+pub const MAX_REVISIONS: usize = 10;
 
-/// How many different regular expressions all schemas of a topic may have together. Each of them is
-/// bounded, and to compile one is what costs most.
-const PATTERNS: usize = 128;
+/// Maximum number of distinct regular expressions in all schemas of a topic. Compiling them is the most expensive part
+/// of parsing.
+const MAX_PATTERNS: usize = 128;
 
 const EVENT_TYPES: &str = "spec.eventTypes";
 
-/// How many violations are told at once.
-const TOLD: usize = 3;
+/// Maximum number of violations in a message.
+const MAX_REPORTED_VIOLATIONS: usize = 3;
 
-/// An event type and the schema that is declared for it.
+/// An event type with its declared schema.
 #[derive(Debug)]
-pub struct Declaration {
-    /// The type.
+pub struct DeclaredSchema {
+    /// The event type.
     pub id: TypeId,
     /// Its schema.
     pub document: Document,
 }
 
-/// A revision that is registered. Its schema is read only if something has to be compared with it.
+/// A registered revision. Its schema is parsed only for a comparison.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Revision {
-    /// The type.
+    /// The event type.
     pub id: TypeId,
     /// Its number, counted from 1.
     pub number: i64,
-    /// What it is stored as.
-    pub object: String,
-    /// SHA-256 of its schema's canonical form, in hexadecimal.
+    /// Name of the ControllerRevision that stores it.
+    pub object_name: String,
+    /// SHA-256 of the schema's canonical form, in hexadecimal.
     pub hash: String,
     schema: serde_json::Value,
 }
 
-/// Something to do to what is registered.
+/// A change of the stored revisions.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// Register a revision.
+    /// Store a revision.
     Register(Revision),
-    /// Forget one: there are newer ones enough.
-    Forget {
-        /// What it is stored as.
-        object: String,
+    /// Delete a revision beyond the maximum number.
+    Delete {
+        /// Name of the ControllerRevision.
+        object_name: String,
     },
 }
 
-/// What is to be done, what is refused, and what is registered then.
+/// The result of comparing declared schemas with registered ones.
 #[derive(Clone, Debug, Default)]
 pub struct Registration {
-    /// In this order.
+    /// Changes, in order.
     pub steps: Vec<Step>,
-    /// One for each event type whose schema does not fit. The others are registered all the same.
+    /// One refusal per incompatible schema. The other schemas are registered nevertheless.
     pub refusals: Vec<Refusal>,
-    /// What is registered after the steps, of the types that are declared.
+    /// The registered revisions of the declared types after the changes.
     pub registered: Vec<RegisteredType>,
 }
 
-/// Where the schema of an event type is.
+/// Location of the schema of an event type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source<'a> {
-    /// There is none.
+    /// There is no schema.
     None,
-    /// Beside the type.
+    /// In the EventTopic.
     Inline(&'a serde_json::Map<String, serde_json::Value>),
     /// In a ConfigMap of the same namespace.
     ConfigMap(&'a ConfigMapKey),
 }
 
-/// Says where the schema of an event type is.
-#[must_use]
-pub fn source(declared: &EventType) -> Source<'_> {
-    match (&declared.schema, &declared.schema_from) {
-        (Some(schema), _) => Source::Inline(schema),
-        (None, Some(from)) => Source::ConfigMap(&from.config_map_key_ref),
-        (None, None) => Source::None,
+impl<'a> Source<'a> {
+    /// The location of the schema of an event type.
+    #[must_use]
+    pub fn of(declared: &'a EventType) -> Self {
+        match (&declared.schema, &declared.schema_from) {
+            (Some(schema), _) => Self::Inline(schema),
+            (None, Some(from)) => Self::ConfigMap(&from.config_map_key_ref),
+            (None, None) => Self::None,
+        }
     }
 }
 
-/// The schemas of event types: those that are usable, and what is wrong with the others. `text`
-/// answers what a key of a ConfigMap holds. A type whose name breaks a rule is passed over: other rules
-/// tell of it.
-pub fn read<'a>(
+/// Parses the schemas of event types. Returns the valid ones and the refusals of the others. `text` returns the value of
+/// a ConfigMap key. Event types with an invalid name are skipped; [`event_type::parse`] reports them.
+pub fn parse_schemas<'a>(
     event_types: impl IntoIterator<Item = &'a EventType>,
     text: impl Fn(&ConfigMapKey) -> Option<String>,
-) -> (Vec<Declaration>, Vec<(TypeId, Refusal)>) {
+) -> (Vec<DeclaredSchema>, Vec<(TypeId, Refusal)>) {
     let (mut declared, mut refused, mut patterns) = (Vec::new(), Vec::new(), 0);
     for event_type in event_types {
-        let Ok(id) = event_type::read(event_type) else { continue };
-        let read = if patterns > PATTERNS {
+        let Ok(id) = event_type::parse(event_type) else { continue };
+        let read = if patterns > MAX_PATTERNS {
             let detail = format!(
-                "{id}: the schemas of one topic may have {PATTERNS} different regular expressions together: write \
+                "{id}: the schemas of one topic may have {MAX_PATTERNS} different regular expressions together: write \
                  fewer, or give the type a topic of its own"
             );
             Err(Refusal::at(Reason::SchemaInvalid, EVENT_TYPES, detail))
         } else {
-            document(&id, source(event_type), &text)
+            parse_document(&id, Source::of(event_type), &text)
         };
         match read {
             Ok(None) => {}
             Ok(Some(document)) => {
                 patterns += document.pattern_count();
-                declared.push(Declaration { id, document });
+                declared.push(DeclaredSchema { id, document });
             }
             Err(refusal) => refused.push((id, refusal)),
         }
@@ -126,33 +127,33 @@ pub fn read<'a>(
     (declared, refused)
 }
 
-/// Reads the schema of an event type: `SchemaNotFound` where the ConfigMap has none, `SchemaInvalid`
-/// where it is not usable.
-fn document(
+/// Parses the schema of one event type. The refusal is `SchemaNotFound` if the ConfigMap has none, and `SchemaInvalid` if
+/// it is invalid.
+fn parse_document(
     id: &TypeId,
     source: Source<'_>,
     text: impl FnOnce(&ConfigMapKey) -> Option<String>,
 ) -> Result<Option<Document>, Refusal> {
-    let about =
+    let at_type =
         |refusal: Refusal| Refusal::at(refusal.reason, EVENT_TYPES, format!("{id}: {}", refusal.message()));
     match source {
         Source::None => Ok(None),
         Source::Inline(schema) => {
-            Document::from_value(&serde_json::Value::Object(schema.clone())).map(Some).map_err(about)
+            Document::from_value(&serde_json::Value::Object(schema.clone())).map(Some).map_err(at_type)
         }
         Source::ConfigMap(from) => {
             let Some(text) = text(from) else {
-                return Err(about(Refusal::new(
+                return Err(at_type(Refusal::new(
                     Reason::SchemaNotFound,
                     format!(
                         "schemaFrom: there is no key {} in a ConfigMap {} of this namespace with the label \
-                         eventcenter.io/schema: \"true\": make it, or correct the reference",
+                         eventcenter.io/schema: \"true\": create it, or correct the reference",
                         from.key, from.name
                     ),
                 )));
             };
             Document::parse(&text).map(Some).map_err(|refusal| {
-                about(Refusal::new(
+                at_type(Refusal::new(
                     refusal.reason,
                     format!("key {} of ConfigMap {}: {}", from.key, from.name, refusal.message()),
                 ))
@@ -161,50 +162,53 @@ fn document(
     }
 }
 
-/// Whether all declared schemas are the ones that the status says are registered: then nothing has
-/// to be read or compared.
+/// Whether the declared schemas are exactly those registered in the status. Then nothing has to be compared.
 #[must_use]
-pub fn is_registered(declared: &[Declaration], status: &[RegisteredType]) -> bool {
-    declared.len() == status.len() && declared.iter().zip(status).all(|(declared, known)| is(known, declared))
+pub fn is_registered(declared: &[DeclaredSchema], status: &[RegisteredType]) -> bool {
+    declared.len() == status.len()
+        && declared.iter().zip(status).all(|(declared, known)| is_same(known, declared))
 }
 
-/// Whether a schema is the newest that is registered of its type, by what the status says.
+/// Whether a schema is the newest registered revision of its type according to the status.
 #[must_use]
-pub fn is_newest(declared: &Declaration, status: &[RegisteredType]) -> bool {
-    status.iter().any(|known| is(known, declared))
+pub fn is_newest(declared: &DeclaredSchema, status: &[RegisteredType]) -> bool {
+    status.iter().any(|known| is_same(known, declared))
 }
 
-fn is(known: &RegisteredType, declared: &Declaration) -> bool {
+fn is_same(known: &RegisteredType, declared: &DeclaredSchema) -> bool {
     known.name == declared.id.name.as_str()
         && known.version == i64::from(declared.id.version)
         && known.schema_hash == declared.document.hash()
 }
 
-/// Compares what is declared with what is registered.
+/// Compares the declared schemas with the registered revisions.
 #[must_use]
-pub fn register(
+pub fn plan_registration(
     topic: &EventTopic,
-    declared: &[Declaration],
+    declared: &[DeclaredSchema],
     revisions: &[Revision],
     compatibility: Compatibility,
 ) -> Registration {
     let mut registration = Registration::default();
     let mut budget = Budget::default();
-    for Declaration { id, document } in declared {
+    for DeclaredSchema { id, document } in declared {
         let history: Vec<&Revision> = revisions.iter().filter(|revision| revision.id == *id).collect();
         let newest = history.last();
         if let Some(same) = newest.filter(|newest| newest.hash == document.hash()) {
             registration.registered.push(registered(same));
             continue;
         }
-        match fits(id, document, &history, compatibility, &mut budget) {
+        match check_compatibility(id, document, &history, compatibility, &mut budget) {
             Ok(()) => {
                 let number = newest.map_or(1, |newest| newest.number + 1);
-                let revision = Revision::new(id, number, object(topic, id, number), document);
+                let revision = Revision::new(id, number, object_name(topic, id, number), document);
                 registration.registered.push(registered(&revision));
                 registration.steps.push(Step::Register(revision));
-                let surplus = (history.len() + 1).saturating_sub(KEPT);
-                let old = history.iter().take(surplus).map(|old| Step::Forget { object: old.object.clone() });
+                let surplus = (history.len() + 1).saturating_sub(MAX_REVISIONS);
+                let old = history
+                    .iter()
+                    .take(surplus)
+                    .map(|old| Step::Delete { object_name: old.object_name.clone() });
                 registration.steps.extend(old);
             }
             Err(refusal) => {
@@ -216,15 +220,15 @@ pub fn register(
     registration
 }
 
-/// Whether a new revision fits to those that are registered.
-fn fits(
+/// Checks a new revision against the registered ones.
+fn check_compatibility(
     id: &TypeId,
     document: &Document,
     history: &[&Revision],
     compatibility: Compatibility,
     budget: &mut Budget,
 ) -> Result<(), Refusal> {
-    // The newest counts, and whether something was deprecated for long enough is seen from the last two.
+    // The newest revision counts, and the deprecation of removed properties is checked in the last two.
     let enough = if is_transitive(compatibility.mode) { history.len() } else { 2 };
     let history = &history[history.len().saturating_sub(enough)..];
     let (numbers, documents): (Vec<i64>, Vec<Document>) = history
@@ -237,19 +241,19 @@ fn fits(
     if violations.is_empty() {
         return Ok(());
     }
-    let mut seen = HashSet::new();
-    let told: Vec<String> = violations
+    let mut reported = HashSet::new();
+    let lines: Vec<String> = violations
         .into_iter()
         .map(|mut violation| {
-            // By its number: what is forgotten no longer counts.
+            // The stored number, because deleted revisions no longer count.
             let number = numbers.get(violation.revision.saturating_sub(1));
             violation.revision =
                 number.and_then(|number| usize::try_from(*number).ok()).unwrap_or(violation.revision);
             violation.to_string()
         })
-        .filter(|violation| seen.insert(violation.clone()))
+        .filter(|violation| reported.insert(violation.clone()))
         .collect();
-    let more = match told.len().saturating_sub(TOLD) {
+    let more = match lines.len().saturating_sub(MAX_REPORTED_VIOLATIONS) {
         0 => String::new(),
         more => format!("; and {more} more, see eventctl schema check"),
     };
@@ -258,12 +262,12 @@ fn fits(
         EVENT_TYPES,
         format!(
             "the schema of {id} is not compatible with the registered revisions: {}{more}",
-            told[..told.len().min(TOLD)].join("; ")
+            lines[..lines.len().min(MAX_REPORTED_VIOLATIONS)].join("; ")
         ),
     ))
 }
 
-/// Whether a mode looks at all registered revisions.
+/// Whether a mode compares with all registered revisions.
 #[must_use]
 pub fn is_transitive(mode: CompatibilityMode) -> bool {
     use CompatibilityMode::{BackwardTransitive, ForwardTransitive, FullTransitive};
@@ -279,45 +283,51 @@ fn registered(revision: &Revision) -> RegisteredType {
     }
 }
 
-/// What a revision is stored as: the same name however often it is registered, so that a second
-/// time, after a kill, finds the first.
-fn object(topic: &EventTopic, id: &TypeId, number: i64) -> String {
-    // The uid keeps it apart from what another topic of the same name has left behind.
+/// Name of the ControllerRevision of a revision. It is deterministic, so that a retry after a crash finds the revision
+/// that was already stored.
+fn object_name(topic: &EventTopic, id: &TypeId, number: i64) -> String {
+    // The uid avoids conflicts with revisions of a deleted topic with the same name.
     let uid = topic.uid().unwrap_or_default();
     let hash = Sha256::digest(format!("{uid}\n{}\n{}", id.name, id.version).as_bytes());
     let short: String = hash.iter().take(5).map(|byte| format!("{byte:02x}")).collect();
-    // A name ends at 253 characters, and the topic's is there for people only.
+    // Names have at most 253 characters; the name of the topic is only for people.
     let name = topic.name_any();
     let name = name[..name.len().min(200)].trim_end_matches(['-', '.']);
     format!("{name}-{short}-{number}")
 }
 
 impl Revision {
-    /// Reads a revision as it is stored. None if it is not one: somebody else's, or of a later version.
+    /// Parses a stored revision. `None` if its format is unknown.
     #[must_use]
-    pub fn read(object: String, number: i64, data: &serde_json::Value) -> Option<Self> {
+    pub fn from_data(object_name: String, number: i64, data: &serde_json::Value) -> Option<Self> {
         let name = data.get("eventType")?.as_str()?.parse().ok()?;
         let version = u32::try_from(data.get("version")?.as_u64()?).ok()?;
         let hash = data.get("schemaHash")?.as_str()?.to_owned();
-        Some(Self { id: TypeId { name, version }, number, object, hash, schema: data.get("schema")?.clone() })
+        Some(Self {
+            id: TypeId { name, version },
+            number,
+            object_name,
+            hash,
+            schema: data.get("schema")?.clone(),
+        })
     }
 
-    /// One that stands for whatever is registered with this schema.
+    /// A stand-in for the registered revision with this schema.
     #[must_use]
-    pub fn of(id: &TypeId, document: &Document) -> Self {
+    pub fn for_schema(id: &TypeId, document: &Document) -> Self {
         Self::new(id, 1, String::new(), document)
     }
 
     /// A revision that is not stored yet.
     #[must_use]
-    pub fn new(id: &TypeId, number: i64, object: String, document: &Document) -> Self {
+    pub fn new(id: &TypeId, number: i64, object_name: String, document: &Document) -> Self {
         let (hash, schema) = (document.hash().to_owned(), document.value().clone());
-        Self { id: id.clone(), number, object, hash, schema }
+        Self { id: id.clone(), number, object_name, hash, schema }
     }
 
-    /// What is stored of it.
+    /// The stored form.
     #[must_use]
-    pub fn data(&self) -> serde_json::Value {
+    pub fn to_data(&self) -> serde_json::Value {
         serde_json::json!({
             "eventType": self.id.name.as_str(),
             "version": self.id.version,
@@ -334,30 +344,33 @@ mod tests {
     use expect_test::{Expect, expect};
     use serde_json::json;
 
-    fn declared(name: &str, schema: serde_json::Value) -> Declaration {
+    fn declared(name: &str, schema: serde_json::Value) -> DeclaredSchema {
         let id = TypeId { name: name.parse().expect("a name"), version: 1 };
-        Declaration { id, document: Document::from_value(&schema).expect("a schema") }
+        DeclaredSchema { id, document: Document::from_value(&schema).expect("a schema") }
     }
 
-    /// Registers one declaration after the other, and prints what was done each time.
-    fn check(steps: &[&[Declaration]], compatibility: Compatibility, expected: Expect) {
+    /// Registers declarations one after the other and prints the changes.
+    fn check(steps: &[&[DeclaredSchema]], compatibility: Compatibility, expected: Expect) {
         let (mut revisions, mut lines): (Vec<Revision>, Vec<String>) = (Vec::new(), Vec::new());
         for declared in steps {
-            let registration = register(&topic("{}"), declared, &revisions, compatibility);
+            let registration = plan_registration(&topic("{}"), declared, &revisions, compatibility);
             for step in registration.steps {
                 match step {
                     Step::Register(revision) => {
                         lines.push(format!(
                             "register {} {} as {}",
-                            revision.id, revision.number, revision.object
+                            revision.id, revision.number, revision.object_name
                         ));
-                        let stored =
-                            Revision::read(revision.object.clone(), revision.number, &revision.data());
+                        let stored = Revision::from_data(
+                            revision.object_name.clone(),
+                            revision.number,
+                            &revision.to_data(),
+                        );
                         revisions.push(stored.expect("what was stored can be read"));
                     }
-                    Step::Forget { object } => {
-                        lines.push(format!("forget {object}"));
-                        revisions.retain(|revision| revision.object != object);
+                    Step::Delete { object_name } => {
+                        lines.push(format!("delete {object_name}"));
+                        revisions.retain(|revision| revision.object_name != object_name);
                     }
                 }
             }
@@ -378,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_again_registers_nothing() {
+    fn an_unchanged_schema_registers_nothing() {
         let order = || declared("Order.Created.v1", first());
         check(
             &[&[order()], &[order()]],
@@ -391,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_does_not_fit_is_refused_and_others_are_registered() {
+    fn an_incompatible_schema_is_refused_and_others_are_registered() {
         check(
             &[
                 &[declared("Order.Created.v1", first())],
@@ -413,13 +426,13 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_are_forgotten() {
-        let revisions: Vec<[Declaration; 1]> = (1..=12)
+    fn the_oldest_revisions_are_deleted() {
+        let revisions: Vec<[DeclaredSchema; 1]> = (1..=12)
             .map(|number| {
                 [declared("Order.Created.v1", json!({"description": format!("revision {number}")}))]
             })
             .collect();
-        let steps: Vec<&[Declaration]> = revisions.iter().map(<[Declaration; 1]>::as_slice).collect();
+        let steps: Vec<&[DeclaredSchema]> = revisions.iter().map(<[DeclaredSchema; 1]>::as_slice).collect();
         check(
             &steps,
             Compatibility::default(),
@@ -445,33 +458,33 @@ mod tests {
                 register Order.Created.v1 10 as orders-27b919818a-10
                 registered: Order.Created.v1 10
                 register Order.Created.v1 11 as orders-27b919818a-11
-                forget orders-27b919818a-1
+                delete orders-27b919818a-1
                 registered: Order.Created.v1 11
                 register Order.Created.v1 12 as orders-27b919818a-12
-                forget orders-27b919818a-2
+                delete orders-27b919818a-2
                 registered: Order.Created.v1 12"#]],
         );
     }
 
     #[test]
-    fn what_is_registered_is_told_by_the_status() {
+    fn the_status_tells_what_is_registered() {
         let order = [declared("Order.Created.v1", first())];
-        let registration = register(&topic("{}"), &order, &[], Compatibility::default());
+        let registration = plan_registration(&topic("{}"), &order, &[], Compatibility::default());
         assert!(is_registered(&order, &registration.registered));
         assert!(!is_registered(&[declared("Order.Created.v1", broken())], &registration.registered));
-        assert!(!is_registered(&[], &registration.registered), "one that went is no longer told");
+        assert!(!is_registered(&[], &registration.registered), "one that went is no longer lines");
     }
 
     #[test]
-    fn names_are_legal_however_long_the_topics_is() {
+    fn object_names_are_valid_for_any_topic_name() {
         let id = TypeId { name: "Order.Created.v1".parse().expect("a name"), version: 1 };
         let long = topic(&format!("name: {}.{}", "a".repeat(199), "b".repeat(53)));
-        let name = object(&long, &id, 1);
+        let name = object_name(&long, &id, 1);
         assert!(name.len() <= 253 && !name.contains(".-"), "{name}");
     }
 
     #[test]
-    fn many_schemas_cost_no_more_than_one_may() {
+    fn the_regular_expressions_of_a_topic_are_limited() {
         let event_type = |number: usize| -> EventType {
             let patterns: serde_json::Map<_, _> =
                 (0..60).map(|n| (format!("^p{n}x{number}"), json!({}))).collect();
@@ -480,7 +493,7 @@ mod tests {
                 .expect("a type")
         };
         let types: Vec<EventType> = (1..=5).map(event_type).collect();
-        let (declared, refused) = read(&types, |_| None);
+        let (declared, refused) = parse_schemas(&types, |_| None);
         assert_eq!((declared.len(), refused.len()), (3, 2));
         expect!["SchemaInvalid: spec.eventTypes: Order.Paid.v4: the schemas of one topic may have 128 different regular expressions together: write fewer, or give the type a topic of its own"].assert_eq(&refused[0].1.to_string());
     }

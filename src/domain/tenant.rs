@@ -1,7 +1,7 @@
-//! Which namespace belongs to which tenant, and how its Kafka topics are named.
+//! Tenants: owners of namespaces and topic names.
 //!
-//! Only Tenants decide that, and only whoever administers the platform writes Tenants: no label,
-//! annotation or namespace that a tenant's user can write is read here.
+//! Only Tenants assign namespaces, and only platform administrators write Tenants. Nothing that a tenant's users can write
+//! (labels, annotations, namespaces) is taken into account.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -18,26 +18,26 @@ use super::quota::Limits;
 use super::refusal::Refusal;
 use crate::api::{Tenant, TenantStatus, Usage, WhenSuspended};
 
-/// A tenant whose declaration is in force.
+/// A valid tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TenantFacts {
     /// Its name.
     pub name: TenantName,
-    /// How the names of all its Kafka topics begin.
+    /// Prefix of the names of its Kafka topics.
     pub prefix: TopicPrefix,
-    /// The Kafka clusters it may use; empty means the default cluster.
+    /// Kafka clusters that it may use; empty allows only the default cluster.
     pub clusters: BTreeSet<ClusterName>,
-    /// What becomes of what it has while it is suspended; none if it is not.
+    /// How its resources are treated while it is suspended. `None` if it is not suspended.
     pub suspended: Option<WhenSuspended>,
-    /// The most that it may have.
+    /// Its quotas.
     pub limits: Limits,
-    /// How its event types may be named; empty means any convention.
+    /// Allowed naming conventions for event types; empty allows all.
     pub conventions: BTreeSet<Convention>,
-    /// Which changes need approval.
+    /// Its approval rules.
     pub approval: Rules,
 }
 
-/// All tenants, disputes settled.
+/// All tenants, with conflicts resolved.
 #[derive(Clone, Debug, Default)]
 pub struct Tenants {
     by_namespace: HashMap<String, Arc<TenantFacts>>,
@@ -47,8 +47,7 @@ pub struct Tenants {
 }
 
 impl Tenants {
-    /// Reads all declarations. The older tenant wins every dispute, so that nobody loses what
-    /// they have because somebody else declares it too.
+    /// Resolves conflicts between tenants: the older one wins, so that nobody loses what they have.
     pub fn of<'a>(tenants: impl IntoIterator<Item = &'a Tenant>) -> Self {
         let mut oldest_first: Vec<_> = tenants.into_iter().collect();
         oldest_first.sort_by_cached_key(|tenant| age(*tenant));
@@ -57,7 +56,7 @@ impl Tenants {
         let mut prefixes: Vec<Arc<TenantFacts>> = Vec::new();
         for tenant in oldest_first {
             let name = tenant.name_any();
-            let facts = match facts(tenant).and_then(|facts| undisputed_prefix(facts, &prefixes)) {
+            let facts = match parse(tenant).and_then(|facts| check_prefix(facts, &prefixes)) {
                 Ok(facts) => Arc::new(facts),
                 Err(refusal) => {
                     all.refused.insert(name, refusal);
@@ -84,7 +83,7 @@ impl Tenants {
     /// The tenant that owns a namespace.
     ///
     /// # Errors
-    /// `TenantNotFound` if none does, with what to do.
+    /// `TenantNotFound` if no tenant owns it.
     pub fn of_namespace(&self, namespace: &str) -> Result<&Arc<TenantFacts>, Refusal> {
         self.by_namespace.get(namespace).ok_or_else(|| {
             Refusal::new(
@@ -97,20 +96,20 @@ impl Tenants {
         })
     }
 
-    /// A tenant whose declaration is in force, by name.
+    /// A valid tenant by name.
     #[must_use]
     pub fn by_name(&self, name: &str) -> Option<&Arc<TenantFacts>> {
         self.by_name.get(name)
     }
 
-    /// The tenants whose declarations are in force, in the order of their names.
+    /// The valid tenants, ordered by name.
     pub fn in_force(&self) -> impl Iterator<Item = &Arc<TenantFacts>> {
         self.by_name.values()
     }
 
-    /// The namespaces whose tenant is another one, or has changed, compared with before.
+    /// Namespaces whose tenant is another one than before, or has changed.
     #[must_use]
-    pub fn moved<'a>(&'a self, before: &'a Self) -> BTreeSet<&'a str> {
+    pub fn changed_namespaces<'a>(&'a self, before: &'a Self) -> BTreeSet<&'a str> {
         let names = self.by_namespace.keys().chain(before.by_namespace.keys());
         names
             .filter(|name| self.by_namespace.get(*name) != before.by_namespace.get(*name))
@@ -118,7 +117,7 @@ impl Tenants {
             .collect()
     }
 
-    /// Whether a tenant's declaration is in effect.
+    /// Checks whether a tenant is valid.
     ///
     /// # Errors
     /// The field that is invalid, or that conflicts with an older tenant.
@@ -131,10 +130,7 @@ impl Tenants {
             Some(disputes) => Err(Refusal::at(
                 Reason::ResourceConflict,
                 "spec.namespaces",
-                format!(
-                    "{}, which keeps what it has: take it out of one of the two tenants",
-                    disputes.join(", ")
-                ),
+                format!("{}, which is older: remove it from one of the two tenants", disputes.join(", ")),
             )),
         }
     }
@@ -151,29 +147,34 @@ impl Tenants {
     }
 }
 
-/// What a tenant's namespaces have, as far as it is known.
+/// Counts of a tenant's resources, as far as they are known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counted {
+pub struct TenantCounts {
     /// Number of EventTopics.
     pub topics: Option<i64>,
-    /// What counts towards its quotas.
+    /// Usage of the quotas.
     pub usage: Option<Usage>,
 }
 
-impl Counted {
-    /// What a status says.
+impl TenantCounts {
+    /// The counts in a status.
     #[must_use]
     pub fn of(status: Option<&TenantStatus>) -> Self {
         status.map(|status| Self { topics: status.topics, usage: status.usage }).unwrap_or_default()
     }
 }
 
-/// What a tenant's status should say.
+/// Builds the status of a tenant.
 #[must_use]
-pub fn status(tenant: &Tenant, health: &Health, counted: Counted, now: jiff::Timestamp) -> TenantStatus {
+pub fn build_status(
+    tenant: &Tenant,
+    health: &Health,
+    counted: TenantCounts,
+    now: jiff::Timestamp,
+) -> TenantStatus {
     let before = tenant.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    let mut conditions = Conditions::after(before, tenant.metadata.generation, now);
-    conditions.health(health);
+    let mut conditions = Conditions::from_previous(before, tenant.metadata.generation, now);
+    conditions.set_health(health);
     TenantStatus {
         conditions: conditions.finish(),
         observed_generation: tenant.metadata.generation,
@@ -183,13 +184,13 @@ pub fn status(tenant: &Tenant, health: &Health, counted: Counted, now: jiff::Tim
     }
 }
 
-/// How the names of a tenant's Kafka topics begin, as declared or by default.
+/// Prefix of a tenant's Kafka topics, including the default.
 #[must_use]
 pub fn prefix(tenant: &Tenant) -> String {
     tenant.spec.topic_prefix.clone().unwrap_or_else(|| format!("{}.", tenant.name_any()))
 }
 
-fn facts(tenant: &Tenant) -> Result<TenantFacts, Refusal> {
+fn parse(tenant: &Tenant) -> Result<TenantFacts, Refusal> {
     let invalid = |field: &str, error: &dyn std::fmt::Display| {
         Refusal::at(Reason::InvalidResource, field, error.to_string())
     };
@@ -215,8 +216,8 @@ fn facts(tenant: &Tenant) -> Result<TenantFacts, Refusal> {
     })
 }
 
-/// Where one prefix is the beginning of another, a topic name would belong to two tenants.
-fn undisputed_prefix(facts: TenantFacts, older: &[Arc<TenantFacts>]) -> Result<TenantFacts, Refusal> {
+/// A topic name would belong to two tenants if one prefix were the start of another.
+fn check_prefix(facts: TenantFacts, older: &[Arc<TenantFacts>]) -> Result<TenantFacts, Refusal> {
     let (ours, overlaps) = (facts.prefix.as_ref(), |a: &str, b: &str| a.starts_with(b) || b.starts_with(a));
     match older.iter().find(|other| overlaps(ours, other.prefix.as_ref())) {
         None => Ok(facts),
@@ -224,8 +225,8 @@ fn undisputed_prefix(facts: TenantFacts, older: &[Arc<TenantFacts>]) -> Result<T
             Reason::ResourceConflict,
             "spec.topicPrefix",
             format!(
-                "{ours} overlaps with {} of tenant {}, which keeps it: choose a prefix that \
-                 is not the beginning of another's, nor begins with one",
+                "{ours} overlaps with {} of tenant {}, which is older: choose a prefix that \
+                 neither starts with another prefix nor is the start of one",
                 other.prefix, other.name
             ),
         )),
@@ -275,20 +276,20 @@ mod tests {
     }
 
     #[test]
-    fn the_older_tenant_keeps_a_disputed_namespace() {
+    fn the_older_tenant_keeps_a_shared_namespace() {
         check(
             &[("young", 2, "namespaces: [a, b]"), ("old", 1, "namespaces: [b, c]")],
             expect_test::expect![[r#"
                 a -> young young.
                 b -> old old.
                 c -> old old.
-                young: ResourceConflict: spec.namespaces: b belongs to tenant old, which keeps what it has: take it out of one of the two tenants
+                young: ResourceConflict: spec.namespaces: b belongs to tenant old, which is older: remove it from one of the two tenants
                 old: ready"#]],
         );
     }
 
     #[test]
-    fn overlapping_prefixes_are_refused_to_the_younger() {
+    fn of_overlapping_prefixes_the_younger_is_refused() {
         check(
             &[
                 ("shop", 1, "{namespaces: [a], topicPrefix: shop.}"),
@@ -298,21 +299,21 @@ mod tests {
             expect_test::expect![[r#"
                 a -> shop shop.
                 shop: ready
-                inner: ResourceConflict: spec.topicPrefix: shop.eu. overlaps with shop. of tenant shop, which keeps it: choose a prefix that is not the beginning of another's, nor begins with one
+                inner: ResourceConflict: spec.topicPrefix: shop.eu. overlaps with shop. of tenant shop, which is older: choose a prefix that neither starts with another prefix nor is the start of one
                 outer: InvalidResource: spec.topicPrefix: topic prefix `shop` does not end in a separator; end it in `.`, `-` or `_`"#]],
         );
     }
 
     #[test]
-    fn only_namespaces_that_changed_hands_have_moved() {
+    fn only_namespaces_with_another_tenant_have_changed() {
         let before = tenants(&[("t", "namespaces: [a, b]"), ("u", "namespaces: [c]")]);
         let after = tenants(&[("t", "namespaces: [a]"), ("u", "{namespaces: [c], clusters: [x]}")]);
-        assert_eq!(after.moved(&before).into_iter().collect::<Vec<_>>(), ["b", "c"]);
-        assert!(after.moved(&after).is_empty());
+        assert_eq!(after.changed_namespaces(&before).into_iter().collect::<Vec<_>>(), ["b", "c"]);
+        assert!(after.changed_namespaces(&after).is_empty());
     }
 
     #[test]
-    fn a_namespace_of_nobody_is_refused_with_the_way_out() {
+    fn a_namespace_without_a_tenant_is_refused() {
         let refusal = Tenants::default().of_namespace("lost").expect_err("nobody has it");
         expect_test::expect![[r#"TenantNotFound: namespace lost belongs to no tenant: ask the platform's administrator to add it to spec.namespaces of a Tenant that is Ready"#]]
             .assert_eq(&refusal.to_string());

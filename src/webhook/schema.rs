@@ -12,7 +12,7 @@ use super::cache::Snapshot;
 use crate::api::{EventTopic, EventType, SCHEMA_LABEL};
 use crate::domain::admission::{Change, Verdict, summarize};
 use crate::domain::registration::{
-    Declaration, Revision, Source, is_newest, is_transitive, read, register, source,
+    DeclaredSchema, Revision, Source, is_newest, is_transitive, parse_schemas, plan_registration,
 };
 use crate::domain::{ObjectRef, Refusal};
 use crate::kubernetes::{KubeClient, WriteError};
@@ -26,14 +26,14 @@ pub(super) async fn judge_topic(change: &Change<'_, EventTopic>, kubernetes: &Ku
     };
     let known = |declared: &EventType| old.is_some_and(|old| old.spec.event_types.contains(declared));
     let changed: Vec<&EventType> = new.spec.event_types.iter().filter(|declared| !known(declared)).collect();
-    if changed.iter().all(|declared| source(declared) == Source::None) {
+    if changed.iter().all(|declared| Source::of(declared) == Source::None) {
         return Vec::new();
     }
     let texts = match kubernetes.get_schema_texts(new, changed.iter().copied()).await {
         Ok(texts) => texts,
         Err(error) => return vec![unreadable(&error)],
     };
-    let (declared, refused) = one_at_a_time(|| read(changed, |from| texts.get(from).cloned())).await;
+    let (declared, refused) = one_at_a_time(|| parse_schemas(changed, |from| texts.get(from).cloned())).await;
     let refusals: Vec<Refusal> = refused.into_iter().map(|(_, refusal)| refusal).collect();
     match old {
         Some(old)
@@ -48,20 +48,20 @@ pub(super) async fn judge_topic(change: &Change<'_, EventTopic>, kubernetes: &Ku
 
 /// Whether new schemas are compatible with those of the stored resource, if these are the registered ones. Then nothing has
 /// to be read.
-fn is_compatible_with_stored(old: &EventTopic, new: &EventTopic, declared: &[Declaration]) -> bool {
+fn is_compatible_with_stored(old: &EventTopic, new: &EventTopic, declared: &[DeclaredSchema]) -> bool {
     let compatibility = new.spec.compatibility.unwrap_or_default();
     if is_transitive(compatibility.mode) {
         return false;
     }
     let status = old.status.as_ref().map(|status| status.event_types.as_slice()).unwrap_or_default();
-    let (before, _) = read(old.spec.event_types.iter().filter(|old| old.schema.is_some()), |_| None);
+    let (before, _) = parse_schemas(old.spec.event_types.iter().filter(|old| old.schema.is_some()), |_| None);
     let revisions: Vec<Revision> = before
         .iter()
         .filter(|old| is_newest(old, status))
-        .map(|old| Revision::of(&old.id, &old.document))
+        .map(|old| Revision::for_schema(&old.id, &old.document))
         .collect();
     let all_known = declared.iter().all(|new| revisions.iter().any(|old| old.id == new.id));
-    all_known && register(new, declared, &revisions, compatibility).refusals.is_empty()
+    all_known && plan_registration(new, declared, &revisions, compatibility).refusals.is_empty()
 }
 
 /// Judges a ConfigMap with schemas: each topic that uses it, as if the topic had changed.
@@ -84,10 +84,10 @@ pub(super) async fn judge_config_map(
     let (name, data) = (new.name_any(), new.data.clone().unwrap_or_default());
     let mut refusals = Vec::new();
     for topic in topics {
-        let takes =
-            |declared: &&EventType| matches!(source(declared), Source::ConfigMap(from) if from.name == name);
+        let takes = |declared: &&EventType| matches!(Source::of(declared), Source::ConfigMap(from) if from.name == name);
         let taken: Vec<&EventType> = topic.spec.event_types.iter().filter(takes).collect();
-        let (declared, refused) = one_at_a_time(|| read(taken, |from| data.get(&from.key).cloned())).await;
+        let (declared, refused) =
+            one_at_a_time(|| parse_schemas(taken, |from| data.get(&from.key).cloned())).await;
         let mut found: Vec<Refusal> = refused.into_iter().map(|(_, refusal)| refusal).collect();
         if found.is_empty() {
             found = compare(topic, &declared, kubernetes).await;
@@ -110,13 +110,13 @@ pub(super) fn topics_using(change: &Change<'_, ConfigMap>, snapshot: &Snapshot) 
     };
     let (namespace, name) = (map.namespace().unwrap_or_default(), map.name_any());
     let takes = |topic: &&EventTopic| {
-        let mut sources = topic.spec.event_types.iter().map(source);
+        let mut sources = topic.spec.event_types.iter().map(Source::of);
         sources.any(|source| matches!(source, Source::ConfigMap(from) if from.name == name))
     };
     snapshot.topics_in(&namespace).filter(takes).cloned().collect()
 }
 
-async fn compare(topic: &EventTopic, declared: &[Declaration], kubernetes: &KubeClient) -> Vec<Refusal> {
+async fn compare(topic: &EventTopic, declared: &[DeclaredSchema], kubernetes: &KubeClient) -> Vec<Refusal> {
     let history = match kubernetes.list_cached_schema_revisions(topic).await {
         Ok(history) => history,
         Err(error) => return vec![unreadable(&error)],
@@ -125,9 +125,9 @@ async fn compare(topic: &EventTopic, declared: &[Declaration], kubernetes: &Kube
     one_at_a_time(|| {
         let revisions: Vec<Revision> = history
             .into_iter()
-            .filter_map(|stored| Revision::read(stored.name, stored.number, &stored.data))
+            .filter_map(|stored| Revision::from_data(stored.name, stored.number, &stored.data))
             .collect();
-        register(topic, declared, &revisions, compatibility).refusals
+        plan_registration(topic, declared, &revisions, compatibility).refusals
     })
     .await
 }

@@ -180,7 +180,7 @@ async fn what_somebody_took_away_is_only_told_where_that_is_wanted() {
     allowed(&t, "orders", &spec("alice")).await;
     t.stage.kafka.take_away(&acl("User:alice", AclOperation::Read, &name)).await;
     let topic = t.condition("orders", "AccessInForce=False Drifted").await;
-    assert_eq!(message(&topic, "AccessInForce"), "User:alice lost Read: its ACL is gone");
+    assert_eq!(message(&topic, "AccessInForce"), "User:alice lost Read: its ACL was deleted");
     assert!(has(&topic, "InSync=False Drifted") && has(&topic, "Ready=True Available"));
     settled(&t).await;
     in_kafka(&t, &[]).await;

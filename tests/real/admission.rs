@@ -96,7 +96,7 @@ const CASES: &[Case] = &[
         before: None,
         topic: ("orders", "eventTypes: [{name: order.paid}, {name: order.paid}]"),
         reason: "InvalidResource",
-        words: "spec.eventTypes: order.paid version 1 is there twice: remove one of them",
+        words: "spec.eventTypes: order.paid version 1 is listed twice: remove one of them",
     },
     Case {
         tenant: "quotas: {topics: 1}",
@@ -172,7 +172,7 @@ const CASES: &[Case] = &[
         ),
         reason: "SchemaNotFound",
         words: "spec.eventTypes: Order.Paid.v1: schemaFrom: there is no key a in a ConfigMap none of this namespace with the label \
-                eventcenter.io/schema: \"true\": make it, or correct the reference",
+                eventcenter.io/schema: \"true\": create it, or correct the reference",
     },
 ];
 
@@ -302,7 +302,7 @@ async fn what_is_unwise_is_told() {
         "Warning: spec.replicas: with one replica, data is lost with its broker",
         "Warning: spec.owner: the topic has no owner",
         "Warning: spec.eventTypes: Order.Create.v1 has no schema, so its events are not checked",
-        "Warning: spec.eventTypes: Order.Create.v1: events are named by what has happened, such as Created or Paid",
+        "Warning: spec.eventTypes: Order.Create.v1: name events in the past tense, such as Created or Paid",
     ] {
         assert!(told.contains(words), "{words} in\n{told}");
     }

@@ -46,7 +46,7 @@ async fn one_with_more_partitions_is_refused_with_the_way_out() {
     assert!(has(&refused, "Stalled=True NotSupported") && has(&refused, "InSync=False NotSupported"));
     assert_eq!(
         message(&refused, "Ready"),
-        "spec.partitions: Kafka has 4 partitions and cannot remove any: set spec.partitions: 4, or make a new EventTopic \
+        "spec.partitions: Kafka has 4 partitions and cannot remove any: set spec.partitions: 4, or create a new EventTopic \
          with 2 and move producers and consumers to it"
     );
     let kafka = t.in_kafka("orders", "configured", |topic| topic.get("segment.ms").is_some()).await;
@@ -121,16 +121,13 @@ async fn eventctl_logs_in_by_a_file_and_says_what_it_cannot_do() {
 
     let all = asked(&["--all"]).expect("it writes");
     assert!(all.contains(&format!("\n  namespace: {}\n", t.namespace)), "{all}");
-    assert!(all.contains(&format!("# {nobodys} begins with the prefix of no tenant")), "{all}");
+    assert!(all.contains(&format!("# {nobodys} has the prefix of no tenant")), "{all}");
     let refused = asked(&[&nobodys]).expect_err("it is nobody's");
     assert!(refused.contains("make one whose spec.topicPrefix it begins with"), "{refused}");
     let placed = asked(&[&nobodys, "--namespace", "somewhere"]).expect("it writes");
     assert!(placed.contains("namespace: somewhere\n") && placed.contains(&format!("topicName: {nobodys}")));
     let missing = asked(&["nothing.of-that-name"]).expect_err("it is not there");
-    assert!(
-        missing.contains("begins with the prefix of no tenant") || missing.contains("has no topic"),
-        "{missing}"
-    );
+    assert!(missing.contains("has the prefix of no tenant") || missing.contains("has no topic"), "{missing}");
 
     let mut tenants = tempfile::NamedTempFile::new().expect("a file");
     let tenant = format!(

@@ -102,7 +102,7 @@ async fn of_two_defaults_the_older_one_counts() {
     let conflict = conditions.iter().find(|condition| condition["type"] == "Default").expect("it is there");
     assert_eq!(
         conflict["message"],
-        "an older KafkaCluster is the default: set spec.default: false here or there"
+        "an older KafkaCluster is the default: set spec.default: false in one of the two"
     );
     t.object_is("KafkaCluster", &t.namespace, "Ready=True Available").await;
     let topic = t.made("orders", "{}").await;

@@ -89,7 +89,7 @@ async fn a_deleted_topic_is_made_again() {
     let drift = drift(&topic).expect("it is told");
     assert_eq!(
         (drift.action, drift.changes.as_slice()),
-        (DriftAction::Corrected, &["the topic is gone from Kafka".to_owned()][..])
+        (DriftAction::Corrected, &["the topic does not exist in Kafka".to_owned()][..])
     );
     let kafka = t.in_kafka("orders", "made again", |topic| topic.partitions == 2).await;
     assert_eq!(kafka.get("segment.ms"), Some("3600000"));
@@ -99,7 +99,7 @@ async fn a_deleted_topic_is_made_again() {
             && topic.status.as_ref().is_some_and(|status| status.topic_id.as_ref() == Some(&kafka.id))
     })
     .await;
-    t.event("orders", "Drifted", "Corrected: the topic is gone from Kafka").await;
+    t.event("orders", "Drifted", "Corrected: the topic does not exist in Kafka").await;
 }
 
 #[tokio::test]
@@ -111,7 +111,7 @@ async fn a_deleted_topic_is_only_told_where_that_is_wanted() {
     assert!(has(&topic, "Stalled=True Drifted") && has(&topic, "InSync=False Drifted"));
     assert_eq!(
         message(&topic, "Ready"),
-        "the topic is gone from Kafka: set spec.driftPolicy: Correct to recreate it, or delete this resource"
+        "the topic does not exist in Kafka: set spec.driftPolicy: Correct to recreate it, or delete this resource"
     );
     t.settled().await;
     assert!(t.kafka_topic("orders").await.is_none(), "nothing was made");
@@ -135,11 +135,11 @@ async fn a_topic_that_was_made_again_is_noticed() {
     let topic = t.wait("orders", "told its new identifier", |topic| drift(topic).is_some()).await;
     assert_eq!(
         drift(&topic).expect("it is told").changes,
-        [format!("the topic was deleted and made again: id {before} -> {after}")]
+        [format!("the topic was deleted and created again: id {before} -> {after}")]
     );
     assert_eq!(topic.status.as_ref().and_then(|status| status.topic_id.as_ref()), Some(&after));
     assert!(has(&topic, "Ready=True Available") && has(&topic, "InSync=True"), "it is just what is declared");
-    t.event("orders", "Drifted", "deleted and made again").await;
+    t.event("orders", "Drifted", "deleted and created again").await;
 }
 
 #[tokio::test]

@@ -129,7 +129,7 @@ async fn the_broker_is_back_with_nothing_left() -> Result<()> {
         assert_eq!(site.in_kafka(&before.name_any()).await.map(|topic| topic.id), Some(id(&topic)));
         let (action, changes) = drift(&topic).expect("the loss is told");
         assert_eq!(action, DriftAction::Corrected);
-        assert!(changes.join(" ").contains("gone from Kafka"), "{changes:?}");
+        assert!(changes.join(" ").contains("does not exist in Kafka"), "{changes:?}");
     }
     let gone = |topic: &EventTopic| reason(topic) == "Drifted" && condition(topic, "Stalled").is_some();
     site.topic("reported", "reported as gone", LIMIT, gone).await;

@@ -88,7 +88,11 @@ async fn what_the_definitions_let_through_is_refused_before_kafka_is_asked() {
     let rows = [
         ("time", "retention: {time: 99999999999999999w}", "is not a time that Kafka can keep"),
         ("size", "retention: {size: 99999999999999999Pi}", "is not a size that Kafka can keep"),
-        ("nul", r#"config: {compression.type: "a\0b"}"#, "has a NUL character, which Kafka cannot be given"),
+        (
+            "nul",
+            r#"config: {compression.type: "a\0b"}"#,
+            "contains a NUL character, which Kafka does not accept",
+        ),
         (
             "throttle",
             "config: {leader.replication.throttled.replicas: \"*\"}",

@@ -102,7 +102,7 @@ async fn a_topic_stays_what_it_is_when_the_prefix_changes() {
         message(&refused, "Stalled"),
         format!(
             "spec.topicName: the Kafka topic is {name} and would now be {other}orders, and Kafka cannot rename a topic: \
-             set spec.topicName: {name} if the tenant's prefix allows it, or make a new EventTopic and move producers and \
+             set spec.topicName: {name} if the tenant's prefix allows it, or create a new EventTopic and move producers and \
              consumers to it"
         )
     );

@@ -72,12 +72,11 @@ async fn a_disputed_namespace_stays_with_the_older_tenant() {
     assert_eq!(
         told(&refused),
         format!(
-            "spec.namespaces: {namespace} belongs to tenant {namespace}, which keeps what it has: take it out of one \
-             of the two tenants",
+            "spec.namespaces: {namespace} belongs to tenant {namespace}, which is older: remove it from one of the two tenants",
             namespace = t.namespace
         )
     );
-    t.cluster_event(&rival, "ResourceConflict", "which keeps what it has").await;
+    t.cluster_event(&rival, "ResourceConflict", "which is older").await;
     t.settled().await;
     assert!(has(&t.get("orders").await, "Ready=True Available"), "nobody loses what they have");
     t.object_is("Tenant", &t.namespace, "Ready=True Available").await;
@@ -101,8 +100,7 @@ async fn overlapping_prefixes_are_refused_to_the_younger_tenant() {
     assert_eq!(
         told(&refused),
         format!(
-            "spec.topicPrefix: {prefix} overlaps with {} of tenant {}, which keeps it: choose a prefix that is not the \
-             beginning of another's, nor begins with one",
+            "spec.topicPrefix: {prefix} overlaps with {} of tenant {}, which is older: choose a prefix that neither starts with another prefix nor is the start of one",
             t.prefix, t.namespace
         )
     );

@@ -15,7 +15,7 @@ use super::kafka_topic;
 use crate::api::{EventTopic, TopicAcl};
 use crate::domain::audit::Action;
 use crate::domain::topic::access::{
-    AccessReport, AclBinding, Facts, Plan, ResourcePattern, concerns, declared, is_applied, plan,
+    AccessReport, AclBinding, Facts, Plan, ResourcePattern, declared_acls, is_applied, manages_access, plan,
 };
 use crate::domain::topic::status::Outcome;
 use crate::domain::topic::{Declared, Identity, access};
@@ -32,11 +32,11 @@ pub(super) async fn enforce<'t>(
     kafka: &Kafka,
     context: &Context,
 ) -> Result<(Cow<'t, EventTopic>, Option<AccessReport>), WriteError> {
-    if !concerns(topic) {
+    if !manages_access(topic) {
         context.access.remove(identity);
         return Ok((Cow::Borrowed(topic), None));
     }
-    let (wanted, ours) = (declared(topic), context.services.catalog.lock().acls(topic));
+    let (wanted, ours) = (declared_acls(topic), context.services.catalog.lock().acls(topic));
     let groups: BTreeSet<ResourcePattern> =
         wanted.union(&ours).filter_map(|acl| acl.group.as_deref().map(ResourcePattern::group)).collect();
     let settled = context.access.is_settled(identity, Instant::now(), context.options.settle_time);
@@ -51,16 +51,21 @@ pub(super) async fn enforce<'t>(
             return Ok((Cow::Borrowed(topic), Some(report)));
         }
     };
-    let facts =
-        Facts { topic: &identity.topic, kafka: &found, ours: &ours, applied: is_applied(topic), settled };
+    let facts = Facts {
+        topic: &identity.topic,
+        existing: &found,
+        owned: &ours,
+        is_applied: is_applied(topic),
+        is_settled: settled,
+    };
     let this = ObjectRef::of(topic);
     let plan = {
         let catalog = context.services.catalog.lock();
-        plan(&wanted, declaration.drift, &facts, |acl| catalog.is_wanted_by_others(identity, acl, &this))
+        plan(&wanted, declaration.drift, &facts, |acl| catalog.is_wanted_elsewhere(identity, acl, &this))
     };
     let topic = write_ahead(topic, identity, &plan, context).await?;
     if let Err(error) = apply(&plan, &topic, identity, &this, kafka, context).await {
-        let report = failed(&error, plan.ahead, identity, context);
+        let report = failed(&error, plan.status_before, identity, context);
         return Ok((topic, Some(report)));
     }
     let changed = !plan.create.is_empty() || !plan.delete.is_empty();
@@ -71,7 +76,8 @@ pub(super) async fn enforce<'t>(
         LastSeen::unknown(changed, Instant::now())
     };
     context.access.set(identity, TopicAcls { groups, acls });
-    let report = AccessReport { acls: plan.after, foreign: plan.foreign, drift: plan.drift, failure: None };
+    let report =
+        AccessReport { acls: plan.status_after, foreign: plan.foreign, drift: plan.drift, failure: None };
     Ok((topic, Some(report)))
 }
 
@@ -88,7 +94,7 @@ async fn write_ahead<'t>(
     }
     status.cluster = Some(identity.cluster.to_string());
     status.topic_name = Some(identity.topic.to_string());
-    status.acls = plan.ahead.iter().cloned().collect();
+    status.acls = plan.status_before.iter().cloned().collect();
     write_status(&context.services, &context.topics.queue, topic, &status).await?;
     Ok(Cow::Owned(EventTopic { status: Some(status), ..topic.clone() }))
 }
@@ -109,7 +115,7 @@ async fn apply(
     let wanted_now: BTreeSet<TopicAcl> = {
         let catalog = context.services.catalog.lock();
         let groups = plan.delete.iter().filter(|acl| acl.group.is_some());
-        groups.filter(|acl| catalog.is_wanted_by_others(identity, acl, this)).cloned().collect()
+        groups.filter(|acl| catalog.is_wanted_elsewhere(identity, acl, this)).cloned().collect()
     };
     create_acls(&wanted_now, topic, identity, kafka, context).await
 }
@@ -177,7 +183,7 @@ fn failed(
     context.access.remove(identity);
     let Failure { refusal, is_stalled } = error.to_failure();
     let refusal = match refusal.reason {
-        Reason::AuthorizerMissing => access::unenforced(),
+        Reason::AuthorizerMissing => access::authorizer_missing(),
         _ => refusal,
     };
     let foreign = (refusal.reason == Reason::AuthorizerMissing).then(Vec::new);
@@ -209,7 +215,7 @@ pub(super) async fn stop(
     refusal: Refusal,
     context: &Context,
 ) -> (Outcome, Option<AccessReport>) {
-    if !concerns(topic) {
+    if !manages_access(topic) {
         return (Outcome::Refused(refusal), None);
     }
     let (ours, withdrawn) = {

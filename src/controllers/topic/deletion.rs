@@ -61,8 +61,8 @@ pub(super) async fn reconcile_deletion(
 async fn delete_acls(topic: &EventTopic, context: &Context) -> Result<(), Outcome> {
     let cleanup = context.services.catalog.lock().plan_acl_cleanup(topic);
     match cleanup {
-        AclCleanup::Nothing => Ok(()),
-        AclCleanup::Withdraw(identity, acls) => {
+        AclCleanup::None => Ok(()),
+        AclCleanup::Delete(identity, acls) => {
             access::withdraw(&acls, topic, &identity, context).await.map_err(|failure| {
                 with_context(failure, |message| {
                     format!(
@@ -79,7 +79,7 @@ async fn delete_acls(topic: &EventTopic, context: &Context) -> Result<(), Outcom
             context.services.kubernetes.publish_event(topic, event);
             Ok(())
         }
-        AclCleanup::Wait(refusal) => Err(Outcome::Refused(refusal)),
+        AclCleanup::Hold(refusal) => Err(Outcome::Refused(refusal)),
     }
 }
 
@@ -143,7 +143,7 @@ pub(super) async fn reconcile_invalid_deletion(
     match context.services.effect(topic, Action::RemoveFinalizer, FINALIZER_REMOVED, remove).await {
         // The API server may refuse any change of an object that violates its schema.
         Err(EffectError::Failed(WriteError::Conflict { .. })) => {
-            Ok(Reconciled::requeue(Reason::InvalidResource, backoff::SHORTEST))
+            Ok(Reconciled::requeue(Reason::InvalidResource, backoff::MIN_DELAY))
         }
         result => {
             result?;

@@ -138,6 +138,6 @@ async fn apply(
     }
     match failure {
         Some(error) => Err(error),
-        None => Ok(observed.map(|observed| crate::domain::topic::plan::after(&observed, changes))),
+        None => Ok(observed.map(|observed| crate::domain::topic::plan::state_after(&observed, changes))),
     }
 }

@@ -128,7 +128,7 @@ impl TopicReconciler {
             (Ok(Permission::Managed(..)), Disposition::Hold(Some(obstacle))) => (obstacle.into(), None),
             // What Kafka has was not known when the changes were classified.
             (Ok(Permission::Managed(..)), Disposition::Hold(None)) => {
-                return Ok(Reconciled::requeue(Reason::Progressing, backoff::SHORTEST));
+                return Ok(Reconciled::requeue(Reason::Progressing, backoff::MIN_DELAY));
             }
             (Ok(Permission::Managed(identity, declared)), disposition) => {
                 match context.connections.reach(&identity.cluster) {

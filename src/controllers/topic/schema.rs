@@ -8,7 +8,7 @@ use super::super::effect::EffectError;
 use crate::api::{EventTopic, RegisteredType};
 use crate::domain::audit::Action;
 use crate::domain::registration::{
-    Declaration, Revision, Source, Step, is_registered, read, register, source,
+    DeclaredSchema, Revision, Source, Step, is_registered, parse_schemas, plan_registration,
 };
 use crate::domain::topic::status::Schemas;
 use crate::kubernetes::{StoredRevision, WriteError};
@@ -31,26 +31,26 @@ pub(super) async fn register_schemas(
     let history = context.services.kubernetes.list_schema_revisions(topic).await?;
     let revisions: Vec<Revision> = history
         .into_iter()
-        .filter_map(|stored| Revision::read(stored.name, stored.number, &stored.data))
+        .filter_map(|stored| Revision::from_data(stored.name, stored.number, &stored.data))
         .collect();
     let compatibility = topic.spec.compatibility.unwrap_or_default();
-    let registration = register(topic, &declared, &revisions, compatibility);
+    let registration = plan_registration(topic, &declared, &revisions, compatibility);
     for step in registration.steps {
         match step {
             Step::Register(revision) => {
                 tracing::info!(event_type = %revision.id, revision = revision.number, "registering a schema");
                 let what = format!(
                     "revision {} of the schema of {}, as ControllerRevision {}",
-                    revision.number, revision.id, revision.object
+                    revision.number, revision.id, revision.object_name
                 );
-                let data = revision.data();
-                let stored = StoredRevision { name: revision.object, number: revision.number, data };
+                let data = revision.to_data();
+                let stored = StoredRevision { name: revision.object_name, number: revision.number, data };
                 let create = context.services.kubernetes.create_schema_revision(topic, stored);
                 context.services.effect(topic, Action::RegisterSchema, what, create).await?;
             }
-            Step::Forget { object } => {
-                let what = format!("ControllerRevision {object}: the schema has enough newer revisions");
-                let delete = context.services.kubernetes.delete_schema_revision(topic, &object);
+            Step::Delete { object_name } => {
+                let what = format!("ControllerRevision {object_name}: the schema has enough newer revisions");
+                let delete = context.services.kubernetes.delete_schema_revision(topic, &object_name);
                 context.services.effect(topic, Action::ForgetRevision, what, delete).await?;
             }
         }
@@ -65,9 +65,9 @@ async fn read_declared(
     topic: &EventTopic,
     status: &[RegisteredType],
     context: &Context,
-) -> Result<(Vec<Declaration>, Schemas), WriteError> {
+) -> Result<(Vec<DeclaredSchema>, Schemas), WriteError> {
     let texts = context.services.kubernetes.get_schema_texts(topic, &topic.spec.event_types).await?;
-    let (declared, refused) = read(&topic.spec.event_types, |from| texts.get(from).cloned());
+    let (declared, refused) = parse_schemas(&topic.spec.event_types, |from| texts.get(from).cloned());
     let mut schemas = Schemas::default();
     for (id, refusal) in refused {
         let registered = status
@@ -86,7 +86,7 @@ pub(in crate::controllers) async fn watch_schemas(context: &Context) {
         for topic in context.topics.objects.state() {
             let uses_it = topic.namespace().as_deref() == Some(&namespace)
                 && topic.0.as_ref().is_ok_and(|topic| {
-                    let mut sources = topic.spec.event_types.iter().map(source);
+                    let mut sources = topic.spec.event_types.iter().map(Source::of);
                     sources.any(|source| matches!(source, Source::ConfigMap(from) if from.name == name))
                 });
             if uses_it {

@@ -46,7 +46,7 @@ pub(super) async fn report(
         context.topics.queue.observe_active(topic);
     }
     let retry =
-        retries(outcome, access).then(|| backoff::pause(condition::failing_since(&after.conditions), now));
+        retries(outcome, access).then(|| backoff::delay(condition::failing_since(&after.conditions), now));
     Ok(Reconciled { reason, requeue_after: approval.requeue_before_expiry(retry, now) })
 }
 
@@ -54,7 +54,7 @@ pub(super) async fn report(
 fn retries(outcome: &Outcome, access: Option<&AccessReport>) -> bool {
     match outcome {
         Outcome::Failed(_) => true,
-        Outcome::Applied { .. } => access.is_some_and(|access| access.obstacle().is_some()),
+        Outcome::Applied { .. } => access.is_some_and(|access| access.blocking_failure().is_some()),
         Outcome::Refused(_) | Outcome::Paused | Outcome::Unmanaged => false,
     }
 }
@@ -95,8 +95,8 @@ pub(super) async fn report_invalid(context: &Context, invalid: &InvalidObject) -
         invalid.error
     );
     tracing::warn!("{message}");
-    let mut conditions = Conditions::after(&[], invalid.metadata.generation, services.now());
-    conditions.health(&Health::Stalled(Reason::InvalidResource, message.clone()));
+    let mut conditions = Conditions::from_previous(&[], invalid.metadata.generation, services.now());
+    conditions.set_health(&Health::Stalled(Reason::InvalidResource, message.clone()));
     let after = serde_json::json!({
         "conditions": conditions.finish(),
         "observedGeneration": invalid.metadata.generation,

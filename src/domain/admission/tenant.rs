@@ -136,21 +136,21 @@ mod tests {
             None,
             Some("namespaces: [shop, e]"),
             expect![
-                "refused: ResourceConflict: spec.namespaces: e belongs to tenant elder, which keeps what it has: take it out of one of the two tenants"
+                "refused: ResourceConflict: spec.namespaces: e belongs to tenant elder, which is older: remove it from one of the two tenants"
             ],
         );
         check(
             Some(SHOP),
             Some("namespaces: [shop, j]"),
             expect![
-                "refused: ResourceConflict: spec.namespaces: j belongs to tenant junior, which keeps what it has: take it out of one of the two tenants"
+                "refused: ResourceConflict: spec.namespaces: j belongs to tenant junior, which is older: remove it from one of the two tenants"
             ],
         );
         check(
             None,
             Some("{namespaces: [new], topicPrefix: elder.eu.}"),
             expect![
-                "refused: ResourceConflict: spec.topicPrefix: elder.eu. overlaps with elder. of tenant elder, which keeps it: choose a prefix that is not the beginning of another's, nor begins with one"
+                "refused: ResourceConflict: spec.topicPrefix: elder.eu. overlaps with elder. of tenant elder, which is older: choose a prefix that neither starts with another prefix nor is the start of one"
             ],
         );
         check(Some("namespaces: [x]"), Some("{namespaces: [x], topicPrefix: junior-}"), expect!["allowed"]);
@@ -158,7 +158,7 @@ mod tests {
             Some("namespaces: [x]"),
             Some("{namespaces: [x], topicPrefix: junior.x.}"),
             expect![
-                "refused: ResourceConflict: spec.topicPrefix: junior.x. overlaps with junior. of tenant junior, which keeps it: choose a prefix that is not the beginning of another's, nor begins with one"
+                "refused: ResourceConflict: spec.topicPrefix: junior.x. overlaps with junior. of tenant junior, which is older: choose a prefix that neither starts with another prefix nor is the start of one"
             ],
         );
     }
@@ -203,7 +203,7 @@ mod tests {
             Some(SHOP),
             Some("{namespaces: [shop], quotas: {retentionSize: 99999999999999999Pi}}"),
             expect![[
-                r#"refused: InvalidResource: spec.quotas.retentionSize: "99999999999999999Pi" is no number that fits into 64 bits: write a smaller one"#
+                r#"refused: InvalidResource: spec.quotas.retentionSize: "99999999999999999Pi" exceeds 64 bits: write a smaller number"#
             ]],
         );
     }

@@ -94,7 +94,7 @@ fn warnings(old: Option<&EventTopic>, new: &EventTopic, declared: &Declared) -> 
             !schema,
             format!("spec.eventTypes: {} has no schema, so its events are not checked", declared.name),
         );
-        if let Some(hint) = event_type::read(declared).ok().and_then(|id| event_type::tense(&id)) {
+        if let Some(hint) = event_type::parse(declared).ok().and_then(|id| event_type::past_tense_hint(&id)) {
             warn(true, hint);
         }
     }
@@ -224,7 +224,7 @@ mod tests {
             Some(&format!("{{partitions: 3, {HAS}}}")),
             &format!("{{partitions: 4, {HAS}}}"),
             expect![
-                "refused: NotSupported: spec.partitions: Kafka has 6 partitions and cannot remove any: set spec.partitions: 6, or make a new EventTopic with 4 and move producers and consumers to it"
+                "refused: NotSupported: spec.partitions: Kafka has 6 partitions and cannot remove any: set spec.partitions: 6, or create a new EventTopic with 4 and move producers and consumers to it"
             ],
         );
         check(
@@ -247,14 +247,14 @@ mod tests {
                 warning: spec.owner: the topic has no owner
                 warning: spec.partitions: 3 -> 6 sends keys to other partitions, out of their order
                 warning: spec.eventTypes: Order.Create.v1 has no schema, so its events are not checked
-                warning: spec.eventTypes: Order.Create.v1: events are named by what has happened, such as Created or Paid"#]],
+                warning: spec.eventTypes: Order.Create.v1: name events in the past tense, such as Created or Paid"#]],
         );
         check(
             SHOP,
             None,
             "{owner: {team: a}, access: [{principal: 'User:*', operations: [Write]}]}",
             expect![
-                "warning: spec.access: User:* allows Write to everybody who can log in to Kafka: name the users, unless that is meant"
+                "warning: spec.access: User:* allows Write to every authenticated Kafka user: list the users, unless this is intended"
             ],
         );
         check(

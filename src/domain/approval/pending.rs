@@ -188,29 +188,29 @@ impl ApprovalState {
         now: Timestamp,
     ) -> K::Status {
         let previous = before.map(|before| before.conditions()).unwrap_or_default();
-        let mut conditions = Conditions::after(previous, generation, now);
+        let mut conditions = Conditions::from_previous(previous, generation, now);
         let reconciled = std::mem::take(status.conditions_mut());
         match self {
             Self::Unchanged => {
-                reconciled.into_iter().for_each(|condition| conditions.take(condition));
+                reconciled.into_iter().for_each(|condition| conditions.push(condition));
                 conditions.keep(APPROVED);
             }
             Self::NotGoverned => {
-                reconciled.into_iter().for_each(|condition| conditions.take(condition));
+                reconciled.into_iter().for_each(|condition| conditions.push(condition));
                 status.set_pending(None);
             }
             Self::Approved => {
-                reconciled.into_iter().for_each(|condition| conditions.take(condition));
+                reconciled.into_iter().for_each(|condition| conditions.push(condition));
                 conditions.set(APPROVED, true, Reason::Available, "The declared spec is approved");
                 status.set_pending(None);
             }
             Self::Pending(pending) => {
                 *status.observed_generation_mut() = generation;
-                conditions.health(&pending.health(&reconciled));
+                conditions.set_health(&pending.health(&reconciled));
                 for mut condition in reconciled {
                     if ![READY, RECONCILING, STALLED, APPROVED].contains(&condition.type_.as_str()) {
                         K::describe_active(&mut condition);
-                        conditions.take(condition);
+                        conditions.push(condition);
                     }
                 }
                 let refusal = &pending.refusal;
@@ -424,8 +424,8 @@ mod tests {
         let ready = Health::Ready(Reason::Available, "Kafka has what is declared".into());
         let made = |before: Option<&EventTopicStatus>, health: &Health, generation, second| {
             let known = before.map(|before| before.conditions.as_slice()).unwrap_or_default();
-            let mut conditions = Conditions::after(known, Some(generation), at(second));
-            conditions.health(health);
+            let mut conditions = Conditions::from_previous(known, Some(generation), at(second));
+            conditions.set_health(health);
             conditions.set("InSync", true, Reason::Available, "Kafka has what is declared");
             let conditions = conditions.finish();
             EventTopicStatus {

@@ -27,7 +27,7 @@ use super::admission::{self, Change, Verdict};
 use super::age::age;
 use super::cluster::Clusters;
 use super::event_type::TypeId;
-use super::registration::{self, Declaration, Revision, register};
+use super::registration::{self, DeclaredSchema, Revision, plan_registration};
 use super::tenant::Tenants;
 use super::{Catalog, ObjectRef, Refusal};
 use crate::api::{self, EventTopic, GROUP, KafkaCluster, KafkaClusterSpec, SCHEMA_LABEL, Tenant};
@@ -145,16 +145,16 @@ fn check_schemas(topic: &EventTopic, texts: &Texts, before: Option<(&EventTopic,
         .map(|(topic, texts)| read_schemas(topic, texts).0)
         .unwrap_or_default()
         .into_iter()
-        .map(|old| Revision::of(&old.id, &old.document))
+        .map(|old| Revision::for_schema(&old.id, &old.document))
         .collect();
     let compatibility = topic.spec.compatibility.unwrap_or_default();
     let refused = refused.into_iter().map(|(_, refusal)| refusal);
-    refused.chain(register(topic, &declared, &revisions, compatibility).refusals).collect()
+    refused.chain(plan_registration(topic, &declared, &revisions, compatibility).refusals).collect()
 }
 
-fn read_schemas(topic: &EventTopic, texts: &Texts) -> (Vec<Declaration>, Vec<(TypeId, Refusal)>) {
+fn read_schemas(topic: &EventTopic, texts: &Texts) -> (Vec<DeclaredSchema>, Vec<(TypeId, Refusal)>) {
     let namespace = topic.namespace().unwrap_or_default();
-    registration::read(&topic.spec.event_types, |from| {
+    registration::parse_schemas(&topic.spec.event_types, |from| {
         texts.get(&(namespace.clone(), from.name.clone(), from.key.clone())).cloned()
     })
 }

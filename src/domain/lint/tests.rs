@@ -135,7 +135,7 @@ fn schemas_come_from_the_config_maps_beside_them() {
         &[TENANT, &map("no"), &from].concat(),
         expect![[r#"
         1 Tenant shop: allowed
-        3 EventTopic shop/orders: refused: SchemaNotFound: spec.eventTypes: Order.Paid.v1: schemaFrom: there is no key a.json in a ConfigMap schemas of this namespace with the label eventcenter.io/schema: "true": make it, or correct the reference"#]],
+        3 EventTopic shop/orders: refused: SchemaNotFound: spec.eventTypes: Order.Paid.v1: schemaFrom: there is no key a.json in a ConfigMap schemas of this namespace with the label eventcenter.io/schema: "true": create it, or correct the reference"#]],
     );
 }
 

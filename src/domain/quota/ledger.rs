@@ -1,4 +1,4 @@
-//! What all topics of a tenant ask for together, and whose wish is granted.
+//! Accounts for quotas that count over all topics of a tenant.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -11,22 +11,22 @@ use crate::domain::object_ref::ObjectRef;
 use crate::domain::ownership::Claim;
 use crate::domain::refusal::Refusal;
 
-/// The share of a quota, in percent, from which on it is nearly reached.
+/// Usage of a quota in percent from which on a warning is reported.
 pub const WARNING_PERCENT: i64 = 80;
 
-/// What counts towards a tenant's quotas.
+/// An amount of what quotas limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Amount {
     /// Number of topics.
     pub topics: i64,
     /// Number of partitions.
     pub partitions: i64,
-    /// Bytes that may be kept, as far as they are limited.
+    /// Retention size in bytes, of topics that limit it.
     pub retention_bytes: i64,
 }
 
 impl Amount {
-    /// Nothing.
+    /// The empty amount.
     pub const ZERO: Self = Self { topics: 0, partitions: 0, retention_bytes: 0 };
 
     /// The amount of one topic. `retention_bytes` is the retention size of each partition, if it is limited.
@@ -52,7 +52,7 @@ impl Amount {
         self.join(other, i64::saturating_sub)
     }
 
-    /// What this asks for beyond what there is.
+    /// The part of this amount that exceeds `granted`.
     fn beyond(self, granted: Self) -> Self {
         self.minus(granted).join(Self::ZERO, i64::max)
     }
@@ -65,7 +65,7 @@ struct Entry {
 }
 
 impl Entry {
-    /// What counts at the most: a topic may ask for less than it has, and have it still.
+    /// The larger of both: a topic keeps what it has even if it requests less.
     fn max(self) -> Amount {
         self.requested.join(self.granted, i64::max)
     }
@@ -79,7 +79,7 @@ struct Account {
     on_hold: BTreeSet<ObjectRef>,
 }
 
-/// What the topics of all tenants ask for and have.
+/// Requested and granted amounts of all topics, by tenant.
 #[derive(Debug, Default)]
 pub struct Ledger {
     accounts: HashMap<TenantName, Account>,
@@ -87,8 +87,8 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Notes what a topic asks for and has, or that it counts for nobody. Returns the topics that
-    /// were held and may fit now.
+    /// Sets the requested and granted amount of a topic; `None` if it counts for no tenant. Returns the topics on hold that
+    /// may be granted now.
     pub fn upsert(&mut self, claim: &Claim, count: Option<(&TenantName, Amount, Amount)>) -> Vec<ObjectRef> {
         let before = self.take(&claim.resource);
         let mut freed = Vec::new();
@@ -96,7 +96,7 @@ impl Ledger {
             |tenant: &TenantName| before.as_ref().filter(|(of, _)| of == tenant).map(|(_, entry)| *entry);
         if let Some((tenant, requested, mut granted)) = count {
             if let Some(known) = same_tenant(tenant) {
-                // What was promised a moment ago is not in the status yet.
+                // A reservation may not have reached the status yet.
                 granted = granted.join(known.granted.join(requested, i64::min), i64::max);
                 if known.requested.beyond(requested) != Amount::ZERO
                     || known.granted.beyond(granted) != Amount::ZERO
@@ -118,7 +118,7 @@ impl Ledger {
         freed
     }
 
-    /// Forgets a topic. Returns the topics that were held and may fit now.
+    /// Removes a topic. Returns the topics on hold that may be granted now.
     pub fn remove(&mut self, resource: &ObjectRef) -> Vec<ObjectRef> {
         match self.take(resource) {
             Some((tenant, _)) => self.release(&tenant, resource),
@@ -126,7 +126,7 @@ impl Ledger {
         }
     }
 
-    /// A topic no longer counts for a tenant: those that are held there may fit now.
+    /// Removes a topic from a tenant's account. Returns the topics on hold that may be granted now.
     fn release(&mut self, tenant: &TenantName, resource: &ObjectRef) -> Vec<ObjectRef> {
         if let Some(account) = self.accounts.get_mut(tenant) {
             account.on_hold.remove(resource);
@@ -147,11 +147,11 @@ impl Ledger {
         self.accounts.get(tenant).map(|account| account.on_hold.iter().cloned().collect()).unwrap_or_default()
     }
 
-    /// Whether there is room for what a topic asks for, after what all topics have and what older
-    /// ones ask for. A topic that is not known counts as the youngest.
+    /// Checks whether a topic can be granted what it requests, after the granted amounts of all topics and the requests of
+    /// older ones. An unknown topic counts as the youngest.
     ///
     /// # Errors
-    /// `TenantQuotaExceeded`, with what is left.
+    /// `TenantQuotaExceeded`, with the remaining amount.
     pub fn check(
         &self,
         tenant: &TenantName,
@@ -185,7 +185,7 @@ impl Ledger {
         }
     }
 
-    /// Promises a topic what it asks for: from now on it counts as something that it has.
+    /// Grants a topic what it requests.
     pub fn reserve(&mut self, resource: &ObjectRef, requested: Amount) {
         let Some((tenant, claim)) = self.by_resource.get(resource) else { return };
         let Some(account) = self.accounts.get_mut(tenant) else { return };
@@ -197,7 +197,7 @@ impl Ledger {
         }
     }
 
-    /// Notes that a topic is held, so that it is woken when something is freed.
+    /// Puts a topic on hold, so that it is reconciled when the quota allows more.
     pub fn hold(&mut self, resource: &ObjectRef) {
         let Some((tenant, _)) = self.by_resource.get(resource) else { return };
         if let Some(account) = self.accounts.get_mut(tenant) {
@@ -205,7 +205,7 @@ impl Ledger {
         }
     }
 
-    /// What a tenant has.
+    /// The usage of a tenant.
     #[must_use]
     pub fn usage(&self, tenant: &TenantName) -> Usage {
         let Some(account) = self.accounts.get(tenant) else { return Usage::default() };
@@ -350,7 +350,7 @@ mod tests {
         result
     }
 
-    /// Topics by name, second, partitions asked for and partitions they have; then what each is told.
+    /// Topics by name, second, requested and granted partitions; then the result for each.
     fn check(limits: &Limits, topics: &[(&str, i64, i64, i64)], expected: Expect) {
         let mut ledger = Ledger::default();
         for (name, second, wish, has) in topics {
@@ -436,7 +436,7 @@ mod tests {
         let (late, early) = (claim("b", 1), claim("a", 1));
         ledger.upsert(&late, Some((&tenant(), amount(1), Amount::ZERO)));
         assert!(request(&mut ledger, &limits(1, 9), &late.resource, amount(1)).is_ok());
-        // As old to the second, and first by uid: it comes too late all the same.
+        // Equally old to the second and first by uid, but too late.
         ledger.upsert(&early, Some((&tenant(), amount(1), Amount::ZERO)));
         assert!(request(&mut ledger, &limits(1, 9), &early.resource, amount(1)).is_err());
         ledger.upsert(&late, Some((&tenant(), amount(1), Amount::ZERO)));
@@ -444,8 +444,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Whatever is asked for in whatever order, what is granted never exceeds what was there
-        /// or what is allowed.
+        /// In any order of requests, the granted amount never exceeds the quota or what was granted before.
         #[test]
         fn the_granted_amount_stays_within_the_quota(
             steps in proptest::collection::vec((0_u8..6, 0_i64..3, 1_i64..8, proptest::bool::ANY), 0..60),

@@ -1,4 +1,4 @@
-//! A tenant's limits, and what one topic may ask for by itself.
+//! Limits of a tenant, and the check of single topics.
 
 use std::collections::BTreeMap;
 
@@ -8,18 +8,18 @@ use crate::api::Quotas;
 use crate::domain::quantity;
 use crate::domain::refusal::Refusal;
 
-/// A tenant's limits as numbers; none means no limit.
+/// The quotas of a tenant. `None` means no limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// Number of EventTopics.
+    /// Maximum number of EventTopics.
     pub topics: Option<i64>,
-    /// Number of partitions of all topics.
+    /// Maximum number of partitions of all topics.
     pub partitions: Option<i64>,
-    /// Bytes that all topics may keep.
+    /// Maximum retention size of all topics, in bytes.
     pub retention_bytes: Option<i64>,
-    /// The longest retention time of a topic, in milliseconds, and how it was written.
+    /// Maximum retention time of a topic, in milliseconds and as written in the spec.
     pub retention_time: Option<(i64, String)>,
-    /// The largest message of a topic, in bytes, and how it was written.
+    /// Maximum message size of a topic, in bytes and as written in the spec.
     pub message_size: Option<(i64, String)>,
 }
 
@@ -31,16 +31,16 @@ const RETENTION_SIZE: &str = "retention.bytes";
 const MESSAGE_SIZE: &str = "max.message.bytes";
 
 impl Limits {
-    /// Reads a declaration.
+    /// Parses the quotas of a Tenant.
     ///
     /// # Errors
-    /// A number too large for 64 bits.
+    /// A number exceeds 64 bits.
     pub fn parse(quotas: Option<&Quotas>) -> Result<Self, Refusal> {
         let Some(quotas) = quotas else { return Ok(Self::default()) };
         let parse_quantity = |field: &str, text: &Option<String>, read: fn(&str) -> Option<i64>| {
             let Some(text) = text else { return Ok(None) };
             let number = read(text).filter(|number| *number >= 0).ok_or_else(|| {
-                let detail = format!("{text:?} is no number that fits into 64 bits: write a smaller one");
+                let detail = format!("{text:?} exceeds 64 bits: write a smaller number");
                 Refusal::at(Reason::InvalidResource, format!("spec.quotas.{field}"), detail)
             })?;
             Ok(Some((number, text.clone())))
@@ -83,8 +83,7 @@ impl Limits {
                     return refuse(
                         "spec.retention.time",
                         format!(
-                            "the tenant's quotas.retentionTime is {written}, so each topic has to say \
-                         how long it keeps records: set it to at most {written}"
+                            "the tenant's quotas.retentionTime is {written}, so each topic must set its retention time: set it to at most {written}"
                         ),
                     );
                 }
@@ -109,9 +108,7 @@ impl Limits {
         {
             return refuse(
                 "spec.retention.size",
-                "the tenant has quotas.retentionSize, so each topic has to say how many bytes it \
-                 keeps of each partition: set it"
-                    .into(),
+                "the tenant has quotas.retentionSize, so each topic must set its retention size".into(),
             );
         }
         Ok(())
@@ -127,7 +124,7 @@ mod tests {
         let quotas: Quotas = serde_yaml::from_str("retentionSize: 999999999999999999Pi").expect("quotas");
         let refusal = Limits::parse(Some(&quotas)).expect_err("too large");
         expect_test::expect![[
-            r#"InvalidResource: spec.quotas.retentionSize: "999999999999999999Pi" is no number that fits into 64 bits: write a smaller one"#
+            r#"InvalidResource: spec.quotas.retentionSize: "999999999999999999Pi" exceeds 64 bits: write a smaller number"#
         ]]
         .assert_eq(&refusal.to_string());
     }

@@ -1,11 +1,9 @@
-//! What a tenant may have, what it has, and who is held because of that.
+//! Quotas of tenants.
 //!
-//! [`mod@limits`] reads the declaration and judges what one topic may ask for by itself;
-//! [`mod@ledger`] counts what all topics of a tenant ask for together.
+//! [`mod@limits`] parses them and checks single topics; [`mod@ledger`] counts over all topics of a tenant.
 //!
-//! What a topic has already is never taken away, so a limit may be lowered below what there is.
-//! What is asked for beyond that is granted in the order of age, so that of many that came at once
-//! the youngest are held, whoever is asked first.
+//! A granted amount is never revoked, so a quota may be lowered below the usage. Further requests are granted by age: of
+//! concurrent requests the youngest are put on hold, in whatever order they are reconciled.
 
 pub mod ledger;
 pub mod limits;

@@ -1,8 +1,7 @@
-//! Who may use a Kafka topic: which ACLs to make and which to take away.
+//! Access to a Kafka topic: which ACLs to create and which to delete.
 //!
-//! An ACL of ours is one that the status names (`status.acls`): it is written there before it is
-//! made, so a kill in between leaves none that nobody takes away again. An ACL that is neither
-//! declared nor named there was made by somebody else: it is told, and left alone.
+//! The operator owns the ACLs listed in `status.acls`. An ACL is listed there before it is created, so that none is left
+//! behind if the operator stops in between. All other ACLs are foreign: they are reported and never changed.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -18,15 +17,14 @@ use crate::domain::management::ManagementMode;
 use crate::domain::tenant::TenantFacts;
 use crate::domain::{Failure, Refusal};
 
-/// Whether Kafka allows exactly what `spec.access` declares. Absent where nothing is declared.
+/// Condition: whether Kafka has the ACLs that `spec.access` declares. Absent if none are declared.
 pub const ACCESS_IN_FORCE: &str = "AccessInForce";
 
-/// The most ACLs that one resource may declare. Its status names each, and Kubernetes stores at most
-/// 1.5 MiB.
-pub const MOST_ACLS: usize = 1_000;
+/// Maximum number of ACLs per resource. The status lists each of them, and Kubernetes stores at most 1.5 MiB.
+pub const MAX_ACLS: usize = 1_000;
 
-/// How many ACLs of others a status names.
-const MOST_FOREIGN: usize = 20;
+/// Maximum number of foreign ACLs in a status.
+const MAX_FOREIGN_ACLS: usize = 20;
 
 /// The resource of an ACL (KIP-290).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,7 +75,7 @@ impl AclBinding {
             resource,
             principal: ours.principal.clone(),
             host: "*".into(),
-            operation: word(ours.operation).into(),
+            operation: operation_name(ours.operation).into(),
             allows: true,
         }
     }
@@ -90,7 +88,7 @@ impl fmt::Display for AclBinding {
     }
 }
 
-fn word(operation: AccessOperation) -> &'static str {
+fn operation_name(operation: AccessOperation) -> &'static str {
     match operation {
         AccessOperation::Read => "Read",
         AccessOperation::Write => "Write",
@@ -99,9 +97,9 @@ fn word(operation: AccessOperation) -> &'static str {
     }
 }
 
-/// The ACLs that a resource declares. Read and Write include Describe in Kafka, so nothing is added.
+/// The ACLs that a resource declares. In Kafka, Read and Write imply Describe, so nothing is added.
 #[must_use]
-pub fn declared(topic: &EventTopic) -> BTreeSet<TopicAcl> {
+pub fn declared_acls(topic: &EventTopic) -> BTreeSet<TopicAcl> {
     let one = |principal: &str, operation, group| TopicAcl { principal: principal.into(), operation, group };
     let access = topic.spec.access.iter().flat_map(|access| {
         let on_topic = access.operations.iter().map(|operation| one(&access.principal, *operation, None));
@@ -114,19 +112,21 @@ pub fn declared(topic: &EventTopic) -> BTreeSet<TopicAcl> {
     access.collect()
 }
 
-/// Holds `spec.access` against what the API server cannot check. A group that is not the tenant's
-/// would let its users into the consumer groups of others.
+/// Checks what the API server cannot check of `spec.access`: a group without the tenant's prefix could give access to
+/// another tenant's consumer group.
 ///
 /// # Errors
-/// The first rule that is broken, with the way out.
+/// The first violated rule, with the remedy.
 pub fn check(topic: &EventTopic, tenant: &TenantFacts) -> Result<(), Refusal> {
     let invalid = |detail: String| Err(Refusal::at(Reason::InvalidResource, "spec.access", detail));
     for access in &topic.spec.access {
         let principal = &access.principal;
         if principal.contains('\0') {
-            return invalid("a principal has a NUL character, which Kafka cannot be given: remove it".into());
+            return invalid(
+                "a principal contains a NUL character, which Kafka does not accept: remove it".into(),
+            );
         }
-        if let Some(group) = access.groups.iter().find(|group| !is_of(group, tenant)) {
+        if let Some(group) = access.groups.iter().find(|group| !has_prefix(group, tenant)) {
             return invalid(format!(
                 "group {group} of {principal} does not begin with {}, the prefix of tenant {}, so it \
                  could be another tenant's: write {}{group}, or remove it",
@@ -134,55 +134,54 @@ pub fn check(topic: &EventTopic, tenant: &TenantFacts) -> Result<(), Refusal> {
             ));
         }
     }
-    match declared(topic).len() {
-        number if number > MOST_ACLS => invalid(format!(
-            "that makes {number} ACLs, and {MOST_ACLS} is the most: name groups by how they begin (a \
-             `*` at the end), or give fewer users access by this resource"
+    match declared_acls(topic).len() {
+        number if number > MAX_ACLS => invalid(format!(
+            "{number} ACLs exceed the maximum of {MAX_ACLS}: use group prefixes (a trailing `*`), or grant access to fewer users in this resource"
         )),
         _ => Ok(()),
     }
 }
 
-fn is_of(group: &str, tenant: &TenantFacts) -> bool {
+fn has_prefix(group: &str, tenant: &TenantFacts) -> bool {
     group.starts_with(tenant.prefix.as_ref())
 }
 
-/// What is allowed and seldom meant, a sentence each.
+/// Warnings about settings that are allowed but rarely intended.
 #[must_use]
 pub fn warnings(topic: &EventTopic) -> Vec<String> {
     let everybody = topic.spec.access.iter().filter(|access| access.principal == "User:*");
     everybody
         .map(|access| {
-            let operations: Vec<_> = access.operations.iter().map(|operation| word(*operation)).collect();
+            let operations: Vec<_> = access.operations.iter().map(|operation| operation_name(*operation)).collect();
             format!(
-                "spec.access: User:* allows {} to everybody who can log in to Kafka: name the users, unless that is meant",
+                "spec.access: User:* allows {} to every authenticated Kafka user: list the users, unless this is intended",
                 operations.join(", ")
             )
         })
         .collect()
 }
 
-/// The ACLs that are ours by the status. No name follows from a status: what is not the tenant's,
-/// whoever wrote it there, is not ours.
+/// The ACLs in the status that the operator owns. The status gives no right to names without the tenant's prefix,
+/// whoever wrote it.
 #[must_use]
-pub fn ours(topic: &EventTopic, tenant: &TenantFacts) -> BTreeSet<TopicAcl> {
+pub fn owned_acls(topic: &EventTopic, tenant: &TenantFacts) -> BTreeSet<TopicAcl> {
     let acls = topic.status.iter().flat_map(|status| &status.acls);
     let can_be_sent = |text: &str| text.len() <= 255 && !text.contains('\0');
     acls.filter(|acl| {
         can_be_sent(&acl.principal)
-            && acl.group.as_deref().is_none_or(|group| can_be_sent(group) && is_of(group, tenant))
+            && acl.group.as_deref().is_none_or(|group| can_be_sent(group) && has_prefix(group, tenant))
     })
     .cloned()
     .collect()
 }
 
-/// Whether a resource has, or had, anything to do with access.
+/// Whether a resource declares ACLs or owns some.
 #[must_use]
-pub fn concerns(topic: &EventTopic) -> bool {
+pub fn manages_access(topic: &EventTopic) -> bool {
     !topic.spec.access.is_empty() || topic.status.as_ref().is_some_and(|status| !status.acls.is_empty())
 }
 
-/// Whether the access that this very declaration asks for was in force before.
+/// Whether the access of the current generation was applied before.
 #[must_use]
 pub fn is_applied(topic: &EventTopic) -> bool {
     let conditions = topic.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
@@ -192,120 +191,127 @@ pub fn is_applied(topic: &EventTopic) -> bool {
     })
 }
 
-/// What is known when access is planned.
+/// The input of [`plan()`].
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
     /// The Kafka topic.
     pub topic: &'a TopicName,
-    /// The ACLs that Kafka has on the topic itself, and on the groups that are declared or ours.
-    pub kafka: &'a BTreeSet<AclBinding>,
-    /// The ACLs that are ours.
-    pub ours: &'a BTreeSet<TopicAcl>,
-    /// Whether this very declaration was in force before: then what is missing was taken away by
-    /// somebody else.
-    pub applied: bool,
-    /// Whether what Kafka shows can be trusted: nothing was changed a moment ago.
-    pub settled: bool,
+    /// The ACLs in Kafka: those of the topic, and those of the declared and owned groups.
+    pub existing: &'a BTreeSet<AclBinding>,
+    /// The ACLs that the operator owns.
+    pub owned: &'a BTreeSet<TopicAcl>,
+    /// Whether the current generation was applied before. Then a missing ACL is drift.
+    pub is_applied: bool,
+    /// Whether `existing` is up to date. False shortly after a change, because brokers may still return the old state.
+    pub is_settled: bool,
 }
 
-/// What to do about access.
+/// Changes of ACLs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// To be made.
+    /// ACLs to create.
     pub create: BTreeSet<TopicAcl>,
-    /// To be taken away.
+    /// ACLs to delete.
     pub delete: BTreeSet<TopicAcl>,
-    /// What the status names before anything is made or taken away.
-    pub ahead: BTreeSet<TopicAcl>,
-    /// What it names when all is done.
-    pub after: BTreeSet<TopicAcl>,
-    /// ACLs of the topic that are others'; none if what Kafka shows cannot be trusted just now.
+    /// ACLs to list in the status before the changes.
+    pub status_before: BTreeSet<TopicAcl>,
+    /// ACLs to list in the status after the changes.
+    pub status_after: BTreeSet<TopicAcl>,
+    /// Foreign ACLs of the topic. `None` if that is unknown.
     pub foreign: Option<Vec<String>>,
-    /// What somebody took away.
+    /// Drift, if there is any.
     pub drift: Option<Drift>,
 }
 
-/// Compares the ACLs that are declared with those that Kafka has. A consumer group's ACL that
-/// `is_wanted_by_others` is not taken away.
+/// Compares the declared ACLs with those in Kafka. The ACL of a consumer group that another resource uses is not
+/// deleted.
 #[must_use]
 pub fn plan(
     declared: &BTreeSet<TopicAcl>,
     policy: DriftPolicy,
     facts: &Facts<'_>,
-    is_wanted_by_others: impl Fn(&TopicAcl) -> bool,
+    is_wanted_elsewhere: impl Fn(&TopicAcl) -> bool,
 ) -> Plan {
-    let Facts { topic, kafka, ours, applied, settled } = *facts;
-    let is_there = |acl: &TopicAcl| kafka.contains(&AclBinding::of(acl, topic));
-    let mut create: BTreeSet<_> = declared.iter().filter(|acl| !settled || !is_there(acl)).cloned().collect();
-    // One that is not shown may still be there.
-    let gone_for_good = |acl: &TopicAcl| settled && !is_there(acl);
-    let serves_others = |acl: &TopicAcl| acl.group.is_some() && is_wanted_by_others(acl);
-    let delete =
-        ours.difference(declared).filter(|acl| !gone_for_good(acl) && !serves_others(acl)).cloned().collect();
+    let Facts { topic, existing, owned, is_applied, is_settled } = *facts;
+    let exists = |acl: &TopicAcl| existing.contains(&AclBinding::of(acl, topic));
+    let mut create: BTreeSet<_> =
+        declared.iter().filter(|acl| !is_settled || !exists(acl)).cloned().collect();
+    // Unless the state is settled, an ACL that is not returned may still exist.
+    let is_already_deleted = |acl: &TopicAcl| is_settled && !exists(acl);
+    let is_shared = |acl: &TopicAcl| acl.group.is_some() && is_wanted_elsewhere(acl);
+    let delete = owned
+        .difference(declared)
+        .filter(|acl| !is_already_deleted(acl) && !is_shared(acl))
+        .cloned()
+        .collect();
     let mut drift = None;
-    if applied && settled && !create.is_empty() {
+    if is_applied && is_settled && !create.is_empty() {
         let action = match policy {
             DriftPolicy::Correct => DriftAction::Corrected,
             DriftPolicy::Report => DriftAction::Reported,
         };
-        drift = Some(Drift { action, differences: create.iter().map(missing).collect() });
+        drift = Some(Drift {
+            action,
+            recreated: None,
+            differences: create.iter().map(describe_missing).collect(),
+        });
         if action == DriftAction::Reported {
             create.clear();
         }
     }
-    let known: BTreeSet<AclBinding> = ours.union(declared).map(|acl| AclBinding::of(acl, topic)).collect();
-    let foreign = kafka
+    let known: BTreeSet<AclBinding> = owned.union(declared).map(|acl| AclBinding::of(acl, topic)).collect();
+    let foreign = existing
         .difference(&known)
         .filter(|acl| matches!(&acl.resource, ResourcePattern::Topic(name) if name == topic.as_ref()))
         .map(ToString::to_string);
     Plan {
         create,
         delete,
-        ahead: ours.union(declared).cloned().collect(),
-        after: declared.clone(),
-        foreign: settled.then(|| foreign.take(MOST_FOREIGN).collect()),
+        status_before: owned.union(declared).cloned().collect(),
+        status_after: declared.clone(),
+        foreign: is_settled.then(|| foreign.take(MAX_FOREIGN_ACLS).collect()),
         drift,
     }
 }
 
-fn missing(acl: &TopicAcl) -> String {
+fn describe_missing(acl: &TopicAcl) -> String {
     match &acl.group {
-        None => format!("{} lost {}: its ACL is gone", acl.principal, word(acl.operation)),
-        Some(group) => format!("{} lost group {group}: its ACL is gone", acl.principal),
+        None => format!("{} lost {}: its ACL was deleted", acl.principal, operation_name(acl.operation)),
+        Some(group) => format!("{} lost group {group}: its ACL was deleted", acl.principal),
     }
 }
 
-/// What there is to say of a topic's access after a visit.
+/// The result of reconciling access.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccessReport {
-    /// The ACLs that are ours.
+    /// The ACLs that the operator owns.
     pub acls: BTreeSet<TopicAcl>,
-    /// ACLs of the topic that are others'; none leaves what is known.
+    /// Foreign ACLs of the topic. `None` leaves the status unchanged.
     pub foreign: Option<Vec<String>>,
-    /// What somebody took away.
+    /// Drift, if there is any.
     pub drift: Option<Drift>,
     /// Why the declared access is not in effect.
     pub failure: Option<Failure>,
 }
 
 impl AccessReport {
-    /// What keeps the topic from being ready. That Kafka enforces nothing at all does not: the same
-    /// declarations serve a developer's cluster.
+    /// The failure that prevents readiness. A Kafka without an authorizer does not, so that the same declarations work on
+    /// a developer's cluster.
     #[must_use]
-    pub fn obstacle(&self) -> Option<&Failure> {
+    pub fn blocking_failure(&self) -> Option<&Failure> {
         self.failure.as_ref().filter(|failure| failure.refusal.reason != Reason::AuthorizerMissing)
     }
 
-    /// Whether Kafka enforces nothing at all.
+    /// Whether Kafka has no authorizer.
     #[must_use]
     pub fn is_unenforced(&self) -> bool {
-        self.failure.is_some() && self.obstacle().is_none()
+        self.failure.is_some() && self.blocking_failure().is_none()
     }
 }
 
-/// What is said where Kafka has no authorizer.
+/// The refusal for a Kafka without an authorizer.
 #[must_use]
-pub fn unenforced() -> Refusal {
+pub fn authorizer_missing() -> Refusal {
     Refusal::new(
         Reason::AuthorizerMissing,
         "Kafka has no authorizer, so everybody may use the topic: set authorizer.class.name on the brokers, or remove \
@@ -313,21 +319,21 @@ pub fn unenforced() -> Refusal {
     )
 }
 
-/// What becomes of the ACLs when their resource goes.
+/// What happens to the ACLs of a deleted resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AclCleanup {
-    /// There are none, or they are somebody else's business.
-    Nothing,
-    /// Take these away.
-    Withdraw(Identity, BTreeSet<TopicAcl>),
+    /// Nothing: the resource owns none or is unmanaged.
+    None,
+    /// They are deleted.
+    Delete(Identity, BTreeSet<TopicAcl>),
     /// They stay in Kafka, for this reason.
     Keep(String),
-    /// Nothing, until something is changed.
-    Wait(Refusal),
+    /// The deletion is on hold until a user acts.
+    Hold(Refusal),
 }
 
-/// Decides that. `ours` are the ACLs that no other resource wants, with the topic they were made
-/// for, or why that is not known.
+/// Decides what happens to the ACLs of a deleted resource. `ours` are the ACLs that no other resource uses, with their
+/// topic, or the reason why they are unknown.
 #[must_use]
 pub fn plan_acl_cleanup(
     topic: &EventTopic,
@@ -336,18 +342,18 @@ pub fn plan_acl_cleanup(
 ) -> AclCleanup {
     let number = topic.status.as_ref().map_or(0, |status| status.acls.len());
     match (management_mode, ours) {
-        _ if number == 0 => AclCleanup::Nothing,
-        (Ok(ManagementMode::Unmanaged), _) => AclCleanup::Nothing,
-        (Ok(ManagementMode::Paused), _) => AclCleanup::Wait(Refusal::new(
+        _ if number == 0 => AclCleanup::None,
+        (Ok(ManagementMode::Unmanaged), _) => AclCleanup::None,
+        (Ok(ManagementMode::Paused), _) => AclCleanup::Hold(Refusal::new(
             Reason::Paused,
-            "deletion waits because the resource is paused and its access would be taken away: remove the annotation \
-             eventcenter.io/paused to go on, or set eventcenter.io/managed: \"false\" to leave the ACLs in Kafka",
+            "deletion is on hold because the resource is paused and its ACLs would be deleted: remove the annotation \
+             eventcenter.io/paused to continue, or set eventcenter.io/managed: \"false\" to keep the ACLs in Kafka",
         )),
-        (Err(refusal), _) => AclCleanup::Wait(refusal.clone()),
+        (Err(refusal), _) => AclCleanup::Hold(refusal.clone()),
         (Ok(ManagementMode::Managed), Err(refusal)) => AclCleanup::Keep(format!(
-            "{number} of its ACLs stay in Kafka, because it is not known whose they are now ({refusal})"
+            "{number} of its ACLs stay in Kafka, because their owner is unknown ({refusal})"
         )),
-        (Ok(ManagementMode::Managed), Ok((identity, ours))) => AclCleanup::Withdraw(identity, ours),
+        (Ok(ManagementMode::Managed), Ok((identity, ours))) => AclCleanup::Delete(identity, ours),
     }
 }
 

@@ -1,6 +1,6 @@
-//! The resource that stands for a Kafka topic as it is.
+//! Renders the EventTopic for an existing Kafka topic.
 //!
-//! Applied, it changes nothing in Kafka: that is what makes taking over a topic harmless.
+//! Applying it changes nothing in Kafka, which makes adoption harmless.
 
 use std::collections::BTreeSet;
 
@@ -13,28 +13,28 @@ use crate::domain::quantity;
 use crate::domain::refusal::Refusal;
 use crate::domain::tenant::{Tenants, prefix};
 
-/// The longest value that a resource can declare.
-const LONGEST_VALUE: usize = 4096;
+/// Maximum length of a configuration value in a resource, in bytes.
+const MAX_VALUE_BYTES: usize = 4096;
 
-/// The longest name of a resource.
-const LONGEST_NAME: usize = 253;
+/// Maximum length of a resource name.
+const MAX_NAME_LENGTH: usize = 253;
 
-/// Where the resource of a topic belongs.
+/// Where to create the resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Home {
+pub struct Placement {
     /// The namespace.
     pub namespace: String,
-    /// What the tenant's topics begin with; empty if that is not known.
+    /// Prefix of the tenant's topics; empty if it is unknown.
     pub prefix: String,
-    /// The tenant's other namespaces, where it could be as well.
-    pub others: Vec<String>,
+    /// The tenant's other namespaces.
+    pub alternatives: Vec<String>,
 }
 
-/// Finds the tenant to whom a topic's name belongs.
+/// Finds the tenant whose prefix a topic name has.
 ///
 /// # Errors
-/// Its name begins with no tenant's prefix, or that tenant has no namespace.
-pub fn home(topic: &str, tenants: &[Tenant]) -> Result<Home, Refusal> {
+/// No tenant has this prefix, or the tenant has no namespace.
+pub fn find_placement(topic: &str, tenants: &[Tenant]) -> Result<Placement, Refusal> {
     let all = Tenants::of(tenants);
     let named = |tenant: &&Tenant| topic.starts_with(&prefix(tenant)) && topic.len() > prefix(tenant).len();
     let owner = tenants.iter().filter(named).find_map(|tenant| {
@@ -42,67 +42,61 @@ pub fn home(topic: &str, tenants: &[Tenant]) -> Result<Home, Refusal> {
         let own = |namespace: &&String| all.of_namespace(namespace).is_ok_and(|owner| owner == facts);
         let mut namespaces = tenant.spec.namespaces.iter().filter(own).cloned();
         let namespace = namespaces.next()?;
-        Some(Home { namespace, prefix: facts.prefix.to_string(), others: namespaces.collect() })
+        Some(Placement { namespace, prefix: facts.prefix.to_string(), alternatives: namespaces.collect() })
     });
     owner.ok_or_else(|| {
         Refusal::new(
             Reason::TenantNotFound,
             format!(
-                "{topic} begins with the prefix of no tenant that has a namespace: make one whose spec.topicPrefix it \
-                 begins with"
+                "{topic} has the prefix of no tenant with a namespace: create a Tenant with a matching spec.topicPrefix"
             ),
         )
     })
 }
 
-/// Writes the resource as YAML: what Kafka has, where that is not what a resource has by default.
-/// `taken` are the names that are given in each namespace.
+/// Renders the resource as YAML, without defaults. `taken` are the used names in each namespace.
 #[must_use]
-pub fn manifest(
+pub fn render_manifest(
     topic: &str,
-    found: &Observed,
-    home: &Home,
+    observed: &Observed,
+    placement: &Placement,
     cluster: Option<&str>,
     taken: &mut BTreeSet<(String, String)>,
 ) -> String {
-    let name = name(topic, home, taken);
+    let name = choose_name(topic, placement, taken);
     let mut text = String::new();
-    if !home.others.is_empty() {
-        let others = home.others.join(", ");
-        line(
-            &mut text,
-            0,
-            &format!("# The tenant also has the namespaces {others}: move it where it belongs."),
-        );
+    if !placement.alternatives.is_empty() {
+        let others = placement.alternatives.join(", ");
+        line(&mut text, 0, &format!("# The tenant also has the namespaces {others}: choose one."));
     }
     line(&mut text, 0, "apiVersion: eventcenter.io/v1alpha1");
     line(&mut text, 0, "kind: EventTopic");
     line(&mut text, 0, "metadata:");
-    line(&mut text, 1, &format!("name: {}", scalar(&name)));
-    line(&mut text, 1, &format!("namespace: {}", scalar(&home.namespace)));
+    line(&mut text, 1, &format!("name: {}", yaml_scalar(&name)));
+    line(&mut text, 1, &format!("namespace: {}", yaml_scalar(&placement.namespace)));
     line(&mut text, 0, "spec:");
     if let Some(cluster) = cluster {
-        line(&mut text, 1, &format!("cluster: {}", scalar(cluster)));
+        line(&mut text, 1, &format!("cluster: {}", yaml_scalar(cluster)));
     }
-    // Whose prefix is not known may have any.
-    if home.prefix.is_empty() || format!("{}{name}", home.prefix) != topic {
-        line(&mut text, 1, &format!("topicName: {}", scalar(topic)));
+    // Without a known prefix the name is always explicit.
+    if placement.prefix.is_empty() || format!("{}{name}", placement.prefix) != topic {
+        line(&mut text, 1, &format!("topicName: {}", yaml_scalar(topic)));
     }
-    if found.partitions != 1 {
-        line(&mut text, 1, &format!("partitions: {}", found.partitions));
+    if observed.partitions != 1 {
+        line(&mut text, 1, &format!("partitions: {}", observed.partitions));
     }
-    if found.replicas > 0 {
-        line(&mut text, 1, &format!("replicas: {}", found.replicas));
+    if observed.replicas > 0 {
+        line(&mut text, 1, &format!("replicas: {}", observed.replicas));
     }
-    settings(&mut text, found);
+    render_config(&mut text, observed);
     text
 }
 
-/// The configuration that is set on the topic: what has a field of its own, the rest by Kafka's names, and
-/// what cannot be written left to others.
-fn settings(text: &mut String, found: &Observed) {
+/// Renders the configuration: in its own field if there is one, otherwise by Kafka's name. Values that do not fit into
+/// a resource are ignored.
+fn render_config(text: &mut String, observed: &Observed) {
     let mut rest: Vec<(&str, &str)> =
-        found.config.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        observed.config.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     rest.retain(|(key, _)| !ALWAYS_IGNORED.contains(key));
     let field = |rest: &mut Vec<(&str, &str)>, key: &str, written: fn(&str) -> Option<String>| {
         let index = rest.iter().position(|(known, value)| *known == key && written(value).is_some())?;
@@ -118,17 +112,17 @@ fn settings(text: &mut String, found: &Observed) {
     }
     policy.iter().for_each(|policy| line(text, 1, &format!("cleanupPolicy: {policy}")));
     let (ignored, config): (Vec<_>, Vec<_>) =
-        rest.into_iter().partition(|(_, value)| value.len() > LONGEST_VALUE || value.contains('\0'));
+        rest.into_iter().partition(|(_, value)| value.len() > MAX_VALUE_BYTES || value.contains('\0'));
     if !config.is_empty() {
         line(text, 1, "config:");
         config
             .iter()
-            .for_each(|(key, value)| line(text, 2, &format!("{}: {}", scalar(key), number_or_text(value))));
+            .for_each(|(key, value)| line(text, 2, &format!("{}: {}", yaml_scalar(key), yaml_value(value))));
     }
     if !ignored.is_empty() {
-        line(text, 1, "# Their values are too long for a resource, so they are left to others.");
+        line(text, 1, "# Their values are too long for a resource, so the operator ignores these keys.");
         line(text, 1, "ignoreConfig:");
-        ignored.iter().for_each(|(key, _)| line(text, 2, &format!("- {}", scalar(key))));
+        ignored.iter().for_each(|(key, _)| line(text, 2, &format!("- {}", yaml_scalar(key))));
     }
 }
 
@@ -138,9 +132,9 @@ fn line(text: &mut String, depth: usize, content: &str) {
     text.push('\n');
 }
 
-/// A name for the resource: as the topic's goes on after the prefix, as far as Kubernetes allows it.
-fn name(topic: &str, home: &Home, taken: &mut BTreeSet<(String, String)>) -> String {
-    let rest = topic.strip_prefix(&home.prefix).unwrap_or(topic);
+/// A unique resource name: the topic name without the prefix, adapted to the rules of Kubernetes.
+fn choose_name(topic: &str, placement: &Placement, taken: &mut BTreeSet<(String, String)>) -> String {
+    let rest = topic.strip_prefix(&placement.prefix).unwrap_or(topic);
     let lower: String = rest
         .chars()
         .map(|c| match c.to_ascii_lowercase() {
@@ -150,31 +144,31 @@ fn name(topic: &str, home: &Home, taken: &mut BTreeSet<(String, String)>) -> Str
         .collect();
     let parts = lower.split('.').map(|part| part.trim_matches('-')).filter(|part| !part.is_empty());
     let mut name = parts.collect::<Vec<_>>().join(".");
-    name.truncate(LONGEST_NAME - 5);
+    name.truncate(MAX_NAME_LENGTH - 5);
     let name = name.trim_end_matches(['-', '.']);
     let name = if name.is_empty() { "topic" } else { name };
     let numbered = std::iter::once(name.to_owned()).chain((2..).map(|number| format!("{name}-{number}")));
-    let mut free = numbered.filter(|name| taken.insert((home.namespace.clone(), name.clone())));
+    let mut free = numbered.filter(|name| taken.insert((placement.namespace.clone(), name.clone())));
     free.next().expect("the numbers do not end")
 }
 
-/// A time without loss in the largest unit that fits.
+/// A duration in the largest exact unit.
 fn time(milliseconds: &str) -> Option<String> {
     let number: i64 = milliseconds.parse().ok()?;
     let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
-    written(number, &units).filter(|text| quantity::parse_millis(text) == Some(number))
+    in_largest_unit(number, &units).filter(|text| quantity::parse_millis(text) == Some(number))
 }
 
-/// A size without loss in the largest unit that fits.
+/// A size in the largest exact unit.
 fn size(bytes: &str) -> Option<String> {
     let number: i64 = bytes.parse().ok()?;
     let units = [("Ti", 1 << 40), ("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10), ("", 1)];
-    let text = written(number, &units).filter(|text| quantity::parse_bytes(text) == Some(number))?;
-    // A bare number is text here, and YAML would read it as a number.
+    let text = in_largest_unit(number, &units).filter(|text| quantity::parse_bytes(text) == Some(number))?;
+    // YAML would parse an unquoted number as a number, but the field is a string.
     Some(if text.ends_with(|c: char| c.is_ascii_digit()) { format!("\"{text}\"") } else { text })
 }
 
-fn written(number: i64, units: &[(&str, i64)]) -> Option<String> {
+fn in_largest_unit(number: i64, units: &[(&str, i64)]) -> Option<String> {
     match number {
         -1 => Some("unlimited".into()),
         1.. => units
@@ -187,18 +181,18 @@ fn written(number: i64, units: &[(&str, i64)]) -> Option<String> {
 
 fn policy(words: &str) -> Option<String> {
     let known = [("delete", "Delete"), ("compact", "Compact"), ("compact,delete", "CompactAndDelete")];
-    known.iter().find(|(word, _)| value::same(words, word)).map(|(_, policy)| (*policy).to_owned())
+    known.iter().find(|(word, _)| value::is_equal(words, word)).map(|(_, policy)| (*policy).to_owned())
 }
 
-fn number_or_text(value: &str) -> String {
+fn yaml_value(value: &str) -> String {
     match value.parse::<i64>() {
         Ok(number) if number.to_string() == value => value.to_owned(),
-        _ => scalar(value),
+        _ => yaml_scalar(value),
     }
 }
 
-/// A text as YAML reads it, whatever its version: quoted unless it can be nothing else.
-fn scalar(text: &str) -> String {
+/// A string as a YAML scalar, quoted unless every YAML version parses it as a string.
+fn yaml_scalar(text: &str) -> String {
     const WORDS: [&str; 10] = ["y", "n", "yes", "no", "true", "false", "on", "off", "null", "nan"];
     let plain = text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
@@ -214,8 +208,8 @@ mod tests {
     use crate::domain::topic::{Declared, plan};
     use expect_test::{Expect, expect};
 
-    fn shop() -> Home {
-        Home { namespace: "shop".into(), prefix: "shop.".into(), others: vec![] }
+    fn shop() -> Placement {
+        Placement { namespace: "shop".into(), prefix: "shop.".into(), alternatives: vec![] }
     }
 
     fn observed(partitions: i32, config: &[(&str, &str)]) -> Observed {
@@ -223,12 +217,12 @@ mod tests {
         Observed { id: "id".into(), partitions, replicas: 3, config }
     }
 
-    fn check(topic: &str, found: &Observed, home: &Home, expected: Expect) {
-        expected.assert_eq(&manifest(topic, found, home, None, &mut BTreeSet::new()));
+    fn check(topic: &str, observed: &Observed, placement: &Placement, expected: Expect) {
+        expected.assert_eq(&render_manifest(topic, observed, placement, None, &mut BTreeSet::new()));
     }
 
     #[test]
-    fn only_what_differs_is_written() {
+    fn defaults_are_omitted() {
         check(
             "shop.orders",
             &observed(1, &[]),
@@ -243,7 +237,7 @@ mod tests {
                   replicas: 3
             "#]],
         );
-        let home = Home { others: vec!["shop-eu".into()], ..shop() };
+        let home = Placement { alternatives: vec!["shop-eu".into()], ..shop() };
         check(
             "shop.Order_Events",
             &observed(
@@ -261,7 +255,7 @@ mod tests {
             ),
             &home,
             expect![[r#"
-                # The tenant also has the namespaces shop-eu: move it where it belongs.
+                # The tenant also has the namespaces shop-eu: choose one.
                 apiVersion: eventcenter.io/v1alpha1
                 kind: EventTopic
                 metadata:
@@ -285,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_field_can_say_is_said_by_kafkas_name() {
+    fn values_without_a_field_use_kafkas_name() {
         let long = "x".repeat(5000);
         check(
             "shop.1",
@@ -298,7 +292,7 @@ mod tests {
                     ("follower.list", &long),
                 ],
             ),
-            &Home { prefix: String::new(), ..shop() },
+            &Placement { prefix: String::new(), ..shop() },
             expect![[r#"
                 apiVersion: eventcenter.io/v1alpha1
                 kind: EventTopic
@@ -313,7 +307,7 @@ mod tests {
                   config:
                     cleanup.policy: "delete,compact"
                     retention.ms: 0
-                  # Their values are too long for a resource, so they are left to others.
+                  # Their values are too long for a resource, so the operator ignores these keys.
                   ignoreConfig:
                     - follower.list
             "#]],
@@ -321,29 +315,32 @@ mod tests {
     }
 
     #[test]
-    fn names_are_kubernetes_and_their_own() {
+    fn names_are_valid_and_unique() {
         let mut taken = BTreeSet::new();
-        let mut name = |topic: &str| super::name(topic, &shop(), &mut taken);
+        let mut name = |topic: &str| super::choose_name(topic, &shop(), &mut taken);
         assert_eq!(
             ["shop.a_b", "shop.a-b", "shop.A.B", "shop.__", "shop.-a.-b", "shop.yes"].map(&mut name),
             ["a-b", "a-b-2", "a.b", "topic", "a.b-2", "yes"]
         );
         assert_eq!(name(&format!("shop.{}", "a".repeat(244))).len(), 244);
-        assert_eq!(scalar("yes"), "\"yes\"");
+        assert_eq!(yaml_scalar("yes"), "\"yes\"");
     }
 
     #[test]
-    fn a_topic_belongs_to_the_tenant_whose_prefix_it_has() {
+    fn the_prefix_determines_the_tenant() {
         let tenants = [
             tenant("shop", 1, "{namespaces: [shop, shop-eu]}"),
             tenant("bank", 2, "{namespaces: [shop, bank], topicPrefix: bk_}"),
             tenant("empty", 3, "{namespaces: []}"),
         ];
-        let found = home("shop.orders", &tenants).expect("a home");
-        assert_eq!((found.namespace.as_str(), found.others), ("shop", vec!["shop-eu".to_owned()]));
-        assert_eq!(home("bk_accounts", &tenants).map(|home| home.namespace), Ok("bank".into()));
-        for nobodys in ["orders", "shop.", "shopping.orders", "empty.orders"] {
-            assert!(home(nobodys, &tenants).is_err(), "{nobodys}");
+        let found = find_placement("shop.orders", &tenants).expect("a home");
+        assert_eq!((found.namespace.as_str(), found.alternatives), ("shop", vec!["shop-eu".to_owned()]));
+        assert_eq!(
+            find_placement("bk_accounts", &tenants).map(|placement| placement.namespace),
+            Ok("bank".into())
+        );
+        for unowned in ["orders", "shop.", "shopping.orders", "empty.orders"] {
+            assert!(find_placement(unowned, &tenants).is_err(), "{unowned}");
         }
     }
 
@@ -371,9 +368,9 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Whatever a topic is like, the resource that stands for it asks for no change.
+        /// The rendered resource never requires a change.
         #[test]
-        fn applied_it_changes_nothing(
+        fn an_adopted_topic_needs_no_change(
             partitions in 1..100_i32,
             config in proptest::collection::btree_map(
                 proptest::sample::select(vec!["retention.ms", "retention.bytes", "cleanup.policy", "segment.ms", "x"]),
@@ -383,7 +380,7 @@ mod tests {
         ) {
             let config = config.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
             let found = Observed { id: "id".into(), partitions, replicas: 2, config };
-            let text = manifest("shop.orders", &found, &shop(), Some("main"), &mut BTreeSet::new());
+            let text = render_manifest("shop.orders", &found, &shop(), Some("main"), &mut BTreeSet::new());
             let topic: EventTopic = serde_yaml::from_str(&text).expect(&text);
             let declared = Declared::read(&topic).expect(&text);
             let plan = plan(&declared, Some(&found), false, None);

@@ -12,7 +12,7 @@ use crate::api::{
 };
 use crate::domain::Refusal;
 use crate::domain::event_type::{self, TypeId};
-use crate::domain::registration::{Source, source};
+use crate::domain::registration::Source;
 use crate::domain::topic::{Change, Declared, Observed, access, plan};
 
 /// All changes, for a spec whose effect is unknown.
@@ -98,7 +98,7 @@ fn takeover_changes(new: &EventTopicSpec, existing: Option<&Observed>) -> BTreeS
     let mut changes: BTreeSet<GovernedChange> =
         plan(&declared, Some(existing), false, None).changes.iter().map(governed_change).collect();
     // Earlier schemas of the topic are unknown.
-    if new.event_types.iter().any(|declared| source(declared) != Source::None) {
+    if new.event_types.iter().any(|declared| Source::of(declared) != Source::None) {
         changes.insert(GovernedChange::BreakSchema);
     }
     changes
@@ -191,7 +191,7 @@ pub(super) struct Pair<'a> {
 impl<'a> Pair<'a> {
     /// The sources of its schema before and after.
     pub(super) fn sources(&self) -> (Source<'a>, Source<'a>) {
-        (self.before.map_or(Source::None, source), self.after.map_or(Source::None, source))
+        (self.before.map_or(Source::None, Source::of), self.after.map_or(Source::None, Source::of))
     }
 
     /// Whether a schema is removed, or replaced by one that is not compared with it or not readable here.
@@ -215,13 +215,13 @@ pub(super) fn pairs<'a>(
 ) -> Option<BTreeMap<TypeId, Pair<'a>>> {
     let mut pairs: BTreeMap<TypeId, Pair<'a>> = BTreeMap::new();
     for declared in &base.event_types {
-        let pair = pairs.entry(event_type::read(declared).ok()?).or_default();
+        let pair = pairs.entry(event_type::parse(declared).ok()?).or_default();
         if pair.before.replace(declared).is_some() {
             return None;
         }
     }
     for declared in &new.event_types {
-        let pair = pairs.entry(event_type::read(declared).ok()?).or_default();
+        let pair = pairs.entry(event_type::parse(declared).ok()?).or_default();
         if pair.after.replace(declared).is_some() {
             return None;
         }
@@ -241,7 +241,7 @@ pub(super) fn withdrawn(base: Option<&EventTopicSpec>, new: &EventTopicSpec) -> 
 }
 
 fn acls(spec: &EventTopicSpec) -> BTreeSet<TopicAcl> {
-    access::declared(&EventTopic::new("", spec.clone()))
+    access::declared_acls(&EventTopic::new("", spec.clone()))
 }
 
 #[cfg(test)]

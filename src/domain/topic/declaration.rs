@@ -1,4 +1,4 @@
-//! What a Kafka topic should look like, read from a resource.
+//! The desired state of a Kafka topic, parsed from an EventTopic.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,33 +8,32 @@ use crate::api::{CleanupPolicy, ConfigValue, DriftPolicy, EventTopic};
 use crate::domain::quantity;
 use crate::domain::refusal::Refusal;
 
-/// Written by tools that move replicas while they work (Kafka's own reassignment, Cruise Control):
-/// putting them back would undo the move.
+/// Tools that move replicas (Kafka's reassignment, Cruise Control) set these keys while they work. Resetting them would
+/// abort the move.
 pub(super) const ALWAYS_IGNORED: [&str; 2] =
     ["follower.replication.throttled.replicas", "leader.replication.throttled.replicas"];
 
-/// A declaration that was read without an error: from here on nothing about it can be wrong by
-/// itself, only Kafka can refuse it.
+/// The desired state of a Kafka topic. It is valid by itself; only Kafka can still refuse it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Declared {
     /// Number of partitions.
     pub partitions: i32,
-    /// Copies of each partition; none means what Kafka has as its default.
+    /// Number of replicas of each partition. `None` is the default of the Kafka cluster.
     pub replicas: Option<i32>,
-    /// What is set on the topic, by Kafka's names.
+    /// Configuration by Kafka's names.
     pub config: BTreeMap<String, String>,
-    /// Keys that are neither set nor reset.
+    /// Configuration keys that are neither set nor reset.
     pub ignored: BTreeSet<String>,
-    /// What to do about changes that nobody declared.
+    /// How to handle drift.
     pub drift: DriftPolicy,
 }
 
 impl Declared {
-    /// Reads a resource's spec.
+    /// Parses the spec of an EventTopic.
     ///
     /// # Errors
-    /// A field that the API server's checks let through (an older definition, a number too large)
-    /// and that Kafka cannot be given.
+    /// A value that passed the checks of the API server (an older definition, a large number) but that Kafka cannot
+    /// accept.
     pub fn read(topic: &EventTopic) -> Result<Self, Refusal> {
         let spec = &topic.spec;
         let mut config = BTreeMap::new();
@@ -47,7 +46,9 @@ impl Declared {
                 return Err(Refusal::at(
                     Reason::InvalidResource,
                     "spec.config",
-                    format!("the value of {key} has a NUL character, which Kafka cannot be given: remove it"),
+                    format!(
+                        "the value of {key} contains a NUL character, which Kafka does not accept: remove it"
+                    ),
                 ));
             }
             config.insert(key.clone(), value);
@@ -80,7 +81,7 @@ impl Declared {
                 Reason::InvalidResource,
                 "spec.config",
                 format!(
-                    "{key} is declared and ignored at once: remove it from spec.config or spec.ignoreConfig"
+                    "{key} is both declared and ignored: remove it from spec.config or spec.ignoreConfig"
                 ),
             ));
         }
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_text_are_both_values() {
+    fn values_are_numbers_or_strings() {
         check(
             r#"{config: {max.message.bytes: 2097152, segment.bytes: 10737418240, preallocate: "true", min.cleanable.dirty.ratio: "0.5", compression.type: zstd}}"#,
             expect![
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_contradicts_itself_is_refused() {
+    fn contradictions_are_refused() {
         check(
             r#"{retention: {time: 7d}, config: {retention.ms: "5"}}"#,
             expect![
@@ -209,13 +210,13 @@ mod tests {
         check(
             "{config: {segment.ms: 5}, ignoreConfig: [segment.ms]}",
             expect![
-                "InvalidResource: spec.config: segment.ms is declared and ignored at once: remove it from spec.config or spec.ignoreConfig"
+                "InvalidResource: spec.config: segment.ms is both declared and ignored: remove it from spec.config or spec.ignoreConfig"
             ],
         );
         check(
             "{cleanupPolicy: Compact, ignoreConfig: [cleanup.policy]}",
             expect![
-                "InvalidResource: spec.config: cleanup.policy is declared and ignored at once: remove it from spec.config or spec.ignoreConfig"
+                "InvalidResource: spec.config: cleanup.policy is both declared and ignored: remove it from spec.config or spec.ignoreConfig"
             ],
         );
         check(

@@ -23,7 +23,7 @@ pub enum DeletionPlan {
 /// topic is kept.
 #[must_use]
 pub fn wants_finalizer(topic: &EventTopic, mode: ManagementMode) -> bool {
-    let needs_cleanup = topic.spec.deletion_policy == DeletionPolicy::Delete || access::concerns(topic);
+    let needs_cleanup = topic.spec.deletion_policy == DeletionPolicy::Delete || access::manages_access(topic);
     needs_cleanup && mode != ManagementMode::Unmanaged
 }
 

@@ -111,7 +111,7 @@ fn check_unchanged(identity: Identity, status: &EventTopicStatus) -> Result<Iden
             "spec.topicName",
             format!(
                 "the Kafka topic is {was} and would now be {}, and Kafka cannot rename a topic: \
-                 set spec.topicName: {was} if the tenant's prefix allows it, or make a new EventTopic and move \
+                 set spec.topicName: {was} if the tenant's prefix allows it, or create a new EventTopic and move \
                  producers and consumers to it",
                 identity.topic
             ),
@@ -123,7 +123,7 @@ fn check_unchanged(identity: Identity, status: &EventTopicStatus) -> Result<Iden
             "spec.cluster",
             format!(
                 "the topic lives in cluster {was} and would now live in {}, and a topic cannot move: \
-                 set spec.cluster: {was}, or make a new EventTopic in the other cluster",
+                 set spec.cluster: {was}, or create a new EventTopic in the other cluster",
                 identity.cluster
             ),
         ));
@@ -203,13 +203,13 @@ mod tests {
         check(
             "{status: {topicName: old.orders}}",
             expect![
-                "NotSupported: spec.topicName: the Kafka topic is old.orders and would now be shop.orders, and Kafka cannot rename a topic: set spec.topicName: old.orders if the tenant's prefix allows it, or make a new EventTopic and move producers and consumers to it"
+                "NotSupported: spec.topicName: the Kafka topic is old.orders and would now be shop.orders, and Kafka cannot rename a topic: set spec.topicName: old.orders if the tenant's prefix allows it, or create a new EventTopic and move producers and consumers to it"
             ],
         );
         check(
             "{status: {topicName: shop.orders, cluster: vault}}",
             expect![
-                "NotSupported: spec.cluster: the topic lives in cluster vault and would now live in main, and a topic cannot move: set spec.cluster: vault, or make a new EventTopic in the other cluster"
+                "NotSupported: spec.cluster: the topic lives in cluster vault and would now live in main, and a topic cannot move: set spec.cluster: vault, or create a new EventTopic in the other cluster"
             ],
         );
     }

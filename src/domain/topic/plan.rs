@@ -1,4 +1,4 @@
-//! What to change in Kafka so that a topic becomes what is declared.
+//! Plans the changes in Kafka that bring a topic to its desired state.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,21 +9,21 @@ use super::{Declared, value};
 use crate::api::{DriftAction, DriftPolicy, EventTopic};
 use crate::domain::Refusal;
 
-/// What Kafka has under a topic's name.
+/// The observed state of a Kafka topic.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Observed {
-    /// Kafka's identifier of the topic (KIP-516).
+    /// Topic ID in Kafka (KIP-516).
     pub id: String,
     /// Number of partitions.
     pub partitions: i32,
-    /// Copies of each partition, the fewest where they differ.
+    /// Number of replicas of each partition; the minimum if they differ.
     pub replicas: i32,
-    /// What is set on the topic itself; defaults are left out.
+    /// Configuration set on the topic itself, without defaults.
     pub config: BTreeMap<String, String>,
 }
 
 impl Observed {
-    /// What Kafka had when the status of a resource was written; `None` if it had no topic.
+    /// The state in the status of a resource, observed when the status was last written; `None` if Kafka had no topic.
     #[must_use]
     pub fn in_status(topic: &EventTopic) -> Option<Self> {
         let status = topic.status.as_ref().filter(|status| status.topic_name.is_some())?;
@@ -36,39 +36,39 @@ impl Observed {
     }
 }
 
-/// One change in Kafka.
+/// A change of a Kafka topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Make the topic.
+    /// Create the topic.
     Create {
         /// Number of partitions.
         partitions: i32,
-        /// Copies of each; none means what Kafka has as its default.
+        /// Number of replicas of each partition. `None` is the default of the Kafka cluster.
         replicas: Option<i32>,
-        /// What is set on it.
+        /// Configuration.
         config: BTreeMap<String, String>,
     },
-    /// Set one configuration key.
+    /// Set a configuration key.
     Set {
-        /// Kafka's name of it.
+        /// Kafka's name of the key.
         key: String,
-        /// What was set on the topic before.
+        /// The previous value set on the topic.
         from: Option<String>,
-        /// What is declared.
+        /// The desired value.
         to: String,
     },
-    /// Give one configuration key back to the cluster's default.
+    /// Reset a configuration key to the default of the Kafka cluster.
     Reset {
-        /// Kafka's name of it.
+        /// Kafka's name of the key.
         key: String,
-        /// What was set on the topic before.
+        /// The previous value set on the topic.
         from: String,
     },
     /// Add partitions.
     AddPartitions {
-        /// How many there are.
+        /// The current number.
         from: i32,
-        /// How many there will be.
+        /// The desired number.
         to: i32,
     },
 }
@@ -77,9 +77,9 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Create { partitions, replicas, config } => {
-                write!(f, "create with {}", counted(*partitions, "partition"))?;
+                write!(f, "create with {}", count(*partitions, "partition"))?;
                 if let Some(replicas) = replicas {
-                    write!(f, ", {}", counted(*replicas, "replica"))?;
+                    write!(f, ", {}", count(*replicas, "replica"))?;
                 }
                 config.iter().try_for_each(|(key, value)| write!(f, ", {key}={value}"))
             }
@@ -91,49 +91,76 @@ impl fmt::Display for Change {
     }
 }
 
-fn counted(number: i32, noun: &str) -> String {
+fn count(number: i32, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
-/// A difference that nobody declared.
+/// Drift: a difference from Kafka that the spec did not cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drift {
-    /// What is done about it.
+    /// How it is handled.
     pub action: DriftAction,
-    /// What differs, a sentence each.
+    /// Whether the Kafka topic was deleted and created again. Alone, this is reported but is no difference.
+    pub recreated: Option<Recreated>,
+    /// Differences, one sentence each.
     pub differences: Vec<String>,
 }
 
-/// What is to be done, and what cannot be.
+impl Drift {
+    /// All that has drifted, one sentence each.
+    #[must_use]
+    pub fn describe(&self) -> Vec<String> {
+        let recreated = self.recreated.iter().map(ToString::to_string);
+        recreated.chain(self.differences.iter().cloned()).collect()
+    }
+}
+
+/// A Kafka topic that was deleted and created again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recreated {
+    /// The previous topic ID.
+    pub from: String,
+    /// The current topic ID.
+    pub to: String,
+}
+
+impl fmt::Display for Recreated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the topic was deleted and created again: id {} -> {}", self.from, self.to)
+    }
+}
+
+/// Changes of a Kafka topic.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// All of them at once: none depends on another.
+    /// Independent changes, to be made in one pass.
     pub changes: Vec<Change>,
-    /// What Kafka cannot do. The changes are made all the same, so that one impossible wish does
-    /// not hold up the others.
+    /// What Kafka cannot do. The changes are made nevertheless, so that one unsupported value does not block the others.
     pub refusals: Vec<Refusal>,
-    /// What somebody changed behind the operator's back.
+    /// Drift, if there is any.
     pub drift: Option<Drift>,
 }
 
-/// Compares what is declared with what Kafka has.
+/// Compares the desired state with the observed one.
 ///
-/// `applied` says whether this very declaration was in force before: then a difference is drift,
-/// and otherwise it is what the declaration asks for. `known_id` is the identifier under which the
-/// topic was last seen.
+/// `is_applied` tells whether the current generation was applied before: then a difference is drift, otherwise it is a
+/// requested change. `known_id` is the last observed topic ID.
 #[must_use]
-pub fn plan(declared: &Declared, observed: Option<&Observed>, applied: bool, known_id: Option<&str>) -> Plan {
-    let mut changes = differences(declared, observed);
-    let refusals = observed.map(|observed| impossible(declared, observed)).unwrap_or_default();
+pub fn plan(
+    declared: &Declared,
+    observed: Option<&Observed>,
+    is_applied: bool,
+    known_id: Option<&str>,
+) -> Plan {
+    let mut changes = find_changes(declared, observed);
+    let refusals = observed.map(|observed| find_unsupported(declared, observed)).unwrap_or_default();
     let mut drift = None;
-    if applied {
-        let mut differences: Vec<String> = changes.iter().map(|change| sentence(change, observed)).collect();
-        if let (Some(observed), Some(known)) =
-            (observed, known_id.filter(|known| observed.is_some_and(|o| o.id != *known)))
-        {
-            differences
-                .insert(0, format!("the topic was deleted and made again: id {known} -> {}", observed.id));
-        }
+    if is_applied {
+        let differences: Vec<String> =
+            changes.iter().map(|change| describe_drift(change, observed)).collect();
+        let recreated = observed.zip(known_id).filter(|(observed, known)| observed.id != *known);
+        let recreated =
+            recreated.map(|(observed, known)| Recreated { from: known.into(), to: observed.id.clone() });
         let action = match declared.drift {
             DriftPolicy::Correct if !changes.is_empty() => DriftAction::Corrected,
             DriftPolicy::Correct | DriftPolicy::Report => DriftAction::Reported,
@@ -141,23 +168,25 @@ pub fn plan(declared: &Declared, observed: Option<&Observed>, applied: bool, kno
         if action == DriftAction::Reported {
             changes.clear();
         }
-        drift = (!differences.is_empty()).then_some(Drift { action, differences });
+        if recreated.is_some() || !differences.is_empty() {
+            drift = Some(Drift { action, recreated, differences });
+        }
     }
     Plan { changes, refusals, drift }
 }
 
-fn sentence(change: &Change, observed: Option<&Observed>) -> String {
+fn describe_drift(change: &Change, observed: Option<&Observed>) -> String {
     match (change, observed) {
-        (Change::Create { .. }, _) => "the topic is gone from Kafka".into(),
+        (Change::Create { .. }, _) => "the topic does not exist in Kafka".into(),
         (Change::Set { key, from, to }, _) => {
             format!("{key} is {} instead of {to}", from.as_deref().unwrap_or("the default"))
         }
         (Change::Reset { key, from }, _) => format!("{key} is {from} instead of the default"),
-        (Change::AddPartitions { from, to }, _) => format!("{} instead of {to}", counted(*from, "partition")),
+        (Change::AddPartitions { from, to }, _) => format!("{} instead of {to}", count(*from, "partition")),
     }
 }
 
-fn differences(declared: &Declared, observed: Option<&Observed>) -> Vec<Change> {
+fn find_changes(declared: &Declared, observed: Option<&Observed>) -> Vec<Change> {
     let Some(observed) = observed else {
         return vec![Change::Create {
             partitions: declared.partitions,
@@ -167,8 +196,8 @@ fn differences(declared: &Declared, observed: Option<&Observed>) -> Vec<Change> 
     };
     let set = declared.config.iter().filter_map(|(key, to)| {
         let from = observed.config.get(key);
-        let is_so = from.is_some_and(|from| value::same(from, to));
-        (!is_so).then(|| Change::Set { key: key.clone(), from: from.cloned(), to: to.clone() })
+        let is_equal = from.is_some_and(|from| value::is_equal(from, to));
+        (!is_equal).then(|| Change::Set { key: key.clone(), from: from.cloned(), to: to.clone() })
     });
     let reset = observed
         .config
@@ -180,16 +209,16 @@ fn differences(declared: &Declared, observed: Option<&Observed>) -> Vec<Change> 
     set.chain(reset).chain(grow).collect()
 }
 
-fn impossible(declared: &Declared, observed: &Observed) -> Vec<Refusal> {
+fn find_unsupported(declared: &Declared, observed: &Observed) -> Vec<Refusal> {
     let mut refusals = Vec::new();
     if declared.partitions < observed.partitions {
         refusals.push(Refusal::at(
             Reason::NotSupported,
             "spec.partitions",
             format!(
-                "Kafka has {} and cannot remove any: set spec.partitions: {}, or make a \
+                "Kafka has {} and cannot remove any: set spec.partitions: {}, or create a \
                  new EventTopic with {} and move producers and consumers to it",
-                counted(observed.partitions, "partition"),
+                count(observed.partitions, "partition"),
                 observed.partitions,
                 declared.partitions
             ),
@@ -202,7 +231,7 @@ fn impossible(declared: &Declared, observed: &Observed) -> Vec<Refusal> {
             format!(
                 "Kafka keeps {} and the operator does not move replicas: set spec.replicas: {}, \
                  or reassign the partitions to {replicas} brokers each with kafka-reassign-partitions",
-                counted(observed.replicas, "replica"),
+                count(observed.replicas, "replica"),
                 observed.replicas
             ),
         ));
@@ -210,10 +239,9 @@ fn impossible(declared: &Declared, observed: &Observed) -> Vec<Refusal> {
     refusals
 }
 
-/// What Kafka has once changes were made, so that nobody has to ask again: after a change a
-/// describe may still return the old value for a while.
+/// The state of a topic after changes. Shortly after a change, brokers may still return the old state.
 #[must_use]
-pub fn after(observed: &Observed, changes: &[Change]) -> Observed {
+pub fn state_after(observed: &Observed, changes: &[Change]) -> Observed {
     let mut after = observed.clone();
     for change in changes {
         match change {
@@ -261,24 +289,22 @@ mod tests {
     fn print(plan: &Plan) -> String {
         let mut lines: Vec<String> = plan.changes.iter().map(|change| format!("change {change}")).collect();
         lines.extend(plan.refusals.iter().map(|refusal| format!("refuse {refusal}")));
-        if let Some(found) = &plan.drift {
-            lines.extend(
-                found.differences.iter().map(|difference| format!("{:?} {difference}", found.action)),
-            );
+        if let Some(drift) = &plan.drift {
+            lines.extend(drift.describe().iter().map(|sentence| format!("{:?} {sentence}", drift.action)));
         }
         if lines.is_empty() { "nothing".into() } else { lines.join("\n") }
     }
 
     fn declared(yaml: &str) -> Declared {
-        Declared::read(&topic(yaml)).expect("a good declaration")
+        Declared::read(&topic(yaml)).expect("a valid declaration")
     }
 
-    /// A declaration that is new.
+    /// Plans a generation that was not applied before.
     fn check(yaml: &str, kafka: &str, expected: Expect) {
         expected.assert_eq(&print(&plan(&declared(yaml), observed(kafka).as_ref(), false, None)));
     }
 
-    /// A declaration that was in force before.
+    /// Plans a generation that was applied before.
     fn check_applied(yaml: &str, kafka: &str, expected: Expect) {
         expected.assert_eq(&print(&plan(&declared(yaml), observed(kafka).as_ref(), true, Some("id-1"))));
     }
@@ -294,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn an_existing_topic_is_adopted_as_it_is() {
+    fn an_existing_topic_is_adopted_unchanged() {
         check("{partitions: 3}", "3x2", expect!["nothing"]);
         check(
             "{partitions: 3, replicas: 2, config: {segment.ms: 5}}",
@@ -316,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_kafka_only_writes_otherwise_is_no_difference() {
+    fn equal_values_in_another_form_are_no_difference() {
         check(
             r#"{config: {a: 1, b: "TRUE", c: "x, y", d: "0.50"}}"#,
             "1x1 a=1.0 b=true c=x,y d=0.5",
@@ -325,19 +351,19 @@ mod tests {
     }
 
     #[test]
-    fn partitions_grow_and_never_shrink() {
+    fn partitions_increase_and_never_decrease() {
         check("{partitions: 6}", "3x1", expect!["change partitions: 3 -> 6"]);
         check(
             "{partitions: 2, config: {a: 1}}",
             "3x1",
             expect![[r#"
             change a: default -> 1
-            refuse NotSupported: spec.partitions: Kafka has 3 partitions and cannot remove any: set spec.partitions: 3, or make a new EventTopic with 2 and move producers and consumers to it"#]],
+            refuse NotSupported: spec.partitions: Kafka has 3 partitions and cannot remove any: set spec.partitions: 3, or create a new EventTopic with 2 and move producers and consumers to it"#]],
         );
     }
 
     #[test]
-    fn replicas_stay() {
+    fn replicas_are_not_changed() {
         check(
             "{replicas: 3}",
             "1x1",
@@ -375,31 +401,31 @@ mod tests {
             "",
             expect![[r#"
             change create with 1 partition
-            Corrected the topic is gone from Kafka"#]],
+            Corrected the topic does not exist in Kafka"#]],
         );
-        check_applied("{driftPolicy: Report}", "", expect!["Reported the topic is gone from Kafka"]);
+        check_applied("{driftPolicy: Report}", "", expect!["Reported the topic does not exist in Kafka"]);
         check_applied(
             "{partitions: 2}",
             "4x1",
             expect![
-                "refuse NotSupported: spec.partitions: Kafka has 4 partitions and cannot remove any: set spec.partitions: 4, or make a new EventTopic with 2 and move producers and consumers to it"
+                "refuse NotSupported: spec.partitions: Kafka has 4 partitions and cannot remove any: set spec.partitions: 4, or create a new EventTopic with 2 and move producers and consumers to it"
             ],
         );
     }
 
     #[test]
-    fn a_topic_made_again_is_noticed() {
+    fn a_recreated_topic_is_drift() {
         check_applied(
             "{}",
             "1x1 id=id-2",
-            expect!["Reported the topic was deleted and made again: id id-1 -> id-2"],
+            expect!["Reported the topic was deleted and created again: id id-1 -> id-2"],
         );
         check_applied(
             "{config: {a: 1}}",
             "1x1 id=id-2",
             expect![[r#"
             change a: default -> 1
-            Corrected the topic was deleted and made again: id id-1 -> id-2
+            Corrected the topic was deleted and created again: id id-1 -> id-2
             Corrected a is the default instead of 1"#]],
         );
     }
@@ -409,18 +435,18 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Applying a plan to what was observed leaves nothing to do.
+        /// Applying a plan leaves nothing to do.
         #[test]
         fn a_plan_reaches_its_goal(
-            (partitions, has) in (1..5_i32, 1..5_i32),
-            (wanted, found) in (config(), config()),
+            (partitions, existing_partitions) in (1..5_i32, 1..5_i32),
+            (wanted, existing) in (config(), config()),
             exists: bool,
             applied: bool,
         ) {
             let declared = Declared { config: wanted, partitions, ..declared("{}") };
-            let kafka = Observed { id: "id-1".into(), partitions: has, replicas: 1, config: found };
+            let kafka = Observed { id: "id-1".into(), partitions: existing_partitions, replicas: 1, config: existing };
             let first = plan(&declared, exists.then_some(&kafka), applied, Some("id-1"));
-            let reached = after(&kafka, &first.changes);
+            let reached = state_after(&kafka, &first.changes);
             let second = plan(&declared, Some(&reached), applied, Some("id-1"));
             proptest::prop_assert_eq!(second.changes, vec![]);
             proptest::prop_assert!(reached.partitions >= partitions);

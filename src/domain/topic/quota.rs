@@ -79,7 +79,7 @@ mod tests {
             "retentionTime: 30d",
             "{}",
             expect![
-                "TenantQuotaExceeded: spec.retention.time: the tenant's quotas.retentionTime is 30d, so each topic has to say how long it keeps records: set it to at most 30d"
+                "TenantQuotaExceeded: spec.retention.time: the tenant's quotas.retentionTime is 30d, so each topic must set its retention time: set it to at most 30d"
             ],
         );
     }
@@ -104,7 +104,7 @@ mod tests {
             "retentionSize: 1Gi",
             "{retention: {size: unlimited}}",
             expect![
-                "TenantQuotaExceeded: spec.retention.size: the tenant has quotas.retentionSize, so each topic has to say how many bytes it keeps of each partition: set it"
+                "TenantQuotaExceeded: spec.retention.size: the tenant has quotas.retentionSize, so each topic must set its retention size"
             ],
         );
     }

@@ -33,7 +33,7 @@ pub enum Outcome {
     Applied {
         /// The Kafka topic.
         identity: Identity,
-        /// What Kafka has now; `None` if the topic is missing and drift is only reported.
+        /// The state of the Kafka topic; `None` if it is missing and drift is only reported.
         observed: Option<Observed>,
         /// Changes that are not supported.
         refusals: Vec<Refusal>,
@@ -44,7 +44,7 @@ pub enum Outcome {
     },
     /// Refused without a request to Kafka, until something changes.
     Refused(Refusal),
-    /// Kafka refused or did not answer: the operator retries.
+    /// Kafka refused a request or did not answer: the operator retries.
     Failed(Failure),
     /// Paused by the annotation.
     Paused,
@@ -69,7 +69,7 @@ pub fn status(
     now: Timestamp,
 ) -> EventTopicStatus {
     let before = topic.status.clone().unwrap_or_default();
-    let mut conditions = Conditions::after(&before.conditions, topic.metadata.generation, now);
+    let mut conditions = Conditions::from_previous(&before.conditions, topic.metadata.generation, now);
     let mut after = EventTopicStatus { observed_generation: topic.metadata.generation, ..before.clone() };
     match outcome {
         Outcome::Applied { identity, observed, refusals, drift, schemas } => {
@@ -98,12 +98,12 @@ pub fn status(
             }
         }
         Outcome::Refused(refusal) => {
-            conditions.health(&Health::of(refusal));
+            conditions.set_health(&Health::of(refusal));
             conditions.keep(IN_SYNC);
             conditions.keep(SCHEMA_COMPATIBLE);
         }
         Outcome::Failed(failure) => {
-            conditions.health(&Health::after_failure(failure));
+            conditions.set_health(&Health::after_failure(failure));
             conditions.keep(IN_SYNC);
             conditions.keep(SCHEMA_COMPATIBLE);
         }
@@ -156,7 +156,7 @@ fn set_access(after: &mut EventTopicStatus, conditions: &mut Conditions<'_>, acc
             conditions.set(ACCESS_IN_FORCE, false, refusal.reason, &refusal.message());
         }
         (None, Some(found)) => {
-            conditions.set(ACCESS_IN_FORCE, false, Reason::Drifted, &found.differences.join("; "));
+            conditions.set(ACCESS_IN_FORCE, false, Reason::Drifted, &found.describe().join("; "));
         }
         // No access is declared any more.
         (None, None) if access.acls.is_empty() => {}
@@ -174,7 +174,8 @@ pub fn merge_drift(topic: Option<&Drift>, access: Option<&AccessReport>) -> Opti
         (Some(topic), Some(access)) => {
             let corrected = [topic.action, access.action].contains(&DriftAction::Corrected);
             let action = if corrected { DriftAction::Corrected } else { DriftAction::Reported };
-            Some(Drift { action, differences: [&topic.differences[..], &access.differences].concat() })
+            let differences = [&topic.differences[..], &access.differences].concat();
+            Some(Drift { action, recreated: topic.recreated.clone(), differences })
         }
         (one, other) => one.or(other).cloned(),
     }
@@ -205,9 +206,10 @@ fn set_applied(
     drift: Option<&Drift>,
     access: Option<&AccessReport>,
 ) {
-    let obstacle = access.and_then(AccessReport::obstacle);
-    let reported = drift.filter(|found| found.action == DriftAction::Reported && !is_only_recreated(found));
-    let differences = reported.map(|found| found.differences.join("; ")).unwrap_or_default();
+    let obstacle = access.and_then(AccessReport::blocking_failure);
+    let reported =
+        drift.filter(|found| found.action == DriftAction::Reported && !found.differences.is_empty());
+    let differences = reported.map(|found| found.describe().join("; ")).unwrap_or_default();
     let health = match refusals.topic.first().or(refusals.schemas.first()) {
         Some(first) => {
             let message = joined(if refusals.topic.is_empty() { refusals.schemas } else { refusals.topic });
@@ -227,7 +229,7 @@ fn set_applied(
         },
     };
     // Drift that is only reported does not affect Ready.
-    conditions.health(&match (health, reported) {
+    conditions.set_health(&match (health, reported) {
         (Health::Ready(reason, _), Some(_)) => {
             Health::Ready(reason, "Kafka differs from what is declared, see the condition InSync".into())
         }
@@ -240,22 +242,17 @@ fn set_applied(
     }
 }
 
-/// Whether the topic was recreated exactly as declared: reported as drift, but no difference.
-fn is_only_recreated(found: &Drift) -> bool {
-    found.differences.len() == 1 && found.differences[0].starts_with("the topic was deleted and made again")
-}
-
 /// Drift that is still only reported keeps the time of its first report.
 fn drift_status(before: Option<&api::Drift>, found: &Drift, now: Timestamp) -> api::Drift {
     match before {
         Some(known)
             if found.action == DriftAction::Reported
                 && known.action == DriftAction::Reported
-                && known.changes == found.differences =>
+                && known.changes == found.describe() =>
         {
             known.clone()
         }
-        _ => api::Drift { time: now, action: found.action, changes: found.differences.clone() },
+        _ => api::Drift { time: now, action: found.action, changes: found.describe() },
     }
 }
 
@@ -284,7 +281,7 @@ mod tests {
     }
 
     fn found(action: DriftAction, difference: &str) -> Option<Drift> {
-        Some(Drift { action, differences: vec![difference.into()] })
+        Some(Drift { action, recreated: None, differences: vec![difference.into()] })
     }
 
     /// The status after each outcome in turn, a second apart.
@@ -419,12 +416,12 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_that_is_gone_and_only_reported_is_not_ready() {
+    fn a_missing_topic_with_policy_report_is_not_ready() {
         let outcome = Outcome::Applied {
             identity: identity(),
             observed: None,
             refusals: vec![],
-            drift: found(DriftAction::Reported, "the topic is gone from Kafka"),
+            drift: found(DriftAction::Reported, "the topic does not exist in Kafka"),
             schemas: None,
         };
         check(
@@ -435,10 +432,10 @@ mod tests {
             InSync=True Available @0 gen 1: Kafka has what is declared
             Some("shop.orders") Some("id-1") Some(3) {"a": "1"}
             --
-            Ready=False Drifted @1 gen 1: the topic is gone from Kafka: set spec.driftPolicy: Correct to recreate it, or delete this resource
-            Stalled=True Drifted @1 gen 1: the topic is gone from Kafka: set spec.driftPolicy: Correct to recreate it, or delete this resource
-            InSync=False Drifted @1 gen 1: the topic is gone from Kafka
-            last drift @1 Reported ["the topic is gone from Kafka"]
+            Ready=False Drifted @1 gen 1: the topic does not exist in Kafka: set spec.driftPolicy: Correct to recreate it, or delete this resource
+            Stalled=True Drifted @1 gen 1: the topic does not exist in Kafka: set spec.driftPolicy: Correct to recreate it, or delete this resource
+            InSync=False Drifted @1 gen 1: the topic does not exist in Kafka
+            last drift @1 Reported ["the topic does not exist in Kafka"]
             Some("shop.orders") Some("id-1") Some(3) {"a": "1"}
             --
         "#]],
@@ -446,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn paused_keeps_what_was_and_unmanaged_forgets_it() {
+    fn paused_keeps_the_status_and_unmanaged_clears_it() {
         check(
             "{}",
             &[applied(None), Outcome::Paused, Outcome::Unmanaged],
@@ -467,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_generation_that_was_in_force_counts_as_applied() {
+    fn only_the_generation_in_sync_counts_as_applied() {
         let mut topic = topic("{generation: 4}");
         assert!(!is_applied(&topic));
         topic.status = Some(status(&topic, &applied(None), None, Timestamp::UNIX_EPOCH));
@@ -476,7 +473,7 @@ mod tests {
         assert!(!is_applied(&topic));
         let refused = Outcome::Refused(Refusal::new(Reason::InvalidResource, "no"));
         topic.status = Some(status(&topic, &refused, None, Timestamp::UNIX_EPOCH));
-        assert!(!is_applied(&topic), "a refusal leaves the note of what was in force alone");
+        assert!(!is_applied(&topic), "a refusal keeps the generation that was in sync");
     }
 
     #[test]
@@ -487,7 +484,7 @@ mod tests {
         assert_eq!(Some(status(&topic, &applied(None), None, later)), topic.status);
     }
 
-    fn standing(failure: Option<Failure>, drift: Option<Drift>) -> AccessReport {
+    fn access_report(failure: Option<Failure>, drift: Option<Drift>) -> AccessReport {
         let acl = crate::api::TopicAcl {
             principal: "User:a".into(),
             operation: crate::api::AccessOperation::Read,
@@ -501,7 +498,7 @@ mod tests {
         }
     }
 
-    /// The conditions and the drift after a visit, with what is said of access.
+    /// Checks the conditions and the drift after a reconcile with this access.
     fn check_access(access: Option<&AccessReport>, drift: Option<Drift>, expected: Expect) {
         let after = status(&topic("{}"), &applied(drift), access, Timestamp::UNIX_EPOCH);
         let mut lines: Vec<String> = after
@@ -509,60 +506,60 @@ mod tests {
             .iter()
             .map(|c| format!("{}={} {}: {}", c.type_, c.status, c.reason, c.message))
             .collect();
-        lines.push(format!("{} of ours, {} of others", after.acls.len(), after.foreign_acls.len()));
+        lines.push(format!("{} owned, {} foreign", after.acls.len(), after.foreign_acls.len()));
         lines.extend(after.last_drift.map(|drift| format!("{:?} {:?}", drift.action, drift.changes)));
         expected.assert_eq(&lines.join("\n"));
     }
 
     #[test]
-    fn access_is_told_where_there_is_any() {
+    fn access_is_reported_if_declared() {
         check_access(
             None,
             None,
             expect![[r#"
                 Ready=True Available: Kafka has what is declared
                 InSync=True Available: Kafka has what is declared
-                0 of ours, 0 of others"#]],
+                0 owned, 0 foreign"#]],
         );
         check_access(
-            Some(&standing(None, None)),
+            Some(&access_report(None, None)),
             None,
             expect![[r#"
                 Ready=True Available: Kafka has what is declared
                 InSync=True Available: Kafka has what is declared
                 AccessInForce=True Available: Kafka has the ACLs that are declared
-                1 of ours, 1 of others"#]],
+                1 owned, 1 foreign"#]],
         );
     }
 
     #[test]
-    fn a_kafka_that_enforces_nothing_leaves_the_topic_ready_and_a_missing_right_does_not() {
-        let unenforced = super::super::access::unenforced();
+    fn a_missing_authorizer_keeps_the_topic_ready_and_a_missing_permission_does_not() {
+        let unenforced = super::super::access::authorizer_missing();
         check_access(
-            Some(&standing(Some(Failure::retryable(unenforced)), None)),
+            Some(&access_report(Some(Failure::retryable(unenforced)), None)),
             None,
             expect![[r#"
             Ready=True Available: Kafka has what is declared and enforces no access, see the condition AccessInForce
             InSync=True Available: Kafka has what is declared
             AccessInForce=False AuthorizerMissing: Kafka has no authorizer, so everybody may use the topic: set authorizer.class.name on the brokers, or remove spec.access
-            1 of ours, 1 of others"#]],
+            1 owned, 1 foreign"#]],
         );
         let missing = Refusal::new(Reason::NotAuthorized, "DescribeAcls: no");
         check_access(
-            Some(&standing(Some(Failure::stalled(missing)), None)),
+            Some(&access_report(Some(Failure::stalled(missing)), None)),
             None,
             expect![[r#"
                 Ready=False NotAuthorized: DescribeAcls: no
                 Stalled=True NotAuthorized: DescribeAcls: no
                 InSync=False NotAuthorized: DescribeAcls: no
                 AccessInForce=False NotAuthorized: DescribeAcls: no
-                1 of ours, 1 of others"#]],
+                1 owned, 1 foreign"#]],
         );
     }
 
     #[test]
-    fn drift_of_access_is_told_with_that_of_the_topic() {
-        let access = standing(None, found(DriftAction::Reported, "User:a lost Read"));
+    fn drift_of_access_and_of_the_topic_is_merged() {
+        let access = access_report(None, found(DriftAction::Reported, "User:a lost Read"));
         check_access(
             Some(&access),
             found(DriftAction::Reported, "a is 2 instead of 1"),
@@ -570,7 +567,7 @@ mod tests {
                 Ready=True Available: Kafka differs from what is declared, see the condition InSync
                 InSync=False Drifted: a is 2 instead of 1; User:a lost Read
                 AccessInForce=False Drifted: User:a lost Read
-                1 of ours, 1 of others
+                1 owned, 1 foreign
                 Reported ["a is 2 instead of 1", "User:a lost Read"]"#]],
         );
     }

@@ -111,7 +111,7 @@ pub fn validate(topic: &EventTopic, neighbours: &Neighbours<'_>) -> Result<Valid
             ),
         ));
     }
-    let types = event_type::types(topic, &tenant.conventions)?;
+    let types = event_type::parse_types(topic, &tenant.conventions)?;
     for id in &types {
         let registered = TenantType { tenant: tenant.name.clone(), id: id.clone() };
         if let Some(owner) = neighbours.types.owner(&registered).filter(|owner| **owner != this) {

@@ -1,42 +1,41 @@
-//! When two ways of writing a configuration value are the same to Kafka.
+//! Equality of configuration values in Kafka.
 //!
-//! Kafka reads what it is given and shows what it has read: `1` comes back as `1.0` where a ratio
-//! is meant, `TRUE` as `true`, `compact, delete` as `compact,delete`. Taken for a difference, such
-//! a value would be put right for ever.
+//! Kafka parses values and returns them in its own form: `1` becomes `1.0` for a ratio, `TRUE` becomes `true`, and
+//! `compact, delete` becomes `compact,delete`. Comparing text would report drift forever.
 
-/// Whether Kafka would read both as the same, whatever the type of the key.
+/// Whether Kafka parses both values to the same one, whatever the type of the key.
 #[must_use]
-pub fn same(one: &str, other: &str) -> bool {
-    one == other || read(one) == read(other)
+pub fn is_equal(one: &str, other: &str) -> bool {
+    one == other || parse(one) == parse(other)
 }
 
 #[derive(PartialEq)]
-enum Read {
+enum Parsed {
     Integer(i64),
     Double(f64),
     Boolean(bool),
     List(Vec<String>),
 }
 
-fn read(text: &str) -> Read {
+fn parse(text: &str) -> Parsed {
     let text = text.trim();
     match text.parse::<i64>() {
-        // As far as a double goes, 1 and 1.0 are one number; beyond that only integers are exact.
+        // Up to 2^53, 1 and 1.0 are the same double; beyond that only integers are exact.
         Ok(number) if number.unsigned_abs() < 1 << 53 => {
             #[allow(clippy::cast_precision_loss, reason = "below 2^53 nothing is lost")]
-            return Read::Double(number as f64);
+            return Parsed::Double(number as f64);
         }
-        Ok(number) => return Read::Integer(number),
+        Ok(number) => return Parsed::Integer(number),
         Err(_) => {}
     }
     if let Some(number) = text.parse::<f64>().ok().filter(|number| number.is_finite()) {
-        return Read::Double(number);
+        return Parsed::Double(number);
     }
     match text.to_ascii_lowercase().as_str() {
-        "true" => Read::Boolean(true),
-        "false" => Read::Boolean(false),
-        // Text without a comma is a list of one, whose case matters.
-        _ => Read::List(text.split(',').map(|item| item.trim().to_owned()).collect()),
+        "true" => Parsed::Boolean(true),
+        "false" => Parsed::Boolean(false),
+        // Text without a comma is a case-sensitive list of one.
+        _ => Parsed::List(text.split(',').map(|item| item.trim().to_owned()).collect()),
     }
 }
 
@@ -45,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_kafka_reads_as_the_same_is_the_same() {
+    fn equal_to_kafka() {
         for (declared, shown) in [
             ("zstd", "zstd"),
             ("1", "1.0"),
@@ -57,12 +56,12 @@ mod tests {
             ("compact, delete", "compact,delete"),
             ("9223372036854775807", "9223372036854775807"),
         ] {
-            assert!(same(declared, shown) && same(shown, declared), "{declared} and {shown}");
+            assert!(is_equal(declared, shown) && is_equal(shown, declared), "{declared} and {shown}");
         }
     }
 
     #[test]
-    fn what_kafka_tells_apart_is_not_the_same() {
+    fn different_to_kafka() {
         for (one, other) in [
             ("1", "2"),
             ("-1", "1"),
@@ -75,7 +74,7 @@ mod tests {
             ("", "0"),
             ("NaN", "nan"),
         ] {
-            assert!(!same(one, other) && !same(other, one), "{one} and {other}");
+            assert!(!is_equal(one, other) && !is_equal(other, one), "{one} and {other}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Plans of access, printed.
+//! Tests of access plans.
 
 use super::*;
 use crate::domain::testing::{tenants, topic};
@@ -12,7 +12,7 @@ fn name() -> TopicName {
     "shop.orders".parse().expect("a name")
 }
 
-/// `User:a Read`, `User:a Read @shop.g`, `!User:a Write` for one that denies, `User:a Read ~10.0.0.1`.
+/// `User:a Read`, `User:a Read @shop.g`; `!User:a Write` denies; `User:a Read ~10.0.0.1` has a host.
 fn kafka(text: &str) -> BTreeSet<AclBinding> {
     let line = |line: &str| {
         let mut words = line.split_whitespace();
@@ -36,7 +36,7 @@ fn kafka(text: &str) -> BTreeSet<AclBinding> {
 
 fn print_acl(acl: &TopicAcl) -> String {
     let group = acl.group.as_ref().map(|group| format!(" @{group}")).unwrap_or_default();
-    format!("{} {}{group}", acl.principal, word(acl.operation))
+    format!("{} {}{group}", acl.principal, operation_name(acl.operation))
 }
 
 fn print(plan: &Plan) -> String {
@@ -48,7 +48,7 @@ fn print(plan: &Plan) -> String {
         lines.push("foreign unknown".into());
     }
     if let Some(found) = &plan.drift {
-        lines.extend(found.differences.iter().map(|it| format!("{:?} {it}", found.action)));
+        lines.extend(found.describe().iter().map(|sentence| format!("{:?} {sentence}", found.action)));
     }
     if lines.is_empty() { "nothing".into() } else { lines.join("\n") }
 }
@@ -66,9 +66,14 @@ impl Case {
     fn check(&self, yaml: &str, in_kafka: &str, expected: Expect) {
         let topic = topic(yaml);
         let (declared, ours, kafka, name) =
-            (declared(&topic), ours(&topic, &shop()), kafka(in_kafka), name());
-        let facts =
-            Facts { topic: &name, kafka: &kafka, ours: &ours, applied: self.applied, settled: self.settled };
+            (declared_acls(&topic), owned_acls(&topic, &shop()), kafka(in_kafka), name());
+        let facts = Facts {
+            topic: &name,
+            existing: &kafka,
+            owned: &ours,
+            is_applied: self.applied,
+            is_settled: self.settled,
+        };
         let wanted = |acl: &TopicAcl| self.others.contains(&print_acl(acl).as_str());
         let plan = plan(&declared, topic.spec.drift_policy, &facts, wanted);
         expected.assert_eq(&print(&plan));
@@ -87,7 +92,7 @@ const A_READS: &str = "{principal: 'User:a', operation: Read}";
 const A_READS_IN_G: &str = "{principal: 'User:a', operation: Read, group: shop.g}";
 
 #[test]
-fn what_is_declared_is_made() {
+fn declared_acls_are_created() {
     NEW.check("{}", "", expect!["nothing"]);
     NEW.check(READ, "", expect!["create User:a Read"]);
     NEW.check(
@@ -110,7 +115,7 @@ fn what_is_declared_is_made() {
 }
 
 #[test]
-fn what_is_no_longer_declared_is_taken_away_if_it_is_ours() {
+fn owned_acls_are_deleted_once_undeclared() {
     let ours = with_status("partitions: 1", &format!("{A_READS}, {A_READS_IN_G}"));
     NEW.check(
         &ours,
@@ -125,14 +130,14 @@ fn what_is_no_longer_declared_is_taken_away_if_it_is_ours() {
 }
 
 #[test]
-fn a_group_that_another_topic_wants_stays() {
+fn a_group_acl_that_another_topic_declares_stays() {
     let ours = with_status("partitions: 1", &format!("{A_READS}, {A_READS_IN_G}"));
     let others = Case { others: &["User:a Read", "User:a Read @shop.g"], ..NEW };
     others.check(&ours, "User:a Read, User:a Read @shop.g", expect!["delete User:a Read"]);
 }
 
 #[test]
-fn what_is_not_ours_is_told_and_left_alone() {
+fn foreign_acls_are_reported_and_kept() {
     NEW.check(
         READ,
         "User:a Read, User:eve Write, !User:bob All, User:a Read ~10.0.0.1",
@@ -144,18 +149,18 @@ fn what_is_not_ours_is_told_and_left_alone() {
 }
 
 #[test]
-fn of_many_that_are_not_ours_some_are_told() {
+fn at_most_20_foreign_acls_are_reported() {
     let many: Vec<String> = (0..30).map(|number| format!("User:{number:02} Read")).collect();
     let (kafka, name) = (kafka(&many.join(",")), name());
     let none = BTreeSet::new();
-    let facts = Facts { topic: &name, kafka: &kafka, ours: &none, applied: true, settled: true };
+    let facts = Facts { topic: &name, existing: &kafka, owned: &none, is_applied: true, is_settled: true };
     let plan = plan(&none, DriftPolicy::Correct, &facts, |_| false);
     let foreign = plan.foreign.expect("known");
     assert_eq!((foreign.len(), foreign[0].as_str()), (20, "User:00 Allow Read from *"));
 }
 
 #[test]
-fn what_somebody_took_away_is_put_back_or_told() {
+fn drift_of_acls_is_corrected_or_reported() {
     let ours = with_status(READ_IN_GROUP, A_READS);
     APPLIED.check(
         &ours,
@@ -163,18 +168,18 @@ fn what_somebody_took_away_is_put_back_or_told() {
         expect![[r#"
             create User:a Read
             create User:a Read @shop.h*
-            Corrected User:a lost Read: its ACL is gone
-            Corrected User:a lost group shop.h*: its ACL is gone"#]],
+            Corrected User:a lost Read: its ACL was deleted
+            Corrected User:a lost group shop.h*: its ACL was deleted"#]],
     );
     let told = with_status(&format!("driftPolicy: Report, {READ}"), A_READS);
-    APPLIED.check(&told, "", expect!["Reported User:a lost Read: its ACL is gone"]);
+    APPLIED.check(&told, "", expect!["Reported User:a lost Read: its ACL was deleted"]);
     NEW.check(&told, "", expect!["create User:a Read"]);
 }
 
-/// A moment after a change of our own Kafka may show what was before: then everything is made and
-/// taken away once more, which changes nothing where it is so already.
+/// Shortly after a change Kafka may return the old state: then everything is created and deleted once more, which is
+/// idempotent.
 #[test]
-fn what_kafka_shows_a_moment_after_a_change_is_not_trusted() {
+fn an_unsettled_state_is_not_trusted() {
     let unsettled = Case { settled: false, applied: true, others: &[] };
     let ours = with_status(READ, A_READS_IN_G);
     unsettled.check(
@@ -188,7 +193,7 @@ fn what_kafka_shows_a_moment_after_a_change_is_not_trusted() {
 }
 
 #[test]
-fn a_status_gives_no_right_to_what_is_not_the_tenants() {
+fn a_status_gives_no_right_to_groups_of_other_tenants() {
     NEW.check(
         &with_status("partitions: 1", "{principal: 'User:a', operation: Read, group: bank.g}"),
         "User:a Read @bank.g",
@@ -204,7 +209,7 @@ fn refused(yaml: &str, expected: Expect) {
 }
 
 #[test]
-fn groups_are_the_tenants_own() {
+fn groups_must_have_the_tenants_prefix() {
     let groups =
         |groups: &str| format!("access: [{{principal: 'User:a', operations: [Read], groups: [{groups}]}}]");
     refused(&groups("shop.g, 'shop.*', 'shop.h*', shop."), expect!["allowed"]);
@@ -220,7 +225,7 @@ fn groups_are_the_tenants_own() {
 }
 
 #[test]
-fn there_is_a_most() {
+fn the_number_of_acls_is_limited() {
     let users = |number: usize| {
         let users: Vec<String> = (0..number)
             .map(|user| {
@@ -233,26 +238,26 @@ fn there_is_a_most() {
     refused(
         &users(251),
         expect![
-            "InvalidResource: spec.access: that makes 1004 ACLs, and 1000 is the most: name groups by how they begin (a `*` at the end), or give fewer users access by this resource"
+            "InvalidResource: spec.access: 1004 ACLs exceed the maximum of 1000: use group prefixes (a trailing `*`), or grant access to fewer users in this resource"
         ],
     );
     refused(
         r#"access: [{principal: "User:\0", operations: [Read]}]"#,
         expect![
-            "InvalidResource: spec.access: a principal has a NUL character, which Kafka cannot be given: remove it"
+            "InvalidResource: spec.access: a principal contains a NUL character, which Kafka does not accept: remove it"
         ],
     );
 }
 
 #[test]
-fn everybody_is_warned_of() {
+fn access_for_every_user_is_a_warning() {
     let all = topic(
         "access: [{principal: 'User:*', operations: [Read, Describe]}, {principal: 'User:a*', operations: [Read]}]",
     );
     assert_eq!(
         warnings(&all),
         [
-            "spec.access: User:* allows Read, Describe to everybody who can log in to Kafka: name the users, unless that is meant"
+            "spec.access: User:* allows Read, Describe to every authenticated Kafka user: list the users, unless this is intended"
         ]
     );
 }
@@ -270,8 +275,8 @@ fn acls() -> impl proptest::strategy::Strategy<Value = BTreeSet<TopicAcl>> {
 }
 
 proptest::proptest! {
-    /// Whatever is declared, ours and in Kafka: once the plan is made, what is declared is allowed, what
-    /// was ours and is not declared is not, what others made is as it was, and nothing is left to do.
+    /// For any declared, owned and existing ACLs: after the plan, declared ones exist, owned ones that are not declared do
+    /// not, foreign ones are unchanged, and nothing is left to do.
     #[test]
     fn a_plan_reaches_its_goal(
         (wanted, ours, others) in (acls(), acls(), acls()),
@@ -284,17 +289,17 @@ proptest::proptest! {
         };
         let foreign: BTreeSet<TopicAcl> = others.difference(&ours).cloned().collect();
         let mut kafka: BTreeSet<AclBinding> = in_kafka(&others);
-        let facts = Facts { topic: &name, kafka: &kafka, ours: &ours, applied, settled };
+        let facts = Facts { topic: &name, existing: &kafka, owned: &ours, is_applied: applied, is_settled: settled };
         let first = plan(&wanted, DriftPolicy::Correct, &facts, |_| false);
-        proptest::prop_assert!(first.create.is_subset(&first.ahead), "written before it is made");
+        proptest::prop_assert!(first.create.is_subset(&first.status_before), "written before it is made");
         proptest::prop_assert!(first.delete.is_subset(&ours), "only ours is taken away");
         kafka = &(&kafka - &in_kafka(&first.delete)) | &in_kafka(&first.create);
         proptest::prop_assert!(in_kafka(&wanted).is_subset(&kafka));
         proptest::prop_assert!(in_kafka(&foreign).is_subset(&kafka));
         proptest::prop_assert!(in_kafka(&(&ours - &wanted)).is_disjoint(&kafka));
-        let facts = Facts { topic: &name, kafka: &kafka, ours: &first.after, applied: true, settled: true };
+        let facts = Facts { topic: &name, existing: &kafka, owned: &first.status_after, is_applied: true, is_settled: true };
         let second = plan(&wanted, DriftPolicy::Correct, &facts, |_| false);
         proptest::prop_assert!(second.create.is_empty() && second.delete.is_empty() && second.drift.is_none());
-        proptest::prop_assert_eq!(&second.after, &first.after);
+        proptest::prop_assert_eq!(&second.status_after, &first.status_after);
     }
 }
