@@ -96,7 +96,7 @@ use super::{Access, ApprovedSpec, Compatibility, EventType, PendingChange, Regis
     validation = Rule::new(
         "self.spec.partitions >= oldSelf.spec.partitions || (has(oldSelf.status) && has(oldSelf.status.pending) && (!has(oldSelf.status.partitions) || self.spec.partitions >= oldSelf.status.partitions))"
     )
-    .message("spec.partitions cannot be reduced: Kafka cannot remove partitions. Make a new EventTopic with fewer")
+    .message("spec.partitions cannot be reduced: Kafka cannot remove partitions. Create a new EventTopic with fewer")
     .field_path(".spec.partitions")
     .reason(Reason::FieldValueForbidden),
 )]

@@ -1,11 +1,7 @@
-//! The custom resources: types, defaults, validation rules, printer columns. No behaviour.
-//!
-//! Everything that can be said in an OpenAPI schema or in CEL is said here, so that the API
-//! server itself refuses what is wrong and `kubectl explain` documents each field with its unit
-//! and default. What needs more than one object to decide lives in [`crate::domain`].
-//!
-//! Deliberately absent: clients, clocks, and any function with an opinion. Every room may read
-//! these types; this room reads nothing but the SDK.
+//! The custom resources: types, defaults, validation rules, printer columns. No behaviour. Rules that an OpenAPI schema
+//! or CEL can express are here, so that the API server itself refuses invalid objects and `kubectl explain` documents
+//! each field with its unit and default. Rules that depend on several objects are in [`crate::domain`]. Deliberately
+//! absent: clients, clocks, and decisions. Every module may use these types; this one uses only the SDK.
 
 #![allow(clippy::duplicated_attributes, reason = "each printer column repeats the names of its attributes")]
 #![allow(unreachable_pub, reason = "kube's KubeSchema derive repeats the public struct inside a function")]
@@ -36,39 +32,38 @@ use schemars::{Schema, SchemaGenerator};
 /// Set to `"true"`, the operator leaves the resource and what it stands for as they are.
 pub const PAUSED: &str = "eventcenter.io/paused";
 
-/// Set to `"false"`, the operator never touches what the resource stands for.
+/// Set to `"false"`, the operator does not manage the resource's Kafka topic and ACLs.
 pub const MANAGED: &str = "eventcenter.io/managed";
 
-/// Finalizer on topics of which something in Kafka has to go with them: the access to the topic, or
-/// the topic itself. Others carry none.
+/// Finalizer of EventTopics whose deletion deletes something in Kafka: ACLs, or the Kafka topic. Others have none.
 pub const DELETE_FINALIZER: &str = "eventcenter.io/clean-up-kafka";
 
-/// Set to `"true"` on a ConfigMap, EventTopics of its namespace may take schemas from it.
+/// Set to `"true"` on a ConfigMap, EventTopics of its namespace may use its schemas.
 pub const SCHEMA_LABEL: &str = "eventcenter.io/schema";
 
-/// Label of a registered revision of a schema: the uid of the EventTopic that it belongs to. A uid
-/// fits into a label whatever the name is.
+/// Label of a registered revision of a schema: the uid of its EventTopic. Unlike a name, a uid always fits into a
+/// label.
 pub const REVISION_LABEL: &str = "eventcenter.io/event-topic-uid";
 
-/// Who wrote a change that another one applies: a pipeline notes it from the commit.
+/// The author of a change that another user applies: a pipeline sets it from the commit.
 pub const AUTHORED_BY: &str = "eventcenter.io/authored-by";
 
-/// Why a change may not wait for approval; see [`Approval::break_glass`].
+/// Why a change takes effect without approval; see [`Approval::break_glass`].
 pub const BREAK_GLASS: &str = "eventcenter.io/break-glass";
 
-/// Who has asked for what the resource declares, for people. Written by the webhook.
+/// The requester of the declared spec, for people. Written by the webhook.
 pub const REQUESTED_BY: &str = "eventcenter.io/requested-by";
 
-/// Who has asked for what the resource declares, with the webhook's signature. Written by the webhook.
+/// The requester of the declared spec, with the webhook's signature. Written by the webhook.
 pub const REQUEST: &str = "eventcenter.io/request";
 
-/// The verb of Kubernetes' RBAC that lets somebody approve changes of a kind.
+/// The RBAC verb that lets a user approve changes of a kind.
 pub const APPROVE: &str = "approve";
 
-/// The verb of Kubernetes' RBAC that lets the operator, and nobody else, say what is approved.
+/// The RBAC verb that lets only the operator write what is approved.
 pub const GOVERN: &str = "govern";
 
-/// Label of a ControllerRevision that keeps an approved declaration: the uid of the resource.
+/// Label of a ControllerRevision that stores an approved spec: the uid of the resource.
 pub const APPROVED_LABEL: &str = "eventcenter.io/approved-uid";
 
 /// Conditions are a map keyed by type, so that server-side apply merges them one by one.

@@ -1,4 +1,4 @@
-//! What the statuses of several kinds have in common.
+//! Traits of statuses.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde::Serialize;
@@ -21,9 +21,9 @@ pub trait HasApproval: HasConditions + Clone + Default + PartialEq + Serialize {
     fn approved(&self) -> Option<&ApprovedSpec>;
     /// Replaces the spec that is approved and active.
     fn set_approved(&mut self, approved: Option<ApprovedSpec>);
-    /// The change that waits for approval.
+    /// The change that is pending approval.
     fn pending(&self) -> Option<&PendingChange>;
-    /// Replaces the change that waits for approval.
+    /// Replaces the change that is pending approval.
     fn set_pending(&mut self, pending: Option<PendingChange>);
 }
 

@@ -4,7 +4,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::domain;
 
-/// The catalog that watches maintain and reconciles read. The lock is held for one question at a time, never over an await.
+/// The catalog that watches maintain and reconciles read. The lock is held for one call, never across an await.
 #[derive(Debug, Default)]
 pub(super) struct Catalog(Mutex<domain::Catalog>);
 

@@ -29,7 +29,7 @@ use retention::PublishedSizes;
 /// Interval between deletions of expired records.
 const RETENTION_INTERVAL: Duration = Duration::from_hours(1);
 
-/// A pass failed; the next one starts over.
+/// A pass failed; the next one starts again.
 #[derive(Debug, thiserror::Error)]
 enum PassError {
     #[error(transparent)]
@@ -187,12 +187,12 @@ impl Signer {
         context: &Context,
     ) -> Result<ConsistentLog, SignError> {
         let origin = origin(&context.services.audit.checkpoints.installation, log);
-        let kept = context.services.audit.log.list_checkpoints(log, 1).await?.into_iter().next();
+        let stored = context.services.audit.log.list_checkpoints(log, 1).await?.into_iter().next();
         let note = published.notes.get(log.as_str());
         let mut signed: Vec<Checkpoint> = self.signed.get(log).cloned().into_iter().collect();
         for (note, place) in [
             (note, "published in the ConfigMap"),
-            (kept.as_ref().map(|kept| &kept.note), "kept in the database"),
+            (stored.as_ref().map(|stored| &stored.note), "stored in the database"),
         ] {
             let Some(note) = note else { continue };
             let checkpoint = Checkpoint::verify(note, &origin, keys).map_err(|error| {
@@ -217,7 +217,7 @@ impl Signer {
             // It may be signed but not published yet, after a crash.
             let is_published = note.is_some_and(|note| Checkpoint::parse_unverified(note).ok() == newest);
             self.signed.extend(newest.clone().map(|newest| (log.clone(), newest)));
-            let unpublished = kept.filter(|kept| !is_published && kept.size == head.size);
+            let unpublished = stored.filter(|stored| !is_published && stored.size == head.size);
             return Ok(consistent(unpublished));
         }
         let checkpoint = Checkpoint { origin, size: head.size, root };

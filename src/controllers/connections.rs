@@ -21,7 +21,7 @@ struct Connection {
     link: Option<(Arc<Kafka>, Settings)>,
     /// The result of the last health check; `None` before the first.
     state: Option<Result<(), Reason>>,
-    /// What the last reconcile of each topic left in Kafka.
+    /// The state of each topic in Kafka after its last reconcile.
     topics: HashMap<TopicName, LastSeen<Observed>>,
 }
 
@@ -32,7 +32,7 @@ pub(super) enum ClusterState {
     /// It failed the last health check. No request is sent until it recovers, so that its topics do not slow down those
     /// of other clusters.
     Unavailable(Reason),
-    /// The first health check is still to come.
+    /// The first health check has not finished.
     Unknown,
 }
 
@@ -88,7 +88,7 @@ impl Connections {
         self.write().retain(|cluster, _| declared(cluster));
     }
 
-    /// Stores what a reconcile left in Kafka; `None` if it failed.
+    /// Stores the state in Kafka after a reconcile; `None` if it failed.
     pub(super) fn set_last_seen(
         &self,
         cluster: &ClusterName,
@@ -103,7 +103,7 @@ impl Connections {
         }
     }
 
-    /// What the last reconcile of a topic left in Kafka.
+    /// The state of a topic in Kafka after its last reconcile.
     pub(super) fn last_seen(&self, cluster: &ClusterName, topic: &TopicName) -> Option<LastSeen<Observed>> {
         self.read().get(cluster)?.topics.get(topic).cloned()
     }

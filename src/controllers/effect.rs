@@ -1,9 +1,8 @@
-//! Effects and their records: the audit log has a record of every change in Kafka or Kubernetes before it is made.
+//! Effects and their records: the audit log has a record of every change in Kafka or Kubernetes before it is made. An
+//! effect has two records. The first is durable before the effect begins; the second reports the outcome, and the
+//! reconcile does not wait for it. After a kill in between, only the first exists and the outcome is unknown.
 //!
-//! An effect has two records. The first is durable before the effect begins; the second reports how it ended and is not
-//! waited for. A kill in between leaves the first one alone, so that the outcome is unknown.
-//!
-//! Deliberately absent: statuses and Events of Kubernetes, which report effects and are none.
+//! Deliberately absent: records of statuses and Events, which report effects.
 
 use eventcenter_sdk::Reason;
 use kube::{Resource, ResourceExt};
@@ -23,7 +22,7 @@ pub enum EffectError<E> {
     /// It could not be recorded, so it was not attempted.
     #[error(transparent)]
     NotRecorded(RecordError),
-    /// It was attempted.
+    /// It was attempted and failed.
     #[error("{0}")]
     Failed(E),
 }
@@ -89,7 +88,7 @@ fn started(
     Event { message: Some(what), ..about(resource, tenant, instance, action, Outcome::Started) }
 }
 
-/// What all records about a resource have in common.
+/// The common part of all records about a resource.
 fn about<K: Resource<DynamicType = ()>>(
     resource: &K,
     tenant: Option<&str>,
@@ -112,7 +111,7 @@ fn ended(start: &Event, record: Option<Uuid>, failure: Option<Failure>) -> Event
     let outcome = if failure.is_some() { Outcome::Failed } else { Outcome::Succeeded };
     let failure = failure.map(|failure| (failure.refusal.reason, failure.refusal.message()));
     let end = start.completion(record.unwrap_or_default(), outcome, failure);
-    // Where the first record was lost and the policy allows the effect all the same, the second stands alone.
+    // If the policy allows the effect without its first record, the second one completes none.
     Event { completes: record, ..end }
 }
 
@@ -158,7 +157,7 @@ impl Services {
                 Ok(WriteOutcome::Durable(id) | WriteOutcome::Spooled(id)) => Some(id),
                 Ok(WriteOutcome::Lost) => None,
                 Err(error) => {
-                    tracing::warn!(action = %start.action, error = %ErrorChain(&error), "not attempted, because it cannot be recorded");
+                    tracing::warn!(action = %start.action, error = %ErrorChain(&error), "the effect is not attempted, because it cannot be recorded");
                     return Err(EffectError::NotRecorded(error));
                 }
             };
@@ -169,7 +168,7 @@ impl Services {
         }
     }
 
-    /// Records an event about a resource. If that fails, the log of the process has it.
+    /// Records an event about a resource. A failure is logged.
     pub(super) async fn record_event(
         &self,
         resource: &impl Resource<DynamicType = ()>,
@@ -182,7 +181,7 @@ impl Services {
         let event = about(resource, tenant.as_deref(), &self.audit.instance, action, outcome);
         let event = Event { reason: why, message: Some(what), ..event };
         if let Err(error) = self.audit.recorder.record(event).await {
-            tracing::warn!(%action, error = %ErrorChain(&error), "an event cannot be recorded");
+            tracing::warn!(%action, error = %ErrorChain(&error), "cannot record an event");
         }
     }
 
@@ -232,14 +231,14 @@ mod tests {
         action: Action,
         what: &str,
         failure: Option<&dyn ToFailure>,
-        says: &Expect,
+        expected: &Expect,
     ) {
         let start = started(&topic(), tenant, "pod-1", action, what.into());
         let id = Some(Uuid::from_u128(7));
         let ends = [ended(&start, id, failure.map(ToFailure::to_failure)), ended(&start, None, None)];
         let lines: Vec<String> = [&start, &ends[0], &ends[1]].map(line).into();
         assert!(ends.iter().all(|end| end.change.is_none()));
-        says.assert_eq(&lines.join("\n"));
+        expected.assert_eq(&lines.join("\n"));
     }
 
     #[test]

@@ -18,7 +18,8 @@ use crate::domain::{Failure, Refusal, backoff};
 use crate::kafka::{ClusterDescription, Credentials, Secret, Settings, TlsSettings};
 use crate::kubernetes::{KubeClient, SecretError};
 
-/// Rebuilds the clusters of the catalog, closes the connections to those that are gone, and enqueues whatever that affects.
+/// Rebuilds the clusters of the catalog, closes the connections to removed clusters, and enqueues the affected
+/// resources.
 fn update_catalog(context: &Context) {
     let clusters = context.clusters.objects.state();
     let readable = || clusters.iter().filter_map(|cluster| cluster.0.as_ref().ok());
@@ -130,7 +131,8 @@ async fn observe(
     kafka.describe_cluster().await.map_err(|error| error.refusal())
 }
 
-/// Enqueues the topics of a cluster that is available again: some failed meanwhile, and others may have changed in Kafka.
+/// Enqueues the topics of a cluster that is available again: their reconciles may have failed, or Kafka may have
+/// changed.
 fn enqueue_topics_of(context: &Context, cluster: &ClusterName) {
     let owned = context.services.catalog.lock().owned(cluster);
     context.enqueue_topics(owned.into_iter().map(|(_, owner)| owner));

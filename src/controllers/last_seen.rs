@@ -1,4 +1,4 @@
-//! What a reconcile last saw in Kafka, as a hash: a comparison needs no more.
+//! The hash of the state in Kafka after a reconcile, for comparison with a later state.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::marker::PhantomData;
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What the last reconcile left in Kafka.
+/// The state in Kafka after the last reconcile.
 #[derive(Clone, Debug)]
 pub(super) struct LastSeen<T> {
-    /// `None` if the reconcile could not trust what Kafka returned.
+    /// `None` if Kafka's response was not reliable.
     hash: Option<u64>,
     at: Instant,
     /// Whether the reconcile changed anything.
@@ -18,12 +18,12 @@ pub(super) struct LastSeen<T> {
 }
 
 impl<T: Hash> LastSeen<T> {
-    /// A reconcile that left this value, or left nothing.
+    /// The state after a reconcile; `None` if Kafka has none.
     pub(super) fn new(value: Option<&T>, changed: bool, at: Instant) -> Self {
         Self { hash: Some(hash(value)), at, changed, value: PhantomData }
     }
 
-    /// A reconcile that could not trust what Kafka returned.
+    /// The state after a reconcile for which Kafka's response was not reliable.
     pub(super) fn unknown(changed: bool, at: Instant) -> Self {
         Self { hash: None, at, changed, value: PhantomData }
     }

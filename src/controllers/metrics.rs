@@ -100,7 +100,7 @@ impl fmt::Debug for Exported {
     }
 }
 
-/// The start of each running reconcile, by a number of its own.
+/// The start of each running reconcile, by a unique number.
 #[derive(Debug, Default)]
 struct Running {
     started: Mutex<HashMap<u64, Instant>>,
@@ -117,7 +117,7 @@ pub(super) struct ReconcileTimer {
 }
 
 impl Metrics {
-    /// Makes the metrics and registers them.
+    /// Creates and registers the metrics.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             reconciles: Family::default(),

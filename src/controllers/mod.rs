@@ -1,7 +1,8 @@
-//! The controllers: they reconcile Kafka, and later Kubernetes' own Jobs, with the declared resources.
+//! The controllers: they reconcile Kafka with the declared resources.
 //!
-//! A reconcile has four steps: observe (reads), plan (pure, in [`crate::domain`]), apply (writes), report (status, Event,
-//! metrics, next reconcile). It may be killed between any two effects, and ends the same when it is run again.
+//! A reconcile has four steps: observe (reads), plan (pure, in [`crate::domain`]), apply (writes), report (status,
+//! Event, metrics, next reconcile). It may be killed between any two effects; running it again leads to the same
+//! result.
 //!
 //! - `runtime`, `kind_controller`: what is alike for the controllers of all kinds; `queue`: which changes start a reconcile; `status`: writes
 //!   statuses; `effect`: records every effect in the audit log, before it is made.
@@ -12,9 +13,8 @@
 //!   Kafka at an interval, and enqueue the topics that differ.
 //! - `tenant`, `kafka_cluster`, `topic`: one [`Reconciler`] each.
 //! - `checkpoint`: signs the audit log.
-//!
-//! Deliberately absent: decisions (they are in the domain), and acting on why a reconcile started: only what is observed
-//! counts.
+//! Deliberately absent: decisions (they are in the domain), and logic that depends on the cause of a reconcile: only
+//! the observed state counts.
 
 mod acl_resync;
 pub mod approval;
@@ -64,7 +64,7 @@ use tenant::TenantReconciler;
 use topic::TopicReconciler;
 use unregistered::UnregisteredTopics;
 
-/// Everything the controllers count and show. Made once a process, before they run.
+/// The metrics of all controllers. Created once per process, before the controllers run.
 #[derive(Clone, Debug)]
 pub struct AllMetrics {
     controllers: Metrics,
@@ -72,7 +72,7 @@ pub struct AllMetrics {
 }
 
 impl AllMetrics {
-    /// Makes the metrics and registers them.
+    /// Creates and registers the metrics.
     pub fn register(registry: &mut Registry) -> Self {
         Self { controllers: Metrics::register(registry), kafka: crate::kafka::Metrics::register(registry) }
     }

@@ -1,4 +1,4 @@
-//! How the controllers run.
+//! The options of the controllers.
 
 use std::time::Duration;
 
@@ -6,29 +6,29 @@ use eventcenter_sdk::name::{ClusterName, TopicName};
 
 use crate::store;
 
-/// How the controllers run.
+/// The options of the controllers.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// How often all Kafka topics are compared with what is declared.
+    /// Interval between comparisons of all Kafka topics with their last reconciled state.
     pub resync: Duration,
-    /// How often each Kafka cluster is asked how it is.
+    /// Interval between health checks of a Kafka cluster.
     pub heartbeat: Duration,
     /// How long Kafka may return the previous state after a change by the operator.
     pub settle_time: Duration,
-    /// How many topics are reconciled at once: what bounds memory, and how large batches can get.
+    /// Maximum number of concurrent reconciles of topics, which bounds memory and the size of batches.
     pub concurrency: u16,
 }
 
-/// The audit log, as the controllers write and sign it.
+/// The audit log that the controllers write and sign.
 #[derive(Clone, Debug)]
 pub struct Audit {
-    /// Where records are handed in.
+    /// Records events.
     pub recorder: store::Recorder,
-    /// The log, for signing it and for dropping what is too old.
+    /// The stored log, which is signed and whose expired records are dropped.
     pub log: store::Audit,
-    /// How it is signed.
+    /// The settings of signing and retention.
     pub checkpoints: Checkpoints,
-    /// This replica, as records name it.
+    /// The name of this replica in records.
     pub instance: String,
 }
 
@@ -37,10 +37,10 @@ pub struct Audit {
 pub struct Checkpoints {
     /// Interval between checkpoints.
     pub interval: Duration,
-    /// The name of this installation, which begins the origin of each checkpoint.
+    /// The name of this installation, the first part of the origin of each checkpoint.
     pub installation: String,
-    /// How long records are kept; `None` keeps them forever.
+    /// Retention of records; `None` is unlimited.
     pub retention: Option<Duration>,
-    /// A Kafka topic that receives each checkpoint as well.
+    /// A Kafka topic to which each checkpoint is also sent.
     pub topic: Option<(ClusterName, TopicName)>,
 }

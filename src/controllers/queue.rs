@@ -19,7 +19,7 @@ use super::metrics::Metrics;
 /// A watched object; one that cannot be deserialized does not stop the watch.
 pub type Watched<K> = DeserializeGuard<K>;
 
-/// The objects of one kind that wait for a reconcile.
+/// The queue of the objects of one kind.
 pub(super) struct WorkQueue<K: kube::Resource<DynamicType = ()>> {
     sender: mpsc::UnboundedSender<StoreRef<K>>,
     kind: &'static str,
@@ -30,9 +30,9 @@ pub(super) struct WorkQueue<K: kube::Resource<DynamicType = ()>> {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The last version of each object, so that our own writes start no reconcile.
+    /// The last version of each object, so that the operator's own writes start no reconcile.
     seen: HashMap<Key, Version>,
-    /// Enqueued and not yet begun.
+    /// Enqueued objects whose reconcile has not begun.
     waiting: HashSet<Key>,
 }
 
@@ -46,12 +46,12 @@ impl Fingerprint {
     /// The fingerprint of a status; `None` has one too.
     pub(super) fn of(status: Option<&impl Serialize>) -> Self {
         let mut hasher = DefaultHasher::new();
-        // In its stored form: what exists in memory only, such as fractions of seconds, does not count.
+        // Of the serialized form, which lacks what exists only in memory, such as fractions of seconds.
         serde_json::to_string(&status).unwrap_or_default().hash(&mut hasher);
         Self(hasher.finish())
     }
 
-    /// The fingerprint of the status that the watch shows.
+    /// The fingerprint of the delivered status.
     pub(super) fn of_watched<K: HasStatus>(object: &Watched<K>) -> Self
     where
         K::Status: Serialize,
@@ -64,14 +64,14 @@ impl Fingerprint {
 #[derive(Clone, Copy, Debug)]
 struct ExpectedStatus {
     status: Fingerprint,
-    /// The status before, until the watch has shown the new one: it may still show our other writes, such as the finalizer,
-    /// with the status before.
+    /// The previous status, until the watch has delivered the new one: it may still deliver other writes of the
+    /// operator, such as the finalizer, with the previous status.
     before: Option<Fingerprint>,
 }
 
 impl ExpectedStatus {
-    /// Whether somebody else wrote the status that the watch shows. Once the watch has shown the new one, the one before
-    /// counts as somebody else's as well.
+    /// Whether another client wrote the delivered status. Once the watch has delivered the new status, the previous one
+    /// also counts as written by another client.
     fn is_contradicted(&mut self, shown: Fingerprint) -> bool {
         if shown == self.status {
             self.before = None;
@@ -107,7 +107,7 @@ where
         (queue, receiver)
     }
 
-    /// The kind, as metrics name it.
+    /// The kind as a metric label.
     pub(super) fn kind(&self) -> &'static str {
         self.kind
     }
@@ -117,12 +117,12 @@ where
         self.add_waiting((namespace.map(Into::into), name.into()));
         let mut reference = StoreRef::new(name);
         reference.namespace = namespace.map(Into::into);
-        // The receiver is gone only while the process stops.
+        // The receiver is closed only while the process stops.
         drop(self.sender.unbounded_send(reference));
     }
 
-    /// Whether a watched version of an object needs a reconcile: its generation, an annotation or, where one is needed, our
-    /// finalizer has changed, or somebody else wrote its status. Our own writes do not count.
+    /// Whether a watched version of an object needs a reconcile: its generation, an annotation or a required finalizer
+    /// has changed, or another client wrote its status. Writes of the operator do not count.
     pub(super) fn should_reconcile(&self, object: &K, lacks_finalizer: bool, status: Fingerprint) -> bool {
         let mut hasher = DefaultHasher::new();
         object.annotations().hash(&mut hasher);
@@ -156,7 +156,7 @@ where
         should_reconcile
     }
 
-    /// Forgets an object that is gone.
+    /// Removes a deleted object.
     pub(super) fn forget(&self, object: &K) {
         let key = key(object);
         let mut state = self.state.lock();
@@ -164,7 +164,7 @@ where
         state.waiting.remove(&key);
     }
 
-    /// A reconcile begins.
+    /// Removes an object from the queue because its reconcile begins.
     pub(super) fn begin(&self, object: &K) {
         let depth = {
             let mut state = self.state.lock();
@@ -174,7 +174,7 @@ where
         self.metrics.set_queue_depth(self.kind, depth);
     }
 
-    /// A reconcile is about to write this status. Another status that the watch shows later was written by somebody else.
+    /// Expects the watch to deliver this status. Any other status delivered later was written by another client.
     pub(super) fn expect_status(
         &self,
         object: &impl kube::Resource,
@@ -186,7 +186,7 @@ where
         }
     }
 
-    /// The declared spec is active: measures the time since it changed, once.
+    /// Measures the time from the change of a spec until it is active, once.
     pub(super) fn observe_active(&self, object: &impl kube::Resource) {
         let changed = self.state.lock().seen.get_mut(&key(object)).and_then(|version| version.changed.take());
         if let Some(changed) = changed {
@@ -194,7 +194,7 @@ where
         }
     }
 
-    /// The declared spec waits for people, which is not to be measured.
+    /// Stops the measurement, because the spec is pending approval.
     pub(super) fn observe_pending(&self, object: &impl kube::Resource) {
         if let Some(version) = self.state.lock().seen.get_mut(&key(object)) {
             version.changed = None;
@@ -220,12 +220,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_status_before_is_expected_until_the_new_one_is_shown() {
+    fn the_previous_status_is_expected_until_the_new_one_is_delivered() {
         let [none, ready, other] = [1, 2, 3].map(Fingerprint);
         let mut expected = ExpectedStatus { status: ready, before: Some(none) };
-        assert!(!expected.is_contradicted(none), "the finalizer, shown late");
+        assert!(!expected.is_contradicted(none), "the finalizer, delivered late");
         assert!(expected.is_contradicted(other));
         assert!(!expected.is_contradicted(ready));
-        assert!(expected.is_contradicted(none), "somebody removed the status");
+        assert!(expected.is_contradicted(none), "another client removed the status");
     }
 }

@@ -1,7 +1,7 @@
-//! Comparing all Kafka topics with what the last reconciles left there, to find drift.
+//! Compares all Kafka topics with their state after the last reconcile, to find drift.
 //!
 //! This takes a few requests for each cluster. Only topics that differ are reconciled, so that a thousand unchanged
-//! topics cost no more than being read.
+//! topics cost only the requests.
 
 use std::collections::HashSet;
 
@@ -35,7 +35,7 @@ pub(super) async fn run(context: &Context) {
 
 async fn resync_topics(context: &Context, cluster: &ClusterName, kafka: &Kafka) {
     let started = Instant::now();
-    // Topics without a last state are being reconciled, or wait for a retry.
+    // Topics without a last state are being reconciled, or will be retried.
     let (topics, owners): (Vec<TopicName>, Vec<_>) = context
         .services
         .catalog

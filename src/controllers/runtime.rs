@@ -1,6 +1,6 @@
 //! Runs the controller of a kind: watch, queue, reconcile, report, requeue.
 //!
-//! Everything that is alike for all kinds happens here, once. A kind implements [`Reconciler`].
+//! This exists once for all kinds. A kind implements [`Reconciler`].
 
 use std::convert::Infallible;
 use std::fmt::Debug;
@@ -33,7 +33,7 @@ pub struct Informer<K: kube::Resource<DynamicType = ()> + Clone + 'static> {
     pub(super) queue: Arc<WorkQueue<Watched<K>>>,
 }
 
-/// The sources of an [`Informer`], that the controller feeds.
+/// The sources of an [`Informer`], which the controller feeds.
 pub struct InformerStreams<K: kube::Resource<DynamicType = ()> + Clone + 'static> {
     writer: reflector::store::Writer<Watched<K>>,
     enqueued: futures::channel::mpsc::UnboundedReceiver<StoreRef<Watched<K>>>,
@@ -43,7 +43,7 @@ impl<K> Informer<K>
 where
     K: kube::Resource<DynamicType = ()> + Clone + Debug + Send + 'static,
 {
-    /// Makes an informer, and the sources that fill it.
+    /// Creates an informer and its sources.
     #[must_use]
     pub fn new(services: &Services) -> (Self, InformerStreams<K>) {
         let (objects, writer) = reflector::store();
@@ -53,7 +53,7 @@ where
 
     /// Waits until all objects have been listed once.
     pub async fn wait_until_synced(&self) {
-        // An error means that the watch has ended, and with it this process's work.
+        // An error means that the watch has ended because the process stops.
         drop(self.objects.wait_until_ready().await);
     }
 
@@ -63,7 +63,7 @@ where
     }
 }
 
-/// How a reconcile ended: the reason for metrics, and when to reconcile again without a change.
+/// The result of a reconcile: the outcome for metrics, and when to reconcile again without a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reconciled {
     /// The outcome.
@@ -89,7 +89,7 @@ impl Reconciled {
 /// The result of a reconcile: an error is a write to Kubernetes that failed, or an effect that could not be recorded.
 pub type ReconcileResult = Result<Reconciled, EffectError<WriteError>>;
 
-/// What the controller of a kind does with its objects.
+/// How the controller of a kind reconciles its objects.
 pub trait Reconciler: Send + Sync + 'static {
     /// The kind.
     type Object: kube::Resource<DynamicType = ()>
@@ -100,25 +100,25 @@ pub trait Reconciler: Send + Sync + 'static {
         + Send
         + Sync;
 
-    /// What the controllers of every kind work with.
+    /// The services of all controllers.
     fn services(&self) -> &Services;
 
     /// The watched objects of this kind.
     fn informer(&self) -> &Informer<Self::Object>;
 
-    /// Sees each version of an object that the watch delivers, also those that this controller has written.
-    fn object_seen(&self, _object: &Self::Object) {}
+    /// Called for each delivered version of an object, including those that this controller wrote.
+    fn object_delivered(&self, _object: &Self::Object) {}
 
-    /// Sees each version of an object whose spec, annotations or status somebody else has changed.
+    /// Called for each delivered version of an object whose spec, annotations or status another client changed.
     fn object_changed(&self, _object: &Watched<Self::Object>) {}
 
-    /// Sees that an object is gone.
+    /// Called when an object was deleted.
     fn object_deleted(&self, _object: &Watched<Self::Object>) {}
 
-    /// Sees that all objects have been listed: others do not exist any more.
+    /// Called when all objects have been listed: no others exist.
     fn objects_listed(&self) {}
 
-    /// Whether the object needs our finalizer and does not have it.
+    /// Whether the object needs the finalizer and does not have it.
     fn lacks_finalizer(&self, _object: &Self::Object) -> bool {
         false
     }
@@ -136,7 +136,7 @@ pub trait Reconciler: Send + Sync + 'static {
         std::future::ready(Ok(Reconciled::until_change(Reason::InvalidResource)))
     }
 
-    /// Reports in the status why nothing could be done.
+    /// Reports a failure in the status.
     fn report_failure(
         &self,
         object: &Self::Object,
@@ -144,9 +144,9 @@ pub trait Reconciler: Send + Sync + 'static {
     ) -> impl Future<Output = ReconcileResult> + Send;
 }
 
-/// Runs the controller of a kind until it is stopped and the reconciles under way have ended.
+/// Runs the controller of a kind until it is stopped and the running reconciles have ended.
 ///
-/// `ready` delays the first reconcile: the watch begins at once.
+/// The watch begins at once; the first reconcile waits for `ready`.
 pub(super) async fn run<R: Reconciler>(
     reconciler: Arc<R>,
     streams: InformerStreams<R::Object>,
@@ -183,7 +183,7 @@ fn relevant<R: Reconciler>(
         let passed = match event {
             Ok(Event::Apply(object)) => {
                 if let Ok(object) = &object.0 {
-                    reconciler.object_seen(object);
+                    reconciler.object_delivered(object);
                 }
                 should_reconcile(&*reconciler, &object).then(|| {
                     reconciler.object_changed(&object);
@@ -237,13 +237,13 @@ async fn reconcile<R: Reconciler>(
     Ok(requeue_after.map_or_else(Action::await_change, Action::requeue))
 }
 
-/// The status of a kind that is observed at intervals was not written: reconciles again after this time, whatever the error.
+/// The status of a kind that is observed at intervals was not written: reconciles again after this time.
 pub(super) fn requeue_after_status_error(error: &WriteError, after: Duration) -> Reconciled {
     tracing::warn!(%error, "writing the status");
     Reconciled::requeue(Reason::Internal, after)
 }
 
-/// A write to Kubernetes failed, so only the log can report it. The next reconcile finds in Kafka what was done there.
+/// A write to Kubernetes failed, so only the log can report it. The next reconcile reads from Kafka what was applied.
 fn after_error(error: &EffectError<WriteError>) -> Reconciled {
     let error = match error {
         EffectError::Failed(error) => error,

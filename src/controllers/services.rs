@@ -1,4 +1,4 @@
-//! What the controllers of every kind work with.
+//! The services of all controllers.
 
 use jiff::Timestamp;
 
@@ -8,7 +8,7 @@ use super::metrics::Metrics;
 use super::options::Audit;
 use crate::kubernetes::KubeClient;
 
-/// What the controllers of every kind work with.
+/// The services of all controllers.
 #[derive(Debug)]
 pub struct Services {
     pub(super) kubernetes: KubeClient,
@@ -20,7 +20,7 @@ pub struct Services {
 }
 
 impl Services {
-    /// The services of one process that leads.
+    /// The services of a process that is the leader.
     #[must_use]
     pub fn new(
         kubernetes: KubeClient,

@@ -19,10 +19,10 @@ use crate::domain::tenant::{TenantCounts, Tenants, build_status};
 use crate::domain::{Failure, backoff};
 use crate::kubernetes::{EventRecord, EventType};
 
-/// The interval of usage updates: at most one status write for each tenant, however many topics change.
+/// Interval of usage updates: at most one status write for each tenant.
 const USAGE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Rebuilds the tenants of the catalog, and enqueues whatever that affects.
+/// Rebuilds the tenants of the catalog, and enqueues the affected resources.
 fn update_catalog(context: &Context) {
     let tenants = context.tenants.objects.state();
     let all = Tenants::of(tenants.iter().filter_map(|tenant| tenant.0.as_ref().ok()));
@@ -33,7 +33,7 @@ fn update_catalog(context: &Context) {
     for queue in context.governed.values() {
         queue.enqueue_namespaces(&namespaces);
     }
-    // What one tenant has, another may have lost.
+    // A namespace or prefix that one tenant gained may be one that another lost.
     for tenant in tenants.iter().filter(|tenant| is_outdated(context, tenant)) {
         context.tenants.queue.enqueue(None, &tenant.name_any());
     }
@@ -115,7 +115,7 @@ pub(super) async fn follow_usage(context: &Context) {
     }
 }
 
-/// The usage of a tenant's namespaces; what the status reports until the topics are listed, which happens last after a
+/// The usage of a tenant's namespaces; the previous status until the topics are listed, which happens last after a
 /// start.
 fn count(tenant: &Tenant, context: &Context) -> TenantCounts {
     if !context.topics.is_synced() {

@@ -99,7 +99,7 @@ impl Catalog {
         let mut affected = self.claims.set(&claim, identity.clone());
         let unmanaged = matches!(management_mode(topic), Ok(ManagementMode::Unmanaged));
         let tenant = self.tenants.of_namespace(&claim.resource.namespace).ok().filter(|_| !unmanaged);
-        // A topic that is deleted or stopped declares no access any more.
+        // A topic that is being deleted or is stopped no longer declares access.
         let stays = topic.metadata.deletion_timestamp.is_none()
             && tenant.is_some_and(|tenant| tenant.suspended != Some(WhenSuspended::Stop));
         let access = match tenant.filter(|tenant| tenant.approval.govern(&Kind::of::<EventTopic>())) {

@@ -6,21 +6,21 @@ use kube::ResourceExt;
 use super::Refusal;
 use crate::api::{MANAGED, PAUSED};
 
-/// How much the operator may do for a resource.
+/// Whether the operator manages a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ManagementMode {
-    /// Everything: the default.
+    /// It is managed, the default.
     Managed,
-    /// Nothing until it is resumed, deletion included.
+    /// Paused: nothing is changed until it is resumed, including deletion.
     Paused,
-    /// Nothing: somebody else manages what the resource stands for.
+    /// Not managed by the operator.
     Unmanaged,
 }
 
 /// Parses the annotations [`MANAGED`] and [`PAUSED`].
 ///
 /// # Errors
-/// A value other than `true` or `false`, because a guess could delete data.
+/// A value other than `true` or `false`: interpreting it wrongly could delete data.
 pub fn management_mode(resource: &impl kube::Resource) -> Result<ManagementMode, Refusal> {
     let flag = |name: &str, default: bool| match resource.annotations().get(name).map(String::as_str) {
         None => Ok(default),

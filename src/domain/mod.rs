@@ -1,9 +1,7 @@
-//! Every decision of the product, pure: values in, values out.
-//!
-//! Deliberately absent: async, clocks, randomness, clients. What a decision needs to know is an
-//! argument, the time included, so that webhook, controllers and tests call the same functions
-//! and get the same answer. A refusal is a value ([`Refusal`]), never a panic and never an `Err`
-//! that somebody could retry without a change of the facts.
+//! Every decision of the product, as pure functions. Deliberately absent: async, clocks, randomness, clients. A
+//! decision depends only on its arguments, the time included, so that webhook, controllers and tests call the same
+//! functions and get the same result. A refusal is a value ([`Refusal`]): retrying cannot succeed until the facts
+//! change.
 
 pub mod admission;
 pub mod age;

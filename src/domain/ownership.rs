@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_equally_old_the_one_that_has_the_topic_keeps_it() {
+    fn of_two_equally_old_resources_the_one_with_the_topic_owns_it() {
         let mut claims = Claims::default();
         let owner = Claim { is_new: false, ..claim("b", 1) };
         claims.set(&claim("b", 1), Some(identity("t")));

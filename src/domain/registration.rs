@@ -1,9 +1,9 @@
 //! Registration of schemas.
 //!
-//! The schema of an event type is registered together with its topic, and later revisions are compared with it. The last
-//! [`MAX_REVISIONS`] revisions of each event type are kept: `TRANSITIVE` modes compare with them, and older events can be
-//! read with them. They outlive the removal of the event type from the topic, so that removing and adding it again does
-//! not bypass the comparison.
+//! The schema of an event type is registered together with its topic, and later revisions are compared with it. The
+//! last [`MAX_REVISIONS`] revisions of each event type are retained: `TRANSITIVE` modes compare with them, and older
+//! events can be read with them. They outlive the removal of the event type from the topic, so that removing and adding
+//! it again does not bypass the comparison.
 
 use std::collections::HashSet;
 
@@ -467,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn the_status_tells_what_is_registered() {
+    fn the_status_lists_registered_schemas() {
         let order = [declared("Order.Created.v1", first())];
         let registration = plan_registration(&topic("{}"), &order, &[], Compatibility::default());
         assert!(is_registered(&order, &registration.registered));

@@ -47,7 +47,7 @@ pub struct Tenants {
 }
 
 impl Tenants {
-    /// Resolves conflicts between tenants: the older one wins, so that nobody loses what they have.
+    /// Resolves conflicts between tenants: the older one wins, so that no tenant loses anything.
     pub fn of<'a>(tenants: impl IntoIterator<Item = &'a Tenant>) -> Self {
         let mut oldest_first: Vec<_> = tenants.into_iter().collect();
         oldest_first.sort_by_cached_key(|tenant| age(*tenant));

@@ -1,7 +1,8 @@
 //! The database: PostgreSQL, or an embedded SQLite.
 //!
-//! This room owns storage: transactions, indexes, connection pools, migrations. [`Store`] is the connection, [`Audit`] reads the
-//! audit log, [`Journal`] writes it. Every query names its log, so that no query can return records of another tenant.
+//! This module owns storage: transactions, indexes, connection pools, migrations. [`Store`] is the connection,
+//! [`Audit`] reads the audit log, [`Journal`] writes it. Every query names its log, so that no query can return records
+//! of another tenant.
 //!
 //! Deliberately absent: what is recorded, who may read it, and whether a log was tampered with
 //! ([`crate::domain::audit`]).

@@ -39,11 +39,11 @@ pub(super) async fn judge<K: Governed>(
         Change::Delete(old) => judge.delete(old, user).await,
     };
     verdict.unwrap_or_else(|error| {
-        tracing::warn!(%error, "an approval cannot be judged");
+        tracing::warn!(%error, "cannot check approvals");
         match (change, tenant.approval.mode) {
-            // The controllers decide whether it waits; storing it loses nothing.
+            // The controllers decide whether it is pending; storing it is harmless.
             (Change::Create(_) | Change::Update { .. }, ApprovalMode::Hold) => warn(vec![format!(
-                "{}: whether this needs approval cannot be determined at the moment; see its status",
+                "{}: cannot determine at the moment whether this needs approval; see its status",
                 Reason::AwaitingApproval
             )]),
             _ => Verdict::refused(approvals_unreadable()),
@@ -51,7 +51,7 @@ pub(super) async fn judge<K: Governed>(
     })
 }
 
-/// Something could not be read.
+/// A read failed.
 #[derive(Debug, thiserror::Error)]
 enum ReadError {
     #[error(transparent)]
@@ -60,7 +60,7 @@ enum ReadError {
     List(#[from] ListError),
 }
 
-/// The refusal of what cannot be checked.
+/// The refusal if approvals cannot be read.
 pub(super) fn approvals_unreadable() -> Refusal {
     Refusal::new(Reason::Internal, "approvals cannot be read at the moment: try again")
 }

@@ -19,7 +19,7 @@ use crate::domain::cluster::Clusters;
 use crate::domain::tenant::Tenants;
 use crate::kubernetes::KubeClient;
 
-/// What changes are judged by.
+/// The state that changes are judged against.
 #[derive(Debug, Default)]
 pub struct Snapshot {
     /// What all declarations together say.
@@ -35,7 +35,7 @@ pub struct Snapshot {
 #[derive(Debug)]
 pub(super) struct KindStore<K> {
     objects: BTreeMap<ObjectRef, K>,
-    /// The objects of a new list; those before count until it is complete.
+    /// The objects of an incomplete list; the previous ones are valid until it is complete.
     listing: Option<BTreeMap<ObjectRef, K>>,
 }
 
@@ -45,12 +45,12 @@ impl<K> Default for KindStore<K> {
     }
 }
 
-/// What an event changes.
+/// The effect of a watch event.
 #[derive(Debug, PartialEq, Eq)]
 enum Changed {
     Nothing,
     One(ObjectRef),
-    Gone(ObjectRef),
+    Removed(ObjectRef),
     All,
 }
 
@@ -60,7 +60,7 @@ impl<K: kube::Resource<DynamicType = ()>> KindStore<K> {
         self.objects.values()
     }
 
-    /// Replaces all objects. The version before counts for one that cannot be deserialized.
+    /// Replaces all objects. An object that cannot be deserialized keeps its previous version.
     fn replace(&mut self, listed: Vec<DeserializeGuard<K>>) {
         let mut before = std::mem::take(&mut self.objects);
         self.objects = listed
@@ -72,7 +72,7 @@ impl<K: kube::Resource<DynamicType = ()>> KindStore<K> {
             .collect();
     }
 
-    /// Applies a watch event. The version before counts for one that cannot be deserialized, as for the controllers.
+    /// Applies a watch event. An object that cannot be deserialized keeps its previous version, as in the controllers.
     fn apply(&mut self, event: Event<DeserializeGuard<K>>, strip: impl Fn(K) -> K) -> Changed {
         match event {
             Event::Init => {
@@ -100,14 +100,14 @@ impl<K: kube::Resource<DynamicType = ()>> KindStore<K> {
             Event::Delete(guard) => {
                 let key = ObjectRef::of(&guard);
                 self.objects.remove(&key);
-                Changed::Gone(key)
+                Changed::Removed(key)
             }
         }
     }
 }
 
 impl Snapshot {
-    /// The EventTopics in a namespace, as far as they are kept.
+    /// The EventTopics in a namespace, reduced by [`strip`].
     pub(super) fn topics_in<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a EventTopic> {
         self.catalog.topics_in(namespace).filter_map(|resource| self.topics.objects.get(resource))
     }
@@ -147,7 +147,7 @@ impl Snapshot {
                     self.catalog.upsert(topic);
                 }
             }
-            Changed::Gone(key) => drop(self.catalog.remove(&key)),
+            Changed::Removed(key) => drop(self.catalog.remove(&key)),
             Changed::All => {
                 self.catalog.replace_all(self.topics.iter());
                 return true;
@@ -157,16 +157,16 @@ impl Snapshot {
     }
 }
 
-/// Drops what the catalog does not need of a topic, which is most of it.
+/// Drops the fields of a topic that the catalog does not use, which is most of it.
 fn strip(mut topic: EventTopic) -> EventTopic {
-    let ours = |key: &str| key.starts_with(concat!("eventcenter.io", "/"));
+    let is_of_product = |key: &str| key.starts_with(concat!("eventcenter.io", "/"));
     let meta = topic.meta_mut();
     meta.labels = None;
     meta.owner_references = None;
     meta.finalizers = None;
     meta.managed_fields = None;
     if let Some(annotations) = &mut meta.annotations {
-        annotations.retain(|key, _| ours(key));
+        annotations.retain(|key, _| is_of_product(key));
     }
     let spec = &mut topic.spec;
     (spec.owner, spec.description) = (None, None);
@@ -242,14 +242,14 @@ impl Cache {
     }
 
     async fn wait_until_listed(&self, enough: impl FnMut(&[bool; 3]) -> bool) {
-        // The sender lives as long as this.
+        // The sender is owned by `self`, so it is never closed.
         drop(self.listed.subscribe().wait_for(enough).await);
     }
 
     /// Maintains the snapshot until dropped.
     pub(super) async fn follow(&self, kubernetes: &KubeClient) {
         let topics = async {
-            // Which Kafka topic a resource stands for, and who owns it, depends on tenants and clusters.
+            // The Kafka topic of a resource, and its owner, depend on tenants and clusters.
             self.wait_until_listed(|listed| listed[0] && listed[1]).await;
             self.follow_kind(2, kubernetes.watch(), Snapshot::topic).await;
         };
@@ -300,9 +300,9 @@ mod tests {
         }
     }"#;
 
-    /// What is left out of memory is nothing that the catalog would have asked for.
+    /// The catalog uses none of the stripped fields.
     #[test]
-    fn the_world_is_the_same_without_what_is_left_out() {
+    fn stripping_does_not_change_the_catalog() {
         let whole = topic(FULL);
         let print = |topic: &EventTopic| {
             let mut catalog = Catalog::default();
@@ -312,33 +312,33 @@ mod tests {
             );
             catalog.set_clusters(clusters(&[("main", true)]), std::iter::empty());
             catalog.upsert(topic);
-            let right = format!("{:?}", catalog.reserve(topic));
-            (format!("{catalog:?}"), right.split_whitespace().next().map(String::from))
+            let permission = format!("{:?}", catalog.reserve(topic));
+            (format!("{catalog:?}"), permission.split_whitespace().next().map(String::from))
         };
-        let kept = strip(whole.clone());
-        assert_eq!(print(&kept), print(&whole));
+        let stripped = strip(whole.clone());
+        assert_eq!(print(&stripped), print(&whole));
         let size = |topic: &EventTopic| serde_json::to_string(topic).expect("JSON").len();
-        assert!(size(&kept) < size(&whole) * 3 / 4, "{} of {}", size(&kept), size(&whole));
+        assert!(size(&stripped) < size(&whole) * 3 / 4, "{} of {}", size(&stripped), size(&whole));
     }
 
     #[test]
-    fn what_is_known_counts_until_a_new_listing_is_complete() {
+    fn previous_objects_stay_until_a_list_is_complete() {
         let guarded = |name: &str| DeserializeGuard(Ok(topic(&format!("name: {name}"))));
-        let mut kept = KindStore::<EventTopic>::default();
-        let names = |kept: &KindStore<EventTopic>| -> Vec<String> {
-            kept.iter().filter_map(|topic| topic.metadata.name.clone()).collect()
+        let mut store = KindStore::<EventTopic>::default();
+        let names = |store: &KindStore<EventTopic>| -> Vec<String> {
+            store.iter().filter_map(|topic| topic.metadata.name.clone()).collect()
         };
         for event in [Event::Init, Event::InitApply(guarded("a")), Event::InitApply(guarded("b"))] {
-            assert_eq!(kept.apply(event, strip), Changed::Nothing);
+            assert_eq!(store.apply(event, strip), Changed::Nothing);
         }
-        assert_eq!(kept.apply(Event::InitDone, strip), Changed::All);
-        assert_eq!(names(&kept), ["a", "b"]);
-        kept.apply(Event::Init, strip);
-        kept.apply(Event::InitApply(guarded("c")), strip);
-        assert_eq!(names(&kept), ["a", "b"], "the old ones count");
-        assert_eq!(kept.apply(Event::InitDone, strip), Changed::All);
-        assert_eq!(names(&kept), ["c"]);
-        assert!(matches!(kept.apply(Event::Delete(guarded("c")), strip), Changed::Gone(_)));
-        assert!(names(&kept).is_empty());
+        assert_eq!(store.apply(Event::InitDone, strip), Changed::All);
+        assert_eq!(names(&store), ["a", "b"]);
+        store.apply(Event::Init, strip);
+        store.apply(Event::InitApply(guarded("c")), strip);
+        assert_eq!(names(&store), ["a", "b"], "the previous ones stay");
+        assert_eq!(store.apply(Event::InitDone, strip), Changed::All);
+        assert_eq!(names(&store), ["c"]);
+        assert!(matches!(store.apply(Event::Delete(guarded("c")), strip), Changed::Removed(_)));
+        assert!(names(&store).is_empty());
     }
 }

@@ -347,11 +347,11 @@ fn blocks(pem: &str) -> impl Iterator<Item = &str> {
 
 fn new_authority(life: Duration, now: Timestamp) -> Result<(Certificate, Key), IssueError> {
     let pair = KeyPair::generate()?;
-    let mut wanted = parameters(Vec::new(), life, now)?;
-    wanted.distinguished_name.push(DnType::CommonName, format!("eventcenter webhook authority {now}"));
-    wanted.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    wanted.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    finish(&wanted.self_signed(&pair)?, &pair, AUTHORITIES)
+    let mut params = parameters(Vec::new(), life, now)?;
+    params.distinguished_name.push(DnType::CommonName, format!("eventcenter webhook authority {now}"));
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    finish(&params.self_signed(&pair)?, &pair, AUTHORITIES)
 }
 
 fn new_serving(
@@ -362,32 +362,32 @@ fn new_serving(
     now: Timestamp,
 ) -> Result<(Certificate, Key), IssueError> {
     let issuer = Issuer::from_ca_cert_der(&authority.der, KeyPair::from_pem(authority_key.pem())?)?;
-    let left = authority.to.duration_since(now).try_into().unwrap_or_default();
+    let remaining = authority.to.duration_since(now).try_into().unwrap_or_default();
     let pair = KeyPair::generate()?;
-    let mut wanted = parameters(names.iter().cloned().collect(), lifetimes.serving.min(left), now)?;
-    wanted.distinguished_name.push(DnType::CommonName, "eventcenter webhook");
-    wanted.use_authority_key_identifier_extension = true;
-    wanted.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    wanted.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    finish(&wanted.signed_by(&pair, &issuer)?, &pair, SERVING)
+    let mut params = parameters(names.iter().cloned().collect(), lifetimes.serving.min(remaining), now)?;
+    params.distinguished_name.push(DnType::CommonName, "eventcenter webhook");
+    params.use_authority_key_identifier_extension = true;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    finish(&params.signed_by(&pair, &issuer)?, &pair, SERVING)
 }
 
 fn parameters(names: Vec<String>, life: Duration, now: Timestamp) -> Result<CertificateParams, IssueError> {
-    let mut wanted = CertificateParams::new(names)?;
+    let mut params = CertificateParams::new(names)?;
     let now = Duration::from_secs(u64::try_from(now.as_second()).unwrap_or_default());
     let from = now.saturating_sub(BACKDATE.min(life / 10));
-    wanted.not_before = date_time_ymd(1970, 1, 1) + from;
-    wanted.not_after = date_time_ymd(1970, 1, 1) + (now + life);
-    wanted.distinguished_name = rcgen::DistinguishedName::new();
-    Ok(wanted)
+    params.not_before = date_time_ymd(1970, 1, 1) + from;
+    params.not_after = date_time_ymd(1970, 1, 1) + (now + life);
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    Ok(params)
 }
 
 fn finish(
-    made: &rcgen::Certificate,
+    issued: &rcgen::Certificate,
     pair: &KeyPair,
     key: &'static str,
 ) -> Result<(Certificate, Key), IssueError> {
-    let mut all = Certificate::read_all(&made.pem(), key)?;
+    let mut all = Certificate::read_all(&issued.pem(), key)?;
     Ok((all.swap_remove(0), Key(pair.serialize_pem())))
 }
 
@@ -395,7 +395,7 @@ fn finish(
 mod tests {
     use super::*;
 
-    const LIVES: Lifetimes =
+    const LIFETIMES: Lifetimes =
         Lifetimes { authority: Duration::from_secs(1_000_000), serving: Duration::from_secs(100_000) };
 
     fn at(second: i64) -> Timestamp {
@@ -406,29 +406,31 @@ mod tests {
         names.iter().map(ToString::to_string).collect()
     }
 
-    fn made(step: &Step, before: Option<&Material>, wanted: &BTreeSet<String>, now: Timestamp) -> Material {
-        issue(step, before, wanted, LIVES, now).expect("it can be made").expect("something is made")
+    fn issued(step: &Step, before: Option<&Material>, names: &BTreeSet<String>, now: Timestamp) -> Material {
+        issue(step, before, names, LIFETIMES, now)
+            .expect("it can be issued")
+            .expect("the step issues something")
     }
 
     #[test]
-    fn what_is_made_is_read_back_and_convinces() {
+    fn issued_certificates_are_parsed_and_accepted() {
         let names = names(&["webhook.system.svc", "127.0.0.1"]);
         assert_eq!(next(None, &names, false, at(0)), Step::Everything);
-        let first = made(&Step::Everything, None, &names, at(0));
-        assert_eq!(Material::read(&first.data()).expect("it can be read"), first);
+        let first = issued(&Step::Everything, None, &names, at(0));
+        assert_eq!(Material::read(&first.data()).expect("valid data"), first);
         assert_eq!(first.serving.names, names);
         assert!(matches!(next(Some(&first), &names, true, at(0)), Step::Wait(_)));
-        assert!(!first.serving.is_accepted(&[first.newest()], "somebody.else.svc", at(0)));
+        assert!(!first.serving.is_accepted(&[first.newest()], "another.svc", at(0)));
         assert!(!first.serving.is_accepted(&[first.newest()], "127.0.0.1", at(100_001)), "it has expired");
     }
 
-    /// Whenever it is done and however late the publication is noticed: everybody who trusts what is published is
-    /// content with what is served, and nothing is done twice.
+    /// However late the publication is observed, clients that trust the published authorities accept the serving
+    /// certificate, and no step is repeated.
     #[test]
-    fn at_no_time_is_anything_served_that_is_not_trusted() {
+    fn the_serving_certificate_is_always_trusted() {
         for delay in [0, 6_000, 30_000] {
             let names = names(&["127.0.0.1"]);
-            let mut stored = made(&Step::Everything, None, &names, at(0));
+            let mut stored = issued(&Step::Everything, None, &names, at(0));
             let (mut trusted, mut published_at) = (stored.bundle(), 0);
             let (mut now, mut steps) = (0, 0);
             while now < 2_500_000 {
@@ -447,11 +449,11 @@ mod tests {
                     step => {
                         steps += 1;
                         published_at = now;
-                        stored = made(&step, Some(&stored), &names, at(now));
+                        stored = issued(&step, Some(&stored), &names, at(now));
                     }
                 }
             }
-            // A serving certificate about each 66,000 s; an authority each 650,000 s, which is forgotten later.
+            // A serving certificate about every 66,000 s; an authority every 650,000 s, and its removal later.
             assert!((35..50).contains(&steps), "{steps} steps");
         }
     }
@@ -459,40 +461,40 @@ mod tests {
     #[test]
     fn a_new_authority_signs_only_once_it_is_published() {
         let names = names(&["127.0.0.1"]);
-        let old = made(&Step::Everything, None, &names, at(0));
+        let old = issued(&Step::Everything, None, &names, at(0));
         let due = old.newest().renewal_time();
         assert_eq!(next(Some(&old), &names, true, due), Step::Authority);
-        let both = made(&Step::Authority, Some(&old), &names, due);
+        let both = issued(&Step::Authority, Some(&old), &names, due);
         assert_eq!(both.authorities.len(), 2);
         assert_eq!(both.serving, old.serving);
         // The serving certificate of the test has expired long ago, so renew it as it would have been.
-        let both = Material { serving: made(&Step::Serving, Some(&old), &names, due).serving, ..both };
+        let both = Material { serving: issued(&Step::Serving, Some(&old), &names, due).serving, ..both };
         assert!(matches!(next(Some(&both), &names, false, due), Step::Wait(_)));
         assert_eq!(next(Some(&both), &names, true, due), Step::Serving);
-        let after = made(&Step::Serving, Some(&both), &names, due);
+        let after = issued(&Step::Serving, Some(&both), &names, due);
         assert!(after.serving.is_accepted(&[after.newest()], "127.0.0.1", due));
         let expired = at(1_000_001);
         assert_eq!(next(Some(&after), &names, true, expired), Step::Forget);
-        assert_eq!(made(&Step::Forget, Some(&after), &names, expired).authorities.len(), 1);
+        assert_eq!(issued(&Step::Forget, Some(&after), &names, expired).authorities.len(), 1);
     }
 
     #[test]
-    fn a_missing_name_is_added_and_an_unused_one_goes_with_the_next_renewal() {
+    fn a_missing_name_is_added_and_an_unused_one_is_dropped_at_the_next_renewal() {
         let (one, other) = (names(&["one.svc"]), names(&["other.svc"]));
-        let first = made(&Step::Everything, None, &one, at(0));
+        let first = issued(&Step::Everything, None, &one, at(0));
         assert_eq!(next(Some(&first), &other, false, at(10)), Step::Serving);
-        let both = made(&Step::Serving, Some(&first), &other, at(10));
+        let both = issued(&Step::Serving, Some(&first), &other, at(10));
         assert_eq!(both.serving.names, names(&["one.svc", "other.svc"]));
         assert!(matches!(next(Some(&both), &one, true, at(10)), Step::Wait(_)));
         let due = both.serving.renewal_time();
-        assert_eq!(made(&Step::Serving, Some(&both), &other, due).serving.names, other);
+        assert_eq!(issued(&Step::Serving, Some(&both), &other, due).serving.names, other);
     }
 
     #[test]
-    fn what_cannot_be_used_is_told_without_showing_it() {
+    fn errors_of_an_invalid_secret_do_not_show_it() {
         let names = names(&["127.0.0.1"]);
         let (good, other) =
-            (made(&Step::Everything, None, &names, at(0)), made(&Step::Everything, None, &names, at(0)));
+            (issued(&Step::Everything, None, &names, at(0)), issued(&Step::Everything, None, &names, at(0)));
         let broken = |key: &str, value: &[u8]| {
             let mut data = good.data();
             data.insert(key.to_owned(), value.to_vec());
@@ -501,12 +503,12 @@ mod tests {
         for key in [AUTHORITIES, AUTHORITY_KEY, SERVING, SERVING_KEY] {
             assert_eq!(broken(key, b""), format!("the key {key} is missing or not text"));
             assert_eq!(broken(key, &[0xff, 0xfe]), format!("the key {key} is missing or not text"));
-            let told = broken(key, b"sesame");
-            assert!(told.contains(key) && told.contains("in PEM") && !told.contains("sesame"), "{told}");
+            let error = broken(key, b"sesame");
+            assert!(error.contains(key) && error.contains("in PEM") && !error.contains("sesame"), "{error}");
         }
         for key in [AUTHORITY_KEY, SERVING_KEY] {
-            let told = broken(key, &other.data()[key]);
-            assert_eq!(told, format!("the private key {key} does not match the certificate"));
+            let error = broken(key, &other.data()[key]);
+            assert_eq!(error, format!("the private key {key} does not match the certificate"));
         }
         let shown = format!("{good:?}");
         assert!(!shown.contains("PRIVATE") && !shown.contains("BEGIN"), "{shown}");

@@ -1,4 +1,4 @@
-//! What reviews are answered with.
+//! The state and the clients that reviews use.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,14 +20,14 @@ use crate::domain::tenant::TenantFacts;
 use crate::kubernetes::KubeClient;
 use crate::store::Recorder;
 
-/// How long a refusal waits for newer objects of others: the watch is a few milliseconds behind the API server.
+/// Maximum time that a refusal waits for watch events, because the watch is a few milliseconds behind the API server.
 const WATCH_LAG: Duration = Duration::from_millis(10);
 
-/// The same where another topic is in the way that may just have been deleted, as `kubectl delete` of a folder does it. That
-/// is rare, and a refusal would be final.
+/// The same for a conflict with another topic, which may just have been deleted, for example by `kubectl delete` of a
+/// folder. Such conflicts are rare, and the refusal would be final.
 const WATCH_LAG_OF_TOPICS: Duration = Duration::from_millis(250);
 
-/// What reviews are answered with.
+/// The state and the clients that reviews use.
 #[derive(Clone, Debug)]
 pub struct ReviewContext {
     pub(super) cache: Arc<Cache>,
@@ -40,7 +40,7 @@ pub struct ReviewContext {
 }
 
 impl ReviewContext {
-    /// The context of dry runs, whose seals nobody trusts.
+    /// The context of dry runs, whose seals are not trusted.
     pub(super) fn for_dry_run(&self) -> Self {
         Self { seal_keys: Arc::new(self.seal_keys.for_dry_run()), ..self.clone() }
     }
@@ -69,8 +69,8 @@ impl ReviewContext {
         tenant.flatten().filter(|tenant| tenant.approval.govern(&Kind::of::<K>()))
     }
 
-    /// Judges a change from memory. A Tenant and its topics are often applied together, and the watch may be behind the
-    /// review: so nothing is refused before the snapshot had the chance to catch up.
+    /// Judges a change by the snapshot. A Tenant and its topics are often applied together, and the watch may be behind
+    /// the review, so the snapshot may catch up before anything is refused.
     pub(super) async fn judge(&self, judge: impl Fn(&Snapshot) -> Verdict) -> Result<Verdict, NotReady> {
         let mut changes = self.cache.changes();
         let mut verdict = self.cache.read(&judge).ok_or(NotReady)?;
@@ -87,14 +87,14 @@ impl ReviewContext {
     }
 }
 
-/// Whether a refusal ends when another topic turns out to be gone.
+/// Whether the refusal depends on another topic, which may have been deleted.
 fn concerns_topics(verdict: &Verdict) -> bool {
     let concerns = |reason: Reason| matches!(reason, Reason::ResourceConflict | Reason::ResourceInUse);
     verdict.refusals.first().is_some_and(|first| concerns(first.reason))
 }
 
-/// Whether a refusal may end when a Tenant or a KafkaCluster turns out to exist. Only a list request is certain, which takes
-/// an API server up to a tenth of a second.
+/// Whether the refusal depends on a Tenant or a KafkaCluster that may exist. Only a list request tells for certain; it
+/// takes an API server up to a tenth of a second.
 fn concerns_platform(verdict: &Verdict) -> bool {
     use Reason::{ClusterNotAllowed, ClusterNotFound, TenantNotFound, TenantSuspended};
     let concerns = |reason: Reason| {

@@ -25,7 +25,7 @@ pub enum Address {
         /// Its name.
         name: String,
     },
-    /// At an address, without a slash at its end.
+    /// At a URL without a trailing slash.
     Url(String),
 }
 
@@ -40,15 +40,15 @@ pub struct Wanted {
     pub certificate: Option<String>,
 }
 
-/// How long the API server waits for an answer. A review takes milliseconds, a schema at most a tenth of a second, and its
-/// record `--audit-timeout`; the rest is for a busy machine.
+/// Timeout of a review in the API server. A review takes milliseconds, a schema at most a tenth of a second, and the
+/// record at most `--audit-timeout`; the rest is a reserve for a busy machine.
 pub const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Not under deletion: then only finalizers are removed.
+/// The object is not being deleted: during deletion only finalizers are removed.
 const LIVING: &str = "request.operation == 'DELETE' ? !has(oldObject.metadata.deletionTimestamp) : \
                       !has(object.metadata.deletionTimestamp)";
 
-/// Not changes of metadata alone, such as labels, finalizers and owners.
+/// The spec changes, not only metadata such as labels, finalizers and owners.
 const SPEC: &str = "request.operation != 'UPDATE' || !has(object.spec) || !has(oldObject.spec) || \
                     object.spec != oldObject.spec";
 
@@ -93,7 +93,7 @@ fn is_decision(kind: &KindInfo) -> bool {
     kind.mutation == Mutation::OnCreate
 }
 
-/// Changes of a declaration. Deletions of cluster-scoped kinds too: nobody's namespace depends on them.
+/// Changes of a declaration, including deletions of cluster-scoped kinds, on which no namespace deletion depends.
 fn declarations(wanted: &Wanted, kind: &KindInfo) -> Option<Value> {
     if is_decision(kind) {
         return None;
@@ -111,7 +111,7 @@ fn declarations(wanted: &Wanted, kind: &KindInfo) -> Option<Value> {
     Some(webhook(wanted, &name, "validate", rule(&[kind.plural], operations), conditions))
 }
 
-/// The annotations that name the requesters of a governed resource. The finalizer is added too.
+/// Adds the annotations that name the requesters of a governed resource, and the finalizer.
 fn annotations(wanted: &Wanted, kind: &KindInfo) -> Value {
     let changed = format!("{SPEC} || {}", differ(&[AUTHORED_BY, BREAK_GLASS, REQUESTED_BY, REQUEST]),);
     let conditions = json!([condition("not-being-deleted", LIVING), condition("asks", &changed)]);
@@ -138,8 +138,8 @@ fn rule(kinds: &[&str], operations: Value) -> Value {
     json!({"apiGroups": [GROUP], "apiVersions": ["v1alpha1"], "resources": kinds, "operations": operations})
 }
 
-/// ConfigMaps with schemas, by webhooks of their own, so that nothing else depends on them. They can always be deleted: the
-/// registered schemas stay in force, and a namespace can be deleted in any order.
+/// ConfigMaps with schemas, in separate webhooks, so that no other request depends on them. They can always be deleted:
+/// the registered schemas remain, and a namespace can be deleted in any order.
 fn schemas(wanted: &Wanted, operations: Value) -> Value {
     let changed = format!(
         "request.operation != 'UPDATE' || object.?data != oldObject.?data || \
@@ -156,12 +156,12 @@ fn schemas(wanted: &Wanted, operations: Value) -> Value {
         false => webhook(wanted, &format!("schemas.{GROUP}"), "validate", rule, conditions),
     };
     webhook["objectSelector"] = json!({"matchLabels": {SCHEMA_LABEL: "true"}});
-    let mut spared = vec!["kube-system", "kube-public", "kube-node-lease"];
+    let mut excluded = vec!["kube-system", "kube-public", "kube-node-lease"];
     if let Address::Service { namespace, .. } = &wanted.address {
-        spared.push(namespace);
+        excluded.push(namespace);
     }
     webhook["namespaceSelector"] = json!({"matchExpressions": [
-        {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": spared},
+        {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": excluded},
     ]});
     webhook
 }
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn every_field_is_one_of_kubernetes_own() {
+    fn every_field_is_known_to_kubernetes() {
         let service = Address::Service { namespace: "system".into(), name: "webhook".into() };
         for address in [service, Address::Url("https://127.0.0.1:1".into())] {
             let certificate = Some("system/webhook".into());
@@ -239,14 +239,15 @@ mod tests {
         }
     }
 
-    /// No webhook can be in the way of what the operator or the cluster needs to run.
+    /// The webhooks cannot block the operator or the control plane.
     #[test]
-    fn nothing_is_asked_about_but_our_own_kinds_and_labelled_configmaps() {
+    fn only_kinds_of_the_product_and_labelled_configmaps_are_reviewed() {
         let address = Address::Service { namespace: "system".into(), name: "webhook".into() };
         for document in configurations(&Wanted { name: "x".into(), address, certificate: None }) {
             for webhook in document["webhooks"].as_array().expect("webhooks") {
                 let rule = &webhook["rules"][0];
-                // What the controllers decide again is not held up, so that a namespace can go.
+                // The controllers check deletions again, so an unavailable webhook does not block the deletion of a
+                // namespace.
                 let deletes_topics = rule["operations"] == json!(["DELETE"]);
                 assert_eq!(webhook["failurePolicy"], if deletes_topics { "Ignore" } else { "Fail" });
                 let resource = rule["resources"][0].as_str().expect("a resource");
@@ -254,8 +255,8 @@ mod tests {
                 if rule["apiGroups"] != json!([GROUP]) {
                     assert_eq!((&rule["apiGroups"], resource), (&json!([""]), "configmaps"));
                     assert_eq!(webhook["objectSelector"]["matchLabels"][SCHEMA_LABEL], "true");
-                    let spared = &webhook["namespaceSelector"]["matchExpressions"][0]["values"];
-                    assert!(spared.as_array().is_some_and(|names| names.contains(&json!("system"))));
+                    let excluded = &webhook["namespaceSelector"]["matchExpressions"][0]["values"];
+                    assert!(excluded.as_array().is_some_and(|names| names.contains(&json!("system"))));
                 }
             }
         }

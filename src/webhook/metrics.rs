@@ -49,7 +49,7 @@ pub(super) struct ReviewLabels {
 }
 
 impl Metrics {
-    /// Makes the metrics and registers them.
+    /// Creates and registers the metrics.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             duration: Family::new_with_constructor(|| Histogram::new(BUCKETS)),

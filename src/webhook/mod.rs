@@ -1,14 +1,15 @@
 //! The admission webhook: declarations are checked before they are stored.
 //!
-//! The room decides nothing about resources: [`crate::domain::admission`] does, from what `cache` has of all declarations.
+//! The decisions are made by [`crate::domain::admission`], from the snapshot of all declarations in `cache`.
 //!
 //! - `server`: the limits of connections. `certificate`, `authority`: when certificates are renewed, and the renewal.
-//! - `route`, `request`, `review`, `outcome`: one AdmissionReview and its answer. `context`: what it is answered with.
+//! - `route`, `request`, `review`, `outcome`: one AdmissionReview and its response. `context`: the state it uses.
 //! - `kinds`: one file a kind. `schema`: schemas. `approval`, `mutate`, `target`: governed kinds; `seal_keys`: their keys.
-//! - `record`: what the audit log gets.
+//! - `record`: the audit record of a review.
 //! - `manifest`, `policy`: the configurations that make the API server call the webhook.
 //!
-//! What cannot be checked is refused: before all resources have been listed, and a kind or an object that is unknown.
+//! Requests that cannot be checked are refused: before all resources have been listed, and for an unknown kind or
+//! object.
 //!
 //! Deliberately absent: leadership, and writes to anything but the webhook's own certificates and keys. Every replica answers.
 

@@ -56,7 +56,7 @@ pub(super) async fn complete_governed<K: Governed + DeserializeOwned>(
     }
 }
 
-/// Sets these annotations, and leaves all others as they are.
+/// Sets these annotations and keeps all others.
 fn annotate(resource: &impl kube::Resource, annotations: &RequestAnnotations) -> Vec<PatchOperation> {
     let Some(present) = &resource.meta().annotations else {
         let wanted: Map<String, Value> = annotations
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn annotations_are_set_whatever_was_there() {
+    fn annotations_are_set_with_and_without_existing_ones() {
         let some = |text: &str| Some(text.to_owned());
         let wanted = [
             RequestAnnotations::default(),
@@ -106,7 +106,7 @@ mod tests {
                 let after = patched(&topic, annotate(&topic, wanted));
                 assert_eq!(RequestAnnotations::of(&after), *wanted);
                 assert_eq!(after.annotations().get("other"), topic.annotations().get("other"));
-                assert!(annotate(&after, wanted).is_empty(), "nothing is left to change");
+                assert!(annotate(&after, wanted).is_empty(), "no further change");
             }
         }
     }

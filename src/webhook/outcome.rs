@@ -3,7 +3,7 @@
 use crate::domain::Refusal;
 use crate::domain::admission::Verdict;
 
-/// Which webhook is asked.
+/// The webhook that the API server calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReviewType {
     /// Whether a change is allowed.

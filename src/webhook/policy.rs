@@ -26,7 +26,7 @@ pub fn policies() -> Vec<Value> {
                 "variables": [
                     variable("another", "params.metadata.name != object.metadata.name"),
                     variable("prefix", &prefix("object")),
-                    variable("theirs", &prefix("params")),
+                    variable("otherPrefix", &prefix("params")),
                     variable("moved", &format!("oldObject == null || variables.prefix != {}", prefix("oldObject"))),
                     // Only new namespaces are checked, so that an existing conflict can be resolved step by step.
                     variable(
@@ -48,11 +48,11 @@ pub fn policies() -> Vec<Value> {
                     },
                     {
                         "expression": "!variables.another || !variables.moved || \
-                            !(variables.prefix.startsWith(variables.theirs) || \
-                            variables.theirs.startsWith(variables.prefix))",
+                            !(variables.prefix.startsWith(variables.otherPrefix) || \
+                            variables.otherPrefix.startsWith(variables.prefix))",
                         "messageExpression": "'ResourceConflict: spec.topicPrefix: ' + variables.prefix + \
-                            ' overlaps with ' + variables.theirs + ' of tenant ' + params.metadata.name + \
-                            ': choose a prefix that is not the beginning of another\\'s, nor begins with one'",
+                            ' overlaps with ' + variables.otherPrefix + ' of tenant ' + params.metadata.name + \
+                            ': choose a prefix that neither starts with another prefix nor is the start of one'",
                         "reason": "Invalid",
                     },
                 ],

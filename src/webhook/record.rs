@@ -1,8 +1,6 @@
-//! What is recorded of a review: who has asked for what, and what became of it.
-//!
-//! One record a decision. Nothing is recorded of a dry run, of an update that changes nothing that is governed, and of
-//! what was not decided on: as long as not everything has been read, whoever asks is told to ask again. What is allowed is
-//! answered once its record is durable; what is refused is refused whether or not that can be written.
+//! The audit record of a review: the user, the change and the decision. Every decision has one record. Dry runs,
+//! updates that change nothing that records contain, and reviews without a decision (the webhook has not listed all
+//! resources yet) have none. A change is allowed once its record is durable; a refusal does not depend on its record.
 
 use eventcenter_sdk::Reason;
 use tokio::sync::Semaphore;
@@ -17,13 +15,14 @@ use crate::domain::Refusal;
 use crate::domain::audit::{self, Action, Actor, Caller, Event, LogName, Target, Via, change_between};
 use crate::store::{RecordError, WriteOutcome};
 
-/// From this size on one resource is taken apart at a time: as a tree of values it is ten times as large.
-const LARGE: usize = 64 * 1024;
+/// Minimum size of a large review in bytes. Large reviews are parsed one at a time, because a tree of values takes ten
+/// times the size of its text.
+const LARGE_REVIEW_BYTES: usize = 64 * 1024;
 
-/// What is said where the policy lets a change go on whose record is nowhere.
-const LOST: &str = "this change is not in the audit log, which is unavailable";
+/// The warning of a change that is allowed without a record, as `--audit-policy` permits.
+const NOT_RECORDED: &str = "this change is not in the audit log, which is unavailable";
 
-/// Records what a review has come to. What it has come to in the end, and the record's id if there is one.
+/// Records the outcome of a review. Returns the final outcome, and the id of the record if there is one.
 pub(super) async fn record(
     review: ReviewType,
     request: &Request<'_>,
@@ -35,7 +34,7 @@ pub(super) async fn record(
     }
     let log = log(request, context);
     let event = match request.size() {
-        0..LARGE => event(request, &outcome, log),
+        0..LARGE_REVIEW_BYTES => event(request, &outcome, log),
         _ => one_at_a_time(|| event(request, &outcome, log)).await,
     };
     let Some(event) = event else { return (outcome, None) };
@@ -43,24 +42,24 @@ pub(super) async fn record(
     match (context.recorder.record(event).await, outcome) {
         (Ok(WriteOutcome::Durable(id) | WriteOutcome::Spooled(id)), outcome) => (outcome, Some(id)),
         (Ok(WriteOutcome::Lost), Outcome::Allowed(mut warnings)) => {
-            warnings.push(format!("{}: {LOST}", Reason::AuditUnavailable));
+            warnings.push(format!("{}: {NOT_RECORDED}", Reason::AuditUnavailable));
             (Outcome::Allowed(warnings), None)
         }
         (Err(error), Outcome::Allowed(_)) => {
-            // Whether it was written after all is not known. What is said to whoever asks follows it, if that is possible
-            // soon; nobody waits for that.
+            // The record may have been written nevertheless, so a second record corrects it. The response does not wait
+            // for it.
             if let Some(denied) = denied {
                 let recorder = context.recorder.clone();
                 tokio::spawn(async move { recorder.enqueue(denied).await });
             }
             (unrecorded(&error), None)
         }
-        // The answer is no in any case.
+        // A refusal does not depend on its record.
         (_, outcome) => (outcome, None),
     }
 }
 
-/// Whether it is over with this answer: what the mutating part does not refuse, the validating part decides on.
+/// Whether this outcome is final: the validating webhook decides on what the mutating webhook does not refuse.
 fn is_decision(review: ReviewType, outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Refused(_) | Outcome::Invalid(_) => true,
@@ -69,13 +68,13 @@ fn is_decision(review: ReviewType, outcome: &Outcome) -> bool {
     }
 }
 
-/// What is recorded of a change that is refused in the end because it could not be recorded in time.
+/// The record of a change that was allowed and then refused, because its record could not be written in time.
 fn denied(allowed: &Event) -> Event {
     let Event { log, actor, action, target, request, caller, .. } = allowed;
     Event {
         reason: Some(Reason::AuditUnavailable),
         message: Some(
-            "this was allowed, and then refused because its record could not be written in time".into(),
+            "the change was allowed, and then refused because its record could not be written in time".into(),
         ),
         target: target.clone(),
         request: request.clone(),
@@ -97,7 +96,7 @@ fn unrecorded(error: &RecordError) -> Outcome {
     )])
 }
 
-/// The log of the tenant that a request is about.
+/// The audit log of the tenant that a request concerns.
 fn log(request: &Request<'_>, context: &ReviewContext) -> LogName {
     match (request.kind.of_product(), request.namespace.as_deref()) {
         (Some("Tenant"), _) => LogName::of(Some(&request.name)),
@@ -111,9 +110,9 @@ fn log(request: &Request<'_>, context: &ReviewContext) -> LogName {
     }
 }
 
-/// The record of a decision; nothing if that has allowed an update of nothing that is governed.
+/// The record of a decision; `None` for an allowed update that changes nothing that records contain.
 fn event(request: &Request<'_>, outcome: &Outcome, log: LogName) -> Option<Event> {
-    let (ended, reason, said) = match outcome {
+    let (decided, reason, reported) = match outcome {
         Outcome::Allowed(warnings) => (audit::Outcome::Allowed, None, lines(warnings)),
         Outcome::Patched(_) | Outcome::NotReady => return None,
         Outcome::Refused(refusals) => {
@@ -128,12 +127,12 @@ fn event(request: &Request<'_>, outcome: &Outcome, log: LogName) -> Option<Event
         Operation::Create => Action::Create,
         Operation::Update => Action::Update,
         Operation::Delete => Action::Delete,
-        // Of nothing that we have rules for, so that it was refused.
+        // No kind of the product has this operation, so it was refused.
         Operation::Connect => return None,
     };
     let (before, after) = (request.before(), request.after());
     let change = change_between(before.as_ref(), after.as_ref());
-    if change.is_none() && action == Action::Update && ended == audit::Outcome::Allowed {
+    if change.is_none() && action == Action::Update && decided == audit::Outcome::Allowed {
         return None;
     }
     let text = |pointer: &str| {
@@ -142,7 +141,7 @@ fn event(request: &Request<'_>, outcome: &Outcome, log: LogName) -> Option<Event
     };
     let user = &request.user_info;
     let actor = Actor { user: user.username.clone(), groups: user.groups.clone(), via: Via::Admission };
-    // A name that the API server makes is in the resource and not in the request.
+    // A generated name is in the object, not in the request.
     let name = Some(request.name.as_str()).filter(|name| !name.is_empty()).or_else(|| text("/metadata/name"));
     let target = Target {
         kind: request.kind.kind.clone(),
@@ -151,8 +150,10 @@ fn event(request: &Request<'_>, outcome: &Outcome, log: LogName) -> Option<Event
         uid: text("/metadata/uid").map(ToOwned::to_owned),
     };
     let message = match decision(request) {
-        Some(decision) => Some([Some(decision), said].into_iter().flatten().collect::<Vec<_>>().join("\n")),
-        None => said,
+        Some(decision) => {
+            Some([Some(decision), reported].into_iter().flatten().collect::<Vec<_>>().join("\n"))
+        }
+        None => reported,
     };
     Some(Event {
         target: Some(target),
@@ -161,7 +162,7 @@ fn event(request: &Request<'_>, outcome: &Outcome, log: LogName) -> Option<Event
         change,
         request: Some(request.uid.clone()),
         caller: Caller { field_manager: request.field_manager().map(ToOwned::to_owned), ..Caller::default() },
-        ..Event::new(log, actor, action, ended)
+        ..Event::new(log, actor, action, decided)
     })
 }
 
@@ -170,7 +171,7 @@ fn lines<T: std::fmt::Display>(all: &[T]) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
-/// What a ChangeApproval decides, in words.
+/// Describes the decision of a ChangeApproval.
 fn decision(request: &Request<'_>) -> Option<String> {
     if request.kind.of_product() != Some("ChangeApproval") {
         return None;
@@ -181,7 +182,7 @@ fn decision(request: &Request<'_>) -> Option<String> {
     Some(format!("{:?}: {:?} {:?} {} as {hash}", spec.decision, spec.action, target.kind, target.name))
 }
 
-/// Reviews of small resources have the other processors and threads to themselves.
+/// Runs one piece of work at a time, so that other processors and threads remain for reviews of small objects.
 async fn one_at_a_time<T>(work: impl FnOnce() -> T) -> T {
     static PERMIT: Semaphore = Semaphore::const_new(1);
     let _permit = PERMIT.acquire().await;
@@ -225,14 +226,14 @@ mod tests {
         })
     }
 
-    /// What most of these records say alike.
-    const USUAL: [&str; 3] = [
+    /// Lines that most of these records contain.
+    const COMMON: [&str; 3] = [
         r#"actor: {"groups":["team","system:authenticated"],"user":"alice","via":"Admission"}"#,
         r#"origin: {"component":"webhook","fieldManager":"kubectl-edit","instance":"a"}"#,
         r#"requestId: "11111111-2222-3333-4444-555555555555""#,
     ];
 
-    /// The lines of what is recorded, as far as it is about the review; none where nothing is.
+    /// The lines of a record that depend on the review; empty if there is no record.
     fn lines(review: &Value, outcome: &Outcome) -> Vec<String> {
         let text = review.to_string();
         let review: Review<'_> = serde_json::from_str(&text).expect("a review");
@@ -240,25 +241,25 @@ mod tests {
         let Some(event) = event else { return Vec::new() };
         let draft = event.into_draft(Uuid::nil(), jiff::Timestamp::UNIX_EPOCH, "webhook", "a");
         let record = serde_json::to_value(draft.at_seq(0)).expect("JSON");
-        let kept = record
+        let fields = record
             .as_object()
             .expect("an object")
             .iter()
             .filter(|(key, _)| !["id", "seq", "time", "tenant"].contains(&key.as_str()));
-        kept.map(|(key, value)| format!("{key}: {value}")).collect()
+        fields.map(|(key, value)| format!("{key}: {value}")).collect()
     }
 
-    /// Compares what is said beside [`USUAL`], and tells with a minus what is not said of it.
+    /// Compares the lines that are not in [`COMMON`]; a minus marks a common line that is missing.
     #[track_caller]
     fn check(review: &Value, outcome: &Outcome, expected: Expect) {
         let lines = lines(review, outcome);
         if lines.is_empty() {
             return expected.assert_eq("nothing");
         }
-        let others = lines.iter().filter(|line| !USUAL.contains(&line.as_str())).cloned();
-        let missing = USUAL.into_iter().filter(|usual| !lines.iter().any(|line| line == usual));
-        let told = others.chain(missing.map(|usual| format!("- {usual}")));
-        expected.assert_eq(&told.map(|line| line + "\n").collect::<String>());
+        let others = lines.iter().filter(|line| !COMMON.contains(&line.as_str())).cloned();
+        let missing = COMMON.into_iter().filter(|common| !lines.iter().any(|line| line == common));
+        let differences = others.chain(missing.map(|common| format!("- {common}")));
+        expected.assert_eq(&differences.map(|line| line + "\n").collect::<String>());
     }
 
     fn allowed(warnings: &[&str]) -> Outcome {
@@ -266,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_told_with_who_and_with_before_and_after() {
+    fn a_change_is_recorded_with_user_and_patch() {
         check(
             &review(json!({})),
             &allowed(&["spec.owner: nobody is named"]),
@@ -281,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_has_nothing_before() {
+    fn a_creation_is_recorded_as_one_addition() {
         let created = json!({
             "operation": "CREATE", "oldObject": null, "name": "",
             "options": {"kind": "CreateOptions"}, "object": {"metadata": {"uid": null, "name": "orders-x7"}},
@@ -299,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_deleted_has_nothing_after() {
+    fn a_deletion_is_recorded_as_one_removal() {
         let deleted = json!({"operation": "DELETE", "object": null, "options": null});
         check(
             &review(deleted),
@@ -316,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_told_with_all_its_reasons() {
+    fn a_refusal_is_recorded_with_all_its_reasons() {
         let refusals = vec![
             Refusal::at(Reason::NotSupported, "spec.partitions", "fewer"),
             Refusal::at(Reason::InvalidResource, "spec.topicName", "too long"),
@@ -336,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_told_as_it_was_sent() {
+    fn an_invalid_object_is_recorded_as_sent() {
         let wrong = json!({"object": {"spec": {"partitions": "three"}}});
         check(
             &review(wrong),
@@ -353,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_decision_is_told_in_words() {
+    fn a_decision_is_recorded_with_its_description() {
         let approval = json!({
             "kind": {"kind": "ChangeApproval"}, "name": "orders-1", "operation": "CREATE", "oldObject": null,
             "object": null,
@@ -383,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tenant_is_in_no_namespace() {
+    fn a_record_of_a_tenant_has_no_namespace() {
         let tenant = json!({
             "kind": {"kind": "Tenant"}, "namespace": "", "name": "shop",
             "object": {"kind": "Tenant", "spec": {"partitions": null, "namespaces": ["shop", "till"]}},
@@ -402,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_nothing_is_told_only_if_it_was_refused() {
+    fn an_update_without_changes_is_recorded_only_if_refused() {
         let same = review(json!({"object": {"spec": {"partitions": 1}, "status": {"topicName": "x"}}}));
         check(&same, &allowed(&[]), expect!["nothing"]);
         let refusal = Refusal::new(Reason::TenantSuspended, "it is suspended");
@@ -420,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_told_of_what_is_not_decided() {
+    fn only_final_outcomes_are_decisions() {
         let patch = Outcome::Patched(json_patch::Patch(Vec::new()));
         for (review, outcome, is) in [
             (ReviewType::Validate, &allowed(&[]), true),

@@ -1,7 +1,5 @@
-//! The AdmissionReview of `admission.k8s.io/v1`.
-//!
-//! Objects stay text until their type is known: a schema takes ten times its size once it is a tree of values, and there are
-//! many reviews at once.
+//! The AdmissionReview of `admission.k8s.io/v1`. Objects stay text until their type is known: a tree of values takes
+//! ten times the size of a schema's text, and many reviews run at once.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -72,7 +70,7 @@ pub(super) struct GroupKind {
 }
 
 impl GroupKind {
-    /// The kind, if it is one of ours.
+    /// The kind, if it belongs to the product.
     pub(super) fn of_product(&self) -> Option<&'static str> {
         kinds().map(|kind| kind.name).find(|name| self.group == GROUP && *name == self.kind)
     }
@@ -117,7 +115,7 @@ pub struct User {
     /// The groups.
     #[serde(default)]
     pub(super) groups: Vec<String>,
-    /// Whatever else the authenticator provides.
+    /// Further attributes from the authenticator.
     #[serde(default)]
     pub(super) extra: BTreeMap<String, Vec<String>>,
 }

@@ -101,7 +101,7 @@ impl Reviewer {
 /// The annotation in Kubernetes' audit log, after the webhook's name and a slash.
 const RECORD_ANNOTATION: &str = "record";
 
-/// The reason of a review that comes before all resources have been listed. It is not a reason of a resource's state.
+/// The reason of a refusal while resources are still being listed. It is never a reason in a resource's status.
 const NOT_READY: &str = "WebhookNotReady";
 
 /// The response. Kubernetes' own audit log, which has the address of the client, names the record of the review.

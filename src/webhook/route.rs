@@ -16,13 +16,13 @@ use tokio::time::timeout;
 use super::outcome::ReviewType;
 use super::review::Reviewer;
 
-/// The largest review: both versions of an object, each at most 1.5 MiB (etcd) or 3 MiB (API server), and JSON.
+/// Maximum size of a review: both versions of an object, each at most 1.5 MiB (etcd) or 3 MiB (API server), and JSON.
 const MAX_BODY_BYTES: u32 = 8 * 1024 * 1024;
 
-/// The most bytes of reviews in memory at once. Other requests wait.
+/// Maximum number of bytes of reviews in memory. Further requests wait.
 const MAX_TOTAL_BYTES: u32 = 4 * MAX_BODY_BYTES;
 
-/// How long a body may take to arrive.
+/// Timeout of reading a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Clone)]

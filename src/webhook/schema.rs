@@ -84,10 +84,10 @@ pub(super) async fn judge_config_map(
     let (name, data) = (new.name_any(), new.data.clone().unwrap_or_default());
     let mut refusals = Vec::new();
     for topic in topics {
-        let takes = |declared: &&EventType| matches!(Source::of(declared), Source::ConfigMap(from) if from.name == name);
-        let taken: Vec<&EventType> = topic.spec.event_types.iter().filter(takes).collect();
+        let uses = |declared: &&EventType| matches!(Source::of(declared), Source::ConfigMap(from) if from.name == name);
+        let used: Vec<&EventType> = topic.spec.event_types.iter().filter(uses).collect();
         let (declared, refused) =
-            one_at_a_time(|| parse_schemas(taken, |from| data.get(&from.key).cloned())).await;
+            one_at_a_time(|| parse_schemas(used, |from| data.get(&from.key).cloned())).await;
         let mut found: Vec<Refusal> = refused.into_iter().map(|(_, refusal)| refusal).collect();
         if found.is_empty() {
             found = compare(topic, &declared, kubernetes).await;
@@ -96,7 +96,7 @@ pub(super) async fn judge_config_map(
         refusals.extend(found.into_iter().map(|refusal| {
             Refusal::new(
                 refusal.reason,
-                format!("data, which EventTopic {about} takes schemas from: {}", refusal.message()),
+                format!("data, which EventTopic {about} uses for schemas: {}", refusal.message()),
             )
         }));
     }
@@ -109,11 +109,11 @@ pub(super) fn topics_using(change: &Change<'_, ConfigMap>, snapshot: &Snapshot) 
         Change::Create(map) | Change::Update { new: map, .. } | Change::Delete(map) => map,
     };
     let (namespace, name) = (map.namespace().unwrap_or_default(), map.name_any());
-    let takes = |topic: &&EventTopic| {
+    let uses = |topic: &&EventTopic| {
         let mut sources = topic.spec.event_types.iter().map(Source::of);
         sources.any(|source| matches!(source, Source::ConfigMap(from) if from.name == name))
     };
-    snapshot.topics_in(&namespace).filter(takes).cloned().collect()
+    snapshot.topics_in(&namespace).filter(uses).cloned().collect()
 }
 
 async fn compare(topic: &EventTopic, declared: &[DeclaredSchema], kubernetes: &KubeClient) -> Vec<Refusal> {
@@ -132,16 +132,16 @@ async fn compare(topic: &EventTopic, declared: &[DeclaredSchema], kubernetes: &K
     .await
 }
 
-/// Judges one schema at a time: that takes up to a tenth of a second, during which reviews without schemas have the other
-/// processors and threads.
+/// Runs one check of schemas at a time. It takes up to a tenth of a second; meanwhile reviews without schemas use the
+/// other processors and threads.
 async fn one_at_a_time<T>(work: impl FnOnce() -> T) -> T {
     static PERMIT: Semaphore = Semaphore::const_new(1);
     let _permit = PERMIT.acquire().await;
     block_in_place(work)
 }
 
-/// The refusal of what cannot be checked.
+/// The refusal if schemas cannot be read.
 fn unreadable(error: &WriteError) -> Refusal {
-    tracing::warn!(%error, "a schema cannot be judged");
+    tracing::warn!(%error, "cannot check a schema");
     Refusal::new(Reason::Internal, "the registered schemas cannot be read at the moment: try again")
 }

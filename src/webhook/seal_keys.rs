@@ -52,7 +52,8 @@ impl SealKeys {
 
     /// Waits until both have been read.
     pub(super) async fn wait_until_available(&self) {
-        // The sender lives as long as this. The signing key is set before its public key is published.
+        // The sender is owned by `self`, so it is never closed. The signing key is set before its public key is
+        // published.
         drop(self.seals.subscribe().wait_for(|seals| !seals.webhook.is_empty()).await);
     }
 
@@ -104,9 +105,9 @@ mod tests {
     use crate::domain::signature::PublicKeys;
 
     #[test]
-    fn a_seal_of_a_dry_run_counts_in_dry_runs_only() {
+    fn a_seal_of_a_dry_run_is_trusted_only_in_dry_runs() {
         let seal_keys = SealKeys::default();
-        assert!(seal_keys.for_dry_run().get().is_none(), "not before the key is there");
+        assert!(seal_keys.for_dry_run().get().is_none(), "not before the key exists");
         let key = SigningKey::from_seed(&"1".repeat(64)).expect("a key");
         let webhook = PublicKeys::parse(&key.public_key());
         seal_keys.seals.send_replace(TrustedKeys { webhook, ..TrustedKeys::default() });
@@ -118,9 +119,9 @@ mod tests {
             by.get().is_some_and(|(_, seals)| seals.webhook.verify(&statement, seal))
         };
         let dry_run = seal_keys.for_dry_run();
-        let seal = dry_run.get().expect("it is there").0.seal(&statement);
+        let seal = dry_run.get().expect("it exists").0.seal(&statement);
         assert!(is_trusted(&dry_run, &seal) && !is_trusted(&seal_keys, &seal));
-        let seal = seal_keys.get().expect("it is there").0.seal(&statement);
-        assert!(is_trusted(&dry_run, &seal), "what is stored counts in a dry run as well");
+        let seal = seal_keys.get().expect("it exists").0.seal(&statement);
+        assert!(is_trusted(&dry_run, &seal), "a stored seal is also trusted in a dry run");
     }
 }

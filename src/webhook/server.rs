@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::http::Limits;
 
-/// The limits. `drain` is how long the webhook goes on answering after it is stopped, so that Services and API servers
-/// switch to other replicas.
+/// The limits. `drain` is how long the webhook still serves reviews after it is stopped, until Services and API servers
+/// use other replicas.
 pub(super) const fn limits(drain: Duration) -> Limits {
     Limits {
         // An API server opens a connection for each concurrent review.

@@ -70,7 +70,7 @@ fn a_younger_tenant_is_refused_and_an_exported_one_is_not() {
     for command in ["lint .", "lint a.yaml --tenants exported.yaml"] {
         let (code, out, err) = folder.run(command, "");
         assert_eq!((code, err.as_str()), (1, ""));
-        assert!(out.contains("Tenant a-young\n") && out.contains("of tenant old, which keeps it"), "{out}");
+        assert!(out.contains("Tenant a-young\n") && out.contains("of tenant old, which is older"), "{out}");
         assert!(out.ends_with("2 resources, 1 refused\n"), "{out}");
     }
 }

@@ -204,7 +204,7 @@ fn json_manifests_and_standard_input_have_lines_too() {
     assert_eq!((code, err.as_str()), (1, ""));
     let expected = expect![[r#"
         Tenant a
-          standard input:7:3: refused: InvalidResource: spec.suspended: the key stands more than once: remove all but one
+          standard input:7:3: refused: InvalidResource: spec.suspended: the key occurs more than once: remove all but one
           standard input:7:3: refused: InvalidResource: spec.suspended: 2 is not of type "boolean"
         1 resource, 1 refused
     "#]];

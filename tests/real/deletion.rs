@@ -121,7 +121,8 @@ async fn a_broker_that_does_not_delete_is_quoted_and_the_way_out_works() {
     assert!(
         told.starts_with(&format!("deleting Kafka topic {}: DeleteTopics: ", t.name("orders")))
             && told.contains("if their delete.topic.enable is false")
-            && told.ends_with("Set spec.deletionPolicy: Retain to let the resource go and keep the topic"),
+            && told
+                .ends_with("Set spec.deletionPolicy: Retain to delete only the resource and keep the topic"),
         "{told}"
     );
     t.declare("orders", &format!("{{cluster: {cluster}, deletionPolicy: Retain}}")).await;

@@ -237,7 +237,7 @@ async fn every_way_of_applying_refuses_the_same() {
     let rows = [
         (
             write("grown", "partitions: 2"),
-            "spec.partitions cannot be reduced: Kafka cannot remove partitions. Make a new EventTopic with fewer",
+            "spec.partitions cannot be reduced: Kafka cannot remove partitions. Create a new EventTopic with fewer",
         ),
         (
             write("new", "{cleanupPolicy: Compact, config: {cleanup.policy: delete}}"),

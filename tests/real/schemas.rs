@@ -212,7 +212,7 @@ mod before_it_is_stored {
                 t.kube.try_apply(&config_map(&t, json!("true"), schema)).await.expect_err("it is refused");
             let (error, about) = (
                 error.to_string(),
-                format!("data, which EventTopic {}/orders takes schemas from", t.namespace),
+                format!("data, which EventTopic {}/orders uses for schemas", t.namespace),
             );
             assert!(error.contains(why) && error.contains(&about), "{error}");
         };

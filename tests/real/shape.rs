@@ -21,7 +21,7 @@ async fn fewer_partitions_are_refused_at_once() {
     t.rejects(
         "orders",
         "partitions: 2",
-        "spec.partitions cannot be reduced: Kafka cannot remove partitions. Make a new EventTopic with fewer",
+        "spec.partitions cannot be reduced: Kafka cannot remove partitions. Create a new EventTopic with fewer",
     )
     .await;
     t.rejects("orders", "{}", "spec.partitions cannot be reduced").await;

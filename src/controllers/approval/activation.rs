@@ -1,4 +1,4 @@
-//! Makes a spec active, or deletes data, once that is granted.
+//! Activates a granted spec, or grants the deletion of data.
 
 use std::collections::BTreeSet;
 
@@ -57,7 +57,7 @@ impl Activation {
         }
     }
 
-    /// The change is in Kafka: measures the time since the last decision.
+    /// Measures the time from the last decision until the change is in Kafka.
     pub(in crate::controllers) fn observe_applied(&self, services: &Services) {
         if let Some(decided_at) = self.decided_at {
             let took = services.now().duration_since(decided_at);
@@ -116,8 +116,9 @@ pub(in crate::controllers) fn publish<K: Governed>(
     services.kubernetes.publish_event(resource, EventRecord { kind, reason, message });
 }
 
-/// The record of the active spec as it should be: with a ControllerRevision, of this generation, sealed with the current
-/// key. When a tenant gets its first rules, the active spec is stored, so that it is known after the next change.
+/// The record of the active spec as it should be: with a ControllerRevision, of this generation, sealed with the
+/// current key. When the first rules of a tenant are set, the active spec is stored, so that it is known after the next
+/// change.
 pub(super) async fn renew_record<K: Governed>(
     resource: &K,
     subject: &Revisioned,
@@ -153,7 +154,7 @@ async fn store_revision<K: Governed>(
         number: subject.generation,
         data: revision_data(resource.spec()),
     };
-    let what = format!("ControllerRevision {name} keeps generation {}, content {hash}", subject.generation);
+    let what = format!("ControllerRevision {name} stores generation {}, content {hash}", subject.generation);
     let store = services.kubernetes.store_approved_revision(resource, revision);
     services.effect(resource, Action::KeepRevision, what, store).await?;
     Ok(name)
@@ -163,7 +164,7 @@ async fn store_revision<K: Governed>(
 /// next change, or with the resource.
 pub async fn prune_revisions<K: Governed>(resource: &K, approved: &ApprovedSpec, services: &Services) {
     if let Err(error) = delete_other_revisions(resource, approved.revision.as_deref(), services).await {
-        tracing::debug!(error = %ErrorChain(&error), "a revision that is not active any more was not deleted");
+        tracing::debug!(error = %ErrorChain(&error), "a revision that is no longer active was not deleted");
     }
 }
 
@@ -174,7 +175,7 @@ async fn delete_other_revisions<K: Governed>(
 ) -> Result<(), EffectError<WriteError>> {
     let revisions = services.kubernetes.list_approved_revisions(resource).await?;
     for name in revisions.iter().filter(|name| active != Some(name.as_str())) {
-        let what = format!("ControllerRevision {name} is not in force any more");
+        let what = format!("ControllerRevision {name} is no longer active");
         let delete = services.kubernetes.delete_approved_revision(resource, name);
         services.effect(resource, Action::ForgetRevision, what, delete).await?;
     }

@@ -1,4 +1,4 @@
-//! Determines what is reconciled, and why.
+//! Determines the spec to reconcile, and whether it may be applied.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -40,7 +40,7 @@ pub enum Disposition {
     Apply,
     /// Record the spec as active, then apply it.
     Activate(Activation),
-    /// Apply nothing; `None` if the reason is not known yet.
+    /// Apply nothing; `None` while the reason is unknown.
     Hold(Option<Obstacle>),
 }
 
@@ -48,7 +48,7 @@ pub enum Disposition {
 pub enum Obstacle {
     /// The change waits for approval.
     Refused(Refusal),
-    /// What the change would do cannot be determined.
+    /// The effect of the change cannot be determined.
     Failed(Failure),
 }
 
@@ -58,7 +58,7 @@ pub enum FactsLookup<F> {
     Available(F),
     /// Reading them failed.
     Failed(Failure),
-    /// They were not read: the resource is refused, or it is not known yet where to read them.
+    /// They were not read: the resource is refused, or its Kafka topic is not determined yet.
     Unknown,
 }
 
@@ -139,7 +139,7 @@ async fn decide_governed<'k, R: GovernedReconciler>(
             let report = report(ApprovalState::Approved, record);
             Ok(borrowed(Disposition::Activate(activation), report))
         }
-        // What it would change is not known.
+        // The effect of the change is unknown.
         (Authorization::Granted(_), facts) => {
             let report = report(ApprovalState::Unchanged, record);
             Ok(borrowed(Disposition::Hold(facts.obstacle()), report))
@@ -170,14 +170,15 @@ async fn decide_governed<'k, R: GovernedReconciler>(
 
 /// How a resource under deletion is handled.
 pub(in crate::controllers) enum DeletionApproval<'k, K: Clone> {
-    /// The resource may go; what is deleted with it follows from this spec, and needs this grant if it is given.
+    /// The finalizer may be removed after the cleanup that this spec requires. A deletion of data has this grant, if it
+    /// needed one.
     Granted(Cow<'k, K>, Option<Activation>),
-    /// The deletion of data waits for approval.
+    /// The deletion of data is pending approval.
     Pending(Box<PendingStatus>),
 }
 
-/// Determines whether the data of a resource under deletion may be deleted. `describe` returns what would be deleted; `None`
-/// if the resource may go without approval.
+/// Determines whether the data of a resource under deletion may be deleted. `describe` returns what would be deleted;
+/// `None` if the resource may be deleted without approval.
 pub(in crate::controllers) async fn decide_deletion<'k, R: GovernedReconciler>(
     reconciler: &R,
     resource: &'k R::Object,
@@ -207,7 +208,7 @@ pub(in crate::controllers) async fn decide_deletion<'k, R: GovernedReconciler>(
     })
 }
 
-/// What is known of the approval of a resource.
+/// The inputs of the decision on a resource.
 struct ApprovalContext<'a, K> {
     resource: &'a K,
     subject: Revisioned,
@@ -226,7 +227,7 @@ impl<'a, K: Governed> ApprovalContext<'a, K> {
         let record = services.approvals.active_record(resource);
         let is_active = record.as_ref().is_some_and(|record| record.is_of(&hash));
         let is_deleted = resource.meta().deletion_timestamp.is_some();
-        // Nobody has to decide on an active spec.
+        // An active spec needs no decision.
         let (request, decisions) = match is_active && !is_deleted {
             true => (None, Vec::new()),
             false => {
@@ -238,7 +239,8 @@ impl<'a, K: Governed> ApprovalContext<'a, K> {
         Self { resource, subject, hash, record, request, decisions, rules, services, now: services.now() }
     }
 
-    /// Determines the active spec. Reads from Kubernetes only if it is not the declared one, or not known to this process.
+    /// Determines the active spec. Reads from Kubernetes only if it differs from the declared spec, or is unknown to
+    /// this process.
     async fn active_spec(&self) -> Result<ActiveSpec<K::Spec>, WriteError> {
         let kubernetes = &self.services.kubernetes;
         let mut evidence = Evidence { record: self.record.clone(), ..Evidence::default() };
@@ -340,8 +342,8 @@ impl<'a, K: Governed> ApprovalContext<'a, K> {
         input.to_status::<K>(before, self.now)
     }
 
-    /// Only the webhook knows the user who deletes, and has checked the approvers against it. Kubernetes counts the deletion
-    /// as a new generation of the same spec.
+    /// Only the webhook knows the user who deletes, and has checked that the approvers are other users. Kubernetes
+    /// counts the deletion as a new generation of the same spec.
     fn switch_to_deletion(&mut self) {
         let generation = self.subject.generation;
         for decision in &mut self.decisions {
@@ -353,8 +355,8 @@ impl<'a, K: Governed> ApprovalContext<'a, K> {
     }
 }
 
-/// Drops the approvals of users who have lost the right to approve, as far as RBAC granted it to their name and the groups
-/// that are stored.
+/// Drops the approvals of users who may no longer approve, as far as RBAC granted the verb to their name or the stored
+/// groups.
 async fn retain_authorized<K: Governed>(
     decisions: Vec<VerifiedDecision>,
     subject: &Revisioned,
@@ -370,10 +372,7 @@ async fn retain_authorized<K: Governed>(
                 .is_allowed::<K>(UserInfo::in_groups(username, groups), APPROVE, namespace, name)
                 .await?;
         if has_lost_the_right {
-            tracing::info!(
-                username,
-                "the approver has lost the right to approve, so the approval does not count"
-            );
+            tracing::info!(username, "the approver may no longer approve, so the approval does not count");
         } else {
             retained.push(decision);
         }

@@ -1,8 +1,8 @@
 //! Approvals, as the controllers of every governed kind apply them.
 //!
-//! [`decide`] determines what is reconciled: the declared spec, or the active one while a change is pending. A new spec is
-//! recorded as active before anything is done for it: first a ControllerRevision stores it, then the status names it. A kill
-//! in between leaves either the spec before or the new one, and never an unknown one.
+//! [`decide`] determines what is reconciled: the declared spec, or the active one while a change is pending. A new spec
+//! is recorded as active before any effect: first a ControllerRevision stores it, then the status names it. After a
+//! kill in between, the active spec is either the previous or the new one, never unknown.
 
 mod activation;
 mod decide;

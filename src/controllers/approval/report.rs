@@ -107,7 +107,7 @@ where
         services.approvals.remember(resource, record.clone());
     }
     if matches!(report.state, ApprovalState::Pending(_)) {
-        // The time that people take is not the operator's latency.
+        // The time until people decide is not the operator's latency.
         informer.queue.observe_pending(resource);
     }
     let revision = |status: &K::Status| status.approved().and_then(|approved| approved.revision.clone());
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn the_expiry_of_an_approval_is_not_missed_by_a_later_requeue() {
+    fn a_requeue_is_no_later_than_the_expiry_of_an_approval() {
         let now = Timestamp::UNIX_EPOCH;
         let expires = Some(Timestamp::from_second(10).expect("in range"));
         let (short, long) = (Duration::from_secs(5), Duration::from_secs(300));

@@ -1,4 +1,4 @@
-//! Keys, decisions and active records, as far as this process has read or written them.
+//! Keys, decisions and active records that this process has read or written.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -25,14 +25,14 @@ pub struct ApprovalStore {
     synced: watch::Sender<Synced>,
 }
 
-/// What has been read since the start.
+/// Which lists have been read since the start.
 #[derive(Clone, Copy, Debug, Default)]
 struct Synced {
     keys: bool,
     decisions: bool,
 }
 
-/// The ChangeApprovals by what they decide on.
+/// The ChangeApprovals by target.
 #[derive(Debug, Default)]
 struct DecisionIndex {
     by_target: HashMap<ObjectRef, BTreeMap<String, Arc<ChangeApproval>>>,
@@ -83,7 +83,7 @@ impl ApprovalStore {
 
     /// Waits until keys and decisions have been read: before that, approved changes would look unapproved.
     pub(in crate::controllers) async fn wait_until_synced(&self) {
-        // The sender lives as long as this.
+        // The sender is owned by `self`, so it is never closed.
         drop(self.synced.subscribe().wait_for(|synced| synced.keys && synced.decisions).await);
     }
 
@@ -92,7 +92,7 @@ impl ApprovalStore {
         &self.key
     }
 
-    /// The keys of the webhook, which sees users request and decide.
+    /// The keys of the webhook, which seals requests and decisions.
     pub(in crate::controllers) fn webhook_keys(&self) -> PublicKeys {
         self.trusted.read().webhook.clone()
     }
@@ -117,8 +117,8 @@ impl ApprovalStore {
         on_this.filter_map(|approval| VerifiedDecision::verify(approval, subject, keys)).collect()
     }
 
-    /// The active record of a resource: that in its status, or what this process wrote later. The status may be older than
-    /// the last write, or somebody may have restored an old one.
+    /// The active record of a resource: that in its status, or what this process wrote later. The status may be older
+    /// than the last write, or an old one may have been restored.
     pub(in crate::controllers) fn active_record<K>(&self, resource: &K) -> Option<ActiveRecord>
     where
         K: kube::Resource<DynamicType = ()> + HasStatus<Status: HasApproval>,
@@ -138,7 +138,7 @@ impl ApprovalStore {
         self.records.lock().insert(resource.uid().unwrap_or_default(), record);
     }
 
-    /// Forgets the active record of a resource that is gone, or needs no approval.
+    /// Removes the active record of a resource that was deleted, or needs no approval.
     pub(in crate::controllers) fn forget(&self, resource: &impl kube::Resource) {
         if let Some(uid) = resource.uid() {
             self.records.lock().remove(&uid);
@@ -147,7 +147,7 @@ impl ApprovalStore {
 
     /// Replaces the trusted keys. Returns whether they changed.
     pub(super) fn set_trusted(&self, mut trusted: TrustedKeys) -> bool {
-        // The controllers trust themselves, whatever the ConfigMap says.
+        // The controllers trust their own key even if the ConfigMap lacks it.
         trusted.controllers.extend(&self.key.public_key());
         let before = std::mem::replace(&mut *self.trusted.write(), trusted.clone());
         self.synced.send_modify(|synced| synced.keys = true);
@@ -164,13 +164,13 @@ impl ApprovalStore {
         self.decisions.lock().remove(approval)
     }
 
-    /// All ChangeApprovals have been listed: removes the others. Returns their targets.
+    /// Removes the ChangeApprovals that are not in a complete list. Returns their targets.
     pub(super) fn retain_decisions(&self, listed: &HashSet<ObjectRef>) -> Vec<ObjectRef> {
         let targets = {
             let mut index = self.decisions.lock();
-            let gone: Vec<ObjectRef> =
+            let removed: Vec<ObjectRef> =
                 index.targets.keys().filter(|approval| !listed.contains(*approval)).cloned().collect();
-            gone.iter().filter_map(|approval| index.remove(approval)).collect()
+            removed.iter().filter_map(|approval| index.remove(approval)).collect()
         };
         self.synced.send_modify(|synced| synced.decisions = true);
         targets

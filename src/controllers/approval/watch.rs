@@ -43,7 +43,7 @@ where
     K: Governed + HasStatus + Send + Sync + 'static,
 {
     fn enqueue_existing(&self, namespace: &str, name: &str) {
-        // An approval may decide on what does not exist yet.
+        // The target of an approval may not exist yet.
         if self.objects.get(&StoreRef::new(name).within(namespace)).is_some() {
             self.queue.enqueue(Some(namespace), name);
         }
@@ -68,8 +68,8 @@ where
     }
 }
 
-/// Waits for a signing key of the controllers, which makes one if there is none. A new key is recorded. Nothing starts
-/// before the key for approvals is there, because nothing could be recorded as active.
+/// Reads the controllers' signing key, or creates and records it; retries until that succeeds. The controllers start
+/// afterwards, because without the key no spec can be recorded as active.
 pub async fn wait_for_key(kubernetes: &KubeClient, audit: &Audit, role: SealRole) -> SigningKey {
     loop {
         match kubernetes.ensure_signing_key(role).await {

@@ -1,4 +1,4 @@
-//! Metrics of the audit logs. Each tenant has a log, so there are as many as there ever were tenants.
+//! Metrics of the audit logs. Each tenant has a log, which remains after the tenant is deleted.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -44,7 +44,7 @@ impl Ages {
 }
 
 impl Metrics {
-    /// Makes the metrics and registers them.
+    /// Creates and registers the metrics.
     pub(in super::super) fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
         registry.register(

@@ -1,4 +1,4 @@
-//! Deletes records older than the retention. The Merkle tree's nodes above them stay, so that the remaining records can
+//! Deletes records older than the retention. The Merkle tree's nodes above them remain, so that the other records can
 //! be verified.
 
 use std::collections::BTreeMap;
@@ -38,9 +38,9 @@ pub(super) async fn drop_expired(
             continue;
         }
         let start = drop_record(log, *first, until, before, &context.services.audit.instance);
-        let first_kept =
+        let first_retained =
             context.services.run_recorded(start, context.services.audit.log.drop_before(log, until)).await?;
-        tracing::info!(%log, first = first_kept, "dropped audit records older than the retention");
+        tracing::info!(%log, first = first_retained, "dropped audit records older than the retention");
     }
     Ok(())
 }

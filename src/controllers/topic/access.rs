@@ -23,8 +23,8 @@ use crate::domain::{Failure, ObjectRef, Refusal};
 use crate::kafka::{Error, Kafka};
 use crate::kubernetes::WriteError;
 
-/// Reads the ACLs of a topic and applies the changes that they need. Returns the resource with the status that was
-/// written on the way; no report if the topic declares no access.
+/// Reads the ACLs of a topic and applies the necessary changes. Returns the resource with the status written meanwhile;
+/// no report if the topic declares no access.
 pub(super) async fn enforce<'t>(
     topic: &'t EventTopic,
     identity: &Identity,
@@ -111,7 +111,7 @@ async fn apply(
     let created = create_acls(&plan.create, topic, identity, kafka, context).await;
     let deleted = delete_acls(&plan.delete, topic, identity, kafka, context).await;
     created.and(deleted)?;
-    // Another topic that has started to declare a group's ACL may have read it before the deletion.
+    // Another topic that now declares the ACL of a group may have read it before the deletion.
     let wanted_now: BTreeSet<TopicAcl> = {
         let catalog = context.services.catalog.lock();
         let groups = plan.delete.iter().filter(|acl| acl.group.is_some());
@@ -156,7 +156,7 @@ async fn delete_acls(
     context.services.effect(topic, Action::DeleteAcls, describe(identity, &acls), delete).await
 }
 
-/// The ACLs in the audit record, a line each.
+/// The ACLs for the audit record, one per line.
 fn describe(identity: &Identity, acls: &[AclBinding]) -> String {
     let lines = acls.iter().map(|acl| format!("\n{acl} on {}", render_pattern(&acl.resource)));
     lines.fold(format!("access to Kafka topic {identity}:"), |text, line| text + &line)

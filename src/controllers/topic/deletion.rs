@@ -1,6 +1,6 @@
 //! Topics under deletion.
 //!
-//! Where the deletion of data needs approval, everything stays as it is until then, access included.
+//! While the deletion of data is pending approval, nothing is deleted, including the ACLs.
 
 use eventcenter_sdk::Reason;
 
@@ -23,7 +23,7 @@ use crate::domain::topic::status::Outcome;
 use crate::domain::{Failure, Refusal, backoff};
 use crate::kubernetes::{EventRecord, EventType, WriteError};
 
-/// Deletes the ACLs, and the Kafka topic if the resource asks for that, then removes the finalizer.
+/// Deletes the ACLs, and the Kafka topic if the resource requests it, then removes the finalizer.
 pub(super) async fn reconcile_deletion(
     topic: &EventTopic,
     reconciler: &impl GovernedReconciler<Object = EventTopic>,
@@ -67,7 +67,7 @@ async fn delete_acls(topic: &EventTopic, context: &Context) -> Result<(), Outcom
                 with_context(failure, |message| {
                     format!(
                         "removing the access to Kafka topic {}: {message}. Set the annotation eventcenter.io/managed: \"false\" \
-                         to let the resource go and leave topic and ACLs in Kafka",
+                         to delete only the resource and leave topic and ACLs in Kafka",
                         identity.topic
                     )
                 })
@@ -83,7 +83,7 @@ async fn delete_acls(topic: &EventTopic, context: &Context) -> Result<(), Outcom
     }
 }
 
-/// Deletes the Kafka topic, if that is planned.
+/// Deletes the Kafka topic, if the plan says so.
 async fn delete_kafka_topic(
     topic: &EventTopic,
     activation: Option<&Activation>,
@@ -99,8 +99,7 @@ async fn delete_kafka_topic(
             delete(topic, activation, &identity, context).await.map_err(|failure| {
                 with_context(failure, |message| {
                     format!(
-                        "deleting Kafka topic {}: {message}. Set spec.deletionPolicy: Retain to let the resource go and keep \
-                         the topic",
+                        "deleting Kafka topic {}: {message}. Set spec.deletionPolicy: Retain to delete only the resource and keep the topic",
                         identity.topic
                     )
                 })
@@ -116,7 +115,7 @@ async fn delete_kafka_topic(
             Ok(())
         }
         DeletionPlan::Release(why) => {
-            let message = format!("the Kafka topic, if there is one, stays: {why}");
+            let message = format!("the Kafka topic, if it exists, is retained: {why}");
             tracing::info!("{message}");
             publish_event("Retained", message);
             Ok(())
@@ -131,7 +130,7 @@ fn with_context(failure: Failure, message: impl FnOnce(&str) -> String) -> Outco
     Outcome::Failed(Failure { refusal, ..failure })
 }
 
-/// Releases a resource that cannot be deserialized. Which Kafka topic it stood for is unknown, so none is deleted.
+/// Removes the finalizer of a resource that cannot be deserialized. Its Kafka topic is unknown, so none is deleted.
 pub(super) async fn reconcile_invalid_deletion(
     topic: &Watched<EventTopic>,
     context: &Context,

@@ -1,4 +1,4 @@
-//! Our finalizer on EventTopics.
+//! The finalizer of EventTopics.
 
 use kube::ResourceExt;
 
@@ -10,14 +10,14 @@ use crate::domain::management::management_mode;
 use crate::domain::topic::deletion::wants_finalizer;
 use crate::kubernetes::WriteError;
 
-const FINALIZER_ADDED: &str = "the resource stays until what was made for it in Kafka is cleaned up";
-pub(super) const FINALIZER_REMOVED: &str = "the resource may go: nothing is left to clean up in Kafka";
+const FINALIZER_ADDED: &str = "the resource is deleted only after its cleanup in Kafka";
+pub(super) const FINALIZER_REMOVED: &str = "the cleanup in Kafka is complete";
 
 pub(super) fn has_finalizer(topic: &impl kube::Resource) -> bool {
     topic.finalizers().iter().any(|finalizer| finalizer == DELETE_FINALIZER)
 }
 
-/// Adds or removes our finalizer.
+/// Adds or removes the finalizer.
 pub(super) async fn sync_finalizer(
     topic: &EventTopic,
     context: &Context,
@@ -33,7 +33,7 @@ pub(super) async fn sync_finalizer(
     }
 }
 
-/// Removes our finalizer, if the resource has it.
+/// Removes the finalizer, if the resource has it.
 pub(super) async fn release(topic: &EventTopic, context: &Context) -> Result<(), EffectError<WriteError>> {
     if !has_finalizer(topic) {
         return Ok(());

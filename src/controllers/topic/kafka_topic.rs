@@ -16,7 +16,7 @@ use crate::domain::topic::{Change, Declared, Identity, Observed, plan};
 use crate::domain::{Failure, Refusal};
 use crate::kafka::{Error, Kafka};
 
-/// Reads the Kafka topic and applies the changes that it needs.
+/// Reads the Kafka topic and applies the necessary changes.
 pub(super) async fn sync(
     topic: &EventTopic,
     identity: Identity,
@@ -25,12 +25,12 @@ pub(super) async fn sync(
     context: &Context,
 ) -> Outcome {
     let last = context.connections.last_seen(&identity.cluster, &identity.topic);
-    // A difference within the settle time after our own change is no drift.
+    // A difference within the settle time after a change of the operator is no drift.
     let applied = is_applied(topic)
         && last.is_none_or(|last| last.is_settled(Instant::now(), context.options.settle_time));
     match observe_and_apply(topic, &identity, declared, applied, kafka, context).await {
-        Ok((outcome, seen)) => {
-            context.connections.set_last_seen(&identity.cluster, &identity.topic, Some(seen));
+        Ok((outcome, last_seen)) => {
+            context.connections.set_last_seen(&identity.cluster, &identity.topic, Some(last_seen));
             outcome
         }
         Err(error) => {
@@ -43,7 +43,7 @@ pub(super) async fn sync(
 /// Returns the connection to the topic's cluster.
 ///
 /// # Errors
-/// The cluster is unavailable, or its first answer is awaited.
+/// The cluster is unavailable, or its first health check has not finished.
 pub(super) fn reach(identity: &Identity, context: &Context) -> Result<Arc<Kafka>, Failure> {
     match context.connections.reach(&identity.cluster) {
         ClusterState::Available(kafka) => Ok(kafka),
@@ -73,7 +73,7 @@ async fn observe_and_apply(
     let known_id = topic.status.as_ref().and_then(|status| status.topic_id.as_deref());
     let plan = plan(declared, observed.as_ref(), applied, known_id);
     let observed = apply(&plan.changes, topic, identity, observed, kafka, context).await?;
-    let seen = LastSeen::new(observed.as_ref(), !plan.changes.is_empty(), Instant::now());
+    let last_seen = LastSeen::new(observed.as_ref(), !plan.changes.is_empty(), Instant::now());
     let outcome = Outcome::Applied {
         identity: identity.clone(),
         observed,
@@ -81,15 +81,15 @@ async fn observe_and_apply(
         drift: plan.drift,
         schemas: None,
     };
-    Ok((outcome, seen))
+    Ok((outcome, last_seen))
 }
 
-/// A change of a Kafka topic in the audit record.
+/// Describes a change of a Kafka topic for the audit record.
 fn describe(identity: &Identity, what: impl std::fmt::Display) -> String {
     format!("Kafka topic {identity}: {what}")
 }
 
-/// Applies the changes and returns what Kafka has then. A failed change does not stop the others; the first failure is
+/// Applies the changes and returns the new state. A failed change does not stop the others; the first failure is
 /// returned.
 async fn apply(
     changes: &[Change],

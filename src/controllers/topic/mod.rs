@@ -47,7 +47,7 @@ impl Reconciler for TopicReconciler {
         &self.0.topics
     }
 
-    fn object_seen(&self, topic: &EventTopic) {
+    fn object_delivered(&self, topic: &EventTopic) {
         let affected = self.0.services.catalog.lock().upsert(topic);
         self.0.enqueue_topics(affected);
     }
@@ -94,7 +94,7 @@ impl Reconciler for TopicReconciler {
 }
 
 impl GovernedReconciler for TopicReconciler {
-    /// What Kafka has under the declared name.
+    /// The facts about the Kafka topic with the declared name.
     async fn look_up_facts(&self, topic: &EventTopic) -> FactsLookup<Option<Observed>> {
         let permission = self.0.services.catalog.lock().check(topic);
         let Ok(Permission::Managed(identity, _)) = permission else { return FactsLookup::Unknown };
@@ -126,13 +126,13 @@ impl TopicReconciler {
                 (Outcome::Unmanaged, None)
             }
             (Ok(Permission::Managed(..)), Disposition::Hold(Some(obstacle))) => (obstacle.into(), None),
-            // What Kafka has was not known when the changes were classified.
+            // The state in Kafka was unknown when the changes were classified.
             (Ok(Permission::Managed(..)), Disposition::Hold(None)) => {
                 return Ok(Reconciled::requeue(Reason::Progressing, backoff::MIN_DELAY));
             }
             (Ok(Permission::Managed(identity, declared)), disposition) => {
                 match context.connections.reach(&identity.cluster) {
-                    // The first answer of the cluster enqueues this topic again.
+                    // The first health check of the cluster enqueues this topic again.
                     ClusterState::Unknown => return Ok(Reconciled::until_change(Reason::Progressing)),
                     ClusterState::Unavailable(reason) => {
                         (Outcome::Failed(kafka_topic::unavailable(&identity, reason)), None)
@@ -141,11 +141,11 @@ impl TopicReconciler {
                         let Disposition::Activate(activation) = disposition else {
                             return apply(&topic, identity, &declared, &kafka, &report, None, context).await;
                         };
-                        // Before anything is done for it.
+                        // Before any effect of the new spec.
                         let (topic, record) =
                             activate(&*topic, &activation, &context.topics, &context.services).await?;
-                        // From now on its access counts beside that of others.
-                        self.object_seen(&topic);
+                        // From now on the catalog includes its access.
+                        self.object_delivered(&topic);
                         report.record = Some(record.clone());
                         let reconciled =
                             apply(&topic, identity, &declared, &kafka, &report, Some(&activation), context)
@@ -183,7 +183,7 @@ async fn apply(
     activation: Option<&Activation>,
     context: &Context,
 ) -> ReconcileResult {
-    // Before anything exists that would have to be deleted with the resource.
+    // Before anything exists that must be deleted with the resource.
     sync_finalizer(topic, context).await?;
     let registered = schema::register_schemas(topic, context).await?;
     let mut outcome = kafka_topic::sync(topic, identity.clone(), declared, kafka, context).await;
@@ -193,7 +193,7 @@ async fn apply(
             activation.observe_applied(&context.services);
         }
     }
-    // A value that Kafka refuses does not prevent the removal of access.
+    // A refused configuration value does not prevent the removal of access.
     let is_reachable = !matches!(outcome, Outcome::Failed(Failure { is_stalled: false, .. }));
     let (topic, access) = match is_reachable {
         true => access::enforce(topic, &identity, declared, kafka, context).await?,

@@ -60,7 +60,7 @@ pub(super) async fn register_schemas(
     Ok(Some(schemas))
 }
 
-/// The valid declared schemas; for the others the refusal and the registered revision, if any.
+/// The valid declared schemas, and for each invalid one the refusal and the registered revision, if any.
 async fn read_declared(
     topic: &EventTopic,
     status: &[RegisteredType],
@@ -79,7 +79,7 @@ async fn read_declared(
     Ok((declared, schemas))
 }
 
-/// Enqueues the topics that take schemas from a changed ConfigMap, until dropped.
+/// Enqueues the topics that use schemas of a changed ConfigMap, until dropped.
 pub(in crate::controllers) async fn watch_schemas(context: &Context) {
     let mut changed = std::pin::pin!(context.services.kubernetes.watch_schemas());
     while let Some((namespace, name)) = changed.next().await {

@@ -50,7 +50,7 @@ pub(super) async fn report(
     Ok(Reconciled { reason, requeue_after: approval.requeue_before_expiry(retry, now) })
 }
 
-/// Whether the next reconcile does not wait for a change, which watch, resync or catalog would notice.
+/// Whether to retry after a delay, because neither watch, resync nor catalog would start a reconcile.
 fn retries(outcome: &Outcome, access: Option<&AccessReport>) -> bool {
     match outcome {
         Outcome::Failed(_) => true,
@@ -90,8 +90,7 @@ fn action_word(action: DriftAction) -> &'static str {
 pub(super) async fn report_invalid(context: &Context, invalid: &InvalidObject) -> ReconcileResult {
     let services = &context.services;
     let message = format!(
-        "the resource cannot be read: {}. Correct the field and apply it again; if the API server does not allow that, delete \
-         the resource, which keeps the Kafka topic, and create it again",
+        "the resource cannot be deserialized: {}. Correct the field and apply it again; if the API server refuses that, delete the resource, which keeps the Kafka topic, and create it again",
         invalid.error
     );
     tracing::warn!("{message}");
@@ -103,7 +102,7 @@ pub(super) async fn report_invalid(context: &Context, invalid: &InvalidObject) -
     });
     let resource: DeserializeGuard<EventTopic> = DeserializeGuard(Err(invalid.clone()));
     match services.kubernetes.write_status(&resource, None, &after).await {
-        // The API server takes no status for an object that violates its schema either.
+        // The API server may also refuse the status of an object that violates its schema.
         Err(WriteError::Conflict { .. }) => {
             let reason = Reason::InvalidResource.as_str();
             let event = EventRecord { kind: EventType::Warning, reason, message };

@@ -1,8 +1,6 @@
 //! Which spec of a resource is active.
-//!
-//! `status.approved`, sealed by the controllers, names the active spec by its hash. The spec itself is what the resource
-//! declares, if that has the same hash, and otherwise what a ControllerRevision stores. The revision needs no seal: it is
-//! believed if its content has the sealed hash.
+//! `status.approved`, sealed by the controllers, names the active spec by its hash. The spec itself is the declared one, if that has the same hash, and otherwise that of a ControllerRevision. The revision needs no seal: it
+//! is trusted if its content has the sealed hash.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -112,7 +110,7 @@ pub fn revision_data(spec: &impl Serialize) -> Value {
 pub enum ActiveSpec<S> {
     /// The declared spec.
     Current(ActiveRecord),
-    /// A spec that was declared before.
+    /// A previously declared spec.
     Previous(ActiveRecord, Box<S>),
     /// There is one, but it cannot be determined, for this reason.
     Unknown(String),
@@ -120,7 +118,7 @@ pub enum ActiveSpec<S> {
     None,
 }
 
-/// What the active spec is determined from.
+/// The evidence from which the active spec is determined.
 #[derive(Clone, Debug, Default)]
 pub struct Evidence<'a> {
     /// The newest verified record.
@@ -129,7 +127,7 @@ pub struct Evidence<'a> {
     pub revision: Option<&'a Value>,
     /// Whether any ControllerRevision stores a spec of this resource.
     pub has_revisions: bool,
-    /// Whether the record may be an old one that somebody has put back, because the revision it names does not exist.
+    /// Whether the record may be an outdated one that was restored, because the revision it names does not exist.
     pub is_stale: bool,
 }
 
@@ -143,7 +141,7 @@ impl<S: Serialize + DeserializeOwned> ActiveSpec<S> {
         let Some(record) = evidence.record else {
             let has_status = resource.status().is_some_and(|status| status.approved().is_some());
             return match (has_status, evidence.has_revisions) {
-                (true, _) => Self::Unknown("status.approved is not as the operator wrote it".into()),
+                (true, _) => Self::Unknown("status.approved was changed by another client".into()),
                 (false, true) => Self::Unknown("status.approved was removed".into()),
                 (false, false) => Self::None,
             };
@@ -161,7 +159,7 @@ impl<S: Serialize + DeserializeOwned> ActiveSpec<S> {
             (Some(spec), _) if record.is_of(&SpecHash::of(&spec)) => Self::Previous(record, Box::new(spec)),
             (Some(_), Some(name)) => Self::Unknown(format!("ControllerRevision {name} has another content")),
             (None, Some(name)) => Self::Unknown(format!("ControllerRevision {name} is missing")),
-            (_, None) => Self::Unknown("it changed before the operator stored it".into()),
+            (_, None) => Self::Unknown("the declared spec changed before the operator stored it".into()),
         }
     }
 }
@@ -219,9 +217,9 @@ impl<S> ActiveSpec<S> {
         if destroys || !K::destroys_data(resource.spec()) {
             return Cow::Borrowed(resource);
         }
-        let mut kept = resource.clone();
-        K::keep_data(kept.spec_mut());
-        Cow::Owned(kept)
+        let mut retaining = resource.clone();
+        K::keep_data(retaining.spec_mut());
+        Cow::Owned(retaining)
     }
 
     /// The resource with its previous spec and generation: what is reconciled while a change is pending.
@@ -268,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_sealed_for_this_resource_is_believed() {
+    fn only_records_sealed_for_this_resource_are_trusted() {
         let orders = topic("{}");
         let record = record(&orders, Some("r"), 1);
         let orders = with_record(orders, &record);
@@ -324,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_force_is_told_by_the_seal_and_the_content() {
+    fn seal_and_content_determine_the_active_spec() {
         check("{}", "{generation: 2}", |_, _| {}, expect!["declared"]);
         check(
             "partitions: 3",
@@ -352,7 +350,7 @@ mod tests {
                 now.status.as_mut().and_then(|status| status.approved.as_mut()).expect("it is there").hash =
                     hash;
             },
-            expect!["lost: status.approved is not as the operator wrote it, 7 changes"],
+            expect!["lost: status.approved was changed by another client, 7 changes"],
         );
         check(
             "partitions: 3",

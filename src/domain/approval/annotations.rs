@@ -1,7 +1,5 @@
-//! The annotations that name the requesters of a resource's spec.
-//!
-//! Only the webhook writes them. It restores whatever else is written there, so that a manifest neither forges nor loses
-//! them, however it is applied.
+//! The annotations that name the requesters of a resource's spec. Only the webhook writes them. It reverts other
+//! changes, so that a manifest neither forges nor removes them, however it is applied.
 
 use eventcenter_sdk::Reason;
 use jiff::Timestamp;
@@ -65,11 +63,11 @@ pub fn request_annotations<K: Governed>(
     new: &K,
     context: &AnnotationContext<'_>,
 ) -> Result<RequestAnnotations, Refusal> {
-    let kept = old.map(RequestAnnotations::of).unwrap_or_default();
+    let current = old.map(RequestAnnotations::of).unwrap_or_default();
     if !context.rules.govern(&Kind::of::<K>()) || !old.is_none_or(|old| is_request(old, new)) {
-        return Ok(kept);
+        return Ok(current);
     }
-    // A new resource's own uid and generation are not to be trusted.
+    // Uid and generation of a new resource are not trusted.
     let subject = match old {
         Some(old) => Revisioned::of(old),
         None => {
@@ -77,7 +75,7 @@ pub fn request_annotations<K: Governed>(
             Revisioned::absent(ObjectRef::new::<K>(namespace, name))
         }
     };
-    // The requesters of a pending change take part in whatever replaces it.
+    // The requesters of a pending change are also requesters of the change that replaces it.
     let pending = old
         .filter(|old| is_pending(*old, context.controllers))
         .and_then(|old| ChangeRequest::authentic(old, &subject, context.webhook));
@@ -96,14 +94,15 @@ pub fn request_annotations<K: Governed>(
     })
 }
 
-/// Whether the spec of a resource is not, or not certainly, active.
+/// Whether the spec of a resource is not active, or may not be.
 fn is_pending<K: Governed>(resource: &K, controllers: &PublicKeys) -> bool {
     ActiveRecord::verified(resource, controllers)
         .is_none_or(|record| !record.is_of(&SpecHash::of(resource.spec())))
 }
 
-/// Whether an update requests the spec. Labels, finalizers, owners and other annotations are often written by programs; a
-/// change without a known requester must not become theirs by accident. It becomes that of the user who names its author.
+/// Whether an update requests the spec. Programs often write labels, finalizers, owners and other annotations; they
+/// must not become the requester of a change whose requester is unknown. Its requester is the user who names its
+/// author.
 fn is_request<K: Governed>(old: &K, new: &K) -> bool {
     let differs = |key: &str| old.annotations().get(key) != new.annotations().get(key);
     old.spec() != new.spec() || differs(AUTHORED_BY) || differs(BREAK_GLASS)
@@ -113,8 +112,7 @@ fn unnamed() -> Refusal {
     Refusal::at(
         Reason::InvalidResource,
         "metadata.generateName",
-        "where changes need approval, a request is sealed for one resource and needs its name: write \
-         metadata.name",
+        "the request of a governed change is sealed for one resource and needs its name: write metadata.name",
     )
 }
 
@@ -204,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn requesters_add_up_until_what_they_asked_for_is_in_force() {
+    fn requesters_accumulate_until_their_spec_is_active() {
         check(
             &[
                 ("alice", "partitions: 1"),
@@ -218,7 +216,7 @@ mod tests {
                 alice: alice
                 bob: alice, bob
                 alice: alice, bob
-                argo: ApprovalNotAllowed: metadata.annotations[eventcenter.io/authored-by]: argo applies what others have written and must name the author: have the pipeline set the annotation from the commit
+                argo: ApprovalNotAllowed: metadata.annotations[eventcenter.io/authored-by]: argo applies changes written by others and must name the author: have the pipeline set the annotation from the commit
                 argo: alice, bob, argo for carol
                 dave: alice, bob, argo for carol
             "#]],
@@ -226,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_force_has_no_requesters_any_more() {
+    fn an_active_spec_has_no_requesters() {
         let rules = rules(RULES);
         let first = topic("partitions: 1");
         let stored = with(first.clone(), &annotate(&rules, None, &first, "alice").expect("annotations"));
@@ -271,7 +269,7 @@ mod tests {
 
     /// A change that was made while the webhook was away is nobody's, until somebody says whose it is.
     #[test]
-    fn what_nobody_asked_for_is_asked_for_by_saying_who_wrote_it() {
+    fn naming_the_author_requests_an_unrequested_change() {
         let rules = rules(RULES);
         let old = topic("{}");
         let with_annotation = |key: &str| topic(&format!("annotations: {{{key}: carol}}"));

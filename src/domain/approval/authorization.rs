@@ -37,9 +37,9 @@ pub struct AuthorizationInput<'a> {
 /// Whether a change may take effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Authorization {
-    /// It may.
+    /// It may take effect.
     Granted(Grant),
-    /// It waits.
+    /// It is pending.
     Pending(PendingApproval),
 }
 
@@ -54,7 +54,7 @@ pub enum Grant {
     BreakGlass(BreakGlass),
 }
 
-/// What a change waits for.
+/// The approvals that a change still needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingApproval {
     /// Those of its changes that need approval.
@@ -82,7 +82,7 @@ impl PendingApproval {
     }
 }
 
-/// Why nobody can approve a change that the webhook did not see.
+/// The obstacle if the requester is unknown.
 pub(super) const UNKNOWN_REQUESTER: &str = "the requester of this change is unknown, because the webhook did not see it: name its \
                                             author in the annotation eventcenter.io/authored-by, which makes you the requester";
 
@@ -113,7 +113,7 @@ pub fn authorize(input: &AuthorizationInput<'_>) -> Authorization {
             counted().map(|decision| decision.approver.username.clone()).collect();
         return Authorization::Granted(Grant::Approved(approvers.into_iter().collect()));
     }
-    // Of several that lack the most, the last of the reverse is the first.
+    // `max_by_key` returns the last maximum, which is the first rule of the reversed list.
     let most = tallies.iter().rev().max_by_key(|tally| tally.lacks());
     Authorization::Pending(PendingApproval {
         changes: covered_changes(&rules, input.changes),
@@ -154,7 +154,7 @@ fn first_rejection(rules: &[&Rule], counting: &[&VerifiedDecision]) -> Option<Re
     Some(Rejection { by: first.approver.username.clone(), comment: first.comment.clone() })
 }
 
-/// Those of the changes that the rules name; all of them if a rule names `Any`.
+/// The changes that the rules name; all changes if a rule names `Any`.
 fn covered_changes(rules: &[&Rule], changes: &BTreeSet<GovernedChange>) -> Vec<GovernedChange> {
     let any = rules.iter().any(|rule| rule.changes.contains(&GovernedChange::Any));
     let is_named = |change: &&GovernedChange| any || rules.iter().any(|rule| rule.changes.contains(*change));
@@ -165,7 +165,7 @@ fn may_approve(rule: &Rule, approver: &Approver) -> bool {
     approver.groups.iter().any(|group| rule.groups.contains(group))
 }
 
-/// One approval for each person whom a rule lets approve, independent of the order of the decisions.
+/// One approval of each person who may approve by a rule, independent of the order of the decisions.
 fn approvals<'a>(rule: &Rule, counting: &[&'a VerifiedDecision]) -> Vec<&'a VerifiedDecision> {
     let counts = |decision: &&VerifiedDecision| {
         decision.decision == Decision::Approve && may_approve(rule, &decision.approver)
@@ -174,8 +174,7 @@ fn approvals<'a>(rule: &Rule, counting: &[&'a VerifiedDecision]) -> Vec<&'a Veri
         person::may_be_same(&one.approver.username, &other.approver.username)
     };
     let approvals: Vec<&VerifiedDecision> = counting.iter().copied().filter(counts).collect();
-    // `bob` may be `bob@example.com` or `bob@example.org`, who are two people: a name that could be several others comes
-    // last, so that it does not take the place of two. Of one person's approvals the newest counts longest.
+    // `bob` may be `bob@example.com` or `bob@example.org`, who are two people: a name that could match several others is sorted last, so that it does not replace both. Of one person's approvals the newest expires last.
     let mut ordered: Vec<_> = approvals
         .iter()
         .map(|decision| {
@@ -198,7 +197,7 @@ impl AuthorizationInput<'_> {
     fn counts(&self, decision: &VerifiedDecision) -> bool {
         let Revisioned { uid, generation, .. } = self.subject;
         let is_current = decision.uid == *uid && decision.generation == *generation;
-        // In advance: of the next change, or of the creation.
+        // In advance: for the next change, or for the creation.
         let is_ahead = self.rules.mode == ApprovalMode::Deny
             && self.action == ApprovalAction::Apply
             && decision.generation == generation - 1
@@ -210,7 +209,7 @@ impl AuthorizationInput<'_> {
                         .request
                         .is_some_and(|request| request.is_independent_of(&decision.approver.username))
             }
-            // A rejection counts until the change becomes another one, also if its approver is named as the author later.
+            // A rejection counts until the change is replaced, even if its approver is later named as the author.
             Decision::Reject => true,
         };
         decision.action == self.action

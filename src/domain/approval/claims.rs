@@ -33,7 +33,7 @@ pub struct RequestClaims {
 /// Why a change must not wait for approval.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BreakGlass {
-    /// The user who says so.
+    /// The user who asserts this.
     pub by: String,
     /// Those of the user's groups that the rules name.
     pub groups: Vec<String>,

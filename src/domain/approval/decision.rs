@@ -9,7 +9,7 @@ use crate::api::{ApprovalAction, Approver, ChangeApproval, Decision};
 use crate::domain::Revisioned;
 use crate::domain::signature::PublicKeys;
 
-/// A decision that the webhook has seen its approver make.
+/// A decision whose approver the webhook has authenticated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedDecision {
     /// The uid of the resource; `None` if it did not exist.
@@ -41,7 +41,8 @@ impl VerifiedDecision {
             && namespace == *subject.object.namespace
             && approval.metadata.deletion_timestamp.is_none();
         let (approver, at, seal) = (spec.approver.as_ref()?, spec.at?, spec.seal.as_deref()?);
-        // A seal outlives an approval that was deleted, and anybody could create the approval again: but not at that time.
+        // The seal of a deleted approval remains valid, and anybody could create the approval again, but not with the
+        // same creation time.
         let is_original = is_created_at(approval.metadata.creation_timestamp.as_ref().map(|time| time.0), at);
         if !is_about || !is_original || !keys.verify(&statement(&namespace, approval, approver, at), seal) {
             return None;
@@ -59,7 +60,7 @@ impl VerifiedDecision {
     }
 }
 
-/// What the webhook seals of a ChangeApproval.
+/// The sealed content of a ChangeApproval.
 #[must_use]
 pub fn statement<'a>(
     namespace: &'a str,

@@ -1,4 +1,4 @@
-//! What the approval rules have to know about a kind.
+//! The properties of a kind that approvals depend on.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -21,13 +21,13 @@ pub trait Governed:
     /// What the classification of a first spec depends on besides the spec; for a topic, what Kafka has under its name.
     type Facts: Default + Send + Sync;
 
-    /// Every change that a spec can make where the active spec is unknown.
+    /// All changes, for a spec whose active predecessor is unknown.
     const ALL_CHANGES: &'static [GovernedChange];
 
     /// The field that states whether the data is deleted with the resource.
     const DELETION_FIELD: &'static str;
 
-    /// How the requester keeps the data instead of having its deletion approved.
+    /// The remedy for a requester who does not want the data deleted.
     const KEEP_DATA: &'static str;
 
     /// Which governed changes lead from the active spec to a new one. Empty if the specs are equal, and otherwise at
@@ -52,6 +52,6 @@ pub trait Governed:
     /// Changes a spec so that deleting its resource keeps the data.
     fn keep_data(spec: &mut Self::Spec);
 
-    /// Rewrites a condition that is true of the active spec while another spec waits for approval.
+    /// Rewrites a condition of the active spec while another spec is pending approval.
     fn describe_active(_condition: &mut Condition) {}
 }

@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 /// SHA-256, in hexadecimal, of a spec with all defaults in canonical JSON (RFC 8785). Two specs have the same hash only if
 /// they declare the same.
 ///
-/// A field that is added to a governed spec must not be serialized while it has its default: otherwise every approval would
-/// become void when the operator is upgraded. A test pins the hashes of today.
+/// A field that is added to a governed spec must not be serialized while it has its default: otherwise every approval
+/// would become void when the operator is upgraded. A test pins the current hashes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SpecHash(String);
 
@@ -17,7 +17,7 @@ impl SpecHash {
     /// Computes the hash of a spec.
     ///
     /// # Panics
-    /// Never: the specs of our resources are JSON objects.
+    /// Never: the specs of all kinds are JSON objects.
     #[must_use]
     pub fn of(spec: &impl Serialize) -> Self {
         let canonical = serde_json_canonicalizer::to_vec(spec).expect("a spec is a JSON object");
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn what_declares_the_same_has_the_same_name() {
+    fn equal_specs_have_the_same_hash() {
         assert_eq!(of("{}"), of("{partitions: 1, deletionPolicy: Retain, driftPolicy: Correct}"));
         assert_eq!(of("{config: {a: 1, b: 2}}"), of("{config: {b: 2, a: 1}}"));
         assert_ne!(of("{config: {a: 1}}"), of("{config: {a: '1'}}"), "what is written is what is approved");
@@ -61,7 +61,7 @@ mod tests {
         assert_eq!(of("{name: a}"), of("{name: b, annotations: {x: y}}"), "only the spec counts");
     }
 
-    /// Approvals outlive operators. Whoever changes these takes every approval in every cluster back.
+    /// Approvals outlive operators: changing a hash voids all approvals in every cluster.
     #[test]
     fn hashes_are_the_same_in_every_version() {
         assert_eq!(of("{}"), "cac45802434851a4efd753caa73f9b326e744c290a547517bf705abd1fd6f946");

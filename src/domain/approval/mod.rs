@@ -1,16 +1,15 @@
-//! Four eyes: which changes need whose approval, and whether they have it.
+//! Approvals: which changes need approval by whom, and whether they have it.
 //!
-//! The room names no kind: a kind says what its changes are by [`governed::Governed`].
+//! The module is independent of kinds: a kind classifies its changes by implementing [`governed::Governed`].
 //!
 //! - [`rules`]: what a tenant requires.
 //! - [`hash`]: the identity of a spec. [`person`]: which user names may be one person.
 //! - [`claims`], [`request`], [`annotations`]: who requested a spec. [`decision`]: who decided on it.
 //! - [`eligibility`]: whether a user may decide. [`authorization`]: whether a change may take effect.
 //! - [`active`]: the active spec. [`pending`]: the report of a pending change.
-//! - [`statement`]: what one role seals and another believes.
-//!
-//! Webhook and controllers call the same functions. The webhook knows the user and seals that; the controllers believe
-//! only what is sealed, and decide again.
+//! - [`statement`]: statements that one role seals and another verifies.
+//! Webhook and controllers call the same functions. The webhook knows the user and seals who requests and decides; the
+//! controllers trust only sealed statements, and decide again.
 
 pub mod active;
 pub mod annotations;

@@ -24,7 +24,7 @@ pub enum ApprovalState {
     NotGoverned,
     /// The declared spec is approved.
     Approved,
-    /// A change waits for approval.
+    /// A change is pending approval.
     Pending(Box<PendingStatus>),
 }
 
@@ -39,7 +39,7 @@ pub struct PendingStatus {
     pub expires: Option<Timestamp>,
 }
 
-/// What a report of a pending change is made of.
+/// The inputs of a report of a pending change.
 #[derive(Clone, Copy, Debug)]
 pub struct PendingInput<'a> {
     /// The resource.
@@ -48,7 +48,7 @@ pub struct PendingInput<'a> {
     pub action: ApprovalAction,
     /// The spec.
     pub hash: &'a SpecHash,
-    /// What it waits for.
+    /// The approvals that it needs.
     pub approval: &'a PendingApproval,
     /// Who requested it.
     pub request: Option<&'a ChangeRequest>,
@@ -59,7 +59,7 @@ pub struct PendingInput<'a> {
 }
 
 impl PendingInput<'_> {
-    /// Makes the report. `since` stays as long as the same change is pending.
+    /// Creates the report. `since` is unchanged while the same change is pending.
     #[must_use]
     pub fn to_status<K: Governed>(&self, before: Option<&PendingChange>, now: Timestamp) -> PendingStatus {
         let Self { subject, action, hash, approval, .. } = *self;
@@ -144,7 +144,7 @@ impl PendingInput<'_> {
     }
 }
 
-/// The names of changes. `Any` is left out beside others.
+/// The names of changes. `Any` is omitted if there are others.
 #[must_use]
 pub fn change_names<'a>(changes: impl IntoIterator<Item = &'a GovernedChange>) -> String {
     let changes: Vec<&GovernedChange> = changes.into_iter().collect();
@@ -177,8 +177,8 @@ pub fn approval_manifest(object: &ObjectRef, action: ApprovalAction, hash: &Spec
 }
 
 impl ApprovalState {
-    /// Adds the approval state to the status of the spec that was reconciled. `before` is the status as it was, `generation`
-    /// that of the resource as it is.
+    /// Adds the approval state to the status of the reconciled spec. `before` is the previous status, `generation` that
+    /// of the declared spec.
     #[must_use]
     pub fn apply_to<K: Governed>(
         &self,
@@ -224,17 +224,16 @@ impl ApprovalState {
 }
 
 impl PendingStatus {
-    /// The pending change is the most important news, unless the active spec is in trouble: then `Ready` reports that, and
-    /// the condition `Approved` the pending change.
+    /// `Ready` reports the pending change, unless the active spec has a problem: then `Ready` reports that problem, and the condition `Approved` the pending change.
     fn health(&self, reconciled: &[Condition]) -> Health {
-        let trouble = |type_: &str| {
+        let problem = |type_: &str| {
             let condition =
                 condition::find(reconciled, type_).filter(|condition| condition.status == "True")?;
             Some((condition.reason.parse::<Reason>().ok()?, condition.message.clone()))
         };
         let with_hint =
             |message: String| format!("{message} (a change is pending too, see the condition Approved)");
-        match (trouble(RECONCILING), trouble(STALLED)) {
+        match (problem(RECONCILING), problem(STALLED)) {
             (Some((reason, message)), _) | (_, Some((reason, message))) if is_pending(reason) => {
                 Health::of(&Refusal::new(self.refusal.reason, message))
             }
@@ -379,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn since_stays_for_the_same_change() {
+    fn since_is_unchanged_for_the_same_change() {
         let orders = topic("{}");
         let approval = pending(&[one_approval()]);
         let at = |second| Timestamp::from_second(second).expect("in range");
@@ -404,7 +403,7 @@ mod tests {
         assert_eq!(since(Some(first), 3, 20).since, at(20), "another change");
     }
 
-    /// What is said of a change that waits beside what is in force, and then when it is approved.
+    /// The conditions while a change is pending beside the active spec, and after its approval.
     fn check_status(inner: Option<Health>, expected: Expect) {
         let print = |status: &EventTopicStatus| {
             let line = |c: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| {
@@ -442,7 +441,7 @@ mod tests {
             None,
         )));
         let health = inner.unwrap_or(ready.clone());
-        let waits = |before: &EventTopicStatus, second| {
+        let pending_status = |before: &EventTopicStatus, second| {
             state.apply_to::<EventTopic>(
                 made(Some(before), &health, 1, second),
                 Some(before),
@@ -450,8 +449,8 @@ mod tests {
                 at(second),
             )
         };
-        let second = waits(&first, 20);
-        assert_eq!(waits(&second, 30), second, "said once");
+        let second = pending_status(&first, 20);
+        assert_eq!(pending_status(&second, 30), second, "unchanged");
         assert_eq!(second.observed_generation, Some(2));
         let third = ApprovalState::Approved.apply_to::<EventTopic>(
             made(Some(&second), &ready, 2, 40),

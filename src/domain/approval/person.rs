@@ -4,7 +4,7 @@
 ///
 /// The user name that Kubernetes knows depends on the authenticator, and a commit's author has yet another form: `alice`,
 /// `Alice@example.com`, `oidc:alice@example.com` and `Alice Doe <alice@example.com>` count as one person. In doubt two names
-/// are one person, which at worst takes another approver.
+/// are one person, which at worst requires another approver.
 #[must_use]
 pub fn may_be_same(one: &str, other: &str) -> bool {
     let (one, other) = (PersonName::parse(one), PersonName::parse(other));

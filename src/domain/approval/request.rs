@@ -1,8 +1,6 @@
-//! Who requested what a resource declares.
-//!
-//! The webhook writes that into an annotation at each change that may need approval, with its seal. A change on top of a
-//! pending one has both requesters: otherwise users could approve what they wrote themselves after another person corrected
-//! a word of it.
+//! Who requested the spec of a resource. At each change that may need approval, the webhook writes the request, with
+//! its seal, into an annotation. A change on top of a pending one has the requesters of both: otherwise users could
+//! approve their own change after another person edited it slightly.
 
 use eventcenter_sdk::Reason;
 use jiff::{SignedDuration, Timestamp};
@@ -15,10 +13,10 @@ use crate::api::{AUTHORED_BY, BREAK_GLASS, REQUEST};
 use crate::domain::signature::{PublicKeys, SigningKey};
 use crate::domain::{ObjectRef, Refusal, Revisioned};
 
-/// The most requesters and authors of one pending change.
+/// Maximum number of requesters and authors of one pending change.
 const MAX_PEOPLE: usize = 32;
 
-/// The most by which the clocks of webhook and API server may differ when a resource is created.
+/// Maximum difference between the clocks of webhook and API server when a resource is created.
 const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(60);
 
 /// A sealed request, as the annotation [`REQUEST`] has it.
@@ -34,7 +32,7 @@ pub struct ChangeRequest {
 /// The user who sends a request to the API server.
 #[derive(Clone, Copy, Debug)]
 pub struct Requester<'a> {
-    /// The user name that Kubernetes knows.
+    /// The user name in Kubernetes.
     pub username: &'a str,
     /// The user's groups.
     pub groups: &'a [String],
@@ -52,16 +50,16 @@ impl ChangeRequest {
         let request = Self::authentic(resource, subject, keys)?;
         let claims = &request.claims;
         let is_this_generation = match &claims.uid {
-            // Admission precedes the count of the generation, so it may be one more by now; for the same spec to come back
-            // takes two.
+            // The generation may have been incremented after admission. Restoring the same spec later increments it
+            // at least twice.
             Some(_) => (0..=1).contains(&(subject.generation - claims.generation)),
             None => subject.generation <= 1,
         };
         (is_this_generation && claims.hash == hash.as_str()).then_some(request)
     }
 
-    /// The request that a resource carries, if the webhook sealed it for this resource, for whatever spec: its requesters
-    /// also take part in the change that is pending now.
+    /// The request that a resource carries, if the webhook sealed it for this resource, for any spec: its requesters
+    /// are also requesters of the currently pending change.
     #[must_use]
     pub fn authentic(
         resource: &impl kube::Resource,
@@ -72,15 +70,16 @@ impl ChangeRequest {
         let claims = &request.claims;
         let is_this_resource = match &claims.uid {
             Some(uid) => subject.uid.as_ref() == Some(uid),
-            // Sealed before the resource had a uid: it is this one only if it was created at that time.
+            // Sealed before the resource had a uid: it is about this resource only if that was created at the same
+            // time.
             None => is_created_at(subject.created, claims.at),
         };
         (is_this_resource && keys.verify(&statement(&subject.object, claims), &request.seal))
             .then_some(request)
     }
 
-    /// A request to delete a resource. Kubernetes lets nobody write into an object under deletion, so it is neither sealed
-    /// nor stored: the webhook makes it for the user who deletes, the controllers without a user.
+    /// A request to delete a resource. It cannot be written into an object under deletion, so it is neither sealed nor
+    /// stored: the webhook creates it for the user who deletes, the controllers without a user.
     #[must_use]
     pub fn for_deletion(subject: &Revisioned, hash: &SpecHash, by: Option<&str>, at: Timestamp) -> Self {
         let claims = RequestClaims {
@@ -150,13 +149,13 @@ pub struct RequestContext<'a> {
     pub requester: Requester<'a>,
     /// The rules of the tenant.
     pub rules: &'a Rules,
-    /// The request before, if its spec is not active.
+    /// The previous request, if its spec is not active.
     pub pending: Option<&'a ChangeRequest>,
     /// The time of the request.
     pub now: Timestamp,
 }
 
-/// Makes and seals a request.
+/// Creates and seals a request.
 ///
 /// # Errors
 /// Automation that does not name the author, or more than 32 requesters and authors.
@@ -180,13 +179,12 @@ pub fn seal_request<K: kube::Resource>(
             Reason::ApprovalNotAllowed,
             format!("metadata.annotations[{AUTHORED_BY}]"),
             format!(
-                "{} applies what others have written and must name the author: have the \
-                 pipeline set the annotation from the commit",
+                "{} applies changes written by others and must name the author: have the pipeline set the annotation from the commit",
                 requester.username
             ),
         ));
     }
-    // A reason that was there before belongs to another change.
+    // An unchanged reason belongs to an earlier change.
     let reason = annotation(new, BREAK_GLASS)
         .filter(|reason| old.and_then(|old| annotation(old, BREAK_GLASS)).as_ref() != Some(reason));
     let break_glass = reason.filter(|_| rules.may_break_glass(requester.groups)).map(|reason| BreakGlass {
@@ -202,8 +200,7 @@ pub fn seal_request<K: kube::Resource>(
             Reason::ApprovalNotAllowed,
             "spec",
             format!(
-                "more than {MAX_PEOPLE} people have changed this since it was last approved: withdraw the change \
-                 (eventctl withdraw) and start again"
+                "more than {MAX_PEOPLE} people have changed the spec since it was last approved: withdraw the change (eventctl withdraw) and start again"
             ),
         ));
     }

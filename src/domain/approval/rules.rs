@@ -121,11 +121,12 @@ impl Rules {
     pub fn relevant_groups(&self, groups: &[String]) -> Vec<String> {
         let named: BTreeSet<&str> =
             self.approver_groups().into_iter().chain(self.break_glass.iter().map(String::as_str)).collect();
-        let kept: BTreeSet<&String> = groups.iter().filter(|group| named.contains(group.as_str())).collect();
-        kept.into_iter().cloned().collect()
+        let relevant: BTreeSet<&String> =
+            groups.iter().filter(|group| named.contains(group.as_str())).collect();
+        relevant.into_iter().cloned().collect()
     }
 
-    /// Whether a user applies what others have written.
+    /// Whether a user applies changes written by others.
     #[must_use]
     pub fn is_automation(&self, username: &str) -> bool {
         self.automation.contains(username)

@@ -1,8 +1,7 @@
-//! Statements that one role of the operator seals and another believes.
-//!
-//! Anybody with write access to a resource can write anything into it, and nothing prevents that while the webhook is not
-//! installed. So a statement is believed only with the seal of the role that may make it. It names its purpose and its
-//! subject, so that a seal cannot be used for another purpose or on another resource.
+//! Statements that one role of the operator seals and another verifies. Anybody with write access to a resource can
+//! write anything into it while the webhook is not installed. So a statement is trusted only with the seal of the role
+//! that may make it. It names its purpose and its subject, so that a seal cannot be used for another purpose or on
+//! another resource.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -14,7 +13,7 @@ use crate::api::{ApprovalAction, Approver, Decision, Kind};
 #[derive(Debug, Serialize)]
 #[serde(tag = "statement")]
 pub enum Statement<'a> {
-    /// The webhook has seen these users request this spec.
+    /// The webhook asserts that these users requested this spec.
     Request {
         /// The kind of the resource.
         kind: &'a Kind,
@@ -25,7 +24,7 @@ pub enum Statement<'a> {
         /// Who requested what.
         request: &'a RequestClaims,
     },
-    /// The webhook has seen this user decide.
+    /// The webhook asserts that this user decided.
     Approval {
         /// The namespace of the resource and of the ChangeApproval.
         namespace: &'a str,
@@ -50,7 +49,7 @@ pub enum Statement<'a> {
         /// The reason that the approver gave.
         comment: Option<&'a str>,
     },
-    /// The controllers have activated this spec.
+    /// The controllers assert that this spec is active.
     Approved {
         /// The kind of the resource.
         kind: &'a Kind,

@@ -1,4 +1,4 @@
-//! Short ways to write rules, resources and approvals in the tests of this room.
+//! Short ways to write rules, resources and approvals in the tests of this module.
 
 use jiff::Timestamp;
 
@@ -33,7 +33,7 @@ pub(super) fn hash(content: &str) -> SpecHash {
     SpecHash::of(&content)
 }
 
-/// A key of ours, or of somebody else.
+/// A signing key, by a digit.
 pub(super) fn key(digit: char) -> SigningKey {
     SigningKey::from_seed(&digit.to_string().repeat(64)).expect("a key")
 }
@@ -42,7 +42,7 @@ pub(super) fn groups(names: &[&str]) -> Vec<String> {
     names.iter().map(ToString::to_string).collect()
 }
 
-/// What these have asked for and those have written: the content `new` of orders.
+/// A request of these users, with these authors, for the content `new` of orders.
 pub(super) fn requested_by(requesters: &[&str], authors: &[&str]) -> ChangeRequest {
     let claims = RequestClaims {
         hash: hash("new").to_string(),

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::field_path::FieldPath;
 
-/// The rules of one node of a schema and of the nodes below it. Nodes without any rule are left out.
+/// The rules of one node of a schema and of the nodes below it. Nodes without rules are omitted.
 #[derive(Debug, Default)]
 pub(super) struct Rules {
     here: Vec<Rule>,
@@ -91,7 +91,7 @@ impl Rules {
                     }
                 }
             }
-            // Which item was which before is not known, so rules about changes are left out here.
+            // The previous version of an item is unknown, so transition rules are skipped.
             Value::Array(items) => {
                 let Some(rules) = &self.items else { return };
                 for (index, item) in items.iter().enumerate() {

@@ -1,11 +1,9 @@
-//! Manifests, checked as the API server and the webhook would check them if they were applied.
+//! Checks manifests as the API server and the webhook would if they were applied. Tenants, KafkaClusters and ConfigMaps
+//! among the manifests make up the catalog; EventTopics are created in it one after the other, the oldest first, or
+//! change an earlier state of the manifests. A resource without a `creationTimestamp` is younger than one with it, and
+//! than those listed before it. Objects of other API groups are ignored.
 //!
-//! Tenants, KafkaClusters and ConfigMaps among the manifests make up the catalog; EventTopics are created in it one
-//! after the other, the oldest first, or change what an earlier state of the manifests has. A resource without a
-//! `creationTimestamp` is younger than one that has it, and than those before it. Objects of other API groups are
-//! ignored.
-//!
-//! A resource with mistakes takes part as far as it can be read, so that one mistake does not cause others.
+//! The valid parts of a resource with mistakes are used, so that one mistake does not cause others.
 
 mod cel;
 mod field_path;
@@ -32,16 +30,16 @@ use super::tenant::Tenants;
 use super::{Catalog, ObjectRef, Refusal};
 use crate::api::{self, EventTopic, GROUP, KafkaCluster, KafkaClusterSpec, SCHEMA_LABEL, Tenant};
 
-/// An object as a file declares it.
+/// An object in a file.
 #[derive(Clone, Debug)]
 pub struct Manifest<'a> {
     /// The object.
     pub object: &'a Value,
-    /// Keys that stand more than once in the same mapping; of those `object` has the last.
+    /// Keys that occur more than once in the same mapping; `object` has the last value.
     pub repeated_keys: Vec<FieldPath>,
 }
 
-/// What was found in one manifest.
+/// The diagnostics of one manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// The position of the manifest among all of them.
@@ -52,23 +50,23 @@ pub struct Report {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Something to say about a field.
+/// A mistake or a warning, with its field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     /// Whether the object is refused because of it.
     pub severity: Severity,
-    /// The field. It need not be there: what is missing is reported for the field that it is missing in.
+    /// The field. A missing field is reported at its parent.
     pub field: FieldPath,
     /// Field, rule and remedy, as sentences.
     pub message: String,
 }
 
-/// How bad it is.
+/// The severity of a diagnostic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     /// The object would be refused.
     Refusal(Reason),
-    /// It would be accepted, and is unwise.
+    /// The object would be accepted with a warning.
     Warning,
 }
 
@@ -93,10 +91,11 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// Checks manifests. `before` is what is applied now, if that is known: then changes are checked, and new schemas are
-/// compared with those. Returns a report for each object of our API group, in the order of the manifests.
+/// Checks manifests. `before` is the applied state, if it is known: then changes are checked, and new schemas are
+/// compared with the applied ones. Returns a report for each object of the product's API group, in the order of the
+/// manifests.
 ///
-/// If no KafkaCluster is among them, those that are named are taken to exist, and one that is the default.
+/// Without any KafkaCluster among them, the named ones and a default are assumed to exist.
 #[must_use]
 pub fn lint(manifests: &[Manifest<'_>], before: &[Manifest<'_>]) -> Vec<Report> {
     let definitions = Definitions::compile();
@@ -159,7 +158,7 @@ fn read_schemas(topic: &EventTopic, texts: &Texts) -> (Vec<DeclaredSchema>, Vec<
     })
 }
 
-/// The definitions of our kinds, by kind.
+/// The definitions of the product's kinds, by kind.
 struct Definitions(BTreeMap<String, Definition>);
 
 struct Definition {
@@ -182,7 +181,7 @@ impl Definitions {
         Self(definitions.collect())
     }
 
-    /// Checks an object as the API server does before it asks the webhook.
+    /// Checks an object as the API server does before it calls the webhook.
     fn check(&self, manifest: &Manifest<'_>, old: Option<&Value>) -> Vec<Diagnostic> {
         let refusal = |(field, message)| Diagnostic::refusal(Reason::InvalidResource, field, message);
         let kind = text(manifest.object, "/kind");
@@ -199,7 +198,7 @@ impl Definitions {
             wrong.push((FieldPath::default().key("apiVersion"), message));
         }
         wrong.extend(manifest.repeated_keys.iter().map(|field| {
-            (field.clone(), format!("{field}: the key stands more than once: remove all but one"))
+            (field.clone(), format!("{field}: the key occurs more than once: remove all but one"))
         }));
         wrong.extend(metadata::check(manifest.object, definition.is_namespaced));
         wrong.extend(definition.shape.check(manifest.object, old));
@@ -253,7 +252,7 @@ impl Folder {
         }
     }
 
-    /// Parses a resource. Without a uid it gets one by which it is younger than those before it of the same time.
+    /// Parses a resource. A resource without a uid gets one that makes it younger than earlier ones with the same time.
     fn parse<K>(&mut self, index: usize, object: &Value, list: fn(&mut Self) -> &mut Vec<(usize, K)>)
     where
         K: kube::Resource<DynamicType = ()> + DeserializeOwned,
@@ -263,7 +262,7 @@ impl Folder {
                 resource.meta_mut().uid.get_or_insert_with(|| format!("{index:08}"));
                 list(self).push((index, resource));
             }
-            // What was found already says it better.
+            // The schema check has already reported it.
             Err(error) => {
                 let diagnostics = self.diagnostics.entry(index).or_default();
                 if diagnostics.is_empty() {
@@ -284,8 +283,8 @@ impl Folder {
         named.chain([assumed_cluster("default", true)]).collect()
     }
 
-    /// Adds what the webhook would answer. Refusals of fields that have a mistake already are left out: most of them
-    /// say the same again.
+    /// Adds the webhook's verdict. Refusals of fields that already have a mistake are omitted: most of them report the
+    /// same again.
     fn add(&mut self, manifest: usize, verdict: Verdict) {
         let diagnostics = self.diagnostics.entry(manifest).or_default();
         let has_mistakes = !diagnostics.is_empty();

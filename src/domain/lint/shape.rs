@@ -55,7 +55,7 @@ impl Shape {
         }
         let old = old.map(|old| with_defaults(&self.schema, old));
         let outcome = self.rules.evaluate(&with_defaults(&self.schema, object), old.as_ref());
-        // A rule takes it for granted that types are right.
+        // CEL rules assume correct types.
         if wrong.is_empty() {
             wrong.extend(outcome.unevaluated);
         }

@@ -76,7 +76,7 @@ fn rules_are_kept_in_the_order_of_the_files() {
 }
 
 #[test]
-fn what_the_definition_does_not_know_is_told() {
+fn unknown_fields_are_reported() {
     check(
         "",
         &[TENANT, &topic("orders", "{partitons: 3, partitions: three, retention: {tme: 1d}}")].concat(),
@@ -96,7 +96,7 @@ fn what_the_definition_does_not_know_is_told() {
 }
 
 #[test]
-fn changes_are_judged_against_what_was() {
+fn changes_are_checked_against_the_previous_spec() {
     let with = |schema: &str| {
         topic(
             "orders",
@@ -221,7 +221,7 @@ fn the_younger_of_two_tenants_is_refused() {
         "",
         &[tenant("new", ""), exported.clone()].concat(),
         expect![[r#"
-        1 Tenant new: refused: ResourceConflict: spec.topicPrefix: shop. overlaps with shop. of tenant exported, which keeps it: choose a prefix that is not the beginning of another's, nor begins with one
+        1 Tenant new: refused: ResourceConflict: spec.topicPrefix: shop. overlaps with shop. of tenant exported, which is older: choose a prefix that neither starts with another prefix nor is the start of one
         2 Tenant exported: allowed"#]],
     );
     check(
@@ -229,20 +229,20 @@ fn the_younger_of_two_tenants_is_refused() {
         &[exported.clone(), tenant("new", "")].concat(),
         expect![[r#"
         1 Tenant exported: allowed
-        2 Tenant new: refused: ResourceConflict: spec.topicPrefix: shop. overlaps with shop. of tenant exported, which keeps it: choose a prefix that is not the beginning of another's, nor begins with one"#]],
+        2 Tenant new: refused: ResourceConflict: spec.topicPrefix: shop. overlaps with shop. of tenant exported, which is older: choose a prefix that neither starts with another prefix nor is the start of one"#]],
     );
     check(
         "",
         &[tenant("b", ""), tenant("a", "")].concat(),
         expect![[r#"
         1 Tenant b: allowed
-        2 Tenant a: refused: ResourceConflict: spec.topicPrefix: shop. overlaps with shop. of tenant b, which keeps it: choose a prefix that is not the beginning of another's, nor begins with one"#]],
+        2 Tenant a: refused: ResourceConflict: spec.topicPrefix: shop. overlaps with shop. of tenant b, which is older: choose a prefix that neither starts with another prefix nor is the start of one"#]],
     );
     check(
         "",
         &[tenant("newer", ", creationTimestamp: '2026-01-01T00:00:01Z'"), exported].concat(),
         expect![[r#"
-            1 Tenant newer: refused: ResourceConflict: spec.topicPrefix: shop. overlaps with shop. of tenant exported, which keeps it: choose a prefix that is not the beginning of another's, nor begins with one
+            1 Tenant newer: refused: ResourceConflict: spec.topicPrefix: shop. overlaps with shop. of tenant exported, which is older: choose a prefix that neither starts with another prefix nor is the start of one
             2 Tenant exported: allowed"#]],
     );
 }
@@ -274,7 +274,7 @@ fn a_key_that_stands_twice_is_refused() {
     let diagnostics: Vec<String> = reports[0].diagnostics.iter().map(ToString::to_string).collect();
     assert_eq!(
         diagnostics,
-        ["refused: InvalidResource: spec.namespaces: the key stands more than once: remove all but one"]
+        ["refused: InvalidResource: spec.namespaces: the key occurs more than once: remove all but one"]
     );
 }
 

@@ -162,7 +162,7 @@ pub fn warnings(topic: &EventTopic) -> Vec<String> {
 }
 
 /// The ACLs in the status that the operator owns. The status gives no right to names without the tenant's prefix,
-/// whoever wrote it.
+/// whichever client wrote it.
 #[must_use]
 pub fn owned_acls(topic: &EventTopic, tenant: &TenantFacts) -> BTreeSet<TopicAcl> {
     let acls = topic.status.iter().flat_map(|status| &status.acls);
@@ -332,7 +332,7 @@ pub enum AclCleanup {
     Hold(Refusal),
 }
 
-/// Decides what happens to the ACLs of a deleted resource. `ours` are the ACLs that no other resource uses, with their
+/// Plans the cleanup of the ACLs of a deleted resource. `ours` are the ACLs that no other resource uses, with their
 /// topic, or the reason why they are unknown.
 #[must_use]
 pub fn plan_acl_cleanup(

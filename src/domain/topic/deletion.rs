@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn data_is_deleted_only_by_its_owner_who_asks_for_it() {
+    fn data_is_deleted_only_if_its_owner_requests_it() {
         check("{deletionPolicy: Delete}", Ok(()), "orders", None, expect!["delete shop.orders in main"]);
         check("{}", Ok(()), "orders", None, expect!["release: spec.deletionPolicy is Retain"]);
         check(

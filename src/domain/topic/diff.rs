@@ -39,7 +39,7 @@ pub fn diff(base: Option<&EventTopicSpec>, new: &EventTopicSpec) -> Vec<String> 
     lines.policies(base, new);
     lines.people(base, new);
     if lines.may_need_approval.is_empty() && lines.harmless.is_empty() {
-        lines.add(false, "spec: written in another way that means the same");
+        lines.add(false, "spec: another notation of the same values");
     }
     lines.bounded()
 }
@@ -66,7 +66,7 @@ impl Lines {
         lines
     }
 
-    /// A topic is created, or an existing one taken over.
+    /// A topic is created, or an existing one adopted.
     fn creation(&mut self, new: &EventTopicSpec) {
         let declared = match change::parse(new) {
             Ok(declared) => declared,
@@ -156,8 +156,7 @@ impl Lines {
         let is_unchecked = modes.contains(&CompatibilityMode::None);
         match change::pairs(base, new) {
             None if base.event_types == new.event_types => {}
-            None => self
-                .add(true, "eventTypes: changed, and a type is there twice or has a name of no convention"),
+            None => self.add(true, "eventTypes: changed, and a type is listed twice or has an invalid name"),
             Some(pairs) => {
                 for (id, pair) in &pairs {
                     for text in type_changes(pair) {

@@ -1,8 +1,7 @@
 //! Decisions about EventTopics.
 //!
-//! - [`mod@identity`]: the Kafka topic that a resource stands for. [`mod@validate`]: whether the operator may act on it.
-//! - [`declaration`]: what the Kafka topic should look like. [`mod@plan`]: what to change in Kafka; [`value`]: which values are
-//!   equal to Kafka.
+//! - [`mod@identity`]: the Kafka topic of a resource. [`mod@validate`]: whether the operator may act on it.
+//! - [`declaration`]: the desired state of the Kafka topic. [`mod@plan`]: what to change in Kafka; [`value`]: equality of configuration values.
 //! - [`access`]: ACLs; [`grants`]: the ACLs of several resources together.
 //! - [`change`], [`diff`]: a change of the spec, for approval rules and for people; `governed` ties them to the rules.
 //! - [`deletion`]: what to delete. [`mod@status`]: what to report. [`adopt`]: the resource for an existing Kafka topic.

@@ -133,9 +133,10 @@ impl fmt::Display for Recreated {
 /// Changes of a Kafka topic.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// Independent changes, to be made in one pass.
+    /// Independent changes, to be applied together.
     pub changes: Vec<Change>,
-    /// What Kafka cannot do. The changes are made nevertheless, so that one unsupported value does not block the others.
+    /// Unsupported differences. The changes are applied nevertheless, so that one unsupported value does not block the
+    /// others.
     pub refusals: Vec<Refusal>,
     /// Drift, if there is any.
     pub drift: Option<Drift>,

@@ -1,4 +1,4 @@
-//! Whether the operator may act on a resource, before Kafka is asked.
+//! Whether the operator may act on a resource, before any request to Kafka.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ pub struct Neighbours<'a> {
 pub enum Permission {
     /// Nothing until it is resumed.
     Paused,
-    /// Nothing: somebody else manages the Kafka topic.
+    /// The operator does not manage the Kafka topic.
     Unmanaged,
     /// Apply the declaration.
     Managed(Identity, Declared),

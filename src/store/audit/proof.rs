@@ -42,7 +42,7 @@ struct ReadPlan {
 }
 
 impl ReadPlan {
-    /// For each wanted node the leaves or nodes below it at the nearest stored level.
+    /// For each requested node the leaves or nodes below it at the nearest stored level.
     fn new(wanted: &[Node]) -> Self {
         let mut plan = Self::default();
         for node in wanted {

@@ -3,8 +3,9 @@
 //! One task takes all waiting records, assigns each its position, and commits them together. [`Recorder::record`] waits for the
 //! commit. While the database is unavailable, records of the controllers wait in the spool file.
 //!
-//! The room ends here: batching, retries, the spool and the policy for outages. It does not look into records, does not filter,
-//! and never reads a log. Anything that depends on the content of a record belongs to the caller; SQL belongs to
+//! The module is limited to batching, retries, the spool and the policy for outages. It does not interpret records,
+//! does not filter, and never reads a log. Anything that depends on the content of a record belongs to the caller; SQL
+//! belongs to
 //! `store::audit::append`.
 
 mod id;

@@ -1,7 +1,6 @@
 //! ChangeApprovals: the webhook writes the approver into them, seals that, and refuses users who may not decide.
-//!
-//! Mutation and validation both read the resource that is decided on: what is sealed is what was read, and what is stored is
-//! what was sealed.
+//! Mutation and validation both read the target: the seal covers the state that was read, and only a sealed object is
+//! stored.
 
 use eventcenter_sdk::Reason;
 use jiff::Timestamp;
@@ -71,7 +70,7 @@ impl Complete for ChangeApproval {
     }
 }
 
-/// What a decision is sealed with.
+/// The inputs of a seal.
 struct Sealing<'a> {
     namespace: &'a str,
     key: &'a SigningKey,
@@ -115,7 +114,7 @@ async fn complete(
 
 fn readable<T>(result: Result<T, impl std::fmt::Display>) -> Result<T, Refusal> {
     result.map_err(|error| {
-        tracing::warn!(%error, "a decision cannot be checked");
+        tracing::warn!(%error, "cannot check a decision");
         approvals_unreadable()
     })
 }
@@ -192,7 +191,7 @@ async fn check_decision(
         Some(other) => Err(Refusal::new(
             Reason::ApprovalNotAllowed,
             format!(
-                "{} has already decided so, in ChangeApproval {}: one person counts once, under whatever name",
+                "{} has already made this decision, in ChangeApproval {}: a person counts once, whatever the user name",
                 user.username,
                 other.name_any()
             ),
@@ -200,7 +199,7 @@ async fn check_decision(
     }
 }
 
-/// The object must be what the mutating webhook sealed for this user a moment ago, about what still exists.
+/// Checks that the mutating webhook sealed the object for this user, and that the resource is still the same.
 fn check_seal(
     approval: &ChangeApproval,
     subject: &Revisioned,
@@ -213,8 +212,7 @@ fn check_seal(
             && decision.approver.groups == rules.relevant_groups(&user.groups)
     });
     let decision = decision.ok_or_else(|| {
-        Refusal::at(Reason::ApprovalNotAllowed, "spec.seal", "this decision was not sealed for you: install the mutating webhook too (eventcenter webhooks), and let \
-             nothing else change ChangeApprovals",
+        Refusal::at(Reason::ApprovalNotAllowed, "spec.seal", "this decision was not sealed for you: install the mutating webhook too (eventcenter webhooks), and let no other webhook change ChangeApprovals",
         )
     })?;
     if (&decision.uid, decision.generation) != (&subject.uid, subject.generation) {
@@ -222,7 +220,7 @@ fn check_seal(
         return Err(Refusal::at(
             Reason::ApprovalOutdated,
             "spec.target",
-            format!("{kind} {name} has just changed: look at it again"),
+            format!("{kind} {name} has just changed: review it again"),
         ));
     }
     Ok(decision)

@@ -31,8 +31,8 @@ impl AdmitGoverned for EventTopic {
     }
 }
 
-/// Adds our finalizer where it is needed, so that the controller does not have to. `None` if it is there, or if the
-/// annotations are invalid.
+/// Adds the finalizer if it is needed, which saves the controller a request. `None` if it exists, or if the annotations
+/// are invalid.
 fn finalizer(topic: &EventTopic) -> Option<PatchOperation> {
     let is_wanted = management_mode(topic).is_ok_and(|mode| wants_finalizer(topic, mode));
     if !is_wanted || topic.finalizers().iter().any(|finalizer| finalizer == DELETE_FINALIZER) {
@@ -51,7 +51,7 @@ mod tests {
     use crate::domain::testing::topic;
 
     #[test]
-    fn the_finalizer_is_added_where_it_is_needed_and_once() {
+    fn the_finalizer_is_added_once_if_needed() {
         for yaml in [
             "{}",
             r#"{deletionPolicy: Delete, annotations: {eventcenter.io/managed: "false"}}"#,
@@ -59,16 +59,16 @@ mod tests {
         ] {
             assert_eq!(finalizer(&topic(yaml)), None, "{yaml}");
         }
-        for others in [&[][..], &["example.com/other"]] {
+        for existing in [&[][..], &["example.com/other"]] {
             let mut topic = topic("deletionPolicy: Delete");
             topic.metadata.finalizers =
-                (!others.is_empty()).then(|| others.iter().map(ToString::to_string).collect());
+                (!existing.is_empty()).then(|| existing.iter().map(ToString::to_string).collect());
             let mut value = json!(topic);
             let patch = json_patch::Patch(vec![finalizer(&topic).expect("it is needed")]);
             json_patch::patch(&mut value, &patch).expect("the patch applies");
             let after: EventTopic = serde_json::from_value(value).expect("an EventTopic");
-            assert_eq!(after.finalizers().len(), others.len() + 1);
-            assert_eq!(finalizer(&after), None, "it is there");
+            assert_eq!(after.finalizers().len(), existing.len() + 1);
+            assert_eq!(finalizer(&after), None, "it exists");
         }
     }
 }

@@ -33,7 +33,7 @@ pub trait Admit: kube::Resource<DynamicType = ()> + DeserializeOwned + Send + Sy
     /// Judges a change from memory.
     fn judge(change: &Change<'_, Self>, snapshot: &Snapshot) -> Verdict;
 
-    /// Judges what takes a request to Kubernetes, if [`Admit::judge`] refuses nothing.
+    /// Makes the checks that need a request to Kubernetes, if [`Admit::judge`] refuses nothing.
     fn inspect(
         _change: &Change<'_, Self>,
         _user: &User,
@@ -104,7 +104,7 @@ impl Handler {
         (self.validate)(request, context).await
     }
 
-    /// Answers how an object is completed.
+    /// Completes an object.
     pub(super) async fn mutate(&self, request: &Request<'_>, context: &ReviewContext) -> Outcome {
         match (self.mutate, request.operation) {
             (Some(mutate), Operation::Create | Operation::Update) => mutate(request, context).await,

@@ -216,7 +216,11 @@ async fn nobody_approves_what_they_asked_for_or_wrote() {
     let argo = account("argo").await;
     let mut written = team.t.manifest("written", "{}");
     let answer = argo.ask(&written, Way::Apply).await;
-    refused(&answer, Reason::ApprovalNotAllowed, "applies what others have written and must name the author");
+    refused(
+        &answer,
+        Reason::ApprovalNotAllowed,
+        "applies changes written by others and must name the author",
+    );
     written["metadata"]["annotations"] =
         json!({"eventcenter.io/authored-by": "Carol Doe <carol@example.com>"});
     granted(&argo.ask(&written, Way::Apply).await);
@@ -288,7 +292,7 @@ async fn deciding_takes_the_verb_the_group_and_the_present_content() {
     for name in ["carol", "oidc:Carol@example.com"] {
         let again = team.decision("orders", "Approve").await;
         let answer = team.approver(name).await.create(&again, "").await;
-        refused(&answer, Reason::ApprovalNotAllowed, "has already decided so, in ChangeApproval a-");
+        refused(&answer, Reason::ApprovalNotAllowed, "has already made this decision, in ChangeApproval a-");
     }
     granted(&carol.create(&team.decision("orders", "Reject").await, "").await);
 }

@@ -83,8 +83,8 @@ async fn each_effect_leaves_two_records_in_the_tenants_log() -> Result<()> {
     let records = logs.wait(&log, &Filter::default(), ended).await;
     assert_pairs(&records);
     expect![[r#"
-        Started AddFinalizer (orders): the resource stays until what was made for it in Kafka is cleaned up
-        Succeeded AddFinalizer, which was begun (orders): the resource stays until what was made for it in Kafka is cleaned up
+        Started AddFinalizer (orders): the resource is deleted only after its cleanup in Kafka
+        Succeeded AddFinalizer, which was begun (orders): the resource is deleted only after its cleanup in Kafka
         Started RegisterSchema (orders): revision 1 of the schema of shop.order.placed version 1
         Succeeded RegisterSchema, which was begun (orders): revision 1 of the schema of shop.order.placed version 1
         Started CreateTopic (orders): Kafka topic effects.orders in main: create with 1 partition
@@ -101,8 +101,8 @@ async fn each_effect_leaves_two_records_in_the_tenants_log() -> Result<()> {
         Succeeded AlterConfig, which was begun (plain): Kafka topic effects.plain in main: flush.ms: default -> 7 | retention.ms: default -> 1000
         Started DeleteTopic (orders): Kafka topic effects.orders in main and its data
         Succeeded DeleteTopic, which was begun (orders): Kafka topic effects.orders in main and its data
-        Started RemoveFinalizer (orders): the resource may go: nothing is left to clean up in Kafka
-        Succeeded RemoveFinalizer, which was begun (orders): the resource may go: nothing is left to clean up in Kafka
+        Started RemoveFinalizer (orders): the cleanup in Kafka is complete
+        Succeeded RemoveFinalizer, which was begun (orders): the cleanup in Kafka is complete
     "#]].assert_eq(&print(&records, &uid));
     Ok(())
 }
@@ -219,17 +219,17 @@ async fn what_takes_effect_by_approval_without_and_not_at_all() -> Result<()> {
         }
     }
     expect![[r#"
-        Started KeepRevision (orders): ControllerRevision orders-approved-UID-HASH keeps generation 1, content HASH
-        Succeeded KeepRevision, which was begun (orders): ControllerRevision orders-approved-UID-HASH keeps generation 1, content HASH
+        Started KeepRevision (orders): ControllerRevision orders-approved-UID-HASH stores generation 1, content HASH
+        Succeeded KeepRevision, which was begun (orders): ControllerRevision orders-approved-UID-HASH stores generation 1, content HASH
         Started TakeEffect (orders): Create: approved by bob; generation 1, content HASH
         Succeeded TakeEffect, which was begun (orders): Create: approved by bob; generation 1, content HASH
         Denied RejectChange ChangeRejected (orders): AddPartitions: rejected by bob, because: too many; generation 2, content HASH
-        Started KeepRevision (orders): ControllerRevision orders-approved-UID-HASH keeps generation 3, content HASH
-        Succeeded KeepRevision, which was begun (orders): ControllerRevision orders-approved-UID-HASH keeps generation 3, content HASH
+        Started KeepRevision (orders): ControllerRevision orders-approved-UID-HASH stores generation 3, content HASH
+        Succeeded KeepRevision, which was begun (orders): ControllerRevision orders-approved-UID-HASH stores generation 3, content HASH
         Started BreakGlass (orders): AddPartitions: activated without approval by olga, because: the shop is down; generation 3, content HASH
         Succeeded BreakGlass, which was begun (orders): AddPartitions: activated without approval by olga, because: the shop is down; generation 3, content HASH
-        Started ForgetRevision (orders): ControllerRevision orders-approved-UID-HASH is not in force any more
-        Succeeded ForgetRevision, which was begun (orders): ControllerRevision orders-approved-UID-HASH is not in force any more
+        Started ForgetRevision (orders): ControllerRevision orders-approved-UID-HASH is no longer active
+        Succeeded ForgetRevision, which was begun (orders): ControllerRevision orders-approved-UID-HASH is no longer active
     "#]].assert_eq(&text);
     Ok(())
 }

@@ -43,7 +43,7 @@ fn is_verified(tamper: impl FnOnce(&mut ChangeApproval)) -> bool {
 }
 
 #[test]
-fn what_is_sealed_is_verified() {
+fn sealed_statements_are_verified() {
     let decision =
         VerifiedDecision::verify(&stored("bob"), &orders(), &PublicKeys::parse(&key('1').public_key()));
     assert_eq!(decision, Some(VerifiedDecision { comment: Some("fine".into()), ..approval("bob") }));

@@ -69,7 +69,7 @@ fn check(change: impl FnOnce(&mut Case), expected: Expect) {
 }
 
 #[test]
-fn somebody_else_decides() {
+fn another_user_may_decide() {
     check(|_| {}, expect!["allowed"]);
     check(|case| case.decision = Decision::Reject, expect!["allowed"]);
     check(|case| case.groups = groups(&["owners"]), expect!["allowed"]);
@@ -167,7 +167,7 @@ fn there_is_no_such_resource() {
 }
 
 #[test]
-fn nobody_decides_on_their_own_change() {
+fn requesters_cannot_decide_on_their_own_change() {
     check(
         |case| case.username = "alice",
         expect![
@@ -207,7 +207,7 @@ fn nobody_decides_on_their_own_change() {
 }
 
 #[test]
-fn it_is_not_known_who_asked() {
+fn an_unknown_requester_prevents_approval() {
     check(
         |case| case.target.request = None,
         expect![
@@ -217,7 +217,7 @@ fn it_is_not_known_who_asked() {
 }
 
 #[test]
-fn a_deletion_is_asked_for_later() {
+fn a_deletion_has_its_own_requester() {
     let deletion = |case: &mut Case| {
         case.action = ApprovalAction::Delete;
         case.username = "alice";

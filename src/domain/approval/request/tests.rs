@@ -62,7 +62,7 @@ fn waiting(requesters: &[&str], authors: &[&str]) -> ChangeRequest {
 }
 
 #[test]
-fn who_asks_is_written_down() {
+fn the_requester_is_recorded() {
     let request = ask("alice", &["approvers"], None, &annotated(&[]), None).expect("a request");
     expect![[r#"
         {
@@ -80,17 +80,17 @@ fn who_asks_is_written_down() {
 }
 
 #[test]
-fn an_automation_says_who_has_written() {
+fn automation_names_the_author() {
     check(
         ask(ARGO, &[], None, &annotated(&[]), None),
         expect![
-            "ApprovalNotAllowed: metadata.annotations[eventcenter.io/authored-by]: system:serviceaccount:argocd:a applies what others have written and must name the author: have the pipeline set the annotation from the commit"
+            "ApprovalNotAllowed: metadata.annotations[eventcenter.io/authored-by]: system:serviceaccount:argocd:a applies changes written by others and must name the author: have the pipeline set the annotation from the commit"
         ],
     );
     check(
         ask(ARGO, &[], None, &annotated(&[(AUTHORED_BY, " ")]), None),
         expect![
-            "ApprovalNotAllowed: metadata.annotations[eventcenter.io/authored-by]: system:serviceaccount:argocd:a applies what others have written and must name the author: have the pipeline set the annotation from the commit"
+            "ApprovalNotAllowed: metadata.annotations[eventcenter.io/authored-by]: system:serviceaccount:argocd:a applies changes written by others and must name the author: have the pipeline set the annotation from the commit"
         ],
     );
     check(
@@ -100,7 +100,7 @@ fn an_automation_says_who_has_written() {
 }
 
 #[test]
-fn who_asks_on_top_of_what_waits_joins_it() {
+fn the_requester_of_a_further_change_is_added() {
     let before = waiting(&["alice"], &["carol"]);
     check(ask("bob", &[], None, &annotated(&[]), Some(&before)), expect!["alice, bob for carol"]);
     check(
@@ -115,7 +115,7 @@ fn who_asks_on_top_of_what_waits_joins_it() {
 }
 
 #[test]
-fn nobody_who_has_a_part_in_it_is_another() {
+fn requesters_and_authors_are_not_independent_approvers() {
     let request = waiting(&["alice", "system:serviceaccount:ci:a"], &["Carol <carol@example.com>"]);
     let mut table = String::new();
     for name in [
@@ -168,7 +168,7 @@ fn glass_is_broken_in_the_very_request() {
 }
 
 #[test]
-fn broken_glass_is_of_one_content() {
+fn break_glass_applies_to_one_spec() {
     let mut before = waiting(&["alice"], &[]);
     before.claims.break_glass =
         Some(BreakGlass { by: "alice".into(), groups: groups(&["oncall"]), reason: "it burns".into() });
@@ -190,14 +190,14 @@ fn more_people_than_work_on_one_change() {
     check(
         ask("one.more", &[], None, &annotated(&[]), Some(&waiting(&names, &[]))),
         expect![
-            "ApprovalNotAllowed: spec: more than 32 people have changed this since it was last approved: withdraw the change (eventctl withdraw) and start again"
+            "ApprovalNotAllowed: spec: more than 32 people have changed the spec since it was last approved: withdraw the change (eventctl withdraw) and start again"
         ],
     );
     let (requesters, authors) = names.split_at(20);
     check(
         ask("one.more", &[], None, &annotated(&[]), Some(&waiting(requesters, authors))),
         expect![
-            "ApprovalNotAllowed: spec: more than 32 people have changed this since it was last approved: withdraw the change (eventctl withdraw) and start again"
+            "ApprovalNotAllowed: spec: more than 32 people have changed the spec since it was last approved: withdraw the change (eventctl withdraw) and start again"
         ],
     );
 }
@@ -243,13 +243,13 @@ fn is_believed(mut stored: Stored, tamper: impl FnOnce(&mut Stored)) -> bool {
 }
 
 #[test]
-fn what_is_sealed_for_this_resource_is_believed() {
+fn seals_for_this_resource_are_trusted() {
     assert!(is_believed(stored(), |_| {}));
     assert!(is_believed(stored(), |stored| stored.subject.created = None));
 }
 
 #[test]
-fn what_is_sealed_for_another_is_not() {
+fn seals_for_other_resources_are_not_trusted() {
     assert!(!is_believed(stored(), |stored| stored.subject.uid = Some("u2".into())));
     assert!(!is_believed(stored(), |stored| stored.subject.uid = None));
     assert!(!is_believed(stored(), |stored| stored.subject.object.namespace = "other".into()));
@@ -258,7 +258,7 @@ fn what_is_sealed_for_another_is_not() {
 }
 
 #[test]
-fn what_was_written_past_the_webhook_is_not() {
+fn unsealed_annotations_are_not_trusted() {
     assert!(!is_believed(stored(), |stored| stored.request.seal = "v1.x.y".into()));
     assert!(!is_believed(stored(), |stored| {
         stored.request.seal = key('2').seal(&statement(&stored.subject.object, &stored.request.claims));
@@ -282,14 +282,14 @@ fn what_was_written_past_the_webhook_is_not() {
 
 /// Whoever kept the annotation puts it back, with the content that it speaks of, while the webhook is away.
 #[test]
-fn a_content_that_comes_back_was_not_asked_for_then() {
+fn a_restored_spec_was_not_requested_again() {
     assert!(!is_believed(stored(), |stored| stored.subject.generation = 5));
     assert!(!is_believed(stored(), |stored| stored.subject.generation = 2));
     assert!(is_believed(stored(), |stored| stored.subject.generation = 4), "which takes two changes");
 }
 
 #[test]
-fn what_was_sealed_at_the_creation_is_believed_of_what_was_made_then() {
+fn a_seal_at_creation_is_trusted_for_a_resource_created_then() {
     let made = |seconds: i64| move |stored: &mut Stored| stored.subject.created = Some(at(seconds));
     assert!(is_believed(created(), |_| {}));
     assert!(is_believed(created(), made(60)));
@@ -303,7 +303,7 @@ fn what_was_sealed_at_the_creation_is_believed_of_what_was_made_then() {
 }
 
 #[test]
-fn who_had_a_part_is_known_whatever_came_after() {
+fn participants_remain_known_after_later_changes() {
     let is_authentic = |stored: &Stored, subject: &Revisioned| {
         let resource = annotated(&[(REQUEST, &stored.request.to_annotation())]);
         ChangeRequest::authentic(&resource, subject, &PublicKeys::parse(&key('1').public_key())).is_some()

@@ -49,7 +49,7 @@ fn what_is_declared() {
 }
 
 #[test]
-fn a_time_that_is_none() {
+fn an_invalid_duration_is_refused() {
     let mut table = String::new();
     for text in ["soon", "unlimited", "0d", "99999999999999999w"] {
         let told = read(&format!("{{validFor: {text}, rules: []}}")).map(|rules| rules.valid_for);
@@ -130,7 +130,7 @@ fn only_named_groups_are_relevant() {
 }
 
 #[test]
-fn who_may_what() {
+fn permissions_by_group() {
     const BOT: &str = "system:serviceaccount:ci:bot";
     let rules = rules(
         "{robots: ['system:serviceaccount:ci:bot'], automation: ['system:serviceaccount:argocd:a'], breakGlass: [oncall], \

@@ -73,7 +73,7 @@ fn a_first_declaration_that_is_too_long_for_a_line() {
 }
 
 #[test]
-fn what_kafka_gets() {
+fn configuration_changes_are_listed_with_kafka_keys() {
     check("{partitions: 3}", "{partitions: 6}", expect!["partitions: 3 -> 6"]);
     check("{partitions: 6}", "{partitions: 3}", expect!["partitions: 6 -> 3 (Kafka cannot remove any)"]);
     check(
@@ -145,7 +145,7 @@ fn event_types() {
     check(
         "{eventTypes: [{name: a.b}]}",
         "{eventTypes: [{name: a.b}, {name: a.b, version: 1}]}",
-        expect!["eventTypes: changed, and a type is there twice or has a name of no convention"],
+        expect!["eventTypes: changed, and a type is listed twice or has an invalid name"],
     );
 }
 
@@ -208,15 +208,11 @@ fn another_topic() {
 
 #[test]
 fn equivalent_specs() {
-    check(
-        "{config: {a: 1}}",
-        "{config: {a: '1'}}",
-        expect!["spec: written in another way that means the same"],
-    );
+    check("{config: {a: 1}}", "{config: {a: '1'}}", expect!["spec: another notation of the same values"]);
     check(
         "{eventTypes: [{name: a.b}, {name: a.c}]}",
         "{eventTypes: [{name: a.c}, {name: a.b}]}",
-        expect!["spec: written in another way that means the same"],
+        expect!["spec: another notation of the same values"],
     );
 }
 

@@ -1,7 +1,6 @@
-//! Appends records to logs: assigns positions, computes hashes and writes all rows of a batch in one transaction.
-//!
-//! The room ends here. It writes what [`Entry`] contains and never looks into it; it does not retry, and it does not read logs
-//! except for their heads and the ids of a retried batch.
+//! Appends records to logs: assigns positions, computes hashes and writes all rows of a batch in one transaction. The
+//! module only writes entries: it does not interpret them, it does not retry, and it reads only the heads of logs and
+//! the ids of a retried batch.
 
 mod entry;
 mod layout;

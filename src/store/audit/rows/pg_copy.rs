@@ -1,8 +1,8 @@
 //! Reads rows of `audit_record` from PostgreSQL with `COPY … TO STDOUT (FORMAT binary)`, which costs the server and this process
 //! less than a result set. <https://www.postgresql.org/docs/current/sql-copy.html>, "Binary Format".
 //!
-//! The decoder ends here: one fixed statement, its 13 columns, and the types bigint, uuid, text and bytea. It must not become a
-//! general COPY client: no other tables or types, no COPY FROM. Other queries use sqlx.
+//! The decoder is limited to one fixed statement, its 13 columns, and the types bigint, uuid, text and bytea. It must
+//! not become a general COPY client: no other tables or types, no COPY FROM. Other queries use sqlx.
 
 use futures::TryStreamExt;
 use sqlx::pool::PoolConnection;

@@ -1,7 +1,7 @@
 //! Reads rows of `audit_record` from SQLite as four values: the driver transfers each value from the thread of the connection,
 //! which would take longer than reading and verifying a row.
 //!
-//! The decoder ends here: one fixed statement. Other queries use sqlx.
+//! The decoder is limited to one fixed statement. Other queries use sqlx.
 
 use sqlx::SqlitePool;
 use uuid::Uuid;

@@ -55,12 +55,12 @@ fn apply(demo: &Demo<'_>, manifests: &Path) -> Result<()> {
 }
 
 fn kubernetes_side(demo: &Demo<'_>) -> Result<()> {
-    demo.heading("What Kubernetes knows");
+    demo.heading("The resources in Kubernetes");
     demo.run("kubectl get ectenant,eckafka,etopic -A")
 }
 
 fn kafka_side(demo: &Demo<'_>) -> Result<()> {
-    demo.heading("What Kafka has, asked with Kafka's own tool");
+    demo.heading("The topics in Kafka, listed with Kafka's own tool");
     demo.run("kafka-topics --bootstrap-server $KAFKA_BOOTSTRAP --list")?;
     demo.run("kafka-topics --bootstrap-server $KAFKA_BOOTSTRAP --describe")
 }
@@ -126,7 +126,7 @@ impl Topic {
 }
 
 fn change(demo: &Demo<'_>, manifests: &Path, topic: &Topic) -> Result<()> {
-    demo.heading("A change in Git: events are kept for 3 days");
+    demo.heading("A change in Git: a retention time of 3 days");
     let changed = topic.edited(demo, manifests, &["spec", "retention", "time"], "3d", "retention.yaml")?;
     demo.run(&format!("kubectl apply -f {}", demo.shown(&changed)))?;
     demo.wait_for("Waiting for Kafka's new configuration", &topic.config(), "retention.ms=259200000", SOON)?;
@@ -136,7 +136,7 @@ fn change(demo: &Demo<'_>, manifests: &Path, topic: &Topic) -> Result<()> {
 const SOON: Duration = Duration::from_secs(60);
 
 fn drift(demo: &Demo<'_>, topic: &Topic) -> Result<()> {
-    demo.heading("A change behind its back: somebody sets the retention in Kafka to one minute");
+    demo.heading("Drift: another tool sets the retention time in Kafka to one minute");
     demo.run(&format!(
         "kafka-configs --bootstrap-server $KAFKA_BOOTSTRAP --entity-type topics --entity-name {} --alter \
          --add-config retention.ms=60000",
@@ -148,7 +148,7 @@ fn drift(demo: &Demo<'_>, topic: &Topic) -> Result<()> {
 }
 
 fn mistake(demo: &Demo<'_>, manifests: &Path, topic: &Topic) -> Result<()> {
-    demo.heading("A mistake: fewer partitions, which would lose events");
+    demo.heading("A mistake: fewer partitions, which would delete events");
     let fewer = topic.partitions.saturating_sub(1).to_string();
     let changed = topic.edited(demo, manifests, &["spec", "partitions"], &fewer, "partitions.yaml")?;
     demo.refused(&format!("kubectl apply -f {}", demo.shown(&changed)))?;
@@ -161,11 +161,11 @@ fn broken_schema(demo: &Demo<'_>, manifests: &Path, topic: &Topic) -> Result<()>
         // A cluster of the user's own: there the operator holds what the webhook would have refused.
         return Ok(());
     }
-    demo.heading("A mistake: a new schema asks for a field that events of today do not have");
+    demo.heading("A mistake: a new schema requires a field that existing events lack");
     let required = ["spec", "eventTypes", "schema", "required"];
     let changed = topic.edited(demo, manifests, &required, "[orderId, total]", "schema.yaml")?;
     demo.refused(&format!("kubectl apply -f {}", demo.shown(&changed)))?;
-    demo.say("Refused by the webhook, which names the rule, the place in the schema and the way out.");
+    demo.say("Refused by the webhook, which names the rule, the path in the schema and the remedy.");
     Ok(())
 }
 
@@ -175,7 +175,9 @@ fn four_eyes(demo: &Demo<'_>, manifests: &Path, topic: &Topic) -> Result<()> {
         return Ok(());
     }
     let Topic { namespace, name, .. } = topic;
-    demo.heading("A change that takes two: the tenant wants what loses events approved by another person");
+    demo.heading(
+        "An approval: the tenant's rules require another person to approve changes that delete events",
+    );
     demo.run("kubectl apply -f examples/approvals/tenant.yaml")?;
     demo.run("kubectl wait --for=condition=Approved etopic --all -n shop --timeout=60s")?;
     let changed = topic.edited(demo, manifests, &["spec", "retention", "time"], "1d", "shorter.yaml")?;
@@ -186,7 +188,7 @@ fn four_eyes(demo: &Demo<'_>, manifests: &Path, topic: &Topic) -> Result<()> {
     // As diff does, it says by its exit code that there is a difference.
     demo.refused(&format!("eventctl diff EventTopic {name} -n {namespace}"))?;
     demo.run(&topic.config())?;
-    demo.heading("Who has asked for it may not approve it; somebody of the approvers may");
+    demo.heading("The requester cannot approve it; another approver can");
     let approve = format!("eventctl approve EventTopic {name} -n {namespace} --yes");
     demo.refused(&format!("{approve} --as=ann --as-group=shop-approvers"))?;
     demo.run(&format!("{approve} --as=ben --as-group=shop-approvers"))?;
@@ -200,12 +202,12 @@ fn audit(demo: &Demo<'_>, topic: &Topic) -> Result<()> {
         return Ok(());
     }
     let Topic { namespace, name, .. } = topic;
-    demo.heading("Who asked, who approved, what was done: the audit log of the tenant");
+    demo.heading("The audit log of the tenant: requests, approvals and effects");
     demo.run("kubectl apply -f examples/audit/auditor.yaml")?;
     let token = format!("--token \"$(kubectl create token auditor -n {namespace})\"");
     demo.run(&format!("eventctl audit list --text {name} --limit 16 {token}"))?;
 
-    demo.heading("Nobody has changed it: an export is verified without a server");
+    demo.heading("Proof that the log is unchanged: an export is verified without a server");
     let (export, keys) = (demo.folder.join("shop.ndjson"), demo.folder.join("keys"));
     let (export, keys) = (demo.shown(&export), demo.shown(&keys));
     // Only what a checkpoint covers is found when it is forged, as ben's approval is below.
@@ -232,8 +234,8 @@ fn audit(demo: &Demo<'_>, topic: &Topic) -> Result<()> {
 pub(super) fn goodbye(demo: &Demo<'_>) {
     let env = demo.shown(&demo.context.folder.env());
     demo.heading("That was the demo");
-    demo.say("Topics declared as resources were created in Kafka, changed, put right after drift, protected from two mistakes,");
-    demo.say("and what would have lost events waited for a second person. All of it is in a log that nobody changes unseen.");
+    demo.say("Declared topics were created in Kafka, changed, corrected after drift and protected from two mistakes;");
+    demo.say("a change that deletes events needed the approval of a second person. The audit log records all of it, tamper-evident.");
     demo.say("Everything is still running. To go on:\n");
     for (command, why) in [
         (format!(". {env}"), "KUBECONFIG, KAFKA_BOOTSTRAP, kubectl, eventctl and Kafka's tools"),

@@ -33,7 +33,7 @@ fn approvals_ahead_count_where_changes_are_denied() {
 }
 
 #[test]
-fn what_does_not_exist_yet_is_approved_without_a_uid() {
+fn a_creation_is_approved_without_a_uid() {
     let ahead = || VerifiedDecision { uid: None, generation: 0, ..approval("bob") };
     let made = |uid: Option<&str>, generation: i64, mode: &str| {
         let mut made = change(mode).touching(&[GovernedChange::Create, GovernedChange::ReduceRetention]);

@@ -108,7 +108,7 @@ fn print(gate: &Authorization) -> String {
 }
 
 #[test]
-fn what_touches_no_rule_is_free() {
+fn a_change_that_no_rule_names_needs_no_approval() {
     change(ONE).touching(&[GovernedChange::Any]).check(expect!["open: free"]);
     change(ONE).touching(&[GovernedChange::GrantAccess, GovernedChange::Any]).check(expect!["open: free"]);
     change(ONE).touching(&[]).check(expect!["open: free"]);
@@ -125,7 +125,7 @@ fn a_tenant_without_rules_lets_everything_pass() {
 }
 
 #[test]
-fn nobody_has_decided() {
+fn a_change_without_decisions_is_pending() {
     change(ONE).check(expect![[r#"
         held: 0/1 of ReduceRetention
           ReduceRetention needs 1 more from group approvers"#]]);
@@ -140,7 +140,7 @@ fn one_approval() {
 }
 
 #[test]
-fn nobody_approves_their_own_change() {
+fn requesters_cannot_approve_their_own_change() {
     change(ONE).decided([approval("alice")]).check(expect![[r#"
         held: 0/1 of ReduceRetention
           ReduceRetention needs 1 more from group approvers"#]]);
@@ -159,7 +159,7 @@ fn nobody_approves_their_own_change() {
 }
 
 #[test]
-fn an_approval_of_ones_own_does_not_spoil_anothers() {
+fn an_approval_of_the_requester_does_not_void_others() {
     change(ONE).decided([approval("alice"), approval("bob")]).check(expect!["open: approved by bob"]);
 }
 
@@ -195,7 +195,7 @@ fn only_this_very_content_is_approved() {
 }
 
 #[test]
-fn a_content_that_comes_back_is_another_change() {
+fn a_restored_spec_is_another_change() {
     let mut later = change(ONE).decided([approval("bob")]);
     later.subject.generation = 5;
     later.check(expect![[r#"
@@ -212,7 +212,7 @@ fn a_content_that_comes_back_is_another_change() {
 }
 
 #[test]
-fn a_resource_that_was_made_again_is_another() {
+fn a_recreated_resource_is_another_resource() {
     let of_another = VerifiedDecision { uid: Some("u0".into()), ..approval("bob") };
     let of_none = VerifiedDecision { uid: None, ..approval("bob") };
     change(ONE).decided([of_another, of_none]).check(expect![[r#"
@@ -241,7 +241,7 @@ fn approvals_lapse() {
 }
 
 #[test]
-fn what_lapses_first_is_told() {
+fn the_first_expiry_is_reported() {
     change(TWO.replace("approvals: 2", "approvals: 3").as_str())
         .decided([approval("bob"), VerifiedDecision { at: at(-10), ..approval("carol") }])
         .check(expect![[r#"
@@ -268,7 +268,7 @@ fn two_approvals_are_of_two_people() {
 }
 
 #[test]
-fn how_many_have_approved_does_not_depend_on_who_is_read_first() {
+fn the_number_of_approvals_does_not_depend_on_the_order() {
     let decisions = || ["bob", "bob@example.com", "bob@example.org"].map(approval);
     let mut backwards = decisions();
     backwards.reverse();
@@ -370,7 +370,7 @@ fn the_rule_that_lacks_most_is_counted_and_the_first_of_equals() {
 }
 
 #[test]
-fn what_nobody_has_asked_for_is_approved_by_nobody() {
+fn a_change_without_a_requester_cannot_be_approved() {
     let mut unknown = change(ONE).decided([approval("bob")]);
     unknown.request = None;
     unknown.check(expect![[r#"
@@ -380,7 +380,7 @@ fn what_nobody_has_asked_for_is_approved_by_nobody() {
 }
 
 #[test]
-fn glass_is_broken_by_who_may() {
+fn only_break_glass_groups_break_the_glass() {
     const GLASS: &str = "{breakGlass: [oncall], rules: [{changes: [ReduceRetention], groups: [approvers]}]}";
     change(GLASS).broken_glass("alice", &["oncall"]).check(expect!["open: alice because it burns"]);
     change(GLASS).broken_glass("alice", &["approvers"]).check(expect![[r#"

@@ -33,7 +33,7 @@ fn a_rejection_does_not_lapse() {
 }
 
 #[test]
-fn the_first_rejection_is_told() {
+fn the_first_rejection_is_reported() {
     let early = || VerifiedDecision { at: at(-9000), ..rejection("bob", "too early") };
     change(ONE).decided([early(), rejection("carol", "too much")]).check(expect![[r#"
         held: 0/1 of ReduceRetention
@@ -47,7 +47,7 @@ fn the_first_rejection_is_told() {
 
 /// Whoever was refused an approval names the one who refused as an author, which asks for no other content.
 #[test]
-fn nobody_is_silenced_by_being_named() {
+fn a_rejection_counts_even_if_its_author_is_named_later() {
     let silenced = || {
         change(ONE).requested_by(&["alice"], &["bob"]).decided([
             rejection("bob", "too early"),
@@ -69,7 +69,7 @@ fn nobody_is_silenced_by_being_named() {
 }
 
 #[test]
-fn only_who_could_approve_rejects() {
+fn only_eligible_approvers_can_reject() {
     let stranger = VerifiedDecision { decision: Decision::Reject, ..of_groups("bob", &["others"]) };
     change(ONE).decided([stranger.clone(), approval("carol")]).check(expect!["open: approved by carol"]);
     // Of a rule that the change does not touch.
