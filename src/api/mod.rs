@@ -29,7 +29,7 @@ pub use tenant::*;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::{Schema, SchemaGenerator};
 
-/// Set to `"true"`, the operator leaves the resource and what it stands for as they are.
+/// Set to `"true"`, the operator does not change the resource's Kafka topic and ACLs.
 pub const PAUSED: &str = "eventcenter.io/paused";
 
 /// Set to `"false"`, the operator does not manage the resource's Kafka topic and ACLs.

@@ -1,4 +1,4 @@
-//! Comparing all ACLs in Kafka with what the last reconciles left there.
+//! Compares all ACLs in Kafka with the ACLs after the last reconcile of each topic.
 
 use eventcenter_sdk::Reason;
 use eventcenter_sdk::name::ClusterName;
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::context::Context;
 use crate::kafka::{AclScope, Kafka};
 
-/// Enqueues the topics whose ACLs differ from what their last reconcile left.
+/// Enqueues the topics whose ACLs differ from those after their last reconcile.
 pub(super) async fn resync(context: &Context, cluster: &ClusterName, kafka: &Kafka) {
     let started = Instant::now();
     let known = context.access.list(cluster);

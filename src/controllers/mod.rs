@@ -7,12 +7,13 @@
 //! - `runtime`, `kind_controller`: what is alike for the controllers of all kinds; `queue`: which changes start a reconcile; `status`: writes
 //!   statuses; `effect`: records every effect in the audit log, before it is made.
 //! - `approval`: approvals, for every governed kind.
-//! - `catalog`: what all declarations together say. Watches maintain it, reconciles read it.
-//! - `connections`: connections to Kafka. `last_seen`: what reconciles last saw there. `seen_acls` and
+//! - `catalog`: the index of all declarations. Watches maintain it, reconciles read it.
+//! - `connections`: connections to Kafka. `last_seen`: the state after the last reconciles. `seen_acls` and
 //!   `unregistered`: the same for ACLs and for topics without an EventTopic. `resync` and `acl_resync`: compare these with
 //!   Kafka at an interval, and enqueue the topics that differ.
 //! - `tenant`, `kafka_cluster`, `topic`: one [`Reconciler`] each.
 //! - `checkpoint`: signs the audit log.
+//!
 //! Deliberately absent: decisions (they are in the domain), and logic that depends on the cause of a reconcile: only
 //! the observed state counts.
 

@@ -72,7 +72,7 @@ async fn refresh_unregistered(context: &Context, cluster: &ClusterName, kafka: &
     let Ok(all) = kafka.list_topics().await else { return };
     registered.extend(registered_names(context, cluster));
     let unregistered = Unregistered::of(all, |name| registered.contains(name));
-    context.services.metrics.set_unregistered(cluster, unregistered.number);
+    context.services.metrics.set_unregistered(cluster, unregistered.count);
     if context.unregistered.set(cluster, unregistered) {
         context.clusters.queue.enqueue(None, cluster.as_ref());
     }

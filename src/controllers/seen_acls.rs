@@ -1,4 +1,4 @@
-//! What the last reconciles left of the ACLs in Kafka.
+//! The ACLs in Kafka after the last reconciles.
 //!
 //! Topics without access have no entry here and cost nothing.
 
@@ -13,11 +13,11 @@ use super::last_seen::LastSeen;
 use crate::domain::topic::Identity;
 use crate::domain::topic::access::{AclBinding, ResourcePattern};
 
-/// What the last reconcile of each topic left of its ACLs.
+/// The ACLs of each topic after its last reconcile.
 #[derive(Debug, Default)]
 pub(super) struct SeenAcls(Mutex<HashMap<Identity, TopicAcls>>);
 
-/// What the last reconcile of one topic left.
+/// The ACLs of one topic after its last reconcile.
 #[derive(Clone, Debug)]
 pub(super) struct TopicAcls {
     /// Consumer groups with ACLs of the topic.
@@ -32,12 +32,12 @@ impl SeenAcls {
         self.lock().get(identity).is_none_or(|seen| seen.acls.is_settled(now, settle_time))
     }
 
-    /// Stores what a reconcile left.
+    /// Stores the ACLs after a reconcile.
     pub(super) fn set(&self, identity: &Identity, acls: TopicAcls) {
         self.lock().insert(identity.clone(), acls);
     }
 
-    /// Removes a topic that has no access any more, or whose ACLs are unknown.
+    /// Removes a topic that no longer declares access, or whose ACLs are unknown.
     pub(super) fn remove(&self, identity: &Identity) {
         self.lock().remove(identity);
     }

@@ -8,6 +8,7 @@
 //! - [`eligibility`]: whether a user may decide. [`authorization`]: whether a change may take effect.
 //! - [`active`]: the active spec. [`pending`]: the report of a pending change.
 //! - [`statement`]: statements that one role seals and another verifies.
+//!
 //! Webhook and controllers call the same functions. The webhook knows the user and seals who requests and decides; the
 //! controllers trust only sealed statements, and decide again.
 

@@ -1,4 +1,5 @@
 //! ChangeApprovals: the webhook writes the approver into them, seals that, and refuses users who may not decide.
+//!
 //! Mutation and validation both read the target: the seal covers the state that was read, and only a sealed object is
 //! stored.
 
