@@ -1,7 +1,10 @@
-//! The custom resources: types, defaults, validation rules, printer columns. No behaviour. Rules that an OpenAPI schema
-//! or CEL can express are here, so that the API server itself refuses invalid objects and `kubectl explain` documents
-//! each field with its unit and default. Rules that depend on several objects are in [`crate::domain`]. Deliberately
-//! absent: clients, clocks, and decisions. Every module may use these types; this one uses only the SDK.
+//! The custom resources: types, defaults, validation rules, printer columns. No behaviour.
+//!
+//! Rules that an OpenAPI schema or CEL can express are here, so that the API server itself refuses invalid objects and
+//! `kubectl explain` documents each field with its unit and default. Rules that depend on several objects are in
+//! [`crate::domain`].
+//!
+//! Deliberately absent: clients, clocks, and decisions. Every module may use these types; this one uses only the SDK.
 
 #![allow(clippy::duplicated_attributes, reason = "each printer column repeats the names of its attributes")]
 #![allow(unreachable_pub, reason = "kube's KubeSchema derive repeats the public struct inside a function")]

@@ -1,5 +1,6 @@
-//! Effects and their records: the audit log has a record of every change in Kafka or Kubernetes before it is made. An
-//! effect has two records. The first is durable before the effect begins; the second reports the outcome, and the
+//! Effects and their records: the audit log has a record of every change in Kafka or Kubernetes before it is made.
+//!
+//! An effect has two records. The first is durable before the effect begins; the second reports the outcome, and the
 //! reconcile does not wait for it. After a kill in between, only the first exists and the outcome is unknown.
 //!
 //! Deliberately absent: records of statuses and Events, which report effects.

@@ -1,7 +1,8 @@
-//! Every decision of the product, as pure functions. Deliberately absent: async, clocks, randomness, clients. A
-//! decision depends only on its arguments, the time included, so that webhook, controllers and tests call the same
-//! functions and get the same result. A refusal is a value ([`Refusal`]): retrying cannot succeed until the facts
-//! change.
+//! Every decision of the product, as pure functions.
+//!
+//! Deliberately absent: async, clocks, randomness, clients. A decision depends only on its arguments, the time
+//! included, so that webhook, controllers and tests call the same functions and get the same result. A refusal is a
+//! value ([`Refusal`]): retrying cannot succeed until the facts change.
 
 pub mod admission;
 pub mod age;

@@ -1,6 +1,8 @@
-//! The audit record of a review: the user, the change and the decision. Every decision has one record. Dry runs,
-//! updates that change nothing that records contain, and reviews without a decision (the webhook has not listed all
-//! resources yet) have none. A change is allowed once its record is durable; a refusal does not depend on its record.
+//! The audit record of a review: the user, the change and the decision.
+//!
+//! Every decision has one record. Dry runs, updates that change nothing that records contain, and reviews without a
+//! decision (the webhook has not listed all resources yet) have none. A change is allowed once its record is durable; a
+//! refusal does not depend on its record.
 
 use eventcenter_sdk::Reason;
 use tokio::sync::Semaphore;

@@ -1,5 +1,7 @@
-//! The AdmissionReview of `admission.k8s.io/v1`. Objects stay text until their type is known: a tree of values takes
-//! ten times the size of a schema's text, and many reviews run at once.
+//! The AdmissionReview of `admission.k8s.io/v1`.
+//!
+//! Objects stay text until their type is known: a tree of values takes ten times the size of a schema's text, and many
+//! reviews run at once.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,7 +1,8 @@
 //! Which spec of a resource is active.
 //!
-//! `status.approved`, sealed by the controllers, names the active spec by its hash. The spec itself is the declared one, if that has the same hash, and otherwise that of a ControllerRevision. The revision needs no seal: it
-//! is trusted if its content has the sealed hash.
+//! `status.approved`, sealed by the controllers, names the active spec by its hash. The spec itself is the declared
+//! one, if that has the same hash, and otherwise that of a ControllerRevision. The revision needs no seal: it is
+//! trusted if its content has the sealed hash.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;

@@ -1,5 +1,7 @@
-//! The annotations that name the requesters of a resource's spec. Only the webhook writes them. It reverts other
-//! changes, so that a manifest neither forges nor removes them, however it is applied.
+//! The annotations that name the requesters of a resource's spec.
+//!
+//! Only the webhook writes them. It reverts other changes, so that a manifest neither forges nor removes them, however
+//! it is applied.
 
 use eventcenter_sdk::Reason;
 use jiff::Timestamp;

@@ -1,6 +1,8 @@
-//! Who requested the spec of a resource. At each change that may need approval, the webhook writes the request, with
-//! its seal, into an annotation. A change on top of a pending one has the requesters of both: otherwise users could
-//! approve their own change after another person edited it slightly.
+//! Who requested the spec of a resource.
+//!
+//! At each change that may need approval, the webhook writes the request, with its seal, into an annotation. A change
+//! on top of a pending one has the requesters of both: otherwise users could approve their own change after another
+//! person edited it slightly.
 
 use eventcenter_sdk::Reason;
 use jiff::{SignedDuration, Timestamp};

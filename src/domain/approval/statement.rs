@@ -1,7 +1,8 @@
-//! Statements that one role of the operator seals and another verifies. Anybody with write access to a resource can
-//! write anything into it while the webhook is not installed. So a statement is trusted only with the seal of the role
-//! that may make it. It names its purpose and its subject, so that a seal cannot be used for another purpose or on
-//! another resource.
+//! Statements that one role of the operator seals and another verifies.
+//!
+//! Anybody with write access to a resource can write anything into it while the webhook is not installed. So a
+//! statement is trusted only with the seal of the role that may make it. It names its purpose and its subject, so that
+//! a seal cannot be used for another purpose or on another resource.
 
 use jiff::Timestamp;
 use serde::Serialize;

@@ -1,7 +1,9 @@
-//! Checks manifests as the API server and the webhook would if they were applied. Tenants, KafkaClusters and ConfigMaps
-//! among the manifests make up the catalog; EventTopics are created in it one after the other, the oldest first, or
-//! change an earlier state of the manifests. A resource without a `creationTimestamp` is younger than one with it, and
-//! than those listed before it. Objects of other API groups are ignored.
+//! Checks manifests as the API server and the webhook would if they were applied.
+//!
+//! Tenants, KafkaClusters and ConfigMaps among the manifests make up the catalog; EventTopics are created in it one
+//! after the other, the oldest first, or change an earlier state of the manifests. A resource without a
+//! `creationTimestamp` is younger than one with it, and than those listed before it. Objects of other API groups are
+//! ignored.
 //!
 //! The valid parts of a resource with mistakes are used, so that one mistake does not cause others.
 

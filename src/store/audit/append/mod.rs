@@ -1,6 +1,7 @@
-//! Appends records to logs: assigns positions, computes hashes and writes all rows of a batch in one transaction. The
-//! module only writes entries: it does not interpret them, it does not retry, and it reads only the heads of logs and
-//! the ids of a retried batch.
+//! Appends records to logs: assigns positions, computes hashes and writes all rows of a batch in one transaction.
+//!
+//! The module only writes entries: it does not interpret them, it does not retry, and it reads only the heads of logs
+//! and the ids of a retried batch.
 
 mod entry;
 mod layout;
