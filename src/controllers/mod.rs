@@ -82,7 +82,7 @@ impl AllMetrics {
 /// Makes the controller of a kind.
 pub type MakeController = fn(&Arc<Services>) -> KindController;
 
-/// Runs all controllers until they are stopped and the reconciles under way have ended.
+/// Runs all controllers until they are stopped and the running reconciles have ended.
 ///
 /// `additional` makes the controllers of kinds that the product does not have. `ready` is called once all resources have been
 /// listed.

@@ -26,7 +26,7 @@ use super::services::Services;
 use crate::domain::{Failure, backoff};
 use crate::kubernetes::WriteError;
 
-/// The watched objects of a kind, and the queue of those that wait for a reconcile.
+/// The watched objects of a kind, and its queue.
 #[derive(Clone)]
 pub struct Informer<K: kube::Resource<DynamicType = ()> + Clone + 'static> {
     pub(super) objects: Store<Watched<K>>,

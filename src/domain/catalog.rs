@@ -153,7 +153,8 @@ impl Catalog {
         topics: impl Iterator<Item = &'a EventTopic>,
     ) -> TenantChange {
         let before = std::mem::replace(&mut self.tenants, tenants);
-        let namespaces: HashSet<String> = self.tenants.changed_namespaces(&before).into_iter().map(String::from).collect();
+        let namespaces: HashSet<String> =
+            self.tenants.changed_namespaces(&before).into_iter().map(String::from).collect();
         let mut affected = Vec::new();
         for topic in topics {
             let resource = ObjectRef::of(topic);

@@ -141,12 +141,12 @@ impl WidgetReconciler {
     ) -> ReconcileResult {
         let mut status = widget.status.clone().unwrap_or_default();
         let generation = widget.metadata.generation;
-        let mut conditions = Conditions::after(&status.conditions, generation, self.services.now());
+        let mut conditions = Conditions::from_previous(&status.conditions, generation, self.services.now());
         if failure.is_none() {
             status.size = Some(widget.spec.size);
         }
         let ready = || Health::Ready(Reason::Available, "the size is in force".into());
-        conditions.health(&failure.map_or_else(ready, Health::after_failure));
+        conditions.set_health(&failure.map_or_else(ready, Health::after_failure));
         (status.conditions, status.observed_generation) = (conditions.finish(), generation);
         let is_applied = failure.is_none();
         report_status(widget, status, is_applied, report, &self.informer, &self.services).await?;

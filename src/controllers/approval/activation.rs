@@ -66,7 +66,7 @@ impl Activation {
     }
 }
 
-/// Records the declared spec of a resource as active. Returns the resource with that record in its status.
+/// Records the declared spec of a resource as active. Returns the resource with the new record in its status.
 pub async fn activate<K: Governed + Send + Sync + 'static>(
     resource: &K,
     activation: &Activation,
@@ -160,8 +160,8 @@ async fn store_revision<K: Governed>(
     Ok(name)
 }
 
-/// Deletes the ControllerRevisions of a resource but that of the active spec. What cannot be deleted now is deleted with the
-/// next change, or with the resource.
+/// Deletes all ControllerRevisions of a resource except that of the active spec. A revision that cannot be deleted now
+/// is deleted with the next change, or with the resource.
 pub async fn prune_revisions<K: Governed>(resource: &K, approved: &ApprovedSpec, services: &Services) {
     if let Err(error) = delete_other_revisions(resource, approved.revision.as_deref(), services).await {
         tracing::debug!(error = %ErrorChain(&error), "a revision that is no longer active was not deleted");

@@ -24,17 +24,17 @@ use crate::domain::tenant::TenantFacts;
 use crate::domain::{Failure, Refusal, Revisioned};
 use crate::kubernetes::{KubeClient, UserInfo, WriteError};
 
-/// What is reconciled, and why.
+/// The spec to reconcile, and whether it may be applied.
 pub struct ApprovalDecision<'k, K: Clone> {
     /// The resource, with its active spec while a change is pending.
     pub resource: Cow<'k, K>,
-    /// What may be done.
+    /// Whether the spec may be applied.
     pub disposition: Disposition,
-    /// What the status reports.
+    /// The approval state for the status.
     pub report: ApprovalReport,
 }
 
-/// What may be done for a resource.
+/// Whether the spec of a resource may be applied.
 pub enum Disposition {
     /// Apply the spec.
     Apply,
@@ -46,7 +46,7 @@ pub enum Disposition {
 
 /// Why nothing is applied.
 pub enum Obstacle {
-    /// The change waits for approval.
+    /// The change is pending approval.
     Refused(Refusal),
     /// The effect of the change cannot be determined.
     Failed(Failure),
@@ -80,7 +80,7 @@ pub trait GovernedReconciler: Reconciler<Object: Governed> {
     ) -> impl Future<Output = FactsLookup<<Self::Object as Governed>::Facts>> + Send;
 }
 
-/// Determines what is reconciled.
+/// Determines the spec to reconcile, and whether it may be applied.
 pub async fn decide<'k, R: GovernedReconciler>(
     reconciler: &R,
     resource: &'k R::Object,

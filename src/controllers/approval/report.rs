@@ -23,14 +23,14 @@ const EXPIRY_DELAY: Duration = Duration::from_millis(50);
 pub struct ApprovalReport {
     /// The state.
     pub state: ApprovalState,
-    /// The generation of the resource as it is, whatever spec is reconciled.
+    /// The generation of the declared spec, also if the active spec is reconciled.
     pub generation: Option<i64>,
     /// The record of the active spec.
     pub record: Option<ActiveRecord>,
 }
 
 impl ApprovalReport {
-    /// Reports what was reported before.
+    /// Keeps the reported state.
     pub fn unchanged(resource: &impl kube::Resource) -> Self {
         Self { state: ApprovalState::Unchanged, generation: resource.meta().generation, record: None }
     }

@@ -175,9 +175,7 @@ fn four_eyes(demo: &Demo<'_>, manifests: &Path, topic: &Topic) -> Result<()> {
         return Ok(());
     }
     let Topic { namespace, name, .. } = topic;
-    demo.heading(
-        "An approval: the tenant's rules require another person to approve changes that delete events",
-    );
+    demo.heading("An approval: another person must approve a change that deletes events");
     demo.run("kubectl apply -f examples/approvals/tenant.yaml")?;
     demo.run("kubectl wait --for=condition=Approved etopic --all -n shop --timeout=60s")?;
     let changed = topic.edited(demo, manifests, &["spec", "retention", "time"], "1d", "shorter.yaml")?;
