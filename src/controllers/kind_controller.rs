@@ -1,4 +1,4 @@
-//! The controller of one kind, as the controllers are started: whatever the kind.
+//! The controller of one kind, in the form in which all controllers are started.
 
 use std::collections::HashMap;
 use std::fmt;

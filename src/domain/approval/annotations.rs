@@ -180,27 +180,27 @@ mod tests {
         topic
     }
 
-    /// Each step is an update by somebody; what is said after it is who has asked.
+    /// Each step is an update by a user, followed by the requesters afterwards.
     fn check(steps: &[(&str, &str)], expected: Expect) {
         let rules = rules(RULES);
-        let mut told = String::new();
+        let mut text = String::new();
         let mut old: Option<EventTopic> = None;
         for (who, yaml) in steps {
             let mut new = topic(yaml);
             new.status = old.as_ref().and_then(|old| old.status.clone());
             match annotate(&rules, old.as_ref(), &new, who) {
                 Ok(annotations) => {
-                    told.push_str(&format!(
+                    text.push_str(&format!(
                         "{who}: {}\n",
                         annotations.requested_by.clone().unwrap_or_else(|| "-".into())
                     ));
                     let new = with(new, &annotations);
                     old = Some(if *who == "approved" { approved(old.unwrap_or(new)) } else { new });
                 }
-                Err(refusal) => told.push_str(&format!("{who}: {refusal}\n")),
+                Err(refusal) => text.push_str(&format!("{who}: {refusal}\n")),
             }
         }
-        expected.assert_eq(&told);
+        expected.assert_eq(&text);
     }
 
     #[test]
@@ -269,7 +269,7 @@ mod tests {
         assert_eq!(annotate(&none, Some(&stored), &topic("{partitions: 2}"), "bob"), Ok(annotations));
     }
 
-    /// A change that was made while the webhook was away is nobody's, until somebody says whose it is.
+    /// A change without the webhook has no requester until a user names its author.
     #[test]
     fn naming_the_author_requests_an_unrequested_change() {
         let rules = rules(RULES);

@@ -227,10 +227,10 @@ impl fmt::Display for Violation {
 
 /// A value in one line, shortened for people.
 fn shorten(value: Option<&Value>) -> String {
-    const LONGEST: usize = 80;
+    const MAX_CHARS: usize = 80;
     let Some(value) = value else { return "nothing".into() };
     let text = value.to_string();
-    match text.char_indices().nth(LONGEST) {
+    match text.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
     }

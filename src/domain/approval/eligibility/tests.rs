@@ -1,4 +1,4 @@
-//! Whether somebody may decide, printed.
+//! Whether a user may decide, printed.
 
 use super::*;
 use crate::api::{ApprovalTarget, ChangeApprovalSpec, Decision, EventTopic, Kind};

@@ -18,8 +18,8 @@ fn check(yaml: &str, expected: Expect) {
                 let missing = rule.missing(&rule.changes, 0).expect("a rule needs approvals");
                 format!("{:?} of {:?}: {missing}", rule.changes, rule.kinds)
             };
-            let told: Vec<String> = rules.rules.iter().map(rule).collect();
-            format!("{:?} for {:#}\n{}", rules.mode, rules.valid_for, told.join("\n"))
+            let shown: Vec<String> = rules.rules.iter().map(rule).collect();
+            format!("{:?} for {:#}\n{}", rules.mode, rules.valid_for, shown.join("\n"))
         }
     });
 }
@@ -52,8 +52,8 @@ fn what_is_declared() {
 fn an_invalid_duration_is_refused() {
     let mut table = String::new();
     for text in ["soon", "unlimited", "0d", "99999999999999999w"] {
-        let told = read(&format!("{{validFor: {text}, rules: []}}")).map(|rules| rules.valid_for);
-        table.push_str(&match told {
+        let shown = read(&format!("{{validFor: {text}, rules: []}}")).map(|rules| rules.valid_for);
+        table.push_str(&match shown {
             Ok(valid_for) => format!("{text}: {valid_for:#}\n"),
             Err(refusal) => format!("{refusal}\n"),
         });
@@ -99,9 +99,9 @@ fn rules_match_changes() {
     ] {
         let set: BTreeSet<GovernedChange> = changes.iter().copied().collect();
         let touched = rules.matching(&Kind::of::<EventTopic>(), &set);
-        let told: Vec<String> =
+        let shown: Vec<String> =
             touched.iter().filter_map(|rule| Some(rule.missing(&set, 0)?.to_string())).collect();
-        table.push_str(&format!("{changes:?}: {}\n", told.join("; ")));
+        table.push_str(&format!("{changes:?}: {}\n", shown.join("; ")));
     }
     expect![[r#"
         []: 

@@ -171,9 +171,9 @@ fn drift_of_acls_is_corrected_or_reported() {
             Corrected User:a lost Read: its ACL was deleted
             Corrected User:a lost group shop.h*: its ACL was deleted"#]],
     );
-    let told = with_status(&format!("driftPolicy: Report, {READ}"), A_READS);
-    APPLIED.check(&told, "", expect!["Reported User:a lost Read: its ACL was deleted"]);
-    NEW.check(&told, "", expect!["create User:a Read"]);
+    let reported = with_status(&format!("driftPolicy: Report, {READ}"), A_READS);
+    APPLIED.check(&reported, "", expect!["Reported User:a lost Read: its ACL was deleted"]);
+    NEW.check(&reported, "", expect!["create User:a Read"]);
 }
 
 /// Shortly after a change Kafka may return the old state: then everything is created and deleted once more, which is

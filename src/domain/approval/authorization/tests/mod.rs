@@ -15,7 +15,7 @@ const TWO: &str = "{rules: [{changes: [ReduceRetention], approvals: 2, groups: [
 /// One, before the change is made.
 const DENY: &str = "{mode: Deny, rules: [{changes: [ReduceRetention], groups: [approvers]}]}";
 
-/// A change of orders that alice has asked for, and nobody has decided on yet.
+/// A change of orders that alice has requested, without decisions.
 struct Change {
     rules: Rules,
     subject: Revisioned,
