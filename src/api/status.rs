@@ -12,6 +12,8 @@ pub trait HasConditions {
     /// The conditions, to replace them.
     fn conditions_mut(&mut self) -> &mut Vec<Condition>;
     /// The `metadata.generation` that the status describes.
+    fn observed_generation(&self) -> Option<i64>;
+    /// The `metadata.generation` that the status describes, to replace it.
     fn observed_generation_mut(&mut self) -> &mut Option<i64>;
 }
 
@@ -40,6 +42,10 @@ macro_rules! has_conditions {
                 &mut self,
             ) -> &mut Vec<::k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition> {
                 &mut self.conditions
+            }
+
+            fn observed_generation(&self) -> Option<i64> {
+                self.observed_generation
             }
 
             fn observed_generation_mut(&mut self) -> &mut Option<i64> {

@@ -14,6 +14,7 @@ mod lint;
 mod login;
 mod manifest;
 mod output;
+mod resource_arg;
 mod schema;
 mod terminal;
 
@@ -48,24 +49,24 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Adopt(Box<adopt::Arguments>),
-    Approvals(approval::decisions::Approvals),
-    Approve(approval::decide::Approve),
-    /// Read the audit log, and find out whether it is as it was written.
+    Approvals(approval::Approvals),
+    Approve(approval::Approve),
+    /// Read and verify the audit log.
     #[command(subcommand)]
     Audit(Box<audit::Command>),
-    Diff(approval::diff::Diff),
+    Diff(approval::Diff),
     /// Judge a folder of manifests as the webhook would.
     ///
     /// Tenants, KafkaClusters and ConfigMaps among them are what the others are judged by. If no KafkaCluster is among
     /// them, those that are named are taken to be there. With --against, what is there already is not held against
     /// anybody, and new schemas have to fit to the old ones.
     Lint(lint::Lint),
-    Pending(approval::pending::Pending),
-    Reject(approval::decide::Reject),
+    Pending(approval::Pending),
+    Reject(approval::Reject),
     /// Check schemas, and events against schemas.
     #[command(subcommand)]
     Schema(schema::Command),
-    Withdraw(approval::withdraw::Withdraw),
+    Withdraw(approval::Withdraw),
 }
 
 /// The command line under the name that the program is called by.
@@ -87,15 +88,15 @@ fn command_line() -> clap::Command {
 fn answer(command: &Command) -> anyhow::Result<Answer> {
     match command {
         Command::Adopt(arguments) => adopt::answer(arguments),
-        Command::Approvals(arguments) => approval::decisions::answer(arguments),
-        Command::Approve(arguments) => approval::decide::approve(arguments),
+        Command::Approvals(arguments) => approval::approvals(arguments),
+        Command::Approve(arguments) => approval::approve(arguments),
         Command::Audit(command) => audit::answer(command),
-        Command::Diff(arguments) => approval::diff::answer(arguments),
+        Command::Diff(arguments) => approval::diff(arguments),
         Command::Lint(arguments) => lint::answer(arguments),
-        Command::Pending(arguments) => approval::pending::answer(arguments),
-        Command::Reject(arguments) => approval::decide::reject(arguments),
+        Command::Pending(arguments) => approval::pending(arguments),
+        Command::Reject(arguments) => approval::reject(arguments),
         Command::Schema(command) => schema::answer(command),
-        Command::Withdraw(arguments) => approval::withdraw::answer(arguments),
+        Command::Withdraw(arguments) => approval::withdraw(arguments),
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) fn print_warning(text: &str) {
 /// Whether an error is a refusal: then the exit code is 1 instead of 2.
 pub(super) fn is_refusal(error: &anyhow::Error) -> bool {
     let is_refused =
-        |error: &SessionError| matches!(error, SessionError::Refused(_) | SessionError::Conflict { .. });
+        |error: &SessionError| matches!(error, SessionError::Denied(_) | SessionError::Conflict { .. });
     error.is::<Refused>() || error.downcast_ref::<SessionError>().is_some_and(is_refused)
 }
 
@@ -58,6 +58,7 @@ pub(super) fn render_error(error: &anyhow::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kubernetes::Denial;
     use anyhow::{Context, anyhow};
 
     #[test]
@@ -69,9 +70,10 @@ mod tests {
     #[test]
     fn only_refusals_are_refusals() {
         assert!(is_refusal(&Refused("no".into()).into()));
-        assert!(is_refusal(&SessionError::Refused("no".into()).into()));
-        assert!(is_refusal(&SessionError::Conflict { what: "x" }.into()));
-        let forbidden = SessionError::Forbidden { what: "x", message: "y".into() };
+        let denial = Denial { reason: "x".into(), message: "no".into(), spec_hash: None };
+        assert!(is_refusal(&SessionError::Denied(denial).into()));
+        assert!(is_refusal(&SessionError::Conflict { what: "x".into() }.into()));
+        let forbidden = SessionError::Forbidden { what: "x".into(), message: "y".into() };
         assert!(!is_refusal(&forbidden.into()) && !is_refusal(&anyhow!("away")));
     }
 }

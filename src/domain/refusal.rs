@@ -13,17 +13,25 @@ pub struct Refusal {
     pub field: Option<String>,
     /// Rule and remedy, without the field.
     detail: String,
+    /// The hash of the spec that must be approved, in hexadecimal, where that is the remedy.
+    pub spec_hash: Option<String>,
 }
 
 impl Refusal {
     /// A refusal that concerns no single field.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, field: None, detail: message.into() }
+        Self { reason, field: None, detail: message.into(), spec_hash: None }
     }
 
     /// A refusal of one field. `detail` is the rule and the remedy, such as `must be at least 1: write 1`.
     pub fn at(reason: Reason, field: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { reason, field: Some(field.into()), detail: detail.into() }
+        Self { reason, field: Some(field.into()), detail: detail.into(), spec_hash: None }
+    }
+
+    /// Names the spec that must be approved, by its hash in hexadecimal.
+    #[must_use]
+    pub fn with_spec_hash(self, hash: impl Into<String>) -> Self {
+        Self { spec_hash: Some(hash.into()), ..self }
     }
 
     /// The message for people: field, rule and remedy.

@@ -1,17 +1,20 @@
 //! Listing, approving and withdrawing pending changes as a user.
 //!
-//! An EventTopic stays the JSON of the API server, so that replacing it loses no field that this version does not know.
+//! A governed resource stays the JSON of the API server, so that replacing it loses no field that this version does not
+//! know.
+
+use std::fmt::Debug;
 
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::api::{ListParams, PostParams};
-use kube::core::{ApiResource, DeserializeGuard, DynamicObject, ObjectList};
-use kube::{Api, ResourceExt};
+use kube::core::{ApiResource, DeserializeGuard, DynamicObject, NamespaceResourceScope, ObjectList};
+use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::session::{Session, SessionError, failed};
 use super::timeout::in_time;
-use crate::api::{ChangeApproval, EventTopic};
+use crate::api::ChangeApproval;
 
 /// Page size of list requests.
 const PAGE_SIZE: u32 = 500;
@@ -20,19 +23,22 @@ const PAGE_SIZE: u32 = 500;
 const FIELD_MANAGER: &str = "eventctl";
 
 impl Session {
-    /// The EventTopics of a namespace, or of all namespaces; an invalid one as an error of its own.
+    /// The resources of a kind in a namespace, or in all namespaces; an invalid one as an error of its own.
     ///
     /// # Errors
     /// The API server does not answer, or does not allow it.
-    pub async fn topics(
+    pub async fn list_resources<K>(
         &self,
         namespace: Option<&str>,
-    ) -> Result<Vec<DeserializeGuard<EventTopic>>, SessionError> {
-        let topics = match namespace {
+    ) -> Result<Vec<DeserializeGuard<K>>, SessionError>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+    {
+        let resources = match namespace {
             Some(namespace) => Api::namespaced(self.client.clone(), namespace),
             None => Api::all(self.client.clone()),
         };
-        self.list_pages(&topics, "listing EventTopics").await
+        self.list_pages(&resources, format!("listing {}", K::plural(&()))).await
     }
 
     /// The ChangeApprovals of a namespace; an invalid one as an error of its own.
@@ -44,16 +50,16 @@ impl Session {
         namespace: &str,
     ) -> Result<Vec<DeserializeGuard<ChangeApproval>>, SessionError> {
         let decisions = Api::namespaced(self.client.clone(), namespace);
-        self.list_pages(&decisions, "listing ChangeApprovals").await
+        self.list_pages(&decisions, "listing changeapprovals".to_owned()).await
     }
 
-    async fn list_pages<K>(&self, api: &Api<K>, what: &'static str) -> Result<Vec<K>, SessionError>
+    async fn list_pages<K>(&self, api: &Api<K>, what: String) -> Result<Vec<K>, SessionError>
     where
-        K: Clone + DeserializeOwned + std::fmt::Debug,
+        K: Clone + DeserializeOwned + Debug,
     {
         let (mut all, mut params) = (Vec::new(), ListParams::default().limit(PAGE_SIZE));
         loop {
-            let page: ObjectList<K> = in_time(api.list(&params)).await.map_err(failed(what))?;
+            let page: ObjectList<K> = in_time(api.list(&params)).await.map_err(failed(what.clone()))?;
             all.extend(page.items);
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => params = params.continue_token(&token),
@@ -62,59 +68,69 @@ impl Session {
         }
     }
 
-    /// An EventTopic as the API server has it; `None` if it does not exist.
+    /// A resource as the API server has it; `None` if it does not exist.
     ///
     /// # Errors
     /// The API server does not answer, or does not allow it.
-    pub async fn topic(&self, namespace: &str, name: &str) -> Result<Option<Value>, SessionError> {
-        match in_time(self.dynamic_topics(namespace).get(name)).await {
-            Ok(topic) => Ok(Some(to_json(topic))),
+    pub async fn get_resource<K>(&self, namespace: &str, name: &str) -> Result<Option<Value>, SessionError>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        match in_time(self.dynamic::<K>(namespace).get(name)).await {
+            Ok(resource) => Ok(Some(to_json(resource))),
             // A 404 without a name means that the kind itself is not installed.
             Err(kube::Error::Api(status))
                 if status.code == 404 && status.details.as_ref().is_some_and(|of| of.name == name) =>
             {
                 Ok(None)
             }
-            Err(error) => Err(failed("reading the EventTopic")(error)),
+            Err(error) => Err(failed(format!("reading the {}", K::kind(&())))(error)),
         }
     }
 
-    /// Creates or replaces an EventTopic as a dry run, and returns the result.
+    /// Creates or replaces a resource as a dry run, and returns the result.
     ///
     /// # Errors
     /// The API server refuses it or does not answer.
-    pub async fn try_topic(&self, topic: &Value) -> Result<Value, SessionError> {
+    pub async fn dry_run<K>(&self, resource: &Value) -> Result<Value, SessionError>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
         let params = PostParams { dry_run: true, field_manager: Some(FIELD_MANAGER.into()) };
-        self.put(topic, &params, "trying the EventTopic (dry run)").await
+        self.put::<K>(resource, &params, format!("writing the {} (dry run)", K::kind(&()))).await
     }
 
-    /// Replaces an EventTopic if it is still the version that was read.
+    /// Replaces a resource if it is still the version that was read.
     ///
     /// # Errors
     /// The API server refuses it, reports a conflict, or does not answer.
-    pub async fn replace_topic(&self, topic: &Value) -> Result<(), SessionError> {
+    pub async fn replace_resource<K>(&self, resource: &Value) -> Result<(), SessionError>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
         let params = PostParams { dry_run: false, field_manager: Some(FIELD_MANAGER.into()) };
-        self.put(topic, &params, "replacing the EventTopic").await.map(drop)
+        self.put::<K>(resource, &params, format!("replacing the {}", K::kind(&()))).await.map(drop)
     }
 
-    async fn put(
-        &self,
-        topic: &Value,
-        params: &PostParams,
-        what: &'static str,
-    ) -> Result<Value, SessionError> {
-        let unreadable = |error| failed(what)(kube::Error::SerdeError(error));
-        let topic: DynamicObject = serde_json::from_value(topic.clone()).map_err(unreadable)?;
-        let topics = self.dynamic_topics(&topic.namespace().unwrap_or_default());
-        let stored = match &topic.metadata.resource_version {
-            Some(_) => in_time(topics.replace(&topic.name_any(), params, &topic)).await,
-            None => in_time(topics.create(params, &topic)).await,
+    async fn put<K>(&self, resource: &Value, params: &PostParams, what: String) -> Result<Value, SessionError>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        let resource: DynamicObject = serde_json::from_value(resource.clone())
+            .map_err(|error| failed(what.clone())(kube::Error::SerdeError(error)))?;
+        let resources = self.dynamic::<K>(&resource.namespace().unwrap_or_default());
+        let stored = match &resource.metadata.resource_version {
+            Some(_) => in_time(resources.replace(&resource.name_any(), params, &resource)).await,
+            None => in_time(resources.create(params, &resource)).await,
         };
         stored.map(to_json).map_err(failed(what))
     }
 
-    fn dynamic_topics(&self, namespace: &str) -> Api<DynamicObject> {
-        Api::namespaced_with(self.client.clone(), namespace, &ApiResource::erase::<EventTopic>(&()))
+    fn dynamic<K>(&self, namespace: &str) -> Api<DynamicObject>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        Api::namespaced_with(self.client.clone(), namespace, &ApiResource::erase::<K>(&()))
     }
 
     /// The spec in a ControllerRevision; `None` if it does not exist.
@@ -135,7 +151,7 @@ impl Session {
     /// Creates a ChangeApproval.
     ///
     /// # Errors
-    /// The API server refuses it, or the API server does not answer.
+    /// The API server refuses it or does not answer.
     pub async fn decide(
         &self,
         namespace: &str,

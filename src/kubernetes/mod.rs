@@ -33,7 +33,7 @@ pub use rest_session::{Download, RestError, RestLogin, RestSession, Secret};
 pub use revision::StoredRevision;
 pub use seal_keys::{SealKey, SealRole, TrustedKeys};
 pub use secret::SecretError;
-pub use session::{Login, Session, SessionError};
+pub use session::{Denial, Login, Session, SessionError};
 pub use token_review::AuthenticatedUser;
 pub use write::WriteError;
 

@@ -1,9 +1,13 @@
 //! The Kubernetes API with the login and the rights of the user who runs a command.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::core::Status;
 use kube::{Client, Config};
+
+use crate::domain::approval::SPEC_HASH_CAUSE;
 
 /// How to log in to Kubernetes: the flags of the same names of `kubectl`.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +54,23 @@ impl std::fmt::Debug for Session {
     }
 }
 
+/// The denial of a request by a webhook or a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// The reason of the status, such as `AwaitingApproval`.
+    pub reason: String,
+    /// The message, without the API server's introduction.
+    pub message: String,
+    /// The hash of the spec that must be approved first, if the webhook reports one.
+    pub spec_hash: Option<String>,
+}
+
+impl std::fmt::Display for Denial {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
 /// A request of a user failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
@@ -59,20 +80,20 @@ pub enum SessionError {
     /// The login cannot be used.
     #[error("creating the Kubernetes client")]
     Client(#[source] Box<kube::Error>),
-    /// A webhook or a policy denied it with this message.
+    /// A webhook or a policy denied it.
     #[error("{0}")]
-    Refused(String),
+    Denied(Denial),
     /// The resource has changed since it was read.
     #[error("{what}: the resource has changed meanwhile: read it again and retry")]
     Conflict {
         /// The request.
-        what: &'static str,
+        what: Cow<'static, str>,
     },
     /// RBAC denies it.
     #[error("{what}: {message}")]
     Forbidden {
         /// The request.
-        what: &'static str,
+        what: Cow<'static, str>,
         /// The API server's message.
         message: String,
     },
@@ -80,7 +101,7 @@ pub enum SessionError {
     #[error("{what}: {message}")]
     Status {
         /// The request.
-        what: &'static str,
+        what: Cow<'static, str>,
         /// The API server's message.
         message: String,
     },
@@ -88,7 +109,7 @@ pub enum SessionError {
     #[error("{what}: the API server cannot be reached")]
     Unreachable {
         /// The request.
-        what: &'static str,
+        what: Cow<'static, str>,
         /// The connection's error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -96,7 +117,7 @@ pub enum SessionError {
     #[error("{what}")]
     Api {
         /// The request.
-        what: &'static str,
+        what: Cow<'static, str>,
         /// The client's error.
         source: Box<kube::Error>,
     },
@@ -105,12 +126,13 @@ pub enum SessionError {
 /// The API server writes this before a webhook's own message.
 const DENIED: &str = "denied the request: ";
 
-pub(super) fn failed(what: &'static str) -> impl FnOnce(kube::Error) -> SessionError {
+pub(super) fn failed(what: impl Into<Cow<'static, str>>) -> impl FnOnce(kube::Error) -> SessionError {
+    let what = what.into();
     move |error| match error {
         kube::Error::Api(status) => {
             let message = status.message.clone();
             match (message.split_once(DENIED), status.code, status.reason.as_str()) {
-                (Some((_, own)), ..) => SessionError::Refused(own.to_owned()),
+                (Some((_, own)), ..) => SessionError::Denied(denial(&status, own)),
                 (None, 409, "Conflict") => SessionError::Conflict { what },
                 (None, 403, "Forbidden") => SessionError::Forbidden { what, message },
                 _ => SessionError::Status { what, message },
@@ -118,6 +140,16 @@ pub(super) fn failed(what: &'static str) -> impl FnOnce(kube::Error) -> SessionE
         }
         kube::Error::Service(source) => SessionError::Unreachable { what, source },
         error => SessionError::Api { what, source: Box::new(error) },
+    }
+}
+
+fn denial(status: &Status, message: &str) -> Denial {
+    let causes = status.details.as_ref().map(|details| details.causes.as_slice()).unwrap_or_default();
+    let spec_hash = causes.iter().find(|cause| cause.reason == SPEC_HASH_CAUSE);
+    Denial {
+        reason: status.reason.clone(),
+        message: message.to_owned(),
+        spec_hash: spec_hash.map(|cause| cause.message.clone()),
     }
 }
 
@@ -147,6 +179,33 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kube::core::response::{StatusCause, StatusDetails};
+
+    #[test]
+    fn a_denial_keeps_its_reason_and_the_hash_of_the_spec() {
+        let cause = |reason: &str, message: &str| StatusCause {
+            reason: reason.into(),
+            message: message.into(),
+            field: "spec".into(),
+        };
+        let mut status =
+            Status::failure("admission webhook \"x\" denied the request: a sentence", "AwaitingApproval");
+        status.details = Some(StatusDetails {
+            name: "orders".into(),
+            group: "eventcenter.io".into(),
+            kind: "EventTopic".into(),
+            uid: String::new(),
+            causes: vec![cause("AwaitingApproval", "a sentence"), cause("SpecHash", "00aa")],
+            retry_after_seconds: 0,
+        });
+        let error = failed("replacing")(kube::Error::Api(Box::new(status)));
+        let expected = Denial {
+            reason: "AwaitingApproval".into(),
+            message: "a sentence".into(),
+            spec_hash: Some("00aa".into()),
+        };
+        assert!(matches!(error, SessionError::Denied(denial) if denial == expected));
+    }
 
     fn message(code: u16, reason: &str, message: &str) -> String {
         let status = kube::core::Status::failure(message, reason).with_code(code);

@@ -249,12 +249,13 @@ fn refusal<K: Governed>(
         None => format!("Missing approvals: {}", pending.obstacles().join("; ")),
     };
     let manifest = approval_manifest(object, action, hash);
-    Refusal::at(
+    let refusal = Refusal::at(
         Reason::AwaitingApproval,
         field,
         format!(
             "{what}. {obstacle}. The content is {hash}: ask another user to approve it (kubectl create -n {namespace} -f -), \
              then try again:\n{manifest}"
         ),
-    )
+    );
+    refusal.with_spec_hash(hash.to_string())
 }

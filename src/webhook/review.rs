@@ -20,6 +20,7 @@ use super::outcome::{Outcome, ReviewType};
 use super::record::record;
 use super::request::{Request, Review};
 use crate::domain::Refusal;
+use crate::domain::approval::SPEC_HASH_CAUSE;
 
 /// The body is not an AdmissionReview.
 #[derive(Debug, thiserror::Error)]
@@ -146,10 +147,14 @@ fn failure(code: u16, reason: &str, message: String) -> Status {
 fn refused(request: &Request<'_>, refusals: &[Refusal]) -> Status {
     let lines: Vec<String> = refusals.iter().map(ToString::to_string).collect();
     let reason = refusals.first().map_or(Reason::InvalidResource, |refusal| refusal.reason);
-    let causes = refusals.iter().map(|refusal| StatusCause {
-        reason: refusal.reason.as_str().to_owned(),
-        message: refusal.message(),
+    let cause = |refusal: &Refusal, reason: &str, message: String| StatusCause {
+        reason: reason.to_owned(),
+        message,
         field: refusal.field.clone().unwrap_or_default(),
+    };
+    let causes = refusals.iter().flat_map(|refusal| {
+        let hash = refusal.spec_hash.clone().map(|hash| cause(refusal, SPEC_HASH_CAUSE, hash));
+        [cause(refusal, refusal.reason.as_str(), refusal.message())].into_iter().chain(hash)
     });
     let details = StatusDetails {
         name: request.name.clone(),

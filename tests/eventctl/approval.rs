@@ -13,19 +13,19 @@ fn decisions_need_a_resource_and_a_cluster() {
         assert!(code == 2 && err.contains("<KIND NAME>"), "{command}: {err}");
     }
     for (command, code, named) in [
-        ("diff EventTopic", 2, "Write KIND NAME or KIND/NAME, such as EventTopic orders"),
-        ("approve secret/orders", 2, "secret is no kind whose changes need approval: write EventTopic"),
+        ("diff EventTopic", 2, "write KIND NAME or KIND/NAME, such as EventTopic orders"),
+        ("approve secret/orders", 2, "changes of secret never need approval: write EventTopic"),
         ("approve etopic/orders --hash abc", 2, "a hash has 64 hexadecimal digits"),
         ("approve etopic/orders --action Destroy", 2, "--action <ACTION>"),
         ("approve etopic/orders --wait soon", 2, "write a number and its unit"),
         ("pending -A -n shop", 2, "cannot be used with"),
-        ("pending -o xml", 2, "--output <FORM>"),
+        ("pending -o xml", 2, "--output <FORMAT>"),
         ("pending --as-group leads", 2, "--as <USER>"),
         ("pending --kubeconfig nowhere", 2, "no configuration to reach Kubernetes"),
         ("diff -f nowhere.yaml", 2, "reading nowhere.yaml: No such file"),
-        ("diff -f two.yaml", 2, "there are several EventTopics in it"),
+        ("diff -f two.yaml", 2, "several manifests match: name one resource"),
         ("diff etopic/gone -f two.yaml", 2, "two.yaml: there is no EventTopic gone in it"),
-        ("diff etopic/users -f two.yaml -n x", 2, "it says namespace shop, and --namespace says x"),
+        ("diff etopic/users -f two.yaml -n x", 2, "metadata.namespace is shop, but --namespace is x"),
     ] {
         let (found, out, err) = folder.run(command, "");
         assert_eq!((found, out.as_str()), (code, ""), "{command}: {err}");

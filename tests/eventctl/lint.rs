@@ -76,6 +76,32 @@ fn a_younger_tenant_is_refused_and_an_exported_one_is_not() {
 }
 
 #[test]
+fn a_namespaced_resource_gets_the_namespace_of_the_flag() {
+    let approval = "apiVersion: eventcenter.io/v1alpha1\nkind: ChangeApproval\nmetadata: {name: orders-1}\nspec: {target: {kind: EventTopic, name: orders}, specHash: \"HASH\", decision: Approve}\n"
+        .replace("HASH", &"0".repeat(64));
+    let folder = Folder::with(&[("approval.yaml", &approval)]);
+    folder.check(
+        "lint approval.yaml -n shop --json",
+        0,
+        &expect![[r#"
+        {
+          "accepted": true,
+          "resources": [
+            {
+              "file": "approval.yaml",
+              "line": 1,
+              "problems": [],
+              "refusals": [],
+              "resource": "ChangeApproval shop/orders-1",
+              "warnings": []
+            }
+          ]
+        }
+    "#]],
+    );
+}
+
+#[test]
 fn a_change_of_manifests() {
     let with = |schema: &str| {
         topic(&format!("{{owner: {{team: a}}, eventTypes: [{{name: Order.Paid.v1, schema: {schema}}}]}}"))

@@ -1,12 +1,13 @@
-//! `eventctl diff`: what a change that waits would change, and what a manifest would.
-
-use std::path::PathBuf;
+//! `eventctl diff`: what a pending change, or a manifest, would change.
 
 use clap::Args;
 
-use super::super::login::{Flags, Named, run};
+use super::super::login::LoginArgs;
 use super::super::output::Answer;
-use super::{Standing, attended, lines, now, proposal, shown};
+use super::super::resource_arg::ResourceArg;
+use super::resource::{GovernedResource, Progress, now, read_observed};
+use super::target::{Manifest, Target, TargetArgs};
+use super::{proposal, render};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,54 +17,50 @@ Examples:
 
 Exit codes: 0 no difference, 1 a difference, 2 an error occurred.";
 
-/// Show what a change that waits for approval would change.
+/// Show what a pending change would change.
 ///
-/// With a file: what the manifest in it would change of what is in force, and its hash, by which it can be approved
-/// before it is applied. Nothing is stored.
+/// With a file: compares the manifest in it with the active spec, and shows its hash, with which it can be approved
+/// before it is applied. Stores nothing.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in super::super) struct Diff {
-    /// The resource: KIND NAME or KIND/NAME.
-    #[arg(value_name = "KIND NAME", num_args = 1..=2, required_unless_present = "filename")]
-    resource: Vec<String>,
-    /// File with a manifest that is not applied yet; - for standard input.
-    #[arg(long, short, value_name = "FILE")]
-    filename: Option<PathBuf>,
     #[command(flatten)]
-    flags: Flags,
+    pub(super) target: TargetArgs,
+    #[command(flatten)]
+    pub(super) login: LoginArgs,
 }
 
-pub(in super::super) fn answer(arguments: &Diff) -> anyhow::Result<Answer> {
-    let Diff { resource, filename, flags } = arguments;
-    let named = Named::if_any(resource)?;
-    match (filename, named) {
-        (Some(path), named) => {
-            let manifest = proposal::manifest(path, named.as_ref(), flags.namespace.as_deref())?;
-            run(of_manifest(flags, manifest))
-        }
-        (None, named) => run(of_resource(flags, &Named::needed(named)?)),
+/// Shows the differences of a target.
+pub(super) async fn diff<K: GovernedResource>(arguments: &Diff, target: Target) -> anyhow::Result<Answer> {
+    match target {
+        Target::Stored(resource) => diff_stored::<K>(&arguments.login, &resource).await,
+        Target::Manifest(manifest) => diff_manifest::<K>(&arguments.login, manifest).await,
     }
 }
 
-async fn of_manifest(flags: &Flags, manifest: serde_json::Value) -> anyhow::Result<Answer> {
-    let session = flags.open().await?;
-    let proposal = proposal::propose(&session, manifest, &flags.place(&session)).await?;
-    Ok(Answer { yes: proposal.is_there, text: proposal.shown })
+async fn diff_manifest<K: GovernedResource>(login: &LoginArgs, manifest: Manifest) -> anyhow::Result<Answer> {
+    let session = login.open().await?;
+    let proposal = proposal::propose::<K>(&session, manifest, &login.namespace_in(&session)).await?;
+    Ok(Answer { yes: proposal.is_unchanged, text: proposal.preview })
 }
 
-async fn of_resource(flags: &Flags, named: &Named) -> anyhow::Result<Answer> {
-    let session = flags.open().await?;
-    let namespace = flags.place(&session);
-    let seen = attended(&session, &namespace, named).await?;
-    Ok(match seen.standing() {
-        Standing::Waits(pending) => {
-            let lines = lines(&session, &seen, pending).await;
-            let shown = shown::waiting(named, &namespace, pending, &lines, now());
-            let next = shown::next(named, &namespace, seen.hash.as_str(), pending.action);
-            Answer { yes: false, text: format!("{shown}\n\n{next}") }
+async fn diff_stored<K: GovernedResource>(
+    login: &LoginArgs,
+    resource: &ResourceArg,
+) -> anyhow::Result<Answer> {
+    let session = login.open().await?;
+    let namespace = login.namespace_in(&session);
+    let stored = read_observed::<K>(&session, &namespace, resource).await?;
+    Ok(match stored.progress() {
+        Progress::Pending(pending) => {
+            let lines = stored.diff_lines(&session, pending).await;
+            let change = render::pending_change(resource, &namespace, pending, &lines, now());
+            let commands =
+                render::decision_commands(resource, &namespace, stored.hash.as_str(), pending.action);
+            Answer { yes: false, text: format!("{change}\n\n{commands}") }
         }
-        Standing::Nothing | Standing::Unseen => {
-            let text = format!("{}: nothing waits for approval", shown::place(named, &namespace));
+        Progress::NothingPending | Progress::NotObserved => {
+            let text = format!("{}: no change is pending", resource.in_namespace(&namespace));
             Answer { yes: true, text }
         }
     })

@@ -1,162 +1,131 @@
-//! A manifest that is not applied yet: what content it would be, and what it would change.
+//! A manifest that is not applied yet: its hash, and what it would change.
 //!
-//! The API server is asked for what it would make of it, so that defaults are its own. Where it refuses to say
-//! because the change needs approval first, or because the one who asks may not write, the defaults are those of
-//! this program; a refusal names the hash, which has to be the same then.
-
-use std::path::Path;
+//! A dry run returns the manifest with the API server's defaults. If the dry run is denied because the change needs
+//! approval, or because the user may not write, this program sets the defaults; a denial names the hash, which must then
+//! be the same.
 
 use anyhow::{Context, bail};
-use serde::Deserialize;
+use eventcenter_sdk::Reason;
 use serde_json::{Value, json};
 
-use super::super::file;
-use super::super::login::Named;
 use super::super::output::print_warning;
-use super::{Seen, shown};
-use crate::api::{EventTopic, EventTopicSpec, GovernedChange, Kind};
-use crate::domain::approval::{Governed, SpecHash};
-use crate::domain::topic::diff::diff;
+use super::super::resource_arg::ResourceArg;
+use super::super::terminal::plain;
+use super::render;
+use super::resource::{GovernedResource, find};
+use super::target::Manifest;
+use crate::api::GovernedChange;
+use crate::domain::approval::SpecHash;
 use crate::kubernetes::{Session, SessionError};
 
-/// A content that somebody would like to apply.
+/// What a manifest would change.
 pub(super) struct Proposal {
-    pub(super) named: Named,
+    pub(super) resource: ResourceArg,
     pub(super) namespace: String,
     pub(super) hash: SpecHash,
-    /// Whether it is what is in force, or what the resource declares already.
-    pub(super) is_there: bool,
-    /// What it would change.
-    pub(super) shown: String,
+    /// Whether its spec is active or declared already.
+    pub(super) is_unchanged: bool,
+    /// The changes as text.
+    pub(super) preview: String,
 }
 
-/// The EventTopic in a file: the only one, or the one of that name.
-pub(super) fn manifest(path: &Path, named: Option<&Named>, namespace: Option<&str>) -> anyhow::Result<Value> {
-    let text = file::text(path).with_context(|| format!("reading {}", file::name(path)))?;
-    chosen(&text, named, namespace).with_context(|| file::name(path))
-}
-
-fn chosen(text: &str, named: Option<&Named>, namespace: Option<&str>) -> anyhow::Result<Value> {
-    let mut found = Vec::new();
-    for document in serde_yaml::Deserializer::from_str(text) {
-        let document = Value::deserialize(document).context("this is not YAML")?;
-        let is =
-            |pointer: &str, wanted: &str| document.pointer(pointer).and_then(Value::as_str) == Some(wanted);
-        let is_ours = is("/kind", "EventTopic") && is("/apiVersion", "eventcenter.io/v1alpha1");
-        if is_ours && named.is_none_or(|named| is("/metadata/name", &named.name)) {
-            found.push(document);
-        }
-    }
-    let Some(topic) = found.pop() else {
-        match named {
-            Some(named) => bail!("there is no {named} in it"),
-            None => bail!("there is no EventTopic in it"),
-        }
-    };
-    if !found.is_empty() {
-        bail!("there are several EventTopics in it: name one, such as EventTopic orders");
-    }
-    let said = topic.pointer("/metadata/namespace").and_then(Value::as_str);
-    if let (Some(said), Some(wanted)) = (said, namespace)
-        && said != wanted
-    {
-        bail!("it says namespace {said}, and --namespace says {wanted}");
-    }
-    Ok(topic)
-}
-
-/// What a manifest would be.
-pub(super) async fn propose(session: &Session, manifest: Value, namespace: &str) -> anyhow::Result<Proposal> {
-    let text = |pointer: &str| manifest.pointer(pointer).and_then(Value::as_str).map(String::from);
-    let name = text("/metadata/name").context("metadata.name is missing")?;
-    let namespace = text("/metadata/namespace").unwrap_or_else(|| namespace.to_owned());
-    let named = Named { kind: Kind::of::<EventTopic>(), name };
-    let stored = session.topic(&namespace, &named.name).await?.map(Seen::of).transpose()?;
-    let whole = in_place(&manifest, stored.as_ref().map(|stored| &stored.whole), &namespace);
-    let spec = defaulted(session, &whole).await?;
+/// Computes what a manifest would change. `namespace` is used if the manifest names none.
+pub(super) async fn propose<K: GovernedResource>(
+    session: &Session,
+    manifest: Manifest,
+    namespace: &str,
+) -> anyhow::Result<Proposal> {
+    let Manifest { resource, namespace: declared, json } = manifest;
+    let namespace = declared.unwrap_or_else(|| namespace.to_owned());
+    let stored = find::<K>(session, &namespace, &resource.name).await?;
+    let json = replacement(&json, stored.as_ref().map(|stored| &stored.json), &namespace);
+    let spec = with_defaults::<K>(session, &json).await?;
     let hash = SpecHash::of(&spec);
     let base = match &stored {
-        Some(stored) => stored.in_force(session).await.unwrap_or_else(|error| {
+        Some(stored) => stored.active_spec(session).await.unwrap_or_else(|error| {
             print_warning(&format!(
-                "what is in force cannot be read, so this is the difference to what is declared now: {error:#}"
+                "the active spec cannot be read, so the manifest is compared with the declared spec: {error:#}"
             ));
-            Some(stored.topic.spec.clone())
+            Some(stored.object.spec().clone())
         }),
         None => None,
     };
     let is_declared = stored.as_ref().is_some_and(|stored| stored.hash == hash);
-    let is_there = is_declared || base.as_ref().is_some_and(|base| SpecHash::of(base) == hash);
-    let shown = changed(&named, &namespace, base.as_ref(), &spec, &hash);
-    Ok(Proposal { named, namespace, hash, is_there, shown })
+    let is_unchanged = is_declared || base.as_ref().is_some_and(|base| SpecHash::of(base) == hash);
+    let preview = preview::<K>(&resource, &namespace, base.as_ref(), &spec, &hash);
+    Ok(Proposal { resource, namespace, hash, is_unchanged, preview })
 }
 
-/// The manifest in the place of what is stored: what it does not declare is gone, and labels and annotations of others
-/// stay.
-fn in_place(manifest: &Value, stored: Option<&Value>, namespace: &str) -> Value {
-    let mut whole = stored.unwrap_or(manifest).clone();
-    whole["spec"] = manifest.get("spec").cloned().unwrap_or_else(|| json!({}));
-    whole["metadata"]["namespace"] = json!(namespace);
-    for kind in ["labels", "annotations"] {
-        if let Some(Value::Object(ours)) = manifest["metadata"].get(kind) {
-            match whole["metadata"].get_mut(kind).and_then(Value::as_object_mut) {
-                Some(all) => all.extend(ours.clone()),
-                None => whole["metadata"][kind] = json!(ours),
+/// The stored resource with the spec of the manifest. Labels and annotations that the manifest does not name stay.
+fn replacement(manifest: &Value, stored: Option<&Value>, namespace: &str) -> Value {
+    let mut json = stored.unwrap_or(manifest).clone();
+    json["spec"] = manifest.get("spec").cloned().unwrap_or_else(|| json!({}));
+    json["metadata"]["namespace"] = json!(namespace);
+    for field in ["labels", "annotations"] {
+        if let Some(Value::Object(declared)) = manifest["metadata"].get(field) {
+            match json["metadata"].get_mut(field).and_then(Value::as_object_mut) {
+                Some(all) => all.extend(declared.clone()),
+                None => json["metadata"][field] = json!(declared),
             }
         }
     }
-    whole
+    json
 }
 
-/// A spec with all defaults.
-async fn defaulted(session: &Session, whole: &Value) -> anyhow::Result<EventTopicSpec> {
-    let own = || -> anyhow::Result<EventTopicSpec> {
-        Ok(serde_json::from_value::<EventTopic>(whole.clone()).context("the EventTopic cannot be read")?.spec)
+/// The spec with all defaults.
+async fn with_defaults<K: GovernedResource>(session: &Session, json: &Value) -> anyhow::Result<K::Spec> {
+    let kind = K::kind(&());
+    let parse = |json: Value| -> anyhow::Result<K::Spec> {
+        let resource: K =
+            serde_json::from_value(json).with_context(|| format!("the {kind} cannot be parsed"))?;
+        Ok(resource.spec().clone())
     };
-    match session.try_topic(whole).await {
-        Ok(answer) => Ok(serde_json::from_value::<EventTopic>(answer)?.spec),
-        Err(SessionError::Refused(why)) if why.starts_with("AwaitingApproval: ") => {
-            let spec = own()?;
-            if !why.contains(SpecHash::of(&spec).as_str()) {
+    match session.dry_run::<K>(json).await {
+        Ok(result) => parse(result),
+        Err(SessionError::Denied(denial)) if denial.reason == Reason::AwaitingApproval.as_str() => {
+            let spec = parse(json.clone())?;
+            if denial.spec_hash.as_deref() != Some(SpecHash::of(&spec).as_str()) {
                 bail!(
-                    "this program and the operator do not make the same of it, so they are of different versions. The operator \
-                     says:\n{why}"
+                    "the versions of this program and of the operator differ: they compute different hashes of the spec. The \
+                     operator reports:\n{denial}"
                 );
             }
             Ok(spec)
         }
         Err(SessionError::Forbidden { .. }) => {
-            print_warning(
-                "you may not write EventTopics here, so the API server was not asked: defaults are those of this program",
-            );
-            own()
+            print_warning(&format!(
+                "you may not write {} here, so this program sets the defaults instead of the API server",
+                K::plural(&())
+            ));
+            parse(json.clone())
         }
         Err(error) => Err(error.into()),
     }
 }
 
-/// What a content would change, for people.
-fn changed(
-    named: &Named,
+/// The changes from the base to a spec as text.
+fn preview<K: GovernedResource>(
+    resource: &ResourceArg,
     namespace: &str,
-    base: Option<&EventTopicSpec>,
-    spec: &EventTopicSpec,
+    base: Option<&K::Spec>,
+    spec: &K::Spec,
     hash: &SpecHash,
 ) -> String {
-    let touched = EventTopic::classify(base, spec, &None);
-    let head = shown::place(named, namespace);
-    if touched.is_empty() {
-        return format!("{head}: nothing would change\n\nhash:         {hash}");
+    let changes = K::classify(base, spec, &K::Facts::default());
+    let place = resource.in_namespace(namespace);
+    if changes.is_empty() {
+        return format!("{place}: nothing would change\n\nhash:         {hash}");
     }
-    let what = if base.is_some() { "would change" } else { "would be made" };
-    let mut lines = vec![format!("{head} {what}"), String::new()];
-    let difference = diff(base, spec);
-    lines.extend(difference.iter().map(|line| format!("  {}", shown::plain(line))));
-    if !difference.is_empty() {
+    let verb = if base.is_some() { "would change" } else { "would be created" };
+    let mut lines = vec![format!("{place} {verb}"), String::new()];
+    let diff = K::diff(base, spec);
+    lines.extend(diff.iter().map(|line| format!("  {}", plain(line))));
+    if !diff.is_empty() {
         lines.push(String::new());
     }
-    // Every change is any change.
-    let named = touched.iter().filter(|change| touched.len() == 1 || **change != GovernedChange::Any);
-    lines.push(format!("changes:      {}", shown::changes(named)));
+    // Any adds nothing beside another change.
+    let named = changes.iter().filter(|change| changes.len() == 1 || **change != GovernedChange::Any);
+    lines.push(format!("changes:      {}", render::change_names(named)));
     lines.push(format!("hash:         {hash}"));
     lines.join("\n")
 }
@@ -165,49 +134,15 @@ fn changed(
 mod tests {
     use super::*;
 
-    const TWO: &str = "\
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: orders}
----
-apiVersion: eventcenter.io/v1alpha1
-kind: EventTopic
-metadata: {name: orders, namespace: shop}
----
-apiVersion: eventcenter.io/v1alpha1
-kind: EventTopic
-metadata: {name: users}
-";
-
-    fn choose(name: Option<&str>, namespace: Option<&str>) -> Result<String, String> {
-        let named = name.map(|name| Named { kind: Kind::of::<EventTopic>(), name: name.into() });
-        chosen(TWO, named.as_ref(), namespace)
-            .map(|topic| topic["metadata"]["name"].as_str().unwrap_or_default().to_owned())
-            .map_err(|error| error.to_string())
-    }
-
     #[test]
-    fn one_document_is_meant() {
-        assert_eq!(choose(Some("orders"), None), Ok("orders".into()));
-        assert_eq!(choose(Some("orders"), Some("shop")), Ok("orders".into()));
-        assert_eq!(choose(Some("users"), Some("shop")), Ok("users".into()));
-        assert_eq!(
-            choose(Some("orders"), Some("x")),
-            Err("it says namespace shop, and --namespace says x".into())
-        );
-        assert_eq!(choose(Some("gone"), None), Err("there is no EventTopic gone in it".into()));
-        assert!(choose(None, None).is_err_and(|error| error.contains("several")));
-    }
-
-    #[test]
-    fn what_others_have_noted_on_it_stays() {
+    fn labels_and_annotations_of_others_stay() {
         let stored = json!({
             "metadata": {"name": "a", "resourceVersion": "7", "annotations": {"theirs": "1", "ours": "1"}},
             "spec": {"partitions": 3, "retention": {"time": "7d"}}, "status": {"x": 1},
         });
         let manifest = json!({"metadata": {"name": "a", "annotations": {"ours": "2"}, "labels": {"l": "1"}}, "spec": {"partitions": 4}});
         assert_eq!(
-            in_place(&manifest, Some(&stored), "shop"),
+            replacement(&manifest, Some(&stored), "shop"),
             json!({
                 "metadata": {
                     "name": "a", "namespace": "shop", "resourceVersion": "7",
@@ -216,6 +151,6 @@ metadata: {name: users}
                 "spec": {"partitions": 4}, "status": {"x": 1},
             })
         );
-        assert_eq!(in_place(&json!({"metadata": {"name": "a"}}), None, "shop")["spec"], json!({}));
+        assert_eq!(replacement(&json!({"metadata": {"name": "a"}}), None, "shop")["spec"], json!({}));
     }
 }

@@ -1,15 +1,15 @@
-//! `eventctl withdraw`: takes a change back that waits for approval.
+//! `eventctl withdraw`: withdraws a pending change.
 
 use anyhow::Context;
 use clap::Args;
 use serde_json::Value;
 
-use super::super::login::{Flags, Named, run};
+use super::super::login::LoginArgs;
 use super::super::output::{Answer, Refused, print_warning, program_name};
-use super::consent::{Given, agrees};
-use super::{Seen, look, shown};
-use crate::api::EventTopicSpec;
-use crate::domain::topic::diff::diff;
+use super::super::resource_arg::ResourceArg;
+use super::super::terminal::plain;
+use super::confirm::{Confirmation, is_confirmed};
+use super::resource::{GovernedResource, StoredResource, read};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,98 +18,96 @@ Examples:
 
 Exit codes: 0 withdrawn, 1 nothing to withdraw, 2 an error occurred.";
 
-/// Take a change back that waits: the resource declares again what is in force.
+/// Withdraw a pending change: the resource declares its active spec again.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in super::super) struct Withdraw {
     /// The resource: KIND NAME or KIND/NAME.
     #[arg(value_name = "KIND NAME", num_args = 1..=2, required = true)]
-    resource: Vec<String>,
-    /// Do not ask.
+    pub(super) resource: Vec<String>,
+    /// Do not ask for confirmation.
     #[arg(long, short)]
     yes: bool,
     #[command(flatten)]
-    flags: Flags,
+    login: LoginArgs,
 }
 
-pub(in super::super) fn answer(arguments: &Withdraw) -> anyhow::Result<Answer> {
-    let named = Named::read(&arguments.resource)?;
-    run(withdraw(arguments, &named))
-}
-
-async fn withdraw(arguments: &Withdraw, named: &Named) -> anyhow::Result<Answer> {
-    let session = arguments.flags.open().await?;
-    let namespace = arguments.flags.place(&session);
-    let seen = look(&session, &namespace, named).await?;
-    let place = shown::place(named, &namespace);
-    let Some(spec) = seen.in_force(&session).await? else {
+/// Replaces the declared spec with the active one.
+pub(super) async fn withdraw<K: GovernedResource>(
+    arguments: &Withdraw,
+    resource: ResourceArg,
+) -> anyhow::Result<Answer> {
+    let session = arguments.login.open().await?;
+    let namespace = arguments.login.namespace_in(&session);
+    let stored = read::<K>(&session, &namespace, &resource).await?;
+    let place = resource.in_namespace(&namespace);
+    let Some(active) = stored.active_spec(&session).await? else {
         return Err(Refused(format!(
-            "{place} was never in force, so there is nothing to go back to: delete it (kubectl delete {}/{} -n {namespace})",
-            format!("{:?}", named.kind).to_lowercase(),
-            named.name
+            "{place} has no active spec to return to: delete it (kubectl delete {} -n {namespace})",
+            resource.slashed()
         ))
         .into());
     };
-    if spec == seen.topic.spec {
-        return Err(
-            Refused(format!("{place} declares what is in force: there is nothing to withdraw")).into()
-        );
+    if active == *stored.object.spec() {
+        return Err(Refused(format!("{place} declares its active spec: there is nothing to withdraw")).into());
     }
-    if let Some(owner) = keeper(&seen.whole) {
+    if let Some(tool) = gitops_tool(&stored.json) {
         print_warning(&format!(
-            "{owner} applies this resource from Git: take the change back there as well, or it comes again"
+            "{tool} applies this resource from Git: revert the change there as well, or it is applied again"
         ));
     }
-    let given = Given { by_hash: false, by_yes: arguments.yes };
-    if !agrees(given, &withdrawn(&place, &seen, &spec), "Withdraw this change?", "--yes to withdraw it")? {
-        return Err(Refused(format!("{named} is not withdrawn")).into());
+    let given = Confirmation { by_hash: false, by_yes: arguments.yes };
+    let preview = preview(&place, &stored, &active);
+    if !is_confirmed(given, &preview, "Withdraw this change?", "--yes to withdraw it")? {
+        return Err(Refused(format!("{resource} is not withdrawn")).into());
     }
-    let mut whole = seen.whole;
-    whole["spec"] = serde_json::to_value(&spec).context("writing the spec")?;
-    session.replace_topic(&whole).await?;
+    let mut json = stored.json;
+    json["spec"] = serde_json::to_value(&active).context("serializing the spec")?;
+    session.replace_resource::<K>(&json).await?;
     let text = format!(
-        "{named} withdrawn: it declares again what is in force (see {} diff {named} -n {namespace})",
+        "{resource} withdrawn: it declares its active spec again (see {} diff {resource} -n {namespace})",
         program_name()
     );
     Ok(Answer { yes: true, text })
 }
 
-/// What is taken back, for whoever is asked.
-fn withdrawn(place: &str, seen: &Seen, spec: &EventTopicSpec) -> String {
+/// What would be withdrawn.
+fn preview<K: GovernedResource>(place: &str, stored: &StoredResource<K>, active: &K::Spec) -> String {
     let mut lines =
-        vec![format!("{place} would declare again what is in force. This is taken back:"), String::new()];
-    let difference = diff(Some(spec), &seen.topic.spec);
-    match difference.is_empty() {
-        true => lines.push(format!("  the content {}", seen.hash)),
-        false => lines.extend(difference.iter().map(|line| format!("  {}", shown::plain(line)))),
+        vec![format!("{place} would declare its active spec again, without these changes:"), String::new()];
+    let diff = K::diff(Some(active), stored.object.spec());
+    match diff.is_empty() {
+        true => lines.push(format!("  hash {}", stored.hash)),
+        false => lines.extend(diff.iter().map(|line| format!("  {}", plain(line)))),
     }
     lines.join("\n")
 }
 
-/// Labels and annotations by which those who apply resources from Git mark them as theirs.
-const MARKS: &[(&str, &str)] = &[
+/// Labels and annotations with which GitOps tools mark the resources that they apply.
+const GITOPS_MARKS: &[(&str, &str)] = &[
     ("argocd.argoproj.io/tracking-id", "Argo CD"),
     ("argocd.argoproj.io/instance", "Argo CD"),
     ("kustomize.toolkit.fluxcd.io/name", "Flux"),
     ("helm.toolkit.fluxcd.io/name", "Flux"),
 ];
 
-/// Names under which they write.
-const MANAGERS: &[(&str, &str)] =
+/// Prefixes of the field managers of GitOps tools.
+const GITOPS_MANAGERS: &[(&str, &str)] =
     &[("argocd", "Argo CD"), ("kustomize-controller", "Flux"), ("helm-controller", "Flux"), ("flux", "Flux")];
 
-/// Who applies a resource from Git, if anybody does.
-fn keeper(whole: &Value) -> Option<&'static str> {
-    let metadata = whole.get("metadata")?;
-    let has = |mark: &str| ["labels", "annotations"].iter().any(|kind| metadata[*kind].get(mark).is_some());
-    let marked = MARKS.iter().find(|(mark, _)| has(mark));
+/// The GitOps tool that applies a resource.
+fn gitops_tool(json: &Value) -> Option<&'static str> {
+    let metadata = json.get("metadata")?;
+    let has = |mark: &str| ["labels", "annotations"].iter().any(|field| metadata[*field].get(mark).is_some());
+    let marked = GITOPS_MARKS.iter().find(|(mark, _)| has(mark));
     let managers = metadata["managedFields"].as_array().into_iter().flatten();
     let mut managers = managers
         .filter(|entry| entry["subresource"] != "status")
         .filter_map(|entry| entry["manager"].as_str());
-    let managed =
-        || managers.find_map(|manager| MANAGERS.iter().find(|(prefix, _)| manager.starts_with(prefix)));
-    marked.or_else(managed).map(|(_, keeper)| *keeper)
+    let managed = || {
+        managers.find_map(|manager| GITOPS_MANAGERS.iter().find(|(prefix, _)| manager.starts_with(prefix)))
+    };
+    marked.or_else(managed).map(|(_, tool)| *tool)
 }
 
 #[cfg(test)]
@@ -118,8 +116,8 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn who_applies_from_git_is_known() {
-        for (metadata, known) in [
+    fn gitops_tools_are_recognized() {
+        for (metadata, expected) in [
             (json!({}), None),
             (json!({"labels": {"app": "x"}, "managedFields": [{"manager": "kubectl"}]}), None),
             (json!({"annotations": {"argocd.argoproj.io/tracking-id": "x"}}), Some("Argo CD")),
@@ -131,7 +129,7 @@ mod tests {
                 Some("Flux"),
             ),
         ] {
-            assert_eq!(keeper(&json!({"metadata": metadata})), known, "{metadata}");
+            assert_eq!(gitops_tool(&json!({"metadata": metadata})), expected, "{metadata}");
         }
     }
 }

@@ -11,7 +11,7 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use eventcenter_sdk::rest::audit::ExportFormat;
 
-use super::super::login::run;
+use super::super::login::block_on;
 use super::super::output::{Answer, print_note};
 use super::lines::Lines;
 use super::moment;
@@ -74,7 +74,7 @@ pub(super) fn answer(arguments: &Export) -> anyhow::Result<Answer> {
             }
         }
     };
-    run(async {
+    block_on(async {
         tokio::select! {
             exported = exported => exported,
             _ = tokio::signal::ctrl_c() => bail!("the export was stopped: what was written is not all of it"),

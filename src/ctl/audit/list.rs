@@ -4,7 +4,7 @@ use clap::Args;
 use eventcenter_sdk::rest::audit::RawRecord;
 use serde_json::Value;
 
-use super::super::login::run;
+use super::super::login::block_on;
 use super::super::output::{Answer, print_warning};
 use super::form::{Form, Output};
 use super::moment;
@@ -47,7 +47,7 @@ pub(super) fn answer(arguments: &List) -> anyhow::Result<Answer> {
     let now = moment::now();
     let filter = arguments.question.filter(&now)?;
     let limit = if arguments.all { usize::MAX } else { arguments.limit as usize };
-    let (items, more) = run(async { newest(&arguments.server.open().await?, &filter, limit).await })?;
+    let (items, more) = block_on(async { newest(&arguments.server.open().await?, &filter, limit).await })?;
     if more {
         print_warning(&format!(
             "there are older ones: --limit NUMBER shows more than {limit}, --all all of them"

@@ -4,6 +4,7 @@ use anyhow::bail;
 use clap::Args;
 use jiff::Zoned;
 
+use super::super::resource_arg::TargetArg;
 use super::moment;
 use crate::domain::audit::{Action, Filter, Outcome};
 
@@ -51,7 +52,8 @@ pub(super) struct Question {
 impl About {
     /// What is asked for.
     pub(super) fn filter(&self, now: &Zoned) -> anyhow::Result<Filter> {
-        let (kind, name) = self.target.as_deref().map(target).transpose()?.unwrap_or_default();
+        let target = self.target.as_deref().map(TargetArg::parse).transpose()?;
+        let (kind, name) = target.map_or((None, None), |target| (Some(target.kind), target.name));
         Ok(Filter {
             actor: self.actor.clone(),
             action: self.action.map(|action| action.as_str().to_owned()),
@@ -80,59 +82,12 @@ impl Question {
     }
 }
 
-/// A kind, and a name if there is one.
-fn target(text: &str) -> anyhow::Result<(Option<String>, Option<String>)> {
-    let (word, name) = text.split_once('/').map_or((text, None), |(word, name)| (word, Some(name)));
-    if word.is_empty() || name.is_some_and(|name| name.is_empty() || name.contains('/')) {
-        bail!("{text:?} names no target: write KIND or KIND/NAME, such as EventTopic/orders");
-    }
-    Ok((Some(kind(word)), name.map(str::to_owned)))
-}
-
-/// A kind as records have it. Kubernetes' kinds may be written as `kubectl` takes them; others are as they are.
-fn kind(word: &str) -> String {
-    const KINDS: &[(&str, &str)] = &[
-        ("EventTopic", "etopic"),
-        ("Tenant", "ectenant"),
-        ("KafkaCluster", "eckafka"),
-        ("ChangeApproval", "ecapproval"),
-        ("ConfigMap", "cm"),
-        ("Secret", "secret"),
-    ];
-    let folded = word.to_ascii_lowercase();
-    let plain = folded.strip_suffix(".eventcenter.io").unwrap_or(&folded);
-    let is = |(kind, short): &&(&str, &str)| {
-        let kind = kind.to_ascii_lowercase();
-        plain == *short || plain == kind || plain.strip_suffix('s') == Some(&kind)
-    };
-    KINDS.iter().find(is).map_or_else(|| word.to_owned(), |(kind, _)| (*kind).to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn now() -> Zoned {
         "2026-11-21T12:00:00+00:00[UTC]".parse().expect("a time")
-    }
-
-    #[test]
-    fn targets_are_named_as_kubectl_takes_them() {
-        for (text, found) in [
-            ("EventTopic", ("EventTopic", None)),
-            ("etopic/orders", ("EventTopic", Some("orders"))),
-            ("eventtopics.eventcenter.io/orders", ("EventTopic", Some("orders"))),
-            ("tenants/shop", ("Tenant", Some("shop"))),
-            ("eckafka", ("KafkaCluster", None)),
-            ("ConfigMap/eventcenter-seals", ("ConfigMap", Some("eventcenter-seals"))),
-            ("KafkaTopic/shop.orders", ("KafkaTopic", Some("shop.orders"))),
-        ] {
-            let expected = (Some(found.0.to_owned()), found.1.map(str::to_owned));
-            assert_eq!(target(text).ok(), Some(expected), "{text}");
-        }
-        for text in ["", "/orders", "EventTopic/", "EventTopic/a/b"] {
-            assert!(target(text).is_err_and(|error| error.to_string().contains("KIND/NAME")), "{text:?}");
-        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use eventcenter_sdk::rest::audit::{RecordDetail, RecordProof};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::super::login::run;
+use super::super::login::block_on;
 use super::super::output::Answer;
 use super::super::terminal::plain;
 use super::form::{Form, Output};
@@ -55,7 +55,7 @@ pub(in super::super) struct Show {
 
 pub(super) fn answer(arguments: &Show) -> anyhow::Result<Answer> {
     let keys = witness::keys(&arguments.keys)?;
-    run(async {
+    block_on(async {
         let log = arguments.server.open().await?;
         let found = log.get(arguments.id).await?;
         let record = shown::record(&found.record)?;

@@ -8,7 +8,7 @@ use clap::Args;
 use eventcenter_sdk::rest::audit::RawRecord;
 use uuid::Uuid;
 
-use super::super::login::run;
+use super::super::login::block_on;
 use super::super::output::{Answer, print_warning, render_error};
 use super::form::{Form, Output};
 use super::moment;
@@ -54,7 +54,7 @@ pub(super) fn answer(arguments: &Tail) -> anyhow::Result<Answer> {
     let now = moment::now();
     let filter = arguments.about.filter(&now)?;
     let printer = Printer { output: arguments.form.output, layout: arguments.form.layout(&now) };
-    run(async {
+    block_on(async {
         let follow = async {
             let log = arguments.server.open().await?;
             follow(&Follower::new(log, filter), &printer).await

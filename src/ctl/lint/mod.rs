@@ -14,7 +14,7 @@ use self::report::{Problem, Report};
 use super::file;
 use super::manifest::{self, Manifest};
 use super::output::Answer;
-use crate::api::GROUP;
+use crate::api::{GROUP, KINDS, Scope};
 use crate::domain::lint::{self, Diagnostic, FieldPath};
 
 const EXAMPLES: &str = "\
@@ -157,10 +157,13 @@ fn find_files(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Sets the namespace of an object that has one and does not name it.
+/// Sets the namespace of a namespaced object that does not name it.
 fn set_namespace(object: &mut Value, namespace: &str) {
-    let kind = object.get("kind").and_then(Value::as_str);
-    if matches!(kind, Some("EventTopic" | "ConfigMap"))
+    let is_namespaced = |kind: &str| {
+        let info = KINDS.iter().find(|info| info.name == kind);
+        kind == "ConfigMap" || info.is_some_and(|info| info.scope == Scope::Namespaced)
+    };
+    if object.get("kind").and_then(Value::as_str).is_some_and(is_namespaced)
         && let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut)
     {
         metadata.entry("namespace").or_insert_with(|| json!(namespace));

@@ -49,6 +49,11 @@ pub trait Governed:
     /// Whether deleting a resource with this spec deletes data.
     fn destroys_data(spec: &Self::Spec) -> bool;
 
+    /// The data that is deleted with the resource, for messages.
+    fn describe_data(&self) -> String {
+        "all its data".into()
+    }
+
     /// Changes a spec so that deleting its resource keeps the data.
     fn keep_data(spec: &mut Self::Spec);
 

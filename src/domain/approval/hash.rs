@@ -5,6 +5,9 @@ use std::fmt;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+/// The reason of the status cause in which a denial names the hash of the spec that must be approved.
+pub const SPEC_HASH_CAUSE: &str = "SpecHash";
+
 /// SHA-256, in hexadecimal, of a spec with all defaults in canonical JSON (RFC 8785). Two specs have the same hash only if
 /// they declare the same.
 ///

@@ -34,7 +34,7 @@ pub use active::{ActiveRecord, ActiveSpec};
 pub use authorization::{Authorization, authorize};
 pub use decision::VerifiedDecision;
 pub use governed::Governed;
-pub use hash::SpecHash;
+pub use hash::{SPEC_HASH_CAUSE, SpecHash};
 pub use pending::ApprovalState;
 pub use request::ChangeRequest;
 pub use rules::Rules;

@@ -44,6 +44,13 @@ impl Governed for EventTopic {
         spec.deletion_policy == DeletionPolicy::Delete
     }
 
+    fn describe_data(&self) -> String {
+        match self.status.as_ref().and_then(|status| status.topic_name.as_deref()) {
+            Some(name) => format!("the Kafka topic {name} with all its data"),
+            None => "the Kafka topic with all its data".into(),
+        }
+    }
+
     fn keep_data(spec: &mut EventTopicSpec) {
         spec.deletion_policy = DeletionPolicy::Retain;
     }

@@ -112,7 +112,7 @@ fn said(output: &Output) -> Said {
 async fn what_waits_is_listed_for_people_and_programs() {
     let desk = Desk::new("pending").await;
     desk.declare("calm", "partitions: 3").await;
-    assert_eq!(desk.eventctl(&["pending"]), (0, "nothing waits for approval\n".into(), String::new()));
+    assert_eq!(desk.eventctl(&["pending"]), (0, "no change is pending\n".into(), String::new()));
 
     let (_, hash) = desk.waiting("orders", "partitions: 6").await;
     let (code, table, _) = desk.eventctl(&["pending"]);
@@ -141,7 +141,7 @@ async fn a_change_that_waits_is_shown_with_everything_that_decides() {
     let (code, out, _) = desk.eventctl(&["diff", "EventTopic", "orders"]);
     assert_eq!(
         (code, out.as_str()),
-        (0, &*format!("EventTopic orders in namespace {}: nothing waits for approval\n", desk.0.namespace))
+        (0, &*format!("EventTopic orders in namespace {}: no change is pending\n", desk.0.namespace))
     );
 
     desk.in_force("orders", &json!(desk.0.get("orders").await.spec)).await;
@@ -172,11 +172,11 @@ async fn a_decision_is_about_what_was_looked_at() {
     let (_, hash) = desk.waiting("orders", "partitions: 6").await;
 
     let (code, _, err) = desk.eventctl(&["approve", "etopic/orders"]);
-    assert_eq!(code, 2, "nobody can be asked: {err}");
-    assert!(err.contains("--hash") && err.contains("--yes") && err.contains("no terminal"), "{err}");
+    assert_eq!(code, 2, "there is no terminal: {err}");
+    assert!(err.contains("--hash") && err.contains("--yes") && err.contains("not a terminal"), "{err}");
     let (code, _, err) = desk.eventctl(&["approve", "etopic/orders", "--hash", &"0".repeat(64)]);
     assert_eq!(code, 1, "{err}");
-    assert!(err.contains(&format!("EventTopic orders is {hash} now, and not 0000")), "{err}");
+    assert!(err.contains(&format!("EventTopic orders: the hash is now {hash}, not 0000")), "{err}");
     assert!(desk.decisions().await.is_empty(), "nothing was decided");
 
     let words =
@@ -193,14 +193,14 @@ async fn a_decision_is_about_what_was_looked_at() {
     let (code, out, _) = desk.eventctl(&["approvals", "etopic/orders"]);
     assert!(code == 0 && out.contains(&made.name_any()) && out.contains("as agreed"), "{out}");
     let (code, _, err) = desk.eventctl(&["reject", "etopic/orders", "--yes", "--wait", "0"]);
-    assert!(code == 0 && err.contains("warning: there is no --comment"), "{err}");
+    assert!(code == 0 && err.contains("warning: no --comment is given"), "{err}");
     assert!(desk.decisions().await.iter().any(|made| made.spec.decision == Decision::Reject));
 
     desk.declare("calm", "partitions: 1").await;
     let (code, _, err) = desk.eventctl(&["approve", "etopic/calm", "--yes"]);
-    assert!(code == 1 && err.contains("nothing waits for approval"), "{err}");
+    assert!(code == 1 && err.contains("no change is pending"), "{err}");
     let (code, _, err) = desk.eventctl(&["approve", "etopic/calm", "--yes", "--action", "delete"]);
-    assert!(code == 1 && err.contains("spec.deletionPolicy is Retain"), "{err}");
+    assert!(code == 1 && err.contains("spec.deletionPolicy: deleting it keeps its data"), "{err}");
 }
 
 #[tokio::test]
@@ -236,13 +236,18 @@ async fn what_comes_of_an_approval_is_waited_for() {
     let approved = json!({"hash": hash, "generation": generation, "at": "2026-11-21T12:00:00Z", "seal": "s"});
     desk.set_status("orders", json!({"approved": approved, "pending": null})).await;
     let (code, out, err) = said(&child.wait_with_output().expect("it ends"));
-    assert_eq!((code, out.as_str(), err.as_str()), (0, "EventTopic orders approved: it is in force\n", ""));
+    assert_eq!(
+        (code, out.as_str(), err.as_str()),
+        (0, "EventTopic orders approved: the change is active\n", "")
+    );
 
     let (_, hash) = desk.waiting("slow", "partitions: 6").await;
     let (code, out, _) = desk.eventctl(&["approve", "etopic/slow", "--hash", &hash, "--wait", "1ms"]);
     assert_eq!(code, 0);
     assert!(
-        out.starts_with("EventTopic slow approved: the operator has not answered yet; see eventctl diff"),
+        out.starts_with(
+            "EventTopic slow approved: the operator has not processed the decision yet; see eventctl diff"
+        ),
         "{out}"
     );
 }
@@ -275,7 +280,10 @@ async fn a_change_is_taken_back() {
     desk.waiting("new", "partitions: 1").await;
     let (code, _, err) = desk.eventctl(&["withdraw", "etopic/new", "--yes"]);
     assert_eq!(code, 1);
-    assert!(err.contains("was never in force") && err.contains("kubectl delete eventtopic/new"), "{err}");
+    assert!(
+        err.contains("has no active spec to return to") && err.contains("kubectl delete eventtopic/new"),
+        "{err}"
+    );
 }
 
 #[tokio::test]
@@ -286,7 +294,7 @@ async fn what_somebody_else_wrote_as_in_force_is_not_put_back() {
     desk.waiting("orders", "partitions: 6").await;
     let (code, _, err) = desk.eventctl(&["withdraw", "etopic/orders", "--yes"]);
     assert_eq!(code, 2, "{err}");
-    assert!(err.contains("does not keep what status.approved names"), "{err}");
+    assert!(err.contains("does not have the hash in status.approved"), "{err}");
     assert_eq!(desk.0.get("orders").await.spec.partitions, 6);
 }
 
@@ -302,7 +310,7 @@ async fn a_manifest_is_known_by_its_hash_before_it_is_applied() {
     write(&desk.manifest("orders", "retention: {time: 7d}"));
     let (code, out, err) = desk.eventctl(&["diff", "-f", path]);
     assert_eq!((code, err.as_str()), (1, ""), "{out}");
-    assert!(out.contains("would be made") && out.contains("Create"), "{out}");
+    assert!(out.contains("would be created") && out.contains("Create"), "{out}");
     let topic = desk.declare("orders", "retention: {time: 7d}").await;
     assert!(out.contains(SpecHash::of(&topic.spec).as_str()), "{out}");
     let (code, out, _) = desk.eventctl(&["diff", "EventTopic", "orders", "-f", path]);
@@ -320,7 +328,7 @@ async fn a_manifest_is_known_by_its_hash_before_it_is_applied() {
     }
     let (code, told, err) = desk.eventctl(&["diff", "-f", path, "--as", "carol", "--as-group", "readers"]);
     assert_eq!((code, &told), (1, &out));
-    assert!(err.contains("warning: you may not write EventTopics here"), "{err}");
+    assert!(err.contains("warning: you may not write eventtopics here"), "{err}");
     let approve = ["approve", "-f", path, "--yes", "--as", "carol", "--as-group", "readers"];
     let (code, _, err) = desk.eventctl(&approve);
     assert!(code == 2 && err.contains("forbidden"), "{err}");

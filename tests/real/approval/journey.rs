@@ -73,12 +73,12 @@ async fn a_change_is_asked_for_looked_at_and_approved() {
 
     let (code, out, err) =
         team.eventctl("bob", APPROVES, &["approve", "etopic/orders", "--yes", "--wait", "1m"]);
-    assert_eq!((code, out.as_str()), (0, "EventTopic orders approved: it is in force\n"), "{err}");
+    assert_eq!((code, out.as_str()), (0, "EventTopic orders approved: the change is active\n"), "{err}");
     team.t.in_kafka("orders", "grown", |topic| topic.partitions == 3).await;
     let (_, out, _) = team.eventctl("bob", APPROVES, &["approvals", "etopic/orders"]);
     assert!(out.contains("bob") && out.contains("Approve"), "{out}");
     let (code, out, _) = team.eventctl("bob", APPROVES, &["diff", "etopic/orders"]);
-    assert!(code == 0 && out.contains("nothing waits for approval"), "{out}");
+    assert!(code == 0 && out.contains("no change is pending"), "{out}");
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use anyhow::{anyhow, bail};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use super::super::login::run;
+use super::super::login::block_on;
 use super::super::output::Answer;
 use super::moment;
 use super::server::Server;
@@ -84,7 +84,7 @@ enum Form {
 const INSTALLATION: &str = "eventcenter";
 
 pub(super) fn answer(arguments: &Verify) -> anyhow::Result<Answer> {
-    run(async {
+    block_on(async {
         let asking = match (arguments.cluster, &arguments.file) {
             (true, _) => Asking::Must,
             (false, Some(_)) => Asking::Not,

@@ -1,12 +1,13 @@
-//! How changes and decisions look: functions from values to text.
+//! Pending changes and decisions as text.
 
 use jiff::Timestamp;
 
-use super::super::login::Named;
-pub(super) use super::super::terminal::{plain, table};
-use crate::api::{ApprovalAction, ChangeApproval, PendingChange};
+use super::super::output::program_name;
+use super::super::resource_arg::ResourceArg;
+use super::super::terminal::{plain, table};
+use crate::api::{ApprovalAction, ChangeApproval, GovernedChange, PendingChange};
 
-/// How long ago, as `kubectl` says it: two units where one would be too coarse.
+/// The time since a moment, in the units of `kubectl`.
 pub(super) fn age(since: Timestamp, now: Timestamp) -> String {
     let seconds = now.duration_since(since).as_secs().max(0);
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
@@ -23,90 +24,86 @@ pub(super) fn age(since: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// Words separated by commas, or nothing for none.
+/// Words separated by commas; `<none>` if there are none.
 pub(super) fn joined(words: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     let words: Vec<String> = words.into_iter().map(|word| plain(word.as_ref())).collect();
     if words.is_empty() { "<none>".into() } else { words.join(", ") }
 }
 
-/// The names of changes.
-pub(super) fn changes<'a>(changes: impl IntoIterator<Item = &'a crate::api::GovernedChange>) -> String {
+/// The names of governed changes.
+pub(super) fn change_names<'a>(changes: impl IntoIterator<Item = &'a GovernedChange>) -> String {
     joined(changes.into_iter().map(|change| format!("{change:?}")))
 }
 
-/// A resource and where it is.
-pub(super) fn place(named: &Named, namespace: &str) -> String {
-    format!("{named} in namespace {namespace}")
-}
-
-/// A change that waits, with everything that somebody needs to decide on it. `difference` is what it would change.
-pub(super) fn waiting(
-    named: &Named,
+/// A pending change with everything that an approver needs. `diff` has its differences from the active spec.
+pub(super) fn pending_change(
+    resource: &ResourceArg,
     namespace: &str,
     pending: &PendingChange,
-    difference: &[String],
+    diff: &[String],
     now: Timestamp,
 ) -> String {
-    let what = match (pending.action, &pending.rejected) {
-        (_, Some(_)) => "a change was rejected, and waits until it becomes another one",
-        (ApprovalAction::Apply, None) => "a change waits for approval",
-        (ApprovalAction::Delete, None) => "its deletion, and that of its data, waits for approval",
+    let state = match (pending.action, &pending.rejected) {
+        (_, Some(_)) => "the change was rejected and is on hold until the spec changes",
+        (ApprovalAction::Apply, None) => "a change is pending approval",
+        (ApprovalAction::Delete, None) => "the deletion with all data is pending approval",
     };
-    let mut lines = vec![format!("{}: {what}", place(named, namespace)), String::new()];
-    lines.extend(difference.iter().map(|line| format!("  {}", plain(line))));
-    if !difference.is_empty() {
+    let mut lines = vec![format!("{}: {state}", resource.in_namespace(namespace)), String::new()];
+    lines.extend(diff.iter().map(|line| format!("  {}", plain(line))));
+    if !diff.is_empty() {
         lines.push(String::new());
     }
-    let mut tell = |head: &str, text: String| lines.push(format!("{:<14}{text}", format!("{head}:")));
-    tell("changes", changes(&pending.changes));
-    tell("requested by", joined(&pending.requested_by));
-    tell("since", format!("{:.0} ({})", pending.since, age(pending.since, now)));
-    tell("approvals", plain(&pending.approvals));
+    let mut add = |label: &str, text: String| lines.push(format!("{:<14}{text}", format!("{label}:")));
+    add("changes", change_names(&pending.changes));
+    add("requested by", joined(&pending.requested_by));
+    add("since", format!("{:.0} ({})", pending.since, age(pending.since, now)));
+    add("approvals", plain(&pending.approvals));
     for missing in &pending.missing {
-        tell("missing", plain(missing));
+        add("missing", plain(missing));
     }
     if let Some(rejected) = &pending.rejected {
-        let why = rejected.comment.as_deref().unwrap_or("without a comment");
-        tell("rejected by", format!("{}: {}", plain(&rejected.by), plain(why)));
+        let comment = rejected.comment.as_deref().unwrap_or("no comment");
+        add("rejected by", format!("{}: {}", plain(&rejected.by), plain(comment)));
     }
-    tell("hash", plain(&pending.hash));
+    add("hash", plain(&pending.hash));
     lines.join("\n")
 }
 
-/// How a change is decided on that was looked at.
-pub(super) fn next(named: &Named, namespace: &str, hash: &str, action: ApprovalAction) -> String {
+/// The commands that decide on a reviewed change.
+pub(super) fn decision_commands(
+    resource: &ResourceArg,
+    namespace: &str,
+    hash: &str,
+    action: ApprovalAction,
+) -> String {
     let action = match action {
         ApprovalAction::Apply => "",
         ApprovalAction::Delete => " --action Delete",
     };
-    let command = |word: &str, more: &str| {
-        format!(
-            "  {} {word} {named} -n {namespace}{action} --hash {hash}{more}",
-            super::super::output::program_name()
-        )
+    let command = |verb: &str, comment: &str| {
+        format!("  {} {verb} {resource} -n {namespace}{action} --hash {hash}{comment}", program_name())
     };
     format!("{}\n{}", command("approve", ""), command("reject", " --comment WHY"))
 }
 
-/// Decisions, the newest last.
+/// Decisions as a table. The flag says whether the decision is on the current spec.
 pub(super) fn decisions(decisions: &[(ChangeApproval, bool)], now: Timestamp) -> String {
     let rows: Vec<[String; 7]> = decisions
         .iter()
         .map(|(decision, is_current)| {
             let spec = &decision.spec;
-            let made = spec.at.map_or_else(|| "<unknown>".into(), |at| age(at, now));
             [
                 plain(decision.metadata.name.as_deref().unwrap_or_default()),
                 format!("{:?}", spec.action),
                 format!("{:?}", spec.decision),
                 spec.approver.as_ref().map_or_else(|| "<unknown>".into(), |by| plain(&by.username)),
-                made,
-                if *is_current { "now".into() } else { "another content".into() },
+                spec.at.map_or_else(|| "<unknown>".into(), |at| age(at, now)),
+                if *is_current { "current".into() } else { "other".into() },
                 spec.comment.as_deref().map(plain).unwrap_or_default(),
             ]
         })
         .collect();
-    table(["NAME", "ACTION", "DECISION", "BY", "AGE", "OF", "COMMENT"], &rows)
+    table(["NAME", "ACTION", "DECISION", "BY", "AGE", "SPEC", "COMMENT"], &rows)
 }
 
 #[cfg(test)]
@@ -119,19 +116,25 @@ mod tests {
         text.parse().expect("a time")
     }
 
-    fn named() -> Named {
-        Named { kind: Kind::of::<EventTopic>(), name: "orders".into() }
+    fn resource() -> ResourceArg {
+        ResourceArg { kind: Kind::of::<EventTopic>(), name: "orders".into() }
     }
 
     fn check(pending: &str, expected: &Expect) {
         let pending: PendingChange = serde_yaml::from_str(pending).expect("a change");
-        expected.assert_eq(&waiting(&named(), "shop", &pending, &pending.diff, time("2026-11-21T12:05:07Z")));
+        expected.assert_eq(&pending_change(
+            &resource(),
+            "shop",
+            &pending,
+            &pending.diff,
+            time("2026-11-21T12:05:07Z"),
+        ));
     }
 
     #[test]
-    fn ages_are_told_as_kubectl_does() {
+    fn ages_have_the_units_of_kubectl() {
         let start = time("2026-01-01T00:00:00Z");
-        for (seconds, told) in [
+        for (seconds, expected) in [
             (-5, "0s"),
             (0, "0s"),
             (119, "119s"),
@@ -147,18 +150,18 @@ mod tests {
             (800 * 86_400, "2y70d"),
         ] {
             let now = start.checked_add(jiff::SignedDuration::from_secs(seconds)).expect("a time");
-            assert_eq!(age(start, now), told, "{seconds}");
+            assert_eq!(age(start, now), expected, "{seconds}");
         }
     }
 
     #[test]
-    fn a_change_that_waits() {
+    fn a_pending_change() {
         check(
             "{hash: abc, generation: 3, changes: [ReduceRetention, GrantAccess], requestedBy: [alice, bob], since: \
              '2026-11-21T12:00:00.25Z', approvals: 0/2, missing: ['ReduceRetention needs 2 more from group shop-leads'], diff: \
              ['retention.ms: 604800000 -> 259200000']}",
             &expect![[r#"
-                EventTopic orders in namespace shop: a change waits for approval
+                EventTopic orders in namespace shop: a change is pending approval
 
                   retention.ms: 604800000 -> 259200000
 
@@ -172,12 +175,12 @@ mod tests {
     }
 
     #[test]
-    fn a_change_that_was_rejected() {
+    fn a_rejected_change() {
         check(
             "{hash: abc, generation: 3, changes: [Any], since: '2026-11-21T12:00:00Z', approvals: 0/1, rejected: {by: carol, \
              comment: too short}}",
             &expect![[r#"
-                EventTopic orders in namespace shop: a change was rejected, and waits until it becomes another one
+                EventTopic orders in namespace shop: the change was rejected and is on hold until the spec changes
 
                 changes:      Any
                 requested by: <none>
@@ -189,11 +192,11 @@ mod tests {
     }
 
     #[test]
-    fn a_deletion_that_waits() {
+    fn a_pending_deletion() {
         check(
             "{hash: abc, generation: 3, action: Delete, changes: [Delete], since: '2026-11-20T12:00:00Z', approvals: 1/2}",
             &expect![[r#"
-                EventTopic orders in namespace shop: its deletion, and that of its data, waits for approval
+                EventTopic orders in namespace shop: the deletion with all data is pending approval
 
                 changes:      Delete
                 requested by: <none>
@@ -204,10 +207,12 @@ mod tests {
     }
 
     #[test]
-    fn what_a_terminal_would_obey_is_not_passed_on() {
+    fn control_characters_are_replaced() {
         let pending = "{hash: abc, generation: 3, since: '2026-11-21T12:00:00Z', approvals: 0/1, diff: [\"x: 1\\e[1A\\e[2K\"]}";
         let pending: PendingChange = serde_yaml::from_str(pending).expect("a change");
-        assert!(!waiting(&named(), "shop", &pending, &pending.diff, pending.since).contains('\u{1b}'));
+        assert!(
+            !pending_change(&resource(), "shop", &pending, &pending.diff, pending.since).contains('\u{1b}')
+        );
     }
 
     #[test]
@@ -230,9 +235,9 @@ mod tests {
             ),
         ];
         expect![[r#"
-            NAME       ACTION   DECISION   BY          AGE         OF                COMMENT
-            orders-x   Apply    Approve    bob         60s         now
-            orders-y   Delete   Reject     <unknown>   <unknown>   another content   still used"#]]
+            NAME       ACTION   DECISION   BY          AGE         SPEC      COMMENT
+            orders-x   Apply    Approve    bob         60s         current
+            orders-y   Delete   Reject     <unknown>   <unknown>   other     still used"#]]
         .assert_eq(&decisions(&all, time("2026-11-21T12:01:00Z")));
     }
 }
