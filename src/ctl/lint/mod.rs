@@ -14,7 +14,7 @@ use self::report::{Problem, Report};
 use super::file;
 use super::manifest::{self, Manifest};
 use super::output::Answer;
-use crate::api::{GROUP, KINDS, Scope};
+use crate::api::{GROUP, Scope, kinds};
 use crate::domain::lint::{self, Diagnostic, FieldPath};
 
 const EXAMPLES: &str = "\
@@ -160,7 +160,7 @@ fn find_files(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
 /// Sets the namespace of a namespaced object that does not name it.
 fn set_namespace(object: &mut Value, namespace: &str) {
     let is_namespaced = |kind: &str| {
-        let info = KINDS.iter().find(|info| info.name == kind);
+        let info = kinds().find(|info| info.name == kind);
         kind == "ConfigMap" || info.is_some_and(|info| info.scope == Scope::Namespaced)
     };
     if object.get("kind").and_then(Value::as_str).is_some_and(is_namespaced)
