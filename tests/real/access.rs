@@ -251,7 +251,7 @@ async fn access_goes_with_a_resource_whose_topic_stays() {
     t.annotate("orders", "paused", Some("true")).await;
     t.delete("orders").await;
     let waits = t.condition("orders", "Ready=False Paused").await;
-    assert!(message(&waits, "Ready").contains("its access would be taken away"));
+    assert!(message(&waits, "Ready").contains("its ACLs would be deleted"));
     in_kafka(&t, &written).await;
     t.annotate("orders", "paused", None).await;
     t.gone("orders").await;

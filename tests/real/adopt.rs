@@ -123,7 +123,7 @@ async fn eventctl_logs_in_by_a_file_and_says_what_it_cannot_do() {
     assert!(all.contains(&format!("\n  namespace: {}\n", t.namespace)), "{all}");
     assert!(all.contains(&format!("# {nobodys} has the prefix of no tenant")), "{all}");
     let refused = asked(&[&nobodys]).expect_err("it is nobody's");
-    assert!(refused.contains("make one whose spec.topicPrefix it begins with"), "{refused}");
+    assert!(refused.contains("create a Tenant with a matching spec.topicPrefix"), "{refused}");
     let placed = asked(&[&nobodys, "--namespace", "somewhere"]).expect("it writes");
     assert!(placed.contains("namespace: somewhere\n") && placed.contains(&format!("topicName: {nobodys}")));
     let missing = asked(&["nothing.of-that-name"]).expect_err("it is not there");

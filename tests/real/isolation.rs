@@ -151,7 +151,7 @@ async fn resources_that_cannot_be_read() -> Result<()> {
                 }
             })
             .await;
-        assert!(said.contains("cannot be read"), "{name}: {said}");
+        assert!(said.contains("cannot be deserialized"), "{name}: {said}");
     }
     let tries = operator.output()?.matches("the resource cannot be deserialized").count();
     assert!(tries <= 2 * objects.len(), "it is not tried over and over: {}", site.operators_said());

@@ -96,7 +96,7 @@ async fn what_the_definitions_let_through_is_refused_before_kafka_is_asked() {
         (
             "throttle",
             "config: {leader.replication.throttled.replicas: \"*\"}",
-            "is declared and ignored at once",
+            "is both declared and ignored",
         ),
     ];
     for (name, refused, _) in rows {

@@ -267,7 +267,7 @@ async fn what_cannot_be_answered_is_told() {
         ("verify --store mysql:x --key keys.txt", "write sqlite:FILE or postgres://"),
         ("verify --key keys.txt", "Give --server URL, or set EVENTCTL_SERVER"),
         ("list", "Give --server URL, or set EVENTCTL_SERVER"),
-        ("list --server http://eventcenter.example.com --token x", "http is readable on its way"),
+        ("list --server http://eventcenter.example.com --token x", "http is not encrypted"),
         ("list --server https://127.0.0.1:1", "finding a token (give --token, or set EVENTCTL_TOKEN)"),
         ("list --server http://127.0.0.1:1 --token x", "the server cannot be reached"),
         ("list --since soon", "\"soon\" is no time"),
