@@ -1,10 +1,11 @@
-//! Each rule of a tenant, told twice: by the webhook before anything is stored, and by the operator where the webhook was
+//! Each rule of a tenant is enforced twice: by the webhook before anything is stored, and by the operator where the webhook was
 //! not there. The words are the same.
 
+use crate::stage;
 use kube::api::PatchParams;
 use serde_json::{Value, json};
 
-use crate::support::{Fixture, Place, Stage, cluster_scoped, message, yaml};
+use crate::support::{Fixture, ObjectPath, cluster_scoped, message, yaml};
 
 /// A rule that is broken.
 struct Case {
@@ -180,14 +181,14 @@ impl Case {
     /// The tenant and the topic that is there before.
     async fn set_up(&self, t: &Fixture) {
         if let Some((name, spec)) = self.before {
-            t.made(name, &spec.replace("NS", &t.namespace)).await;
-            t.younger().await;
+            t.topic(name).apply_and_wait(&spec.replace("NS", &t.namespace)).await;
+            t.wait_for_next_second().await;
         }
         let mut spec = yaml(self.tenant);
         if spec.get("namespaces").is_none() {
             spec["namespaces"] = json!([t.namespace]);
         }
-        t.tenant(spec).await;
+        t.apply_tenant(spec).await;
     }
 
     fn spec(&self, t: &Fixture) -> String {
@@ -200,12 +201,12 @@ impl Case {
 }
 
 #[tokio::test]
-async fn the_operator_holds_what_the_webhook_did_not_see() {
+async fn the_operator_refuses_what_the_webhook_did_not_review() {
     for case in CASES {
         let t = Fixture::new("held").await;
         case.set_up(&t).await;
-        t.declare(case.topic.0, &case.spec(&t)).await;
-        let held = t.condition(case.topic.0, &format!("Ready=False {}", case.reason)).await;
+        t.topic(case.topic.0).apply(&case.spec(&t)).await;
+        let held = t.topic(case.topic.0).wait_for_condition(&format!("Ready=False {}", case.reason)).await;
         let said = message(&held, "Ready");
         assert!(said.starts_with(&case.words(&t)), "{}: {said}", case.topic.1);
     }
@@ -215,12 +216,12 @@ async fn the_operator_holds_what_the_webhook_did_not_see() {
 #[tokio::test]
 async fn the_webhook_refuses_before_anything_is_stored() {
     for case in CASES {
-        let t = Fixture::on(Stage::with_webhook(), "refused").await;
+        let t = Fixture::on(stage::with_webhook(), "refused").await;
         case.set_up(&t).await;
         let (name, spec, words) =
             (case.topic.0, case.spec(&t), format!("{}: {}", case.reason, case.words(&t)));
-        t.rejects(name, &spec, &words).await;
-        let object = t.manifest(name, &spec);
+        t.topic(name).rejects(&spec, &words).await;
+        let object = t.topic(name).manifest(&spec);
         let dry_run = t.kube.try_apply_with(&object, &PatchParams::apply("tests").force().dry_run()).await;
         let error = dry_run.expect_err("a dry run is told the same").to_string();
         assert!(error.contains(&words), "{error}");
@@ -229,7 +230,7 @@ async fn the_webhook_refuses_before_anything_is_stored() {
             let error = kubectl(&t, verb, &object).expect_err("it is refused");
             assert!(error.contains(&words), "kubectl {verb:?}:\n{error}");
         }
-        assert!(t.kube.get::<Value>(&t.place(name)).await.is_none(), "nothing is stored");
+        assert!(t.kube.get::<Value>(t.topic(name).path()).await.is_none(), "nothing is stored");
     }
 }
 
@@ -237,37 +238,34 @@ async fn the_webhook_refuses_before_anything_is_stored() {
 #[tokio::test]
 async fn the_webhook_refuses_a_change_like_a_creation() {
     for case in CASES.iter().filter(|case| is_about_what_can_change(case)) {
-        let t = Fixture::on(Stage::with_webhook(), "changed").await;
+        let t = Fixture::on(stage::with_webhook(), "changed").await;
         let (name, words) = (case.topic.0, format!("{}: {}", case.reason, case.words(&t)));
-        t.made(name, "description: good").await;
+        t.topic(name).apply_and_wait("description: good").await;
         case.set_up(&t).await;
-        let object = t.manifest(name, &case.spec(&t));
-        t.rejects(name, &case.spec(&t), &words).await;
-        let stored: Value = t.kube.get(&t.place(name)).await.expect("it is there");
+        let object = t.topic(name).manifest(&case.spec(&t));
+        t.topic(name).rejects(&case.spec(&t), &words).await;
+        let stored: Value = t.kube.get(t.topic(name).path()).await.expect("it is there");
         let mut replaced = object.clone();
         replaced["metadata"]["resourceVersion"] = stored["metadata"]["resourceVersion"].clone();
         for (verb, object) in [(&["apply"][..], &object), (&["replace"], &replaced)] {
             let error = kubectl(&t, verb, object).expect_err("it is refused");
             assert!(error.contains(&words), "kubectl {verb:?}:\n{error}");
         }
-        assert_eq!(t.get(name).await.spec.description.as_deref(), Some("good"), "nothing is stored");
+        assert_eq!(t.topic(name).get().await.spec.description.as_deref(), Some("good"), "nothing is stored");
         // What rules are not about can still be changed.
-        t.kube.merge(&t.place(name), &json!({"metadata": {"labels": {"team": "a"}}})).await;
+        t.kube.merge(t.topic(name).path(), &json!({"metadata": {"labels": {"team": "a"}}})).await;
     }
 }
 
 #[tokio::test]
-async fn what_a_topic_has_counts_when_it_asks_for_more() {
-    let t = Fixture::on(Stage::with_webhook(), "grown").await;
-    t.made("orders", "partitions: 3").await;
-    t.tenant(json!({"namespaces": [t.namespace], "quotas": {"partitions": 5}})).await;
-    t.rejects(
-        "orders",
-        "partitions: 6",
-        "3 are taken and this topic asks for 3 more: ask for at most 2 more",
-    )
-    .await;
-    t.made("orders", "partitions: 5").await;
+async fn a_change_is_admitted_against_the_current_usage() {
+    let t = Fixture::on(stage::with_webhook(), "grown").await;
+    t.topic("orders").apply_and_wait("partitions: 3").await;
+    t.apply_tenant(json!({"namespaces": [t.namespace], "quotas": {"partitions": 5}})).await;
+    t.topic("orders")
+        .rejects("partitions: 6", "3 are taken and this topic asks for 3 more: ask for at most 2 more")
+        .await;
+    t.topic("orders").apply_and_wait("partitions: 5").await;
 }
 
 /// A name and a cluster do not change; and the number of topics does not by a change of one.
@@ -290,12 +288,11 @@ fn kubectl(t: &Fixture, verb: &[&str], object: &Value) -> Result<String, String>
 }
 
 #[tokio::test]
-async fn what_is_unwise_is_told() {
-    let t = Fixture::on(Stage::with_webhook(), "warned").await;
-    let object = t.manifest(
-        "orders",
-        "{replicas: 1, retention: {time: unlimited}, eventTypes: [{name: Order.Create.v1}]}",
-    );
+async fn risky_settings_get_warnings() {
+    let t = Fixture::on(stage::with_webhook(), "warned").await;
+    let object = t
+        .topic("orders")
+        .manifest("{replicas: 1, retention: {time: unlimited}, eventTypes: [{name: Order.Create.v1}]}");
     let told = warnings(&t, &object);
     for words in [
         "Warning: spec.retention.time: records are kept for more than a year",
@@ -306,8 +303,8 @@ async fn what_is_unwise_is_told() {
     ] {
         assert!(told.contains(words), "{words} in\n{told}");
     }
-    t.ready("orders").await;
-    let more = t.manifest("orders", "{partitions: 2, owner: {team: a}, replicas: 1}");
+    t.topic("orders").wait_until_ready().await;
+    let more = t.topic("orders").manifest("{partitions: 2, owner: {team: a}, replicas: 1}");
     let told = warnings(&t, &more);
     assert!(told.contains("Warning: spec.partitions: 1 -> 2 sends keys to other partitions"), "{told}");
 }
@@ -324,9 +321,9 @@ fn warnings(t: &Fixture, object: &Value) -> String {
 }
 
 #[tokio::test]
-async fn a_tenant_that_is_still_needed_is_not_deleted() {
-    let t = Fixture::on(Stage::with_webhook(), "needed").await;
-    t.made("orders", "{}").await;
+async fn a_tenant_with_topics_cannot_be_deleted() {
+    let t = Fixture::on(stage::with_webhook(), "needed").await;
+    t.topic("orders").apply_and_wait("{}").await;
     let error = t.kubectl(&["delete", "tenant", &t.namespace, "--wait=false"]).expect_err("it is refused");
     let words = format!(
         "ResourceInUse: tenant {ns} still has EventTopics: {ns}/orders. Delete them first, or give their namespaces to another \
@@ -334,15 +331,15 @@ async fn a_tenant_that_is_still_needed_is_not_deleted() {
         ns = t.namespace
     );
     assert!(error.contains(&words), "{error}");
-    t.remove("orders").await;
+    t.topic("orders").delete_and_wait().await;
     let deleted =
         crate::support::until(async || t.kubectl(&["delete", "tenant", &t.namespace, "--wait=false"]));
     deleted.await.expect("nothing needs it any more");
 }
 
 #[tokio::test]
-async fn nobody_begins_a_dispute_between_tenants() {
-    let t = Fixture::on(Stage::with_webhook(), "dispute").await;
+async fn conflicting_tenants_are_refused() {
+    let t = Fixture::on(stage::with_webhook(), "dispute").await;
     let rival = |spec: Value| cluster_scoped("Tenant", &format!("{}-rival", t.namespace), spec);
     for (spec, words) in [
         (json!({"namespaces": [t.namespace]}), format!("{} belongs to tenant {}", t.namespace, t.namespace)),
@@ -354,48 +351,49 @@ async fn nobody_begins_a_dispute_between_tenants() {
 }
 
 #[tokio::test]
-async fn a_cluster_that_is_still_needed_is_not_deleted() {
-    let t = Fixture::on(Stage::with_webhook(), "needed").await;
-    let cluster = t.own_cluster(json!({"bootstrapServers": [t.stage.kafka.bootstrap()]})).await;
-    t.made("orders", &format!("cluster: {cluster}")).await;
+async fn a_cluster_with_topics_cannot_be_deleted() {
+    let t = Fixture::on(stage::with_webhook(), "needed").await;
+    let cluster = t.create_cluster(json!({"bootstrapServers": [t.stage.kafka.bootstrap()]})).await;
+    t.topic("orders").apply_and_wait(&format!("cluster: {cluster}")).await;
     let error = t.kubectl(&["delete", "kafkacluster", &cluster, "--wait=false"]).expect_err("it is refused");
     assert!(
         error.contains(&format!("EventTopics live in KafkaCluster {cluster}: {}/orders", t.namespace)),
         "{error}"
     );
-    t.remove("orders").await;
+    t.topic("orders").delete_and_wait().await;
     let deleted =
         crate::support::until(async || t.kubectl(&["delete", "kafkacluster", &cluster, "--wait=false"]));
     deleted.await.expect("nothing needs it any more");
 }
 
-/// What is applied in one go is found in one go: the topics do not have to wait until the webhook has seen their tenant.
+/// Topics applied together with their tenant are accepted: the webhook waits for the tenant.
 #[tokio::test]
 async fn a_tenant_and_its_topics_are_applied_together() {
     for round in 0..10 {
-        let t = Fixture::without_tenant(Stage::with_webhook(), "together").await;
+        let t = Fixture::without_tenant(stage::with_webhook(), "together").await;
         let namespaces = [t.namespace.clone()];
         let list = json!({"apiVersion": "v1", "kind": "List", "items": [
             cluster_scoped("Tenant", &t.namespace, json!({"namespaces": namespaces, "description": "new"})),
-            t.manifest("orders", "{owner: {team: a}}"),
+            t.topic("orders").manifest("{owner: {team: a}}"),
         ]});
         kubectl(&t, &["apply"], &list).unwrap_or_else(|error| panic!("round {round}: {error}"));
-        t.ready("orders").await;
+        t.topic("orders").wait_until_ready().await;
     }
 }
 
 /// Nothing that a tenant's user can write says whose a namespace is.
 #[tokio::test]
-async fn a_label_moves_no_namespace() {
+async fn a_label_does_not_change_the_tenant_of_a_namespace() {
     let (t, other) = (
-        Fixture::on(Stage::with_webhook(), "moved").await,
-        Fixture::without_tenant(Stage::with_webhook(), "moved").await,
+        Fixture::on(stage::with_webhook(), "moved").await,
+        Fixture::without_tenant(stage::with_webhook(), "moved").await,
     );
     let metadata = json!({"labels": {"eventcenter.io/tenant": t.namespace}, "annotations": {"eventcenter.io/tenant": t.namespace}});
-    let namespace =
-        Place::of(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": other.namespace}}));
+    let namespace = ObjectPath::of(
+        &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": other.namespace}}),
+    );
     other.kube.merge(&namespace, &json!({"metadata": metadata})).await;
-    let mut object = other.manifest("orders", &format!("topicName: {}.orders", t.namespace));
+    let mut object = other.topic("orders").manifest(&format!("topicName: {}.orders", t.namespace));
     object["metadata"]["labels"] = metadata["labels"].clone();
     object["metadata"]["annotations"] = metadata["annotations"].clone();
     let error = other.kube.try_apply(&object).await.expect_err("it is refused").to_string();
@@ -404,12 +402,12 @@ async fn a_label_moves_no_namespace() {
 
 /// The policies of the API server keep what a topic has become, and let it go where others are to manage it.
 #[tokio::test]
-async fn one_that_is_let_go_is_taken_back() {
-    let t = Fixture::on(Stage::with_webhook(), "released").await;
-    t.made("orders", "{}").await;
-    t.annotate("orders", "managed", Some("false")).await;
-    let released = t.condition("orders", "Ready=True Unmanaged").await;
+async fn a_topic_that_is_managed_again_is_admitted_again() {
+    let t = Fixture::on(stage::with_webhook(), "released").await;
+    t.topic("orders").apply_and_wait("{}").await;
+    t.topic("orders").annotate("managed", Some("false")).await;
+    let released = t.topic("orders").wait_for_condition("Ready=True Unmanaged").await;
     assert_eq!(released.status.expect("a status").topic_name, None);
-    t.annotate("orders", "managed", None).await;
-    t.ready("orders").await;
+    t.topic("orders").annotate("managed", None).await;
+    t.topic("orders").wait_until_ready().await;
 }

@@ -1,12 +1,13 @@
-//! A topic is in Kafka before it is declared.
+//! Adoption of topics that exist in Kafka before they are declared.
 
-use crate::support::{Fixture, has, message};
+use crate::stage;
+use crate::support::{Fixture, has_condition, message};
 
 #[tokio::test]
-async fn one_that_is_as_declared_is_taken_over_as_it_is() {
+async fn a_matching_topic_is_adopted_unchanged() {
     let t = Fixture::new("adopt").await;
-    let before = t.stage.kafka.create(&t.name("orders"), 3, &[("segment.ms", "7200000")]).await;
-    let topic = t.made("orders", "{partitions: 3, config: {segment.ms: 7200000}}").await;
+    let before = t.stage.kafka.create(&t.kafka_name("orders"), 3, &[("segment.ms", "7200000")]).await;
+    let topic = t.topic("orders").apply_and_wait("{partitions: 3, config: {segment.ms: 7200000}}").await;
     assert_eq!(t.kafka_topic("orders").await, Some(before.clone()));
     let status = topic.status.expect("a status");
     assert_eq!(status.topic_id, Some(before.id));
@@ -15,13 +16,15 @@ async fn one_that_is_as_declared_is_taken_over_as_it_is() {
 }
 
 #[tokio::test]
-async fn one_with_another_configuration_gets_what_is_declared() {
+async fn an_adopted_topic_gets_the_declared_configuration() {
     let t = Fixture::new("adopt").await;
     let config = [("segment.ms", "7200000"), ("flush.ms", "1000"), ("retention.ms", "5000000")];
-    let before = t.stage.kafka.create(&t.name("orders"), 1, &config).await;
-    t.declare("orders", "{config: {segment.ms: 3600000}, ignoreConfig: [flush.ms]}").await;
-    let topic = t.ready("orders").await;
-    let after = t.in_kafka("orders", "as declared", |topic| topic.get("segment.ms") == Some("3600000")).await;
+    let before = t.stage.kafka.create(&t.kafka_name("orders"), 1, &config).await;
+    t.topic("orders").apply("{config: {segment.ms: 3600000}, ignoreConfig: [flush.ms]}").await;
+    let topic = t.topic("orders").wait_until_ready().await;
+    let after = t
+        .wait_for_kafka_topic("orders", "as declared", |topic| topic.get("segment.ms") == Some("3600000"))
+        .await;
     assert_eq!(after.id, before.id, "it is the same topic");
     assert_eq!(after.get("flush.ms"), Some("1000"), "others manage it");
     assert_eq!(after.get("retention.ms"), None, "it is not declared");
@@ -29,48 +32,52 @@ async fn one_with_another_configuration_gets_what_is_declared() {
 }
 
 #[tokio::test]
-async fn one_with_fewer_partitions_grows() {
+async fn an_adopted_topic_with_fewer_partitions_grows() {
     let t = Fixture::new("adopt").await;
-    let before = t.stage.kafka.create(&t.name("orders"), 2, &[]).await;
-    t.made("orders", "partitions: 5").await;
-    let after = t.in_kafka("orders", "grown", |topic| topic.partitions == 5).await;
+    let before = t.stage.kafka.create(&t.kafka_name("orders"), 2, &[]).await;
+    t.topic("orders").apply_and_wait("partitions: 5").await;
+    let after = t.wait_for_kafka_topic("orders", "grown", |topic| topic.partitions == 5).await;
     assert_eq!(after.id, before.id);
 }
 
 #[tokio::test]
-async fn one_with_more_partitions_is_refused_with_the_way_out() {
+async fn a_topic_with_more_partitions_is_refused_with_a_remedy() {
     let t = Fixture::new("adopt").await;
-    t.stage.kafka.create(&t.name("orders"), 4, &[]).await;
-    t.declare("orders", "{partitions: 2, config: {segment.ms: 3600000}}").await;
-    let refused = t.condition("orders", "Ready=False NotSupported").await;
-    assert!(has(&refused, "Stalled=True NotSupported") && has(&refused, "InSync=False NotSupported"));
+    t.stage.kafka.create(&t.kafka_name("orders"), 4, &[]).await;
+    t.topic("orders").apply("{partitions: 2, config: {segment.ms: 3600000}}").await;
+    let refused = t.topic("orders").wait_for_condition("Ready=False NotSupported").await;
+    assert!(
+        has_condition(&refused, "Stalled=True NotSupported")
+            && has_condition(&refused, "InSync=False NotSupported")
+    );
     assert_eq!(
         message(&refused, "Ready"),
         "spec.partitions: Kafka has 4 partitions and cannot remove any: set spec.partitions: 4, or create a new EventTopic \
          with 2 and move producers and consumers to it"
     );
-    let kafka = t.in_kafka("orders", "configured", |topic| topic.get("segment.ms").is_some()).await;
+    let kafka =
+        t.wait_for_kafka_topic("orders", "configured", |topic| topic.get("segment.ms").is_some()).await;
     assert_eq!(kafka.partitions, 4, "one impossible wish does not hold up the others");
-    t.declare("orders", "{partitions: 4, config: {segment.ms: 3600000}}").await;
-    let ready = t.ready("orders").await;
-    assert!(!has(&ready, "Stalled=True"));
+    t.topic("orders").apply("{partitions: 4, config: {segment.ms: 3600000}}").await;
+    let ready = t.topic("orders").wait_until_ready().await;
+    assert!(!has_condition(&ready, "Stalled=True"));
 }
 
 #[tokio::test]
-async fn one_with_other_replicas_is_refused_with_the_way_out() {
+async fn a_topic_with_other_replicas_is_refused_with_a_remedy() {
     let t = Fixture::new("adopt").await;
-    t.stage.kafka.create(&t.name("orders"), 1, &[]).await;
-    t.declare("orders", "replicas: 2").await;
-    let refused = t.condition("orders", "Stalled=True NotSupported").await;
+    t.stage.kafka.create(&t.kafka_name("orders"), 1, &[]).await;
+    t.topic("orders").apply("replicas: 2").await;
+    let refused = t.topic("orders").wait_for_condition("Stalled=True NotSupported").await;
     assert_eq!(
         message(&refused, "Ready"),
         "spec.replicas: Kafka keeps 1 replica and the operator does not move replicas: set spec.replicas: 1, or reassign \
          the partitions to 2 brokers each with kafka-reassign-partitions"
     );
-    t.made("orders", "replicas: 1").await;
+    t.topic("orders").apply_and_wait("replicas: 1").await;
 }
 
-/// Runs eventctl: what it printed, or its complaint.
+/// Runs eventctl: what it printed_approval, or its complaint.
 fn eventctl(t: &Fixture, words: &[&str]) -> Result<String, String> {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_eventctl"));
     command.arg("adopt").args(words).env("KUBECONFIG", &t.stage.kubeconfig);
@@ -80,7 +87,7 @@ fn eventctl(t: &Fixture, words: &[&str]) -> Result<String, String> {
 }
 
 #[tokio::test]
-async fn what_eventctl_writes_changes_nothing_when_it_is_applied() {
+async fn manifests_written_by_eventctl_change_nothing() {
     let t = Fixture::new("adopt").await;
     let config = [
         ("retention.ms", "604800000"),
@@ -89,7 +96,7 @@ async fn what_eventctl_writes_changes_nothing_when_it_is_applied() {
         ("preallocate", "true"),
         ("max.message.bytes", "2097152"),
     ];
-    let (orders, odd) = (t.name("orders"), t.name("Odd_Name"));
+    let (orders, odd) = (t.kafka_name("orders"), t.kafka_name("Odd_Name"));
     let before = [t.stage.kafka.create(&orders, 3, &config).await, t.stage.kafka.create(&odd, 1, &[]).await];
     let bootstrap = t.stage.kafka.bootstrap();
     let written = eventctl(&t, &[&orders, &odd, "--bootstrap", bootstrap]).expect("it writes");
@@ -98,17 +105,19 @@ async fn what_eventctl_writes_changes_nothing_when_it_is_applied() {
         t.apply(&crate::support::yaml(document)).await;
     }
     for name in ["orders", "odd-name"] {
-        let topic = t.ready(name).await;
-        assert!(has(&topic, "InSync=True") && topic.metadata.namespace.as_ref() == Some(&t.namespace));
+        let topic = t.topic(name).wait_until_ready().await;
+        assert!(
+            has_condition(&topic, "InSync=True") && topic.metadata.namespace.as_ref() == Some(&t.namespace)
+        );
     }
     assert_eq!([t.stage.kafka.topic(&orders).await, t.stage.kafka.topic(&odd).await], before.map(Some));
 }
 
 #[tokio::test]
-async fn eventctl_logs_in_by_a_file_and_says_what_it_cannot_do() {
-    let t = Fixture::on(crate::support::Stage::secure(), "adopt").await;
-    let environment = crate::support::Stage::environment();
-    let (orders, nobodys) = (t.name("orders"), format!("nobody-{}.orders", t.namespace));
+async fn eventctl_authenticates_with_a_file_and_reports_missing_rights() {
+    let t = Fixture::on(stage::secure(), "adopt").await;
+    let environment = stage::environment();
+    let (orders, nobodys) = (t.kafka_name("orders"), format!("nobody-{}.orders", t.namespace));
     t.stage.kafka.create(&orders, 1, &[]).await;
     t.stage.kafka.create(&nobodys, 1, &[]).await;
     let file = environment.sasl_clients.join("admin.properties");
@@ -117,7 +126,7 @@ async fn eventctl_logs_in_by_a_file_and_says_what_it_cannot_do() {
 
     let written = asked(&[&orders, "--cluster", "secure"]).expect("it writes");
     t.apply(&crate::support::yaml(&written)).await;
-    t.ready("orders").await;
+    t.topic("orders").wait_until_ready().await;
 
     let all = asked(&["--all"]).expect("it writes");
     assert!(all.contains(&format!("\n  namespace: {}\n", t.namespace)), "{all}");

@@ -1,21 +1,13 @@
-//! The program as whoever runs it sees it: refusals, help, logs, health and metrics.
+//! The program's command line: refusals, help and printed definitions.
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::process::Output;
 
 use anyhow::{Context, Result};
-use eventcenter::api::EventTopic;
-use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
-use kube::api::{Patch, PatchParams, PostParams};
-use serde_json::{Value, json};
-use xtask::kubectl::NAMESPACE;
+use serde_json::json;
 use xtask::process;
 use xtask::test_environment::TestEnvironment;
-
-use crate::support::proxy::Mode;
-use crate::support::site::{CLUSTER, LIMIT, Site, is_ready};
 
 /// Runs the program to its end, with nothing in its environment that the test did not put there.
 fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Output> {
@@ -33,7 +25,7 @@ fn complaint(output: &Output) -> String {
 }
 
 #[test]
-fn what_is_not_known_or_malformed_is_refused_by_name() -> Result<()> {
+fn unknown_and_malformed_arguments_are_refused_by_name() -> Result<()> {
     for (arguments, named) in [
         (&["run", "--unknown"][..], "--unknown"),
         (&["run", "extra"], "extra"),
@@ -71,7 +63,7 @@ fn what_is_not_known_or_malformed_is_refused_by_name() -> Result<()> {
 }
 
 #[test]
-fn a_log_filter_that_is_none_is_refused_by_name() -> Result<()> {
+fn an_invalid_log_filter_is_refused_by_name() -> Result<()> {
     let output = run(&["run", "--log", "eventcenter=loud"], &[])?;
     let complaint = complaint(&output);
     assert!(!output.status.success());
@@ -80,7 +72,7 @@ fn a_log_filter_that_is_none_is_refused_by_name() -> Result<()> {
 }
 
 #[test]
-fn without_a_cluster_it_says_what_to_set() -> Result<()> {
+fn without_a_cluster_the_error_names_the_setting() -> Result<()> {
     for variables in [&[][..], &[("KUBECONFIG", "/nowhere/kubeconfig")]] {
         let output = run(&["run", "--listen", "127.0.0.1:0"], variables)?;
         let complaint = complaint(&output);
@@ -97,7 +89,7 @@ fn without_a_cluster_it_says_what_to_set() -> Result<()> {
 }
 
 #[test]
-fn a_port_that_is_taken_is_named_with_its_flag() -> Result<()> {
+fn a_port_in_use_is_named_with_its_flag() -> Result<()> {
     let taken = TcpListener::bind("127.0.0.1:0")?;
     let address = taken.local_addr()?.to_string();
     let folder = tempfile::tempdir()?;
@@ -117,7 +109,7 @@ fn a_port_that_is_taken_is_named_with_its_flag() -> Result<()> {
 }
 
 #[test]
-fn help_says_everything() -> Result<()> {
+fn help_lists_every_setting() -> Result<()> {
     let help = |arguments: &[&str]| -> Result<String> {
         let output = run(arguments, &[])?;
         assert!(output.status.success(), "{arguments:?}");
@@ -158,15 +150,15 @@ fn help_says_everything() -> Result<()> {
 }
 
 #[test]
-fn the_definitions_it_prints_are_accepted() -> Result<()> {
+fn printed_definitions_are_accepted() -> Result<()> {
     let environment = TestEnvironment::get()?;
-    let printed = run(&["crds"], &[])?;
-    assert!(printed.status.success());
+    let printed_approval = run(&["crds"], &[])?;
+    assert!(printed_approval.status.success());
     let folder = tempfile::tempdir()?;
     let written = run(&["crds", "--output-dir", &folder.path().display().to_string()], &[])?;
     assert!(written.status.success() && written.stdout.is_empty());
     let one = tempfile::NamedTempFile::with_suffix(".yaml")?;
-    std::fs::write(one.path(), &printed.stdout)?;
+    std::fs::write(one.path(), &printed_approval.stdout)?;
     for what in [one.path(), folder.path()] {
         let path = what.display().to_string();
         let accepted = environment.kubectl().run(&[
@@ -185,131 +177,5 @@ fn the_definitions_it_prints_are_accepted() -> Result<()> {
     }
     let nowhere = run(&["crds", "--output-dir", "/nowhere/at/all"], &[])?;
     assert!(!nowhere.status.success() && complaint(&nowhere).contains("/nowhere/at/all"));
-    Ok(())
-}
-
-#[tokio::test]
-async fn each_line_of_a_json_log_is_one_object_that_names_its_resource() -> Result<()> {
-    let site = Site::new("json-log").await?;
-    let operator = site.operator("a", &["--log-format", "json"])?;
-    site.declare("noted", json!({"deletionPolicy": "Delete"})).await?;
-    site.ready("noted").await;
-    site.delete("noted").await?;
-    site.gone("noted").await;
-    let output = operator.output()?;
-    operator.stop()?;
-    let mut named = 0;
-    for line in output.lines() {
-        let object: Value = serde_json::from_str(line).with_context(|| format!("no JSON: {line}"))?;
-        for field in ["timestamp", "level", "target"] {
-            assert!(object[field].is_string(), "{field}: {line}");
-        }
-        if object["message"].as_str().is_some_and(|message| message.contains("changing Kafka")) {
-            assert_eq!(object["span"]["name"], "reconcile", "{line}");
-            assert_eq!(object["span"]["kind"], "EventTopic", "{line}");
-            assert_eq!(object["span"]["resource"], "noted", "{line}");
-            assert_eq!(object["span"]["namespace"], "json-log", "{line}");
-            assert_eq!(object["span"]["tenant"], "json-log", "{line}");
-            named += 1;
-        }
-    }
-    assert_eq!(named, 2, "made and deleted: {output}");
-    Ok(())
-}
-
-#[tokio::test]
-async fn no_log_shows_a_password() -> Result<()> {
-    let site = Site::new("no-password").await?;
-    let kafka = TestEnvironment::get()?.sasl_bootstrap.clone();
-    let secrets = Api::<Secret>::namespaced(site.client(), NAMESPACE);
-    let (user, password) = xtask::kafka::USERS[0];
-    let wrong = "wrong-but-secret-too";
-    for (name, password) in [("right", password), ("wrong", wrong)] {
-        let secret = json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name},
-            "stringData": {"username": user, "password": password},
-        });
-        let parameters = PatchParams::apply("tests").force();
-        secrets.patch(name, &parameters, &Patch::Apply(&secret)).await?;
-        let cluster = json!({
-            "metadata": {"name": name},
-            "spec": {"bootstrapServers": [kafka], "sasl": {"secret": {"name": name}}},
-        });
-        site.kafka_clusters().create(&PostParams::default(), &serde_json::from_value(cluster)?).await?;
-    }
-    let clusters = Patch::Merge(json!({"spec": {"clusters": [CLUSTER, "right", "wrong"]}}));
-    site.tenants().patch("no-password", &PatchParams::default(), &clusters).await?;
-
-    let operator = site.operator("a", &["--log", "debug"])?;
-    site.cluster_is("right", "Available").await;
-    site.cluster_is("wrong", "AuthenticationFailed").await;
-    // One that lives in the shared broker, so it is taken away again.
-    site.declare("held", json!({"cluster": "right", "deletionPolicy": "Delete"})).await?;
-    site.ready("held").await;
-    let rotated = Patch::Merge(json!({"stringData": {"password": password}}));
-    secrets.patch("wrong", &PatchParams::default(), &rotated).await?;
-    site.cluster_is("wrong", "Available").await;
-    site.delete("held").await?;
-    site.gone("held").await;
-    let output = operator.output()?;
-    assert!(output.contains("DEBUG"), "{output}");
-    for secret in [password, wrong] {
-        assert!(!output.contains(secret), "{secret} is in the log");
-        let encoded = serde_json::to_value(k8s_openapi::ByteString(secret.into()))?;
-        assert!(!output.contains(encoded.as_str().unwrap_or(secret)), "{secret} is in the log, encoded");
-    }
-    Ok(())
-}
-
-#[tokio::test]
-async fn health_and_metrics_say_what_is() -> Result<()> {
-    let site = Site::new("health").await?;
-    site.declare("known", json!({})).await?;
-    site.api.set(Mode::Refuse);
-    let operator = site.launch("a", &[], false)?;
-    let get = |path: &str| operator.get(path).map(|(status, body)| (status, body.trim().to_owned()));
-    site.eventually("it answers", LIMIT, async || get("/livez").ok_or("no")).await;
-    // Nothing has been read, and nobody is known to lead: however often it has tried, it is not ready.
-    site.eventually("it has tried again and again", LIMIT, async || {
-        let (status, body) = get("/readyz").context("it answers")?;
-        assert_eq!(status, 503, "{body}");
-        assert_eq!(body, "not ready: see the log for the reason");
-        assert_eq!(get("/livez").map(|(status, _)| status), Some(200));
-        let tries = operator.output()?.matches("cannot acquire the Lease").count();
-        anyhow::ensure!(tries >= 4, "{tries} tries");
-        Ok(())
-    })
-    .await;
-    let (status, metrics) = get("/metrics").context("it answers")?;
-    assert_eq!(status, 200);
-    assert!(metrics.contains("eventcenter_build_info{version="), "{metrics}");
-
-    site.api.set(Mode::Pass);
-    site.eventually("it is ready", LIMIT, async || match get("/readyz") {
-        Some((200, _)) => Ok(()),
-        other => Err(other),
-    })
-    .await;
-    site.topic("known", "Ready", LIMIT, |topic: &EventTopic| is_ready(topic)).await;
-    // Gauges tell of the moment, in which something may just be under way.
-    let expected = [
-        "eventcenter_resources{kind=\"EventTopic\",condition=\"Ready\",status=\"True\",reason=\"Available\"} 1",
-        "eventcenter_reconciles_total{kind=\"EventTopic\",outcome=\"Available\"}",
-        "eventcenter_queue_depth{kind=\"EventTopic\"} 0",
-        "eventcenter_change_in_force_seconds_count{kind=\"EventTopic\"} 1",
-        "eventcenter_longest_running_reconcile_age_seconds 0",
-        "eventcenter_kafka_requests_total{cluster=\"main\",operation=\"CreateTopics\",outcome=\"success\"} 1",
-        "eventcenter_kafka_request_duration_seconds_bucket{le=",
-        "eventcenter_kafka_request_topics_sum{cluster=\"main\",operation=\"CreateTopics\"} 1",
-    ];
-    let metrics = site
-        .eventually("the metrics tell it", LIMIT, async || {
-            let (_, metrics) = get("/metrics").unwrap_or_default();
-            let missing: Vec<_> = expected.iter().filter(|name| !metrics.contains(**name)).collect();
-            if missing.is_empty() { Ok(metrics) } else { Err(format!("without {missing:?}:\n{metrics}")) }
-        })
-        .await;
-    assert!(metrics.ends_with("# EOF"), "{metrics}");
-    assert_eq!(get("/nothing").map(|(status, _)| status), Some(404));
     Ok(())
 }

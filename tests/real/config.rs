@@ -5,10 +5,15 @@ use crate::support::{Fixture, KafkaTopic};
 #[tokio::test]
 async fn one_key_changes_and_the_others_do_not() {
     let t = Fixture::new("config").await;
-    t.made("orders", "{config: {segment.ms: 3600000, flush.ms: 1000}, ignoreConfig: [flush.messages]}").await;
-    t.stage.kafka.set(&t.name("orders"), "flush.messages", "7").await;
-    t.made("orders", "{config: {segment.ms: 7200000, flush.ms: 1000}, ignoreConfig: [flush.messages]}").await;
-    let kafka = t.in_kafka("orders", "changed", |topic| topic.get("segment.ms") == Some("7200000")).await;
+    t.topic("orders")
+        .apply_and_wait("{config: {segment.ms: 3600000, flush.ms: 1000}, ignoreConfig: [flush.messages]}")
+        .await;
+    t.stage.kafka.set(&t.kafka_name("orders"), "flush.messages", "7").await;
+    t.topic("orders")
+        .apply_and_wait("{config: {segment.ms: 7200000, flush.ms: 1000}, ignoreConfig: [flush.messages]}")
+        .await;
+    let kafka =
+        t.wait_for_kafka_topic("orders", "changed", |topic| topic.get("segment.ms") == Some("7200000")).await;
     assert_eq!(kafka.get("flush.ms"), Some("1000"));
     assert_eq!(kafka.get("flush.messages"), Some("7"), "others manage it");
 }
@@ -16,47 +21,47 @@ async fn one_key_changes_and_the_others_do_not() {
 #[tokio::test]
 async fn a_removed_key_is_reset() {
     let t = Fixture::new("config").await;
-    t.made("orders", "config: {segment.ms: 3600000, flush.ms: 1000}").await;
-    t.made("orders", "config: {flush.ms: 1000}").await;
-    let kafka = t.in_kafka("orders", "reset", |topic| topic.get("segment.ms").is_none()).await;
+    t.topic("orders").apply_and_wait("config: {segment.ms: 3600000, flush.ms: 1000}").await;
+    t.topic("orders").apply_and_wait("config: {flush.ms: 1000}").await;
+    let kafka = t.wait_for_kafka_topic("orders", "reset", |topic| topic.get("segment.ms").is_none()).await;
     assert_eq!(kafka.get("flush.ms"), Some("1000"));
-    let status = t.made("orders", "{}").await.status.expect("a status");
-    t.in_kafka("orders", "reset", |topic| topic.config.is_empty()).await;
+    let status = t.topic("orders").apply_and_wait("{}").await.status.expect("a status");
+    t.wait_for_kafka_topic("orders", "reset", |topic| topic.config.is_empty()).await;
     assert!(status.config.is_empty(), "{:?}", status.config);
 }
 
 #[tokio::test]
-async fn keys_that_are_ignored_or_move_replicas_are_left_alone() {
+async fn ignored_and_throttling_keys_are_not_changed() {
     let t = Fixture::new("config").await;
-    t.made("orders", "ignoreConfig: [flush.ms]").await;
+    t.topic("orders").apply_and_wait("ignoreConfig: [flush.ms]").await;
     let others = [
         ("flush.ms", "1000"),
         ("leader.replication.throttled.replicas", "*"),
         ("follower.replication.throttled.replicas", "*"),
     ];
     for (key, value) in others {
-        t.stage.kafka.set(&t.name("orders"), key, value).await;
+        t.stage.kafka.set(&t.kafka_name("orders"), key, value).await;
     }
     let untouched = |topic: &KafkaTopic| others.iter().all(|(key, value)| topic.get(key) == Some(*value));
-    t.in_kafka("orders", "set", untouched).await;
-    t.settled().await;
+    t.wait_for_kafka_topic("orders", "set", untouched).await;
+    t.wait_for_resync().await;
     let kafka = t.kafka_topic("orders").await.expect("it is there");
     assert!(untouched(&kafka), "{kafka:?}");
-    assert!(t.get("orders").await.status.expect("a status").last_drift.is_none(), "not even told");
+    assert!(t.topic("orders").get().await.status.expect("a status").last_drift.is_none(), "not even told");
     // And not with a change of something else either.
-    t.made("orders", "{config: {segment.ms: 3600000}, ignoreConfig: [flush.ms]}").await;
-    let kafka = t.in_kafka("orders", "changed", |topic| topic.get("segment.ms").is_some()).await;
+    t.topic("orders").apply_and_wait("{config: {segment.ms: 3600000}, ignoreConfig: [flush.ms]}").await;
+    let kafka = t.wait_for_kafka_topic("orders", "changed", |topic| topic.get("segment.ms").is_some()).await;
     assert!(untouched(&kafka), "{kafka:?}");
 }
 
 #[tokio::test]
 async fn a_key_that_is_no_longer_ignored_is_reset() {
     let t = Fixture::new("config").await;
-    t.made("orders", "ignoreConfig: [flush.ms]").await;
-    t.stage.kafka.set(&t.name("orders"), "flush.ms", "1000").await;
-    t.in_kafka("orders", "set", |topic| topic.get("flush.ms").is_some()).await;
-    let topic = t.made("orders", "{}").await;
-    t.in_kafka("orders", "reset", |topic| topic.get("flush.ms").is_none()).await;
+    t.topic("orders").apply_and_wait("ignoreConfig: [flush.ms]").await;
+    t.stage.kafka.set(&t.kafka_name("orders"), "flush.ms", "1000").await;
+    t.wait_for_kafka_topic("orders", "set", |topic| topic.get("flush.ms").is_some()).await;
+    let topic = t.topic("orders").apply_and_wait("{}").await;
+    t.wait_for_kafka_topic("orders", "reset", |topic| topic.get("flush.ms").is_none()).await;
     assert!(topic.status.expect("a status").last_drift.is_none(), "it was asked for");
 }
 
@@ -81,20 +86,20 @@ async fn every_type_of_value_can_be_set_and_changed() {
         let lines: Vec<String> = rows.iter().map(|row| format!("{}: {}", row.0, column(row))).collect();
         format!("config: {{{}}}", lines.join(", "))
     };
-    t.made("orders", &spec(|row| row.1)).await;
+    t.topic("orders").apply_and_wait(&spec(|row| row.1)).await;
     let kafka = t.kafka_topic("orders").await.expect("it is there");
     for (key, _, stored, _, _) in rows {
         assert_eq!(kafka.get(key), Some(stored), "{key}");
     }
-    t.made("orders", &spec(|row| row.3)).await;
-    t.in_kafka("orders", "changed", |topic| {
+    t.topic("orders").apply_and_wait(&spec(|row| row.3)).await;
+    t.wait_for_kafka_topic("orders", "changed", |topic| {
         rows.iter().all(|(key, _, _, _, stored)| topic.get(key) == Some(*stored))
     })
     .await;
 }
 
 #[tokio::test]
-async fn retention_and_cleanup_have_fields_of_their_own() {
+async fn retention_and_cleanup_have_their_own_fields() {
     let t = Fixture::new("config").await;
     for (spec, expected) in [
         (
@@ -110,41 +115,41 @@ async fn retention_and_cleanup_have_fields_of_their_own() {
             ["retention.ms=90000", "retention.bytes=5000", "cleanup.policy=compact,delete"],
         ),
     ] {
-        t.made("orders", spec).await;
+        t.topic("orders").apply_and_wait(spec).await;
         let is_so = |topic: &KafkaTopic| {
             topic.config.len() == 3
                 && expected.iter().all(|pair| {
                     pair.split_once('=').is_some_and(|(key, value)| topic.get(key) == Some(value))
                 })
         };
-        t.in_kafka("orders", spec, is_so).await;
+        t.wait_for_kafka_topic("orders", spec, is_so).await;
     }
     // The field and the key are the same thing to Kafka: moving from one to the other changes nothing.
-    t.made(
-        "orders",
-        r#"config: {retention.ms: 90000, retention.bytes: 5000, cleanup.policy: "compact,delete"}"#,
-    )
-    .await;
-    let topic = t.made("orders", "{}").await;
-    t.in_kafka("orders", "reset", |topic| topic.config.is_empty()).await;
+    t.topic("orders")
+        .apply_and_wait(
+            r#"config: {retention.ms: 90000, retention.bytes: 5000, cleanup.policy: "compact,delete"}"#,
+        )
+        .await;
+    let topic = t.topic("orders").apply_and_wait("{}").await;
+    t.wait_for_kafka_topic("orders", "reset", |topic| topic.config.is_empty()).await;
     assert!(topic.status.expect("a status").last_drift.is_none());
 }
 
 /// Kafka shows what it has read, not what was written.
 #[tokio::test]
-async fn a_value_that_kafka_writes_otherwise_is_no_drift() {
+async fn a_value_that_kafka_normalizes_is_no_drift() {
     let t = Fixture::new("config").await;
     let spec = r#"config: {min.cleanable.dirty.ratio: "1", preallocate: "TRUE", cleanup.policy: "compact, delete", flush.ms: "007"}"#;
-    t.made("orders", spec).await;
+    t.topic("orders").apply_and_wait(spec).await;
     let kafka = t.kafka_topic("orders").await.expect("it is there");
     let shown: Vec<_> = kafka.config.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let expected =
         ["cleanup.policy=compact,delete", "flush.ms=7", "min.cleanable.dirty.ratio=1.0", "preallocate=true"];
     assert_eq!(shown, expected, "or there is nothing to be shown here");
-    t.settled().await;
-    assert!(t.get("orders").await.status.expect("a status").last_drift.is_none());
+    t.wait_for_resync().await;
+    assert!(t.topic("orders").get().await.status.expect("a status").last_drift.is_none());
     // And a change of something else does not touch them.
-    t.made("orders", &spec.replace("flush.ms: \"007\"", "flush.ms: 8")).await;
-    t.in_kafka("orders", "changed", |topic| topic.get("flush.ms") == Some("8")).await;
-    assert!(t.get("orders").await.status.expect("a status").last_drift.is_none());
+    t.topic("orders").apply_and_wait(&spec.replace("flush.ms: \"007\"", "flush.ms: 8")).await;
+    t.wait_for_kafka_topic("orders", "changed", |topic| topic.get("flush.ms") == Some("8")).await;
+    assert!(t.topic("orders").get().await.status.expect("a status").last_drift.is_none());
 }

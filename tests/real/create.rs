@@ -1,18 +1,18 @@
-//! A topic is declared, and Kafka has it.
+//! Creation of topics.
 
 use crate::support::{Fixture, message};
 
 #[tokio::test]
-async fn a_topic_with_nothing_said_gets_the_defaults() {
+async fn an_empty_spec_gets_the_defaults() {
     let t = Fixture::new("create").await;
-    let topic = t.made("orders", "{}").await;
+    let topic = t.topic("orders").apply_and_wait("{}").await;
     let kafka = t.kafka_topic("orders").await.expect("it is there");
     assert_eq!((kafka.partitions, kafka.replicas), (1, 1));
     assert!(kafka.config.is_empty(), "{:?}", kafka.config);
 
     let status = topic.status.as_ref().expect("a status");
     assert_eq!(status.cluster.as_deref(), Some("main"));
-    assert_eq!(status.topic_name, Some(t.name("orders")));
+    assert_eq!(status.topic_name, Some(t.kafka_name("orders")));
     assert_eq!(status.topic_id.as_ref(), Some(&kafka.id), "Kafka's own identifier");
     assert_eq!((status.partitions, status.replicas), (Some(1), Some(1)));
     assert!(status.config.is_empty() && status.last_drift.is_none(), "{status:?}");
@@ -21,11 +21,11 @@ async fn a_topic_with_nothing_said_gets_the_defaults() {
     assert_eq!(types, ["Ready", "InSync"], "Reconciling and Stalled are there only while they are true");
     assert_eq!(message(&topic, "Ready"), "Kafka has what is declared");
     assert!(topic.metadata.finalizers.is_none(), "nothing is to be done when it goes");
-    t.event("orders", "Available", "Kafka has what is declared").await;
+    t.topic("orders").wait_for_event("Available", "Kafka has what is declared").await;
 }
 
 #[tokio::test]
-async fn a_topic_with_everything_said_gets_everything() {
+async fn a_full_spec_is_applied_completely() {
     let t = Fixture::new("create").await;
     let spec = format!(
         r#"
@@ -49,7 +49,7 @@ driftPolicy: Report
 "#,
         t.prefix
     );
-    let topic = t.made("orders", &spec).await;
+    let topic = t.topic("orders").apply_and_wait(&spec).await;
     let kafka = t.kafka_topic("all-of-it").await.expect("it is there");
     assert_eq!((kafka.partitions, kafka.replicas), (4, 1));
     let config: Vec<_> = kafka.config.iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -78,12 +78,12 @@ async fn each_field_alone_is_enough() {
         ("replicas", "replicas: 1"),
         ("config", r#"config: {flush.ms: "1000"}"#),
     ] {
-        t.declare(name, spec).await;
+        t.topic(name).apply(spec).await;
     }
     for (name, partitions, config) in
         [("partitions", 5, None), ("replicas", 1, None), ("config", 1, Some("1000"))]
     {
-        t.ready(name).await;
+        t.topic(name).wait_until_ready().await;
         let kafka = t.kafka_topic(name).await.expect("it is there");
         assert_eq!((kafka.partitions, kafka.replicas), (partitions, 1), "{name}");
         assert_eq!(kafka.get("flush.ms"), config, "{name}");
@@ -92,34 +92,34 @@ async fn each_field_alone_is_enough() {
 }
 
 #[tokio::test]
-async fn two_topics_whose_names_differ_in_case_are_two() {
+async fn names_that_differ_in_case_are_different_topics() {
     let t = Fixture::new("create").await;
-    t.declare("orders", "partitions: 2").await;
-    t.declare("shouted", &format!("{{topicName: {}ORDERS, partitions: 3}}", t.prefix)).await;
-    t.ready("orders").await;
-    t.ready("shouted").await;
+    t.topic("orders").apply("partitions: 2").await;
+    t.topic("shouted").apply(&format!("{{topicName: {}ORDERS, partitions: 3}}", t.prefix)).await;
+    t.topic("orders").wait_until_ready().await;
+    t.topic("shouted").wait_until_ready().await;
     assert_eq!(t.kafka_topic("orders").await.map(|topic| topic.partitions), Some(2));
     assert_eq!(t.kafka_topic("ORDERS").await.map(|topic| topic.partitions), Some(3));
 }
 
 #[tokio::test]
-async fn a_name_that_becomes_too_long_is_refused_with_the_way_out() {
+async fn a_name_that_is_too_long_with_its_prefix_is_refused_with_a_remedy() {
     let t = Fixture::new("create").await;
     let name = "o".repeat(250);
-    t.declare(&name, "{}").await;
-    let refused = t.condition(&name, "Stalled=True InvalidResource").await;
+    t.topic(&name).apply("{}").await;
+    let refused = t.topic(&name).wait_for_condition("Stalled=True InvalidResource").await;
     let told = message(&refused, "Ready");
     assert!(told.contains("249") && told.ends_with("set spec.topicName"), "{told}");
-    t.declare(&name, &format!("topicName: {}short", t.prefix)).await;
-    t.ready(&name).await;
+    t.topic(&name).apply(&format!("topicName: {}short", t.prefix)).await;
+    t.topic(&name).wait_until_ready().await;
     assert!(t.kafka_topic("short").await.is_some());
 }
 
 #[tokio::test]
 async fn a_name_without_the_tenants_prefix_is_refused() {
     let t = Fixture::new("create").await;
-    t.declare("orders", "topicName: somebody.elses").await;
-    let refused = t.condition("orders", "Ready=False InvalidResource").await;
+    t.topic("orders").apply("topicName: somebody.elses").await;
+    let refused = t.topic("orders").wait_for_condition("Ready=False InvalidResource").await;
     assert_eq!(
         message(&refused, "Stalled"),
         format!(
@@ -133,15 +133,15 @@ async fn a_name_without_the_tenants_prefix_is_refused() {
 }
 
 #[tokio::test]
-async fn kubectl_shows_what_matters() {
+async fn kubectl_get_shows_the_main_columns() {
     let t = Fixture::new("create").await;
-    t.made("orders", "{partitions: 3, owner: {team: checkout}}").await;
+    t.topic("orders").apply_and_wait("{partitions: 3, owner: {team: checkout}}").await;
     let table = t.kubectl(&["get", "etopic"]).expect("the short name");
     let mut lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     let header = lines.next().expect("a header");
     assert_eq!(header, ["NAME", "TOPIC", "PARTITIONS", "REPLICAS", "READY", "REASON", "AGE"]);
     let row = lines.next().expect("a row");
-    assert_eq!(row[..6], ["orders", &t.name("orders"), "3", "1", "True", "Available"]);
+    assert_eq!(row[..6], ["orders", &t.kafka_name("orders"), "3", "1", "True", "Available"]);
 
     let wide = t.kubectl(&["get", "eventtopics", "-o", "wide"]).expect("the plural");
     for word in ["CLUSTER", "OWNER", "MESSAGE", "main", "checkout", "Kafka has what is declared"] {

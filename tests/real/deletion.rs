@@ -1,6 +1,7 @@
-//! A resource goes, and its Kafka topic goes or stays.
+//! Deletion of a resource, with or without its Kafka topic.
 
-use crate::support::{Fixture, Place, has, message, until};
+use crate::stage;
+use crate::support::{Fixture, ObjectPath, has_condition, message, until};
 use eventcenter::api::EventTopic;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -13,67 +14,71 @@ fn finalizers(topic: &EventTopic) -> &[String] {
 }
 
 #[tokio::test]
-async fn the_topic_stays_by_default() {
+async fn a_topic_is_retained_by_default() {
     let t = Fixture::new("deletion").await;
-    let topic = t.made("orders", "config: {flush.ms: 1000}").await;
+    let topic = t.topic("orders").apply_and_wait("config: {flush.ms: 1000}").await;
     assert!(finalizers(&topic).is_empty(), "nothing is to be done, so nothing holds it");
     let before = t.kafka_topic("orders").await;
-    t.remove("orders").await;
-    t.settled().await;
+    t.topic("orders").delete_and_wait().await;
+    t.wait_for_resync().await;
     assert_eq!(t.kafka_topic("orders").await, before);
-    // And is taken over by whoever declares it again.
-    let again = t.made("orders", "config: {flush.ms: 1000}").await;
+    // Declaring it again adopts it.
+    let again = t.topic("orders").apply_and_wait("config: {flush.ms: 1000}").await;
     assert_eq!(again.status.and_then(|status| status.topic_id), before.map(|topic| topic.id));
 }
 
 #[tokio::test]
-async fn the_topic_goes_along_where_that_is_declared() {
+async fn a_topic_is_deleted_with_deletion_policy_delete() {
     let t = Fixture::new("deletion").await;
-    let topic = t.made("orders", "deletionPolicy: Delete").await;
+    let topic = t.topic("orders").apply_and_wait("deletionPolicy: Delete").await;
     assert_eq!(finalizers(&topic), [FINALIZER]);
-    t.remove("orders").await;
-    t.deleted("orders").await;
-    t.event("orders", "Deleted", &format!("deleted Kafka topic {} in cluster main", t.name("orders"))).await;
+    t.topic("orders").delete_and_wait().await;
+    t.wait_until_kafka_topic_deleted("orders").await;
+    t.topic("orders")
+        .wait_for_event("Deleted", &format!("deleted Kafka topic {} in cluster main", t.kafka_name("orders")))
+        .await;
 }
 
 #[tokio::test]
-async fn a_topic_that_is_gone_already_holds_nothing_up() {
+async fn a_missing_topic_does_not_block_the_deletion() {
     let t = Fixture::new("deletion").await;
-    t.made("orders", "deletionPolicy: Delete").await;
-    t.stage.kafka.delete(&t.name("orders")).await;
-    t.remove("orders").await;
+    t.topic("orders").apply_and_wait("deletionPolicy: Delete").await;
+    t.stage.kafka.delete(&t.kafka_name("orders")).await;
+    t.topic("orders").delete_and_wait().await;
 }
 
 #[tokio::test]
-async fn the_finalizer_is_there_exactly_while_it_is_needed() {
+async fn the_finalizer_exists_only_while_it_is_needed() {
     let t = Fixture::new("deletion").await;
-    t.made("orders", "deletionPolicy: Delete").await;
+    t.topic("orders").apply_and_wait("deletionPolicy: Delete").await;
     let patch = json!({"metadata": {"finalizers": null}});
-    t.kube.merge(&t.place("orders"), &patch).await;
-    t.wait("orders", "held again", |topic| finalizers(topic) == [FINALIZER]).await;
+    t.kube.merge(t.topic("orders").path(), &patch).await;
+    t.topic("orders").wait_for_status("held again", |topic| finalizers(topic) == [FINALIZER]).await;
 
     // Beside another's, which stays.
     let patch = json!({"metadata": {"finalizers": ["example.com/other"]}});
-    t.kube.merge(&t.place("orders"), &patch).await;
-    t.wait("orders", "held by both", |topic| finalizers(topic) == ["example.com/other", FINALIZER]).await;
+    t.kube.merge(t.topic("orders").path(), &patch).await;
+    t.topic("orders")
+        .wait_for_status("held by both", |topic| finalizers(topic) == ["example.com/other", FINALIZER])
+        .await;
 
-    t.made("orders", "deletionPolicy: Retain").await;
-    t.wait("orders", "let go", |topic| finalizers(topic) == ["example.com/other"]).await;
-    t.kube.merge(&t.place("orders"), &json!({"metadata": {"finalizers": null}})).await;
-    t.remove("orders").await;
+    t.topic("orders").apply_and_wait("deletionPolicy: Retain").await;
+    t.topic("orders").wait_for_status("let go", |topic| finalizers(topic) == ["example.com/other"]).await;
+    t.kube.merge(t.topic("orders").path(), &json!({"metadata": {"finalizers": null}})).await;
+    t.topic("orders").delete_and_wait().await;
     assert!(t.kafka_topic("orders").await.is_some());
 }
 
 #[tokio::test]
-async fn a_namespace_goes_with_all_that_is_in_it() {
+async fn a_namespace_is_deleted_with_its_topics() {
     let t = Fixture::new("deletion").await;
     for (name, policy) in [("kept", "Retain"), ("deleted", "Delete")] {
-        t.declare(name, &format!("deletionPolicy: {policy}")).await;
+        t.topic(name).apply(&format!("deletionPolicy: {policy}")).await;
     }
-    t.ready("kept").await;
-    t.ready("deleted").await;
+    t.topic("kept").wait_until_ready().await;
+    t.topic("deleted").wait_until_ready().await;
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": t.namespace}});
-    let place = Place::of(&namespace);
+    let place = ObjectPath::of(&namespace);
     t.kube.delete(&place).await;
     let gone = until(async || match t.kube.get::<Value>(&place).await {
         None => Ok(()),
@@ -83,51 +88,53 @@ async fn a_namespace_goes_with_all_that_is_in_it() {
         t.fail("the namespace is not gone", &seen);
     }
     assert!(t.kafka_topic("kept").await.is_some());
-    t.deleted("deleted").await;
+    t.wait_until_kafka_topic_deleted("deleted").await;
 }
 
 #[tokio::test]
-async fn what_may_no_longer_be_named_is_not_deleted() {
+async fn a_topic_without_a_tenant_is_not_deleted() {
     let t = Fixture::new("deletion").await;
-    t.made("orders", "deletionPolicy: Delete").await;
-    t.tenant(json!({"namespaces": []})).await;
-    t.condition("orders", "Ready=False TenantNotFound").await;
-    t.remove("orders").await;
-    t.event("orders", "Retained", "cannot determine which Kafka topic to delete (TenantNotFound").await;
+    t.topic("orders").apply_and_wait("deletionPolicy: Delete").await;
+    t.apply_tenant(json!({"namespaces": []})).await;
+    t.topic("orders").wait_for_condition("Ready=False TenantNotFound").await;
+    t.topic("orders").delete_and_wait().await;
+    t.topic("orders")
+        .wait_for_event("Retained", "cannot determine which Kafka topic to delete (TenantNotFound")
+        .await;
     assert!(t.kafka_topic("orders").await.is_some());
 }
 
-/// A broker of its own that is told not to delete anything.
+/// A separate broker with `delete.topic.enable=false`.
 #[tokio::test]
-async fn a_broker_that_does_not_delete_is_quoted_and_the_way_out_works() {
+async fn a_broker_that_refuses_deletion_is_quoted_and_the_remedy_works() {
     let t = Fixture::new("deletion").await;
     let folder = tempfile::tempdir().expect("a folder");
     let options = BrokerOptions {
         properties: vec![("delete.topic.enable".into(), "false".into())],
         ..BrokerOptions::default()
     };
-    let libs = crate::support::Stage::environment().libs();
+    let libs = stage::environment().libs();
     let path = folder.path().to_owned();
     let broker =
         tokio::task::spawn_blocking(move || KafkaBroker::start(&path, &libs, Profile::Plaintext, &options));
     let broker = Arc::new(broker.await.expect("no panic").expect("a broker"));
-    let cluster = t.own_cluster(json!({"bootstrapServers": [broker.bootstrap()]})).await;
+    let cluster = t.create_cluster(json!({"bootstrapServers": [broker.bootstrap()]})).await;
 
-    t.made("orders", &format!("{{cluster: {cluster}, deletionPolicy: Delete}}")).await;
-    t.delete("orders").await;
-    let refused = t.condition("orders", "Ready=False KafkaError").await;
-    assert!(has(&refused, "Stalled=True KafkaError"));
+    t.topic("orders").apply_and_wait(&format!("{{cluster: {cluster}, deletionPolicy: Delete}}")).await;
+    t.topic("orders").delete().await;
+    let refused = t.topic("orders").wait_for_condition("Ready=False KafkaError").await;
+    assert!(has_condition(&refused, "Stalled=True KafkaError"));
     let told = message(&refused, "Ready");
     assert!(
-        told.starts_with(&format!("deleting Kafka topic {}: DeleteTopics: ", t.name("orders")))
+        told.starts_with(&format!("deleting Kafka topic {}: DeleteTopics: ", t.kafka_name("orders")))
             && told.contains("if their delete.topic.enable is false")
             && told
                 .ends_with("Set spec.deletionPolicy: Retain to delete only the resource and keep the topic"),
         "{told}"
     );
-    t.declare("orders", &format!("{{cluster: {cluster}, deletionPolicy: Retain}}")).await;
-    t.gone("orders").await;
+    t.topic("orders").apply(&format!("{{cluster: {cluster}, deletionPolicy: Retain}}")).await;
+    t.topic("orders").wait_until_deleted().await;
     let kafka = crate::support::Broker::plaintext(&broker.bootstrap());
-    assert!(kafka.topic(&t.name("orders")).await.is_some());
-    t.drop_cluster().await;
+    assert!(kafka.topic(&t.kafka_name("orders")).await.is_some());
+    t.delete_cluster().await;
 }

@@ -1,23 +1,27 @@
-//! Journeys on the real parts: a Kubernetes API server, Kafka brokers, and the operator as the process that a
-//! cluster would run, with the rights of `dev/operator-rbac.yaml` and no others.
+//! Behaviour on the real parts: a Kubernetes API server, Kafka brokers, and the operator as the process that a cluster
+//! would run, with the rights of `dev/operator-rbac.yaml`.
 //!
-//! `cargo xtask test --only real` starts the environment; alone, this program starts its own. The tests of behaviour
-//! share one operator ([`support::Stage::shared`]) and disturb each other not, because each has a namespace and a tenant of
-//! its own ([`support::Fixture`]). Tests of failures have a stage of their own.
+//! `cargo xtask test --only real` starts the environment; a program that runs alone starts its own. The tests share one
+//! operator ([`stage::shared`]), and each has a namespace and a tenant of its own ([`support::Fixture`]). Tests that break
+//! something are in `tests/faults`.
 //!
-//! [`store`] is about the audit log in its databases: PostgreSQL and SQLite, and no Kubernetes.
+//! [`store`] tests the audit log in its databases, PostgreSQL and SQLite, without Kubernetes.
 //!
 //! `docs/behaviours.md` lists the behaviours with their tests.
 //!
-//! Nothing here sleeps to see what happens: a test waits for a state, and that nothing happens is shown by something that
-//! would have happened later ([`support::Fixture::settled`]).
+//! No test sleeps to see what happens: it waits for a state. That nothing happens is shown by a later event
+//! ([`support::Fixture::wait_for_resync`]).
 
-#![allow(clippy::panic, reason = "a test fails by a panic, in its helpers as well")]
+#![allow(clippy::panic, reason = "a test fails by a panic, also in its support code")]
 
+mod clients;
+mod fixture;
+mod stage;
+#[allow(dead_code, reason = "each of the two test programs uses its part")]
+#[path = "../support/mod.rs"]
 mod support;
 
 mod access;
-mod access_crash;
 mod admission;
 mod adopt;
 mod approval;
@@ -26,16 +30,12 @@ mod clusters;
 mod command_line;
 mod config;
 mod conflict;
-mod crash;
 mod create;
-mod crowd;
 mod deletion;
 mod drift;
 mod event_type;
 mod hold;
-mod isolation;
-mod leader;
-mod outage;
+mod load;
 mod quota;
 mod refusal;
 mod rest;
@@ -46,5 +46,4 @@ mod shape;
 mod store;
 mod suspended;
 mod tenancy;
-mod unregistered;
 mod webhook;

@@ -1,10 +1,11 @@
-//! Kafka says no, in its own words, and a correction is all it takes.
+//! Errors of Kafka are reported with its message, and a correction recovers.
 
-use crate::support::{Fixture, has, message};
+use crate::stage;
+use crate::support::{Fixture, has_condition, message};
 
 /// What Kafka does not make: what it says about it, and what it accepts instead.
 #[tokio::test]
-async fn kafkas_own_words_are_in_the_condition_and_a_correction_recovers() {
+async fn kafkas_error_is_in_the_condition_and_a_correction_recovers() {
     let t = Fixture::new("refusal").await;
     let rows = [
         (
@@ -35,36 +36,39 @@ async fn kafkas_own_words_are_in_the_condition_and_a_correction_recovers() {
         ),
     ];
     for (name, refused, _, _) in rows {
-        t.declare(name, refused).await;
+        t.topic(name).apply(refused).await;
     }
     for (name, _, words, corrected) in rows {
-        let topic = t.condition(name, "Ready=False KafkaError").await;
-        assert!(has(&topic, "Stalled=True KafkaError"), "{name}: somebody has to change something");
+        let topic = t.topic(name).wait_for_condition("Ready=False KafkaError").await;
+        assert!(has_condition(&topic, "Stalled=True KafkaError"), "{name}: somebody has to change something");
         let told = message(&topic, "Ready");
         assert!(told.starts_with("CreateTopics: ") && told.contains(words), "{name}: {told}");
         assert!(t.kafka_topic(name).await.is_none(), "{name}");
-        t.event(name, "KafkaError", words).await;
-        t.made(name, corrected).await;
-        t.in_kafka(name, "made", |_| true).await;
+        t.topic(name).wait_for_event("KafkaError", words).await;
+        t.topic(name).apply_and_wait(corrected).await;
+        t.wait_for_kafka_topic(name, "made", |_| true).await;
     }
 }
 
 #[tokio::test]
-async fn a_change_that_kafka_refuses_leaves_the_topic_as_it_was() {
+async fn a_change_refused_by_kafka_changes_nothing() {
     let t = Fixture::new("refusal").await;
-    t.made("orders", "config: {retention.ms: 1000}").await;
-    t.declare("orders", "{partitions: 3, config: {retention.ms: soon}}").await;
-    let refused = t.condition("orders", "Stalled=True KafkaError").await;
+    t.topic("orders").apply_and_wait("config: {retention.ms: 1000}").await;
+    t.topic("orders").apply("{partitions: 3, config: {retention.ms: soon}}").await;
+    let refused = t.topic("orders").wait_for_condition("Stalled=True KafkaError").await;
     let told = message(&refused, "Ready");
     assert!(told.starts_with("IncrementalAlterConfigs: Invalid value soon"), "{told}");
-    let kafka = t.in_kafka("orders", "grown", |topic| topic.partitions == 3).await;
+    let kafka = t.wait_for_kafka_topic("orders", "grown", |topic| topic.partitions == 3).await;
     assert_eq!(kafka.get("retention.ms"), Some("1000"), "what can be done is done, what cannot is not");
-    assert!(has(&refused, "InSync=True"), "the declaration that was in force before is what Kafka has");
+    assert!(
+        has_condition(&refused, "InSync=True"),
+        "the declaration that was in force before is what Kafka has"
+    );
 
     // Drift of another key meanwhile is nothing that was declared, and a correction puts all of it right.
-    t.stage.kafka.set(&t.name("orders"), "flush.ms", "1000").await;
-    t.made("orders", "{partitions: 3, config: {retention.ms: 2000}}").await;
-    t.in_kafka("orders", "corrected", |topic| {
+    t.stage.kafka.set(&t.kafka_name("orders"), "flush.ms", "1000").await;
+    t.topic("orders").apply_and_wait("{partitions: 3, config: {retention.ms: 2000}}").await;
+    t.wait_for_kafka_topic("orders", "corrected", |topic| {
         topic.config.len() == 1 && topic.get("retention.ms") == Some("2000")
     })
     .await;
@@ -73,17 +77,17 @@ async fn a_change_that_kafka_refuses_leaves_the_topic_as_it_was() {
 #[tokio::test]
 async fn more_partitions_than_kafka_makes_at_once_are_refused_by_kafka() {
     let t = Fixture::new("refusal").await;
-    t.declare("orders", "partitions: 100000").await;
-    let refused = t.condition("orders", "Stalled=True KafkaError").await;
+    t.topic("orders").apply("partitions: 100000").await;
+    let refused = t.topic("orders").wait_for_condition("Stalled=True KafkaError").await;
     let told = message(&refused, "Ready");
     assert!(told.starts_with("CreateTopics: ") && told.contains("partitions"), "{told}");
     assert!(t.kafka_topic("orders").await.is_none());
-    t.remove("orders").await;
-    t.made("orders", "partitions: 1").await;
+    t.topic("orders").delete_and_wait().await;
+    t.topic("orders").apply_and_wait("partitions: 1").await;
 }
 
 #[tokio::test]
-async fn what_the_definitions_let_through_is_refused_before_kafka_is_asked() {
+async fn invalid_specs_are_refused_before_kafka_is_called() {
     let t = Fixture::new("refusal").await;
     let rows = [
         ("time", "retention: {time: 99999999999999999w}", "is not a time that Kafka can keep"),
@@ -100,19 +104,19 @@ async fn what_the_definitions_let_through_is_refused_before_kafka_is_asked() {
         ),
     ];
     for (name, refused, _) in rows {
-        t.declare(name, refused).await;
+        t.topic(name).apply(refused).await;
     }
     for (name, _, words) in rows {
-        let topic = t.condition(name, "Stalled=True InvalidResource").await;
+        let topic = t.topic(name).wait_for_condition("Stalled=True InvalidResource").await;
         assert!(message(&topic, "Ready").contains(words), "{name}: {}", message(&topic, "Ready"));
-        t.made(name, "{}").await;
+        t.topic(name).apply_and_wait("{}").await;
     }
 }
 
-/// What is set on the brokers is theirs: a topic inherits it, and nobody writes it to a topic or takes it away.
+/// Configuration of the brokers is inherited, and never written to or reset on a topic.
 #[tokio::test]
-async fn what_a_topic_inherits_is_neither_reset_nor_written() {
-    use crate::support::{Broker, Stage};
+async fn inherited_configuration_is_neither_reset_nor_written() {
+    use crate::support::Broker;
     use xtask::kafka::{BrokerOptions, KafkaBroker, Profile};
 
     let t = Fixture::new("refusal").await;
@@ -127,7 +131,7 @@ async fn what_a_topic_inherits_is_neither_reset_nor_written() {
         .into(),
         ..BrokerOptions::default()
     };
-    let (libs, path) = (Stage::environment().libs(), folder.path().to_owned());
+    let (libs, path) = (stage::environment().libs(), folder.path().to_owned());
     let started = tokio::task::spawn_blocking(move || {
         let broker = KafkaBroker::start(&path, &libs, Profile::Plaintext, &options)?;
         // And as a dynamic default of the whole cluster.
@@ -140,25 +144,28 @@ async fn what_a_topic_inherits_is_neither_reset_nor_written() {
     });
     let broker = started.await.expect("no panic").expect("a broker");
     let kafka = Broker::plaintext(&broker.bootstrap());
-    let cluster = t.own_cluster(serde_json::json!({"bootstrapServers": [broker.bootstrap()]})).await;
+    let cluster = t.create_cluster(serde_json::json!({"bootstrapServers": [broker.bootstrap()]})).await;
 
-    let topic = t.made("orders", &format!("{{cluster: {cluster}, config: {{flush.messages: 1234}}}}")).await;
+    let topic = t
+        .topic("orders")
+        .apply_and_wait(&format!("{{cluster: {cluster}, config: {{flush.messages: 1234}}}}"))
+        .await;
     let status = topic.status.expect("a status");
     assert_eq!(status.config.len(), 1, "only what is set on the topic itself: {:?}", status.config);
     let looks = |operation: &str| {
         let labels = [format!("cluster=\"{cluster}\""), format!("operation=\"{operation}\"")];
-        Stage::metric("eventcenter_kafka_requests_total", &labels.each_ref().map(String::as_str))
+        stage::metric("eventcenter_kafka_requests_total", &labels.each_ref().map(String::as_str))
     };
     let before = looks("DescribeConfigs");
-    let looked = crate::support::until(async || {
+    let polled = crate::support::until(async || {
         let now = looks("DescribeConfigs");
         if now >= before + 2.0 { Ok(()) } else { Err(format!("{now} looks")) }
     });
-    looked.await.expect("the resync looks at it again and again");
+    polled.await.expect("the resync looks at it again and again");
     assert!(looks("IncrementalAlterConfigs") == 0.0, "nothing was ever altered");
-    let name = t.name("orders");
+    let name = t.kafka_name("orders");
     let seen = kafka.topic(&name).await.expect("it is there");
     assert_eq!((seen.partitions, seen.get("flush.messages"), seen.config.len()), (1, Some("1234"), 1));
-    assert!(t.get("orders").await.status.expect("a status").last_drift.is_none());
-    t.drop_cluster().await;
+    assert!(t.topic("orders").get().await.status.expect("a status").last_drift.is_none());
+    t.delete_cluster().await;
 }

@@ -1,4 +1,4 @@
-//! What the API server itself refuses, and what it tells about the fields.
+//! The schema of the definitions: what the API server refuses, and the documentation of the fields.
 
 use crate::support::{Fixture, cluster_scoped, yaml};
 use ::kube::Error;
@@ -87,12 +87,12 @@ fn topic_rules() -> Vec<(String, &'static str)> {
 }
 
 #[tokio::test]
-async fn every_rule_of_an_event_topic_is_kept() {
+async fn every_rule_of_event_topics_is_enforced() {
     let t = Fixture::new("schema").await;
     for (spec, why) in topic_rules() {
-        t.rejects("orders", &spec, why).await;
+        t.topic("orders").rejects(&spec, why).await;
     }
-    let mut missing = t.manifest("orders", "{}");
+    let mut missing = t.topic("orders").manifest("{}");
     missing.as_object_mut().expect("an object").remove("spec");
     let error = t.kube.try_apply(&missing).await.expect_err("a spec is needed").to_string();
     assert!(error.contains("spec: Required value"), "{error}");
@@ -112,12 +112,12 @@ async fn every_rule_of_an_event_topic_is_kept() {
         "{owner: {team: checkout}, description: ''}",
         "topicName: '...'",
     ] {
-        t.accepts("orders", spec).await;
+        t.topic("orders").accepts(spec).await;
     }
 }
 
 #[tokio::test]
-async fn every_rule_of_a_tenant_and_a_cluster_is_kept() {
+async fn every_rule_of_tenants_and_clusters_is_enforced() {
     let t = Fixture::new("schema").await;
     let refused = async |kind: &str, name: &str, spec: &str, why: &str| {
         let object = cluster_scoped(kind, name, yaml(spec));
@@ -199,7 +199,7 @@ async fn every_rule_of_a_tenant_and_a_cluster_is_kept() {
 #[tokio::test]
 async fn defaults_are_filled_in_when_a_resource_is_stored() {
     let t = Fixture::new("schema").await;
-    let topic = t.apply(&t.manifest("orders", "{}")).await;
+    let topic = t.apply(&t.topic("orders").manifest("{}")).await;
     assert_eq!(topic["spec"], json!({"partitions": 1, "deletionPolicy": "Retain", "driftPolicy": "Correct"}));
     let dry_run = PatchParams::apply("tests").force().dry_run();
     let spec = json!({
@@ -227,11 +227,11 @@ async fn defaults_are_filled_in_when_a_resource_is_stored() {
 #[tokio::test]
 async fn every_way_of_applying_refuses_the_same() {
     let t = Fixture::new("schema").await;
-    t.made("grown", "partitions: 3").await;
+    t.topic("grown").apply_and_wait("partitions: 3").await;
     let folder = tempfile::tempdir().expect("a folder");
     let write = |name: &str, spec: &str| {
         let path = folder.path().join(format!("{name}.json"));
-        std::fs::write(&path, t.manifest(name, spec).to_string()).expect("it is written");
+        std::fs::write(&path, t.topic(name).manifest(spec).to_string()).expect("it is written");
         path.display().to_string()
     };
     let rows = [

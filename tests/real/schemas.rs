@@ -5,11 +5,11 @@ use kube::Api;
 use kube::api::ListParams;
 use serde_json::{Value, json};
 
-use crate::support::{Fixture, has, message};
+use crate::support::{Fixture, has_condition, message};
 
 /// The numbers of the revisions that are registered of a topic, oldest first.
 async fn revisions(t: &Fixture, name: &str) -> Vec<i64> {
-    let uid = t.get(name).await.metadata.uid.expect("a uid");
+    let uid = t.topic(name).get().await.metadata.uid.expect("a uid");
     let api = Api::<ControllerRevision>::namespaced(t.kube.client(), &t.namespace);
     let of_topic = ListParams::default().labels(&format!("{}={uid}", eventcenter::api::REVISION_LABEL));
     let mut numbers: Vec<i64> =
@@ -28,35 +28,35 @@ const BROKEN: &str =
     "{type: object, properties: {id: {type: string}, note: {type: string}}, required: [id, note]}";
 
 #[tokio::test]
-async fn revisions_that_fit_are_registered() {
+async fn compatible_revisions_are_registered() {
     let t = Fixture::new("schemas").await;
-    let topic = t.made("orders", &with(FIRST)).await;
-    assert!(has(&topic, "SchemaCompatible=True Available"), "{topic:?}");
+    let topic = t.topic("orders").apply_and_wait(&with(FIRST)).await;
+    assert!(has_condition(&topic, "SchemaCompatible=True Available"), "{topic:?}");
     let registered = topic.status.expect("a status").event_types;
     assert_eq!(
         (registered[0].name.as_str(), registered[0].version, registered[0].revision),
         ("Order.Created.v1", 1, 1)
     );
 
-    let topic = t.made("orders", &with(MORE)).await;
+    let topic = t.topic("orders").apply_and_wait(&with(MORE)).await;
     assert_eq!(topic.status.expect("a status").event_types[0].revision, 2);
     assert_eq!(revisions(&t, "orders").await, [1, 2]);
 
     // Another order of the same fields is the same schema.
     let reordered = "{required: [id], properties: {note: {type: string}, id: {type: string}}, type: object}";
-    t.made("orders", &with(reordered)).await;
+    t.topic("orders").apply_and_wait(&with(reordered)).await;
     assert_eq!(revisions(&t, "orders").await, [1, 2]);
 }
 
 #[tokio::test]
-async fn one_that_does_not_fit_is_held_and_the_rest_goes_on() {
+async fn an_incompatible_revision_is_held_and_other_changes_are_applied() {
     let t = Fixture::new("schemas").await;
-    t.made("orders", &with(FIRST)).await;
-    t.declare("orders", &format!("{{partitions: 2, {}}}", with(BROKEN))).await;
-    let held = t.condition("orders", "Ready=False SchemaIncompatible").await;
+    t.topic("orders").apply_and_wait(&with(FIRST)).await;
+    t.topic("orders").apply(&format!("{{partitions: 2, {}}}", with(BROKEN))).await;
+    let held = t.topic("orders").wait_for_condition("Ready=False SchemaIncompatible").await;
     assert!(
-        has(&held, "Stalled=True SchemaIncompatible")
-            && has(&held, "SchemaCompatible=False SchemaIncompatible")
+        has_condition(&held, "Stalled=True SchemaIncompatible")
+            && has_condition(&held, "SchemaCompatible=False SchemaIncompatible")
     );
     let said = message(&held, "SchemaCompatible");
     assert!(
@@ -66,41 +66,41 @@ async fn one_that_does_not_fit_is_held_and_the_rest_goes_on() {
         "{said}"
     );
     assert_eq!(revisions(&t, "orders").await, [1]);
-    t.in_kafka("orders", "grown", |topic| topic.partitions == 2).await;
+    t.wait_for_kafka_topic("orders", "grown", |topic| topic.partitions == 2).await;
 
     // Taking the type out and putting it back is no way around.
-    t.made("orders", "partitions: 2").await;
-    t.declare("orders", &format!("{{partitions: 2, {}}}", with(BROKEN))).await;
-    t.condition("orders", "SchemaCompatible=False SchemaIncompatible").await;
+    t.topic("orders").apply_and_wait("partitions: 2").await;
+    t.topic("orders").apply(&format!("{{partitions: 2, {}}}", with(BROKEN))).await;
+    t.topic("orders").wait_for_condition("SchemaCompatible=False SchemaIncompatible").await;
 
     // The next major version beside it is.
     let both = format!(
         "{{partitions: 2, eventTypes: [{{name: Order.Created.v1, schema: {FIRST}}}, {{name: Order.Created.v2, schema: {BROKEN}}}]}}"
     );
-    t.made("orders", &both).await;
+    t.topic("orders").apply_and_wait(&both).await;
     assert_eq!(revisions(&t, "orders").await, [1, 1]);
 }
 
 #[tokio::test]
-async fn what_is_no_schema_is_held() {
+async fn an_invalid_schema_is_held() {
     let t = Fixture::new("schemas").await;
-    t.declare("orders", &with("{type: thing}")).await;
-    t.condition("orders", "Ready=False SchemaInvalid").await;
-    t.declare("orders", &with("{$ref: 'https://example.com/schema.json'}")).await;
-    let held = t.condition("orders", "SchemaCompatible=False SchemaInvalid").await;
+    t.topic("orders").apply(&with("{type: thing}")).await;
+    t.topic("orders").wait_for_condition("Ready=False SchemaInvalid").await;
+    t.topic("orders").apply(&with("{$ref: 'https://example.com/schema.json'}")).await;
+    let held = t.topic("orders").wait_for_condition("SchemaCompatible=False SchemaInvalid").await;
     assert!(message(&held, "Ready").contains("$ref"), "{held:?}");
-    t.made("orders", &with(FIRST)).await;
+    t.topic("orders").apply_and_wait(&with(FIRST)).await;
 }
 
 #[tokio::test]
-async fn modes_are_kept() {
+async fn compatibility_modes_are_enforced() {
     let t = Fixture::new("schemas").await;
     let spec = |mode: &str, schema: &str| format!("{{compatibility: {{mode: {mode}}}, {}}}", with(schema));
-    t.made("orders", &spec("NONE", FIRST)).await;
-    t.made("orders", &spec("NONE", BROKEN)).await;
-    t.made("orders", &spec("BACKWARD", MORE)).await;
-    t.declare("orders", &spec("BACKWARD", BROKEN)).await;
-    t.condition("orders", "SchemaCompatible=False SchemaIncompatible").await;
+    t.topic("orders").apply_and_wait(&spec("NONE", FIRST)).await;
+    t.topic("orders").apply_and_wait(&spec("NONE", BROKEN)).await;
+    t.topic("orders").apply_and_wait(&spec("BACKWARD", MORE)).await;
+    t.topic("orders").apply(&spec("BACKWARD", BROKEN)).await;
+    t.topic("orders").wait_for_condition("SchemaCompatible=False SchemaIncompatible").await;
 }
 
 /// A ConfigMap of the fixture with a schema under `order.json`.
@@ -118,95 +118,98 @@ const FROM: &str =
     "eventTypes: [{name: Order.Created.v1, schemaFrom: {configMapKeyRef: {name: schemas, key: order.json}}}]";
 
 #[tokio::test]
-async fn a_change_of_the_config_map_is_a_change_of_the_topic() {
+async fn a_changed_config_map_changes_the_topic() {
     let t = Fixture::new("schemas").await;
-    t.declare("orders", FROM).await;
-    let waiting = t.condition("orders", "Ready=False SchemaNotFound").await;
-    assert!(has(&waiting, "Reconciling=True SchemaNotFound"), "{waiting:?}");
+    t.topic("orders").apply(FROM).await;
+    let waiting = t.topic("orders").wait_for_condition("Ready=False SchemaNotFound").await;
+    assert!(has_condition(&waiting, "Reconciling=True SchemaNotFound"), "{waiting:?}");
     t.apply(&config_map(&t, json!("true"), FIRST)).await;
-    t.ready("orders").await;
+    t.topic("orders").wait_until_ready().await;
     t.apply(&config_map(&t, json!("true"), MORE)).await;
-    t.wait("orders", "at revision 2", |topic| {
-        topic
-            .status
-            .as_ref()
-            .is_some_and(|status| status.event_types.first().is_some_and(|known| known.revision == 2))
-    })
-    .await;
+    t.topic("orders")
+        .wait_for_status("at revision 2", |topic| {
+            topic
+                .status
+                .as_ref()
+                .is_some_and(|status| status.event_types.first().is_some_and(|known| known.revision == 2))
+        })
+        .await;
     t.apply(&config_map(&t, json!("true"), BROKEN)).await;
-    t.condition("orders", "SchemaCompatible=False SchemaIncompatible").await;
+    t.topic("orders").wait_for_condition("SchemaCompatible=False SchemaIncompatible").await;
     t.apply(&config_map(&t, json!("true"), MORE)).await;
-    t.condition("orders", "SchemaCompatible=True").await;
+    t.topic("orders").wait_for_condition("SchemaCompatible=True").await;
 }
 
-/// The operator may read every ConfigMap; whoever may only write EventTopics may not have it do so.
+/// The operator may read every ConfigMap; a user who may only write EventTopics must not make it do so.
 #[tokio::test]
 async fn a_config_map_without_the_label_is_not_read() {
     let t = Fixture::new("schemas").await;
     t.apply(&config_map(&t, json!("no"), "{type: secret-word}")).await;
-    t.declare("orders", FROM).await;
-    let waiting = t.condition("orders", "Ready=False SchemaNotFound").await;
+    t.topic("orders").apply(FROM).await;
+    let waiting = t.topic("orders").wait_for_condition("Ready=False SchemaNotFound").await;
     assert!(!message(&waiting, "Ready").contains("secret-word"));
     t.apply(&config_map(&t, json!("true"), FIRST)).await;
-    t.ready("orders").await;
+    t.topic("orders").wait_until_ready().await;
     t.apply(&config_map(&t, json!("no"), FIRST)).await;
-    t.condition("orders", "Ready=False SchemaNotFound").await;
+    t.topic("orders").wait_for_condition("Ready=False SchemaNotFound").await;
 }
 
 #[tokio::test]
-async fn old_revisions_are_forgotten() {
+async fn old_revisions_are_removed() {
     let t = Fixture::new("schemas").await;
     for number in 1..=12 {
         let properties: Vec<String> = (0..number).map(|n| format!("p{n}: {{type: string}}")).collect();
-        t.made("orders", &with(&format!("{{type: object, properties: {{{}}}}}", properties.join(", "))))
+        t.topic("orders")
+            .apply_and_wait(&with(&format!("{{type: object, properties: {{{}}}}}", properties.join(", "))))
             .await;
     }
     assert_eq!(revisions(&t, "orders").await, (3..=12).collect::<Vec<i64>>());
 }
 
 #[tokio::test]
-async fn the_history_goes_with_the_topic() {
+async fn the_history_is_deleted_with_the_topic() {
     let t = Fixture::new("schemas").await;
-    t.made("orders", &with(FIRST)).await;
-    t.remove("orders").await;
-    t.made("orders", &with(BROKEN)).await;
+    t.topic("orders").apply_and_wait(&with(FIRST)).await;
+    t.topic("orders").delete_and_wait().await;
+    t.topic("orders").apply_and_wait(&with(BROKEN)).await;
     assert_eq!(revisions(&t, "orders").await, [1]);
 }
 
 mod before_it_is_stored {
     //! With the webhook.
 
-    use crate::support::{Fixture, Stage};
+    use crate::stage;
+    use crate::support::Fixture;
     use serde_json::{Value, json};
 
     use super::{BROKEN, FIRST, FROM, MORE, config_map, revisions, with};
 
     async fn fixture() -> Fixture {
-        Fixture::on(Stage::with_webhook(), "schemas").await
+        Fixture::on(stage::with_webhook(), "schemas").await
     }
 
     #[tokio::test]
-    async fn a_revision_that_does_not_fit_is_refused() {
+    async fn an_incompatible_revision_is_refused() {
         let t = fixture().await;
-        t.made("orders", &with(FIRST)).await;
+        t.topic("orders").apply_and_wait(&with(FIRST)).await;
         let why = "SchemaIncompatible: spec.eventTypes: the schema of Order.Created.v1 is not compatible with the \
                    registered revisions: REQUIRED_PROPERTY_ADDED at /required";
-        t.rejects("orders", &with(BROKEN), why).await;
-        t.accepts("orders", &with(MORE)).await;
-        t.made("orders", &with(MORE)).await;
+        t.topic("orders").rejects(&with(BROKEN), why).await;
+        t.topic("orders").accepts(&with(MORE)).await;
+        t.topic("orders").apply_and_wait(&with(MORE)).await;
         assert_eq!(revisions(&t, "orders").await, [1, 2]);
         // Neither is taking it out and putting it back a way around.
-        t.made("orders", "{}").await;
-        t.rejects("orders", &with(BROKEN), why).await;
+        t.topic("orders").apply_and_wait("{}").await;
+        t.topic("orders").rejects(&with(BROKEN), why).await;
         // What did not change is not read again: other fields can be changed all the same.
-        t.made("orders", &format!("{{partitions: 2, {}}}", with(MORE))).await;
+        t.topic("orders").apply_and_wait(&format!("{{partitions: 2, {}}}", with(MORE))).await;
     }
 
     #[tokio::test]
-    async fn a_config_map_is_refused_for_the_topics_that_take_schemas_from_it() {
+    async fn a_config_map_is_refused_if_its_topics_would_break() {
         let t = fixture().await;
         t.apply(&config_map(&t, json!("true"), FIRST)).await;
-        t.made("orders", FROM).await;
+        t.topic("orders").apply_and_wait(FROM).await;
         let refused = async |schema: &str, why: &str| {
             let error =
                 t.kube.try_apply(&config_map(&t, json!("true"), schema)).await.expect_err("it is refused");
@@ -219,48 +222,49 @@ mod before_it_is_stored {
         refused(BROKEN, "SchemaIncompatible").await;
         refused("{type: thing}", "SchemaInvalid").await;
         t.apply(&config_map(&t, json!("true"), MORE)).await;
-        t.wait("orders", "at revision 2", |topic| {
-            topic
-                .status
-                .as_ref()
-                .is_some_and(|status| status.event_types.first().is_some_and(|known| known.revision == 2))
-        })
-        .await;
-        // One without the label is nobody's business.
+        t.topic("orders")
+            .wait_for_status("at revision 2", |topic| {
+                topic
+                    .status
+                    .as_ref()
+                    .is_some_and(|status| status.event_types.first().is_some_and(|known| known.revision == 2))
+            })
+            .await;
+        // A ConfigMap without the label is not reviewed.
         let mut other = config_map(&t, json!("no"), "{type: thing}");
         other["metadata"]["name"] = json!("other");
         t.apply(&other).await;
     }
 
     #[tokio::test]
-    async fn a_label_that_goes_is_told() {
+    async fn a_removed_label_is_reported() {
         let t = fixture().await;
         t.apply(&config_map(&t, json!("true"), FIRST)).await;
-        t.made("orders", FROM).await;
+        t.topic("orders").apply_and_wait(FROM).await;
         let mut command = t.stage.kubectl().command();
         command.args(["-n", &t.namespace, "label", "configmap", "schemas", "eventcenter.io/schema-"]);
         let told = String::from_utf8(command.output().expect("kubectl runs").stderr).expect("text");
         let why = format!("it is no longer read for EventTopics {}/orders", t.namespace);
         assert!(told.contains(&why), "{told}");
-        t.condition("orders", "Ready=False SchemaNotFound").await;
+        t.topic("orders").wait_for_condition("Ready=False SchemaNotFound").await;
     }
 
     /// Schemas that are made to be slow to read or to compare end in an answer, and others are answered meanwhile.
     #[tokio::test]
     async fn no_schema_stalls_admission() {
         let t = fixture().await;
-        t.made("orders", &with("{type: object}")).await;
+        t.topic("orders").apply_and_wait(&with("{type: object}")).await;
         let branch = |n: usize| json!({"type": "object", "properties": {format!("p{n}"): {"const": n}}, "required": [format!("p{n}")]});
         let wide: Value = json!({"oneOf": (0..400).map(branch).collect::<Vec<_>>()});
         let deep = (0..50).fold(json!({}), |inner, _| json!({"properties": {"a": inner}}));
         let patterns: serde_json::Map<_, _> =
             (0..65).map(|n| (format!("^(a{{1,{n}}}b){{20}}$"), json!({}))).collect();
         for schema in [wide, deep, json!({"patternProperties": patterns}), json!({"pattern": "(a+)+(?=b)"})] {
-            let mut object = t.manifest("orders", "{}");
+            let mut object = t.topic("orders").manifest("{}");
             object["spec"]["eventTypes"] = json!([{"name": "Order.Created.v1", "schema": schema}]);
             let refused = t.kube.try_apply(&object).await.expect_err("it is refused").to_string();
             assert!(refused.contains("SchemaI"), "{refused}");
         }
-        t.accepts("other", "owner: {team: a}").await;
+        t.topic("other").accepts("owner: {team: a}").await;
     }
 }

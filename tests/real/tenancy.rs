@@ -1,18 +1,16 @@
-//! Which namespace is whose, and what follows from that for its topics.
+//! The tenant of a namespace, and its effect on the topics.
 
-use crate::support::{Fixture, Place, Stage, cluster_scoped, has, message};
-use serde_json::{Value, json};
-
-fn told(object: &Value) -> &str {
-    object.pointer("/status/conditions/0/message").and_then(Value::as_str).unwrap_or_default()
-}
+use crate::stage;
+use crate::support::{Fixture, has_condition, message};
+use eventcenter::api::Tenant;
+use serde_json::json;
 
 #[tokio::test]
 async fn a_namespace_without_a_tenant_waits_for_one() {
-    let t = Fixture::without_tenant(Stage::shared(), "tenancy").await;
-    t.declare("orders", "{}").await;
-    let refused = t.condition("orders", "Ready=False TenantNotFound").await;
-    assert!(has(&refused, "Stalled=True TenantNotFound"));
+    let t = Fixture::without_tenant(stage::shared(), "tenancy").await;
+    t.topic("orders").apply("{}").await;
+    let refused = t.topic("orders").wait_for_condition("Ready=False TenantNotFound").await;
+    assert!(has_condition(&refused, "Stalled=True TenantNotFound"));
     assert_eq!(
         message(&refused, "Ready"),
         format!(
@@ -22,41 +20,41 @@ async fn a_namespace_without_a_tenant_waits_for_one() {
         )
     );
     assert!(t.kafka_topic("orders").await.is_none());
-    t.event("orders", "TenantNotFound", "belongs to no tenant").await;
-    t.tenant(json!({"namespaces": [t.namespace]})).await;
-    t.ready("orders").await;
+    t.topic("orders").wait_for_event("TenantNotFound", "belongs to no tenant").await;
+    t.apply_tenant(json!({"namespaces": [t.namespace]})).await;
+    t.topic("orders").wait_until_ready().await;
     assert!(t.kafka_topic("orders").await.is_some());
 }
 
 #[tokio::test]
 async fn a_namespace_that_loses_its_tenant_keeps_its_topics() {
     let t = Fixture::new("tenancy").await;
-    let before = t.made("orders", "{}").await.status.and_then(|status| status.topic_id);
-    t.kube.delete(&Place::ours("Tenant", &t.namespace)).await;
-    let lost = t.condition("orders", "Ready=False TenantNotFound").await;
-    assert_eq!(lost.status.and_then(|status| status.topic_name), Some(t.name("orders")));
-    t.declare("orders", "config: {flush.ms: 1000}").await;
-    t.condition("orders", "Ready=False TenantNotFound").await;
+    let before = t.topic("orders").apply_and_wait("{}").await.status.and_then(|status| status.topic_id);
+    t.kube.delete(t.tenant().path()).await;
+    let lost = t.topic("orders").wait_for_condition("Ready=False TenantNotFound").await;
+    assert_eq!(lost.status.and_then(|status| status.topic_name), Some(t.kafka_name("orders")));
+    t.topic("orders").apply("config: {flush.ms: 1000}").await;
+    t.topic("orders").wait_for_condition("Ready=False TenantNotFound").await;
     let kafka = t.kafka_topic("orders").await.expect("it stays");
     assert!(kafka.config.is_empty(), "and nothing about it changes");
 
-    t.tenant(json!({"namespaces": [t.namespace]})).await;
-    let back = t.ready("orders").await;
+    t.apply_tenant(json!({"namespaces": [t.namespace]})).await;
+    let back = t.topic("orders").wait_until_ready().await;
     assert_eq!(back.status.and_then(|status| status.topic_id), before);
-    t.in_kafka("orders", "changed", |topic| topic.get("flush.ms") == Some("1000")).await;
+    t.wait_for_kafka_topic("orders", "changed", |topic| topic.get("flush.ms") == Some("1000")).await;
 }
 
 #[tokio::test]
-async fn a_namespace_that_moves_to_another_tenant_does_not_take_names_along() {
+async fn topics_of_a_namespace_that_changes_tenants_keep_their_names() {
     let t = Fixture::new("tenancy").await;
-    t.made("orders", "{}").await;
+    t.topic("orders").apply_and_wait("{}").await;
     let other = format!("{}-other", t.namespace);
-    t.tenant(json!({"namespaces": []})).await;
-    t.apply(&cluster_scoped("Tenant", &other, json!({"namespaces": [t.namespace]}))).await;
-    let refused = t.condition("orders", "Ready=False NotSupported").await;
+    t.apply_tenant(json!({"namespaces": []})).await;
+    t.resource::<Tenant>(&other).apply(json!({"namespaces": [t.namespace]})).await;
+    let refused = t.topic("orders").wait_for_condition("Ready=False NotSupported").await;
     assert!(message(&refused, "Ready").contains(&format!("would now be {other}.orders")));
     // What is new is the other tenant's.
-    t.made("products", "{}").await;
+    t.topic("products").apply_and_wait("{}").await;
     assert!(t.stage.kafka.topic(&format!("{other}.products")).await.is_some());
     assert!(t.kafka_topic("orders").await.is_some(), "and nothing was taken away");
 }
@@ -64,54 +62,57 @@ async fn a_namespace_that_moves_to_another_tenant_does_not_take_names_along() {
 #[tokio::test]
 async fn a_disputed_namespace_stays_with_the_older_tenant() {
     let t = Fixture::new("tenancy").await;
-    t.made("orders", "{}").await;
-    t.younger().await;
+    t.topic("orders").apply_and_wait("{}").await;
+    t.wait_for_next_second().await;
     let rival = format!("{}-rival", t.namespace);
-    t.apply(&cluster_scoped("Tenant", &rival, json!({"namespaces": [t.namespace]}))).await;
-    let refused = t.object_is("Tenant", &rival, "Stalled=True ResourceConflict").await;
+    t.resource::<Tenant>(&rival).apply(json!({"namespaces": [t.namespace]})).await;
+    let refused = t.resource::<Tenant>(&rival).wait_for_condition("Stalled=True ResourceConflict").await;
     assert_eq!(
-        told(&refused),
+        message(&refused, "Ready"),
         format!(
             "spec.namespaces: {namespace} belongs to tenant {namespace}, which is older: remove it from one of the two tenants",
             namespace = t.namespace
         )
     );
-    t.cluster_event(&rival, "ResourceConflict", "which is older").await;
-    t.settled().await;
-    assert!(has(&t.get("orders").await, "Ready=True Available"), "nobody loses what they have");
-    t.object_is("Tenant", &t.namespace, "Ready=True Available").await;
+    t.resource::<Tenant>(&rival).wait_for_event("ResourceConflict", "which is older").await;
+    t.wait_for_resync().await;
+    assert!(
+        has_condition(&t.topic("orders").get().await, "Ready=True Available"),
+        "nobody loses what they have"
+    );
+    t.resource::<Tenant>(&t.namespace).wait_for_condition("Ready=True Available").await;
 
-    t.tenant(json!({"namespaces": []})).await;
-    t.object_is("Tenant", &rival, "Ready=True Available").await;
-    t.condition("orders", "Ready=False NotSupported").await;
-    t.made("products", "{}").await;
+    t.apply_tenant(json!({"namespaces": []})).await;
+    t.resource::<Tenant>(&rival).wait_for_condition("Ready=True Available").await;
+    t.topic("orders").wait_for_condition("Ready=False NotSupported").await;
+    t.topic("products").apply_and_wait("{}").await;
     assert!(t.stage.kafka.topic(&format!("{rival}.products")).await.is_some());
 }
 
 #[tokio::test]
 async fn overlapping_prefixes_are_refused_to_the_younger_tenant() {
     let t = Fixture::new("tenancy").await;
-    t.younger().await;
+    t.wait_for_next_second().await;
     let inner = format!("{}-inner", t.namespace);
     let prefix = format!("{}eu.", t.prefix);
     let spec = |prefix: &str| json!({"namespaces": [inner], "topicPrefix": prefix});
-    t.apply(&cluster_scoped("Tenant", &inner, spec(&prefix))).await;
-    let refused = t.object_is("Tenant", &inner, "Stalled=True ResourceConflict").await;
+    t.resource::<Tenant>(&inner).apply(spec(&prefix)).await;
+    let refused = t.resource::<Tenant>(&inner).wait_for_condition("Stalled=True ResourceConflict").await;
     assert_eq!(
-        told(&refused),
+        message(&refused, "Ready"),
         format!(
             "spec.topicPrefix: {prefix} overlaps with {} of tenant {}, which is older: choose a prefix that neither starts with another prefix nor is the start of one",
             t.prefix, t.namespace
         )
     );
-    // A topic in its namespace is nobody's until then.
+    // Until then a topic in its namespace has no tenant.
     let inside = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": inner}});
     t.apply(&inside).await;
-    let mut topic = t.manifest("orders", "{}");
+    let mut topic = t.topic("orders").manifest("{}");
     topic["metadata"]["namespace"] = json!(inner);
     t.apply(&topic).await;
-    t.apply(&cluster_scoped("Tenant", &inner, spec(&format!("{inner}_")))).await;
-    t.object_is("Tenant", &inner, "Ready=True Available").await;
+    t.resource::<Tenant>(&inner).apply(spec(&format!("{inner}_"))).await;
+    t.resource::<Tenant>(&inner).wait_for_condition("Ready=True Available").await;
     t.stage.kafka.wait(&format!("{inner}_orders"), "made", |topic| topic.is_some()).await;
 }
 
@@ -119,14 +120,9 @@ async fn overlapping_prefixes_are_refused_to_the_younger_tenant() {
 async fn a_tenant_counts_its_topics() {
     let t = Fixture::new("tenancy").await;
     for name in ["orders", "products"] {
-        t.made(name, "{}").await;
+        t.topic(name).apply_and_wait("{}").await;
     }
-    let place = Place::ours("Tenant", &t.namespace);
-    let counted = crate::support::until(async || {
-        let tenant: Value = t.kube.get(&place).await.expect("a tenant");
-        let status = tenant["status"].clone();
-        if status["topics"] == 2 { Ok(status) } else { Err(status.to_string()) }
-    });
-    let status = counted.await.expect("two topics");
-    assert_eq!(status["topicPrefix"], t.prefix);
+    let topics = |tenant: &Tenant| tenant.status.as_ref().and_then(|status| status.topics);
+    let tenant = t.tenant().wait_for("status.topics is 2", |tenant| topics(tenant) == Some(2)).await;
+    assert_eq!(tenant.status.and_then(|status| status.topic_prefix), Some(t.prefix.clone()));
 }

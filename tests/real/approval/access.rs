@@ -1,22 +1,23 @@
-//! Access that needs approval, at a Kafka that has an authorizer.
+//! Access that needs approval, at a Kafka with an authorizer.
 
+use crate::stage;
 use std::collections::BTreeSet;
 
 use eventcenter_kafka_admin::AclBindingFilter;
 
-use super::shop::{ONE, Shop};
-use crate::support::{Stage, until};
+use super::fixture::{ApprovalFixture, ONE_APPROVAL};
+use crate::support::until;
 
 /// Waits until Kafka allows exactly these something about what belongs to the test.
-async fn allowed(s: &Shop, expected: &[&str]) {
+async fn allowed(s: &ApprovalFixture, expected: &[&str]) {
     let expected: BTreeSet<String> = expected.iter().map(|user| format!("User:{user}")).collect();
-    let looked = until(async || {
+    let polled = until(async || {
         let mut found = s.t.stage.kafka.acls(&AclBindingFilter::default()).await;
         found.retain(|acl| acl.name.starts_with(&s.t.prefix));
         let found: BTreeSet<String> = found.into_iter().map(|acl| acl.principal).collect();
         if found == expected { Ok(()) } else { Err(format!("{found:?}")) }
     });
-    looked.await.unwrap_or_else(|seen| panic!("{expected:?} should be allowed something: {seen}"));
+    polled.await.unwrap_or_else(|seen| panic!("{expected:?} should be allowed something: {seen}"));
 }
 
 fn spec(access: &str) -> String {
@@ -27,43 +28,43 @@ const READS: &str = "{principal: 'User:reader', operations: [Read]}";
 const WRITES: &str = "{principal: 'User:writer', operations: [Write]}";
 
 #[tokio::test]
-async fn who_is_not_approved_is_not_let_in_and_who_is_stays() {
-    let s = Shop::on(Stage::secure(), ONE).await;
-    s.ask("orders", &spec(READS)).await;
-    s.waits("orders").await;
+async fn new_access_waits_for_approval_and_existing_access_stays() {
+    let s = ApprovalFixture::on(stage::secure(), ONE_APPROVAL).await;
+    s.request("orders", &spec(READS)).await;
+    s.wait_until_pending("orders").await;
     allowed(&s, &[]).await;
     s.approve("orders", "bob").await;
-    s.t.ready("orders").await;
+    s.t.topic("orders").wait_until_ready().await;
     allowed(&s, &["reader"]).await;
 
     // Another one in its place.
-    s.ask("orders", &spec(WRITES)).await;
-    s.waits("orders").await;
-    s.visited("orders").await;
+    s.request("orders", &spec(WRITES)).await;
+    s.wait_until_pending("orders").await;
+    s.wait_for_reconcile("orders").await;
     allowed(&s, &["reader"]).await;
     s.approve("orders", "bob").await;
-    s.t.ready("orders").await;
+    s.t.topic("orders").wait_until_ready().await;
     allowed(&s, &["writer"]).await;
 
-    // What goes takes its access along, whatever waits.
-    s.ask("orders", &spec(READS)).await;
-    s.waits("orders").await;
-    s.t.remove("orders").await;
+    // A deleted resource loses its access, whatever is pending.
+    s.request("orders", &spec(READS)).await;
+    s.wait_until_pending("orders").await;
+    s.t.topic("orders").delete_and_wait().await;
     allowed(&s, &[]).await;
 }
 
 #[tokio::test]
-async fn a_consumer_group_is_not_kept_open_by_what_waits() {
-    let s = Shop::on(Stage::secure(), ONE).await;
+async fn a_pending_change_does_not_keep_a_consumer_groups_access() {
+    let s = ApprovalFixture::on(stage::secure(), ONE_APPROVAL).await;
     let group = format!("{{principal: 'User:reader', operations: [Read], groups: ['{}g']}}", s.t.prefix);
-    s.made("orders", &spec(&group)).await;
+    s.apply_approved("orders", &spec(&group)).await;
     allowed(&s, &["reader"]).await;
     // Somebody would like to have the group too.
-    s.ask("others", &spec(&group)).await;
-    s.waits("others").await;
-    s.made("orders", &spec("")).await;
+    s.request("others", &spec(&group)).await;
+    s.wait_until_pending("others").await;
+    s.apply_approved("orders", &spec("")).await;
     allowed(&s, &[]).await;
     s.approve("others", "bob").await;
-    s.t.ready("others").await;
+    s.t.topic("others").wait_until_ready().await;
     allowed(&s, &["reader"]).await;
 }

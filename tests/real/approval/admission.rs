@@ -1,4 +1,4 @@
-//! Who may ask and who may decide.
+//! Requesters and approvers at the webhook.
 
 use eventcenter::api::{EventTopic, REQUEST, REQUESTED_BY};
 use eventcenter::domain::approval::SpecHash;
@@ -8,8 +8,9 @@ use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
-use super::team::{Team, bind, granted, printed};
-use crate::support::{Answer, Kube, Place, Way, refused, until};
+use super::team::{Team, assert_accepted, printed_approval};
+use crate::support::rbac::bind_role;
+use crate::support::{KubeClient, ObjectPath, Response, WriteMethod, assert_refused, until};
 
 const ANY: &str = "{rules: [{changes: [Any], groups: [GROUP]}]}";
 
@@ -17,24 +18,23 @@ fn stamps(topic: &EventTopic) -> [Option<String>; 2] {
     [REQUESTED_BY, REQUEST].map(|key| topic.annotations().get(key).cloned())
 }
 
-/// Replaces an object as it is now. The operator may write its status in between, and then it is another one.
-async fn replaced(who: &Kube, object: &Value) {
-    let answer = until(async || match who.ask(object, Way::Replace).await {
+/// Replaces an object. Retries when the operator has written its status in between.
+async fn replaced(who: &KubeClient, object: &Value) {
+    let answer = until(async || match who.write(object, WriteMethod::Replace).await {
         answer if answer.message().contains("the object has been modified") => {
             Err(answer.message().to_owned())
         }
         answer => Ok(answer),
     });
-    granted(&answer.await.expect("nobody writes all the time"));
+    assert_accepted(&answer.await.expect("nobody writes all the time"));
 }
 
 #[tokio::test]
-async fn who_asks_is_noted_and_adds_up() {
+async fn requesters_are_annotated_and_accumulate() {
     let team = Team::new("stamps", ANY).await;
-    let (alice, bob) =
-        (team.person("alice", &["requesters"]).await, team.person("bob", &["requesters"]).await);
-    let answer = alice.ask(&team.t.manifest("orders", "{}"), Way::Apply).await;
-    granted(&answer);
+    let (alice, bob) = (team.user("alice", &["requesters"]).await, team.user("bob", &["requesters"]).await);
+    let answer = alice.write(&team.t.topic("orders").manifest("{}"), WriteMethod::Apply).await;
+    assert_accepted(&answer);
     assert!(
         answer.warnings.iter().any(|warning| warning.starts_with("AwaitingApproval: ")
             && warning.contains(" must be approved; the active spec stays in force until then")),
@@ -44,59 +44,59 @@ async fn who_asks_is_noted_and_adds_up() {
     let told = format!("eventctl approve EventTopic orders -n {}", team.t.namespace);
     assert!(answer.warnings.iter().any(|warning| warning.contains(&told)), "{:?}", answer.warnings);
     assert_eq!(team.requesters("orders").await, "alice");
-    granted(&bob.ask(&team.t.manifest("orders", "partitions: 2"), Way::Apply).await);
+    assert_accepted(&bob.write(&team.t.topic("orders").manifest("partitions: 2"), WriteMethod::Apply).await);
     assert_eq!(team.requesters("orders").await, "alice, bob");
-    replaced(&alice, &team.t.manifest("orders", "partitions: 3")).await;
+    replaced(&alice, &team.t.topic("orders").manifest("partitions: 3")).await;
     assert_eq!(team.requesters("orders").await, "alice, bob");
 
     // A dry run is answered the same and leaves nothing.
-    granted(
+    assert_accepted(
         &team
-            .person("carol", &["requesters"])
+            .user("carol", &["requesters"])
             .await
-            .ask(&team.t.manifest("orders", "partitions: 4"), Way::DryRun)
+            .write(&team.t.topic("orders").manifest("partitions: 4"), WriteMethod::DryRun)
             .await,
     );
     assert_eq!(team.requesters("orders").await, "alice, bob");
     // A name that is not known cannot be spoken of.
-    let mut nameless = team.t.manifest("", "{}");
+    let mut nameless = team.t.topic("").manifest("{}");
     nameless["metadata"] = json!({"generateName": "x-", "name": "", "namespace": team.t.namespace});
     let answer = alice.create(&nameless, "").await;
-    refused(&answer, Reason::InvalidResource, "write metadata.name");
+    assert_refused(&answer, Reason::InvalidResource, "write metadata.name");
 }
 
 #[tokio::test]
-async fn nobody_forges_a_stamp_or_loses_one() {
+async fn request_annotations_cannot_be_forged_or_removed() {
     let team = Team::new("forged", ANY).await;
-    let alice = team.person("alice", &["requesters"]).await;
+    let alice = team.user("alice", &["requesters"]).await;
     // What is brought along at the beginning does not count.
-    let mut forged = team.t.manifest("orders", "{}");
+    let mut forged = team.t.topic("orders").manifest("{}");
     forged["metadata"]["annotations"] = json!({REQUESTED_BY: "bob", REQUEST: "{}", "example.com/other": "x"});
-    granted(&alice.create(&forged, "").await);
-    let before = stamps(&team.t.get("orders").await);
+    assert_accepted(&alice.create(&forged, "").await);
+    let before = stamps(&team.t.topic("orders").get().await);
     assert_eq!(before[0].as_deref(), Some("alice"));
     assert!(before[1].as_deref().is_some_and(|request| request.contains("\"seal\"")), "{before:?}");
     let unchanged = async |way: &str| {
-        assert_eq!(stamps(&team.t.get("orders").await), before, "{way}");
+        assert_eq!(stamps(&team.t.topic("orders").get().await), before, "{way}");
     };
 
     for annotations in
         [json!({REQUESTED_BY: "bob"}), json!({REQUEST: "{}"}), json!({REQUEST: null, REQUESTED_BY: null})]
     {
-        alice.merge(&team.t.place("orders"), &json!({"metadata": {"annotations": annotations}})).await;
+        alice.merge(team.t.topic("orders").path(), &json!({"metadata": {"annotations": annotations}})).await;
         unchanged("kubectl edit").await;
     }
-    alice.merge(&team.t.place("orders"), &json!({"metadata": {"annotations": null}})).await;
+    alice.merge(team.t.topic("orders").path(), &json!({"metadata": {"annotations": null}})).await;
     unchanged("all annotations are taken away").await;
-    for object in [&forged, &team.t.manifest("orders", "{}")] {
+    for object in [&forged, &team.t.topic("orders").manifest("{}")] {
         replaced(&alice, object).await;
         unchanged("kubectl replace").await;
-        granted(&alice.ask(object, Way::Apply).await);
+        assert_accepted(&alice.write(object, WriteMethod::Apply).await);
         unchanged("server-side apply").await;
     }
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("orders.yaml").display().to_string();
-    for object in [&forged, &team.t.manifest("orders", "{}")] {
+    for object in [&forged, &team.t.topic("orders").manifest("{}")] {
         std::fs::write(&file, object.to_string()).expect("written");
         team.t
             .kubectl(&["apply", "--as", "alice", "--as-group", &team.group("requesters"), "-f", &file])
@@ -107,19 +107,19 @@ async fn nobody_forges_a_stamp_or_loses_one() {
 
 /// What a GitOps tool does all day changes nothing: no fight over fields, no new version.
 #[tokio::test]
-async fn the_same_applied_again_changes_nothing() {
+async fn applying_the_same_again_changes_nothing() {
     let team = Team::new("gitops", ANY).await;
-    let manifest = team.t.manifest("orders", "partitions: 2");
+    let manifest = team.t.topic("orders").manifest("partitions: 2");
     let forged = {
-        let mut forged = team.t.manifest("forged", "{}");
+        let mut forged = team.t.topic("forged").manifest("{}");
         forged["metadata"]["annotations"] = json!({REQUESTED_BY: "bob", REQUEST: "{}"});
         forged
     };
     let robot =
-        Kube::as_user(&team.t.stage.kubeconfig, &team.account("ci"), &[team.group("requesters")]).await;
+        KubeClient::as_user(&team.t.stage.kubeconfig, &team.account("ci"), &[team.group("requesters")]).await;
     let parameters = PatchParams::apply("gitops");
     for object in [&manifest, &forged] {
-        let place = Place::of(object);
+        let place = ObjectPath::of(object);
         robot.try_patch(&place, &parameters, &Patch::Apply(object)).await.expect("accepted");
         let same = until(async || {
             // The operator may write the status in between.
@@ -131,7 +131,7 @@ async fn the_same_applied_again_changes_nothing() {
         });
         same.await.unwrap_or_else(|seen| panic!("each apply makes a new version: {seen}"));
     }
-    let topic = team.t.get("orders").await;
+    let topic = team.t.topic("orders").get().await;
     for managed in topic.metadata.managed_fields.iter().flatten() {
         let fields = serde_json::to_string(&managed.fields_v1).expect("JSON");
         assert!(!fields.contains(REQUEST), "nobody owns a stamp: {managed:?}");
@@ -139,10 +139,10 @@ async fn the_same_applied_again_changes_nothing() {
 }
 
 #[tokio::test]
-async fn somebody_else_decides_and_it_is_sealed() {
+async fn another_user_decides_and_the_decision_is_sealed() {
     let team = Team::new("decides", ANY).await;
     let alice = team.approver("alice").await;
-    granted(&alice.ask(&team.t.manifest("orders", "{}"), Way::Apply).await);
+    assert_accepted(&alice.write(&team.t.topic("orders").manifest("{}"), WriteMethod::Apply).await);
     let carol = team.approver("carol").await;
     let mut approval = team.decision("orders", "Approve").await;
     // Whatever is said of oneself is replaced.
@@ -154,11 +154,11 @@ async fn somebody_else_decides_and_it_is_sealed() {
     approval["metadata"]["ownerReferences"] =
         json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "y"}]);
     let answer = carol.create(&approval, "?dryRun=All").await;
-    granted(&answer);
+    assert_accepted(&answer);
     assert!(team.approvals().await.is_empty(), "a dry run leaves nothing");
     let answer = carol.create(&approval, "").await;
-    granted(&answer);
-    let (spec, topic) = (&answer.body["spec"], team.t.get("orders").await);
+    assert_accepted(&answer);
+    let (spec, topic) = (&answer.body["spec"], team.t.topic("orders").get().await);
     assert_eq!(spec["approver"], json!({"username": "carol", "groups": [team.group("approvers")]}));
     assert_eq!(
         spec["target"],
@@ -168,7 +168,7 @@ async fn somebody_else_decides_and_it_is_sealed() {
     let owners = answer.body["metadata"]["ownerReferences"].as_array().expect("an owner");
     assert_eq!((owners.len(), &owners[0]["uid"]), (1, &json!(topic.uid())));
 
-    // It is what it is, whoever asks.
+    // It is immutable for every user.
     for change in [
         json!({"spec": {"decision": "Reject"}}),
         json!({"spec": {"approver": {"username": "dave"}}}),
@@ -176,11 +176,11 @@ async fn somebody_else_decides_and_it_is_sealed() {
         json!({"spec": {"seal": null}}),
     ] {
         let patch = Patch::Merge(&change);
-        let error = team.t.kube.try_patch(&Place::of(&approval), &PatchParams::default(), &patch).await;
+        let error = team.t.kube.try_patch(&ObjectPath::of(&approval), &PatchParams::default(), &patch).await;
         assert!(error.is_err_and(|error| error.to_string().contains("spec is immutable")), "{change}");
     }
-    // It goes with what it is about.
-    team.t.kube.delete(&team.t.place("orders")).await;
+    // It is deleted with its target.
+    team.t.kube.delete(team.t.topic("orders").path()).await;
     let gone = until(async || match team.approvals().await {
         left if left.is_empty() => Ok(()),
         left => Err(format!("{left:?}")),
@@ -189,15 +189,15 @@ async fn somebody_else_decides_and_it_is_sealed() {
 }
 
 #[tokio::test]
-async fn nobody_approves_what_they_asked_for_or_wrote() {
+async fn requesters_and_authors_cannot_approve() {
     let rules = "{rules: [{changes: [Any], groups: [GROUP]}], automation: ['system:serviceaccount:NAMESPACE:argo'], \
                  robots: ['system:serviceaccount:NAMESPACE:bot']}";
     let team = Team::new("own", rules).await;
     let alice = team.approver("alice").await;
-    granted(&alice.ask(&team.t.manifest("orders", "{}"), Way::Apply).await);
-    let refuses = async |who: &Kube, topic: &str, words: &str| {
+    assert_accepted(&alice.write(&team.t.topic("orders").manifest("{}"), WriteMethod::Apply).await);
+    let refuses = async |who: &KubeClient, topic: &str, words: &str| {
         let answer = who.create(&team.decision(topic, "Approve").await, "").await;
-        refused(&answer, Reason::ApprovalNotAllowed, words);
+        assert_refused(&answer, Reason::ApprovalNotAllowed, words);
     };
     refuses(&alice, "orders", "alice requested or wrote this change (alice)").await;
     for spelling in ["oidc:alice", "Alice@example.com", "ALICE"] {
@@ -205,25 +205,25 @@ async fn nobody_approves_what_they_asked_for_or_wrote() {
     }
     // Bob's word on top makes it bob's as well, and no less alice's.
     let bob = team.approver("bob").await;
-    granted(&bob.ask(&team.t.manifest("orders", "partitions: 2"), Way::Apply).await);
+    assert_accepted(&bob.write(&team.t.topic("orders").manifest("partitions: 2"), WriteMethod::Apply).await);
     refuses(&alice, "orders", "(alice, bob)").await;
     refuses(&bob, "orders", "(alice, bob)").await;
 
     // Who applies what others have written says who did.
     let groups = ["requesters", "approvers", "may-approve"].map(|group| team.group(group));
     let account =
-        async |name: &str| Kube::as_user(&team.t.stage.kubeconfig, &team.account(name), &groups).await;
+        async |name: &str| KubeClient::as_user(&team.t.stage.kubeconfig, &team.account(name), &groups).await;
     let argo = account("argo").await;
-    let mut written = team.t.manifest("written", "{}");
-    let answer = argo.ask(&written, Way::Apply).await;
-    refused(
+    let mut written = team.t.topic("written").manifest("{}");
+    let answer = argo.write(&written, WriteMethod::Apply).await;
+    assert_refused(
         &answer,
         Reason::ApprovalNotAllowed,
         "applies changes written by others and must name the author",
     );
     written["metadata"]["annotations"] =
         json!({"eventcenter.io/authored-by": "Carol Doe <carol@example.com>"});
-    granted(&argo.ask(&written, Way::Apply).await);
+    assert_accepted(&argo.write(&written, WriteMethod::Apply).await);
     assert_eq!(
         team.requesters("written").await,
         format!("{} for Carol Doe <carol@example.com>", team.account("argo"))
@@ -232,15 +232,21 @@ async fn nobody_approves_what_they_asked_for_or_wrote() {
     // A robot that is listed is no way around its own namespace's changes.
     refuses(&account("bot").await, "written", "another person has to decide").await;
     refuses(&account("other").await, "written", "is a service account: approvals are made by people").await;
-    granted(&account("bot").await.create(&team.decision("orders", "Approve").await, "").await);
-    granted(&team.approver("dave").await.create(&team.decision("written", "Approve").await, "").await);
+    assert_accepted(&account("bot").await.create(&team.decision("orders", "Approve").await, "").await);
+    assert_accepted(
+        &team.approver("dave").await.create(&team.decision("written", "Approve").await, "").await,
+    );
 }
 
 #[tokio::test]
-async fn deciding_takes_the_verb_the_group_and_the_present_content() {
+async fn a_decision_needs_the_verb_the_group_and_the_current_content() {
     let team = Team::new("verb", ANY).await;
-    granted(
-        &team.person("alice", &["requesters"]).await.ask(&team.t.manifest("orders", "{}"), Way::Apply).await,
+    assert_accepted(
+        &team
+            .user("alice", &["requesters"])
+            .await
+            .write(&team.t.topic("orders").manifest("{}"), WriteMethod::Apply)
+            .await,
     );
     team.t
         .kube
@@ -251,19 +257,19 @@ async fn deciding_takes_the_verb_the_group_and_the_present_content() {
         .await;
     team.bind("tests-approvals-only", "may-create").await;
     let approval = team.decision("orders", "Approve").await;
-    let answer = team.person("erin", &["approvers", "may-create"]).await.create(&approval, "").await;
-    refused(
+    let answer = team.user("erin", &["approvers", "may-create"]).await.create(&approval, "").await;
+    assert_refused(
         &answer,
         Reason::ApprovalNotAllowed,
         "erin may not approve EventTopic orders: that takes the verb approve",
     );
-    let answer = team.person("frank", &["may-approve"]).await.create(&approval, "").await;
-    refused(
+    let answer = team.user("frank", &["may-approve"]).await.create(&approval, "").await;
+    assert_refused(
         &answer,
         Reason::ApprovalNotAllowed,
         "frank is in none of the groups that may approve for this tenant",
     );
-    let answer = team.person("grace", &["approvers", "requesters"]).await.create(&approval, "").await;
+    let answer = team.user("grace", &["approvers", "requesters"]).await.create(&approval, "").await;
     assert!(
         answer.status == 403 && answer.message().contains("cannot create resource"),
         "{}",
@@ -272,40 +278,44 @@ async fn deciding_takes_the_verb_the_group_and_the_present_content() {
 
     let carol = team.approver("carol").await;
     let answer = carol.create(&team.approval("orders", &"0".repeat(64), "Approve"), "").await;
-    refused(&answer, Reason::ApprovalOutdated, "look at it again (eventctl diff EventTopic orders");
+    assert_refused(&answer, Reason::ApprovalOutdated, "look at it again (eventctl diff EventTopic orders");
     let answer = carol.create(&team.approval("nothing", &"0".repeat(64), "Approve"), "").await;
-    refused(&answer, Reason::ApprovalOutdated, "there is no EventTopic nothing");
+    assert_refused(&answer, Reason::ApprovalOutdated, "there is no EventTopic nothing");
     // Between reading and approving it became another one.
-    granted(
+    assert_accepted(
         &team
-            .person("bob", &["requesters"])
+            .user("bob", &["requesters"])
             .await
-            .ask(&team.t.manifest("orders", "partitions: 2"), Way::Apply)
+            .write(&team.t.topic("orders").manifest("partitions: 2"), WriteMethod::Apply)
             .await,
     );
     let answer = carol.create(&approval, "").await;
-    refused(&answer, Reason::ApprovalOutdated, "which is not what this decides on");
+    assert_refused(&answer, Reason::ApprovalOutdated, "which is not what this decides on");
 
     // One person counts once.
     let approval = team.decision("orders", "Approve").await;
-    granted(&carol.create(&approval, "").await);
+    assert_accepted(&carol.create(&approval, "").await);
     for name in ["carol", "oidc:Carol@example.com"] {
         let again = team.decision("orders", "Approve").await;
         let answer = team.approver(name).await.create(&again, "").await;
-        refused(&answer, Reason::ApprovalNotAllowed, "has already made this decision, in ChangeApproval a-");
+        assert_refused(
+            &answer,
+            Reason::ApprovalNotAllowed,
+            "has already made this decision, in ChangeApproval a-",
+        );
     }
-    granted(&carol.create(&team.decision("orders", "Reject").await, "").await);
+    assert_accepted(&carol.create(&team.decision("orders", "Reject").await, "").await);
 }
 
 #[tokio::test]
-async fn an_approval_is_about_its_own_namespace_only() {
+async fn an_approval_counts_only_in_its_namespace() {
     let (one, two) = (Team::new("one", ANY).await, Team::new("two", ANY).await);
     for team in [&one, &two] {
-        granted(
+        assert_accepted(
             &team
-                .person("alice", &["requesters"])
+                .user("alice", &["requesters"])
                 .await
-                .ask(&team.t.manifest("orders", "{}"), Way::Apply)
+                .write(&team.t.topic("orders").manifest("{}"), WriteMethod::Apply)
                 .await,
         );
     }
@@ -314,48 +324,52 @@ async fn an_approval_is_about_its_own_namespace_only() {
     assert!(answer.message().contains("cannot create resource"), "{}", answer.message());
     // A copy of one that is sealed is sealed anew, for what is there.
     let answer = carol.create(&two.decision("orders", "Approve").await, "").await;
-    granted(&answer);
+    assert_accepted(&answer);
     let mut copy = answer.body.clone();
     copy["metadata"] = json!({"name": "copy", "namespace": one.t.namespace});
-    bind(&one.t.kube, &one.t.namespace, "eventcenter-approver", &two.group("may-approve")).await;
+    bind_role(&one.t.kube, &one.t.namespace, "eventcenter-approver", &two.group("may-approve")).await;
     let answer = until(async || match carol.create(&copy, "").await {
         answer if answer.message().contains("cannot create resource") => Err(format!("{answer:?}")),
         answer => Ok(answer),
     });
     let answer = answer.await.expect("it is allowed by RBAC");
-    refused(&answer, Reason::ApprovalNotAllowed, "is in none of the groups that may approve for this tenant");
+    assert_refused(
+        &answer,
+        Reason::ApprovalNotAllowed,
+        "is in none of the groups that may approve for this tenant",
+    );
 }
 
 #[tokio::test]
-async fn a_change_that_is_not_to_be_stored_is_approved_before() {
+async fn with_mode_deny_a_change_is_approved_before_it_is_stored() {
     let team = Team::new("deny", "{mode: Deny, rules: [{changes: [Any], groups: [GROUP]}]}").await;
     let (alice, carol) = (team.approver("alice").await, team.approver("carol").await);
     for spec in ["{}", "partitions: 2"] {
-        let wanted = team.t.manifest("orders", spec);
-        let answer = alice.ask(&wanted, Way::Apply).await;
-        refused(&answer, Reason::AwaitingApproval, "of EventTopic orders must be approved first");
-        let approval = printed(answer.message());
+        let wanted = team.t.topic("orders").manifest(spec);
+        let answer = alice.write(&wanted, WriteMethod::Apply).await;
+        assert_refused(&answer, Reason::AwaitingApproval, "of EventTopic orders must be approved first");
+        let approval = printed_approval(answer.message());
         let hash = SpecHash::of(&serde_json::from_value::<EventTopic>(wanted.clone()).expect("a topic").spec);
         assert_eq!(approval["spec"]["specHash"], json!(hash.to_string()));
-        granted(&carol.create(&approval, "").await);
+        assert_accepted(&carol.create(&approval, "").await);
         // Whoever approves it may not be the one who then asks for it, and nothing else is approved.
-        let answer = carol.ask(&wanted, Way::Apply).await;
-        refused(&answer, Reason::AwaitingApproval, "of EventTopic orders must be approved first");
-        let answer = alice.ask(&team.t.manifest("orders", "partitions: 7"), Way::Apply).await;
-        refused(&answer, Reason::AwaitingApproval, "of EventTopic orders must be approved first");
-        granted(&alice.ask(&wanted, Way::DryRun).await);
-        granted(&alice.ask(&wanted, Way::Apply).await);
+        let answer = carol.write(&wanted, WriteMethod::Apply).await;
+        assert_refused(&answer, Reason::AwaitingApproval, "of EventTopic orders must be approved first");
+        let answer = alice.write(&team.t.topic("orders").manifest("partitions: 7"), WriteMethod::Apply).await;
+        assert_refused(&answer, Reason::AwaitingApproval, "of EventTopic orders must be approved first");
+        assert_accepted(&alice.write(&wanted, WriteMethod::DryRun).await);
+        assert_accepted(&alice.write(&wanted, WriteMethod::Apply).await);
         // What is not about the spec is free.
         alice
             .merge(
-                &team.t.place("orders"),
+                team.t.topic("orders").path(),
                 &json!({"metadata": {"labels": {"a": spec.replace([':', ' ', '{', '}'], "")}}}),
             )
             .await;
     }
     // It was another generation.
-    refused(
-        &alice.ask(&team.t.manifest("orders", "partitions: 3"), Way::Apply).await,
+    assert_refused(
+        &alice.write(&team.t.topic("orders").manifest("partitions: 3"), WriteMethod::Apply).await,
         Reason::AwaitingApproval,
         "1 more from group",
     );
@@ -363,17 +377,18 @@ async fn a_change_that_is_not_to_be_stored_is_approved_before() {
 
 /// Whoever approves while the content becomes another one has approved the one or nothing, and never the other.
 #[tokio::test]
-async fn an_approval_beside_a_change_is_never_of_the_change() {
+async fn an_approval_concurrent_with_a_change_does_not_approve_it() {
     let team = Team::new("race", ANY).await;
     let (alice, bob) = (team.approver("alice").await, team.approver("bob").await);
     let (mut stored, mut refused) = (0, 0);
     for round in 0..10 {
-        let content = |n: i32| team.t.manifest("orders", &format!("description: content {round} {n}"));
-        granted(&alice.ask(&content(1), Way::Apply).await);
+        let content = |n: i32| team.t.topic("orders").manifest(&format!("description: content {round} {n}"));
+        assert_accepted(&alice.write(&content(1), WriteMethod::Apply).await);
         let decision = team.decision("orders", "Approve").await;
         let other = content(2);
-        let (decided, changed) = tokio::join!(bob.create(&decision, ""), alice.ask(&other, Way::Apply));
-        granted(&changed);
+        let (decided, changed) =
+            tokio::join!(bob.create(&decision, ""), alice.write(&other, WriteMethod::Apply));
+        assert_accepted(&changed);
         match decided.status {
             201 => stored += 1,
             _ => {
@@ -381,7 +396,7 @@ async fn an_approval_beside_a_change_is_never_of_the_change() {
                 refused += 1;
             }
         }
-        let waiting = team.t.condition("orders", "Ready=False AwaitingApproval").await;
+        let waiting = team.t.topic("orders").wait_for_condition("Ready=False AwaitingApproval").await;
         let pending = waiting.status.and_then(|status| status.pending).expect("it waits");
         assert_eq!(
             (pending.hash, pending.approvals.as_str()),
@@ -392,68 +407,70 @@ async fn an_approval_beside_a_change_is_never_of_the_change() {
 }
 
 #[tokio::test]
-async fn broken_glass_is_told() {
+async fn break_glass_is_reported() {
     let team = Team::new("glass", "{rules: [{changes: [Any], groups: [GROUP]}], breakGlass: [ONCALL]}").await;
-    let mut wanted = team.t.manifest("orders", "{}");
+    let mut wanted = team.t.topic("orders").manifest("{}");
     wanted["metadata"]["annotations"] = json!({"eventcenter.io/break-glass": "the shop is down"});
-    let says = |answer: &Answer, words: &str| {
+    let says = |answer: &Response, words: &str| {
         assert!(answer.warnings.iter().any(|warning| warning.contains(words)), "{:?}", answer.warnings);
     };
-    let answer = team.person("alice", &["requesters"]).await.ask(&wanted, Way::DryRun).await;
-    granted(&answer);
+    let answer = team.user("alice", &["requesters"]).await.write(&wanted, WriteMethod::DryRun).await;
+    assert_accepted(&answer);
     says(&answer, "The requester is not in a break-glass group; approval is still required");
-    let answer = team.person("olga", &["requesters", "oncall"]).await.ask(&wanted, Way::Apply).await;
-    granted(&answer);
+    let answer = team.user("olga", &["requesters", "oncall"]).await.write(&wanted, WriteMethod::Apply).await;
+    assert_accepted(&answer);
     says(&answer, "this takes effect without approval and is recorded: the shop is down");
-    let request = stamps(&team.t.get("orders").await)[1].clone().unwrap_or_default();
+    let request = stamps(&team.t.topic("orders").get().await)[1].clone().unwrap_or_default();
     assert!(request.contains("the shop is down"), "{request}");
 }
 
 #[tokio::test]
-async fn without_a_tenant_that_is_active_nobody_decides() {
+async fn decisions_need_an_active_tenant() {
     let team = Team::new("inactive", ANY).await;
-    let alice = team.person("alice", &["requesters"]).await;
-    granted(&alice.ask(&team.t.manifest("orders", "{}"), Way::Apply).await);
+    let alice = team.user("alice", &["requesters"]).await;
+    assert_accepted(&alice.write(&team.t.topic("orders").manifest("{}"), WriteMethod::Apply).await);
     let (carol, approval) = (team.approver("carol").await, team.decision("orders", "Approve").await);
     let becomes = async |tenant: Value, reason: Reason| {
-        team.t.tenant(tenant).await;
+        team.t.apply_tenant(tenant).await;
         let answer = until(async || match carol.create(&approval, "?dryRun=All").await {
             answer if answer.status == 201 => Err(format!("{answer:?}")),
             answer => Ok(answer),
         });
-        refused(&answer.await.expect("it is refused"), reason, "the platform's administrator");
+        assert_refused(&answer.await.expect("it is refused"), reason, "the platform's administrator");
     };
     let mut tenant = team.tenant(ANY);
     tenant["suspended"] = json!(true);
     becomes(tenant.clone(), Reason::TenantSuspended).await;
     tenant["namespaces"] = json!([]);
     becomes(tenant, Reason::TenantNotFound).await;
-    // Without rules there is nothing to decide, and nobody is stamped any more.
-    team.t.tenant(json!({"namespaces": [team.t.namespace]})).await;
+    // Without rules there is nothing to decide, and requesters are no longer annotated.
+    team.t.apply_tenant(json!({"namespaces": [team.t.namespace]})).await;
     let answer = until(async || match carol.create(&approval, "?dryRun=All").await {
         answer if answer.message().contains("has no approval rules for EventTopics") => Ok(answer),
         answer => Err(format!("{answer:?}")),
     });
-    refused(
+    assert_refused(
         &answer.await.expect("it is refused"),
         Reason::ApprovalNotAllowed,
         "so there is nothing to approve",
     );
-    let before = stamps(&team.t.get("orders").await);
-    granted(&team.t.kube.ask(&team.t.manifest("orders", "partitions: 2"), Way::Apply).await);
-    assert_eq!(stamps(&team.t.get("orders").await), before, "what was stamped stays");
-    granted(&alice.create(&team.t.manifest("free", "{}"), "").await);
-    assert_eq!(stamps(&team.t.get("free").await), [None, None]);
+    let before = stamps(&team.t.topic("orders").get().await);
+    assert_accepted(
+        &team.t.kube.write(&team.t.topic("orders").manifest("partitions: 2"), WriteMethod::Apply).await,
+    );
+    assert_eq!(stamps(&team.t.topic("orders").get().await), before, "what was stamped stays");
+    assert_accepted(&alice.create(&team.t.topic("free").manifest("{}"), "").await);
+    assert_eq!(stamps(&team.t.topic("free").get().await), [None, None]);
 }
 
 #[tokio::test]
-async fn the_key_is_told_to_nobody() {
+async fn the_signing_key_is_not_disclosed() {
     let team = Team::new("key", ANY).await;
-    let alice = team.person("alice", &["requesters"]).await;
-    granted(&alice.ask(&team.t.manifest("orders", "{}"), Way::Apply).await);
+    let alice = team.user("alice", &["requesters"]).await;
+    assert_accepted(&alice.write(&team.t.topic("orders").manifest("{}"), WriteMethod::Apply).await);
     let place = |kind: &str, name: &str| {
         let metadata = json!({"name": name, "namespace": xtask::kubectl::NAMESPACE});
-        Place::of(&json!({"apiVersion": "v1", "kind": kind, "metadata": metadata}))
+        ObjectPath::of(&json!({"apiVersion": "v1", "kind": kind, "metadata": metadata}))
     };
     let secret: Secret = team.t.kube.get(&place("Secret", "eventcenter-seal-webhook")).await.expect("a key");
     let seed = secret.data.unwrap_or_default().remove("seed").expect("a seed").0;
@@ -463,15 +480,15 @@ async fn the_key_is_told_to_nobody() {
         team.t.kube.get(&place("ConfigMap", "eventcenter-seals")).await.expect("the public halves");
     assert!(public["data"]["webhook"].as_str().is_some_and(|keys| keys.trim().len() >= 64), "{public}");
     assert!(!public.to_string().contains(&seed));
-    let said = std::fs::read_to_string(&team.t.stage.log).expect("a log");
+    let said = team.t.stage.logs.read();
     assert!(said.contains("created a signing key") && !said.contains(&seed), "the log has the key");
-    // None of the roles for people lets anybody say whose seals are believed.
+    // No role for users allows changing the trusted keys.
     let forged = json!({
         "apiVersion": "v1", "kind": "ConfigMap", "data": {"webhook": "forged"},
         "metadata": {"name": "eventcenter-seals", "namespace": xtask::kubectl::NAMESPACE},
     });
     for who in [alice, team.approver("carol").await] {
-        let answer = who.ask(&forged, Way::Apply).await;
+        let answer = who.write(&forged, WriteMethod::Apply).await;
         assert!(answer.message().contains("cannot patch resource"), "{}", answer.message());
     }
 }

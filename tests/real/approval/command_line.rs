@@ -1,8 +1,9 @@
-//! `eventctl` as those who ask and those who approve use it, and as a plugin of kubectl.
+//! `eventctl` for requesters and approvers, also as a plugin of kubectl.
 //!
 //! What waits is what the status says, so the tests write it there themselves, on a topic that the operator leaves alone:
 //! who may approve, and what comes of it, are other tests' subjects.
 
+use crate::stage;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -13,21 +14,21 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
-use crate::support::{Fixture, Stage};
+use crate::support::Fixture;
 
 /// The exit code, and what was written to standard output and standard error.
 type Said = (i32, String, String);
 
-/// A namespace whose topics the operator leaves alone: it is nobody's, and they are paused.
+/// A namespace whose topics the operator does not change: it has no tenant, and they are paused.
 struct Desk(Fixture);
 
 impl Desk {
     async fn new(name: &str) -> Self {
-        Self(Fixture::without_tenant(Stage::shared(), name).await)
+        Self(Fixture::without_tenant(stage::shared(), name).await)
     }
 
     fn manifest(&self, name: &str, spec: &str) -> Value {
-        let mut manifest = self.0.manifest(name, spec);
+        let mut manifest = self.0.topic(name).manifest(spec);
         manifest["metadata"]["annotations"] = json!({"eventcenter.io/paused": "true"});
         manifest
     }
@@ -35,7 +36,7 @@ impl Desk {
     /// Declares a topic, and waits until the operator has nothing more to say about it.
     async fn declare(&self, name: &str, spec: &str) -> EventTopic {
         self.0.apply(&self.manifest(name, spec)).await;
-        self.0.condition(name, "Ready=True Paused").await
+        self.0.topic(name).wait_for_condition("Ready=True Paused").await
     }
 
     async fn set_status(&self, name: &str, status: Value) {
@@ -59,7 +60,7 @@ impl Desk {
 
     /// The spec that a topic declares now is in force, and kept under this name.
     async fn in_force(&self, name: &str, kept: &Value) {
-        let topic = self.0.get(name).await;
+        let topic = self.0.topic(name).get().await;
         let revision = format!("{name}-approved");
         let object = json!({
             "apiVersion": "apps/v1", "kind": "ControllerRevision", "revision": 1, "data": {"spec": kept},
@@ -87,7 +88,7 @@ impl Desk {
         said(&command.output().expect("it runs"))
     }
 
-    /// Runs eventctl on a terminal, where somebody types this.
+    /// Runs eventctl on a terminal with this input.
     fn on_terminal(&self, words: &[&str], typed: &str) -> Said {
         let line = format!("{} {} -n {}", env!("CARGO_BIN_EXE_eventctl"), words.join(" "), self.0.namespace);
         let words = ["--quiet", "--return", "--command", &line, "/dev/null"];
@@ -109,7 +110,7 @@ fn said(output: &Output) -> Said {
 }
 
 #[tokio::test]
-async fn what_waits_is_listed_for_people_and_programs() {
+async fn pending_changes_are_listed_as_text_and_json() {
     let desk = Desk::new("pending").await;
     desk.declare("calm", "partitions: 3").await;
     assert_eq!(desk.eventctl(&["pending"]), (0, "no change is pending\n".into(), String::new()));
@@ -135,7 +136,7 @@ async fn what_waits_is_listed_for_people_and_programs() {
 }
 
 #[tokio::test]
-async fn a_change_that_waits_is_shown_with_everything_that_decides() {
+async fn a_pending_change_is_shown_with_its_requirements() {
     let desk = Desk::new("diff").await;
     desk.declare("orders", "partitions: 3").await;
     let (code, out, _) = desk.eventctl(&["diff", "EventTopic", "orders"]);
@@ -144,7 +145,7 @@ async fn a_change_that_waits_is_shown_with_everything_that_decides() {
         (0, &*format!("EventTopic orders in namespace {}: no change is pending\n", desk.0.namespace))
     );
 
-    desk.in_force("orders", &json!(desk.0.get("orders").await.spec)).await;
+    desk.in_force("orders", &json!(desk.0.topic("orders").get().await.spec)).await;
     let (_, hash) = desk.waiting("orders", "partitions: 6").await;
     for resource in [&["etopic", "orders"][..], &["eventtopics/orders"]] {
         let (code, out, err) = desk.eventctl(&[&["diff"], resource].concat());
@@ -167,7 +168,7 @@ async fn a_change_that_waits_is_shown_with_everything_that_decides() {
 }
 
 #[tokio::test]
-async fn a_decision_is_about_what_was_looked_at() {
+async fn a_decision_is_about_the_content_that_was_shown() {
     let desk = Desk::new("approve").await;
     let (_, hash) = desk.waiting("orders", "partitions: 6").await;
 
@@ -204,7 +205,7 @@ async fn a_decision_is_about_what_was_looked_at() {
 }
 
 #[tokio::test]
-async fn on_a_terminal_somebody_is_asked() {
+async fn on_a_terminal_a_decision_is_confirmed() {
     let desk = Desk::new("asked").await;
     let before = desk.declare("orders", "partitions: 3").await;
     desk.in_force("orders", &json!(before.spec)).await;
@@ -220,7 +221,7 @@ async fn on_a_terminal_somebody_is_asked() {
 }
 
 #[tokio::test]
-async fn what_comes_of_an_approval_is_waited_for() {
+async fn approve_waits_for_the_result() {
     let desk = Desk::new("outcome").await;
     let (topic, hash) = desk.waiting("orders", "partitions: 6").await;
     let namespace = desk.0.namespace.clone();
@@ -253,13 +254,13 @@ async fn what_comes_of_an_approval_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_change_is_taken_back() {
+async fn a_pending_change_is_withdrawn() {
     let desk = Desk::new("withdraw").await;
     let before = desk.declare("orders", "{partitions: 3, retention: {time: 7d}}").await;
     desk.in_force("orders", &json!(before.spec)).await;
     desk.waiting("orders", "{partitions: 6, retention: {time: 1d}}").await;
     let patch = json!({"metadata": {"annotations": {"argocd.argoproj.io/tracking-id": "shop:orders"}}});
-    desk.0.kube.merge(&desk.0.place("orders"), &patch).await;
+    desk.0.kube.merge(desk.0.topic("orders").path(), &patch).await;
 
     let (code, _, err) = desk.eventctl(&["withdraw", "etopic/orders"]);
     assert!(code == 2 && err.contains("--yes"), "{err}");
@@ -267,7 +268,7 @@ async fn a_change_is_taken_back() {
     assert_eq!(code, 0, "fewer partitions than waited are allowed: {err}");
     assert!(out.starts_with("EventTopic orders withdrawn"), "{out}");
     assert!(err.contains("warning: Argo CD applies this resource from Git"), "{err}");
-    let after = desk.0.get("orders").await;
+    let after = desk.0.topic("orders").get().await;
     assert_eq!(after.spec, before.spec);
     assert!(after.annotations().contains_key("argocd.argoproj.io/tracking-id"));
 
@@ -275,7 +276,7 @@ async fn a_change_is_taken_back() {
     assert!(code == 1 && err.contains("nothing to withdraw"), "{err}");
     // What waits no longer does not let anybody have fewer.
     desk.set_status("orders", json!({"pending": null})).await;
-    desk.0.rejects("orders", "{partitions: 2}", "spec.partitions cannot be reduced").await;
+    desk.0.topic("orders").rejects("{partitions: 2}", "spec.partitions cannot be reduced").await;
 
     desk.waiting("new", "partitions: 1").await;
     let (code, _, err) = desk.eventctl(&["withdraw", "etopic/new", "--yes"]);
@@ -287,7 +288,7 @@ async fn a_change_is_taken_back() {
 }
 
 #[tokio::test]
-async fn what_somebody_else_wrote_as_in_force_is_not_put_back() {
+async fn a_forged_active_spec_is_not_restored() {
     let desk = Desk::new("forged").await;
     desk.declare("orders", "partitions: 3").await;
     desk.in_force("orders", &json!({"partitions": 3, "deletionPolicy": "Delete"})).await;
@@ -295,11 +296,11 @@ async fn what_somebody_else_wrote_as_in_force_is_not_put_back() {
     let (code, _, err) = desk.eventctl(&["withdraw", "etopic/orders", "--yes"]);
     assert_eq!(code, 2, "{err}");
     assert!(err.contains("does not have the hash in status.approved"), "{err}");
-    assert_eq!(desk.0.get("orders").await.spec.partitions, 6);
+    assert_eq!(desk.0.topic("orders").get().await.spec.partitions, 6);
 }
 
 #[tokio::test]
-async fn a_manifest_is_known_by_its_hash_before_it_is_applied() {
+async fn the_hash_of_a_manifest_is_known_before_it_is_applied() {
     let desk = Desk::new("ahead").await;
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("orders.yaml");
@@ -320,9 +321,9 @@ async fn a_manifest_is_known_by_its_hash_before_it_is_applied() {
     write(&desk.manifest("orders", "partitions: 2"));
     let (code, out, err) = desk.eventctl(&["diff", "-f", path]);
     assert_eq!((code, err.as_str()), (1, ""), "{out}");
-    assert_eq!(desk.0.get("orders").await.spec, topic.spec, "nothing was stored");
+    assert_eq!(desk.0.topic("orders").get().await.spec, topic.spec, "nothing was stored");
 
-    // Who may only read is told that the defaults are the program's, and gets the same.
+    // With read access only, the output says that the program's defaults were used.
     for object in reader(&desk.0.namespace) {
         desk.0.apply(&object).await;
     }

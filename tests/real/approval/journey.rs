@@ -1,4 +1,4 @@
-//! People who ask and approve by `eventctl`, with webhook, operator and Kafka: from the change to what Kafka has.
+//! Requesters and approvers with `eventctl`, webhook, operator and Kafka: from the change to its effect.
 
 use std::process::Command;
 
@@ -9,12 +9,12 @@ use super::team::Team;
 /// The exit code, and what was written to standard output and standard error.
 type Said = (i32, String, String);
 
-/// The groups of somebody who asks, and of somebody who approves.
+/// The groups of a requester and of an approver.
 const ASKS: &[&str] = &["requesters"];
 const APPROVES: &[&str] = &["approvers", "may-approve"];
 
 impl Team {
-    /// Runs a program as somebody in groups of this tenant's.
+    /// Runs a program as a user in groups of this tenant.
     fn run(&self, mut command: Command, who: &str, groups: &[&str], words: &[&str]) -> Said {
         command.env("KUBECONFIG", &self.t.stage.kubeconfig).args(words);
         command.args(["-n", &self.t.namespace, "--as", who]);
@@ -42,17 +42,17 @@ impl Team {
 const HOLD: &str = "{rules: [{changes: [AddPartitions, ReduceRetention, Delete], groups: [GROUP]}]}";
 
 #[tokio::test]
-async fn a_change_is_asked_for_looked_at_and_approved() {
+async fn a_change_is_requested_shown_and_approved() {
     let team = Team::new("journey", HOLD).await;
     let manifest = |partitions: i32| {
-        team.t.manifest("orders", &format!("{{partitions: {partitions}, owner: {{team: a}}}}"))
+        team.t.topic("orders").manifest(&format!("{{partitions: {partitions}, owner: {{team: a}}}}"))
     };
     let (code, _, err) = team.apply("alice", ASKS, &manifest(1));
     assert_eq!((code, err.as_str()), (0, ""), "making a topic is free");
-    team.t.ready("orders").await;
+    team.t.topic("orders").wait_until_ready().await;
     let (code, _, err) = team.apply("alice", ASKS, &manifest(3));
     assert!(code == 0 && err.contains("eventctl approve EventTopic orders"), "{err}");
-    team.t.condition("orders", "Ready=False AwaitingApproval").await;
+    team.t.topic("orders").wait_for_condition("Ready=False AwaitingApproval").await;
 
     let (_, out, _) = team.eventctl("bob", APPROVES, &["pending"]);
     assert!(
@@ -63,7 +63,7 @@ async fn a_change_is_asked_for_looked_at_and_approved() {
     assert_eq!((code, err.as_str()), (1, ""), "{out}");
     assert!(out.contains("  partitions: 1 -> 3\n"), "{out}");
 
-    // Nobody approves what they asked for, whatever groups they are in, and is told so in the webhook's words.
+    // A requester cannot approve, whatever their groups, and gets the webhook's message.
     let (code, _, err) =
         team.eventctl("alice", &[ASKS, APPROVES].concat(), &["approve", "etopic/orders", "--yes"]);
     assert_eq!(code, 1, "{err}");
@@ -74,7 +74,7 @@ async fn a_change_is_asked_for_looked_at_and_approved() {
     let (code, out, err) =
         team.eventctl("bob", APPROVES, &["approve", "etopic/orders", "--yes", "--wait", "1m"]);
     assert_eq!((code, out.as_str()), (0, "EventTopic orders approved: the change is active\n"), "{err}");
-    team.t.in_kafka("orders", "grown", |topic| topic.partitions == 3).await;
+    team.t.wait_for_kafka_topic("orders", "grown", |topic| topic.partitions == 3).await;
     let (_, out, _) = team.eventctl("bob", APPROVES, &["approvals", "etopic/orders"]);
     assert!(out.contains("bob") && out.contains("Approve"), "{out}");
     let (code, out, _) = team.eventctl("bob", APPROVES, &["diff", "etopic/orders"]);
@@ -84,9 +84,9 @@ async fn a_change_is_asked_for_looked_at_and_approved() {
 #[tokio::test]
 async fn a_change_is_rejected_and_withdrawn() {
     let team = Team::new("reject", HOLD).await;
-    team.apply("alice", ASKS, &team.t.manifest("orders", "{partitions: 1, retention: {time: 7d}}"));
-    team.t.ready("orders").await;
-    team.apply("alice", ASKS, &team.t.manifest("orders", "{partitions: 3, retention: {time: 1d}}"));
+    team.apply("alice", ASKS, &team.t.topic("orders").manifest("{partitions: 1, retention: {time: 7d}}"));
+    team.t.topic("orders").wait_until_ready().await;
+    team.apply("alice", ASKS, &team.t.topic("orders").manifest("{partitions: 3, retention: {time: 1d}}"));
     let words = ["reject", "etopic/orders", "--yes", "--wait", "1m", "--comment", "too short"];
     let (code, out, err) = team.eventctl("bob", APPROVES, &words);
     assert_eq!((code, err.as_str()), (0, ""), "{out}");
@@ -97,7 +97,7 @@ async fn a_change_is_rejected_and_withdrawn() {
     let asks = [ASKS, APPROVES].concat();
     let (code, out, err) = team.eventctl("alice", &asks, &["withdraw", "etopic/orders", "--yes"]);
     assert_eq!(code, 0, "{out}{err}");
-    let topic = team.t.ready("orders").await;
+    let topic = team.t.topic("orders").wait_until_ready().await;
     assert_eq!(topic.spec.partitions, 1);
     assert!(topic.status.is_some_and(|status| status.pending.is_none()));
 }
@@ -105,7 +105,7 @@ async fn a_change_is_rejected_and_withdrawn() {
 #[tokio::test]
 async fn a_manifest_is_approved_before_it_is_applied() {
     let team = Team::new("ahead", "{mode: Deny, rules: [{changes: [Any], groups: [GROUP]}]}").await;
-    let manifest = team.t.manifest("orders", "retention: {time: 7d}");
+    let manifest = team.t.topic("orders").manifest("retention: {time: 7d}");
     let file = tempfile::NamedTempFile::with_suffix(".yaml").expect("a file");
     std::fs::write(file.path(), manifest.to_string()).expect("it is written");
     let path = file.path().to_str().expect("a path");
@@ -120,14 +120,14 @@ async fn a_manifest_is_approved_before_it_is_applied() {
     assert_eq!(code, 0, "{out}{err}");
     let (code, _, err) = team.apply("alice", ASKS, &manifest);
     assert_eq!(code, 0, "{err}");
-    team.t.ready("orders").await;
+    team.t.topic("orders").wait_until_ready().await;
 }
 
 #[tokio::test]
 async fn a_deletion_is_approved() {
     let team = Team::new("deletion", HOLD).await;
-    team.apply("alice", ASKS, &team.t.manifest("orders", "deletionPolicy: Delete"));
-    team.t.ready("orders").await;
+    team.apply("alice", ASKS, &team.t.topic("orders").manifest("deletionPolicy: Delete"));
+    team.t.topic("orders").wait_until_ready().await;
     let delete = ["delete", "eventtopic", "orders", "--wait=false"];
     let (code, _, err) = team.run(team.t.stage.kubectl().command(), "alice", ASKS, &delete);
     assert!(code == 1 && err.contains("AwaitingApproval"), "{err}");
@@ -136,6 +136,6 @@ async fn a_deletion_is_approved() {
     assert!(code == 0 && out.contains("it can be deleted"), "{out}{err}");
     let (code, _, err) = team.run(team.t.stage.kubectl().command(), "alice", ASKS, &delete);
     assert_eq!(code, 0, "{err}");
-    team.t.gone("orders").await;
-    team.t.deleted("orders").await;
+    team.t.topic("orders").wait_until_deleted().await;
+    team.t.wait_until_kafka_topic_deleted("orders").await;
 }

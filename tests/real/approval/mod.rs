@@ -1,29 +1,25 @@
-//! Four eyes: what needs approval waits, and every way around it that was thought of.
+//! Approvals: governed changes stay pending until they are approved, and every known bypass.
 //!
-//! - `access`: who is let in, and who stays let in, while a change waits.
-//! - `admission`: who may ask and who may decide.
-//! - `around`: making a resource again, leaving it to others, deleting it.
-//! - `command_line`: `eventctl`, and the same as a plugin of kubectl.
-//! - `crash`: kills between any two effects, and what is done while nobody looks.
-//! - `forged`: what is not signed.
-//! - `hold`: what waits, and what takes effect.
-//! - `journey`: the same on all parts together.
-//! - `people`: who counts, and for how long.
-//! - `policy`: what the API server keeps while no webhook is installed.
-//! - `removal`: what data goes, and who has to agree before.
-//! - `shop`: a tenant with rules, and a test in the webhook's place.
-//! - `team`: a tenant with rules, and the people of these tests.
+//! - `access`: ACLs while a change is pending.
+//! - `admission`: who may request and who may decide.
+//! - `approvers`: whose approvals count, and for how long.
+//! - `bypass`: a recreated, unmanaged, paused or deleted resource.
+//! - `command_line`: `eventctl`, and the same program as a plugin of kubectl.
+//! - `fixture`: a tenant with rules, where the test signs in the webhook's place.
+//! - `forged`: decisions and statuses that are not signed.
+//! - `hold`: what is pending and what takes effect.
+//! - `journey`: whole workflows on all parts together.
+//! - `removal`: deletions of data.
+//! - `team`: a tenant with rules behind the webhook, and its users.
 
 mod access;
 mod admission;
-mod around;
+mod approvers;
+mod bypass;
 mod command_line;
-mod crash;
+mod fixture;
 mod forged;
 mod hold;
 mod journey;
-mod people;
-mod policy;
 mod removal;
-mod shop;
 mod team;

@@ -1,62 +1,66 @@
-//! What data goes, and who has to agree before.
+//! Deletions of data and their approval.
 
 use eventcenter_sdk::Reason;
 use serde_json::{Value, json};
 
-use super::team::{Team, granted, printed};
-use crate::support::{Place, Way, refused, until};
+use super::team::{Team, assert_accepted, printed_approval};
+use crate::support::{ObjectPath, WriteMethod, assert_refused, until};
 
 const ANY: &str = "{rules: [{changes: [Any], groups: [GROUP]}]}";
 
 #[tokio::test]
-async fn data_is_deleted_only_if_somebody_else_agrees() {
+async fn a_deletion_of_data_needs_another_users_approval() {
     let team = Team::new("delete", "{rules: [{changes: [Delete], groups: [GROUP]}]}").await;
-    team.t.made("orders", "deletionPolicy: Delete").await;
-    team.t.made("kept", "{}").await;
+    team.t.topic("orders").apply_and_wait("deletionPolicy: Delete").await;
+    team.t.topic("kept").apply_and_wait("{}").await;
     let (alice, carol) = (team.approver("alice").await, team.approver("carol").await);
-    assert_eq!(alice.ask_to_delete(&team.t.place("kept")).await.status, 200, "its data stays");
-    let answer = alice.ask_to_delete(&team.t.place("orders")).await;
-    refused(
+    assert_eq!(alice.try_delete(team.t.topic("kept").path()).await.status, 200, "its data stays");
+    let answer = alice.try_delete(team.t.topic("orders").path()).await;
+    assert_refused(
         &answer,
         Reason::AwaitingApproval,
         "or set spec.deletionPolicy: Retain, which keeps the Kafka topic and its data",
     );
-    let approval = printed(answer.message());
+    let approval = printed_approval(answer.message());
     assert_eq!(approval["spec"]["action"], "Delete");
-    granted(&carol.create(&approval, "").await);
-    let answer = carol.ask_to_delete(&team.t.place("orders")).await;
-    refused(&answer, Reason::AwaitingApproval, "deletes its data, which must be approved first");
-    assert_eq!(alice.ask_to_delete(&team.t.place("orders")).await.status, 200);
+    assert_accepted(&carol.create(&approval, "").await);
+    let answer = carol.try_delete(team.t.topic("orders").path()).await;
+    assert_refused(&answer, Reason::AwaitingApproval, "deletes its data, which must be approved first");
+    assert_eq!(alice.try_delete(team.t.topic("orders").path()).await.status, 200);
 }
 
-/// What waits for approval may keep data already: then nothing goes that somebody has to agree to.
+/// With a pending `deletionPolicy: Retain` no data is deleted, so the deletion needs no approval.
 #[tokio::test]
-async fn a_deletion_that_keeps_the_data_needs_nobody() {
+async fn a_deletion_that_retains_the_data_needs_no_approval() {
     let team = Team::new("keeps", ANY).await;
     let (alice, bob) = (team.approver("alice").await, team.approver("bob").await);
-    granted(&alice.ask(&team.t.manifest("orders", "deletionPolicy: Delete"), Way::Apply).await);
-    granted(&bob.create(&team.decision("orders", "Approve").await, "").await);
-    team.t.ready("orders").await;
-    refused(
-        &alice.ask_to_delete(&team.t.place("orders")).await,
+    assert_accepted(
+        &alice.write(&team.t.topic("orders").manifest("deletionPolicy: Delete"), WriteMethod::Apply).await,
+    );
+    assert_accepted(&bob.create(&team.decision("orders", "Approve").await, "").await);
+    team.t.topic("orders").wait_until_ready().await;
+    assert_refused(
+        &alice.try_delete(team.t.topic("orders").path()).await,
         Reason::AwaitingApproval,
         "or set spec.deletionPolicy: Retain, which keeps the Kafka topic and its data",
     );
-    granted(&alice.ask(&team.t.manifest("orders", "deletionPolicy: Retain"), Way::Apply).await);
-    team.t.condition("orders", "Ready=False AwaitingApproval").await;
-    let answer = alice.ask_to_delete(&team.t.place("orders")).await;
+    assert_accepted(
+        &alice.write(&team.t.topic("orders").manifest("deletionPolicy: Retain"), WriteMethod::Apply).await,
+    );
+    team.t.topic("orders").wait_for_condition("Ready=False AwaitingApproval").await;
+    let answer = alice.try_delete(team.t.topic("orders").path()).await;
     assert_eq!(answer.status, 200, "{answer:?}");
-    team.t.gone("orders").await;
+    team.t.topic("orders").wait_until_deleted().await;
     assert!(team.t.kafka_topic("orders").await.is_some(), "its data stays");
 }
 
 /// Kubernetes is asked like anybody else when it empties a namespace.
 #[tokio::test]
-async fn a_namespace_with_data_waits_until_it_is_nobodys() {
+async fn a_namespace_with_data_is_deleted_once_it_has_no_tenant() {
     let team = Team::new("goes", "{rules: [{changes: [Delete], groups: [GROUP]}]}").await;
-    team.t.made("orders", "deletionPolicy: Delete").await;
+    team.t.topic("orders").apply_and_wait("deletionPolicy: Delete").await;
     let metadata = json!({"name": team.t.namespace});
-    let namespace = Place::of(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}));
+    let namespace = ObjectPath::of(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}));
     let approval = team.approval("orders", &"0".repeat(64), "Approve");
     team.t.kube.delete(&namespace).await;
     let told = until(async || {
@@ -71,7 +75,7 @@ async fn a_namespace_with_data_waits_until_it_is_nobodys() {
     told.await.expect("its conditions say why it does not go");
     let answer = team.t.kube.create(&approval, "").await;
     assert!(answer.message().contains("is being terminated"), "{}", answer.message());
-    team.t.tenant(json!({"namespaces": []})).await;
+    team.t.apply_tenant(json!({"namespaces": []})).await;
     let gone = until(async || match team.t.kube.get::<Value>(&namespace).await {
         None => Ok(()),
         Some(left) => Err(left.to_string()),

@@ -1,29 +1,27 @@
-//! What is recorded of what people ask for, and what happens while nothing can be recorded.
+//! Records of admission decisions.
 
-use anyhow::Result;
+use crate::stage;
+use eventcenter::api::Tenant;
 use eventcenter::domain::audit::{Filter, LogName, Outcome, Record};
-use eventcenter::store::StoreUrl;
 use eventcenter_sdk::Reason;
 use expect_test::expect;
 use serde_json::{Value, json};
-use xtask::operator::Operator;
-use xtask::postgres::Postgres;
 
-use crate::support::audit::{Held, Logs};
-use crate::support::site::{LIMIT, Site};
-use crate::support::{Answer, Fixture, Kube, Place, Stage, Way, cluster_scoped, refused, unique, until};
+use crate::support::{
+    Fixture, KubeClient, ObjectPath, Response, WriteMethod, assert_refused, cluster_scoped, unique, until,
+};
 
-/// Somebody who may do everything, and is not whoever prepares the tests.
-async fn person(t: &Fixture, name: &str) -> Kube {
+/// A user with all rights, other than the administrator who prepares the test.
+async fn person(t: &Fixture, name: &str) -> KubeClient {
     let groups = ["system:masters", "buyers"].map(String::from);
-    Kube::as_user(&t.stage.kubeconfig, name, &groups).await
+    KubeClient::as_user(&t.stage.kubeconfig, name, &groups).await
 }
 
-async fn place(name: &str) -> Fixture {
-    Fixture::on(Stage::with_webhook(), name).await
+async fn on_webhook_stage(name: &str) -> Fixture {
+    Fixture::on(stage::with_webhook(), name).await
 }
 
-/// Everything by one person.
+/// The records of a user.
 fn by(user: &str) -> Filter {
     Filter { actor: Some(user.to_owned()), ..Filter::default() }
 }
@@ -49,31 +47,41 @@ fn print(t: &Fixture, records: &[Record]) -> String {
     lines.concat()
 }
 
-fn is(answer: &Answer, status: u16) {
+fn assert_status(answer: &Response, status: u16) {
     assert!(answer.status == status || (status == 200 && answer.status == 201), "{answer:?}");
 }
 
 #[tokio::test]
 async fn each_decision_on_a_topic_is_recorded_and_nothing_else() {
-    let t = place("recorded").await;
-    let logs = Stage::webhook_logs();
+    let t = on_webhook_stage("recorded").await;
+    let logs = stage::webhook_logs();
     let user = format!("alice-{}", unique());
     let alice = person(&t, &user).await;
-    let topic = |spec: &str| t.manifest("orders", spec);
+    let topic = |spec: &str| t.topic("orders").manifest(spec);
     // Not stored, so not recorded.
-    for way in [Way::DryRun, Way::ReplaceDryRun] {
-        is(&alice.ask(&topic("{}"), way).await, 200);
-        is(&alice.ask(&topic("topicName: else.orders"), way).await, 400);
+    for method in [WriteMethod::DryRun, WriteMethod::ReplaceDryRun] {
+        assert_status(&alice.write(&topic("{}"), method).await, 200);
+        assert_status(&alice.write(&topic("topicName: else.orders"), method).await, 400);
     }
-    is(&alice.ask(&topic("topicName: else.orders"), Way::Apply).await, 400);
-    is(&alice.ask(&topic("config: {segment.ms: 3600000}"), Way::Apply).await, 200);
+    assert_status(&alice.write(&topic("topicName: else.orders"), WriteMethod::Apply).await, 400);
+    assert_status(&alice.write(&topic("config: {segment.ms: 3600000}"), WriteMethod::Apply).await, 200);
     // The same once more, and only a label.
-    is(&alice.ask(&topic("config: {segment.ms: 3600000}"), Way::Apply).await, 200);
-    alice.merge(&t.place("orders"), &json!({"metadata": {"labels": {"a": "b"}}})).await;
-    is(&alice.ask(&topic("{config: {segment.ms: 7200000}, partitions: 2}"), Way::Replace).await, 200);
-    is(&alice.ask(&topic("{retention: {time: 999999999999999999w}, partitions: 2}"), Way::Apply).await, 400);
-    t.ready("orders").await;
-    is(&alice.ask_to_delete(&t.place("orders")).await, 200);
+    assert_status(&alice.write(&topic("config: {segment.ms: 3600000}"), WriteMethod::Apply).await, 200);
+    alice.merge(t.topic("orders").path(), &json!({"metadata": {"labels": {"a": "b"}}})).await;
+    // The operator writes the status until then, which would make the replacement a conflict.
+    t.topic("orders").wait_until_ready().await;
+    assert_status(
+        &alice.write(&topic("{config: {segment.ms: 7200000}, partitions: 2}"), WriteMethod::Replace).await,
+        200,
+    );
+    assert_status(
+        &alice
+            .write(&topic("{retention: {time: 999999999999999999w}, partitions: 2}"), WriteMethod::Apply)
+            .await,
+        400,
+    );
+    t.topic("orders").wait_until_ready().await;
+    assert_status(&alice.try_delete(t.topic("orders").path()).await, 200);
     let records = logs.read(&log(&t), &by(&user)).await;
     expect![[r#"
         Denied Create EventTopic orders: InvalidResource
@@ -115,15 +123,18 @@ async fn each_decision_on_a_topic_is_recorded_and_nothing_else() {
 
 #[tokio::test]
 async fn tenants_and_their_schemas_are_recorded_in_their_own_log() {
-    let t = place("owner").await;
-    let logs = Stage::webhook_logs();
+    let t = on_webhook_stage("owner").await;
+    let logs = stage::webhook_logs();
     let user = format!("bob-{}", unique());
     let bob = person(&t, &user).await;
     let other = format!("{}-other", t.namespace);
     let tenant = |spec: Value| cluster_scoped("Tenant", &other, spec);
-    is(&bob.ask(&tenant(json!({"namespaces": [other]})), Way::Apply).await, 200);
-    is(&bob.ask(&tenant(json!({"namespaces": [other], "description": "x"})), Way::Apply).await, 200);
-    is(&bob.ask_to_delete(&Place::ours("Tenant", &other)).await, 200);
+    assert_status(&bob.write(&tenant(json!({"namespaces": [other]})), WriteMethod::Apply).await, 200);
+    assert_status(
+        &bob.write(&tenant(json!({"namespaces": [other], "description": "x"})), WriteMethod::Apply).await,
+        200,
+    );
+    assert_status(&bob.try_delete(t.resource::<Tenant>(&other).path()).await, 200);
     let records = logs.read(&LogName::of(Some(&other)), &by(&user)).await;
     expect![[r#"
         Allowed Create Tenant NS-other
@@ -139,49 +150,62 @@ async fn tenants_and_their_schemas_are_recorded_in_their_own_log() {
             "data": {"order": data},
         })
     };
-    is(&bob.ask(&map("{}"), Way::Apply).await, 200);
+    assert_status(&bob.write(&map("{}"), WriteMethod::Apply).await, 200);
     let typed =
         "eventTypes: [{name: Order.Created.v1, schemaFrom: {configMapKeyRef: {name: schemas, key: order}}}]";
-    is(&bob.ask(&t.manifest("orders", typed), Way::Apply).await, 200);
-    let denied = until(async || match bob.ask(&map("no schema"), Way::Apply).await {
+    assert_status(&bob.write(&t.topic("orders").manifest(typed), WriteMethod::Apply).await, 200);
+    // A dry run, because an invalid schema that was stored before the webhook knew the topic would not be denied later.
+    let denied = until(async || match bob.write(&map("no schema"), WriteMethod::DryRun).await {
         answer if answer.message().contains("SchemaInvalid") => Ok(()),
         answer => Err(format!("{answer:?}")),
     });
-    denied.await.expect("the webhook has seen the topic");
-    is(&bob.ask(&map(r#"{"title": "anything"}"#), Way::Apply).await, 200);
-    is(&bob.ask_to_delete(&Place::of(&map(""))).await, 200);
-    let denied = bob.ask_to_delete(&Place::ours("Tenant", &t.namespace)).await;
-    refused(&denied, Reason::ResourceInUse, "still has EventTopics");
+    denied.await.expect("the webhook knows the topic");
+    let denied = bob.write(&map("no schema"), WriteMethod::Apply).await;
+    assert!(denied.message().contains("SchemaInvalid"), "{denied:?}");
+    assert_status(&bob.write(&map(r#"{"title": "anything"}"#), WriteMethod::Apply).await, 200);
+    assert_status(&bob.try_delete(&ObjectPath::of(&map(""))).await, 200);
+    let denied = bob.try_delete(t.tenant().path()).await;
+    assert_refused(&denied, Reason::ResourceInUse, "still has EventTopics");
     let of_tenants = Filter { kind: Some("Tenant".into()), ..by(&user) };
     let records = logs.read(&log(&t), &of_tenants).await;
     assert_eq!(print(&t, &records), "Denied Delete Tenant NS: ResourceInUse\n");
     let of_schemas = Filter { kind: Some("ConfigMap".into()), ..by(&user) };
     let records = logs.read(&log(&t), &of_schemas).await;
-    let printed = print(&t, &records);
-    assert!(printed.contains("Denied Update ConfigMap schemas: SchemaInvalid\n"), "{printed}");
-    assert!(printed.starts_with("Allowed Create ConfigMap schemas\n"), "{printed}");
+    let printed_approval = print(&t, &records);
+    assert!(
+        printed_approval.contains("Denied Update ConfigMap schemas: SchemaInvalid\n"),
+        "{printed_approval}"
+    );
+    assert!(printed_approval.starts_with("Allowed Create ConfigMap schemas\n"), "{printed_approval}");
     let end = "Allowed Update ConfigMap schemas\nAllowed Delete ConfigMap schemas\n";
-    assert!(printed.ends_with(end), "{printed}");
+    assert!(printed_approval.ends_with(end), "{printed_approval}");
 }
 
 #[tokio::test]
-async fn what_belongs_to_no_tenant_is_recorded_in_the_platforms_log() {
-    let t = place("platform").await;
-    let logs = Stage::webhook_logs();
+async fn resources_without_a_tenant_are_recorded_in_the_platforms_log() {
+    let t = on_webhook_stage("platform").await;
+    let logs = stage::webhook_logs();
     let user = format!("carol-{}", unique());
     let carol = person(&t, &user).await;
     let cluster = |spec: Value| cluster_scoped("KafkaCluster", &t.namespace, spec);
-    is(&carol.ask(&cluster(json!({"bootstrapServers": ["127.0.0.1:1"]})), Way::Apply).await, 200);
-    is(&carol.ask(&cluster(json!({"bootstrapServers": ["127.0.0.1:2"]})), Way::Apply).await, 200);
-    is(&carol.ask_to_delete(&Place::ours("KafkaCluster", &t.namespace)).await, 200);
-    t.tenant(json!({"namespaces": []})).await;
-    let nobodys = until(async || match carol.ask(&t.manifest("orders", "{}"), Way::Apply).await {
-        answer if answer.message().contains("TenantNotFound") => Ok(()),
-        answer => {
-            carol.delete(&t.place("orders")).await;
-            Err(format!("{answer:?}"))
-        }
-    });
+    assert_status(
+        &carol.write(&cluster(json!({"bootstrapServers": ["127.0.0.1:1"]})), WriteMethod::Apply).await,
+        200,
+    );
+    assert_status(
+        &carol.write(&cluster(json!({"bootstrapServers": ["127.0.0.1:2"]})), WriteMethod::Apply).await,
+        200,
+    );
+    assert_status(&carol.try_delete(t.own_cluster().path()).await, 200);
+    t.apply_tenant(json!({"namespaces": []})).await;
+    let nobodys =
+        until(async || match carol.write(&t.topic("orders").manifest("{}"), WriteMethod::Apply).await {
+            answer if answer.message().contains("TenantNotFound") => Ok(()),
+            answer => {
+                carol.delete(t.topic("orders").path()).await;
+                Err(format!("{answer:?}"))
+            }
+        });
     nobodys.await.expect("the namespace is nobody's");
     let records = logs.read(&LogName::platform(), &by(&user)).await;
     expect![[r#"
@@ -194,29 +218,31 @@ async fn what_belongs_to_no_tenant_is_recorded_in_the_platforms_log() {
 }
 
 #[tokio::test]
-async fn decisions_on_changes_are_recorded_with_what_was_decided() {
-    let t = place("decided").await;
-    let logs = Stage::webhook_logs();
+async fn approvals_are_recorded_with_their_content() {
+    let t = on_webhook_stage("decided").await;
+    let logs = stage::webhook_logs();
     let rules = json!({"rules": [{"changes": ["Any"], "groups": ["buyers"]}]});
-    t.tenant(json!({"namespaces": [t.namespace], "clusters": t.stage.clusters, "approval": rules})).await;
+    t.apply_tenant(json!({"namespaces": [t.namespace], "clusters": t.stage.clusters, "approval": rules}))
+        .await;
     let (user, other) = (format!("dora-{}", unique()), format!("emil-{}", unique()));
     let (dora, emil) = (person(&t, &user).await, person(&t, &other).await);
-    let held = until(async || match dora.ask(&t.manifest("orders", "{}"), Way::DryRun).await {
-        answer if answer.warnings.iter().any(|warning| warning.contains("AwaitingApproval")) => Ok(()),
-        answer => Err(format!("{answer:?}")),
-    });
+    let held =
+        until(async || match dora.write(&t.topic("orders").manifest("{}"), WriteMethod::DryRun).await {
+            answer if answer.warnings.iter().any(|warning| warning.contains("AwaitingApproval")) => Ok(()),
+            answer => Err(format!("{answer:?}")),
+        });
     held.await.expect("the rules are kept");
-    is(&dora.ask(&t.manifest("orders", "{}"), Way::Apply).await, 200);
-    let hash = eventcenter::domain::approval::SpecHash::of(&t.get("orders").await.spec);
+    assert_status(&dora.write(&t.topic("orders").manifest("{}"), WriteMethod::Apply).await, 200);
+    let hash = eventcenter::domain::approval::SpecHash::of(&t.topic("orders").get().await.spec);
     let approval = json!({
         "apiVersion": "eventcenter.io/v1alpha1", "kind": "ChangeApproval",
         "metadata": {"name": "go", "namespace": t.namespace},
         "spec": {"target": {"kind": "EventTopic", "name": "orders"}, "specHash": hash.as_str(), "decision": "Approve"},
     });
     let refusal = dora.create(&approval, "").await;
-    refused(&refusal, Reason::ApprovalNotAllowed, "");
-    is(&emil.create(&approval, "").await, 201);
-    is(&emil.ask_to_delete(&Place::of(&approval)).await, 200);
+    assert_refused(&refusal, Reason::ApprovalNotAllowed, "");
+    assert_status(&emil.create(&approval, "").await, 201);
+    assert_status(&emil.try_delete(&ObjectPath::of(&approval)).await, 200);
     let of_approvals = |user: &str| Filter { kind: Some("ChangeApproval".into()), ..by(user) };
     let by_dora = logs.read(&log(&t), &of_approvals(&user)).await;
     expect![[r#"
@@ -238,22 +264,23 @@ async fn decisions_on_changes_are_recorded_with_what_was_decided() {
 
 /// The record's id stands beside address and user agent in the API server's own log.
 #[tokio::test]
-async fn kubernetes_own_log_names_the_record() {
-    let t = place("joined").await;
-    let logs = Stage::webhook_logs();
+async fn the_api_servers_audit_log_names_the_record() {
+    let t = on_webhook_stage("joined").await;
+    let logs = stage::webhook_logs();
     let user = format!("fred-{}", unique());
     let fred = person(&t, &user).await;
-    is(&fred.ask(&t.manifest("orders", "{}"), Way::Apply).await, 200);
-    is(&fred.ask(&t.manifest("orders", "topicName: else"), Way::Apply).await, 400);
+    assert_status(&fred.write(&t.topic("orders").manifest("{}"), WriteMethod::Apply).await, 200);
+    let invalid = t.topic("orders").manifest("retention: {time: 999999999999999999w}");
+    assert_status(&fred.write(&invalid, WriteMethod::Apply).await, 400);
     let records = logs.read(&log(&t), &by(&user)).await;
-    let file = Stage::webhook_audit_log();
+    let file = stage::webhook_audit_log();
     for record in &records {
-        let looked = until(async || {
+        let polled = until(async || {
             let text = std::fs::read_to_string(&file).expect("the API server's log");
             let found = text.lines().find(|line| line.contains(&record.id.to_string()));
             found.map(ToOwned::to_owned).ok_or_else(|| format!("{record:?}"))
         });
-        let line: Value = serde_json::from_str(&looked.await.expect("it is there")).expect("JSON");
+        let line: Value = serde_json::from_str(&polled.await.expect("it is there")).expect("JSON");
         assert_eq!(
             line["annotations"]["eventtopics.eventcenter.io/record"],
             json!(record.id.to_string()),
@@ -263,142 +290,4 @@ async fn kubernetes_own_log_names_the_record() {
         assert!(line["sourceIPs"][0].is_string(), "{line}");
     }
     assert_eq!(records.len(), 2);
-}
-
-/// Asks for a topic to be as given until the answer is as wanted.
-async fn answered(site: &Site, kube: &Kube, topic: &Value, is_so: impl Fn(&Answer) -> bool) -> Answer {
-    site.eventually("the answer is another one", LIMIT, async || match kube.ask(topic, Way::Apply).await {
-        answer if is_so(&answer) => Ok(answer),
-        answer => Err(answer),
-    })
-    .await
-}
-
-fn topic(namespace: &str, name: &str, spec: Value) -> Value {
-    json!({
-        "apiVersion": "eventcenter.io/v1alpha1", "kind": "EventTopic",
-        "metadata": {"name": name, "namespace": namespace}, "spec": spec,
-    })
-}
-
-/// What is said while the database is away, and that all is well without a restart once it is there.
-async fn nothing_is_changed_without_a_record(
-    site: &Site,
-    webhook: &Operator,
-    namespace: &str,
-    logs: &Logs,
-    away: impl AsyncFnOnce() -> Result<()>,
-    back: impl AsyncFnOnce() -> Result<()>,
-) -> Result<()> {
-    let kube = Kube::asking_once(site.control_plane.kubeconfig()).await;
-    answered(site, &kube, &topic(namespace, "before", json!({})), |answer| answer.status < 300).await;
-    away().await?;
-    let answer = kube.ask(&topic(namespace, "during", json!({})), Way::Apply).await;
-    refused(&answer, Reason::AuditUnavailable, "no change is made without a record: try again in a moment");
-    assert!(answer.message().contains("(--store)"), "{answer:?}");
-    assert_eq!((answer.status, &answer.body["reason"]), (503, &json!("AuditUnavailable")));
-    let bad = kube.ask(&topic(namespace, "during", json!({"topicName": "else"})), Way::Apply).await;
-    refused(&bad, Reason::InvalidResource, "spec.topicName");
-    // Nothing would be stored, so nothing has to be recorded.
-    is(&kube.ask(&topic(namespace, "during", json!({})), Way::DryRun).await, 200);
-    assert_eq!(webhook.get("/readyz").map(|(status, _)| status), Some(200), "it says no, and why");
-    back().await?;
-    answered(site, &kube, &topic(namespace, "during", json!({})), |answer| answer.status < 300).await;
-    let records = logs.read(&LogName::of(Some(namespace)), &Filter::default()).await;
-    let told = |name: &str, outcome: Outcome| {
-        let is = |record: &&Record| {
-            record.outcome == outcome && record.target.as_ref().is_some_and(|target| target.name == name)
-        };
-        records.iter().filter(is).count()
-    };
-    assert_eq!(told("before", Outcome::Allowed), 1, "{records:#?}");
-    // What was under way when the database went may have been written after all; then it says that it was refused.
-    let (allowed, denied) = (told("during", Outcome::Allowed), told("during", Outcome::Denied));
-    assert!(allowed >= 1 && denied >= allowed - 1, "{records:#?}");
-    Ok(())
-}
-
-#[tokio::test]
-async fn nothing_is_changed_while_the_embedded_database_cannot_be_written() -> Result<()> {
-    let site = Site::new("locked").await?;
-    let port = xtask::port::free()?;
-    site.install_webhook(port)?;
-    let webhook = site.webhook("a", port, &["--audit-timeout", "500ms"], true)?;
-    let (data, logs) = (webhook.data().to_owned(), Logs::of(webhook.data()));
-    let held = std::cell::Cell::new(None);
-    let away = async || {
-        held.set(Some(Held::begin(&data).await));
-        Ok(())
-    };
-    let back = async || {
-        held.take().expect("it is held").end().await;
-        Ok(())
-    };
-    nothing_is_changed_without_a_record(&site, &webhook, "locked", &logs, away, back).await?;
-    assert!(webhook.stop()?.success());
-    Ok(())
-}
-
-#[tokio::test]
-async fn nothing_is_changed_while_postgresql_is_away() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let postgres = std::cell::RefCell::new(Postgres::start(folder.path())?);
-    let url = postgres.borrow().create_database("away")?;
-    let site = Site::new("away").await?;
-    let port = xtask::port::free()?;
-    site.install_webhook(port)?;
-    let webhook = site.webhook("a", port, &["--audit-timeout", "1s", "--store", &url], true)?;
-    let logs = Logs::at(&url.parse::<StoreUrl>()?);
-    let pause = async || postgres.borrow_mut().pause();
-    let resume = async || {
-        postgres.borrow_mut().resume();
-        Ok(())
-    };
-    nothing_is_changed_without_a_record(&site, &webhook, "away", &logs, pause, resume).await?;
-    let kube = Kube::asking_once(site.control_plane.kubeconfig()).await;
-    postgres.borrow_mut().kill()?;
-    let answer = kube.ask(&topic("away", "dead", json!({})), Way::Apply).await;
-    refused(&answer, Reason::AuditUnavailable, "no change is made without a record");
-    site.eventually("the operator says that its database is away", LIMIT, async || {
-        match webhook.get("/readyz") {
-            Some((200, text)) if text.contains("the database does not answer") => Ok(()),
-            other => Err(other),
-        }
-    })
-    .await;
-    postgres.borrow_mut().start_again()?;
-    answered(&site, &kube, &topic("away", "dead", json!({})), |answer| answer.status < 300).await;
-    assert!(webhook.stop()?.success());
-    Ok(())
-}
-
-#[tokio::test]
-async fn changes_go_on_without_records_where_the_policy_lets_them() -> Result<()> {
-    let site = Site::new("effort").await?;
-    let port = xtask::port::free()?;
-    site.install_webhook(port)?;
-    let arguments = ["--audit-timeout", "500ms", "--audit-policy", "best-effort"];
-    let webhook = site.webhook("a", port, &arguments, true)?;
-    let kube = Kube::asking_once(site.control_plane.kubeconfig()).await;
-    answered(&site, &kube, &topic("effort", "before", json!({})), |answer| answer.status < 300).await;
-    let warned = |answer: &Answer| {
-        let words = "AuditUnavailable: this change is not in the audit log, which is unavailable";
-        answer.warnings.iter().any(|warning| warning == words)
-    };
-    let held = Held::begin(webhook.data()).await;
-    let answer = kube.ask(&topic("effort", "during", json!({})), Way::Apply).await;
-    assert!(answer.status < 300 && warned(&answer), "{answer:?}");
-    held.end().await;
-    let number = std::cell::Cell::new(0);
-    site.eventually("changes are recorded again", LIMIT, async || {
-        number.set(number.get() + 1);
-        let changed = topic("effort", "during", json!({"description": number.get().to_string()}));
-        match kube.ask(&changed, Way::Apply).await {
-            answer if answer.status < 300 && !warned(&answer) => Ok(()),
-            answer => Err(answer),
-        }
-    })
-    .await;
-    assert!(webhook.stop()?.success());
-    Ok(())
 }

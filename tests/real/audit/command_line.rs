@@ -1,4 +1,4 @@
-//! `eventctl audit` as those who audit use it: whether a database or an export is as it was written.
+//! `eventctl audit`: verifies that a database or an export is unchanged.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -18,7 +18,7 @@ use sqlx::{Connection, Executor, SqliteConnection};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::PATIENCE;
+use crate::support::MAX_WAIT;
 
 /// How many records there are, and how many of them are signed in the database.
 const ALL: u64 = 300;
@@ -83,7 +83,7 @@ impl Archive {
         let stop = CancellationToken::new();
         let metrics = Metrics::register(&mut Registry::default());
         let (policy, instance) = (Policy::Required, "a".into());
-        let options = Options { policy, timeout: PATIENCE, instance, spool: None };
+        let options = Options { policy, timeout: MAX_WAIT, instance, spool: None };
         let (journal, work) =
             Journal::start(store.clone(), options, metrics, now, stop.clone()).expect("a journal");
         let work = tokio::spawn(work);
@@ -173,7 +173,7 @@ impl Archive {
 }
 
 #[tokio::test]
-async fn an_export_is_verified_without_anything_else() {
+async fn an_export_is_verified_offline() {
     let archive = Archive::new().await;
     let (code, out, err) = archive.eventctl("verify --file shop.ndjson --key keys.txt");
     let lines: Vec<&str> = out.lines().collect();
@@ -198,7 +198,7 @@ async fn an_export_is_verified_without_anything_else() {
 }
 
 #[tokio::test]
-async fn what_was_done_to_an_export_is_found() {
+async fn tampering_with_an_export_is_detected() {
     let archive = Archive::new().await;
     let verify = "verify --file edited.ndjson --key keys.txt";
     let is_found = |part: &str| archive.check(verify, 1, part);
@@ -217,7 +217,7 @@ async fn what_was_done_to_an_export_is_found() {
     is_found("the checkpoint in line 2 is not trusted: the signature is invalid");
     archive.check("verify --file shop.ndjson --key other-keys.txt", 1, "not signed by a trusted key");
 
-    // A tail that was cut off so that the rest fits: only who has seen it knows.
+    // A consistently cut off end is detectable only with a later checkpoint.
     archive.edited(|lines| {
         lines.truncate(252);
         lines.push("{\"end\":{\"records\":250}}".into());
@@ -242,7 +242,7 @@ async fn what_was_done_to_an_export_is_found() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_answered_is_told() {
+async fn unverifiable_input_is_an_error() {
     let archive = Archive::new().await;
     archive.edited(|lines| lines.truncate(100));
     archive.write("none.txt", "none\n");
@@ -284,7 +284,7 @@ async fn what_cannot_be_answered_is_told() {
 }
 
 #[tokio::test]
-async fn a_database_is_verified_behind_everybodys_back() {
+async fn a_database_is_verified_without_the_operator() {
     let archive = Archive::new().await;
     let verify = "verify --store sqlite:audit.db --key keys.txt";
     archive.check(verify, 0, "_platform: 3 records (0 to 2) are as they were written");
@@ -320,7 +320,7 @@ async fn a_database_is_verified_behind_everybodys_back() {
 
     archive.sql("DELETE FROM audit_record WHERE log = 'shop' AND seq >= 290").await;
     archive.check(verify, 1, "shop: the log was truncated: it has 290 records, 300 according to");
-    // A log that is gone altogether: only who has seen it knows.
+    // A deleted log is detectable only with a checkpoint of it.
     archive.sql("DELETE FROM audit_record WHERE log = 'shop'").await;
     archive.sql("DELETE FROM audit_head WHERE log = 'shop'").await;
     archive.sql("DELETE FROM audit_checkpoint").await;
@@ -333,7 +333,7 @@ async fn a_database_is_verified_behind_everybodys_back() {
 }
 
 #[test]
-fn help_tells_examples_and_exit_codes() {
+fn help_lists_examples_and_exit_codes() {
     let archive = Archive(tempfile::tempdir().expect("a folder"));
     for command in ["list", "show", "export", "verify", "tail"] {
         let (code, out, _) = archive.eventctl(&format!("{command} --help"));

@@ -1,4 +1,4 @@
-//! Exports are whole and can be verified, or are seen not to be.
+//! Exports are complete and verifiable, or detectably incomplete.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -8,12 +8,12 @@ use eventcenter::domain::audit::export::{Line, Reader};
 use eventcenter::domain::audit::verify::Verified;
 use serde_json::Value;
 
-use super::house::{House, RECORDS, SIGNED, fill, people, start};
 use super::http::{ask, parse, request};
+use super::server::{RECORDS, SIGNED, TestServer, fill, start, users};
 
 /// Reads an export with the published keys: what was found out, and how many records and gaps there were.
-fn read(house: &House, text: &str) -> (Verified, usize, usize) {
-    let data = house.get(&people().shopper, "/api/audit/checkpoints").data();
+fn read(server: &TestServer, text: &str) -> (Verified, usize, usize) {
+    let data = server.get(&users().shopper, "/api/audit/checkpoints").data();
     let keys: Vec<&str> = data["keys"].as_array().expect("keys").iter().filter_map(Value::as_str).collect();
     let mut reader = Reader::new(TrustedKeys::parse(&keys.join("\n")), Vec::new());
     let (mut records, mut gaps) = (0, 0);
@@ -30,16 +30,16 @@ fn read(house: &House, text: &str) -> (Verified, usize, usize) {
 
 #[test]
 fn an_export_is_verified_without_a_server() {
-    let (house, people) = (House::shared(), people());
-    let answer = house.get(&people.shopper, "/api/audit/logs/export");
+    let (server, users) = (TestServer::shared(), users());
+    let answer = server.get(&users.shopper, "/api/audit/logs/export");
     assert_eq!((answer.status, answer.is_complete), (200, true));
     assert_eq!(answer.headers["content-type"], "application/x-ndjson");
     let name = &answer.headers["content-disposition"];
-    assert!(name.starts_with(&format!("attachment; filename=\"audit-{}-", people.shop)), "{name}");
+    assert!(name.starts_with(&format!("attachment; filename=\"audit-{}-", users.shop)), "{name}");
     assert!(name.ends_with(".ndjson\""), "{name}");
-    let (verified, records, gaps) = read(house, &answer.text());
+    let (verified, records, gaps) = read(server, &answer.text());
     assert_eq!(gaps, 0);
-    assert_eq!((verified.log.as_str(), verified.checkpoints), (people.shop.as_str(), SIGNED.len()));
+    assert_eq!((verified.log.as_str(), verified.checkpoints), (users.shop.as_str(), SIGNED.len()));
     assert!(verified.size > RECORDS && verified.records == verified.size && records as u64 == verified.size);
     // Its own record is in it.
     assert!(answer.text().contains("\"action\":\"ExportAudit\""));
@@ -47,12 +47,12 @@ fn an_export_is_verified_without_a_server() {
 
 #[test]
 fn an_export_with_a_filter_is_verified_as_well() {
-    let (house, people) = (House::shared(), people());
+    let (server, users) = (TestServer::shared(), users());
     for (query, expected) in
         [("actor=alice", 70), ("name=topic-333", 1), ("text=change%2012", 11), ("kind=Nothing", 0)]
     {
-        let answer = house.get(&people.shopper, &format!("/api/audit/logs/export?action=Update&{query}"));
-        let (verified, records, gaps) = read(house, &answer.text());
+        let answer = server.get(&users.shopper, &format!("/api/audit/logs/export?action=Update&{query}"));
+        let (verified, records, gaps) = read(server, &answer.text());
         assert_eq!((records, verified.checkpoints), (expected, SIGNED.len()), "{query}");
         assert!(gaps >= SIGNED.len(), "{query}");
     }
@@ -60,8 +60,8 @@ fn an_export_with_a_filter_is_verified_as_well() {
 
 #[test]
 fn a_spreadsheet_gets_no_formula() {
-    let (house, people) = (House::shared(), people());
-    let answer = house.get(&people.shopper, "/api/audit/logs/export?format=csv&action=Update");
+    let (server, users) = (TestServer::shared(), users());
+    let answer = server.get(&users.shopper, "/api/audit/logs/export?format=csv&action=Update");
     assert!(answer.is_complete && answer.headers["content-type"].starts_with("text/csv"));
     let mut rows = csv::Reader::from_reader(&answer.body[..]);
     assert_eq!(rows.headers().expect("a header").len(), 12);
@@ -71,14 +71,14 @@ fn a_spreadsheet_gets_no_formula() {
     assert_eq!((&rows[0][3], &rows[1][3], &rows[1][1]), ("alice", "'=cmd|' /C calc'!A0", "1"));
 }
 
-/// A stream that cannot go on is broken off, so that nobody takes it for complete.
+/// A stream that cannot continue is cut off, so that it cannot be taken for a complete one.
 #[test]
-fn an_export_ends_with_the_process_and_is_seen_to_be_cut() {
-    let people = people();
-    let data = fill(people);
-    grow(data.folder.path(), &people.shop);
+fn an_export_cut_off_by_a_stop_is_detectable() {
+    let users = users();
+    let data = fill(users);
+    grow(data.folder.path(), &users.shop);
     let (operator, port) = start(data.folder.path(), &[]);
-    let bearer = format!("Bearer {}", people.shopper);
+    let bearer = format!("Bearer {}", users.shopper);
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
     let asked = request("GET", "/api/audit/logs/export", &[("Authorization", &bearer)]);
     stream.write_all(asked.as_bytes()).expect("it is sent");
@@ -98,5 +98,5 @@ fn an_export_ends_with_the_process_and_is_seen_to_be_cut() {
 
 /// Adds so many records that they do not fit into the buffers of a connection.
 fn grow(folder: &std::path::Path, log: &str) {
-    super::house::add(folder, log, 6_000, 4_000);
+    super::server::add(folder, log, 6_000, 4_000);
 }

@@ -1,4 +1,4 @@
-//! A client that sees everything, broken streams included.
+//! An HTTP client that also shows incomplete bodies.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -30,7 +30,7 @@ impl Answer {
 
     /// Status, code and reason of an answer in the envelope.
     #[track_caller]
-    pub(super) fn told(&self) -> (u16, u64, String) {
+    pub(super) fn outcome(&self) -> (u16, u64, String) {
         let json = self.json();
         let reason = json["data"]["reason"].as_str().unwrap_or_default().to_owned();
         (self.status, json["code"].as_u64().expect("a code"), reason)
@@ -39,7 +39,7 @@ impl Answer {
     /// What was asked for.
     #[track_caller]
     pub(super) fn data(&self) -> Value {
-        assert_eq!(self.told(), (200, 0, String::new()), "{}", self.text());
+        assert_eq!(self.outcome(), (200, 0, String::new()), "{}", self.text());
         self.json()["data"].clone()
     }
 }

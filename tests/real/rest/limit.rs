@@ -1,26 +1,26 @@
-//! Too much, too large, and without a database.
+//! Rate limits, size limits, and an unavailable database.
 
 use std::time::Duration;
 
-use super::house::{House, fill, people, start};
 use super::http::{ask, say};
-use crate::support::audit::Held;
+use super::server::{TestServer, fill, start, users};
+use crate::support::audit::LockedDatabase;
 
 #[test]
-fn whoever_asks_too_often_is_told_to_wait() {
-    let people = people();
-    let data = fill(people);
+fn too_many_requests_get_retry_after() {
+    let users = users();
+    let data = fill(users);
     let (_operator, port) = start(data.folder.path(), &["--api-rate-limit", "3"]);
     let get = |token: &str| {
         ask(port, "GET", "/api/audit/checkpoints", &[("Authorization", &format!("Bearer {token}"))])
     };
-    let refused = (0..200).map(|_| get(&people.shopper)).find(|answer| answer.status == 429);
+    let refused = (0..200).map(|_| get(&users.shopper)).find(|answer| answer.status == 429);
     let refused = refused.expect("200 are more than 3 a second");
-    assert_eq!(refused.told(), (429, 40301, "TooManyRequests".into()));
+    assert_eq!(refused.outcome(), (429, 40301, "TooManyRequests".into()));
     assert_eq!(refused.headers["retry-after"], "1");
     // Somebody else at the same address is known already or waits for the address only.
     let deadline = std::time::Instant::now() + Duration::from_secs(60);
-    while get(&people.shopper).status != 200 || get(&people.reader).status != 200 {
+    while get(&users.shopper).status != 200 || get(&users.reader).status != 200 {
         assert!(std::time::Instant::now() < deadline, "nobody is answered any more");
     }
     // Probes are not counted.
@@ -28,50 +28,51 @@ fn whoever_asks_too_often_is_told_to_wait() {
 }
 
 #[test]
-fn what_is_too_large_is_refused() {
-    let (house, people) = (House::shared(), people());
-    let bearer = format!("Bearer {}", people.shopper);
+fn requests_that_are_too_large_are_refused() {
+    let (server, users) = (TestServer::shared(), users());
+    let bearer = format!("Bearer {}", users.shopper);
     let own = ("Authorization", bearer.as_str());
     let long = "x".repeat(200_000);
-    assert_eq!(ask(house.port, "GET", "/api/audit/logs", &[own, ("X-Long", &long)]).status, 431);
+    assert_eq!(ask(server.port, "GET", "/api/audit/logs", &[own, ("X-Long", &long)]).status, 431);
     assert!(
-        [414, 431].contains(&ask(house.port, "GET", &format!("/api/audit/logs?text={long}"), &[own]).status)
+        [414, 431].contains(&ask(server.port, "GET", &format!("/api/audit/logs?text={long}"), &[own]).status)
     );
     let many: Vec<(&str, &str)> = std::iter::repeat_n(("X-Many", "x"), 100).collect();
-    assert_eq!(ask(house.port, "GET", "/healthz", &many).status, 431);
+    assert_eq!(ask(server.port, "GET", "/healthz", &many).status, 431);
     for query in [format!("text={}", "x".repeat(2_000)), "text=x&".repeat(1_500)] {
-        let answer = ask(house.port, "GET", &format!("/api/audit/logs?{query}"), &[own]);
-        assert_eq!(answer.told(), (400, 40001, "InvalidResource".into()));
+        let answer = ask(server.port, "GET", &format!("/api/audit/logs?{query}"), &[own]);
+        assert_eq!(answer.outcome(), (400, 40001, "InvalidResource".into()));
     }
     let body = format!(
         "GET /api/audit/logs HTTP/1.1\r\nHost: x\r\n{}: {}\r\nContent-Length: 5\r\n\r\nhello",
         own.0, own.1
     );
-    let answer = say(house.port, body.as_bytes());
-    assert_eq!(answer.told(), (400, 40001, "InvalidResource".into()));
+    let answer = say(server.port, body.as_bytes());
+    assert_eq!(answer.outcome(), (400, 40001, "InvalidResource".into()));
     assert!(answer.headers.contains_key("x-request-id"));
 }
 
 #[test]
-fn nothing_is_read_that_cannot_be_recorded() {
-    let people = people();
-    let data = fill(people);
+fn a_read_that_cannot_be_recorded_is_refused() {
+    let users = users();
+    let data = fill(users);
     let folder = data.folder.path();
     let (operator, port) = start(folder, &["--audit-timeout", "500ms"]);
-    let get =
-        |path: &str| ask(port, "GET", path, &[("Authorization", &format!("Bearer {}", people.shopper))]);
+    let get = |path: &str| ask(port, "GET", path, &[("Authorization", &format!("Bearer {}", users.shopper))]);
     assert_eq!(get("/api/audit/logs").status, 200);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let held = runtime.block_on(Held::begin(folder));
+    let held = runtime.block_on(LockedDatabase::lock(folder));
     // Another question than before, which is another reading.
-    for path in
-        ["/api/audit/logs?kind=Held", "/api/audit/logs/export", &format!("/api/audit/logs/{}", data.shop[0])]
-    {
+    for path in [
+        "/api/audit/logs?kind=LockedDatabase",
+        "/api/audit/logs/export",
+        &format!("/api/audit/logs/{}", data.shop[0]),
+    ] {
         let answer = get(path);
-        assert_eq!(answer.told(), (503, 50001, "AuditUnavailable".into()), "{path}: {}", answer.text());
+        assert_eq!(answer.outcome(), (503, 50001, "AuditUnavailable".into()), "{path}: {}", answer.text());
         assert!(!answer.text().contains("alice") && !answer.text().contains("sqlite"), "{}", answer.text());
     }
-    runtime.block_on(held.end());
+    runtime.block_on(held.unlock());
     let deadline = std::time::Instant::now() + Duration::from_secs(60);
     while get("/api/audit/logs").status != 200 {
         assert!(std::time::Instant::now() < deadline, "it does not recover");
@@ -79,11 +80,10 @@ fn nothing_is_read_that_cannot_be_recorded() {
     operator.stop().expect("it stops");
 
     let (_operator, port) = start(folder, &["--audit-timeout", "500ms", "--audit-policy", "best-effort"]);
-    let get =
-        |path: &str| ask(port, "GET", path, &[("Authorization", &format!("Bearer {}", people.shopper))]);
+    let get = |path: &str| ask(port, "GET", path, &[("Authorization", &format!("Bearer {}", users.shopper))]);
     assert!(!get("/api/audit/logs").headers.contains_key("warning"));
-    let held = runtime.block_on(Held::begin(folder));
-    let answer = get("/api/audit/logs?kind=Held");
+    let held = runtime.block_on(LockedDatabase::lock(folder));
+    let answer = get("/api/audit/logs?kind=LockedDatabase");
     assert_eq!((answer.status, answer.headers.contains_key("warning")), (200, true), "{}", answer.text());
-    runtime.block_on(held.end());
+    runtime.block_on(held.unlock());
 }

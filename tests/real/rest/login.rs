@@ -1,4 +1,4 @@
-//! Who gets in, and what is known of those who do not.
+//! Authentication, and the records of refused requests.
 
 use std::path::{Path, PathBuf};
 
@@ -11,25 +11,25 @@ use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 use xtask::test_environment::TestEnvironment;
 
-use super::house::{House, apply, kubectl, people, token};
 use super::http::ask;
-use crate::support::{PATIENCE, unique};
+use super::server::{TestServer, apply, kubectl, token, users};
+use crate::support::{MAX_WAIT, unique};
 
 /// The status of a request with this header.
-fn status(house: &House, authorization: &str) -> u16 {
-    let answer = ask(house.port, "GET", "/api/audit/checkpoints", &[("Authorization", authorization)]);
+fn status(server: &TestServer, authorization: &str) -> u16 {
+    let answer = ask(server.port, "GET", "/api/audit/checkpoints", &[("Authorization", authorization)]);
     if answer.status == 401 {
-        assert_eq!(answer.told(), (401, 40301, "Unauthenticated".into()));
+        assert_eq!(answer.outcome(), (401, 40301, "Unauthenticated".into()));
         assert!(answer.headers["www-authenticate"].starts_with("Bearer"));
     }
     answer.status
 }
 
 #[test]
-fn nobody_gets_in_without_a_token_that_kubernetes_accepts() {
-    let (house, people) = (House::shared(), people());
-    let good = &people.shopper;
-    assert_eq!(status(house, &format!("Bearer {good}")), 200);
+fn a_token_accepted_by_kubernetes_is_required() {
+    let (server, users) = (TestServer::shared(), users());
+    let good = &users.shopper;
+    assert_eq!(status(server, &format!("Bearer {good}")), 200);
     let (body, signature) = good.rsplit_once('.').expect("a JWT");
     let flipped: String = signature.chars().rev().collect();
     for authorization in [
@@ -43,10 +43,10 @@ fn nobody_gets_in_without_a_token_that_kubernetes_accepts() {
         format!("Bearer {good}x"),
         format!("Bearer {good} {good}"),
     ] {
-        assert_eq!(status(house, &authorization), 401, "{authorization}");
+        assert_eq!(status(server, &authorization), 401, "{authorization}");
     }
-    assert_eq!(ask(house.port, "GET", "/api/audit/checkpoints", &[]).status, 401);
-    let log = house.log();
+    assert_eq!(ask(server.port, "GET", "/api/audit/checkpoints", &[]).status, 401);
+    let log = server.log();
     assert!(!log.contains(good.as_str()) && !log.contains(signature), "tokens are in the log");
 }
 
@@ -78,57 +78,57 @@ fn made(namespace: &str, name: &str, uid: &str, issued: i64, expires: i64) -> St
 }
 
 #[test]
-fn a_token_that_has_expired_counts_no_more() {
-    let (house, people) = (House::shared(), people());
-    let uid = ["get", "serviceaccount", "shopper", "-n", &people.namespace, "-o", "jsonpath={.metadata.uid}"];
+fn an_expired_token_is_refused() {
+    let (server, users) = (TestServer::shared(), users());
+    let uid = ["get", "serviceaccount", "shopper", "-n", &users.namespace, "-o", "jsonpath={.metadata.uid}"];
     let uid = kubectl().run(&uid).expect("its uid");
     #[expect(clippy::disallowed_methods, reason = "Kubernetes compares with the time that it is")]
     let now = jiff::Timestamp::now().as_second();
-    let token = |issued, expires| made(&people.namespace, "shopper", uid.trim(), issued, expires);
+    let token = |issued, expires| made(&users.namespace, "shopper", uid.trim(), issued, expires);
     assert_eq!(
-        status(house, &format!("Bearer {}", token(now - 60, now + 600))),
+        status(server, &format!("Bearer {}", token(now - 60, now + 600))),
         200,
         "the same, not expired"
     );
-    assert_eq!(status(house, &format!("Bearer {}", token(now - 7_200, now - 3_600))), 401);
+    assert_eq!(status(server, &format!("Bearer {}", token(now - 7_200, now - 3_600))), 401);
 }
 
 #[test]
-fn a_token_of_an_account_that_is_gone_counts_no_more() {
-    let (house, people) = (House::shared(), people());
+fn a_token_of_a_deleted_account_is_refused() {
+    let (server, users) = (TestServer::shared(), users());
     let name = format!("leaver-{}", unique());
     apply(&[
-        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": people.namespace}}),
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": users.namespace}}),
     ]);
-    let token = token(&people.namespace, &name);
+    let token = token(&users.namespace, &name);
     let authorization = format!("Bearer {token}");
-    assert_eq!(status(house, &authorization), 403, "known, and without rights");
-    kubectl().run(&["delete", "serviceaccount", &name, "-n", &people.namespace]).expect("it is deleted");
+    assert_eq!(status(server, &authorization), 403, "known, and without rights");
+    kubectl().run(&["delete", "serviceaccount", &name, "-n", &users.namespace]).expect("it is deleted");
     // What was known a moment ago counts for some seconds.
-    let deadline = std::time::Instant::now() + PATIENCE;
-    while status(house, &authorization) != 401 {
+    let deadline = std::time::Instant::now() + MAX_WAIT;
+    while status(server, &authorization) != 401 {
         assert!(std::time::Instant::now() < deadline, "it is still accepted");
     }
 }
 
 #[test]
-fn a_right_that_is_given_or_taken_counts_soon() {
-    let (house, people) = (House::shared(), people());
+fn granted_and_revoked_rights_take_effect_soon() {
+    let (server, users) = (TestServer::shared(), users());
     let name = format!("mover-{}", unique());
     apply(&[
-        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": people.namespace}}),
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": users.namespace}}),
     ]);
-    let authorization = format!("Bearer {}", token(&people.namespace, &name));
-    let path = format!("/api/audit/checkpoints?tenant={}", people.shop);
+    let authorization = format!("Bearer {}", token(&users.namespace, &name));
+    let path = format!("/api/audit/checkpoints?tenant={}", users.shop);
     let until = |wanted: u16| {
-        let deadline = std::time::Instant::now() + PATIENCE;
-        while ask(house.port, "GET", &path, &[("Authorization", &authorization)]).status != wanted {
+        let deadline = std::time::Instant::now() + MAX_WAIT;
+        while ask(server.port, "GET", &path, &[("Authorization", &authorization)]).status != wanted {
             assert!(std::time::Instant::now() < deadline, "it is not {wanted}");
         }
     };
     until(403);
-    let (role, account) = (format!("{}-reader", people.namespace), format!("{}:{name}", people.namespace));
-    let binding = format!("{}-{name}", people.namespace);
+    let (role, account) = (format!("{}-reader", users.namespace), format!("{}:{name}", users.namespace));
+    let binding = format!("{}-{name}", users.namespace);
     let words =
         ["create", "clusterrolebinding", &binding, "--clusterrole", &role, "--serviceaccount", &account];
     kubectl().run(&words).expect("it is bound");
@@ -139,20 +139,20 @@ fn a_right_that_is_given_or_taken_counts_soon() {
 
 #[test]
 fn refusals_are_recorded_and_do_not_fill_the_log() {
-    let people = people();
-    let data = super::house::fill(people);
-    let (_operator, port) = super::house::start(data.folder.path(), &["--api-rate-limit", "10000"]);
+    let users = users();
+    let data = super::server::fill(users);
+    let (_operator, port) = super::server::start(data.folder.path(), &["--api-rate-limit", "10000"]);
     for _ in 0..200 {
         assert_eq!(ask(port, "GET", "/api/audit/logs?actor=secret", &[]).status, 401);
     }
-    let bearer = format!("Bearer {}", people.auditor);
+    let bearer = format!("Bearer {}", users.auditor);
     let read = || {
         let path = "/api/audit/logs?tenant=_platform&action=RefuseLogin&limit=500";
         let answer = ask(port, "GET", path, &[("Authorization", &bearer)]);
         answer.data()["items"].as_array().expect("records").clone()
     };
-    // What is noted is written soon.
-    let deadline = std::time::Instant::now() + PATIENCE;
+    // Records are written with a short delay.
+    let deadline = std::time::Instant::now() + MAX_WAIT;
     let mut records = read();
     while records.len() < 6 {
         assert!(std::time::Instant::now() < deadline, "{records:?}");

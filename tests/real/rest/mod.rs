@@ -1,12 +1,12 @@
-//! The REST API as a process, asked over HTTP with tokens that Kubernetes has made: what it answers, to whom, and that nobody
-//! comes near another tenant's log.
+//! The REST API as a process, called over HTTP with tokens of Kubernetes: its answers, its rights, and the isolation of the
+//! tenants' logs.
 
-mod crossing;
 mod export;
-mod house;
 mod http;
 mod limit;
 mod login;
 mod reading;
 mod rights;
+mod server;
+mod tenant_isolation;
 mod tls;

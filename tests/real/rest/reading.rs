@@ -1,16 +1,16 @@
-//! Each route, what it answers, and that reading leaves a record.
+//! The answer of each route, and the record of each read.
 
 use eventcenter::domain::audit::checkpoint::{Checkpoint, TrustedKeys};
 use eventcenter::domain::audit::merkle::{Consistency, Hash, Inclusion};
 use serde_json::{Value, json};
 
-use super::house::{House, INSTALLATION, RECORDS, SIGNED, people};
 use super::http::{Answer, ask};
+use super::server::{INSTALLATION, RECORDS, SIGNED, TestServer, users};
 
 /// What the description says of an answer, compared with the answer.
 #[track_caller]
-fn as_described(house: &House, route: &str, answer: &Answer) {
-    let document = ask(house.port, "GET", "/api/openapi.json", &[]).json();
+fn as_described(server: &TestServer, route: &str, answer: &Answer) {
+    let document = ask(server.port, "GET", "/api/openapi.json", &[]).json();
     let responses = &document["paths"][route]["get"]["responses"];
     let described = &responses[answer.status.to_string()];
     assert!(described.is_object(), "{route}: {} is not described", answer.status);
@@ -26,11 +26,11 @@ fn as_described(house: &House, route: &str, answer: &Answer) {
 
 #[test]
 fn records_are_read_in_pages_newest_first() {
-    let (house, people) = (House::shared(), people());
+    let (server, users) = (TestServer::shared(), users());
     let (mut seen, mut cursor, mut pages) = (Vec::new(), String::new(), 0);
     loop {
-        let answer = house.get(&people.shopper, &format!("/api/audit/logs?action=update&limit=300{cursor}"));
-        as_described(house, "/api/audit/logs", &answer);
+        let answer = server.get(&users.shopper, &format!("/api/audit/logs?action=update&limit=300{cursor}"));
+        as_described(server, "/api/audit/logs", &answer);
         let data = answer.data();
         let items = data["items"].as_array().expect("records").clone();
         assert!(items.len() <= 300);
@@ -46,10 +46,10 @@ fn records_are_read_in_pages_newest_first() {
 }
 
 #[test]
-fn filters_say_which() {
-    let (house, people) = (House::shared(), people());
+fn filters_select_records() {
+    let (server, users) = (TestServer::shared(), users());
     let count = |query: &str| {
-        let answer = house.get(&people.shopper, &format!("/api/audit/logs?limit=500&action=Update&{query}"));
+        let answer = server.get(&users.shopper, &format!("/api/audit/logs?limit=500&action=Update&{query}"));
         answer.data()["items"].as_array().expect("records").len()
     };
     assert_eq!(count("actor=alice"), 70);
@@ -65,11 +65,11 @@ fn filters_say_which() {
 
 #[test]
 fn a_record_is_shown_with_a_proof_that_holds() {
-    let (house, people) = (House::shared(), people());
+    let (server, users) = (TestServer::shared(), users());
     for (number, signed) in [(0, true), (42, true), (599, true), (600, false), (RECORDS - 2, false)] {
-        let id = house.data.shop[usize::try_from(number).expect("small")];
-        let answer = house.get(&people.shopper, &format!("/api/audit/logs/{id}"));
-        as_described(house, "/api/audit/logs/{id}", &answer);
+        let id = server.data.shop[usize::try_from(number).expect("small")];
+        let answer = server.get(&users.shopper, &format!("/api/audit/logs/{id}"));
+        as_described(server, "/api/audit/logs/{id}", &answer);
         let data = answer.data();
         assert_eq!((&data["record"]["seq"], &data["record"]["id"]), (&json!(number), &json!(id)));
         let leaf: Hash = serde_json::from_value(data["hash"].clone()).expect("a hash");
@@ -82,23 +82,23 @@ fn a_record_is_shown_with_a_proof_that_holds() {
         assert_eq!(proof["checkpoint"].is_string(), signed, "{number}");
         if signed {
             let note = proof["checkpoint"].as_str().expect("a note");
-            let checkpoint = Checkpoint::verify(note, &origin(), &keys(house)).expect("it is signed");
+            let checkpoint = Checkpoint::verify(note, &origin(), &keys(server)).expect("it is signed");
             assert_eq!((checkpoint.size, checkpoint.root), (SIGNED[2], root));
         }
         let completes = number == RECORDS - 2;
         assert_eq!(data["completion"]["completes"], if completes { json!(id) } else { Value::Null });
     }
-    let unknown = house.get(&people.shopper, "/api/audit/logs/01890000-0000-7000-8000-000000000000");
-    assert_eq!(unknown.told(), (404, 40401, "NotFound".into()));
-    as_described(house, "/api/audit/logs/{id}", &unknown);
+    let unknown = server.get(&users.shopper, "/api/audit/logs/01890000-0000-7000-8000-000000000000");
+    assert_eq!(unknown.outcome(), (404, 40401, "NotFound".into()));
+    as_described(server, "/api/audit/logs/{id}", &unknown);
 }
 
 fn origin() -> String {
-    format!("{INSTALLATION}/audit/{}", people().shop)
+    format!("{INSTALLATION}/audit/{}", users().shop)
 }
 
-fn keys(house: &House) -> TrustedKeys {
-    let data = house.get(&people().shopper, "/api/audit/checkpoints").data();
+fn keys(server: &TestServer) -> TrustedKeys {
+    let data = server.get(&users().shopper, "/api/audit/checkpoints").data();
     let keys: Vec<&str> = data["keys"].as_array().expect("keys").iter().filter_map(Value::as_str).collect();
     assert!(!keys.is_empty(), "{data}");
     TrustedKeys::parse(&keys.join("\n"))
@@ -106,16 +106,16 @@ fn keys(house: &House) -> TrustedKeys {
 
 #[test]
 fn checkpoints_are_consistent() {
-    let (house, people) = (House::shared(), people());
-    let answer = house.get(&people.shopper, "/api/audit/checkpoints");
-    as_described(house, "/api/audit/checkpoints", &answer);
+    let (server, users) = (TestServer::shared(), users());
+    let answer = server.get(&users.shopper, "/api/audit/checkpoints");
+    as_described(server, "/api/audit/checkpoints", &answer);
     let data = answer.data();
     assert_eq!(data["origin"], origin());
     let items = data["items"].as_array().expect("checkpoints");
     let sizes: Vec<u64> = items.iter().filter_map(|item| item["size"].as_u64()).collect();
     assert_eq!(sizes, SIGNED.into_iter().rev().collect::<Vec<_>>());
     let root = |item: &Value| {
-        Checkpoint::verify(item["note"].as_str().expect("a note"), &origin(), &keys(house))
+        Checkpoint::verify(item["note"].as_str().expect("a note"), &origin(), &keys(server))
             .expect("signed")
             .root
     };
@@ -123,41 +123,41 @@ fn checkpoints_are_consistent() {
     let size = data["head"]["size"].as_u64().expect("a size");
     let (old, new) = (root(&items[2]), root(&items[0]));
     for (from, to, old, new) in [(100, 600, old, new), (600, size, new, head), (size, size, head, head)] {
-        let answer = house.get(&people.shopper, &format!("/api/audit/proof/consistency?from={from}&to={to}"));
-        as_described(house, "/api/audit/proof/consistency", &answer);
+        let answer = server.get(&users.shopper, &format!("/api/audit/proof/consistency?from={from}&to={to}"));
+        as_described(server, "/api/audit/proof/consistency", &answer);
         let proof: Consistency = serde_json::from_value(answer.data()).expect("a proof");
         assert!((proof.from, proof.to) == (from, to) && proof.holds(&old, &new), "{proof:?}");
     }
     for query in ["from=0&to=5", "from=6&to=5", "from=1&to=999999999", "from=1", "to=x&from=1", ""] {
-        let answer = house.get(&people.shopper, &format!("/api/audit/proof/consistency?{query}"));
-        assert_eq!(answer.told(), (400, 40001, "InvalidResource".into()), "{query}");
-        as_described(house, "/api/audit/proof/consistency", &answer);
+        let answer = server.get(&users.shopper, &format!("/api/audit/proof/consistency?{query}"));
+        assert_eq!(answer.outcome(), (400, 40001, "InvalidResource".into()), "{query}");
+        as_described(server, "/api/audit/proof/consistency", &answer);
     }
 }
 
 #[test]
-fn reading_leaves_a_record_before_it_is_answered() {
-    let (house, people) = (House::shared(), people());
+fn a_read_is_recorded_before_it_is_answered() {
+    let (server, users) = (TestServer::shared(), users());
     let id = format!("read-{}", crate::support::unique());
-    let headers = [("X-Request-Id", id.as_str()), ("User-Agent", "tests/1"), ("X-Tenant-Id", &people.bank)];
-    let answer = house.get_with(&people.auditor, "/api/audit/logs?kind=Nothing", &headers);
+    let headers = [("X-Request-Id", id.as_str()), ("User-Agent", "tests/1"), ("X-Tenant-Id", &users.bank)];
+    let answer = server.get_with(&users.auditor, "/api/audit/logs?kind=Nothing", &headers);
     assert_eq!((answer.status, &answer.headers["x-request-id"]), (200, &id));
     // Whoever follows a log asks the same again and again: that is one reading.
     let again = [("X-Request-Id", "again"), headers[2]];
-    assert_eq!(house.get_with(&people.auditor, "/api/audit/logs?kind=Nothing", &again).status, 200);
-    let found = house.get_with(
-        &people.auditor,
+    assert_eq!(server.get_with(&users.auditor, "/api/audit/logs?kind=Nothing", &again).status, 200);
+    let found = server.get_with(
+        &users.auditor,
         "/api/audit/logs?action=ReadAudit&text=Nothing",
-        &[("X-Tenant-Id", &people.bank)],
+        &[("X-Tenant-Id", &users.bank)],
     );
     let found = found.data();
     let records = found["items"].as_array().expect("records");
-    // The second read tells of itself as well, in its message.
+    // The record of the second read also describes it, in its message.
     let record = records.iter().find(|record| record["requestId"] == id.as_str()).expect("it is recorded");
     assert!(!records.iter().any(|record| record["requestId"] == "again"), "{records:#?}");
-    assert_eq!(record["actor"]["user"], format!("system:serviceaccount:{}:auditor", people.namespace));
+    assert_eq!(record["actor"]["user"], format!("system:serviceaccount:{}:auditor", users.namespace));
     assert_eq!(record["actor"]["via"], "Api");
-    assert_eq!((&record["outcome"], &record["tenant"]), (&json!("Allowed"), &json!(people.bank)));
+    assert_eq!((&record["outcome"], &record["tenant"]), (&json!("Allowed"), &json!(users.bank)));
     assert_eq!(record["message"], "kind \"Nothing\"");
     assert_eq!(
         (&record["origin"]["address"], &record["origin"]["userAgent"]),
@@ -167,8 +167,8 @@ fn reading_leaves_a_record_before_it_is_answered() {
 
 #[test]
 fn every_answer_has_its_form() {
-    let (house, people) = (House::shared(), people());
-    let bearer = format!("Bearer {}", people.shopper);
+    let (server, users) = (TestServer::shared(), users());
+    let bearer = format!("Bearer {}", users.shopper);
     for (method, path, expected) in [
         ("GET", "/nowhere", (404, 40401, "NotFound")),
         ("GET", "/api/audit/logs/", (404, 40401, "NotFound")),
@@ -183,34 +183,34 @@ fn every_answer_has_its_form() {
         ("GET", "/api/audit/logs/export?format=xml", (400, 40001, "InvalidResource")),
         ("GET", "/api/audit/checkpoints?limit=1", (400, 40001, "InvalidResource")),
     ] {
-        let answer = ask(house.port, method, path, &[("Authorization", &bearer)]);
+        let answer = ask(server.port, method, path, &[("Authorization", &bearer)]);
         let (status, code, reason) = expected;
-        assert_eq!(answer.told(), (status, code, reason.to_owned()), "{method} {path}");
+        assert_eq!(answer.outcome(), (status, code, reason.to_owned()), "{method} {path}");
         assert_eq!(answer.headers["cache-control"], "no-store");
         assert_eq!(answer.headers["x-content-type-options"], "nosniff");
         assert_eq!(answer.json()["data"]["requestId"], answer.headers["x-request-id"].as_str());
     }
-    let head = ask(house.port, "HEAD", "/nowhere", &[]);
+    let head = ask(server.port, "HEAD", "/nowhere", &[]);
     assert_eq!((head.status, head.body.len()), (404, 0));
-    assert_eq!(ask(house.port, "POST", "/api/audit/logs", &[]).headers["allow"], "GET, HEAD");
+    assert_eq!(ask(server.port, "POST", "/api/audit/logs", &[]).headers["allow"], "GET, HEAD");
 }
 
 #[test]
-fn what_needs_no_token_is_answered_without_one() {
-    let house = House::shared();
+fn public_paths_need_no_token() {
+    let server = TestServer::shared();
     for (path, kind) in
         [("/healthz", "text/plain"), ("/readyz", "text/plain"), ("/metrics", "application/openmetrics-text")]
     {
-        let answer = ask(house.port, "GET", path, &[]);
+        let answer = ask(server.port, "GET", path, &[]);
         assert_eq!(answer.status, 200, "{path}");
         assert!(answer.headers["content-type"].starts_with(kind), "{path}: {:?}", answer.headers);
     }
-    let metrics = ask(house.port, "GET", "/metrics", &[]).text();
+    let metrics = ask(server.port, "GET", "/metrics", &[]).text();
     assert!(metrics.contains("eventcenter_rest_requests_total{route=\"/healthz\""), "{metrics}");
-    let document = ask(house.port, "GET", "/api/openapi.json", &[]);
+    let document = ask(server.port, "GET", "/api/openapi.json", &[]);
     assert_eq!(document.text(), eventcenter::rest::document());
     for path in document.json()["paths"].as_object().expect("paths").keys() {
-        let answer = ask(house.port, "GET", path, &[]);
+        let answer = ask(server.port, "GET", path, &[]);
         assert_eq!(answer.status, if path.starts_with("/api/audit/") { 401 } else { 200 }, "{path}");
     }
 }

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use xtask::kubectl::NAMESPACE;
 use xtask::test_environment::TestEnvironment;
 
-use super::house::{SIGNED, apply, fill, kubectl, people, start_as, token};
 use super::http;
+use super::server::{SIGNED, apply, fill, kubectl, start_as, token, users};
 use super::tls::{ask, issued, put};
 use crate::support::unique;
 
@@ -43,8 +43,8 @@ fn account(folder: &Path, rules: &[(&str, &str)]) -> (String, PathBuf) {
 
 #[test]
 fn the_documented_rights_are_enough_and_each_is_needed() {
-    let people = people();
-    let data = fill(people);
+    let users = users();
+    let data = fill(users);
     let folder = data.folder.path();
     let issued = issued();
     put(NAME, &[("tls.crt", &issued.certificate), ("tls.key", &issued.key)]);
@@ -60,19 +60,19 @@ fn the_documented_rights_are_enough_and_each_is_needed() {
     let (name, kubeconfig) = account(folder, &[("ClusterRole", NAME), ("Role", NAME)]);
     let (operator, port) = start_as(&kubeconfig, folder, &["--api-tls-secret", NAME], true);
     let logs = "/api/audit/logs?limit=1";
-    assert_eq!(get(port, &people.shopper, logs).data()["items"].as_array().map(Vec::len), Some(1));
-    let of_bank = format!("/api/audit/logs?tenant={}", people.bank);
-    assert_eq!(get(port, &people.auditor, &of_bank).status, 200);
-    assert_eq!(get(port, &people.shopper, &of_bank).status, 403);
+    assert_eq!(get(port, &users.shopper, logs).data()["items"].as_array().map(Vec::len), Some(1));
+    let of_bank = format!("/api/audit/logs?tenant={}", users.bank);
+    assert_eq!(get(port, &users.auditor, &of_bank).status, 200);
+    assert_eq!(get(port, &users.shopper, &of_bank).status, 403);
     assert_eq!(get(port, "garbage", logs).status, 401);
-    let signed = get(port, &people.reader, "/api/audit/checkpoints").data();
+    let signed = get(port, &users.reader, "/api/audit/checkpoints").data();
     assert!(signed["keys"].as_array().is_some_and(|keys| !keys.is_empty()), "{signed}");
     assert_eq!(signed["items"].as_array().map(Vec::len), Some(SIGNED.len()), "{signed}");
-    let record = get(port, &people.reader, &format!("/api/audit/logs/{}", data.shop[0])).data();
+    let record = get(port, &users.reader, &format!("/api/audit/logs/{}", data.shop[0])).data();
     assert!(record["proof"]["checkpoint"].is_string(), "{record}");
-    let exported = get(port, &people.shopper, "/api/audit/logs/export").text();
+    let exported = get(port, &users.shopper, "/api/audit/logs/export").text();
     assert!(exported.trim_end().lines().last().is_some_and(|line| line.starts_with("{\"end\"")));
-    assert_eq!(get(port, &people.shopper, "/readyz").status, 200);
+    assert_eq!(get(port, &users.shopper, "/readyz").status, 200);
     let said = operator.output().expect("its log");
     assert!(!said.contains("WARN") && !said.contains("ERROR"), "{said}");
     assert!(operator.stop().expect("it ends").success());
@@ -106,12 +106,12 @@ fn the_documented_rights_are_enough_and_each_is_needed() {
             headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         http::ask(port, "GET", path, &headers)
     };
-    assert_eq!(plain(&people.shopper, logs).status, 200);
-    assert_eq!(plain(&people.shopper, "/api/audit/checkpoints").told().2, "AuditUnavailable");
+    assert_eq!(plain(&users.shopper, logs).status, 200);
+    assert_eq!(plain(&users.shopper, "/api/audit/checkpoints").outcome().2, "AuditUnavailable");
     assert!(operator.output().expect("its log").contains("cannot get resource \"configmaps\""));
     let (_, kubeconfig) = account(folder, &[("Role", NAME)]);
     drop(operator);
     let (operator, port) = start_as(&kubeconfig, folder, &["--api-tls-secret", NAME], true);
-    assert_eq!(get(port, &people.shopper, logs).told().2, "AuditUnavailable");
+    assert_eq!(get(port, &users.shopper, logs).outcome().2, "AuditUnavailable");
     assert!(operator.output().expect("its log").contains("cannot create resource \"tokenreviews\""));
 }

@@ -1,4 +1,4 @@
-//! The API over TLS: which certificate is served, and what happens while there is none.
+//! The API over TLS: the served certificate, and the behaviour without one.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -18,9 +18,9 @@ use xtask::kubectl::NAMESPACE;
 use xtask::operator::Operator;
 use xtask::test_environment::TestEnvironment;
 
-use super::house::{RECORDS, apply, fill, kubectl, people, start_as};
 use super::http::{Answer, parse, request};
-use crate::support::{PATIENCE, unique};
+use super::server::{RECORDS, apply, fill, kubectl, start_as, users};
+use crate::support::{MAX_WAIT, unique};
 
 /// A certificate, and by whom it is known. All of it is PEM.
 pub(super) struct Issued {
@@ -67,11 +67,11 @@ pub(super) fn ask(
     let name = ServerName::try_from("localhost").expect("a name");
     let client = ClientConnection::new(Arc::new(config), name).map_err(|error| text(&error))?;
     let stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a time");
+    stream.set_read_timeout(Some(MAX_WAIT)).expect("a time");
     let mut stream = StreamOwned::new(client, stream);
     stream.write_all(request("GET", path, headers).as_bytes()).map_err(|error| text(&error))?;
     let mut all = Vec::new();
-    // An end that is not told by TLS is an error.
+    // An end without TLS's close_notify is an error.
     stream.read_to_end(&mut all).map_err(|error| text(&error))?;
     Ok(parse(&all))
 }
@@ -79,7 +79,7 @@ pub(super) fn ask(
 /// What the port answers to HTTP.
 fn in_the_clear(port: u16) -> Vec<u8> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a time");
+    stream.set_read_timeout(Some(MAX_WAIT)).expect("a time");
     let mut all = Vec::new();
     drop(stream.write_all(request("GET", "/healthz", &[]).as_bytes()));
     drop(stream.read_to_end(&mut all));
@@ -126,7 +126,7 @@ impl Encrypted {
         reason = "there is no runtime, and nothing else to do on this thread"
     )]
     fn until(&self, what: &str, mut is: impl FnMut() -> bool) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + MAX_WAIT;
         while !is() {
             let said = self.operator.output().unwrap_or_default();
             let status = self.status();
@@ -137,23 +137,23 @@ impl Encrypted {
 }
 
 #[test]
-fn a_certificate_is_waited_for_served_and_replaced() {
-    let (people, environment) = (people(), TestEnvironment::get().expect("the environment"));
-    let (data, secret) = (fill(people), format!("api-{}", unique()));
+fn the_certificate_is_awaited_served_and_replaced() {
+    let (users, environment) = (users(), TestEnvironment::get().expect("the environment"));
+    let (data, secret) = (fill(users), format!("api-{}", unique()));
     let arguments = ["--api-tls-secret", secret.as_str()];
     let kubeconfig = &environment.operator_kubeconfig;
     let (operator, port) = start_as(kubeconfig, data.folder.path(), &arguments, false);
     let api = Encrypted { operator, secret };
     let (first, second) = (issued(), self_signed());
-    let bearer = format!("Bearer {}", people.shopper);
+    let bearer = format!("Bearer {}", users.shopper);
     let headers = [("Authorization", bearer.as_str())];
 
-    // While there is none it says what is wrong, once, and answers nobody.
+    // Without a certificate it logs the reason once and accepts no connection.
     api.says(&format!("there is no Secret {} in namespace {NAMESPACE}", api.secret));
     assert_eq!(api.status(), Some(503));
     assert!(ask(port, &first.authority, "/healthz", &[]).is_err());
     assert!(!in_the_clear(port).starts_with(b"HTTP/"));
-    for (broken, told) in [
+    for (broken, answers) in [
         (vec![("tls.key", first.key.as_str())], "has no text under the key tls.crt"),
         (vec![("tls.crt", first.certificate.as_str())], "has no text under the key tls.key"),
         (vec![("tls.crt", ""), ("tls.key", &first.key)], "tls.crt contains no certificate"),
@@ -161,8 +161,8 @@ fn a_certificate_is_waited_for_served_and_replaced() {
         (vec![("tls.crt", &first.certificate), ("tls.key", &second.key)], "cannot be used together"),
     ] {
         api.put(&broken);
-        api.says(told);
-        assert_eq!(api.status(), Some(503), "{told}");
+        api.says(answers);
+        assert_eq!(api.status(), Some(503), "{answers}");
     }
 
     // As soon as there is one it is served, and nothing else is.
@@ -181,11 +181,11 @@ fn a_certificate_is_waited_for_served_and_replaced() {
     std::fs::write(&authority, &first.authority).expect("it is written");
     let mut eventctl = Command::new(env!("CARGO_BIN_EXE_eventctl"));
     eventctl.args(["audit", "list", "--limit", "1", "--server", &format!("https://127.0.0.1:{port}")]);
-    eventctl.args(["--token", &people.shopper]).arg("--certificate-authority").arg(&authority);
+    eventctl.args(["--token", &users.shopper]).arg("--certificate-authority").arg(&authority);
     let output = eventctl.output().expect("it runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 
-    // What cannot be used is told and leaves it as it is; another one is served without a restart.
+    // An invalid certificate is logged and the previous one stays; a valid one is served without a restart.
     api.put(&[("tls.crt", "nonsense"), ("tls.key", &second.key)]);
     api.says("keeping the previous certificate");
     assert_eq!(ask(port, &first.authority, "/healthz", &[]).expect("it is trusted").status, 200);
@@ -195,7 +195,7 @@ fn a_certificate_is_waited_for_served_and_replaced() {
     assert_eq!(ask(port, &second.authority, path, &headers).expect("it is trusted").status, 200);
 
     let missing = || api.operator.output().expect("its log").matches("there is no Secret").count();
-    assert_eq!(missing(), 1, "told once");
+    assert_eq!(missing(), 1, "logged once");
     api.delete();
     api.until("it says that it is gone", || missing() == 2);
     assert_eq!(ask(port, &second.authority, path, &headers).expect("it is trusted").status, 200);

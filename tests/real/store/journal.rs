@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::support::PATIENCE;
+use crate::support::MAX_WAIT;
 
 /// A running journal.
 pub(crate) struct TestJournal {
@@ -28,7 +28,7 @@ pub(crate) struct TestJournal {
 
 /// Default options.
 pub(crate) fn options(instance: &str) -> Options {
-    Options { policy: Policy::Required, timeout: PATIENCE, instance: instance.to_owned(), spool: None }
+    Options { policy: Policy::Required, timeout: MAX_WAIT, instance: instance.to_owned(), spool: None }
 }
 
 #[allow(clippy::disallowed_methods, reason = "the journal is given a clock, as by the program")]
@@ -65,7 +65,7 @@ impl TestJournal {
     /// Writes all records and stops.
     pub(crate) async fn stop(self) -> Result<()> {
         self.stop.cancel();
-        tokio::time::timeout(PATIENCE, self.task).await.context("stopping the journal")??;
+        tokio::time::timeout(MAX_WAIT, self.task).await.context("stopping the journal")??;
         Ok(())
     }
 }

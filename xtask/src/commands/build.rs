@@ -17,6 +17,11 @@ pub(crate) fn cargo(repository: &Path) -> Command {
     prepare(process::child_command(program()), repository)
 }
 
+/// The same with a low priority, for work beside tests that are sensitive to time.
+pub(crate) fn background_cargo(repository: &Path) -> Command {
+    prepare(process::low_priority_command(program()), repository)
+}
+
 /// The cargo on the path is the one that started this program, unless there is none.
 fn program() -> OsString {
     let named = std::env::var_os("CARGO").filter(|_| !prerequisites::on_path("cargo"));

@@ -1,0 +1,186 @@
+//! Requests on the webhook's port that are no reviews.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use serde_json::{Value, json};
+use xtask::kubectl::NAMESPACE;
+
+use super::availability::wait_until_answered;
+use crate::fixture::FaultFixture;
+
+/// A client that trusts the webhook's authority.
+struct Caller {
+    port: u16,
+    config: Arc<ClientConfig>,
+}
+
+impl Caller {
+    async fn new(t: &FaultFixture, port: u16) -> Result<Self> {
+        let secret = Api::<Secret>::namespaced(t.kube.client(), NAMESPACE).get("eventcenter-webhook").await?;
+        let data = secret.data.context("it has data")?;
+        let mut roots = RootCertStore::empty();
+        for authority in CertificateDer::pem_slice_iter(&data["ca.crt"].0) {
+            roots.add(authority?)?;
+        }
+        let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        Ok(Self { port, config: Arc::new(config) })
+    }
+
+    fn connect(&self) -> Result<StreamOwned<ClientConnection, TcpStream>> {
+        let stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        let connection = ClientConnection::new(Arc::clone(&self.config), ServerName::try_from("127.0.0.1")?)?;
+        Ok(StreamOwned::new(connection, stream))
+    }
+
+    /// Sends these bytes. Returns everything that arrives until the connection ends.
+    fn send(&self, bytes: &[u8]) -> Result<String> {
+        let mut stream = self.connect()?;
+        stream.write_all(bytes)?;
+        let mut answer = Vec::new();
+        // The connection may end without close_notify.
+        drop(stream.read_to_end(&mut answer));
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+
+    fn post(&self, path: &str, body: &str) -> Result<(u16, String)> {
+        let length = body.len();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+        );
+        split(&self.send(&[head.as_bytes(), body.as_bytes()].concat())?)
+    }
+}
+
+fn split(answer: &str) -> Result<(u16, String)> {
+    let (head, body) = answer.split_once("\r\n\r\n").with_context(|| format!("no answer: {answer:?}"))?;
+    let status = head.split(' ').nth(1).context("a status")?.parse()?;
+    Ok((status, body.to_owned()))
+}
+
+fn review(kind: &str, operation: &str, object: &Value) -> Value {
+    json!({
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "request": {
+            "uid": "one", "operation": operation, "name": "orders", "namespace": "wire",
+            "kind": {"group": "eventcenter.io", "version": "v1alpha1", "kind": kind},
+            "resource": {"group": "eventcenter.io", "version": "v1alpha1", "resource": "eventtopics"},
+            "userInfo": {"username": "somebody"}, "object": object, "oldObject": null, "dryRun": false,
+        },
+    })
+}
+
+#[tokio::test]
+async fn requests_that_are_no_reviews_are_refused() -> Result<()> {
+    let t = FaultFixture::new("wire").await?;
+    let port = xtask::port::free()?;
+    t.parts.install_webhook(port)?;
+    let webhook = t.parts.start_webhook("a", port, &[])?;
+    wait_until_answered(&t).await;
+    let caller = Caller::new(&t, port).await?;
+
+    // Paths and methods.
+    assert_eq!(caller.post("/", "{}")?.0, 404);
+    assert_eq!(caller.post("/metrics", "{}")?.0, 404);
+    assert_eq!(split(&caller.send(b"GET /validate HTTP/1.1\r\nHost: x\r\n\r\n")?)?.0, 405);
+    // Bodies.
+    assert_eq!(split(&caller.send(b"POST /validate HTTP/1.1\r\nHost: x\r\n\r\n")?)?.0, 411);
+    for body in
+        ["", "garbage", "{}", "[1, 2]", r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}"#]
+    {
+        let (status, text) = caller.post("/validate", body)?;
+        assert_eq!(status, 400, "{body}: {text}");
+        assert!(text.starts_with("this is not an AdmissionReview of admission.k8s.io/v1: "), "{text}");
+    }
+    let mut other = review("EventTopic", "CREATE", &json!({"metadata": {}}));
+    other["apiVersion"] = json!("admission.k8s.io/v1beta1");
+    assert_eq!(caller.post("/validate", &other.to_string())?.0, 400);
+    let huge = b"POST /validate HTTP/1.1\r\nHost: x\r\nContent-Length: 8388609\r\n\r\n";
+    assert_eq!(split(&caller.send(huge)?)?.0, 413);
+    let cut = b"POST /validate HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nonly this";
+    assert_eq!(split(&caller.send(cut)?)?.0, 408, "the rest of the body is missing");
+    // Deeper than any parser should descend.
+    let deep = format!("{{\"request\": {}", "[".repeat(100_000));
+    assert_eq!(caller.post("/validate", &deep)?.0, 400);
+    // Headers without an end.
+    let endless = [&b"POST /validate HTTP/1.1\r\n"[..], &b"A: b\r\n".repeat(20_000)].concat();
+    let answer = caller.send(&endless);
+    assert!(
+        answer.as_ref().map_or(true, |answer| answer.is_empty() || answer.contains(" 431 ")),
+        "{answer:?}"
+    );
+    // HTTP without TLS, and noise.
+    for bytes in [
+        &b"POST /validate HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"[..],
+        &[0x16, 3, 1, 0xff, 0xff, 7],
+    ] {
+        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        stream.write_all(bytes)?;
+        stream.shutdown(std::net::Shutdown::Write)?;
+        let mut answer = Vec::new();
+        drop(stream.read_to_end(&mut answer));
+        assert!(!String::from_utf8_lossy(&answer).contains("HTTP"), "no answer without TLS");
+    }
+
+    // Many silent connections do not block others.
+    let silent: Vec<TcpStream> =
+        (0..200).filter_map(|_| TcpStream::connect(("127.0.0.1", port)).ok()).collect();
+    assert_eq!(silent.len(), 200);
+    wait_until_answered(&t).await;
+    drop(silent);
+    assert!(webhook.stop()?.success());
+    Ok(())
+}
+
+#[tokio::test]
+async fn undecodable_reviews_are_refused_with_the_parsers_error() -> Result<()> {
+    let t = FaultFixture::new("words").await?;
+    let port = xtask::port::free()?;
+    t.parts.install_webhook(port)?;
+    let _webhook = t.parts.start_webhook("a", port, &[])?;
+    wait_until_answered(&t).await;
+    let caller = Caller::new(&t, port).await?;
+    let ask = |review: &Value| -> Result<Value> {
+        let (status, answer) = caller.post("/validate", &review.to_string())?;
+        assert_eq!(status, 200, "{answer}");
+        let answer: Value = serde_json::from_str(&answer)?;
+        assert_eq!(answer["response"]["uid"], "one");
+        assert_eq!(answer["response"]["allowed"], false, "{answer}");
+        Ok(answer["response"]["status"].clone())
+    };
+    let object = |spec: Value| json!({"metadata": {"name": "orders", "namespace": "words"}, "spec": spec});
+    for (review, words) in [
+        (
+            review("EventTopic", "CREATE", &object(json!({"partitions": "three"}))),
+            "invalid type: string \"three\"",
+        ),
+        (review("EventTopic", "CREATE", &json!({"metadata": {"name": "orders"}})), "missing field `spec`"),
+        (
+            review("EventTopic", "CREATE", &json!({"metadata": {"name": 7}})),
+            "EventTopic wire/orders: invalid type: integer `7`, expected a string",
+        ),
+        (
+            review("EventTopic", "EAT", &object(json!({}))),
+            "the review cannot be parsed: unknown variant `EAT`",
+        ),
+        (review("EventTopic", "UPDATE", &Value::Null), "the review has no object"),
+        (review("EventTopic", "CONNECT", &object(json!({}))), "the review has no object"),
+        (review("Kitchen", "CREATE", &object(json!({}))), "the webhook does not review Kitchen"),
+    ] {
+        let status = ask(&review)?;
+        assert!(status["message"].as_str().is_some_and(|message| message.contains(words)), "{status}");
+        assert_eq!((&status["reason"], &status["code"]), (&json!("InvalidResource"), &json!(400)));
+    }
+    Ok(())
+}

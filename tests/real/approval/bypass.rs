@@ -1,0 +1,123 @@
+//! Recreating, not managing, pausing and deleting a resource do not bypass approval.
+
+use eventcenter::api::{ApprovalAction, GovernedChange};
+use serde_json::json;
+
+use super::fixture::{ApprovalFixture, ONE_APPROVAL, approved, pending};
+use crate::support::signer::DecisionInput;
+use crate::support::{has_condition, message};
+
+#[tokio::test]
+async fn a_recreated_resource_needs_approval_again() {
+    let s = ApprovalFixture::new(ONE_APPROVAL).await;
+    let old = s.apply_approved("orders", "config: {retention.ms: 86400000}").await;
+    s.t.topic("orders").delete_and_wait().await;
+    let kept = s.t.kafka_topic("orders").await.expect("it stays");
+    // With the approval of its predecessor, which had the same content and generation.
+    s.webhook.store(&s.t.namespace, s.webhook.decision(&old, DecisionInput::approve("bob"))).await;
+    s.request("orders", "config: {retention.ms: 86400000}").await;
+    s.wait_until_pending("orders").await;
+    // The status of its predecessor.
+    s.forge("orders", json!({ "approved": approved(&old) })).await;
+    s.t.topic("orders").wait_for_condition("Approved=False AwaitingApproval").await;
+    // It would adopt an existing topic and shorten its retention.
+    s.request("orders", "config: {retention.ms: 1000}").await;
+    s.wait_until_pending("orders").await;
+    s.approve("orders", "alice").await;
+    s.apply_approved("marker", "{}").await;
+    s.wait_for_reconcile("marker").await;
+    assert_eq!(s.t.kafka_topic("orders").await, Some(kept));
+    s.approve("orders", "bob").await;
+    s.t.wait_for_kafka_topic("orders", "changed", |topic| topic.get("retention.ms") == Some("1000")).await;
+}
+
+#[tokio::test]
+async fn pausing_or_not_managing_does_not_bypass_approval() {
+    let s = ApprovalFixture::new(ONE_APPROVAL).await;
+    let before = s.apply_approved("orders", "{}").await;
+    s.t.topic("orders").annotate("managed", Some("false")).await;
+    let unmanaged = s.t.topic("orders").wait_for_condition("Ready=True Unmanaged").await;
+    assert_eq!(approved(&unmanaged), approved(&before));
+    s.request("orders", "partitions: 3").await;
+    s.t.topic("orders").wait_for_condition("Ready=True Unmanaged").await;
+    s.t.topic("orders").annotate("managed", None).await;
+    s.wait_until_pending("orders").await;
+    s.wait_for_reconcile("orders").await;
+    assert_eq!(s.partitions("orders").await, Some(1));
+    // Pausing does not either.
+    s.t.topic("orders").annotate("paused", Some("true")).await;
+    s.request("orders", "partitions: 4").await;
+    let paused =
+        s.t.topic("orders")
+            .wait_for_status("paused", |topic| has_condition(topic, "Ready=False Paused"))
+            .await;
+    assert!(has_condition(&paused, "Approved=False"));
+    s.t.topic("orders").annotate("paused", None).await;
+    s.wait_until_pending("orders").await;
+    s.wait_for_reconcile("orders").await;
+    assert_eq!(s.partitions("orders").await, Some(1));
+    s.approve("orders", "bob").await;
+    s.t.topic("orders").wait_until_ready().await;
+    assert_eq!(s.partitions("orders").await, Some(4));
+}
+
+#[tokio::test]
+async fn data_is_deleted_only_with_approval() {
+    let s = ApprovalFixture::new("rules: [{changes: [Delete], groups: [approvers]}]").await;
+    for name in ["orders", "early", "kept"] {
+        s.t.topic(name).apply("deletionPolicy: Delete").await;
+        s.t.topic(name).wait_until_ready().await;
+    }
+    let delete = DecisionInput { action: ApprovalAction::Delete, ..DecisionInput::approve("bob") };
+    // Approved before: Kubernetes counts the deletion as a generation.
+    let generation = s.t.topic("early").get().await.metadata.generation;
+    s.decide("early", delete.clone()).await;
+    s.t.topic("early").delete_and_wait().await;
+    s.t.wait_until_kafka_topic_deleted("early").await;
+    assert_eq!(generation, Some(1));
+
+    for name in ["orders", "kept"] {
+        s.t.topic(name).delete().await;
+    }
+    let waiting =
+        s.t.topic("orders")
+            .wait_for_status("waiting", |topic| has_condition(topic, "Ready=False AwaitingApproval"))
+            .await;
+    assert_eq!(waiting.metadata.generation, Some(2), "the deletion is a generation");
+    let said = message(&waiting, "Ready");
+    assert!(
+        said.starts_with(
+            "Deletion is waiting for approval of Delete (0/1): 1 more from group approvers; or set \
+                          spec.deletionPolicy: Retain"
+        ),
+        "{said}"
+    );
+    assert_eq!(pending(&waiting)["action"], "Delete");
+    assert_eq!(pending(&waiting)["changes"], json!([GovernedChange::Delete]));
+    // An approval of its spec is not an approval of its deletion.
+    s.approve("orders", "bob").await;
+    s.t.topic("kept")
+        .wait_for_status("waiting", |topic| has_condition(topic, "Ready=False AwaitingApproval"))
+        .await;
+    s.t.topic("kept").apply("deletionPolicy: Retain").await;
+    s.t.topic("kept").wait_until_deleted().await;
+    assert!(s.partitions("orders").await.is_some() && s.partitions("kept").await.is_some());
+    s.decide("orders", delete).await;
+    s.t.topic("orders").wait_until_deleted().await;
+    s.t.wait_until_kafka_topic_deleted("orders").await;
+}
+
+#[tokio::test]
+async fn an_unapproved_topic_is_never_deleted() {
+    let s = ApprovalFixture::new("rules: [{changes: [Create, Any], groups: [approvers]}]").await;
+    let id = s.t.stage.kafka.create(&s.t.kafka_name("theirs"), 1, &[]).await.id;
+    s.request("theirs", "deletionPolicy: Delete").await;
+    s.wait_until_pending("theirs").await;
+    s.t.topic("theirs").delete_and_wait().await;
+    s.apply_approved("orders", "{}").await;
+    s.request("orders", "deletionPolicy: Delete").await;
+    s.wait_until_pending("orders").await;
+    s.t.topic("orders").delete_and_wait().await;
+    assert_eq!(s.t.kafka_topic("theirs").await.map(|topic| topic.id), Some(id));
+    assert!(s.partitions("orders").await.is_some());
+}
