@@ -8,6 +8,7 @@ use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 
 use super::KubeClient;
+use super::guard::Guarded;
 use super::timeout::in_time;
 
 /// A list request failed.
@@ -28,10 +29,10 @@ impl KubeClient {
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
     {
-        let all = Api::<DeserializeGuard<K>>::all(self.client.clone());
+        let all = Api::<Guarded<K>>::all(self.client.clone());
         let listed = in_time(async move { all.list(&ListParams::default()).await }).await;
         let failed = |source| ListError { kind: K::plural(&()).into_owned(), source: Box::new(source) };
-        listed.map(|list| list.items).map_err(failed)
+        listed.map(|list| list.items.into_iter().map(|guarded| guarded.0).collect()).map_err(failed)
     }
 
     /// The valid resources of a kind in a namespace.
@@ -42,9 +43,9 @@ impl KubeClient {
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
     {
-        let all = Api::<DeserializeGuard<K>>::namespaced(self.client.clone(), namespace);
+        let all = Api::<Guarded<K>>::namespaced(self.client.clone(), namespace);
         let listed = in_time(async move { all.list(&ListParams::default()).await }).await;
         let failed = |source| ListError { kind: K::plural(&()).into_owned(), source: Box::new(source) };
-        Ok(listed.map_err(failed)?.items.into_iter().filter_map(|guard| guard.0.ok()).collect())
+        Ok(listed.map_err(failed)?.items.into_iter().filter_map(|guarded| guarded.0.0.ok()).collect())
     }
 }

@@ -11,6 +11,7 @@ mod checkpoint;
 mod config_map;
 mod event;
 mod get;
+mod guard;
 mod lease;
 mod list;
 mod rest_session;

@@ -11,6 +11,7 @@ use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 
 use super::KubeClient;
+use super::guard::{self, Guarded};
 
 impl KubeClient {
     /// Watches all resources of a kind in all namespaces. An invalid one is an error of its own and does not stop the
@@ -21,7 +22,8 @@ impl KubeClient {
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
     {
-        watcher(Api::<DeserializeGuard<K>>::all(self.client.clone()), watcher::Config::default())
+        watcher(Api::<Guarded<K>>::all(self.client.clone()), watcher::Config::default())
+            .map(|event| event.map(guard::unwrap))
             .default_backoff()
             .modify(|resource| {
                 resource.meta_mut().managed_fields = None;
