@@ -22,6 +22,8 @@ const MAX_BATCH_BYTES: usize = 4 << 20;
 /// Maximum number of records that wait here in addition to the queue.
 const MAX_PENDING_RECORDS: usize = 1024;
 
+/// Maximum time that records wait for one that a caller waits for, to share its transaction.
+const LINGER: Duration = Duration::from_millis(10);
 /// Maximum time that a record waits for the database before it goes into the spool; at most half of its timeout.
 const SPOOL_AFTER: Duration = Duration::from_millis(500);
 /// Interval of the check for expired records during a slow operation.
@@ -133,6 +135,11 @@ impl Writer {
                 _ if self.pending.is_empty() && !self.has_spooled() => {
                     self.wait(now + LOG_INTERVAL, &stop, stop_deadline.is_some()).await;
                 }
+                _ if stop_deadline.is_none()
+                    && let Some(until) = self.linger_until().filter(|until| *until > now) =>
+                {
+                    self.wait(until, &stop, false).await;
+                }
                 _ => {
                     if self.drain_spool().await {
                         self.write_batch().await;
@@ -150,6 +157,15 @@ impl Writer {
             () = stop.cancelled(), if !is_stopping => {}
             () = tokio::time::sleep_until(until) => {}
         }
+    }
+
+    /// When to write records that no caller waits for; `None` if a caller waits for one, or they fill a transaction.
+    fn linger_until(&self) -> Option<Instant> {
+        let is_urgent = |record: &PendingRecord| record.is_awaited() || record.is_retry;
+        if self.pending.len() >= MAX_PENDING_RECORDS || self.pending.iter().any(is_urgent) {
+            return None;
+        }
+        self.pending.front().map(|oldest| oldest.enqueued_at + LINGER)
     }
 
     fn has_spooled(&self) -> bool {
