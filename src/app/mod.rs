@@ -2,6 +2,7 @@
 //!
 //! Only this module reads the clock for the others, prints, and decides how the process exits.
 
+mod allocator;
 mod audit;
 mod clock;
 mod config;
@@ -33,7 +34,10 @@ pub fn main() -> ExitCode {
 pub fn main_with(additional: &[AdditionalKind]) -> ExitCode {
     add_kinds(additional.iter().map(|kind| kind.info).collect());
     match config::Cli::parse().command {
-        config::Command::Run(config) => run::run(&config, additional),
+        config::Command::Run(config) => {
+            allocator::apply(&config);
+            run::run(&config, additional)
+        }
         config::Command::Crds(arguments) => crds::crds(&arguments),
         config::Command::Openapi(arguments) => openapi::openapi(&arguments),
         config::Command::Webhooks(arguments) => webhooks::webhooks(&arguments),

@@ -13,6 +13,9 @@ use serde::de::DeserializeOwned;
 use super::KubeClient;
 use super::guard::{self, Guarded};
 
+/// The first list of a watch is read in pages, of which each is in memory as a whole.
+const LIST_PAGE_SIZE: u32 = 100;
+
 impl KubeClient {
     /// Watches all resources of a kind in all namespaces. An invalid one is an error of its own and does not stop the
     /// watch. Removes metadata that the operator does not use, to save memory.
@@ -22,7 +25,8 @@ impl KubeClient {
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
     {
-        watcher(Api::<Guarded<K>>::all(self.client.clone()), watcher::Config::default())
+        let config = watcher::Config::default().page_size(LIST_PAGE_SIZE);
+        watcher(Api::<Guarded<K>>::all(self.client.clone()), config)
             .map(|event| event.map(guard::unwrap))
             .default_backoff()
             .modify(|resource| {
