@@ -31,12 +31,16 @@ fn acl(principal: &str, topic: String) -> AclBinding {
     }
 }
 
+/// The ACLs are compared at the start only. Otherwise a comparison may create the ACL of one topic while the proxy waits for that
+/// of another, and every request behind it waits too.
+const NO_RESYNC: &[&str] = &["--resync-interval", "10m"];
+
 /// An operator that leads. Each topic has an ACL of another user: where there is no ACL at all, the operator finds out by an
 /// empty CreateAcls whether the broker has an authorizer.
 async fn start_operator(t: &FaultFixture, topics: &[&str]) -> Result<Operator> {
     let others: Vec<AclBinding> = topics.iter().map(|topic| acl("User:other", t.kafka_name(topic))).collect();
     t.stage.kafka.create_acls(&others).await;
-    let operator = t.parts.start_operator("a", &[])?;
+    let operator = t.parts.start_operator("a", NO_RESYNC)?;
     t.cluster().wait_for_condition("Ready=True Available").await;
     Ok(operator)
 }
@@ -85,7 +89,7 @@ async fn killed_after_the_status_and_before_the_acl_is_created() -> Result<()> {
     operator.kill()?;
     t.parts.release_proxies();
     assert!(readable_topics(&t).await.is_empty());
-    operator = t.parts.start_operator("a", &[])?;
+    operator = t.parts.start_operator("a", NO_RESYNC)?;
     assert_no_drift(&wait_for_access(&t, "kept").await);
     wait_for_readable_topics(&t, &["kept"]).await;
 
@@ -93,7 +97,7 @@ async fn killed_after_the_status_and_before_the_acl_is_created() -> Result<()> {
     operator.kill()?;
     t.topic("dropped").delete().await;
     t.parts.release_proxies();
-    let _operator = t.parts.start_operator("a", &[])?;
+    let _operator = t.parts.start_operator("a", NO_RESYNC)?;
     t.topic("dropped").wait_until_deleted().await;
     wait_for_readable_topics(&t, &["kept"]).await;
     Ok(())
@@ -110,7 +114,7 @@ async fn killed_after_the_acl_is_created_and_before_the_status() -> Result<()> {
     operator.kill()?;
     t.parts.release_proxies();
     let requests = t.parts.kafka_proxy.received(CREATE_ACLS);
-    operator = t.parts.start_operator("a", &[])?;
+    operator = t.parts.start_operator("a", NO_RESYNC)?;
     assert_no_drift(&wait_for_access(&t, "kept").await);
     assert_eq!(t.parts.kafka_proxy.received(CREATE_ACLS), requests, "no ACL is created twice");
 
@@ -121,7 +125,7 @@ async fn killed_after_the_acl_is_created_and_before_the_status() -> Result<()> {
     operator.kill()?;
     t.topic("dropped").delete().await;
     t.parts.release_proxies();
-    let _operator = t.parts.start_operator("a", &[])?;
+    let _operator = t.parts.start_operator("a", NO_RESYNC)?;
     t.topic("dropped").wait_until_deleted().await;
     wait_for_readable_topics(&t, &["kept"]).await;
     Ok(())
@@ -141,7 +145,7 @@ async fn killed_after_the_acl_is_deleted_and_before_the_status() -> Result<()> {
     let still = t.topic("orders").get().await;
     assert_eq!(still.status.as_ref().map(|status| status.acls.len()), Some(1), "the status still has it");
 
-    let _operator = t.parts.start_operator("a", &[])?;
+    let _operator = t.parts.start_operator("a", NO_RESYNC)?;
     let removed = |topic: &EventTopic| {
         topic.status.as_ref().is_some_and(|status| status.acls.is_empty()) && topic.finalizers().is_empty()
     };
@@ -166,7 +170,7 @@ async fn killed_before_and_after_the_acl_is_deleted_with_its_resource() -> Resul
     t.parts.release_proxies();
     assert_eq!(readable_topics(&t).await.len(), 2, "no ACL was deleted");
     assert_eq!(t.topic("before").get().await.finalizers(), [DELETE_FINALIZER]);
-    operator = t.parts.start_operator("a", &[])?;
+    operator = t.parts.start_operator("a", NO_RESYNC)?;
     t.topic("before").wait_until_deleted().await;
     wait_for_readable_topics(&t, &["after"]).await;
 
@@ -176,7 +180,7 @@ async fn killed_before_and_after_the_acl_is_deleted_with_its_resource() -> Resul
     operator.kill()?;
     t.parts.release_proxies();
     assert_eq!(t.topic("after").get().await.finalizers(), [DELETE_FINALIZER]);
-    let _operator = t.parts.start_operator("a", &[])?;
+    let _operator = t.parts.start_operator("a", NO_RESYNC)?;
     t.topic("after").wait_until_deleted().await;
     assert!(t.kafka_topic("after").await.is_some(), "the topic stays");
     Ok(())

@@ -198,8 +198,10 @@ async fn responses_of_kafka_are_lost() -> Result<()> {
 #[tokio::test]
 async fn connections_are_cut_again_and_again() -> Result<()> {
     let t = FaultFixture::new("cut").await?;
-    // The Lease outlasts the cuts: whether a busy machine renews it between two of them is not what is tested.
-    let mut operator = t.parts.start_operator("a", &["--lease-duration", "10m"])?;
+    // The Lease outlasts the cuts, and so does the time that the broker has to show a change: how fast a busy machine is
+    // between two of them is not what is tested.
+    let mut operator =
+        t.parts.start_operator("a", &["--lease-duration", "10m", "--kafka-settle-time", "30s"])?;
     t.topic("first").apply_and_wait("{}").await;
     let names: Vec<String> = (0..40).map(|number| format!("topic-{number}")).collect();
     let stream = async {

@@ -90,7 +90,7 @@ async fn a_change_is_rejected_and_withdrawn() {
     let words = ["reject", "etopic/orders", "--yes", "--wait", "1m", "--comment", "too short"];
     let (code, out, err) = team.eventctl("bob", APPROVES, &words);
     assert_eq!((code, err.as_str()), (0, ""), "{out}");
-    assert_eq!(out, "EventTopic orders rejected: it is held until it becomes another one\n");
+    assert_eq!(out, "EventTopic orders rejected: the change is on hold until the spec changes\n");
     let (_, out, _) = team.eventctl("alice", ASKS, &["diff", "etopic/orders"]);
     assert!(out.contains("rejected by:  bob: too short"), "{out}");
 
