@@ -1,4 +1,4 @@
-//! What a record tells of a resource before and after, for people.
+//! Renders the change of a resource in a record.
 
 use std::collections::BTreeMap;
 
@@ -7,16 +7,16 @@ use serde_json::Value;
 use super::super::terminal::plain;
 use crate::domain::audit::Change;
 
-/// A change, a line for each value: `~ path: before → after`, `+ path: after`, `- path: before`.
+/// Renders a change, one line for each value: `~ path: before → after`, `+ path: after`, `- path: before`.
 pub(super) fn lines(change: &Change) -> Vec<String> {
     if change.patch.is_empty() {
         let hash = |hash: &Option<String>| hash.as_deref().map_or_else(|| "nothing".into(), plain);
-        let paths = change.paths.iter().map(|path| format!("~ {}", place(path)));
+        let paths = change.paths.iter().map(|path| format!("~ {}", field_path(path)));
         let whole = format!("SHA-256 {} → {}", hash(&change.before), hash(&change.after));
         return paths.chain([whole]).collect();
     }
     let mut lines = Vec::new();
-    // What a `test` says was there before the operation that follows it.
+    // The old value: a `test` operation precedes the operation that replaces or removes it.
     let mut before: BTreeMap<&str, &Value> = BTreeMap::new();
     for operation in &change.patch {
         let text = |name: &str| operation.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -24,76 +24,76 @@ pub(super) fn lines(change: &Change) -> Vec<String> {
         match (text("op"), value) {
             ("test", Some(value)) => drop(before.insert(path, value)),
             ("add", Some(value)) => match before.remove(path) {
-                Some(old) => changed(path, old, value, &mut lines),
-                None => each("+", path, value, &mut lines),
+                Some(old) => push_replaced(path, old, value, &mut lines),
+                None => push_each("+", path, value, &mut lines),
             },
             ("replace", Some(value)) => match before.remove(path) {
-                Some(old) => changed(path, old, value, &mut lines),
-                None => lines.push(format!("~ {}: → {}", place(path), shown(value))),
+                Some(old) => push_replaced(path, old, value, &mut lines),
+                None => lines.push(format!("~ {}: → {}", field_path(path), render_value(value))),
             },
             ("remove", _) => match before.remove(path) {
-                Some(old) => each("-", path, old, &mut lines),
-                None => lines.push(format!("- {}", place(path))),
+                Some(old) => push_each("-", path, old, &mut lines),
+                None => lines.push(format!("- {}", field_path(path))),
             },
-            // Another version may have written others.
+            // An operation that this version does not write.
             _ => lines.push(plain(&operation.to_string())),
         }
     }
     lines
 }
 
-/// A value in another's place. What is in both is not told.
-fn changed(path: &str, old: &Value, new: &Value, lines: &mut Vec<String>) {
+/// Adds the lines of a replaced value. Equal parts are left out.
+fn push_replaced(path: &str, old: &Value, new: &Value, lines: &mut Vec<String>) {
     match (old, new) {
         (Value::Object(before), Value::Object(after)) => {
             for (key, old) in before {
-                let path = below(path, key);
+                let path = child_path(path, key);
                 match after.get(key) {
                     Some(new) if new == old => {}
-                    Some(new) => changed(&path, old, new, lines),
-                    None => each("-", &path, old, lines),
+                    Some(new) => push_replaced(&path, old, new, lines),
+                    None => push_each("-", &path, old, lines),
                 }
             }
             for (key, new) in after.iter().filter(|(key, _)| !before.contains_key(*key)) {
-                each("+", &below(path, key), new, lines);
+                push_each("+", &child_path(path, key), new, lines);
             }
         }
-        (Value::Null, new) => each("+", path, new, lines),
-        (old, Value::Null) => each("-", path, old, lines),
-        _ => lines.push(format!("~ {}: {} → {}", place(path), shown(old), shown(new))),
+        (Value::Null, new) => push_each("+", path, new, lines),
+        (old, Value::Null) => push_each("-", path, old, lines),
+        _ => lines.push(format!("~ {}: {} → {}", field_path(path), render_value(old), render_value(new))),
     }
 }
 
-/// A value that came or went, as one line for each value in it.
-fn each(mark: &str, path: &str, value: &Value, lines: &mut Vec<String>) {
+/// Adds the lines of an added or removed value, one for each value in it.
+fn push_each(mark: &str, path: &str, value: &Value, lines: &mut Vec<String>) {
     match value {
         Value::Object(fields) if !fields.is_empty() => {
-            fields.iter().for_each(|(key, value)| each(mark, &below(path, key), value, lines));
+            fields.iter().for_each(|(key, value)| push_each(mark, &child_path(path, key), value, lines));
         }
-        _ => lines.push(format!("{mark} {}: {}", place(path), shown(value))),
+        _ => lines.push(format!("{mark} {}: {}", field_path(path), render_value(value))),
     }
 }
 
-fn below(path: &str, key: &str) -> String {
+fn child_path(path: &str, key: &str) -> String {
     format!("{path}/{}", key.replace('~', "~0").replace('/', "~1"))
 }
 
-/// A pointer (RFC 6901) as people write the place: `spec.retention.time`, with keys that have dots in brackets.
-fn place(pointer: &str) -> String {
-    let mut place = String::new();
+/// Renders a JSON pointer (RFC 6901) as a field path: `spec.retention.time`, with keys that have dots in brackets.
+fn field_path(pointer: &str) -> String {
+    let mut rendered = String::new();
     for part in pointer.split('/').skip(1) {
         let part = part.replace("~1", "/").replace("~0", "~");
         let is_number = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-        match (is_number || part.contains(['.', '/', ' ']), place.is_empty()) {
-            (true, _) => place.push_str(&format!("[{}]", plain(&part))),
-            (false, true) => place.push_str(&plain(&part)),
-            (false, false) => place.push_str(&format!(".{}", plain(&part))),
+        match (is_number || part.contains(['.', '/', ' ']), rendered.is_empty()) {
+            (true, _) => rendered.push_str(&format!("[{}]", plain(&part))),
+            (false, true) => rendered.push_str(&plain(&part)),
+            (false, false) => rendered.push_str(&format!(".{}", plain(&part))),
         }
     }
-    if place.is_empty() { "all of it".into() } else { place }
+    if rendered.is_empty() { "the whole object".into() } else { rendered }
 }
 
-fn shown(value: &Value) -> String {
+fn render_value(value: &Value) -> String {
     match value {
         Value::String(text) => plain(text),
         value => plain(&value.to_string()),
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_tells_before_and_after() {
+    fn a_change_has_old_and_new_values() {
         check(
             json!({"patch": [
                 {"op": "test", "path": "/spec/partitions", "value": 3},
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_is_told_value_by_value() {
+    fn added_objects_are_rendered_by_value() {
         check(
             json!({"patch": [{"op": "add", "path": "", "value": {"spec": {"partitions": 3, "config": {}}}}]}),
             &expect![[r#"
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_change_is_told_by_its_paths_and_hashes() {
+    fn a_large_change_is_rendered_by_paths_and_hashes() {
         check(
             json!({"paths": ["/data/a.json"], "before": "00aa", "after": "11bb"}),
             &expect![[r#"

@@ -1,4 +1,4 @@
-//! `eventctl audit export`: a log as a file, with all that is needed to verify it.
+//! `eventctl audit export`: writes a log to a file, with everything needed to verify it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, IsTerminal, Write};
@@ -13,10 +13,10 @@ use eventcenter_sdk::rest::audit::ExportFormat;
 
 use super::super::login::block_on;
 use super::super::output::{Answer, print_note};
-use super::lines::Lines;
-use super::moment;
-use super::question::Question;
+use super::filter_args::PastFilterArgs;
+use super::line_buffer::LineBuffer;
 use super::server::Server;
+use super::time_arg;
 use crate::domain::audit::export::{End, Line};
 use crate::kubernetes::Download;
 
@@ -28,22 +28,22 @@ Examples:
 
 Exit codes: 0 the export is complete, 2 an error occurred.";
 
-/// How often is told how much there is already.
-const TELLING: Duration = Duration::from_secs(1);
+/// Interval of the progress display.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Write a log, or those of its records that are asked for, to a file.
+/// Write a log, or the selected records of it, to a file.
 ///
-/// The lines of JSON can be verified without any server (eventctl audit verify --file): of records that the filter leaves
-/// out the hashes are in it. That a log was exported is recorded in it as well.
+/// The format ndjson can be verified without a server (eventctl audit verify --file): it has the hashes of the records that the
+/// filter leaves out. An export is recorded in the log.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in super::super) struct Export {
     #[command(flatten)]
-    question: Question,
-    /// The file, which only its owner may read. Without it, standard output.
+    filter: PastFilterArgs,
+    /// The file, readable only by its owner. Default: standard output.
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
-    /// What the file is for.
+    /// Format of the file.
     #[arg(long, value_parser = format_parser(), default_value_t = ExportFormat::default(), value_name = "FORMAT")]
     format: ExportFormat,
     #[command(flatten)]
@@ -59,16 +59,16 @@ fn format_parser() -> impl TypedValueParser<Value = ExportFormat> {
 }
 
 pub(super) fn answer(arguments: &Export) -> anyhow::Result<Answer> {
-    let filter = arguments.question.filter(&moment::now())?;
-    let Export { to, format, server, question: _ } = arguments;
+    let filter = arguments.filter.filter(&time_arg::now())?;
+    let Export { to, format, server, filter: _ } = arguments;
     let exported = async {
         let download = server.open().await?.export(&filter, *format).await?;
         match to {
             None => save(download, *format, &mut std::io::stdout().lock()).await.map(drop),
             Some(path) => {
-                let mut partial = Partial::create(path)?;
+                let mut partial = PartialFile::create(path)?;
                 let saved = save(download, *format, &mut partial.file).await?;
-                partial.keep()?;
+                partial.commit()?;
                 print_note(&format!("{}: {saved}", path.display()));
                 Ok(())
             }
@@ -77,39 +77,39 @@ pub(super) fn answer(arguments: &Export) -> anyhow::Result<Answer> {
     block_on(async {
         tokio::select! {
             exported = exported => exported,
-            _ = tokio::signal::ctrl_c() => bail!("the export was stopped: what was written is not all of it"),
+            _ = tokio::signal::ctrl_c() => bail!("interrupted: the export is incomplete"),
         }
     })?;
     Ok(Answer { yes: true, text: String::new() })
 }
 
-/// Writes what comes, and says how much it was.
+/// Writes a download. Returns a description of its size.
 async fn save(mut download: Download, format: ExportFormat, out: &mut impl Write) -> anyhow::Result<String> {
     const WRITING: &str = "writing the export";
-    let mut watched = Watched::new(format);
+    let mut check = ExportCheck::new(format);
     let mut progress = Progress::start();
     while let Some(piece) = download.next().await? {
         out.write_all(&piece).context(WRITING)?;
-        watched.push(&piece)?;
-        progress.tell(&watched);
+        check.push(&piece)?;
+        progress.show(&check);
     }
     out.flush().context(WRITING)?;
-    progress.end();
-    watched.end()
+    progress.finish();
+    check.finish()
 }
 
-/// What is known of an export while it comes.
-struct Watched {
+/// Checks an export while it is received.
+struct ExportCheck {
     format: ExportFormat,
     bytes: u64,
     records: u64,
-    lines: Lines,
+    lines: LineBuffer,
     end: Option<End>,
 }
 
-impl Watched {
+impl ExportCheck {
     fn new(format: ExportFormat) -> Self {
-        Self { format, bytes: 0, records: 0, lines: Lines::default(), end: None }
+        Self { format, bytes: 0, records: 0, lines: LineBuffer::default(), end: None }
     }
 
     fn push(&mut self, piece: &[u8]) -> anyhow::Result<()> {
@@ -120,33 +120,33 @@ impl Watched {
         self.lines.push(piece);
         while let Some(line) = self.lines.next() {
             if self.end.is_some() {
-                bail!("something follows on the end of the export");
+                bail!("the export continues after its end");
             } else if line.starts_with(br#"{"record":"#) {
                 self.records += 1;
-            } else if let Line::End(end) = serde_json::from_slice(&line).context("this is no export")? {
+            } else if let Line::End(end) = serde_json::from_slice(&line).context("this is not an export")? {
                 self.end = Some(end);
             }
         }
         Ok(())
     }
 
-    /// Whether all of it has come. A table has no end of its own: there it is the connection that says so.
-    fn end(self) -> anyhow::Result<String> {
+    /// Checks that the export is complete. A CSV file has no end marker: there the connection reports errors.
+    fn finish(self) -> anyhow::Result<String> {
         match (self.format, &self.end) {
             (ExportFormat::Csv, _) => {}
             (ExportFormat::Ndjson, Some(End { records })) if *records == self.records => {}
             (ExportFormat::Ndjson, Some(End { records })) => {
-                bail!("the export has {} records, and its end says {records}", self.records)
+                bail!("the export has {} records, but its end states {records}", self.records)
             }
             (ExportFormat::Ndjson, None) => {
-                bail!("the export was cut off after {} records: ask for it again", self.records)
+                bail!("the export was truncated after {} records: repeat it", self.records)
             }
         }
         Ok(self.to_string())
     }
 }
 
-impl std::fmt::Display for Watched {
+impl std::fmt::Display for ExportCheck {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.format {
             ExportFormat::Ndjson => write!(f, "{} records, ", self.records)?,
@@ -159,45 +159,45 @@ impl std::fmt::Display for Watched {
     }
 }
 
-/// Tells people on a terminal how far it is.
+/// Shows the progress on a terminal.
 pub(super) struct Progress {
     last: Option<Instant>,
-    told: bool,
+    is_shown: bool,
 }
 
 impl Progress {
-    /// Nothing has been done yet.
+    /// Starts; shows nothing if standard error is not a terminal.
     pub(super) fn start() -> Self {
-        Self { last: std::io::stderr().is_terminal().then(Instant::now), told: false }
+        Self { last: std::io::stderr().is_terminal().then(Instant::now), is_shown: false }
     }
 
-    /// This has been done, which is told once a second.
-    pub(super) fn tell(&mut self, done: &impl std::fmt::Display) {
-        if let Some(last) = self.last.as_mut().filter(|last| last.elapsed() >= TELLING) {
+    /// Shows what has been done, at most once per interval.
+    pub(super) fn show(&mut self, done: &impl std::fmt::Display) {
+        if let Some(last) = self.last.as_mut().filter(|last| last.elapsed() >= PROGRESS_INTERVAL) {
             *last = Instant::now();
-            self.told = true;
+            self.is_shown = true;
             drop(write!(std::io::stderr(), "\r\u{1b}[2K{done}"));
         }
     }
 
-    /// All has been done.
-    pub(super) fn end(self) {
-        if self.told {
+    /// Removes the display.
+    pub(super) fn finish(self) {
+        if self.is_shown {
             drop(write!(std::io::stderr(), "\r\u{1b}[2K"));
         }
     }
 }
 
-/// A file that is written beside the one it becomes, and goes if it does not.
-struct Partial {
+/// A temporary file that becomes the export when it is complete, and is deleted otherwise.
+struct PartialFile {
     file: BufWriter<File>,
     path: PathBuf,
     becomes: PathBuf,
 }
 
-impl Partial {
+impl PartialFile {
     fn create(becomes: &Path) -> anyhow::Result<Self> {
-        let name = becomes.file_name().with_context(|| format!("{} is no file", becomes.display()))?;
+        let name = becomes.file_name().with_context(|| format!("{} is not a file", becomes.display()))?;
         if becomes.is_dir() {
             bail!("{} is a folder: name a file in it", becomes.display());
         }
@@ -208,17 +208,17 @@ impl Partial {
         Ok(Self { file: BufWriter::with_capacity(1 << 20, file), path, becomes: becomes.to_owned() })
     }
 
-    /// All of it is there.
-    fn keep(mut self) -> anyhow::Result<()> {
-        let kept = self.file.flush().and_then(|()| self.file.get_ref().sync_all());
-        let kept = kept.and_then(|()| std::fs::rename(&self.path, &self.becomes));
-        kept.with_context(|| format!("writing {}", self.becomes.display()))
+    /// Renames the complete file.
+    fn commit(mut self) -> anyhow::Result<()> {
+        let renamed = self.file.flush().and_then(|()| self.file.get_ref().sync_all());
+        let renamed = renamed.and_then(|()| std::fs::rename(&self.path, &self.becomes));
+        renamed.with_context(|| format!("writing {}", self.becomes.display()))
     }
 }
 
-impl Drop for Partial {
+impl Drop for PartialFile {
     fn drop(&mut self) {
-        // If it was kept, there is none of that name.
+        // After a rename it does not exist.
         drop(std::fs::remove_file(&self.path));
     }
 }
@@ -228,50 +228,50 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
-    fn watched(text: &str) -> Result<String, String> {
-        let mut watched = Watched::new(ExportFormat::Ndjson);
-        let fed = text.as_bytes().chunks(7).try_for_each(|piece| watched.push(piece));
-        fed.and_then(|()| watched.end()).map_err(|error| error.to_string())
+    fn check(text: &str) -> Result<String, String> {
+        let mut check = ExportCheck::new(ExportFormat::Ndjson);
+        let fed = text.as_bytes().chunks(7).try_for_each(|piece| check.push(piece));
+        fed.and_then(|()| check.finish()).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn an_export_that_was_cut_off_is_seen() {
+    fn a_truncated_export_is_detected() {
         let record = "{\"record\":{}}\n";
         assert_eq!(
-            watched(&format!("{record}{record}{{\"end\":{{\"records\":2}}}}\n")),
+            check(&format!("{record}{record}{{\"end\":{{\"records\":2}}}}\n")),
             Ok("2 records, 0.1 kB".into())
         );
-        let cut = Err("the export was cut off after 1 records: ask for it again".to_owned());
-        assert_eq!(watched(record), cut);
-        assert_eq!(watched(&format!("{record}{{\"end\":{{\"records\":1}}")), cut);
+        let cut = Err("the export was truncated after 1 records: repeat it".to_owned());
+        assert_eq!(check(record), cut);
+        assert_eq!(check(&format!("{record}{{\"end\":{{\"records\":1}}")), cut);
         assert!(
-            watched(&format!("{record}{{\"end\":{{\"records\":2}}}}\n"))
-                .is_err_and(|error| error.contains("says 2"))
+            check(&format!("{record}{{\"end\":{{\"records\":2}}}}\n"))
+                .is_err_and(|error| error.contains("states 2"))
         );
         assert!(
-            watched(&format!("{{\"end\":{{\"records\":0}}}}\n{record}"))
-                .is_err_and(|error| error.contains("follows"))
+            check(&format!("{{\"end\":{{\"records\":0}}}}\n{record}"))
+                .is_err_and(|error| error.contains("continues after its end"))
         );
-        assert!(watched("<html>\n").is_err_and(|error| error.contains("no export")));
+        assert!(check("<html>\n").is_err_and(|error| error.contains("not an export")));
     }
 
     #[test]
-    fn a_file_is_there_once_it_is_whole() {
+    fn a_file_exists_only_when_it_is_complete() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("shop.ndjson");
         let names = || std::fs::read_dir(folder.path()).expect("a folder").count();
-        let mut partial = Partial::create(&path).expect("a file");
+        let mut partial = PartialFile::create(&path).expect("a file");
         partial.file.write_all(b"one").expect("it is written");
         assert!(!path.exists() && names() == 1);
         drop(partial);
-        assert_eq!(names(), 0, "what was not kept is gone");
+        assert_eq!(names(), 0, "an incomplete file is deleted");
 
-        let mut partial = Partial::create(&path).expect("a file");
+        let mut partial = PartialFile::create(&path).expect("a file");
         partial.file.write_all(b"two").expect("it is written");
-        partial.keep().expect("it is kept");
+        partial.commit().expect("it is renamed");
         assert_eq!((std::fs::read(&path).expect("a file"), names()), (b"two".to_vec(), 1));
         let mode = std::fs::metadata(&path).expect("a file").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert!(Partial::create(folder.path()).is_err());
+        assert!(PartialFile::create(folder.path()).is_err());
     }
 }

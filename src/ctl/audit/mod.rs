@@ -1,21 +1,21 @@
-//! `eventctl audit`: what was asked, approved and done, and whether it is as it was written.
+//! `eventctl audit`: reads and verifies audit logs.
 //!
-//! `list`, `show`, `export` and `tail` ask the REST API as the person who runs them. `verify` believes nobody: it reads a
-//! whole log, from an export, a server or the database itself, and compares it with itself and with signed checkpoints.
+//! `list`, `show`, `export` and `tail` call the REST API with the rights of their user. `verify` trusts no server: it reads a
+//! whole log, from an export, a server or the database itself, and compares it with its own hashes and with signed checkpoints.
 //!
-//! Deliberately absent: what is found, which is [`crate::domain::audit::verify`]'s to say.
+//! Deliberately absent: the verification itself, which is in [`crate::domain::audit::verify`].
 
 mod difference;
 mod export;
-mod form;
-mod lines;
+mod filter_args;
+mod line_buffer;
 mod list;
-mod moment;
-mod question;
+mod output_args;
+mod render;
 mod server;
 mod show;
-mod shown;
 mod tail;
+mod time_arg;
 mod verify;
 
 use clap::Subcommand;

@@ -1,4 +1,4 @@
-//! The log as the REST API has it.
+//! Reads audit logs through the REST API.
 
 use std::path::PathBuf;
 
@@ -10,32 +10,32 @@ use uuid::Uuid;
 use crate::domain::audit::{Filter, LogName};
 use crate::kubernetes::{Download, Login, RestError, RestLogin, RestSession};
 
-/// How many records the API gives at a time.
-const PAGE: usize = 500;
+/// Maximum number of records of a page.
+const MAX_PAGE_SIZE: usize = 500;
 
-/// Where the log is and who asks.
+/// The server, the log and the credentials.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Server")]
 pub(super) struct Server {
-    /// Where eventcenter's REST API is, such as https://eventcenter.example.com.
+    /// URL of eventcenter's REST API, such as https://eventcenter.example.com.
     #[arg(long, value_name = "URL", env = "EVENTCTL_SERVER")]
     server: Option<String>,
-    /// The token, instead of EVENTCTL_TOKEN and that of the kubeconfig.
+    /// The token. Default: EVENTCTL_TOKEN, or the token of the kubeconfig.
     #[arg(long, value_name = "TOKEN", conflicts_with = "token_file")]
     token: Option<String>,
-    /// A file with the token.
+    /// File with the token.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// The certificates by which the server is known, instead of those of the system.
+    /// File with the CA certificates of the server. Default: those of the system.
     #[arg(long, value_name = "FILE", env = "EVENTCTL_CERTIFICATE_AUTHORITY")]
     certificate_authority: Option<PathBuf>,
-    /// The tenant whose log is meant, or _platform. Default: the only one whose log the user may read.
+    /// The tenant of the log, or _platform. Default: the only tenant whose log the user may read.
     #[arg(long, value_name = "NAME", env = "EVENTCTL_TENANT")]
     pub(super) tenant: Option<LogName>,
-    /// The kubeconfig, instead of those that KUBECONFIG names and of ~/.kube/config.
+    /// The kubeconfig. Default: KUBECONFIG, or ~/.kube/config.
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
-    /// The context in the kubeconfig, instead of its current one.
+    /// The context of the kubeconfig. Default: its current context.
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
 }
@@ -48,15 +48,18 @@ pub(super) struct Log {
 }
 
 impl Server {
-    /// How Kubernetes is reached.
+    /// The credentials for Kubernetes.
     pub(super) fn kubernetes(&self) -> Login {
         Login { kubeconfig: self.kubeconfig.clone(), context: self.context.clone(), ..Login::default() }
     }
 
-    /// Finds out who asks.
+    /// Opens a session.
+    ///
+    /// # Errors
+    /// No server is given, or no credentials are found.
     pub(super) async fn open(&self) -> anyhow::Result<Log> {
         let Some(server) = self.server.clone() else {
-            bail!("which server? Give --server URL, or set EVENTCTL_SERVER");
+            bail!("no server is given: set --server URL or EVENTCTL_SERVER");
         };
         let token = match (&self.token, &self.token_file) {
             (None, None) => std::env::var("EVENTCTL_TOKEN").ok().filter(|token| !token.trim().is_empty()),
@@ -74,7 +77,7 @@ impl Server {
 }
 
 impl Log {
-    /// Some records before a place. `id` names the request.
+    /// Reads a page of records before a cursor, newest first. `id` identifies the request in the audit log.
     pub(super) async fn page(
         &self,
         filter: &Filter,
@@ -82,35 +85,35 @@ impl Log {
         cursor: Option<&str>,
         id: Option<&str>,
     ) -> Result<Page, RestError> {
-        let mut asked = filter.query();
-        asked.push(("limit", limit.clamp(1, PAGE).to_string()));
-        asked.extend(cursor.map(|cursor| ("cursor", cursor.to_owned())));
-        self.session.get("reading the audit log", &self.path("logs", asked), id).await
+        let mut parameters = filter.query();
+        parameters.push(("limit", limit.clamp(1, MAX_PAGE_SIZE).to_string()));
+        parameters.extend(cursor.map(|cursor| ("cursor", cursor.to_owned())));
+        self.session.get("reading the audit log", &self.path("logs", parameters), id).await
     }
 
-    /// One record.
+    /// Reads a record.
     pub(super) async fn get(&self, id: Uuid) -> Result<RecordDetail, RestError> {
         self.session.get("reading a record", &self.path(&format!("logs/{id}"), Vec::new()), None).await
     }
 
-    /// All records of the log that pass a filter.
+    /// Exports all records that match a filter.
     pub(super) async fn export(&self, filter: &Filter, format: ExportFormat) -> Result<Download, RestError> {
-        let mut asked = filter.query();
-        asked.push(("format", format.to_string()));
-        self.session.download("exporting the audit log", &self.path("logs/export", asked)).await
+        let mut parameters = filter.query();
+        parameters.push(("format", format.to_string()));
+        self.session.download("exporting the audit log", &self.path("logs/export", parameters)).await
     }
 
-    fn path(&self, what: &str, mut asked: Vec<(&'static str, String)>) -> String {
-        asked.extend(self.tenant.as_ref().map(|tenant| ("tenant", tenant.to_string())));
-        let asked = asked.iter().map(|(name, value)| format!("{name}={}", escaped(value)));
-        let asked = asked.collect::<Vec<_>>().join("&");
-        let mark = if asked.is_empty() { "" } else { "?" };
-        format!("/api/audit/{what}{mark}{asked}")
+    fn path(&self, what: &str, mut parameters: Vec<(&'static str, String)>) -> String {
+        parameters.extend(self.tenant.as_ref().map(|tenant| ("tenant", tenant.to_string())));
+        let query = parameters.iter().map(|(name, value)| format!("{name}={}", percent_encode(value)));
+        let query = query.collect::<Vec<_>>().join("&");
+        let mark = if parameters.is_empty() { "" } else { "?" };
+        format!("/api/audit/{what}{mark}{query}")
     }
 }
 
-/// A value as it stands in the query of an address (RFC 3986).
-fn escaped(value: &str) -> String {
+/// Percent-encodes a value for a query (RFC 3986).
+fn percent_encode(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
     for byte in value.bytes() {
         match byte {
@@ -128,8 +131,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_escaped() {
-        assert_eq!(escaped("system:serviceaccount:a_b-c.d~"), "system%3Aserviceaccount%3Aa_b-c.d~");
-        assert_eq!(escaped("a&b=c d+é"), "a%26b%3Dc%20d%2B%C3%A9");
+    fn values_are_percent_encoded() {
+        assert_eq!(percent_encode("system:serviceaccount:a_b-c.d~"), "system%3Aserviceaccount%3Aa_b-c.d~");
+        assert_eq!(percent_encode("a&b=c d+é"), "a%26b%3Dc%20d%2B%C3%A9");
     }
 }

@@ -1,4 +1,4 @@
-//! `eventctl audit show`: everything of one record, and whether it is in the log that was signed.
+//! `eventctl audit show`: shows a record, and verifies that it is in the signed log.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use uuid::Uuid;
 use super::super::login::block_on;
 use super::super::output::Answer;
 use super::super::terminal::plain;
-use super::form::{Form, Output};
-use super::moment;
+use super::output_args::{Output, OutputArgs};
+use super::render::{self, Layout};
 use super::server::{Log, Server};
-use super::shown::{self, Layout};
-use super::verify::witness;
+use super::time_arg;
+use super::verify::trust;
 use crate::domain::audit::checkpoint::{Checkpoint, TrustedKeys};
 use crate::domain::audit::merkle::Hash;
 use crate::domain::audit::{LogName, Record};
@@ -29,118 +29,121 @@ Examples:
 
 Exit codes: 0 the proof of the record is valid, 1 the proof is invalid, 2 an error occurred.";
 
-/// How long the cluster has to tell whose signatures count.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Timeout of reading the public keys from the cluster.
+const CLUSTER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Show a record with its change before and after, and check the proof that it is in its log.
+/// Show a record with its change, and verify the proof that it is in its log.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-#[command(mut_arg("output", |output| output.help("How it is written")))]
-#[command(mut_arg("color", |color| color.help("When it is coloured")))]
+#[command(mut_arg("output", |output| output.help("Output format")))]
+#[command(mut_arg("color", |color| color.help("When to colour the output")))]
 pub(in super::super) struct Show {
-    /// The record's id, as list -o wide shows it, or the annotation of Kubernetes' own audit log.
+    /// The record id, from list -o wide or an annotation in Kubernetes' audit log.
     #[arg(value_name = "ID")]
     id: Uuid,
-    /// File with public keys whose signatures count, instead of those of the cluster. May be given several times.
+    /// File with trusted public keys. Default: the keys in the cluster. May be given several times.
     #[arg(long = "key", value_name = "FILE")]
     keys: Vec<PathBuf>,
-    /// The operator's namespace.
-    #[arg(long, value_name = "NAME", default_value = witness::NAMESPACE)]
+    /// Namespace of the operator.
+    #[arg(long, value_name = "NAME", default_value = trust::DEFAULT_NAMESPACE)]
     operator_namespace: String,
     #[command(flatten)]
-    form: Form,
+    format: OutputArgs,
     #[command(flatten)]
     server: Server,
 }
 
 pub(super) fn answer(arguments: &Show) -> anyhow::Result<Answer> {
-    let keys = witness::keys(&arguments.keys)?;
+    let keys = trust::read_keys(&arguments.keys)?;
     block_on(async {
         let log = arguments.server.open().await?;
-        let found = log.get(arguments.id).await?;
-        let record = shown::record(&found.record)?;
+        let detail = log.get(arguments.id).await?;
+        let record = render::record(&detail.record)?;
         if record.id != arguments.id {
             bail!("the server answered with another record: {}", record.id);
         }
         let started = match record.completes {
-            Some(start) => Some(read(&log, start).await?),
+            Some(start) => Some(read_start(&log, start).await?),
             None => None,
         };
         let keys = match keys.is_empty() {
-            true => cluster_keys(arguments).await,
+            true => read_cluster_keys(arguments).await,
             false => keys,
         };
-        let proof = prove(&found, &record, &keys);
-        let text = match arguments.form.output {
-            Output::Json => serde_json::to_string_pretty(&machine(&found, &proof)?)?,
-            Output::Yaml => serde_yaml::to_string(&machine(&found, &proof)?)?,
+        let proof = verify_proof(&detail, &record, &keys);
+        let text = match arguments.format.output {
+            Output::Json => serde_json::to_string_pretty(&as_json(&detail, &proof)?)?,
+            Output::Yaml => serde_yaml::to_string(&as_json(&detail, &proof)?)?,
             Output::Table | Output::Wide => {
-                let layout = Layout { ids: true, ..arguments.form.layout(&moment::now()) };
-                people(&found, &record, started.as_ref(), &proof, &layout)?
+                let layout = Layout { ids: true, ..arguments.format.layout(&time_arg::now()) };
+                as_text(&detail, &record, started.as_ref(), &proof, &layout)?
             }
         };
         Ok(Answer { yes: proof.is_ok(), text })
     })
 }
 
-async fn read(log: &Log, id: Uuid) -> anyhow::Result<Record> {
-    let found = log.get(id).await.context("reading the record of the start")?;
-    shown::record(&found.record)
+async fn read_start(log: &Log, id: Uuid) -> anyhow::Result<Record> {
+    let detail = log.get(id).await.context("reading the record of the start")?;
+    render::record(&detail.record)
 }
 
-/// The keys that the cluster publishes, if it can be asked.
-async fn cluster_keys(arguments: &Show) -> TrustedKeys {
+/// The public keys in the cluster; none if the cluster cannot be reached.
+async fn read_cluster_keys(arguments: &Show) -> TrustedKeys {
     let login = arguments.server.kubernetes();
-    let asked = witness::of_cluster(&login, &arguments.operator_namespace);
-    match tokio::time::timeout(PATIENCE, asked).await {
+    let reading = trust::read_cluster(&login, &arguments.operator_namespace);
+    match tokio::time::timeout(CLUSTER_TIMEOUT, reading).await {
         Ok(Ok((_, keys))) => TrustedKeys::parse(&keys),
         _ => TrustedKeys::default(),
     }
 }
 
-/// What was found out about a record: a sentence if it is proven, and one if it is not.
-type Proven = Result<String, String>;
+/// A sentence about the proof of a record: `Ok` if it is valid.
+type ProofResult = Result<String, String>;
 
-/// Checks the proof here: the content against its hash, the hash against the root, the root against the signature.
-fn prove(found: &RecordDetail, record: &Record, keys: &TrustedKeys) -> Proven {
-    let RecordDetail { record: content, hash, completion: _, proof } = found;
-    let content = shown::value(content).map_err(|error| error.to_string())?;
+/// Verifies the proof: the content against its hash, the hash against the root, the root against the signature.
+fn verify_proof(detail: &RecordDetail, record: &Record, keys: &TrustedKeys) -> ProofResult {
+    let RecordDetail { record: content, hash, completion: _, proof } = detail;
+    let content = render::value(content).map_err(|error| error.to_string())?;
     let canonical = serde_json_canonicalizer::to_vec(&content).map_err(|error| error.to_string())?;
     if Hash::leaf(&canonical) != *hash {
-        return Err("the record is not what its hash was made of: it was edited".into());
+        return Err("the content of the record does not match its hash: it was edited".into());
     }
     let RecordProof { inclusion, checkpoint, root } = proof;
     if inclusion.index != record.seq {
-        return Err(format!("the proof is about record {}, and this is {}", inclusion.index, record.seq));
+        return Err(format!(
+            "the proof is about record {}, but this is record {}",
+            inclusion.index, record.seq
+        ));
     }
-    let (root, who) = match checkpoint {
+    let (root, source) = match checkpoint {
         Some(note) => {
-            let read = signed(note, &record.tenant, keys)?;
+            let read = parse_checkpoint(note, &record.tenant, keys)?;
             if read.size != inclusion.size {
                 return Err(format!(
-                    "the proof is about {} records, and the checkpoint about {}",
+                    "the proof is about {} records, but the checkpoint is about {}",
                     inclusion.size, read.size
                 ));
             }
-            let who = match keys.is_empty() {
-                true => "the signature was not checked, because no key is known here (--key)",
-                false => "the signature is right",
+            let signature = match keys.is_empty() {
+                true => "the signature was not checked, because no key is known (--key)",
+                false => "the signature is valid",
             };
-            (read.root, format!("of the checkpoint at {} records; {who}", read.size))
+            (read.root, format!("of the checkpoint at {} records; {signature}", read.size))
         }
         None => (
             *root,
-            format!("of the log as it is now, {} records; nobody has signed that yet", inclusion.size),
+            format!("of the log as it is now, {} records; no checkpoint covers it yet", inclusion.size),
         ),
     };
     match inclusion.holds(hash, &root) {
-        true => Ok(format!("the record is in the tree {who}")),
-        false => Err(format!("the record is not in the tree {who}")),
+        true => Ok(format!("the record is in the tree {source}")),
+        false => Err(format!("the record is not in the tree {source}")),
     }
 }
 
-/// A checkpoint of that log; by somebody who is believed, if it is known who that is.
-fn signed(note: &str, log: &LogName, keys: &TrustedKeys) -> Result<Checkpoint, String> {
+/// Parses a checkpoint of a log, and verifies its signature if keys are known.
+fn parse_checkpoint(note: &str, log: &LogName, keys: &TrustedKeys) -> Result<Checkpoint, String> {
     let read = Checkpoint::parse_unverified(note).map_err(|error| error.to_string())?;
     if !read.origin.ends_with(&format!("/audit/{log}")) {
         return Err(format!("the checkpoint is about {}, not about this log", plain(&read.origin)));
@@ -151,41 +154,41 @@ fn signed(note: &str, log: &LogName, keys: &TrustedKeys) -> Result<Checkpoint, S
     }
 }
 
-fn people(
-    found: &RecordDetail,
+fn as_text(
+    detail: &RecordDetail,
     record: &Record,
     started: Option<&Record>,
-    proof: &Proven,
+    proof: &ProofResult,
     layout: &Layout,
 ) -> anyhow::Result<String> {
-    let mut lines = shown::whole(record, layout);
+    let mut lines = render::whole(record, layout);
     lines.push(String::new());
     if let Some(started) = started {
-        lines.push(format!("completes:    {}", shown::brief(started, &layout.zone)));
+        lines.push(format!("completes:    {}", render::brief(started, &layout.zone)));
     }
-    if let Some(completion) = &found.completion {
-        lines.push(format!("completed by: {}", shown::brief(&shown::record(completion)?, &layout.zone)));
+    if let Some(completion) = &detail.completion {
+        lines.push(format!("completed by: {}", render::brief(&render::record(completion)?, &layout.zone)));
     }
     lines.push(match proof {
         Ok(sentence) => format!("proof:        {sentence}"),
-        Err(sentence) => format!("proof:        does not hold: {sentence}"),
+        Err(sentence) => format!("proof:        invalid: {sentence}"),
     });
     Ok(lines.join("\n"))
 }
 
-fn machine(found: &RecordDetail, proof: &Proven) -> anyhow::Result<Value> {
-    let (holds, told) = match proof {
-        Ok(told) => (true, told),
-        Err(told) => (false, told),
+fn as_json(detail: &RecordDetail, proof: &ProofResult) -> anyhow::Result<Value> {
+    let (holds, message) = match proof {
+        Ok(message) => (true, message),
+        Err(message) => (false, message),
     };
     let mut value = json!({
-        "record": shown::value(&found.record)?, "hash": found.hash, "proof": {
-            "holds": holds, "message": told, "inclusion": found.proof.inclusion, "checkpoint": found.proof.checkpoint,
-            "root": found.proof.root,
+        "record": render::value(&detail.record)?, "hash": detail.hash, "proof": {
+            "holds": holds, "message": message, "inclusion": detail.proof.inclusion, "checkpoint": detail.proof.checkpoint,
+            "root": detail.proof.root,
         },
     });
-    if let Some(completion) = &found.completion {
-        value["completion"] = shown::value(completion)?;
+    if let Some(completion) = &detail.completion {
+        value["completion"] = render::value(completion)?;
     }
     Ok(value)
 }
@@ -221,7 +224,7 @@ mod tests {
     }
 
     /// Record 2 of 5, with a checkpoint of that many.
-    fn found() -> RecordDetail {
+    fn detail() -> RecordDetail {
         let (mut range, mut nodes) = (Range::empty(0), Nodes::new());
         for seq in 0..5 {
             let leaf = Hash::leaf(&serde_json_canonicalizer::to_vec(&record(seq)).expect("JSON"));
@@ -237,55 +240,60 @@ mod tests {
         RecordDetail { record: raw(&record(2)), hash, completion: None, proof }
     }
 
-    fn check(found: &RecordDetail, keys: &TrustedKeys) -> Proven {
-        prove(found, &shown::record(&found.record).expect("a record"), keys)
+    fn check(detail: &RecordDetail, keys: &TrustedKeys) -> ProofResult {
+        verify_proof(detail, &render::record(&detail.record).expect("a record"), keys)
     }
 
     #[test]
-    fn a_proof_is_checked_here() {
+    fn a_valid_proof_is_accepted() {
         let (known, other) =
             (TrustedKeys::parse(&key(1).public_key()), TrustedKeys::parse(&key(2).public_key()));
-        assert!(check(&found(), &known).is_ok_and(|told| told.ends_with("the signature is right")));
-        assert!(check(&found(), &TrustedKeys::default()).is_ok_and(|told| told.contains("was not checked")));
-        assert!(check(&found(), &other).is_err_and(|told| told.contains("not signed by a trusted key")));
-        let mut open = found();
+        assert!(check(&detail(), &known).is_ok_and(|message| message.ends_with("the signature is valid")));
+        assert!(
+            check(&detail(), &TrustedKeys::default())
+                .is_ok_and(|message| message.contains("was not checked"))
+        );
+        assert!(
+            check(&detail(), &other).is_err_and(|message| message.contains("not signed by a trusted key"))
+        );
+        let mut open = detail();
         open.proof.checkpoint = None;
-        assert!(check(&open, &known).is_ok_and(|told| told.contains("nobody has signed that yet")));
+        assert!(check(&open, &known).is_ok_and(|message| message.contains("no checkpoint covers it yet")));
     }
 
     #[test]
-    fn what_does_not_fit_is_told() {
+    fn an_invalid_proof_is_rejected() {
         type Edit = fn(&mut RecordDetail);
         let edits: [(Edit, &str); 7] = [
-            (|found| found.record = allowed(), "it was edited"),
+            (|detail| detail.record = allowed(), "it was edited"),
             (
-                |found| {
-                    found.record = allowed();
-                    let content = shown::value(&found.record).expect("JSON");
-                    found.hash = Hash::leaf(&serde_json_canonicalizer::to_vec(&content).expect("JSON"));
+                |detail| {
+                    detail.record = allowed();
+                    let content = render::value(&detail.record).expect("JSON");
+                    detail.hash = Hash::leaf(&serde_json_canonicalizer::to_vec(&content).expect("JSON"));
                 },
                 "is not in the tree",
             ),
-            (|found| found.proof.inclusion.index = 3, "the proof is about record 3, and this is 2"),
+            (|detail| detail.proof.inclusion.index = 3, "the proof is about record 3, but this is record 2"),
             (
-                |found| found.proof.inclusion.size = 6,
-                "the proof is about 6 records, and the checkpoint about 5",
+                |detail| detail.proof.inclusion.size = 6,
+                "the proof is about 6 records, but the checkpoint is about 5",
             ),
-            (|found| found.proof.inclusion.path.clear(), "is not in the tree"),
-            (|found| found.proof.checkpoint = Some("none".into()), "not a signed checkpoint"),
+            (|detail| detail.proof.inclusion.path.clear(), "is not in the tree"),
+            (|detail| detail.proof.checkpoint = Some("none".into()), "not a signed checkpoint"),
             (
-                |found| {
-                    let note = found.proof.checkpoint.as_ref().expect("a note");
-                    found.proof.checkpoint = Some(note.replace("audit/shop", "audit/other"));
+                |detail| {
+                    let note = detail.proof.checkpoint.as_ref().expect("a note");
+                    detail.proof.checkpoint = Some(note.replace("audit/shop", "audit/other"));
                 },
                 "not about this log",
             ),
         ];
         let keys = TrustedKeys::parse(&key(1).public_key());
         for (edit, expected) in edits {
-            let mut found = found();
-            edit(&mut found);
-            assert!(check(&found, &keys).is_err_and(|told| told.contains(expected)), "{expected}");
+            let mut edited = detail();
+            edit(&mut edited);
+            assert!(check(&edited, &keys).is_err_and(|message| message.contains(expected)), "{expected}");
         }
     }
 }

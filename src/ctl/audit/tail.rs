@@ -1,4 +1,4 @@
-//! `eventctl audit tail`: records as they come.
+//! `eventctl audit tail`: shows new records.
 
 use std::io::{ErrorKind, Write};
 use std::time::Duration;
@@ -10,11 +10,11 @@ use uuid::Uuid;
 
 use super::super::login::block_on;
 use super::super::output::{Answer, print_warning, render_error};
-use super::form::{Form, Output};
-use super::moment;
-use super::question::About;
+use super::filter_args::FilterArgs;
+use super::output_args::{Output, OutputArgs};
+use super::render::{self, Layout};
 use super::server::{Log, Server};
-use super::shown::{self, Layout};
+use super::time_arg;
 use crate::domain::audit::{Action, Filter, Record};
 use crate::kubernetes::RestError;
 
@@ -26,34 +26,34 @@ Examples:
 
 Exit codes: 0 stopped by the user, 2 an error occurred.";
 
-/// How often is looked for new records.
-const GLANCE: Duration = Duration::from_secs(1);
+/// Interval between reads of new records.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long is waited at most for a server that is away.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// Maximum interval between retries while the server is unavailable.
+const MAX_RETRY_INTERVAL: Duration = Duration::from_secs(15);
 
-/// How many records are asked for at a time; if more have come, there are more pages.
-const PAGE: usize = 100;
+/// Number of records of a page; more new records are read in further pages.
+const PAGE_SIZE: usize = 100;
 
-/// Show records of the audit log as they come, until it is stopped.
+/// Show new records of the audit log until interrupted.
 ///
-/// Of the reads that this itself makes, which are recorded, nothing is shown.
+/// The reads of this command are recorded as well, but not shown.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-#[command(mut_arg("output", |output| output.help("How they are written; JSON is one line each")))]
+#[command(mut_arg("output", |output| output.help("Output format; JSON has one line per record")))]
 pub(in super::super) struct Tail {
     #[command(flatten)]
-    about: About,
+    filter: FilterArgs,
     #[command(flatten)]
-    form: Form,
+    format: OutputArgs,
     #[command(flatten)]
     server: Server,
 }
 
 pub(super) fn answer(arguments: &Tail) -> anyhow::Result<Answer> {
-    let now = moment::now();
-    let filter = arguments.about.filter(&now)?;
-    let printer = Printer { output: arguments.form.output, layout: arguments.form.layout(&now) };
+    let now = time_arg::now();
+    let filter = arguments.filter.filter(&now)?;
+    let printer = Printer { output: arguments.format.output, layout: arguments.format.layout(&now) };
     block_on(async {
         let follow = async {
             let log = arguments.server.open().await?;
@@ -67,76 +67,77 @@ pub(super) fn answer(arguments: &Tail) -> anyhow::Result<Answer> {
     Ok(Answer { yes: true, text: String::new() })
 }
 
-/// Prints what is there already, if that is asked for, and then what comes. Ends when nobody reads it any more.
+/// Prints the records since `--since`, then new ones. Ends when the reader of the output closes it.
 async fn follow(follower: &Follower, printer: &Printer) -> anyhow::Result<()> {
-    let mut seen = follower.newest().await?;
-    if follower.filter.since.is_some() && !printer.print(&follower.until(seen).await?)? {
+    let mut last = follower.newest().await?;
+    if follower.filter.since.is_some() && !printer.print(&follower.read_until(last).await?)? {
         return Ok(());
     }
-    let mut wait = GLANCE;
+    let mut wait = POLL_INTERVAL;
     loop {
         tokio::time::sleep(wait).await;
-        match follower.after(seen).await {
+        match follower.read_after(last).await {
             Ok(new) => {
-                if wait > GLANCE {
-                    print_warning("the server is there again");
+                if wait > POLL_INTERVAL {
+                    print_warning("the server is available again");
                 }
-                wait = GLANCE;
-                if let Some(shorter) = shorter(seen, new.newest) {
-                    print_warning(&shorter);
+                wait = POLL_INTERVAL;
+                if let Some(warning) = describe_truncation(last, new.newest) {
+                    print_warning(&warning);
                 }
-                seen = new.newest;
+                last = new.newest;
                 if !printer.print(&new.records)? {
                     return Ok(());
                 }
             }
             Err(error) if error.is_retriable() => {
-                if wait == GLANCE {
+                if wait == POLL_INTERVAL {
                     print_warning(&format!(
-                        "{}; trying again, nothing is left out",
+                        "{}; retrying, no record is left out",
                         render_error(&error.into())
                     ));
                 }
-                wait = (wait * 2).min(PATIENCE);
+                wait = (wait * 2).min(MAX_RETRY_INTERVAL);
             }
             Err(error) => return Err(error.into()),
         }
     }
 }
 
-/// Reads what comes to a log.
+/// Reads the new records of a log.
 struct Follower {
     log: Log,
     filter: Filter,
-    /// How the names of its own requests begin.
-    name: String,
+    /// The request id of its own reads.
+    request_id: String,
 }
 
-/// What has come.
-struct New {
-    /// The place of the newest record, shown or not.
+/// New records.
+struct NewRecords {
+    /// The sequence number of the newest record, shown or not.
     newest: Option<u64>,
-    /// What is shown, oldest first.
+    /// The records to show, oldest first.
     records: Vec<(RawRecord, Record)>,
 }
 
 impl Follower {
     fn new(log: Log, filter: Filter) -> Self {
-        Self { log, filter, name: format!("eventctl-tail-{}", Uuid::now_v7()) }
+        Self { log, filter, request_id: format!("eventctl-tail-{}", Uuid::now_v7()) }
     }
 
     /// The place of the newest record.
     async fn newest(&self) -> anyhow::Result<Option<u64>> {
-        let page = self.log.page(&Filter::default(), 1, None, Some(&self.name)).await?;
-        page.items.first().map(|item| Ok(shown::record(item)?.seq)).transpose()
+        let page = self.log.page(&Filter::default(), 1, None, Some(&self.request_id)).await?;
+        page.items.first().map(|item| Ok(render::record(item)?.seq)).transpose()
     }
 
-    /// What passes the filter up to a place, oldest first.
-    async fn until(&self, last: Option<u64>) -> anyhow::Result<Vec<(RawRecord, Record)>> {
+    /// The records up to a sequence number that match the filter, oldest first.
+    async fn read_until(&self, last: Option<u64>) -> anyhow::Result<Vec<(RawRecord, Record)>> {
         let (mut found, mut cursor) = (Vec::new(), None);
         loop {
-            let page = self.log.page(&self.filter, usize::MAX, cursor.as_deref(), Some(&self.name)).await?;
-            found.extend(read(page.items));
+            let page =
+                self.log.page(&self.filter, usize::MAX, cursor.as_deref(), Some(&self.request_id)).await?;
+            found.extend(parse_records(page.items));
             match page.next {
                 Some(next) => cursor = Some(next),
                 None => break,
@@ -147,15 +148,18 @@ impl Follower {
         Ok(found)
     }
 
-    /// What came after a place. All records are read, back to that place, and the filter is applied here: asked with the
-    /// filter, the server would search the whole log each time nothing has come that passes it.
-    async fn after(&self, seen: Option<u64>) -> Result<New, RestError> {
+    /// The records after a sequence number. Reads all of them and applies the filter here: with the filter, the server would scan
+    /// the whole log each time no new record matches.
+    async fn read_after(&self, last: Option<u64>) -> Result<NewRecords, RestError> {
         let (mut found, mut cursor, mut newest) = (Vec::new(), None, None);
         loop {
-            let page = self.log.page(&Filter::default(), PAGE, cursor.as_deref(), Some(&self.name)).await?;
-            newest = newest.or_else(|| shown::value(page.items.first()?).ok()?["seq"].as_u64());
-            let items = read(page.items);
-            let is_new = |record: &Record| seen.is_none_or(|seen| record.seq > seen);
+            let page = self
+                .log
+                .page(&Filter::default(), PAGE_SIZE, cursor.as_deref(), Some(&self.request_id))
+                .await?;
+            newest = newest.or_else(|| render::value(page.items.first()?).ok()?["seq"].as_u64());
+            let items = parse_records(page.items);
+            let is_new = |record: &Record| last.is_none_or(|last| record.seq > last);
             let reached = items.iter().any(|(_, record)| !is_new(record));
             found.extend(items.into_iter().filter(|(_, record)| is_new(record)));
             match page.next {
@@ -165,31 +169,31 @@ impl Follower {
         }
         found.retain(|(_, record)| !self.is_own(record) && self.filter.matches(record, false));
         found.reverse();
-        Ok(New { newest, records: found })
+        Ok(NewRecords { newest, records: found })
     }
 
-    /// Whether a record is there because this looked for records.
+    /// Whether a record is about a read of this command.
     fn is_own(&self, record: &Record) -> bool {
-        record.action == Action::ReadAudit.as_str() && record.request_id.as_deref() == Some(&self.name)
+        record.action == Action::ReadAudit.as_str() && record.request_id.as_deref() == Some(&self.request_id)
     }
 }
 
-/// A log only grows. If it does not, somebody should look.
-fn shorter(seen: Option<u64>, newest: Option<u64>) -> Option<String> {
-    let place = |last: Option<u64>| {
+/// A warning if the log has become shorter.
+fn describe_truncation(last: Option<u64>, newest: Option<u64>) -> Option<String> {
+    let end = |last: Option<u64>| {
         last.map_or_else(|| "has no records".into(), |last| format!("ends with record {last}"))
     };
-    (newest < seen).then(|| {
+    (newest < last).then(|| {
         format!(
-            "the log {} and had more: it was cut off, or an older copy was put back; verify it",
-            place(newest)
+            "the log {} and had more: it was truncated, or an older copy was restored; verify it",
+            end(newest)
         )
     })
 }
 
-/// Records of which this program understands enough; of others it is said that they are there.
-fn read(items: Vec<RawRecord>) -> Vec<(RawRecord, Record)> {
-    let readable = |item: RawRecord| match shown::record(&item) {
+/// Parses records, and warns of those that cannot be parsed.
+fn parse_records(items: Vec<RawRecord>) -> Vec<(RawRecord, Record)> {
+    let readable = |item: RawRecord| match render::record(&item) {
         Ok(record) => Some((item, record)),
         Err(error) => {
             print_warning(&error.to_string());
@@ -199,22 +203,22 @@ fn read(items: Vec<RawRecord>) -> Vec<(RawRecord, Record)> {
     items.into_iter().filter_map(readable).collect()
 }
 
-/// Writes records as they come.
+/// Writes records to standard output.
 struct Printer {
     output: Output,
     layout: Layout,
 }
 
 impl Printer {
-    /// Whether anybody still reads.
+    /// Prints records. Returns `false` if the reader has closed the output.
     fn print(&self, records: &[(RawRecord, Record)]) -> anyhow::Result<bool> {
         let mut text = String::new();
         for (item, record) in records {
             match self.output {
-                Output::Table | Output::Wide => text.push_str(&shown::line(record, &self.layout)),
+                Output::Table | Output::Wide => text.push_str(&render::line(record, &self.layout)),
                 Output::Json => text.push_str(item.json()),
                 Output::Yaml => text
-                    .push_str(&format!("---\n{}", serde_yaml::to_string(&shown::value(item)?)?.trim_end())),
+                    .push_str(&format!("---\n{}", serde_yaml::to_string(&render::value(item)?)?.trim_end())),
             }
             text.push('\n');
         }
@@ -232,13 +236,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_log_that_became_shorter_is_told() {
-        for (seen, newest) in [(None, None), (None, Some(0)), (Some(3), Some(3)), (Some(3), Some(9))] {
-            assert_eq!(shorter(seen, newest), None, "{seen:?} {newest:?}");
+    fn a_truncated_log_is_reported() {
+        for (last, newest) in [(None, None), (None, Some(0)), (Some(3), Some(3)), (Some(3), Some(9))] {
+            assert_eq!(describe_truncation(last, newest), None, "{last:?} {newest:?}");
         }
         assert!(
-            shorter(Some(3), Some(2)).is_some_and(|told| told.contains("ends with record 2 and had more"))
+            describe_truncation(Some(3), Some(2))
+                .is_some_and(|warning| warning.contains("ends with record 2 and had more"))
         );
-        assert!(shorter(Some(0), None).is_some_and(|told| told.contains("has no records and had more")));
+        assert!(
+            describe_truncation(Some(0), None)
+                .is_some_and(|warning| warning.contains("has no records and had more"))
+        );
     }
 }

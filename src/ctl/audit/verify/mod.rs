@@ -1,12 +1,12 @@
-//! `eventctl audit verify`: whether a log is as it was written.
+//! `eventctl audit verify`: verifies that a log is unchanged.
 //!
-//! What is read may come from whoever wants to hide something: the database, an export, the server. What counts beside it
-//! is what they cannot have changed: checkpoints that were kept elsewhere, and the keys that sign them.
+//! Database, export and server may all be under the control of an attacker. They are compared with what an attacker cannot
+//! change: checkpoints that are stored elsewhere, and the keys that signed them.
 
 mod file;
 mod report;
 mod store;
-pub(super) mod witness;
+pub(super) mod trust;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -17,11 +17,11 @@ use serde_json::Value;
 
 use super::super::login::block_on;
 use super::super::output::Answer;
-use super::moment;
 use super::server::Server;
+use super::time_arg;
 use crate::store::StoreUrl;
 use report::Conclusion;
-use witness::{Asking, Trust};
+use trust::{ClusterRead, Trust};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -34,68 +34,68 @@ The keys: kubectl get configmap eventcenter-seals -n eventcenter-system -o jsonp
 
 Exit codes: 0 the log is as it was written, 1 a finding, 2 an error occurred.";
 
-/// Find out whether a log is as it was written.
+/// Verify that a log is unchanged.
 ///
-/// Without --file and --store the log is exported from the server, which is recorded in it. Checkpoints beside the records are
-/// compared, and those that the cluster publishes if it can be reached.
+/// Without --file and --store the log is exported from the server, which is recorded in it. The log is compared with the
+/// checkpoints stored with it, and with those in the cluster if it can be reached.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::ctl) struct Verify {
-    /// An export, which is verified without any server; - for standard input.
+    /// An export, which is verified without a server; - for standard input.
     #[arg(long, value_name = "FILE", conflicts_with = "store")]
     file: Option<PathBuf>,
-    /// The database: sqlite:FILE or postgres://USER:PASSWORD@HOST:PORT/DATABASE. All of its logs, or that of --tenant.
+    /// The database: sqlite:FILE or postgres://USER:PASSWORD@HOST:PORT/DATABASE. Verifies all of its logs, or the log of --tenant.
     #[arg(long, value_name = "URL")]
     store: Option<StoreUrl>,
-    /// File with public keys whose signatures count. May be given several times.
+    /// File with trusted public keys. May be given several times.
     #[arg(long = "key", value_name = "FILE")]
     keys: Vec<PathBuf>,
-    /// A checkpoint that was kept elsewhere: the log has to be a continuation of it. May be given several times.
+    /// File with a checkpoint that was stored elsewhere: the log must be a continuation of it. May be given several times.
     #[arg(long = "checkpoint", value_name = "FILE")]
     checkpoints: Vec<PathBuf>,
-    /// Ask the cluster for keys and checkpoints, and fail if it does not answer.
+    /// Read keys and checkpoints from the cluster, and fail if it cannot be reached.
     #[arg(long)]
     cluster: bool,
-    /// The operator's namespace in it.
-    #[arg(long, value_name = "NAME", default_value = witness::NAMESPACE)]
+    /// Namespace of the operator.
+    #[arg(long, value_name = "NAME", default_value = trust::DEFAULT_NAMESPACE)]
     operator_namespace: String,
-    /// The name of the installation, as checkpoints have it. Default: what the export says, and eventcenter for --store.
+    /// The name of the installation in the checkpoints. Default: the name in the export, and eventcenter for --store.
     #[arg(long, value_name = "NAME")]
     installation: Option<String>,
-    /// Be content with signatures that cannot be checked because no key is known.
+    /// Accept signatures that cannot be checked because no key is known.
     #[arg(long)]
     unsigned: bool,
-    /// How the answer is written.
-    #[arg(long, short, value_enum, default_value_t = Form::Text, value_name = "FORM")]
-    output: Form,
+    /// Output format.
+    #[arg(long, short, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
+    output: Format,
     #[command(flatten)]
     server: Server,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Form {
-    /// For people.
+enum Format {
+    /// Text.
     Text,
-    /// For programs.
+    /// JSON.
     Json,
 }
 
-/// The name of the installation unless another is given.
-const INSTALLATION: &str = "eventcenter";
+/// The default name of the installation.
+const DEFAULT_INSTALLATION: &str = "eventcenter";
 
 pub(super) fn answer(arguments: &Verify) -> anyhow::Result<Answer> {
     block_on(async {
-        let asking = match (arguments.cluster, &arguments.file) {
-            (true, _) => Asking::Must,
-            (false, Some(_)) => Asking::Not,
-            (false, None) => Asking::May,
+        let cluster_read = match (arguments.cluster, &arguments.file) {
+            (true, _) => ClusterRead::Required,
+            (false, Some(_)) => ClusterRead::Never,
+            (false, None) => ClusterRead::IfReachable,
         };
         let login = arguments.server.kubernetes();
-        let cluster = (asking, &login, arguments.operator_namespace.as_str());
+        let cluster = (cluster_read, &login, arguments.operator_namespace.as_str());
         let trust = Trust::gather(&arguments.keys, &arguments.checkpoints, cluster).await?;
         let conclusions = match (&arguments.file, &arguments.store) {
             (Some(path), _) => vec![file::verify(path, arguments.installation.as_deref(), &trust).await?],
-            (None, Some(url)) => of_store(arguments, url, &trust).await?,
+            (None, Some(url)) => verify_store(arguments, url, &trust).await?,
             (None, None) => {
                 let log = arguments.server.open().await?;
                 vec![file::verify_export(&log, arguments.installation.as_deref(), &trust).await?]
@@ -106,18 +106,18 @@ pub(super) fn answer(arguments: &Verify) -> anyhow::Result<Answer> {
         {
             bail!("this is the log {}, not {tenant}", one.log());
         }
-        trust.concerns(&conclusions.iter().map(Conclusion::log).collect::<Vec<_>>())?;
-        conclude(arguments, &conclusions, !trust.is_blind())
+        trust.require_compared(&conclusions.iter().map(Conclusion::log).collect::<Vec<_>>())?;
+        conclude(arguments, &conclusions, trust.has_keys())
     })
 }
 
-async fn of_store(arguments: &Verify, url: &StoreUrl, trust: &Trust) -> anyhow::Result<Vec<Conclusion>> {
+async fn verify_store(arguments: &Verify, url: &StoreUrl, trust: &Trust) -> anyhow::Result<Vec<Conclusion>> {
     let store = store::open(url)?;
     let audit = store.audit();
-    let installation = arguments.installation.as_deref().unwrap_or(INSTALLATION);
+    let installation = arguments.installation.as_deref().unwrap_or(DEFAULT_INSTALLATION);
     let logs = match &arguments.server.tenant {
         Some(tenant) => [tenant.clone()].into(),
-        None => store::logs(&audit, trust).await?,
+        None => store::list_logs(&audit, trust).await?,
     };
     let mut conclusions = Vec::new();
     for log in &logs {
@@ -127,27 +127,27 @@ async fn of_store(arguments: &Verify, url: &StoreUrl, trust: &Trust) -> anyhow::
     Ok(conclusions)
 }
 
-/// The answer. What could not be checked is no yes, unless somebody is content with that.
+/// The answer. Without checked signatures it is an error, unless `--unsigned` accepts that.
 fn conclude(arguments: &Verify, conclusions: &[Conclusion], checked: bool) -> anyhow::Result<Answer> {
-    let zone = moment::now().time_zone().clone();
+    let zone = time_arg::now().time_zone().clone();
     let text = match arguments.output {
-        Form::Json => {
-            let all: Vec<Value> = conclusions.iter().map(|one| one.machine(checked)).collect();
+        Format::Json => {
+            let all: Vec<Value> = conclusions.iter().map(|one| one.as_json(checked)).collect();
             serde_json::to_string_pretty(&all)?
         }
-        Form::Text if conclusions.is_empty() => "there are no logs".into(),
-        Form::Text => {
-            let all: Vec<String> = conclusions.iter().map(|one| one.people(checked, &zone)).collect();
+        Format::Text if conclusions.is_empty() => "there are no logs".into(),
+        Format::Text => {
+            let all: Vec<String> = conclusions.iter().map(|one| one.as_text(checked, &zone)).collect();
             all.join("\n")
         }
     };
-    let yes = conclusions.iter().all(Conclusion::is_right);
-    if yes && !checked && !arguments.unsigned {
+    let is_unchanged = conclusions.iter().all(Conclusion::is_unchanged);
+    if is_unchanged && !checked && !arguments.unsigned {
         drop(writeln!(std::io::stdout(), "{text}"));
         return Err(anyhow!(
-            "no signature could be checked, because no key is known: give --key FILE or --cluster, or be content with \
+            "no signature could be checked, because no key is known: give --key FILE or --cluster, or accept that with \
              --unsigned"
         ));
     }
-    Ok(Answer { yes, text })
+    Ok(Answer { yes: is_unchanged, text })
 }

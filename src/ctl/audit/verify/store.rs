@@ -1,4 +1,4 @@
-//! Verifying a database.
+//! Verifies the logs of a database.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -6,16 +6,16 @@ use std::path::Path;
 use anyhow::{Context, bail};
 
 use super::super::export::Progress;
-use super::report::{Conclusion, Found, place};
-use super::witness::Trust;
+use super::report::{Conclusion, Located, seq};
+use super::trust::Trust;
 use crate::domain::audit::LogName;
 use crate::domain::audit::verify::Finding;
 use crate::store::{Audit, Store, StoreUrl};
 
-/// How many checkpoints of a log are compared at most, the newest of them.
-const CHECKPOINTS: usize = 10_000;
+/// Maximum number of checkpoints of a log to compare; the newest are used.
+const MAX_CHECKPOINTS: usize = 10_000;
 
-/// Opens a database that is there: nothing is made.
+/// Opens an existing database; never creates one.
 pub(super) fn open(url: &StoreUrl) -> anyhow::Result<Store> {
     if let StoreUrl::Sqlite(file) = url
         && !Path::new(file).is_file()
@@ -25,10 +25,10 @@ pub(super) fn open(url: &StoreUrl) -> anyhow::Result<Store> {
     Store::open(url).with_context(|| format!("opening {url}"))
 }
 
-/// The logs that are there, and those of which somebody says that they were.
-pub(super) async fn logs(audit: &Audit, trust: &Trust) -> anyhow::Result<BTreeSet<LogName>> {
-    let there = audit.list_logs().await.context("listing the logs")?;
-    Ok(there.into_iter().chain(trust.logs()).collect())
+/// The logs in the database, and those with a trusted checkpoint.
+pub(super) async fn list_logs(audit: &Audit, trust: &Trust) -> anyhow::Result<BTreeSet<LogName>> {
+    let stored = audit.list_logs().await.context("listing the logs")?;
+    Ok(stored.into_iter().chain(trust.logs()).collect())
 }
 
 /// Verifies a log.
@@ -39,29 +39,29 @@ pub(super) async fn verify(
     trust: &Trust,
 ) -> anyhow::Result<Conclusion> {
     const READING: &str = "reading the log";
-    let kept = audit.list_checkpoints(log, CHECKPOINTS).await.context(READING)?;
-    let kept =
-        kept.into_iter().map(|one| (format!("the store's checkpoint of {} records", one.size), one.note));
-    let (witnesses, forged) = trust.witnesses(installation, log, kept);
+    let stored = audit.list_checkpoints(log, MAX_CHECKPOINTS).await.context(READING)?;
+    let stored =
+        stored.into_iter().map(|one| (format!("the store's checkpoint of {} records", one.size), one.note));
+    let (trusted, untrusted) = trust.checkpoints(installation, log, stored);
     let mut progress = Progress::start();
-    let told = |read, size| progress.tell(&format_args!("{log}: {read} of {size} records"));
-    let verdict = audit.verify(log, &witnesses, told).await.context(READING)?;
-    progress.end();
+    let show_progress = |read, size| progress.show(&format_args!("{log}: {read} of {size} records"));
+    let verdict = audit.verify(log, &trusted, show_progress).await.context(READING)?;
+    progress.finish();
     Ok(match verdict {
-        Ok(verified) => Conclusion::new(log.clone(), Some(verified), Vec::new(), forged),
-        Err(found) => {
-            let mut found = Found::at(found.finding, &found.body);
-            if found.record.is_none() {
-                found.record = beside(audit, log, &found.finding).await;
+        Ok(verified) => Conclusion::new(log.clone(), Some(verified), Vec::new(), untrusted),
+        Err(tampered) => {
+            let mut located = Located::at(tampered.finding, &tampered.body);
+            if located.record.is_none() {
+                located.record = read_record(audit, log, &located.finding).await;
             }
-            Conclusion::new(log.clone(), None, vec![found], forged)
+            Conclusion::new(log.clone(), None, vec![located], untrusted)
         }
     })
 }
 
-/// The record that a finding is about, if it is not the one that was read last.
-async fn beside(audit: &Audit, log: &LogName, finding: &Finding) -> Option<serde_json::Value> {
-    let seq = place(finding)?;
-    let rows = audit.read_rows(log, seq, 1).await.ok()?;
-    rows.first().filter(|row| row.seq == seq).and_then(|row| serde_json::from_slice(&row.body).ok())
+/// Reads the record that a finding is about.
+async fn read_record(audit: &Audit, log: &LogName, finding: &Finding) -> Option<serde_json::Value> {
+    let number = seq(finding)?;
+    let rows = audit.read_rows(log, number, 1).await.ok()?;
+    rows.first().filter(|row| row.seq == number).and_then(|row| serde_json::from_slice(&row.body).ok())
 }

@@ -1,38 +1,38 @@
-//! The form in which records are asked for: the same arguments wherever records are shown.
+//! The flags for the output format, shared by the commands that show records.
 
 use clap::{Args, ValueEnum};
 use jiff::Zoned;
 
 use super::super::terminal::{self, Color};
-use super::shown::Layout;
+use super::render::Layout;
 
-/// How records are written.
+/// The output format of records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Output {
-    /// For people.
+    /// A table.
     #[default]
     Table,
-    /// For people, with the records' ids.
+    /// A table with record ids.
     Wide,
-    /// With everything that is recorded.
+    /// JSON with all fields.
     Json,
-    /// The same.
+    /// YAML with all fields.
     Yaml,
 }
 
-/// In which form records are asked for.
+/// The flags for the output format.
 #[derive(Debug, Args)]
-pub(super) struct Form {
-    /// How they are written.
-    #[arg(long, short, value_enum, default_value_t = Output::Table, value_name = "FORM")]
+pub(super) struct OutputArgs {
+    /// Output format.
+    #[arg(long, short, value_enum, default_value_t = Output::Table, value_name = "FORMAT")]
     pub(super) output: Output,
-    /// When outcomes are coloured.
+    /// When to colour outcomes.
     #[arg(long, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
     color: Color,
 }
 
-impl Form {
-    /// The layout that fits the terminal, with times of the zone of `now`.
+impl OutputArgs {
+    /// The layout for the terminal, with times in the zone of `now`.
     pub(super) fn layout(&self, now: &Zoned) -> Layout {
         Layout {
             zone: now.time_zone().clone(),

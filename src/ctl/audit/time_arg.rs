@@ -1,27 +1,30 @@
-//! Moments as people type them.
+//! Points in time as command line arguments.
 
 use anyhow::anyhow;
 use jiff::civil::{Date, DateTime};
 use jiff::{Span, Timestamp, ToSpan, Zoned};
 
-/// What can be typed, for whoever typed something else.
-const FORMS: &str = "write how long ago (30m, 2h, 7d, 2w), a day (today, yesterday, 2026-11-21), a time of the local time zone \
+/// The accepted formats, for error messages.
+const FORMATS: &str = "write how long ago (30m, 2h, 7d, 2w), a day (today, yesterday, 2026-11-21), a time of the local time zone \
                      (2026-11-21T10:00), or one with its zone (2026-11-21T10:00:00Z)";
 
-/// Reads a moment. Times without a zone, and days, are those of the zone of `now`; a day is its beginning.
-pub(super) fn read(text: &str, now: &Zoned) -> anyhow::Result<Timestamp> {
-    let unreadable = || anyhow!("{text:?} is no time: {FORMS}");
+/// Parses a point in time. Times without a zone, and days, are in the time zone of `now`; a day stands for its first moment.
+///
+/// # Errors
+/// The text has none of the formats.
+pub(super) fn parse(text: &str, now: &Zoned) -> anyhow::Result<Timestamp> {
+    let unreadable = || anyhow!("{text:?} is not a time: {FORMATS}");
     let text = text.trim();
     let begin = |date: Date| date.to_zoned(now.time_zone().clone()).map(|zoned| zoned.timestamp());
-    let moment = match text.to_ascii_lowercase().as_str() {
+    let time = match text.to_ascii_lowercase().as_str() {
         "now" => Ok(now.timestamp()),
         "today" => begin(now.date()),
         "yesterday" => now.date().yesterday().and_then(begin),
         folded => {
             if let Some(span) = span(folded) {
                 now.checked_sub(span).map(|zoned| zoned.timestamp())
-            } else if let Ok(moment) = text.parse::<Timestamp>() {
-                Ok(moment)
+            } else if let Ok(time) = text.parse::<Timestamp>() {
+                Ok(time)
             } else if let Ok(date) = text.parse::<Date>()
                 && text.len() <= "2026-11-21".len()
             {
@@ -35,10 +38,10 @@ pub(super) fn read(text: &str, now: &Zoned) -> anyhow::Result<Timestamp> {
             }
         }
     };
-    moment.map_err(|_| unreadable())
+    time.map_err(|_| unreadable())
 }
 
-/// A number and its unit. Days and weeks are those of the calendar: the same time of day.
+/// Parses a number and its unit. Days and weeks are calendar units: they keep the time of day.
 fn span(text: &str) -> Option<Span> {
     let number: i64 = text.get(..text.len().checked_sub(1)?)?.parse().ok().filter(|number| *number >= 0)?;
     match text.as_bytes().last()? {
@@ -51,12 +54,13 @@ fn span(text: &str) -> Option<Span> {
     }
 }
 
-/// The local time, as tables show it.
-pub(super) fn shown(time: Timestamp, zone: &jiff::tz::TimeZone) -> String {
+/// Formats a time in a time zone, for tables.
+pub(super) fn render(time: Timestamp, zone: &jiff::tz::TimeZone) -> String {
     time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-#[expect(clippy::disallowed_methods, reason = "people say how long ago, and where they are")]
+/// The current time in the local time zone.
+#[expect(clippy::disallowed_methods, reason = "arguments are relative to the current time and time zone")]
 pub(super) fn now() -> Zoned {
     Zoned::now()
 }
@@ -68,14 +72,14 @@ mod tests {
     /// On the day after the clocks went back in Berlin.
     const NOW: &str = "2026-10-26T09:30:00+01:00[Europe/Berlin]";
 
-    fn told(text: &str) -> Result<String, String> {
+    fn parsed(text: &str) -> Result<String, String> {
         let now: Zoned = NOW.parse().expect("a time");
-        read(text, &now).map(|time| time.to_string()).map_err(|error| error.to_string())
+        parse(text, &now).map(|time| time.to_string()).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn times_as_people_type_them() {
-        for (text, moment) in [
+    fn every_format_is_parsed() {
+        for (text, expected) in [
             ("now", "2026-10-26T08:30:00Z"),
             ("0s", "2026-10-26T08:30:00Z"),
             ("90s", "2026-10-26T08:28:30Z"),
@@ -94,12 +98,12 @@ mod tests {
             ("2026-10-26T10:00:00.5+05:30", "2026-10-26T04:30:00.5Z"),
             (" 2026-10-26T10:00Z ", "2026-10-26T10:00:00Z"),
         ] {
-            assert_eq!(told(text), Ok(moment.into()), "{text}");
+            assert_eq!(parsed(text), Ok(expected.into()), "{text}");
         }
     }
 
     #[test]
-    fn what_is_no_time_is_told() {
+    fn other_texts_are_refused() {
         for text in [
             "",
             "h",
@@ -114,13 +118,13 @@ mod tests {
             "99999999999999999d",
             "é",
         ] {
-            assert!(told(text).is_err_and(|error| error.contains("30m, 2h, 7d")), "{text}");
+            assert!(parsed(text).is_err_and(|error| error.contains("30m, 2h, 7d")), "{text}");
         }
     }
 
     #[test]
-    fn times_are_shown_where_people_are() {
+    fn times_are_rendered_in_the_local_zone() {
         let now: Zoned = NOW.parse().expect("a time");
-        assert_eq!(shown(now.timestamp(), now.time_zone()), "2026-10-26 09:30:00");
+        assert_eq!(render(now.timestamp(), now.time_zone()), "2026-10-26 09:30:00");
     }
 }

@@ -1,18 +1,18 @@
-//! Lines of what comes piece by piece.
+//! Splits a stream of chunks into lines.
 
 use std::collections::VecDeque;
 
-/// Puts pieces together to lines.
+/// Collects chunks and returns complete lines.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(super) struct LineBuffer {
     ready: VecDeque<Vec<u8>>,
     rest: Vec<u8>,
 }
 
-impl Lines {
-    /// The next piece.
-    pub(super) fn push(&mut self, piece: &[u8]) {
-        let mut parts = piece.split(|byte| *byte == b'\n').peekable();
+impl LineBuffer {
+    /// Adds the next chunk.
+    pub(super) fn push(&mut self, chunk: &[u8]) {
+        let mut parts = chunk.split(|byte| *byte == b'\n').peekable();
         while let Some(part) = parts.next() {
             self.rest.extend_from_slice(part);
             if parts.peek().is_some() {
@@ -21,17 +21,17 @@ impl Lines {
         }
     }
 
-    /// The next line that is whole, without its end.
+    /// The next complete line, without its line feed.
     pub(super) fn next(&mut self) -> Option<Vec<u8>> {
         self.ready.pop_front()
     }
 
-    /// How long the line is that is not whole yet.
-    pub(super) fn waiting(&self) -> usize {
+    /// The length of the incomplete line, in bytes.
+    pub(super) fn incomplete_len(&self) -> usize {
         self.rest.len()
     }
 
-    /// What came after the last end of a line.
+    /// The text after the last line feed; `None` if there is none.
     pub(super) fn rest(self) -> Option<Vec<u8>> {
         (!self.rest.is_empty()).then_some(self.rest)
     }
@@ -42,15 +42,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_become_lines() {
+    fn chunks_are_split_into_lines() {
         for size in 1..20 {
-            let mut lines = Lines::default();
-            b"one\n\ntwo and three\nfour".chunks(size).for_each(|piece| lines.push(piece));
+            let mut lines = LineBuffer::default();
+            b"one\n\ntwo and three\nfour".chunks(size).for_each(|chunk| lines.push(chunk));
             let whole: Vec<Vec<u8>> = std::iter::from_fn(|| lines.next()).collect();
             assert_eq!(whole, [b"one".to_vec(), b"".to_vec(), b"two and three".to_vec()], "{size}");
             assert_eq!(lines.rest(), Some(b"four".to_vec()));
         }
-        let mut lines = Lines::default();
+        let mut lines = LineBuffer::default();
         lines.push(b"one\n");
         assert_eq!((lines.next(), lines.rest()), (Some(b"one".to_vec()), None));
     }

@@ -1,4 +1,4 @@
-//! How records look: functions from records to text.
+//! Renders records as text.
 
 use std::collections::HashSet;
 
@@ -9,40 +9,39 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::super::terminal::{Paint, painted, painted_table, plain, shortened};
-use super::{difference, moment};
+use super::{difference, time_arg};
 use crate::domain::audit::{Outcome, Record, Target};
 
-/// How wide columns are at most where a line has to fit.
-const ACTOR: usize = 32;
-const TARGET: usize = 44;
+/// Maximum widths of columns on a terminal, in characters.
+const MAX_ACTOR_WIDTH: usize = 32;
+const MAX_TARGET_WIDTH: usize = 44;
 
-/// The least that is shown of a reason or message.
-const LEAST: usize = 24;
+/// Minimum width of the reason and message, in characters.
+const MIN_MESSAGE_WIDTH: usize = 24;
 
-/// How a table is laid out.
+/// The layout of a table.
 pub(super) struct Layout {
-    /// The zone of the times.
+    /// The time zone of the times.
     pub(super) zone: TimeZone,
-    /// How many characters a line has, where it may not have more.
+    /// Maximum length of a line in characters; `None` if unlimited.
     pub(super) width: Option<usize>,
-    /// Whether outcomes have colours.
+    /// Whether outcomes are coloured.
     pub(super) colored: bool,
-    /// Whether the records' ids are shown.
+    /// Whether record ids are shown.
     pub(super) ids: bool,
 }
 
 /// Parses a record.
 pub(super) fn record(raw: &RawRecord) -> anyhow::Result<Record> {
-    raw.parse()
-        .context("a record cannot be read: it is of another version than this program (-o json shows it)")
+    raw.parse().context("a record cannot be parsed, because another version wrote it: -o json shows it")
 }
 
-/// A record as JSON, with the fields that this version does not know.
+/// A record as JSON, including fields that this version does not know.
 pub(super) fn value(raw: &RawRecord) -> anyhow::Result<Value> {
     serde_json::from_str(raw.json()).context("a record is not JSON")
 }
 
-/// What a record is about.
+/// Renders the target of a record.
 pub(super) fn target(target: Option<&Target>) -> String {
     let Some(Target { kind, namespace, name, uid: _ }) = target else { return "-".into() };
     match namespace {
@@ -51,9 +50,9 @@ pub(super) fn target(target: Option<&Target>) -> String {
     }
 }
 
-/// Why it ended as it did.
-fn why(record: &Record) -> String {
-    // What is said in several lines is one cell of a table.
+/// Renders the reason and the message.
+fn reason_and_message(record: &Record) -> String {
+    // A cell of a table has one line.
     let message = record.message.as_ref().map(|message| message.replace('\n', "; "));
     let (reason, message) = (record.reason.as_deref(), message.as_deref());
     match (reason, message) {
@@ -71,7 +70,7 @@ fn paint(outcome: Outcome) -> Paint {
     }
 }
 
-/// Records as a table, in the order in which they come.
+/// Renders records as a table, in their order.
 pub(super) fn table(records: &[Record], layout: &Layout) -> String {
     let limit = |text: String, most: usize| match layout.width {
         Some(_) => shortened(&text, most),
@@ -80,14 +79,14 @@ pub(super) fn table(records: &[Record], layout: &Layout) -> String {
     let mut rows: Vec<[String; 6]> = records
         .iter()
         .map(|record| {
-            let time = moment::shown(record.time, &layout.zone);
+            let time = time_arg::render(record.time, &layout.zone);
             [
                 if layout.ids { format!("{}   {time}", record.id) } else { time },
-                limit(plain(&record.actor.user), ACTOR),
+                limit(plain(&record.actor.user), MAX_ACTOR_WIDTH),
                 plain(&record.action),
-                limit(target(record.target.as_ref()), TARGET),
+                limit(target(record.target.as_ref()), MAX_TARGET_WIDTH),
                 record.outcome.to_string(),
-                why(record),
+                reason_and_message(record),
             ]
         })
         .collect();
@@ -98,7 +97,7 @@ pub(super) fn table(records: &[Record], layout: &Layout) -> String {
             rows.iter().map(|row| row[column].chars().count()).chain([heads[column].len()]).max().unwrap_or(0)
         };
         let before: usize = (0..5).map(|column| widest(column) + 3).sum();
-        let room = width.saturating_sub(before).max(LEAST);
+        let room = width.saturating_sub(before).max(MIN_MESSAGE_WIDTH);
         rows.iter_mut().for_each(|row| row[5] = shortened(&row[5], room));
     }
     painted_table(heads, &rows, |row, column| {
@@ -106,41 +105,42 @@ pub(super) fn table(records: &[Record], layout: &Layout) -> String {
     })
 }
 
-/// Records without the starts of what has ended among them: for people the end says it all.
-pub(super) fn ended(mut records: Vec<Record>) -> Vec<Record> {
+/// Removes the starts of effects whose ends are among the records.
+pub(super) fn without_completed_starts(mut records: Vec<Record>) -> Vec<Record> {
     let ended: HashSet<Uuid> = records.iter().filter_map(|record| record.completes).collect();
     records.retain(|record| !ended.contains(&record.id));
     records
 }
 
-/// A record as a line of its own, with columns that are wide enough for most.
+/// Renders a record as one line, with columns of fixed minimum widths.
 pub(super) fn line(record: &Record, layout: &Layout) -> String {
     let outcome = format!("{:<9}", record.outcome);
     let line = format!(
         "{}{}   {}   {:<16}   {:<24}   {:<32}   ",
         if layout.ids { format!("{}   ", record.id) } else { String::new() },
-        moment::shown(record.time, &layout.zone),
+        time_arg::render(record.time, &layout.zone),
         if layout.colored { painted(&outcome, paint(record.outcome)) } else { outcome },
         plain(&record.action),
         plain(&record.actor.user),
         target(record.target.as_ref()),
     );
     let codes = if layout.colored { painted("", Paint::Good).len() } else { 0 };
-    let why = match layout.width {
-        Some(width) => {
-            shortened(&why(record), (width + codes).saturating_sub(line.chars().count()).max(LEAST))
-        }
-        None => why(record),
+    let message = match layout.width {
+        Some(width) => shortened(
+            &reason_and_message(record),
+            (width + codes).saturating_sub(line.chars().count()).max(MIN_MESSAGE_WIDTH),
+        ),
+        None => reason_and_message(record),
     };
-    format!("{line}{why}").trim_end().to_owned()
+    format!("{line}{message}").trim_end().to_owned()
 }
 
-/// A record in a few words, where another is told of.
+/// Renders a short reference to a record.
 pub(super) fn brief(record: &Record, zone: &TimeZone) -> String {
     format!(
         "{} ({}, {}, {} {}, {})",
         record.id,
-        moment::shown(record.time, zone),
+        time_arg::render(record.time, zone),
         plain(&record.actor.user),
         plain(&record.action),
         target(record.target.as_ref()),
@@ -148,24 +148,24 @@ pub(super) fn brief(record: &Record, zone: &TimeZone) -> String {
     )
 }
 
-/// Everything that a record says.
+/// Renders all fields of a record.
 pub(super) fn whole(record: &Record, layout: &Layout) -> Vec<String> {
     let mut lines = Vec::new();
-    let mut tell = |head: &str, text: String| lines.push(format!("{:<12}{text}", format!("{head}:")));
+    let mut push = |head: &str, text: String| lines.push(format!("{:<12}{text}", format!("{head}:")));
     let outcome = record.outcome.to_string();
-    tell("record", record.id.to_string());
-    tell("log", format!("{}, record {}", record.tenant, record.seq));
-    tell("time", format!("{} ({})", moment::shown(record.time, &layout.zone), record.time));
-    tell("actor", format!("{}, through {}", plain(&record.actor.user), record.actor.via));
+    push("record", record.id.to_string());
+    push("log", format!("{}, record {}", record.tenant, record.seq));
+    push("time", format!("{} ({})", time_arg::render(record.time, &layout.zone), record.time));
+    push("actor", format!("{}, through {}", plain(&record.actor.user), record.actor.via));
     if !record.actor.groups.is_empty() {
-        tell("groups", plain(&record.actor.groups.join(", ")));
+        push("groups", plain(&record.actor.groups.join(", ")));
     }
-    tell("action", plain(&record.action));
+    push("action", plain(&record.action));
     if let Some(about) = &record.target {
         let uid = about.uid.as_ref().map(|uid| format!(" (uid {})", plain(uid))).unwrap_or_default();
-        tell("target", format!("{}{uid}", target(Some(about))));
+        push("target", format!("{}{uid}", target(Some(about))));
     }
-    tell("outcome", if layout.colored { painted(&outcome, paint(record.outcome)) } else { outcome });
+    push("outcome", if layout.colored { painted(&outcome, paint(record.outcome)) } else { outcome });
     let optional = [
         ("reason", record.reason.as_ref()),
         ("message", record.message.as_ref()),
@@ -175,11 +175,11 @@ pub(super) fn whole(record: &Record, layout: &Layout) -> Vec<String> {
     for (head, text) in optional {
         if let Some(text) = text {
             let lines: Vec<String> = text.lines().map(plain).collect();
-            tell(head, lines.join(&format!("\n{:<12}", "")));
+            push(head, lines.join(&format!("\n{:<12}", "")));
         }
     }
     let origin = &record.origin;
-    tell("written by", plain(&format!("{} on {}", origin.component, origin.instance)));
+    push("written by", plain(&format!("{} on {}", origin.component, origin.instance)));
     let optional = [
         ("address", origin.address.as_ref()),
         ("user agent", origin.user_agent.as_ref()),
@@ -187,7 +187,7 @@ pub(super) fn whole(record: &Record, layout: &Layout) -> Vec<String> {
     ];
     for (head, text) in optional {
         if let Some(text) = text {
-            tell(head, plain(text));
+            push(head, plain(text));
         }
     }
     if let Some(change) = &record.change {
@@ -255,13 +255,13 @@ mod tests {
     }
 
     #[test]
-    fn no_line_is_longer_than_the_terminal() {
+    fn no_line_exceeds_the_terminal() {
         let mut long = denied();
         long.actor.user = "system:serviceaccount:argocd:argocd-application-controller".into();
         long.message = Some("x".repeat(500));
-        let shown = table(&[long.clone()], &layout(Some(200), false, false));
-        assert!(shown.lines().all(|line| line.chars().count() <= 200), "{shown}");
-        assert!(shown.contains("argocd:ar…"), "{shown}");
+        let rendered = table(&[long.clone()], &layout(Some(200), false, false));
+        assert!(rendered.lines().all(|line| line.chars().count() <= 200), "{rendered}");
+        assert!(rendered.contains("argocd:ar…"), "{rendered}");
         for width in [150, 200] {
             let plain = line(&long, &layout(Some(width + 60), false, false));
             assert_eq!(plain.chars().count(), width + 60);
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn outcomes_are_coloured_and_columns_stay() {
+    fn colours_do_not_move_columns() {
         let colored = table(&[led(), denied()], &layout(None, true, true));
         assert!(colored.contains("\u{1b}[32mSucceeded\u{1b}[0m"), "{colored}");
         assert!(colored.contains("\u{1b}[31mDenied\u{1b}[0m   "), "{colored}");
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_tells_everything() {
+    fn all_fields_of_a_record_are_rendered() {
         expect![[r#"
             record:     019aa5d0-0000-7000-8000-000000000001
             log:        shop, record 17
