@@ -182,7 +182,7 @@ async fn an_export_is_verified_offline() {
     assert!(lines[1].starts_with("  size 300, root ") && lines[1].ends_with('…'), "{out}");
     assert_eq!(
         lines[2],
-        "  1 checkpoint, signed by a known key, up to 200 records; 100 after them nobody has signed yet"
+        "  1 checkpoint, signed by a known key, up to 200 records; the 100 records after them are not signed yet"
     );
 
     archive.check("verify --file - --key keys.txt", 0, "are as they were written");
@@ -250,8 +250,8 @@ async fn unverifiable_input_is_an_error() {
         ("verify --file edited.ndjson --key keys.txt", "edited.ndjson: line 101: unexpected end of file"),
         ("verify --file none.txt --key keys.txt", "none.txt: line 1: this is no export"),
         ("verify --file gone.ndjson --key keys.txt", "reading gone.ndjson: No such file"),
-        ("verify --file shop.ndjson --key none.txt", "none.txt: there is no public key in it"),
-        ("verify --file shop.ndjson --checkpoint late.note", "--checkpoint says nothing without a key"),
+        ("verify --file shop.ndjson --key none.txt", "none.txt: no public key is in it"),
+        ("verify --file shop.ndjson --checkpoint late.note", "--checkpoint needs a key"),
         (
             "verify --file shop.ndjson --key keys.txt --checkpoint none.txt",
             "none.txt: not a signed checkpoint: the note has no signature",
