@@ -105,10 +105,10 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> 
     }
     prerequisites::ensure(&tools, &context.repository, &context.console)?;
     let run = Run { context, arguments, report: Report::new(&context.console) };
+    if arguments.selects(Part::Go) {
+        run.check_control_plane();
+    }
     thread::scope(|scope| {
-        if arguments.selects(Part::Go) {
-            scope.spawn(|| run.check_control_plane());
-        }
         // It starts while the tests compile. A filter may select no test that needs it.
         let starting = (arguments.may_need_environment() && arguments.filter.is_none())
             .then(|| scope.spawn(|| run.start_environment()));
@@ -117,7 +117,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> 
         }
         let programs = arguments.targets().and_then(|targets| run.compile(targets));
         if arguments.selects(Part::Lint) {
-            scope.spawn(|| run.lint());
+            run.lint();
         }
         // A panic while it started is shown where it happened.
         let start = || match starting {
@@ -232,7 +232,8 @@ impl Run<'_> {
         });
     }
 
-    /// Runs the programs in three lanes: those on the shared environment, those with parts of their own, and the others.
+    /// Runs the programs in three groups: those on the shared environment, those with parts of their own, and the others. One
+    /// group after another: side by side, brokers and API servers on two processors take longer than tests allow them.
     fn run_tests(&self, programs: &[TestProgram], start: impl FnOnce() -> Option<Shared>) {
         let select = |selects: &dyn Fn(&TestProgram) -> bool| -> Vec<&TestProgram> {
             programs.iter().filter(|program| selects(program)).collect()
@@ -240,18 +241,15 @@ impl Run<'_> {
         let shared = select(&TestProgram::needs_environment);
         let faults = select(&TestProgram::injects_faults);
         let others = select(&|program| !program.needs_environment() && !program.injects_faults());
-        thread::scope(|scope| {
-            scope.spawn(|| self.run_programs("tests with faults", &faults, &[]));
-            scope.spawn(|| self.run_programs("other tests", &others, &[]));
-            if shared.is_empty() {
-                return;
-            }
+        if !shared.is_empty() {
             let environment = start();
             if let Some(environment) = &environment {
                 self.run_programs("tests on the environment", &shared, &environment.variables);
             }
             self.stop_environment(environment);
-        });
+        }
+        self.run_programs("tests with faults", &faults, &[]);
+        self.run_programs("other tests", &others, &[]);
     }
 
     fn run_programs(&self, step: &'static str, programs: &[&TestProgram], variables: &[(String, String)]) {

@@ -94,8 +94,8 @@ impl TestProgram {
     /// How many of its tests run at once. Those of the big programs wait most of their time.
     fn threads(&self) -> Option<usize> {
         match self.name.as_str() {
-            "real" => Some(8),
-            "faults" => Some(3),
+            "real" => Some(4),
+            "faults" => Some(2),
             _ => None,
         }
     }
