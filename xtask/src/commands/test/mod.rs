@@ -1,4 +1,4 @@
-//! `test`: every check and every test, side by side where they do not need the same resource.
+//! `test`: every check and every test, one group after another.
 //!
 //! Cargo's target folder is one resource: the test programs are compiled first, then clippy, documentation and
 //! documentation tests follow while the test programs run. Those programs wait most of their time, so the checks run with

@@ -1,4 +1,4 @@
-//! Test programs: compiled by cargo, run by this program, so that several run side by side and each test has a time.
+//! Test programs: compiled by cargo, run by this program, so that each test has a time.
 
 use std::{
     path::{Path, PathBuf},
