@@ -118,12 +118,12 @@ async fn killed_after_new_partitions_and_before_a_change_of_configuration() -> R
     t.wait_for_kafka_request(INCREMENTAL_ALTER_CONFIGS, before).await;
     operator.kill()?;
     t.parts.release_proxies();
-    assert_eq!(t.kafka_topic("first").await.map(|topic| topic.partitions), Some(3));
+    t.wait_for_partitions("first", 3).await;
     assert!(t.kafka_config("first").await.is_empty());
 
     let _operator = t.parts.start_operator("a", &[])?;
     assert_no_drift(&t.topic("first").wait_until_ready().await);
-    assert_eq!(t.kafka_config("first").await, [("retention.ms".into(), "1000".into())].into());
+    t.wait_for_kafka_config("first", &[("retention.ms", "1000")]).await;
     Ok(())
 }
 
@@ -322,10 +322,10 @@ async fn killed_at_random_moments_of_a_stream_of_changes() -> Result<()> {
         t.topic(name).wait_until_deleted().await;
     }
     for (name, topic) in &stream.declared {
-        let found = t.kafka_topic(name).await.map(|topic| topic.partitions);
-        assert_eq!(found, Some(topic.partitions), "{name} (seed {seed})");
-        let retention = topic.retention.map(|retention| ("retention.ms".into(), retention.to_string()));
-        assert_eq!(t.kafka_config(name).await, retention.into_iter().collect(), "{name} (seed {seed})");
+        t.wait_for_partitions(name, topic.partitions).await;
+        let retention = topic.retention.map(|retention| retention.to_string());
+        let config: Vec<_> = retention.iter().map(|value| ("retention.ms", value.as_str())).collect();
+        t.wait_for_kafka_config(name, &config).await;
     }
     let declared = stream.declared.iter().map(|(name, _)| t.kafka_name(name));
     let expected: BTreeSet<String> = declared.chain(["foreign".into(), "at-random.foreign".into()]).collect();

@@ -150,7 +150,7 @@ async fn undecodable_resources() -> Result<()> {
     // After a correction it is as any other.
     t.topic("config").patch_spec(json!({"config": {"retention.ms": 5}})).await;
     t.topic("config").wait_until_ready().await;
-    assert_eq!(t.kafka_config("config").await, [("retention.ms".into(), "5".into())].into());
+    t.wait_for_kafka_config("config", &[("retention.ms", "5")]).await;
     // It can be deleted without a correction.
     for name in ["retention", "finalized"] {
         raw.delete(name, &DeleteParams::default()).await?;

@@ -54,7 +54,7 @@ async fn wait_for_recovery(t: &FaultFixture) {
         let topic = t.topic(name).within(MAX_RECOVERY).wait_until_ready().await;
         assert_eq!(drift(&topic), None, "{name}: a declared change is no drift");
     }
-    assert_eq!(t.kafka_config("changed").await, [("retention.ms".into(), "1000".into())].into());
+    t.wait_for_kafka_config("changed", &[("retention.ms", "1000")]).await;
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn the_broker_is_paused_and_continues() -> Result<()> {
     t.parts.broker.resume()?;
     wait_for_recovery(&t).await;
     assert_eq!(drift(&t.topic("early").within(MAX_RECOVERY).wait_until_ready().await), None);
-    assert_eq!(t.kafka_topic("early").await.map(|topic| topic.partitions), Some(2));
+    t.wait_for_partitions("early", 2).await;
     Ok(())
 }
 
@@ -187,7 +187,7 @@ async fn responses_of_kafka_are_lost() -> Result<()> {
             assert_eq!(drift(&t.topic(name).wait_until_ready().await), None, "{name}");
         }
     }
-    assert_eq!(t.kafka_topic("grown").await.map(|topic| topic.partitions), Some(3));
+    t.wait_for_partitions("grown", 3).await;
     assert_eq!(
         t.stage.kafka.topic_names().await,
         ["altered", "grown", "new"].map(|name| t.kafka_name(name)).into()
@@ -233,8 +233,8 @@ async fn connections_are_cut_again_and_again() -> Result<()> {
         t.topic(name).wait_until_deleted().await;
     }
     for name in &names[..20] {
-        assert_eq!(t.kafka_topic(name).await.map(|topic| topic.partitions), Some(2), "{name}");
-        assert_eq!(t.kafka_config(name).await, [("retention.ms".into(), "1000".into())].into(), "{name}");
+        t.wait_for_partitions(name, 2).await;
+        t.wait_for_kafka_config(name, &[("retention.ms", "1000")]).await;
     }
     assert_eq!(t.stage.kafka.topic_names().await.len(), 31);
     assert_eq!(operator.exited()?, None, "the same process keeps running");
@@ -261,7 +261,7 @@ async fn wait_for_changes(t: &FaultFixture) -> Result<()> {
     t.topic("changed").wait_until_ready().await;
     t.topic("new").wait_until_ready().await;
     t.topic("loser").wait_until_ready().await;
-    assert_eq!(t.kafka_config("changed").await, [("retention.ms".into(), "1000".into())].into());
+    t.wait_for_kafka_config("changed", &[("retention.ms", "1000")]).await;
     // The watch continues.
     t.topic("later").apply(json!({})).await;
     t.topic("later").within(MAX_RECOVERY).wait_until_ready().await;

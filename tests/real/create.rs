@@ -98,8 +98,8 @@ async fn names_that_differ_in_case_are_different_topics() {
     t.topic("shouted").apply(&format!("{{topicName: {}ORDERS, partitions: 3}}", t.prefix)).await;
     t.topic("orders").wait_until_ready().await;
     t.topic("shouted").wait_until_ready().await;
-    assert_eq!(t.kafka_topic("orders").await.map(|topic| topic.partitions), Some(2));
-    assert_eq!(t.kafka_topic("ORDERS").await.map(|topic| topic.partitions), Some(3));
+    t.wait_for_partitions("orders", 2).await;
+    t.wait_for_partitions("ORDERS", 3).await;
 }
 
 #[tokio::test]

@@ -13,8 +13,10 @@ async fn partitions_grow() {
         .await
         .status
         .expect("a status");
-    let kafka = t.wait_for_kafka_topic("orders", "grown", |topic| topic.partitions == 3).await;
-    assert_eq!(kafka.get("flush.ms"), Some("1000"), "both changes were made");
+    t.wait_for_kafka_topic("orders", "grown and configured", |topic| {
+        topic.partitions == 3 && topic.get("flush.ms") == Some("1000")
+    })
+    .await;
     assert_eq!(after.partitions, Some(3));
     assert_eq!(after.topic_id, before.topic_id);
 }
@@ -26,7 +28,7 @@ async fn fewer_partitions_are_refused_at_once() {
     t.topic("orders").rejects("partitions: 2", "spec.partitions cannot be reduced: Kafka cannot remove partitions. Create a new EventTopic with fewer")
     .await;
     t.topic("orders").rejects("{}", "spec.partitions cannot be reduced").await;
-    assert_eq!(t.kafka_topic("orders").await.map(|topic| topic.partitions), Some(3));
+    t.wait_for_partitions("orders", 3).await;
 }
 
 #[tokio::test]

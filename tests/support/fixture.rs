@@ -70,6 +70,13 @@ impl Fixture {
         topic.expect("the predicate holds only for a topic")
     }
 
+    /// Waits until the Kafka topic of an EventTopic without `spec.topicName` has this number of partitions. A broker shows a
+    /// change a moment after it has accepted it.
+    pub(crate) async fn wait_for_partitions(&self, name: &str, partitions: i32) {
+        let expectation = format!("of {partitions} partitions");
+        self.wait_for_kafka_topic(name, &expectation, |topic| topic.partitions == partitions).await;
+    }
+
     /// Waits until the broker no longer shows the Kafka topic of an EventTopic without `spec.topicName`. It may show it for a
     /// moment after the deletion.
     pub(crate) async fn wait_until_kafka_topic_deleted(&self, name: &str) {

@@ -86,7 +86,7 @@ async fn killed_after_the_status_and_before_the_change_in_kafka() -> Result<()> 
 
     let _operator = t.parts.start_operator("a", &[])?;
     let first = t.topic("first").wait_until_ready().await;
-    assert_eq!(t.kafka_topic("first").await.map(|topic| topic.partitions), Some(3));
+    t.wait_for_partitions("first", 3).await;
     assert!(first.status.as_ref().is_some_and(|status| status.last_drift.is_none()), "{:#?}", first.status);
     Ok(())
 }
@@ -135,7 +135,7 @@ async fn killed_after_the_revision_and_before_the_status() -> Result<()> {
     assert_eq!(t.kafka_topic("first").await.map(|topic| topic.partitions), Some(1));
     webhook.decide(name, "first", DecisionInput::approve("bob")).await;
     let first = t.topic("first").wait_until_ready().await;
-    assert_eq!(t.kafka_topic("first").await.map(|topic| topic.partitions), Some(3));
+    t.wait_for_partitions("first", 3).await;
     wait_for_only_revision(&t, &first).await;
     Ok(())
 }
@@ -156,7 +156,7 @@ async fn a_status_that_is_removed_while_no_operator_runs() -> Result<()> {
     assert_eq!(t.kafka_topic("first").await.map(|topic| topic.partitions), Some(1));
     webhook.decide(name, "first", DecisionInput::approve("bob")).await;
     t.topic("first").wait_until_ready().await;
-    assert_eq!(t.kafka_topic("first").await.map(|topic| topic.partitions), Some(3));
+    t.wait_for_partitions("first", 3).await;
     Ok(())
 }
 
@@ -210,6 +210,6 @@ async fn an_unreachable_cluster_and_a_pending_change_are_both_reported() -> Resu
     approvals.delete(&approval, &DeleteParams::default()).await?;
     webhook.decide(name, "first", DecisionInput::approve("bob")).await;
     t.topic("first").wait_until_ready().await;
-    assert_eq!(t.kafka_topic("first").await.map(|topic| topic.partitions), Some(3));
+    t.wait_for_partitions("first", 3).await;
     Ok(())
 }

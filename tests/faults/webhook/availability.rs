@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::balancer::Balancer;
 use crate::fixture::FaultFixture;
-use crate::support::{MAX_WAIT, WriteMethod, until};
+use crate::support::{KubeClient, MAX_WAIT, WriteMethod, until};
 
 /// The results of the writes of a stream.
 #[derive(Debug, Default)]
@@ -131,7 +131,7 @@ pub(super) fn topic(namespace: &str, name: &str, spec: Value) -> Value {
 
 /// Waits until the API server calls the webhook and gets an answer.
 pub(super) async fn wait_until_answered(t: &FaultFixture) {
-    let kube = t.kube.clone();
+    let kube = KubeClient::without_retries(&t.stage.kubeconfig).await;
     let bad = topic(&t.namespace, "probe", json!({"topicName": "not.ours"}));
     t.eventually("the webhook answers", async || {
         let answer = kube.write(&bad, WriteMethod::DryRun).await;

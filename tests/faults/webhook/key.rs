@@ -12,7 +12,7 @@ use xtask::kubectl::NAMESPACE;
 
 use super::availability::wait_until_answered;
 use crate::fixture::FaultFixture;
-use crate::support::WriteMethod;
+use crate::support::{KubeClient, WriteMethod};
 
 const SEALS: &str = "eventcenter-seals";
 
@@ -59,8 +59,9 @@ async fn an_edited_list_of_keys_is_repaired() -> Result<()> {
     // that is no key.
     write(&t, &text.replace('\n', "")).await?;
     let valid = t.topic("probe").manifest("{}");
+    let kube = KubeClient::without_retries(&t.stage.kubeconfig).await;
     t.eventually("the webhook refuses reviews", async || {
-        match t.kube.write(&valid, WriteMethod::DryRun).await {
+        match kube.write(&valid, WriteMethod::DryRun).await {
             answer if answer.status >= 400 => Ok(()),
             answer => Err(answer),
         }

@@ -32,7 +32,7 @@ async fn a_rejection_is_reported_and_another_change_can_be_approved() {
     s.wait_for_reconcile("orders").await;
     assert_eq!(s.partitions("orders").await, Some(1));
     s.apply_approved("orders", "partitions: 5").await;
-    assert_eq!(s.partitions("orders").await, Some(5));
+    s.t.wait_for_partitions("orders", 5).await;
 }
 
 #[tokio::test]
@@ -169,6 +169,6 @@ async fn a_break_glass_requester_needs_no_approval() {
         }
     }
     s.t.topic("orders").wait_until_ready().await;
-    assert_eq!(s.partitions("orders").await, Some(3));
+    s.t.wait_for_partitions("orders", 3).await;
     s.t.topic("orders").wait_for_event("BreakGlass", "by olga, because: the shop is down").await;
 }

@@ -58,7 +58,7 @@ async fn pausing_or_not_managing_does_not_bypass_approval() {
     assert_eq!(s.partitions("orders").await, Some(1));
     s.approve("orders", "bob").await;
     s.t.topic("orders").wait_until_ready().await;
-    assert_eq!(s.partitions("orders").await, Some(4));
+    s.t.wait_for_partitions("orders", 4).await;
 }
 
 #[tokio::test]

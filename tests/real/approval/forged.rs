@@ -144,5 +144,5 @@ async fn an_edited_status_activates_nothing() {
     s.approve("orders", "bob").await;
     s.webhook.sign_request(&s.t.namespace, "orders", "alice", &s.rules).await;
     s.t.topic("orders").wait_until_ready().await;
-    assert_eq!(s.partitions("orders").await, Some(5));
+    s.t.wait_for_partitions("orders", 5).await;
 }
