@@ -8,6 +8,8 @@ use crate::support::{Fixture, has_condition, message};
 async fn a_suspended_tenant_keeps_its_topics_unchanged() {
     let t = Fixture::new("suspended").await;
     t.topic("orders").apply_and_wait("config: {segment.ms: 3600000}").await;
+    // A difference within the settle time is corrected without being drift, and the tenant's change starts a reconcile at once.
+    t.wait_for_resync().await;
     let spec = |suspended: bool| json!({"namespaces": [t.namespace], "suspended": suspended});
     t.apply_tenant(spec(true)).await;
 
