@@ -1,4 +1,4 @@
-//! `eventctl adopt`: writes the EventTopic for a topic that is in Kafka already.
+//! `eventctl adopt`: writes EventTopics for existing Kafka topics.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,48 +16,48 @@ use crate::domain::topic::adopt::{Placement, find_placement, render_manifest};
 use crate::kafka::{Error, Kafka, Metrics, Settings};
 use crate::kubernetes::KubeClient;
 
-/// Write the EventTopic for topics that are in Kafka already: applied, it changes nothing there.
+/// Write EventTopics for existing Kafka topics. Applying them changes nothing in Kafka.
 ///
-/// The tenant, and by it the namespace, is found by how the topic's name begins: among the Tenants of the cluster that
-/// KUBECONFIG names, or of a file.
+/// The prefix of a topic's name determines its tenant, and the tenant its namespace. Tenants are read from the cluster of
+/// the kubeconfig, or from a file.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Names of topics in Kafka.
+    /// Names of Kafka topics.
     #[arg(value_name = "TOPIC", required_unless_present = "all")]
     topics: Vec<String>,
 
-    /// All topics but Kafka's own. Those that belong to no tenant are named in comments.
+    /// All topics except Kafka's internal ones. Topics without a tenant are listed as comments.
     #[arg(long, conflicts_with = "topics")]
     all: bool,
 
-    /// Addresses of brokers to ask first (`host:port`, separated by commas).
+    /// Addresses of bootstrap servers (`host:port`, separated by commas).
     #[arg(long, value_delimiter = ',', required = true)]
     bootstrap: Vec<String>,
 
-    /// File with the properties of a Kafka client: security.protocol, sasl.mechanism, sasl.username and sasl.password (or
+    /// File with Kafka client properties: security.protocol, sasl.mechanism, sasl.username and sasl.password (or
     /// sasl.jaas.config), ssl.ca.location.
     #[arg(long, value_name = "FILE")]
     kafka_config: Option<PathBuf>,
 
-    /// Name of the KafkaCluster to write into spec.cluster. Default: none, which is the default cluster.
+    /// KafkaCluster for spec.cluster. Default: unset, which is the default cluster.
     #[arg(long)]
     cluster: Option<ClusterName>,
 
-    /// Namespace of the EventTopics, instead of that of the tenant.
+    /// Namespace of the EventTopics. Default: the namespace of the tenant.
     #[arg(long)]
     namespace: Option<String>,
 
-    /// YAML file with Tenants, instead of those of the cluster.
+    /// YAML file with Tenants. Default: the Tenants of the cluster.
     #[arg(long, value_name = "FILE")]
     tenants: Option<PathBuf>,
 }
 
-/// Why nothing was written.
+/// Writing the manifests failed.
 #[derive(Debug, thiserror::Error)]
 enum AdoptError {
     #[error("reading {path}")]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("{path} does not hold Tenants")]
+    #[error("{path} has no Tenants")]
     Tenants { path: PathBuf, source: serde_yaml::Error },
     #[error("reading the Tenants of the cluster (or give a file: --tenants)")]
     Kubernetes(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -66,12 +66,12 @@ enum AdoptError {
     #[error("Kafka has no topic {0}, or this user may not see it")]
     NoTopic(String),
     #[error("{0}")]
-    Homeless(String),
+    NoTenant(String),
 }
 
 /// The manifests, one document each.
 pub(super) fn answer(arguments: &Arguments) -> anyhow::Result<Answer> {
-    // Whoever was first has installed the same.
+    // Fails if a provider is installed already, which is the same one.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let text = runtime.block_on(manifests(arguments))?;
@@ -79,21 +79,21 @@ pub(super) fn answer(arguments: &Arguments) -> anyhow::Result<Answer> {
 }
 
 async fn manifests(arguments: &Arguments) -> Result<String, AdoptError> {
-    let tenants = tenants(arguments).await?;
+    let tenants = read_tenants(arguments).await?;
     let kafka = connect(arguments)?;
     let topics = match arguments.all {
         true => Unregistered::registrable_names(kafka.list_topics().await?),
         false => arguments.topics.clone(),
     };
     let mut out = String::new();
-    let mut taken = BTreeSet::new();
-    for (topic, found) in topics.iter().zip(observe(&kafka, &topics).await?) {
-        let Some(found) = found else { return Err(AdoptError::NoTopic(topic.clone())) };
+    let mut used_names = BTreeSet::new();
+    for (topic, observed) in topics.iter().zip(observe(&kafka, &topics).await?) {
+        let Some(observed) = observed else { return Err(AdoptError::NoTopic(topic.clone())) };
         let cluster = arguments.cluster.as_ref().map(ClusterName::as_ref);
-        let text = match place(topic, &tenants, arguments) {
-            Ok(home) => render_manifest(topic, &found, &home, cluster, &mut taken),
+        let text = match find_home(topic, &tenants, arguments) {
+            Ok(home) => render_manifest(topic, &observed, &home, cluster, &mut used_names),
             Err(refusal) if arguments.all => format!("# {}\n", refusal.message()),
-            Err(refusal) => return Err(AdoptError::Homeless(refusal.message())),
+            Err(refusal) => return Err(AdoptError::NoTenant(refusal.message())),
         };
         if !out.is_empty() && !text.starts_with("# ") {
             out.push_str("---\n");
@@ -103,7 +103,7 @@ async fn manifests(arguments: &Arguments) -> Result<String, AdoptError> {
     Ok(out)
 }
 
-fn place(topic: &str, tenants: &[Tenant], arguments: &Arguments) -> Result<Placement, Refusal> {
+fn find_home(topic: &str, tenants: &[Tenant], arguments: &Arguments) -> Result<Placement, Refusal> {
     let found = find_placement(topic, tenants);
     match &arguments.namespace {
         None => found,
@@ -128,12 +128,12 @@ async fn observe(
 ) -> Result<Vec<Option<crate::domain::topic::Observed>>, AdoptError> {
     let names = topics.iter().map(|topic| topic.parse::<TopicName>());
     let names: Result<Vec<TopicName>, _> = names.collect();
-    let names = names.map_err(|error| AdoptError::Homeless(error.to_string()))?;
+    let names = names.map_err(|error| AdoptError::NoTenant(error.to_string()))?;
     Ok(kafka.describe_topics(&names).await.into_iter().collect::<Result<_, Error>>()?)
 }
 
-/// The Tenants of a file or of the cluster. Whoever names a namespace may do without.
-async fn tenants(arguments: &Arguments) -> Result<Vec<Tenant>, AdoptError> {
+/// Reads the Tenants of a file or of the cluster. With `--namespace` an unreachable cluster has none.
+async fn read_tenants(arguments: &Arguments) -> Result<Vec<Tenant>, AdoptError> {
     if let Some(path) = &arguments.tenants {
         let text = read(path)?;
         let documents = serde_yaml::Deserializer::from_str(&text);

@@ -1,4 +1,4 @@
-//! Files in JSON or YAML, and standard input as `-`.
+//! Input files in JSON or YAML; `-` is standard input.
 
 use std::fs;
 use std::io::Read;
@@ -9,29 +9,29 @@ use serde_json::Value;
 
 use crate::domain::schema::{Document, StrictValue};
 
-/// More than any schema or event may have.
-const LARGEST: u64 = 16 * 1024 * 1024;
+/// Maximum size of a file in bytes; schemas and events are far smaller.
+const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 
-/// What the user calls a file.
+/// The name of a file for messages.
 pub(super) fn name(path: &Path) -> String {
     if is_input(path) { "standard input".into() } else { path.display().to_string() }
 }
 
-/// Refuses standard input for two files: the second would be empty.
-pub(super) fn read_once<'a>(paths: impl IntoIterator<Item = &'a Path>) -> anyhow::Result<()> {
+/// Checks that standard input is given at most once.
+pub(super) fn check_input_once<'a>(paths: impl IntoIterator<Item = &'a Path>) -> anyhow::Result<()> {
     if paths.into_iter().filter(|path| is_input(path)).count() > 1 {
         bail!("standard input is given twice: - can stand for one file only");
     }
     Ok(())
 }
 
-/// Reads a schema.
+/// Reads and parses a schema.
 pub(super) fn schema(path: &Path) -> anyhow::Result<Document> {
     let value = value(path)?;
     Document::from_value(&value).map_err(|refusal| anyhow::anyhow!("{}: {refusal}", name(path)))
 }
 
-/// Reads a value.
+/// Reads a JSON or YAML value. Repeated keys are an error.
 pub(super) fn value(path: &Path) -> anyhow::Result<Value> {
     let text = text(path).with_context(|| format!("reading {}", name(path)))?;
     let parsed: Result<StrictValue, String> = if is_json(path, &text) {
@@ -45,12 +45,12 @@ pub(super) fn value(path: &Path) -> anyhow::Result<Value> {
     }
 }
 
-/// Whether standard input is meant.
+/// Whether a path is standard input.
 pub(super) fn is_input(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-/// By the file's name; without one that says it, by how the text begins.
+/// Whether a file is JSON: by its extension, or else by how the text begins.
 fn is_json(path: &Path, text: &str) -> bool {
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("json") => true,
@@ -59,14 +59,14 @@ fn is_json(path: &Path, text: &str) -> bool {
     }
 }
 
-/// Reads text.
+/// Reads a file as text.
 pub(super) fn text(path: &Path) -> anyhow::Result<String> {
     let mut text = String::new();
     let source: Box<dyn Read> =
         if is_input(path) { Box::new(std::io::stdin().lock()) } else { Box::new(fs::File::open(path)?) };
-    source.take(LARGEST + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > LARGEST {
-        bail!("it has more than {LARGEST} bytes; schemas and events are far smaller");
+    source.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        bail!("the file has more than {MAX_FILE_BYTES} bytes");
     }
     Ok(text)
 }

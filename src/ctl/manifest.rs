@@ -1,7 +1,6 @@
-//! Files with manifests, in YAML or JSON: objects, and the place of each field in its file.
+//! Manifests in YAML or JSON, with the position of each field in its file.
 //!
-//! Scalars mean what `kubectl` takes them for (YAML 1.1: `yes` is true, `017` is 15). JSON is read as the YAML that it
-//! also is.
+//! Scalars have the types of YAML 1.1, as in `kubectl` (`yes` is true, `017` is 15). JSON is parsed as YAML.
 
 use std::fmt;
 use std::path::Path;
@@ -16,22 +15,22 @@ use serde_saphyr::{Location, Spanned};
 use super::file;
 use crate::domain::lint::{FieldPath, Segment};
 
-/// A place in a file, counted from 1.
+/// A position in a file, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
+pub(super) struct Position {
     pub(super) line: u64,
     pub(super) column: u64,
 }
 
-/// An object of a file.
+/// An object in a file.
 #[derive(Debug)]
 pub(super) struct Manifest {
-    /// The object as the API server would get it. Of two equal keys the last counts.
+    /// The object as the API server would get it. The last of repeated keys counts.
     pub(super) object: Value,
     node: Spanned<Node>,
 }
 
-/// A value with the places of all that is in it.
+/// A value with the positions of its parts.
 #[derive(Debug)]
 enum Node {
     Scalar(Value),
@@ -39,7 +38,7 @@ enum Node {
     Mapping(Vec<(Spanned<String>, Spanned<Node>)>),
 }
 
-/// Reads the objects of a file; the items of a List are objects of their own. What is not a mapping is left out.
+/// Reads the objects of a file; each item of a List is an object. Documents that are not mappings are left out.
 pub(super) fn read(path: &Path) -> anyhow::Result<Vec<Manifest>> {
     let text = file::text(path).with_context(|| format!("reading {}", file::name(path)))?;
     parse(&text).map_err(|error| anyhow::anyhow!("{}: {error}", file::name(path)))
@@ -56,7 +55,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Manifest>, String> {
     Ok(documents.into_iter().flat_map(objects).collect())
 }
 
-/// A document as objects.
+/// The objects of a document.
 fn objects(document: Spanned<Node>) -> Vec<Manifest> {
     let Node::Mapping(entries) = &document.value else { return Vec::new() };
     let is_list =
@@ -80,10 +79,10 @@ fn objects(document: Spanned<Node>) -> Vec<Manifest> {
 }
 
 impl Manifest {
-    /// The place of a field: of its key in a mapping, of the item itself in a sequence. A field that is not there has
-    /// the place of the nearest one around it.
-    pub(super) fn place(&self, field: &FieldPath) -> Place {
-        let (mut node, mut place) = (&self.node, self.node.referenced);
+    /// The position of a field: of its key in a mapping, of the item in a sequence. A missing field has the position of
+    /// the nearest field that contains it.
+    pub(super) fn position(&self, field: &FieldPath) -> Position {
+        let (mut node, mut position) = (&self.node, self.node.referenced);
         for segment in field.segments() {
             let inner = match (segment, &node.value) {
                 (Segment::Key(wanted), Node::Mapping(entries)) => {
@@ -96,14 +95,14 @@ impl Manifest {
                 _ => None,
             };
             match inner {
-                Some(inner) => (node, place) = inner,
+                Some(inner) => (node, position) = inner,
                 None => break,
             }
         }
-        place.into()
+        position.into()
     }
 
-    /// The keys that stand more than once in the same mapping.
+    /// The keys that are repeated in a mapping.
     pub(super) fn repeated_keys(&self) -> Vec<FieldPath> {
         let mut repeated = Vec::new();
         self.node.value.find_repeated_keys(&FieldPath::default(), &mut repeated);
@@ -144,7 +143,7 @@ impl Node {
     }
 }
 
-impl From<Location> for Place {
+impl From<Location> for Position {
     fn from(location: Location) -> Self {
         Self { line: location.line(), column: location.column() }
     }
@@ -162,7 +161,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
     type Value = Node;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value of JSON")
+        f.write_str("a JSON value")
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
@@ -219,13 +218,13 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn place(manifest: &Manifest, field: &str) -> (u64, u64) {
-        let Place { line, column } = manifest.place(&FieldPath::parse(field));
+    fn position(manifest: &Manifest, field: &str) -> (u64, u64) {
+        let Position { line, column } = manifest.position(&FieldPath::parse(field));
         (line, column)
     }
 
     #[test]
-    fn each_field_has_its_place() {
+    fn every_field_has_a_position() {
         let text = "\
 # a comment
 kind: A
@@ -261,18 +260,18 @@ spec:
             (b, "spec.text", (14, 3)),
             (b, "spec.last.b[1]", (17, 23)),
         ] {
-            assert_eq!(place(manifest, field), expected, "{field}");
+            assert_eq!(position(manifest, field), expected, "{field}");
         }
     }
 
     #[test]
-    fn json_has_places_too() {
+    fn fields_of_json_have_positions() {
         let text = "{\n\t\"kind\": \"A\",\n\t\"spec\": {\"a\": [\n\t\t1,\n\t\t\"\\ud83d\\ude00 \\/\"\n\t], \"b\": null}\n}\n";
         let manifests = parse(text).expect("JSON");
         let [one] = manifests.as_slice() else { panic!("one object: {manifests:?}") };
         assert_eq!(one.object, json!({"kind": "A", "spec": {"a": [1, "😀 /"], "b": null}}));
-        assert_eq!(place(one, "spec.a[1]"), (5, 3));
-        assert_eq!(place(one, "spec.b"), (6, 5));
+        assert_eq!(position(one, "spec.a[1]"), (5, 3));
+        assert_eq!(position(one, "spec.b"), (6, 5));
     }
 
     #[test]
@@ -281,21 +280,21 @@ spec:
         let manifests = parse(text).expect("YAML");
         let kinds: Vec<_> = manifests.iter().map(|manifest| manifest.object["kind"].clone()).collect();
         assert_eq!(kinds, ["A", "B"]);
-        assert_eq!(place(&manifests[0], "spec.a"), (4, 10));
-        assert_eq!(place(&manifests[1], ""), (6, 3));
+        assert_eq!(position(&manifests[0], "spec.a"), (4, 10));
+        assert_eq!(position(&manifests[1], ""), (6, 3));
     }
 
     #[test]
-    fn repeated_keys_are_found() {
+    fn repeated_keys_are_reported() {
         let manifests = parse("spec:\n  a: 1\n  b: [{c: 1, c: 2}]\n  a: 3\n").expect("YAML");
         let repeated: Vec<String> = manifests[0].repeated_keys().iter().map(ToString::to_string).collect();
         assert_eq!(repeated, ["spec.b[0].c", "spec.a"]);
         assert_eq!(manifests[0].object["spec"]["a"], 3);
-        assert_eq!(place(&manifests[0], "spec.a"), (4, 3));
+        assert_eq!(position(&manifests[0], "spec.a"), (4, 3));
     }
 
     #[test]
-    fn scalars_mean_what_kubectl_takes_them_for() {
+    fn scalars_have_the_types_of_yaml_1_1() {
         let text = "{a: yes, b: 'yes', c: 017, d: 1.5, e: ~, f: 2026-01-01, g: 1e3, h: 99999999999, 1: x}";
         let manifests = parse(text).expect("YAML");
         assert_eq!(
@@ -305,8 +304,8 @@ spec:
     }
 
     #[test]
-    fn what_is_not_yaml_has_its_place() {
-        let error = parse("kind: A\n---\na: [1\nb: 2\n").expect_err("it is not closed");
+    fn a_syntax_error_has_a_position() {
+        let error = parse("kind: A\n---\na: [1\nb: 2\n").expect_err("an unclosed bracket");
         assert!(error.contains("line "), "{error}");
     }
 }

@@ -1,10 +1,12 @@
-//! `eventctl`, also called as `kubectl eventcenter`: what teams do with schemas and events on their own machines and in
-//! their pipelines, with changes that wait for approval, and with the audit log.
+//! `eventctl`, also installed as `kubectl eventcenter`: the command line for teams and their pipelines.
 //!
-//! A file for each subject; each command is a function from its arguments to an `Answer`. Here the command line is read
-//! and the answer is written, so that all commands look and end alike: 0 for yes, 1 for no, 2 for what could not be done.
+//! Each command is a function from its arguments to an `Answer`. This file parses the command line, prints the answer and
+//! sets the exit code: 0 for yes, 1 for no, 2 for an error.
 //!
-//! Deliberately absent: decisions, which are those of the operator, called from here.
+//! - `approval`, `audit`, `lint`, `schema`, `adopt`: the commands.
+//! - `login`, `resource_arg`, `file`, `manifest`: arguments and input. `output`, `terminal`: output.
+//!
+//! Deliberately absent: rules. The commands call the same functions of the domain as the operator.
 
 mod adopt;
 mod approval;
@@ -37,8 +39,8 @@ Installed as kubectl-eventcenter it is a plugin of kubectl: kubectl eventcenter 
 
 Exit codes: 0 success or yes, 1 no, 2 an error occurred.";
 
-/// Event governance from the command line: check schemas and events before they are pushed, decide on changes that
-/// wait for approval, and read and verify the audit log.
+/// Event governance from the command line: check manifests, schemas and events, approve pending changes, and read and
+/// verify the audit log.
 #[derive(Debug, Parser)]
 #[command(name = NAME, version, propagate_version = true, after_help = EXAMPLES)]
 struct Cli {
@@ -55,21 +57,21 @@ enum Command {
     #[command(subcommand)]
     Audit(Box<audit::Command>),
     Diff(approval::Diff),
-    /// Judge a folder of manifests as the webhook would.
+    /// Check manifests as the API server and the webhook would.
     ///
-    /// Tenants, KafkaClusters and ConfigMaps among them are what the others are judged by. If no KafkaCluster is among
-    /// them, those that are named are taken to be there. With --against, what is there already is not held against
-    /// anybody, and new schemas have to fit to the old ones.
+    /// EventTopics are checked against the Tenants, KafkaClusters and ConfigMaps among the manifests. If there is no
+    /// KafkaCluster, every cluster that is named is assumed to exist. With --against, the manifests are checked as changes
+    /// of the applied ones, and schemas for compatibility with the applied schemas.
     Lint(lint::Lint),
     Pending(approval::Pending),
     Reject(approval::Reject),
-    /// Check schemas, and events against schemas.
+    /// Check schemas, and validate events.
     #[command(subcommand)]
     Schema(schema::Command),
     Withdraw(approval::Withdraw),
 }
 
-/// The command line under the name that the program is called by.
+/// The command line, with the name of the program in its examples.
 fn command_line() -> clap::Command {
     fn rename(command: clap::Command, program: &str) -> clap::Command {
         let help = command
@@ -106,9 +108,8 @@ pub fn main() -> ExitCode {
     let matches = command_line().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match answer(&cli.command) {
-        // Whoever closed the pipe has read enough.
         Ok(Answer { yes, text }) => {
-            // What came piece by piece is written already.
+            // Commands that stream their output return no text. An error here means that the reader closed the pipe.
             if !text.is_empty() {
                 drop(writeln!(std::io::stdout(), "{}", text.trim_end()));
             }
@@ -126,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_one() {
+    fn the_command_line_is_consistent() {
         command_line().debug_assert();
     }
 }

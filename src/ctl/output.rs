@@ -1,27 +1,27 @@
-//! What every command ends with: an answer, a refusal or an error, and notes beside them.
+//! The results of commands, and messages on standard error.
 
 use std::io::Write;
 use std::path::Path;
 
 use crate::kubernetes::SessionError;
 
-/// The program's own name, unless it is called by another.
+/// The name of the program.
 pub(super) const NAME: &str = "eventctl";
 
-/// The answer of a command.
+/// The result of a command.
 pub(super) struct Answer {
-    /// Whether it is yes: the exit code is 0 then, and 1 otherwise.
+    /// Whether the exit code is 0; otherwise it is 1.
     pub(super) yes: bool,
-    /// For people or programs; empty if it is already on standard output.
+    /// The text for standard output; empty if the command has printed it.
     pub(super) text: String,
 }
 
-/// What was asked for is refused, so nothing was done: the exit code is 1.
+/// The command is refused and has changed nothing: the exit code is 1.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Refused(pub(super) String);
 
-/// The name that the program is called by: `kubectl eventcenter` if kubectl runs it, which finds it as
+/// The name by which the user runs the program: `kubectl eventcenter` if it is installed as the plugin
 /// `kubectl-eventcenter`.
 pub(super) fn program_name() -> &'static str {
     let program = std::env::args_os().next().unwrap_or_default();
@@ -29,7 +29,7 @@ pub(super) fn program_name() -> &'static str {
     if name.starts_with("kubectl-eventcenter") { "kubectl eventcenter" } else { NAME }
 }
 
-/// Prints a note to standard error, where standard output is for something else.
+/// Prints a message to standard error.
 pub(super) fn print_note(text: &str) {
     drop(writeln!(std::io::stderr(), "{text}"));
 }
@@ -46,7 +46,7 @@ pub(super) fn is_refusal(error: &anyhow::Error) -> bool {
     error.is::<Refused>() || error.downcast_ref::<SessionError>().is_some_and(is_refused)
 }
 
-/// An error and its causes on one line. A cause that the error before it repeats is left out.
+/// An error and its causes on one line. Leaves out a cause that the previous message ends with.
 pub(super) fn render_error(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |line, cause| match line.as_str() {
         "" => cause,
@@ -63,12 +63,12 @@ mod tests {
 
     #[test]
     fn a_repeated_cause_is_left_out() {
-        let error = Err::<(), _>(anyhow!("not there")).context("reading x: not there").context("looking");
-        assert_eq!(render_error(&error.expect_err("an error")), "looking: reading x: not there");
+        let error = Err::<(), _>(anyhow!("not there")).context("reading x: not there").context("opening");
+        assert_eq!(render_error(&error.expect_err("an error")), "opening: reading x: not there");
     }
 
     #[test]
-    fn only_refusals_are_refusals() {
+    fn only_denials_and_conflicts_are_refusals() {
         assert!(is_refusal(&Refused("no".into()).into()));
         let denial = Denial { reason: "x".into(), message: "no".into(), spec_hash: None };
         assert!(is_refusal(&SessionError::Denied(denial).into()));

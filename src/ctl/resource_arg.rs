@@ -68,7 +68,7 @@ pub(super) struct TargetArg {
 }
 
 impl TargetArg {
-    /// Parses `KIND` or `KIND/NAME`. A kind that is not in Kubernetes, such as KafkaTopic, is taken as it is written.
+    /// Parses `KIND` or `KIND/NAME`. A kind that is not in Kubernetes, such as KafkaTopic, is used unchanged.
     pub(super) fn parse(text: &str) -> anyhow::Result<Self> {
         let (word, name) = text.split_once('/').map_or((text, None), |(word, name)| (word, Some(name)));
         if word.is_empty() || name.is_some_and(|name| name.is_empty() || name.contains('/')) {

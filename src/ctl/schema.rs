@@ -1,4 +1,4 @@
-//! `eventctl schema`: whether a revision may be registered, and whether an event fits.
+//! `eventctl schema`: checks the compatibility of schemas, and validates events.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -16,14 +16,14 @@ use crate::domain::schema::{Document, Fault, Violation, check};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Check a new revision of a schema against those before it.
+    /// Check a new revision of a schema for compatibility with the registered ones.
     ///
-    /// It is the check that the operator makes before it registers a revision. All registered revisions are given,
-    /// oldest first: modes that end in _TRANSITIVE look at each of them, the others at the last; whether a property was
-    /// deprecated for long enough is seen from the last two.
+    /// The operator makes the same check before it registers a revision. Give all registered revisions, oldest first:
+    /// modes that end in _TRANSITIVE compare with each of them, the others with the last; how long a property was
+    /// deprecated is determined from the last two.
     #[command(after_help = CHECK_EXAMPLES)]
     Check(Check),
-    /// Check events against a schema.
+    /// Validate events against a schema.
     #[command(after_help = VALIDATE_EXAMPLES)]
     Validate(Validate),
 }
@@ -52,13 +52,13 @@ pub(super) struct Check {
     /// The new revision.
     #[arg(value_name = "NEW")]
     new: PathBuf,
-    /// Who has to be able to read whose events: BACKWARD, FORWARD, FULL, each also with _TRANSITIVE, or NONE.
+    /// Compatibility mode: BACKWARD, FORWARD, FULL, each also with _TRANSITIVE, or NONE.
     #[arg(long, value_name = "MODE", default_value = "BACKWARD", value_parser = mode)]
     mode: CompatibilityMode,
-    /// How strictly.
+    /// Compatibility policy.
     #[arg(long, value_enum, default_value_t = Policy::Lenient, ignore_case = true)]
     policy: Policy,
-    /// Answer as JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }
@@ -68,22 +68,22 @@ pub(super) struct Validate {
     /// The schema: JSON or YAML, - for standard input.
     #[arg(value_name = "SCHEMA")]
     schema: PathBuf,
-    /// The data of an event, each a file of its own.
+    /// Files with the data of one event each.
     #[arg(required = true, value_name = "EVENT")]
     events: Vec<PathBuf>,
-    /// The events are whole: an envelope or a CloudEvent, of which the member data is checked.
+    /// The files have whole events (an envelope or a CloudEvent), whose data is validated.
     #[arg(long)]
     envelope: bool,
-    /// Answer as JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Policy {
-    /// An optional property may join an open object; a property may go only after deprecated: true.
+    /// An optional property may be added to an open object; only deprecated properties may be removed.
     Lenient,
-    /// As sets: whatever fits to the one schema fits to the other, as far as that can be shown.
+    /// Every value that is valid for one schema must provably be valid for the other.
     Strict,
 }
 
@@ -104,7 +104,7 @@ pub(super) fn answer(command: &Command) -> anyhow::Result<Answer> {
 
 fn check_revision(arguments: &Check) -> anyhow::Result<Answer> {
     let Check { old, new, mode, policy, json } = arguments;
-    file::read_once(old.iter().chain([new]).map(PathBuf::as_path))?;
+    file::check_input_once(old.iter().chain([new]).map(PathBuf::as_path))?;
     let registered = old.iter().map(|path| file::schema(path)).collect::<anyhow::Result<Vec<Document>>>()?;
     let document = file::schema(new)?;
     let policy = match policy {
@@ -113,17 +113,17 @@ fn check_revision(arguments: &Check) -> anyhow::Result<Answer> {
     };
     let violations = check(&document, &registered, Compatibility { mode: *mode, policy })
         .map_err(|refusal| anyhow::anyhow!("{}: {refusal}", file::name(new)))?;
-    let terms = format!("{}, {policy:?}", word(*mode));
+    let rules = format!("{}, {policy:?}", word(*mode));
     let yes = violations.is_empty();
     let text = if *json {
-        let told: Vec<Value> = violations.iter().map(|violation| as_json(violation, old)).collect();
-        let answer = json!({"compatible": yes, "mode": mode, "policy": policy, "violations": told});
+        let violations: Vec<Value> = violations.iter().map(|violation| as_json(violation, old)).collect();
+        let answer = json!({"compatible": yes, "mode": mode, "policy": policy, "violations": violations});
         serde_json::to_string_pretty(&answer)?
     } else if yes {
-        format!("{}: compatible ({terms})", file::name(new))
+        format!("{}: compatible ({rules})", file::name(new))
     } else {
-        let mut text = format!("{}: not compatible ({terms})\n", file::name(new));
-        violations.iter().try_for_each(|violation| tell(&mut text, violation, old))?;
+        let mut text = format!("{}: not compatible ({rules})\n", file::name(new));
+        violations.iter().try_for_each(|violation| write_violation(&mut text, violation, old))?;
         text
     };
     Ok(Answer { yes, text })
@@ -133,8 +133,8 @@ fn word(mode: CompatibilityMode) -> String {
     serde_json::to_value(mode).ok().and_then(|word| word.as_str().map(String::from)).unwrap_or_default()
 }
 
-/// The file that a violation is about.
-fn registered(violation: &Violation, old: &[PathBuf]) -> String {
+/// The name of the file with the revision that a violation is about.
+fn registered_file(violation: &Violation, old: &[PathBuf]) -> String {
     old.get(violation.revision - 1).map_or_else(String::new, |path| file::name(path))
 }
 
@@ -145,7 +145,7 @@ fn as_json(violation: &Violation, old: &[PathBuf]) -> Value {
         "pointer": pointer,
         "direction": direction.as_str(),
         "revision": revision,
-        "registered": registered(violation, old),
+        "registered": registered_file(violation, old),
         "old": was,
         "new": is,
         "message": rule.description(),
@@ -153,20 +153,21 @@ fn as_json(violation: &Violation, old: &[PathBuf]) -> Value {
     })
 }
 
-fn tell(text: &mut String, violation: &Violation, old: &[PathBuf]) -> std::fmt::Result {
+fn write_violation(text: &mut String, violation: &Violation, old: &[PathBuf]) -> std::fmt::Result {
     let Violation { rule, pointer, old: was, new: is, direction, remedy, .. } = violation;
     let place = if pointer.is_empty() { "the whole schema" } else { pointer };
-    let show = |value: &Option<Value>| value.as_ref().map_or_else(|| "nothing".to_owned(), Value::to_string);
+    let render =
+        |value: &Option<Value>| value.as_ref().map_or_else(|| "nothing".to_owned(), Value::to_string);
     writeln!(text, "\n{rule} at {place}")?;
-    writeln!(text, "  {} ({direction}, against {})", rule.description(), registered(violation, old))?;
-    writeln!(text, "  old: {}", show(was))?;
-    writeln!(text, "  new: {}", show(is))?;
+    writeln!(text, "  {} ({direction}, against {})", rule.description(), registered_file(violation, old))?;
+    writeln!(text, "  old: {}", render(was))?;
+    writeln!(text, "  new: {}", render(is))?;
     writeln!(text, "  remedy: {remedy}")
 }
 
 fn validate(arguments: &Validate) -> anyhow::Result<Answer> {
     let Validate { schema, events, envelope, json } = arguments;
-    file::read_once(events.iter().chain([schema]).map(PathBuf::as_path))?;
+    file::check_input_once(events.iter().chain([schema]).map(PathBuf::as_path))?;
     let document = file::schema(schema)?;
     let mut answers: Vec<(String, Vec<Fault>)> = Vec::new();
     for path in events {
@@ -178,38 +179,38 @@ fn validate(arguments: &Validate) -> anyhow::Result<Answer> {
         answers.push((file::name(path), faults));
     }
     let yes = answers.iter().all(|(_, faults)| faults.is_empty());
-    let text = if *json { as_answers(yes, &answers)? } else { tell_all(&answers)? };
+    let text = if *json { results_json(yes, &answers)? } else { results_text(&answers)? };
     Ok(Answer { yes, text })
 }
 
-/// The data of a whole event.
+/// The data of an event.
 fn data<'a>(event: &'a Value, path: &Path) -> anyhow::Result<&'a Value> {
     match event.get("data") {
         Some(data) => Ok(data),
         None => bail!(
-            "{}: there is no data in it, as an envelope or a CloudEvent has; leave --envelope out if this is the data",
+            "{}: the member data is missing: write an envelope or a CloudEvent, or leave --envelope out if this is the data",
             file::name(path)
         ),
     }
 }
 
-fn as_answers(yes: bool, answers: &[(String, Vec<Fault>)]) -> anyhow::Result<String> {
+fn results_json(yes: bool, answers: &[(String, Vec<Fault>)]) -> anyhow::Result<String> {
     let events: Vec<Value> = answers
         .iter()
         .map(|(event, faults)| {
-            let told = faults.iter().map(|Fault { pointer, rule, message }| {
+            let faults_json = faults.iter().map(|Fault { pointer, rule, message }| {
                 json!({"pointer": pointer, "rule": rule, "message": message})
             });
-            json!({"event": event, "valid": faults.is_empty(), "faults": told.collect::<Vec<_>>()})
+            json!({"event": event, "valid": faults.is_empty(), "faults": faults_json.collect::<Vec<_>>()})
         })
         .collect();
     Ok(serde_json::to_string_pretty(&json!({"valid": yes, "events": events}))?)
 }
 
-fn tell_all(answers: &[(String, Vec<Fault>)]) -> Result<String, std::fmt::Error> {
+fn results_text(answers: &[(String, Vec<Fault>)]) -> Result<String, std::fmt::Error> {
     let mut text = String::new();
     for (event, faults) in answers {
-        let verdict = if faults.is_empty() { "fits" } else { "does not fit" };
+        let verdict = if faults.is_empty() { "valid" } else { "invalid" };
         writeln!(text, "{event}: {verdict}")?;
         for Fault { pointer, rule, message } in faults {
             let place = if pointer.is_empty() { "the data" } else { pointer };

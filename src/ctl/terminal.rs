@@ -1,27 +1,27 @@
-//! How text comes to a terminal, or to whoever reads it instead.
+//! Text for terminals.
 //!
-//! What others have written, such as a name, a value of a configuration or a comment, is shown without characters that
-//! a terminal obeys: whoever decides by it has to see what is there.
+//! Text from other users, such as names and comments, is printed without control characters: they could hide from an
+//! approver what a change does.
 
 use std::io::IsTerminal;
 
 use clap::ValueEnum;
 
-/// Text on one line, without what a terminal or an editor would obey.
+/// Replaces control characters and those that change the direction of writing.
 pub(super) fn plain(text: &str) -> String {
-    let obeyed = |c: char| {
+    let is_control = |c: char| {
         c.is_control()
             || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
-    text.chars().map(|c| if obeyed(c) { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if is_control(c) { '\u{fffd}' } else { c }).collect()
 }
 
-/// Columns as wide as they have to be, three spaces apart, as `kubectl` has them.
+/// A table with columns three spaces apart, as `kubectl` prints it.
 pub(super) fn table<const N: usize>(heads: [&str; N], rows: &[[String; N]]) -> String {
     painted_table(heads, rows, |_, _| None)
 }
 
-/// The same, where some cells have a colour, by row and column.
+/// A table with coloured cells; `paint` gets row and column.
 pub(super) fn painted_table<const N: usize>(
     heads: [&str; N],
     rows: &[[String; N]],
@@ -48,26 +48,26 @@ pub(super) fn painted_table<const N: usize>(
     [line(heads, &|_| None)].into_iter().chain(rows).collect::<Vec<_>>().join("\n")
 }
 
-/// Text of at most so many characters; the last one tells that there is more.
-pub(super) fn shortened(text: &str, width: usize) -> String {
+/// Truncates text to a number of characters; an ellipsis replaces what is left out.
+pub(super) fn truncated(text: &str, width: usize) -> String {
     match text.chars().count() <= width {
         true => text.to_owned(),
         false => text.chars().take(width.saturating_sub(1)).chain(['…']).collect(),
     }
 }
 
-/// Whether people read what is written to standard output, as it is written.
-pub(super) fn is_there() -> bool {
+/// Whether standard output is a terminal.
+pub(super) fn is_terminal() -> bool {
     std::io::stdout().is_terminal()
 }
 
-/// How many characters a line of standard output has, if it is a terminal.
+/// The width of the terminal in characters; `None` if standard output is not a terminal.
 pub(super) fn width() -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
     (size.ws_col > 0).then_some(usize::from(size.ws_col))
 }
 
-/// When something is coloured.
+/// When output is coloured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Color {
     /// On a terminal, unless NO_COLOR is set.
@@ -79,14 +79,14 @@ pub(super) enum Color {
     Never,
 }
 
-/// What a colour says.
+/// The meaning of a colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Paint {
-    /// It is as it should be.
+    /// Success.
     Good,
-    /// It is not.
+    /// Failure.
     Bad,
-    /// It is not known yet.
+    /// Not completed yet.
     Open,
 }
 
@@ -98,12 +98,12 @@ impl Color {
         match self {
             Self::Always => true,
             Self::Never => false,
-            Self::Auto => is_there() && !set("NO_COLOR") && !is_dumb,
+            Self::Auto => is_terminal() && !set("NO_COLOR") && !is_dumb,
         }
     }
 }
 
-/// Text in a colour.
+/// Colours text (ECMA-48).
 pub(super) fn painted(text: &str, paint: Paint) -> String {
     let code = match paint {
         Paint::Good => "32",
@@ -118,19 +118,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_too_long_says_that_there_is_more() {
-        assert_eq!(shortened("häuser", 6), "häuser");
-        assert_eq!(shortened("häuser", 5), "häus…");
-        assert_eq!(shortened("häuser", 0), "…");
+    fn long_text_is_truncated() {
+        assert_eq!(truncated("häuser", 6), "häuser");
+        assert_eq!(truncated("häuser", 5), "häus…");
+        assert_eq!(truncated("häuser", 0), "…");
     }
 
     #[test]
-    fn what_a_terminal_would_obey_is_not_passed_on() {
+    fn control_characters_are_replaced() {
         assert_eq!(plain("a\u{1b}[2Kb\nc\u{202e}d"), "a\u{fffd}[2Kb\u{fffd}c\u{fffd}d");
     }
 
     #[test]
-    fn a_colour_that_is_asked_for_is_there() {
+    fn colours_can_be_forced() {
         assert!(Color::Always.is_on() && !Color::Never.is_on());
         assert_eq!(painted("no", Paint::Bad), "\u{1b}[31mno\u{1b}[0m");
     }

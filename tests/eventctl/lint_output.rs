@@ -122,7 +122,7 @@ fn diagnostics_as_sarif() {
             },
             "id": "Advice",
             "shortDescription": {
-              "text": "The resource is accepted, and something about it is unwise."
+              "text": "The resource is accepted, but its declaration is risky."
             }
           },
           {

@@ -111,15 +111,15 @@ fn events_that_fit_and_that_do_not() {
         "schema validate order.json good.json",
         0,
         &expect![[r#"
-        good.json: fits
+        good.json: valid
     "#]],
     );
     folder.check(
         "schema validate order.json good.json bad.json",
         1,
         &expect![[r#"
-        good.json: fits
-        bad.json: does not fit
+        good.json: valid
+        bad.json: invalid
           /id: "1" is not of type "integer" (type)
           /note: 2 is not of type "string" (type)
     "#]],
@@ -178,7 +178,7 @@ fn mistakes_that_people_make() {
         eventctl: remote.json: SchemaInvalid: /$ref: https://example.com/order.json leads out of this schema, and nothing is ever fetched; copy what it refers to into $defs and write #/$defs/…
     "#]]);
     folder.check("schema validate order.json order.json --envelope", 2, &expect![[r#"
-        eventctl: order.json: there is no data in it, as an envelope or a CloudEvent has; leave --envelope out if this is the data
+        eventctl: order.json: the member data is missing: write an envelope or a CloudEvent, or leave --envelope out if this is the data
     "#]]);
     let (code, _, err) = folder.run("schema check twice.yaml order.json", "");
     assert!(code == 2 && err.contains("the name \"type\" is repeated"), "{err}");

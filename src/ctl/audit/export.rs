@@ -1,10 +1,9 @@
-//! `eventctl audit export`: writes a log to a file, with everything needed to verify it.
+//! `eventctl audit export`: writes a log to a file that can be verified.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, IsTerminal, Write};
+use std::io::{BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -13,9 +12,10 @@ use eventcenter_sdk::rest::audit::ExportFormat;
 
 use super::super::login::block_on;
 use super::super::output::{Answer, print_note};
-use super::filter_args::PastFilterArgs;
+use super::filter_args::RangeFilterArgs;
 use super::line_buffer::LineBuffer;
-use super::server::Server;
+use super::log_client::ServerArgs;
+use super::progress_line::ProgressLine;
 use super::time_arg;
 use crate::domain::audit::export::{End, Line};
 use crate::kubernetes::Download;
@@ -28,39 +28,36 @@ Examples:
 
 Exit codes: 0 the export is complete, 2 an error occurred.";
 
-/// Interval of the progress display.
-const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Write a log, or the selected records of it, to a file.
+/// Export a log, or the records that match a filter.
 ///
-/// The format ndjson can be verified without a server (eventctl audit verify --file): it has the hashes of the records that the
-/// filter leaves out. An export is recorded in the log.
+/// JSON lines can be verified without a server (eventctl audit verify --file): they contain the hashes of the records
+/// that the filter leaves out. Exporting a log adds a record to it.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in super::super) struct Export {
     #[command(flatten)]
-    filter: PastFilterArgs,
-    /// The file, readable only by its owner. Default: standard output.
+    filters: RangeFilterArgs,
+    /// Path of the file; only its owner may read it. Default: standard output.
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
-    /// Format of the file.
+    /// Output format.
     #[arg(long, value_parser = format_parser(), default_value_t = ExportFormat::default(), value_name = "FORMAT")]
     format: ExportFormat,
     #[command(flatten)]
-    server: Server,
+    server: ServerArgs,
 }
 
 fn format_parser() -> impl TypedValueParser<Value = ExportFormat> {
     let formats = [
-        PossibleValue::new("ndjson").help("Lines of JSON with everything needed to verify them"),
-        PossibleValue::new("csv").help("A table for spreadsheets, which cannot be verified"),
+        PossibleValue::new("ndjson").help("JSON lines, which can be verified"),
+        PossibleValue::new("csv").help("Comma-separated values, which cannot be verified"),
     ];
     PossibleValuesParser::new(formats).try_map(|text| text.parse())
 }
 
 pub(super) fn answer(arguments: &Export) -> anyhow::Result<Answer> {
-    let filter = arguments.filter.filter(&time_arg::now())?;
-    let Export { to, format, server, filter: _ } = arguments;
+    let filter = arguments.filters.filter(&time_arg::now())?;
+    let Export { to, format, server, filters: _ } = arguments;
     let exported = async {
         let download = server.open().await?.export(&filter, *format).await?;
         match to {
@@ -77,28 +74,28 @@ pub(super) fn answer(arguments: &Export) -> anyhow::Result<Answer> {
     block_on(async {
         tokio::select! {
             exported = exported => exported,
-            _ = tokio::signal::ctrl_c() => bail!("interrupted: the export is incomplete"),
+            _ = tokio::signal::ctrl_c() => bail!("the export was stopped and is incomplete"),
         }
     })?;
     Ok(Answer { yes: true, text: String::new() })
 }
 
-/// Writes a download. Returns a description of its size.
+/// Writes an export. Returns its size for people.
 async fn save(mut download: Download, format: ExportFormat, out: &mut impl Write) -> anyhow::Result<String> {
     const WRITING: &str = "writing the export";
     let mut check = ExportCheck::new(format);
-    let mut progress = Progress::start();
-    while let Some(piece) = download.next().await? {
-        out.write_all(&piece).context(WRITING)?;
-        check.push(&piece)?;
-        progress.show(&check);
+    let mut progress = ProgressLine::start();
+    while let Some(chunk) = download.next().await? {
+        out.write_all(&chunk).context(WRITING)?;
+        check.push(&chunk)?;
+        progress.print(&check);
     }
     out.flush().context(WRITING)?;
     progress.finish();
     check.finish()
 }
 
-/// Checks an export while it is received.
+/// Checks that an export is complete.
 struct ExportCheck {
     format: ExportFormat,
     bytes: u64,
@@ -112,15 +109,15 @@ impl ExportCheck {
         Self { format, bytes: 0, records: 0, lines: LineBuffer::default(), end: None }
     }
 
-    fn push(&mut self, piece: &[u8]) -> anyhow::Result<()> {
-        self.bytes += piece.len() as u64;
+    fn push(&mut self, chunk: &[u8]) -> anyhow::Result<()> {
+        self.bytes += chunk.len() as u64;
         if self.format == ExportFormat::Csv {
             return Ok(());
         }
-        self.lines.push(piece);
-        while let Some(line) = self.lines.next() {
+        self.lines.push(chunk);
+        while let Some(line) = self.lines.next_line() {
             if self.end.is_some() {
-                bail!("the export continues after its end");
+                bail!("the export has lines after its end");
             } else if line.starts_with(br#"{"record":"#) {
                 self.records += 1;
             } else if let Line::End(end) = serde_json::from_slice(&line).context("this is not an export")? {
@@ -130,16 +127,16 @@ impl ExportCheck {
         Ok(())
     }
 
-    /// Checks that the export is complete. A CSV file has no end marker: there the connection reports errors.
+    /// Checks that the export has its end. CSV has none; there the end of the connection counts.
     fn finish(self) -> anyhow::Result<String> {
         match (self.format, &self.end) {
             (ExportFormat::Csv, _) => {}
             (ExportFormat::Ndjson, Some(End { records })) if *records == self.records => {}
             (ExportFormat::Ndjson, Some(End { records })) => {
-                bail!("the export has {} records, but its end states {records}", self.records)
+                bail!("the export has {} records, but its last line counts {records}", self.records)
             }
             (ExportFormat::Ndjson, None) => {
-                bail!("the export was truncated after {} records: repeat it", self.records)
+                bail!("the export was truncated after {} records: export it again", self.records)
             }
         }
         Ok(self.to_string())
@@ -159,66 +156,38 @@ impl std::fmt::Display for ExportCheck {
     }
 }
 
-/// Shows the progress on a terminal.
-pub(super) struct Progress {
-    last: Option<Instant>,
-    is_shown: bool,
-}
-
-impl Progress {
-    /// Starts; shows nothing if standard error is not a terminal.
-    pub(super) fn start() -> Self {
-        Self { last: std::io::stderr().is_terminal().then(Instant::now), is_shown: false }
-    }
-
-    /// Shows what has been done, at most once per interval.
-    pub(super) fn show(&mut self, done: &impl std::fmt::Display) {
-        if let Some(last) = self.last.as_mut().filter(|last| last.elapsed() >= PROGRESS_INTERVAL) {
-            *last = Instant::now();
-            self.is_shown = true;
-            drop(write!(std::io::stderr(), "\r\u{1b}[2K{done}"));
-        }
-    }
-
-    /// Removes the display.
-    pub(super) fn finish(self) {
-        if self.is_shown {
-            drop(write!(std::io::stderr(), "\r\u{1b}[2K"));
-        }
-    }
-}
-
-/// A temporary file that becomes the export when it is complete, and is deleted otherwise.
+/// A temporary file beside its destination. It is deleted unless it is committed.
 struct PartialFile {
     file: BufWriter<File>,
     path: PathBuf,
-    becomes: PathBuf,
+    destination: PathBuf,
 }
 
 impl PartialFile {
-    fn create(becomes: &Path) -> anyhow::Result<Self> {
-        let name = becomes.file_name().with_context(|| format!("{} is not a file", becomes.display()))?;
-        if becomes.is_dir() {
-            bail!("{} is a folder: name a file in it", becomes.display());
+    fn create(destination: &Path) -> anyhow::Result<Self> {
+        let name =
+            destination.file_name().with_context(|| format!("{} is not a file", destination.display()))?;
+        if destination.is_dir() {
+            bail!("{} is a directory: name a file in it", destination.display());
         }
         let name = format!(".{}.{}", name.to_string_lossy(), std::process::id());
-        let path = becomes.with_file_name(name);
+        let path = destination.with_file_name(name);
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
         let file = file.with_context(|| format!("writing {}", path.display()))?;
-        Ok(Self { file: BufWriter::with_capacity(1 << 20, file), path, becomes: becomes.to_owned() })
+        Ok(Self { file: BufWriter::with_capacity(1 << 20, file), path, destination: destination.to_owned() })
     }
 
-    /// Renames the complete file.
+    /// Renames the file to its destination.
     fn commit(mut self) -> anyhow::Result<()> {
-        let renamed = self.file.flush().and_then(|()| self.file.get_ref().sync_all());
-        let renamed = renamed.and_then(|()| std::fs::rename(&self.path, &self.becomes));
-        renamed.with_context(|| format!("writing {}", self.becomes.display()))
+        let committed = self.file.flush().and_then(|()| self.file.get_ref().sync_all());
+        let committed = committed.and_then(|()| std::fs::rename(&self.path, &self.destination));
+        committed.with_context(|| format!("writing {}", self.destination.display()))
     }
 }
 
 impl Drop for PartialFile {
     fn drop(&mut self) {
-        // After a rename it does not exist.
+        // After a commit there is no file of this name.
         drop(std::fs::remove_file(&self.path));
     }
 }
@@ -230,33 +199,33 @@ mod tests {
 
     fn check(text: &str) -> Result<String, String> {
         let mut check = ExportCheck::new(ExportFormat::Ndjson);
-        let fed = text.as_bytes().chunks(7).try_for_each(|piece| check.push(piece));
-        fed.and_then(|()| check.finish()).map_err(|error| error.to_string())
+        let pushed = text.as_bytes().chunks(7).try_for_each(|chunk| check.push(chunk));
+        pushed.and_then(|()| check.finish()).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn a_truncated_export_is_detected() {
+    fn a_truncated_export_is_refused() {
         let record = "{\"record\":{}}\n";
         assert_eq!(
             check(&format!("{record}{record}{{\"end\":{{\"records\":2}}}}\n")),
             Ok("2 records, 0.1 kB".into())
         );
-        let cut = Err("the export was truncated after 1 records: repeat it".to_owned());
-        assert_eq!(check(record), cut);
-        assert_eq!(check(&format!("{record}{{\"end\":{{\"records\":1}}")), cut);
+        let truncated = Err("the export was truncated after 1 records: export it again".to_owned());
+        assert_eq!(check(record), truncated);
+        assert_eq!(check(&format!("{record}{{\"end\":{{\"records\":1}}")), truncated);
         assert!(
             check(&format!("{record}{{\"end\":{{\"records\":2}}}}\n"))
-                .is_err_and(|error| error.contains("states 2"))
+                .is_err_and(|error| error.contains("counts 2"))
         );
         assert!(
             check(&format!("{{\"end\":{{\"records\":0}}}}\n{record}"))
-                .is_err_and(|error| error.contains("continues after its end"))
+                .is_err_and(|error| error.contains("lines after its end"))
         );
         assert!(check("<html>\n").is_err_and(|error| error.contains("not an export")));
     }
 
     #[test]
-    fn a_file_exists_only_when_it_is_complete() {
+    fn a_file_appears_when_it_is_committed() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("shop.ndjson");
         let names = || std::fs::read_dir(folder.path()).expect("a folder").count();
@@ -264,11 +233,11 @@ mod tests {
         partial.file.write_all(b"one").expect("it is written");
         assert!(!path.exists() && names() == 1);
         drop(partial);
-        assert_eq!(names(), 0, "an incomplete file is deleted");
+        assert_eq!(names(), 0, "the temporary file is deleted");
 
         let mut partial = PartialFile::create(&path).expect("a file");
         partial.file.write_all(b"two").expect("it is written");
-        partial.commit().expect("it is renamed");
+        partial.commit().expect("it is committed");
         assert_eq!((std::fs::read(&path).expect("a file"), names()), (b"two".to_vec(), 1));
         let mode = std::fs::metadata(&path).expect("a file").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);

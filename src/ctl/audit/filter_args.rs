@@ -1,4 +1,4 @@
-//! The flags that select records.
+//! The flags that filter records.
 
 use anyhow::bail;
 use clap::Args;
@@ -8,49 +8,49 @@ use super::super::resource_arg::TargetArg;
 use super::time_arg;
 use crate::domain::audit::{Action, Filter, Outcome};
 
-/// Selects the records that meet all conditions.
+/// Filters of records. A record has to match all of them.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Filters")]
 pub(super) struct FilterArgs {
-    /// The user name of the actor, exactly.
+    /// User name of the actor; exact match.
     #[arg(long, value_name = "USER")]
     actor: Option<String>,
-    /// The action, such as Update or DeleteTopic.
+    /// Action, such as Update or DeleteTopic.
     #[arg(long, value_name = "ACTION")]
     action: Option<Action>,
-    /// The target: KIND/NAME, or KIND for all resources of a kind.
+    /// Target: KIND/NAME, or KIND for all of the kind.
     #[arg(long, value_name = "KIND/NAME")]
     target: Option<String>,
-    /// The namespace of the target.
+    /// Namespace of the target.
     #[arg(long, short, value_name = "NAME")]
     namespace: Option<String>,
-    /// The outcome: Allowed, Denied, Started, Succeeded or Failed.
+    /// Outcome: Allowed, Denied, Started, Succeeded or Failed.
     #[arg(long, value_name = "OUTCOME")]
     outcome: Option<Outcome>,
-    /// A text in the user name, the target, the reason, the message or the request id, ignoring case.
+    /// Text in the user name, the target, the reason, the message or the request id; case-insensitive.
     #[arg(long, value_name = "TEXT")]
     text: Option<String>,
-    /// The earliest time: 30m, 2h, 7d, today, yesterday, 2026-11-21, 2026-11-21T10:00 (local), 2026-11-21T10:00:00Z.
+    /// Not before this time: 30m, 2h, 7d (ago), today, yesterday, 2026-11-21, 2026-11-21T10:00 (local), 2026-11-21T10:00:00Z.
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
 }
 
-/// Selects among the records that exist already.
+/// Filters of records, with an end of the time range.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Filters")]
-pub(super) struct PastFilterArgs {
+pub(super) struct RangeFilterArgs {
     #[command(flatten)]
-    common: FilterArgs,
-    /// The time before which the records were written, in the same formats.
+    filters: FilterArgs,
+    /// Before this time, in the same formats as --since.
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
-    /// Only starts without a recorded end.
+    /// Only effects that were started and have no recorded end.
     #[arg(long)]
     open: bool,
 }
 
 impl FilterArgs {
-    /// The filter of these flags.
+    /// The filter. Relative times refer to `now`.
     pub(super) fn filter(&self, now: &Zoned) -> anyhow::Result<Filter> {
         let target = self.target.as_deref().map(TargetArg::parse).transpose()?;
         let (kind, name) = target.map_or((None, None), |target| (Some(target.kind), target.name));
@@ -68,15 +68,15 @@ impl FilterArgs {
     }
 }
 
-impl PastFilterArgs {
-    /// The filter of these flags.
+impl RangeFilterArgs {
+    /// The filter. Relative times refer to `now`.
     pub(super) fn filter(&self, now: &Zoned) -> anyhow::Result<Filter> {
         let until = self.until.as_deref().map(|text| time_arg::parse(text, now)).transpose()?;
-        let filter = Filter { until, open: self.open, ..self.common.filter(now)? };
+        let filter = Filter { until, open: self.open, ..self.filters.filter(now)? };
         if let (Some(since), Some(until)) = (filter.since, filter.until)
             && since >= until
         {
-            bail!("--since is {since:.0} and --until {until:.0}: nothing lies between them");
+            bail!("--since {since:.0} is not before --until {until:.0}: the time range is empty");
         }
         Ok(filter)
     }
@@ -91,8 +91,8 @@ mod tests {
     }
 
     #[test]
-    fn flags_become_a_filter_and_parameters() {
-        let common = FilterArgs {
+    fn flags_are_converted_to_query_parameters() {
+        let filters = FilterArgs {
             actor: Some("alice".into()),
             action: Some(Action::Update),
             target: Some("etopic/orders".into()),
@@ -101,12 +101,12 @@ mod tests {
             text: Some(String::new()),
             ..FilterArgs::default()
         };
-        let past = PastFilterArgs { common, until: Some("1h".into()), open: true };
-        let filter = past.filter(&now()).expect("a filter");
-        let parameters: Vec<String> =
+        let arguments = RangeFilterArgs { filters, until: Some("1h".into()), open: true };
+        let filter = arguments.filter(&now()).expect("a filter");
+        let query: Vec<String> =
             filter.query().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(
-            parameters.join(" "),
+            query.join(" "),
             "actor=alice action=Update kind=EventTopic name=orders outcome=Denied open=true since=2026-11-21T10:00:00Z \
              until=2026-11-21T11:00:00Z"
         );
@@ -114,9 +114,9 @@ mod tests {
 
     #[test]
     fn an_empty_time_range_is_refused() {
-        let common = FilterArgs { since: Some("1h".into()), ..FilterArgs::default() };
-        let past = PastFilterArgs { common, until: Some("2h".into()), open: false };
-        let error = past.filter(&now()).expect_err("it is empty").to_string();
-        assert!(error.contains("nothing lies between them"), "{error}");
+        let filters = FilterArgs { since: Some("1h".into()), ..FilterArgs::default() };
+        let arguments = RangeFilterArgs { filters, until: Some("2h".into()), open: false };
+        let error = arguments.filter(&now()).expect_err("an empty range").to_string();
+        assert!(error.contains("the time range is empty"), "{error}");
     }
 }

@@ -1,8 +1,8 @@
-//! Splits a stream of chunks into lines.
+//! Splits a stream into lines.
 
 use std::collections::VecDeque;
 
-/// Collects chunks and returns complete lines.
+/// Collects chunks and returns their lines.
 #[derive(Debug, Default)]
 pub(super) struct LineBuffer {
     ready: VecDeque<Vec<u8>>,
@@ -10,7 +10,7 @@ pub(super) struct LineBuffer {
 }
 
 impl LineBuffer {
-    /// Adds the next chunk.
+    /// Appends a chunk.
     pub(super) fn push(&mut self, chunk: &[u8]) {
         let mut parts = chunk.split(|byte| *byte == b'\n').peekable();
         while let Some(part) = parts.next() {
@@ -21,8 +21,8 @@ impl LineBuffer {
         }
     }
 
-    /// The next complete line, without its line feed.
-    pub(super) fn next(&mut self) -> Option<Vec<u8>> {
+    /// The next complete line, without its end.
+    pub(super) fn next_line(&mut self) -> Option<Vec<u8>> {
         self.ready.pop_front()
     }
 
@@ -31,8 +31,8 @@ impl LineBuffer {
         self.rest.len()
     }
 
-    /// The text after the last line feed; `None` if there is none.
-    pub(super) fn rest(self) -> Option<Vec<u8>> {
+    /// The incomplete line at the end of the stream.
+    pub(super) fn into_rest(self) -> Option<Vec<u8>> {
         (!self.rest.is_empty()).then_some(self.rest)
     }
 }
@@ -46,12 +46,12 @@ mod tests {
         for size in 1..20 {
             let mut lines = LineBuffer::default();
             b"one\n\ntwo and three\nfour".chunks(size).for_each(|chunk| lines.push(chunk));
-            let whole: Vec<Vec<u8>> = std::iter::from_fn(|| lines.next()).collect();
+            let whole: Vec<Vec<u8>> = std::iter::from_fn(|| lines.next_line()).collect();
             assert_eq!(whole, [b"one".to_vec(), b"".to_vec(), b"two and three".to_vec()], "{size}");
-            assert_eq!(lines.rest(), Some(b"four".to_vec()));
+            assert_eq!(lines.into_rest(), Some(b"four".to_vec()));
         }
         let mut lines = LineBuffer::default();
         lines.push(b"one\n");
-        assert_eq!((lines.next(), lines.rest()), (Some(b"one".to_vec()), None));
+        assert_eq!((lines.next_line(), lines.into_rest()), (Some(b"one".to_vec()), None));
     }
 }

@@ -1,4 +1,4 @@
-//! `eventctl audit list`: lists records, newest first.
+//! `eventctl audit list`: lists records, the newest first.
 
 use clap::Args;
 use eventcenter_sdk::rest::audit::RawRecord;
@@ -6,11 +6,10 @@ use serde_json::Value;
 
 use super::super::login::block_on;
 use super::super::output::{Answer, print_warning};
-use super::filter_args::PastFilterArgs;
+use super::filter_args::RangeFilterArgs;
+use super::log_client::{LogClient, ServerArgs};
 use super::output_args::{Output, OutputArgs};
-use super::render;
-use super::server::{Log, Server};
-use super::time_arg;
+use super::{render, time_arg};
 use crate::domain::audit::{Filter, Record};
 
 const EXAMPLES: &str = "\
@@ -22,14 +21,15 @@ Examples:
 
 Exit codes: 0 the records are listed, 2 an error occurred.";
 
-/// List records of the audit log, newest first.
+/// List records of the audit log, the newest first.
 ///
-/// The table omits the start of an effect if it has the end; -o wide, json and yaml have both. Reading a log is recorded in it.
+/// The table leaves out the start of an effect whose end is listed; the other formats have both. Reading a log adds a
+/// record to it.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in super::super) struct List {
     #[command(flatten)]
-    filter: PastFilterArgs,
+    filters: RangeFilterArgs,
     /// Maximum number of records.
     #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
@@ -39,18 +39,18 @@ pub(in super::super) struct List {
     #[command(flatten)]
     format: OutputArgs,
     #[command(flatten)]
-    server: Server,
+    server: ServerArgs,
 }
 
 pub(super) fn answer(arguments: &List) -> anyhow::Result<Answer> {
     let now = time_arg::now();
-    let filter = arguments.filter.filter(&now)?;
+    let filter = arguments.filters.filter(&now)?;
     let limit = if arguments.all { usize::MAX } else { arguments.limit as usize };
-    let (items, more) =
-        block_on(async { read_newest(&arguments.server.open().await?, &filter, limit).await })?;
-    if more {
+    let (items, has_more) =
+        block_on(async { newest(&arguments.server.open().await?, &filter, limit).await })?;
+    if has_more {
         print_warning(&format!(
-            "older records exist: --limit NUMBER shows more than {limit}, --all shows all of them"
+            "older records are not listed: --limit NUMBER lists more than {limit}, --all lists all"
         ));
     }
     let text = match arguments.format.output {
@@ -58,7 +58,7 @@ pub(super) fn answer(arguments: &List) -> anyhow::Result<Answer> {
         Output::Yaml => serde_yaml::to_string(&values(&items)?)?,
         Output::Table | Output::Wide if items.is_empty() => "no record matches".into(),
         Output::Table | Output::Wide => {
-            let records: Vec<Record> = items.iter().map(render::record).collect::<Result<_, _>>()?;
+            let records: Vec<Record> = items.iter().map(render::parse_record).collect::<Result<_, _>>()?;
             let records = if arguments.format.output == Output::Table {
                 render::without_completed_starts(records)
             } else {
@@ -71,12 +71,12 @@ pub(super) fn answer(arguments: &List) -> anyhow::Result<Answer> {
 }
 
 fn values(items: &[RawRecord]) -> anyhow::Result<Vec<Value>> {
-    items.iter().map(render::value).collect()
+    items.iter().map(render::to_json).collect()
 }
 
-/// The newest records that match a filter, and whether more exist. A page may have fewer records than the limit and not be the
-/// last one, because the server scans a limited number of records for a page.
-async fn read_newest(log: &Log, filter: &Filter, limit: usize) -> anyhow::Result<(Vec<RawRecord>, bool)> {
+/// The newest records that match a filter, and whether there are more. A page that is not full need not be the last one,
+/// because the server limits how many records it examines for a page.
+async fn newest(log: &LogClient, filter: &Filter, limit: usize) -> anyhow::Result<(Vec<RawRecord>, bool)> {
     let (mut items, mut cursor): (Vec<RawRecord>, Option<String>) = (Vec::new(), None);
     loop {
         let page = log.page(filter, limit - items.len(), cursor.as_deref(), None).await?;

@@ -1,18 +1,19 @@
-//! `eventctl audit`: reads and verifies audit logs.
+//! `eventctl audit`: reading and verifying the audit log.
 //!
-//! `list`, `show`, `export` and `tail` call the REST API with the rights of their user. `verify` trusts no server: it reads a
-//! whole log, from an export, a server or the database itself, and compares it with its own hashes and with signed checkpoints.
+//! `list`, `show`, `export` and `tail` read the log through the REST API with the rights of the user. `verify` trusts neither
+//! server nor database: it reads a whole log and compares its hashes with one another and with signed checkpoints.
 //!
-//! Deliberately absent: the verification itself, which is in [`crate::domain::audit::verify`].
+//! Deliberately absent: the rules of the verification, which are in [`crate::domain::audit::verify`].
 
-mod difference;
+mod change_lines;
 mod export;
 mod filter_args;
 mod line_buffer;
 mod list;
+mod log_client;
 mod output_args;
+mod progress_line;
 mod render;
-mod server;
 mod show;
 mod tail;
 mod time_arg;

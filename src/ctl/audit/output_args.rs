@@ -1,4 +1,4 @@
-//! The flags for the output format, shared by the commands that show records.
+//! The arguments for the output format of records.
 
 use clap::{Args, ValueEnum};
 use jiff::Zoned;
@@ -12,15 +12,15 @@ pub(super) enum Output {
     /// A table.
     #[default]
     Table,
-    /// A table with record ids.
+    /// A table with the ids of the records.
     Wide,
-    /// JSON with all fields.
+    /// JSON with every field.
     Json,
-    /// YAML with all fields.
+    /// YAML with every field.
     Yaml,
 }
 
-/// The flags for the output format.
+/// Output format and colours.
 #[derive(Debug, Args)]
 pub(super) struct OutputArgs {
     /// Output format.
@@ -32,7 +32,7 @@ pub(super) struct OutputArgs {
 }
 
 impl OutputArgs {
-    /// The layout for the terminal, with times in the zone of `now`.
+    /// The layout for the terminal. Times are in the time zone of `now`.
     pub(super) fn layout(&self, now: &Zoned) -> Layout {
         Layout {
             zone: now.time_zone().clone(),

@@ -1,4 +1,4 @@
-//! Renders records as text.
+//! Records as text.
 
 use std::collections::HashSet;
 
@@ -8,41 +8,44 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::super::terminal::{Paint, painted, painted_table, plain, shortened};
-use super::{difference, time_arg};
+use super::super::terminal::{Paint, painted, painted_table, plain, truncated};
+use super::change_lines::change_lines;
+use super::time_arg;
 use crate::domain::audit::{Outcome, Record, Target};
 
-/// Maximum widths of columns on a terminal, in characters.
+/// Maximum widths of columns if the width of a line is limited.
 const MAX_ACTOR_WIDTH: usize = 32;
 const MAX_TARGET_WIDTH: usize = 44;
 
-/// Minimum width of the reason and message, in characters.
-const MIN_MESSAGE_WIDTH: usize = 24;
+/// Minimum width of reason and message.
+const MIN_REASON_WIDTH: usize = 24;
 
 /// The layout of a table.
 pub(super) struct Layout {
     /// The time zone of the times.
     pub(super) zone: TimeZone,
-    /// Maximum length of a line in characters; `None` if unlimited.
+    /// The maximum width of a line in characters; `None` for no limit.
     pub(super) width: Option<usize>,
     /// Whether outcomes are coloured.
     pub(super) colored: bool,
-    /// Whether record ids are shown.
+    /// Whether the ids of the records are shown.
     pub(super) ids: bool,
 }
 
 /// Parses a record.
-pub(super) fn record(raw: &RawRecord) -> anyhow::Result<Record> {
-    raw.parse().context("a record cannot be parsed, because another version wrote it: -o json shows it")
+pub(super) fn parse_record(raw: &RawRecord) -> anyhow::Result<Record> {
+    raw.parse().context(
+        "a record cannot be parsed: its version differs from that of this program (-o json shows it)",
+    )
 }
 
-/// A record as JSON, including fields that this version does not know.
-pub(super) fn value(raw: &RawRecord) -> anyhow::Result<Value> {
+/// A record as JSON, with the fields that this version does not know.
+pub(super) fn to_json(raw: &RawRecord) -> anyhow::Result<Value> {
     serde_json::from_str(raw.json()).context("a record is not JSON")
 }
 
-/// Renders the target of a record.
-pub(super) fn target(target: Option<&Target>) -> String {
+/// The target of a record.
+pub(super) fn target_text(target: Option<&Target>) -> String {
     let Some(Target { kind, namespace, name, uid: _ }) = target else { return "-".into() };
     match namespace {
         Some(namespace) => plain(&format!("{kind} {namespace}/{name}")),
@@ -50,9 +53,9 @@ pub(super) fn target(target: Option<&Target>) -> String {
     }
 }
 
-/// Renders the reason and the message.
-fn reason_and_message(record: &Record) -> String {
-    // A cell of a table has one line.
+/// Reason and message of a record on one line.
+fn reason_text(record: &Record) -> String {
+    // A table cell has one line.
     let message = record.message.as_ref().map(|message| message.replace('\n', "; "));
     let (reason, message) = (record.reason.as_deref(), message.as_deref());
     match (reason, message) {
@@ -62,7 +65,7 @@ fn reason_and_message(record: &Record) -> String {
     }
 }
 
-fn paint(outcome: Outcome) -> Paint {
+fn outcome_paint(outcome: Outcome) -> Paint {
     match outcome {
         Outcome::Allowed | Outcome::Succeeded => Paint::Good,
         Outcome::Denied | Outcome::Failed => Paint::Bad,
@@ -70,23 +73,23 @@ fn paint(outcome: Outcome) -> Paint {
     }
 }
 
-/// Renders records as a table, in their order.
+/// A table of records, in their order.
 pub(super) fn table(records: &[Record], layout: &Layout) -> String {
     let limit = |text: String, most: usize| match layout.width {
-        Some(_) => shortened(&text, most),
+        Some(_) => truncated(&text, most),
         None => text,
     };
     let mut rows: Vec<[String; 6]> = records
         .iter()
         .map(|record| {
-            let time = time_arg::render(record.time, &layout.zone);
+            let time = time_arg::format(record.time, &layout.zone);
             [
                 if layout.ids { format!("{}   {time}", record.id) } else { time },
                 limit(plain(&record.actor.user), MAX_ACTOR_WIDTH),
                 plain(&record.action),
-                limit(target(record.target.as_ref()), MAX_TARGET_WIDTH),
+                limit(target_text(record.target.as_ref()), MAX_TARGET_WIDTH),
                 record.outcome.to_string(),
-                reason_and_message(record),
+                reason_text(record),
             ]
         })
         .collect();
@@ -97,103 +100,103 @@ pub(super) fn table(records: &[Record], layout: &Layout) -> String {
             rows.iter().map(|row| row[column].chars().count()).chain([heads[column].len()]).max().unwrap_or(0)
         };
         let before: usize = (0..5).map(|column| widest(column) + 3).sum();
-        let room = width.saturating_sub(before).max(MIN_MESSAGE_WIDTH);
-        rows.iter_mut().for_each(|row| row[5] = shortened(&row[5], room));
+        let room = width.saturating_sub(before).max(MIN_REASON_WIDTH);
+        rows.iter_mut().for_each(|row| row[5] = truncated(&row[5], room));
     }
     painted_table(heads, &rows, |row, column| {
-        (layout.colored && column == 4).then(|| paint(records[row].outcome))
+        (layout.colored && column == 4).then(|| outcome_paint(records[row].outcome))
     })
 }
 
-/// Removes the starts of effects whose ends are among the records.
+/// Leaves out the start of each effect whose end is among the records; the end repeats all of it.
 pub(super) fn without_completed_starts(mut records: Vec<Record>) -> Vec<Record> {
     let ended: HashSet<Uuid> = records.iter().filter_map(|record| record.completes).collect();
     records.retain(|record| !ended.contains(&record.id));
     records
 }
 
-/// Renders a record as one line, with columns of fixed minimum widths.
+/// A record on a line. The columns have fixed widths, which most values fit into.
 pub(super) fn line(record: &Record, layout: &Layout) -> String {
     let outcome = format!("{:<9}", record.outcome);
     let line = format!(
         "{}{}   {}   {:<16}   {:<24}   {:<32}   ",
         if layout.ids { format!("{}   ", record.id) } else { String::new() },
-        time_arg::render(record.time, &layout.zone),
-        if layout.colored { painted(&outcome, paint(record.outcome)) } else { outcome },
+        time_arg::format(record.time, &layout.zone),
+        if layout.colored { painted(&outcome, outcome_paint(record.outcome)) } else { outcome },
         plain(&record.action),
         plain(&record.actor.user),
-        target(record.target.as_ref()),
+        target_text(record.target.as_ref()),
     );
     let codes = if layout.colored { painted("", Paint::Good).len() } else { 0 };
-    let message = match layout.width {
-        Some(width) => shortened(
-            &reason_and_message(record),
-            (width + codes).saturating_sub(line.chars().count()).max(MIN_MESSAGE_WIDTH),
+    let reason = match layout.width {
+        Some(width) => truncated(
+            &reason_text(record),
+            (width + codes).saturating_sub(line.chars().count()).max(MIN_REASON_WIDTH),
         ),
-        None => reason_and_message(record),
+        None => reason_text(record),
     };
-    format!("{line}{message}").trim_end().to_owned()
+    format!("{line}{reason}").trim_end().to_owned()
 }
 
-/// Renders a short reference to a record.
-pub(super) fn brief(record: &Record, zone: &TimeZone) -> String {
+/// A record in a few words.
+pub(super) fn summary(record: &Record, zone: &TimeZone) -> String {
     format!(
         "{} ({}, {}, {} {}, {})",
         record.id,
-        time_arg::render(record.time, zone),
+        time_arg::format(record.time, zone),
         plain(&record.actor.user),
         plain(&record.action),
-        target(record.target.as_ref()),
+        target_text(record.target.as_ref()),
         record.outcome,
     )
 }
 
-/// Renders all fields of a record.
-pub(super) fn whole(record: &Record, layout: &Layout) -> Vec<String> {
+/// All fields of a record, a line each.
+pub(super) fn details(record: &Record, layout: &Layout) -> Vec<String> {
     let mut lines = Vec::new();
-    let mut push = |head: &str, text: String| lines.push(format!("{:<12}{text}", format!("{head}:")));
+    let mut add = |label: &str, text: String| lines.push(format!("{:<12}{text}", format!("{label}:")));
     let outcome = record.outcome.to_string();
-    push("record", record.id.to_string());
-    push("log", format!("{}, record {}", record.tenant, record.seq));
-    push("time", format!("{} ({})", time_arg::render(record.time, &layout.zone), record.time));
-    push("actor", format!("{}, through {}", plain(&record.actor.user), record.actor.via));
+    add("record", record.id.to_string());
+    add("log", format!("{}, record {}", record.tenant, record.seq));
+    add("time", format!("{} ({})", time_arg::format(record.time, &layout.zone), record.time));
+    add("actor", format!("{}, via {}", plain(&record.actor.user), record.actor.via));
     if !record.actor.groups.is_empty() {
-        push("groups", plain(&record.actor.groups.join(", ")));
+        add("groups", plain(&record.actor.groups.join(", ")));
     }
-    push("action", plain(&record.action));
+    add("action", plain(&record.action));
     if let Some(about) = &record.target {
         let uid = about.uid.as_ref().map(|uid| format!(" (uid {})", plain(uid))).unwrap_or_default();
-        push("target", format!("{}{uid}", target(Some(about))));
+        add("target", format!("{}{uid}", target_text(Some(about))));
     }
-    push("outcome", if layout.colored { painted(&outcome, paint(record.outcome)) } else { outcome });
+    add("outcome", if layout.colored { painted(&outcome, outcome_paint(record.outcome)) } else { outcome });
     let optional = [
         ("reason", record.reason.as_ref()),
         ("message", record.message.as_ref()),
         ("request", record.request_id.as_ref()),
         ("trace", record.trace_id.as_ref()),
     ];
-    for (head, text) in optional {
+    for (label, text) in optional {
         if let Some(text) = text {
             let lines: Vec<String> = text.lines().map(plain).collect();
-            push(head, lines.join(&format!("\n{:<12}", "")));
+            add(label, lines.join(&format!("\n{:<12}", "")));
         }
     }
     let origin = &record.origin;
-    push("written by", plain(&format!("{} on {}", origin.component, origin.instance)));
+    add("written by", plain(&format!("{} on {}", origin.component, origin.instance)));
     let optional = [
         ("address", origin.address.as_ref()),
         ("user agent", origin.user_agent.as_ref()),
         ("manager", origin.field_manager.as_ref()),
     ];
-    for (head, text) in optional {
+    for (label, text) in optional {
         if let Some(text) = text {
-            push(head, plain(text));
+            add(label, plain(text));
         }
     }
     if let Some(change) = &record.change {
         lines.push(String::new());
         lines.push("change:".into());
-        for line in difference::lines(change) {
+        for line in change_lines(change) {
             let paint = match (layout.colored, line.chars().next()) {
                 (true, Some('+')) => Some(Paint::Good),
                 (true, Some('-')) => Some(Paint::Bad),
@@ -223,16 +226,16 @@ mod tests {
             ]},
             "requestId": "r1", "origin": {"component": "webhook", "instance": "eventcenter-0", "fieldManager": "kubectl"},
         });
-        record(&RawRecord::from_json(value.to_string()).expect("JSON")).expect("a record")
+        parse_record(&RawRecord::from_json(value.to_string()).expect("JSON")).expect("a record")
     }
 
-    fn led() -> Record {
+    fn leader_election() -> Record {
         let value = json!({
             "id": "019aa5d0-0000-7000-8000-000000000002", "seq": 18, "tenant": "shop", "time": "2026-11-21T10:05:08Z",
             "actor": {"user": "eventcenter-0 \u{1b}[2K", "via": "Controllers"}, "action": "Lead", "outcome": "Succeeded",
             "origin": {"component": "controllers", "instance": "eventcenter-0"},
         });
-        record(&RawRecord::from_json(value.to_string()).expect("JSON")).expect("a record")
+        parse_record(&RawRecord::from_json(value.to_string()).expect("JSON")).expect("a record")
     }
 
     fn layout(width: Option<usize>, colored: bool, ids: bool) -> Layout {
@@ -241,7 +244,7 @@ mod tests {
 
     #[test]
     fn records_are_a_table() {
-        let records = [led(), denied()];
+        let records = [leader_election(), denied()];
         expect![[r#"
             TIME                  ACTOR                ACTION   TARGET                   OUTCOME     REASON/MESSAGE
             2026-11-21 11:05:08   eventcenter-0 �[2K   Lead     -                        Succeeded
@@ -255,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn no_line_exceeds_the_terminal() {
+    fn no_line_is_longer_than_the_terminal() {
         let mut long = denied();
         long.actor.user = "system:serviceaccount:argocd:argocd-application-controller".into();
         long.message = Some("x".repeat(500));
@@ -271,24 +274,24 @@ mod tests {
     }
 
     #[test]
-    fn colours_do_not_move_columns() {
-        let colored = table(&[led(), denied()], &layout(None, true, true));
+    fn colours_do_not_change_the_columns() {
+        let colored = table(&[leader_election(), denied()], &layout(None, true, true));
         assert!(colored.contains("\u{1b}[32mSucceeded\u{1b}[0m"), "{colored}");
         assert!(colored.contains("\u{1b}[31mDenied\u{1b}[0m   "), "{colored}");
         assert!(colored.contains("019aa5d0-0000-7000-8000-000000000001   2026-11-21 11:05:07"), "{colored}");
         let bare = ["\u{1b}[32m", "\u{1b}[31m", "\u{1b}[0m"]
             .iter()
             .fold(colored, |text, code| text.replace(code, ""));
-        assert_eq!(bare, table(&[led(), denied()], &layout(None, false, true)));
+        assert_eq!(bare, table(&[leader_election(), denied()], &layout(None, false, true)));
     }
 
     #[test]
-    fn all_fields_of_a_record_are_rendered() {
+    fn details_have_every_field() {
         expect![[r#"
             record:     019aa5d0-0000-7000-8000-000000000001
             log:        shop, record 17
             time:       2026-11-21 11:05:07 (2026-11-21T10:05:07.123456Z)
-            actor:      alice, through Admission
+            actor:      alice, via Admission
             groups:     shop, leads
             action:     Update
             target:     EventTopic shop/orders (uid u1)
@@ -301,9 +304,9 @@ mod tests {
 
             change:
               ~ spec.partitions: 3 → 6"#]]
-        .assert_eq(&whole(&denied(), &layout(None, false, false)).join("\n"));
+        .assert_eq(&details(&denied(), &layout(None, false, false)).join("\n"));
         assert_eq!(
-            brief(&led(), &TimeZone::UTC),
+            summary(&leader_election(), &TimeZone::UTC),
             "019aa5d0-0000-7000-8000-000000000002 (2026-11-21 10:05:08, eventcenter-0 \u{fffd}[2K, Lead -, Succeeded)"
         );
     }

@@ -1,4 +1,4 @@
-//! `eventctl audit show`: shows a record, and verifies that it is in the signed log.
+//! `eventctl audit show`: a record, and the proof that it is in its log.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,9 +12,9 @@ use uuid::Uuid;
 use super::super::login::block_on;
 use super::super::output::Answer;
 use super::super::terminal::plain;
+use super::log_client::{LogClient, ServerArgs};
 use super::output_args::{Output, OutputArgs};
 use super::render::{self, Layout};
-use super::server::{Log, Server};
 use super::time_arg;
 use super::verify::trust;
 use crate::domain::audit::checkpoint::{Checkpoint, TrustedKeys};
@@ -29,28 +29,27 @@ Examples:
 
 Exit codes: 0 the proof of the record is valid, 1 the proof is invalid, 2 an error occurred.";
 
-/// Timeout of reading the public keys from the cluster.
-const CLUSTER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Timeout for reading the public keys from the cluster.
+const KEYS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Show a record with its change, and verify the proof that it is in its log.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-#[command(mut_arg("output", |output| output.help("Output format")))]
 #[command(mut_arg("color", |color| color.help("When to colour the output")))]
 pub(in super::super) struct Show {
-    /// The record id, from list -o wide or an annotation in Kubernetes' audit log.
+    /// Id of the record, as in list -o wide or in the annotation of Kubernetes' own audit log.
     #[arg(value_name = "ID")]
     id: Uuid,
-    /// File with trusted public keys. Default: the keys in the cluster. May be given several times.
+    /// File with trusted public keys. Default: those that the cluster publishes. May be repeated.
     #[arg(long = "key", value_name = "FILE")]
     keys: Vec<PathBuf>,
     /// Namespace of the operator.
-    #[arg(long, value_name = "NAME", default_value = trust::DEFAULT_NAMESPACE)]
+    #[arg(long, value_name = "NAME", default_value = trust::OPERATOR_NAMESPACE)]
     operator_namespace: String,
     #[command(flatten)]
     format: OutputArgs,
     #[command(flatten)]
-    server: Server,
+    server: ServerArgs,
 }
 
 pub(super) fn answer(arguments: &Show) -> anyhow::Result<Answer> {
@@ -58,116 +57,116 @@ pub(super) fn answer(arguments: &Show) -> anyhow::Result<Answer> {
     block_on(async {
         let log = arguments.server.open().await?;
         let detail = log.get(arguments.id).await?;
-        let record = render::record(&detail.record)?;
+        let record = render::parse_record(&detail.record)?;
         if record.id != arguments.id {
-            bail!("the server answered with another record: {}", record.id);
+            bail!("the server returned another record: {}", record.id);
         }
         let started = match record.completes {
             Some(start) => Some(read_start(&log, start).await?),
             None => None,
         };
         let keys = match keys.is_empty() {
-            true => read_cluster_keys(arguments).await,
+            true => cluster_keys(arguments).await,
             false => keys,
         };
         let proof = verify_proof(&detail, &record, &keys);
         let text = match arguments.format.output {
-            Output::Json => serde_json::to_string_pretty(&as_json(&detail, &proof)?)?,
-            Output::Yaml => serde_yaml::to_string(&as_json(&detail, &proof)?)?,
+            Output::Json => serde_json::to_string_pretty(&to_json(&detail, &proof)?)?,
+            Output::Yaml => serde_yaml::to_string(&to_json(&detail, &proof)?)?,
             Output::Table | Output::Wide => {
                 let layout = Layout { ids: true, ..arguments.format.layout(&time_arg::now()) };
-                as_text(&detail, &record, started.as_ref(), &proof, &layout)?
+                to_text(&detail, &record, started.as_ref(), &proof, &layout)?
             }
         };
         Ok(Answer { yes: proof.is_ok(), text })
     })
 }
 
-async fn read_start(log: &Log, id: Uuid) -> anyhow::Result<Record> {
+async fn read_start(log: &LogClient, id: Uuid) -> anyhow::Result<Record> {
     let detail = log.get(id).await.context("reading the record of the start")?;
-    render::record(&detail.record)
+    render::parse_record(&detail.record)
 }
 
-/// The public keys in the cluster; none if the cluster cannot be reached.
-async fn read_cluster_keys(arguments: &Show) -> TrustedKeys {
-    let login = arguments.server.kubernetes();
-    let reading = trust::read_cluster(&login, &arguments.operator_namespace);
-    match tokio::time::timeout(CLUSTER_TIMEOUT, reading).await {
+/// The public keys that the cluster publishes; none if it cannot be reached.
+async fn cluster_keys(arguments: &Show) -> TrustedKeys {
+    let login = arguments.server.kubernetes_login();
+    let published = trust::read_published(&login, &arguments.operator_namespace);
+    match tokio::time::timeout(KEYS_TIMEOUT, published).await {
         Ok(Ok((_, keys))) => TrustedKeys::parse(&keys),
         _ => TrustedKeys::default(),
     }
 }
 
-/// A sentence about the proof of a record: `Ok` if it is valid.
+/// Whether the proof is valid, with a sentence for people.
 type ProofResult = Result<String, String>;
 
-/// Verifies the proof: the content against its hash, the hash against the root, the root against the signature.
+/// Verifies the content against its hash, the hash against the root, and the root against the signature.
 fn verify_proof(detail: &RecordDetail, record: &Record, keys: &TrustedKeys) -> ProofResult {
     let RecordDetail { record: content, hash, completion: _, proof } = detail;
-    let content = render::value(content).map_err(|error| error.to_string())?;
+    let content = render::to_json(content).map_err(|error| error.to_string())?;
     let canonical = serde_json_canonicalizer::to_vec(&content).map_err(|error| error.to_string())?;
     if Hash::leaf(&canonical) != *hash {
-        return Err("the content of the record does not match its hash: it was edited".into());
+        return Err("the record was edited: its content does not match its hash".into());
     }
     let RecordProof { inclusion, checkpoint, root } = proof;
     if inclusion.index != record.seq {
-        return Err(format!(
-            "the proof is about record {}, but this is record {}",
-            inclusion.index, record.seq
-        ));
+        return Err(format!("the proof is of record {}, not of {}", inclusion.index, record.seq));
     }
-    let (root, source) = match checkpoint {
+    let (root, of) = match checkpoint {
         Some(note) => {
-            let read = parse_checkpoint(note, &record.tenant, keys)?;
-            if read.size != inclusion.size {
+            let checkpoint = verify_checkpoint(note, &record.tenant, keys)?;
+            if checkpoint.size != inclusion.size {
                 return Err(format!(
-                    "the proof is about {} records, but the checkpoint is about {}",
-                    inclusion.size, read.size
+                    "the proof is of a tree of {} records, the checkpoint of {}",
+                    inclusion.size, checkpoint.size
                 ));
             }
             let signature = match keys.is_empty() {
-                true => "the signature was not checked, because no key is known (--key)",
-                false => "the signature is valid",
+                true => "its signature was not verified, because no public key is known (--key)",
+                false => "its signature is valid",
             };
-            (read.root, format!("of the checkpoint at {} records; {signature}", read.size))
+            (checkpoint.root, format!("of the checkpoint at {} records; {signature}", checkpoint.size))
         }
         None => (
             *root,
-            format!("of the log as it is now, {} records; no checkpoint covers it yet", inclusion.size),
+            format!("of the current log of {} records, which no checkpoint covers yet", inclusion.size),
         ),
     };
     match inclusion.holds(hash, &root) {
-        true => Ok(format!("the record is in the tree {source}")),
-        false => Err(format!("the record is not in the tree {source}")),
+        true => Ok(format!("the record is in the tree {of}")),
+        false => Err(format!("the record is not in the tree {of}")),
     }
 }
 
-/// Parses a checkpoint of a log, and verifies its signature if keys are known.
-fn parse_checkpoint(note: &str, log: &LogName, keys: &TrustedKeys) -> Result<Checkpoint, String> {
-    let read = Checkpoint::parse_unverified(note).map_err(|error| error.to_string())?;
-    if !read.origin.ends_with(&format!("/audit/{log}")) {
-        return Err(format!("the checkpoint is about {}, not about this log", plain(&read.origin)));
+/// Parses a checkpoint of a log, and verifies its signature if a key is known.
+fn verify_checkpoint(note: &str, log: &LogName, keys: &TrustedKeys) -> Result<Checkpoint, String> {
+    let checkpoint = Checkpoint::parse_unverified(note).map_err(|error| error.to_string())?;
+    if !checkpoint.origin.ends_with(&format!("/audit/{log}")) {
+        return Err(format!("the checkpoint is of {}, not of this log", plain(&checkpoint.origin)));
     }
     match keys.is_empty() {
-        true => Ok(read),
-        false => Checkpoint::verify(note, &read.origin, keys).map_err(|error| error.to_string()),
+        true => Ok(checkpoint),
+        false => Checkpoint::verify(note, &checkpoint.origin, keys).map_err(|error| error.to_string()),
     }
 }
 
-fn as_text(
+fn to_text(
     detail: &RecordDetail,
     record: &Record,
     started: Option<&Record>,
     proof: &ProofResult,
     layout: &Layout,
 ) -> anyhow::Result<String> {
-    let mut lines = render::whole(record, layout);
+    let mut lines = render::details(record, layout);
     lines.push(String::new());
     if let Some(started) = started {
-        lines.push(format!("completes:    {}", render::brief(started, &layout.zone)));
+        lines.push(format!("completes:    {}", render::summary(started, &layout.zone)));
     }
     if let Some(completion) = &detail.completion {
-        lines.push(format!("completed by: {}", render::brief(&render::record(completion)?, &layout.zone)));
+        lines.push(format!(
+            "completed by: {}",
+            render::summary(&render::parse_record(completion)?, &layout.zone)
+        ));
     }
     lines.push(match proof {
         Ok(sentence) => format!("proof:        {sentence}"),
@@ -176,19 +175,19 @@ fn as_text(
     Ok(lines.join("\n"))
 }
 
-fn as_json(detail: &RecordDetail, proof: &ProofResult) -> anyhow::Result<Value> {
+fn to_json(detail: &RecordDetail, proof: &ProofResult) -> anyhow::Result<Value> {
     let (holds, message) = match proof {
         Ok(message) => (true, message),
         Err(message) => (false, message),
     };
     let mut value = json!({
-        "record": render::value(&detail.record)?, "hash": detail.hash, "proof": {
+        "record": render::to_json(&detail.record)?, "hash": detail.hash, "proof": {
             "holds": holds, "message": message, "inclusion": detail.proof.inclusion, "checkpoint": detail.proof.checkpoint,
             "root": detail.proof.root,
         },
     });
     if let Some(completion) = &detail.completion {
-        value["completion"] = render::value(completion)?;
+        value["completion"] = render::to_json(completion)?;
     }
     Ok(value)
 }
@@ -223,7 +222,7 @@ mod tests {
         SigningKey::from_seed(&format!("{seed:02x}").repeat(32)).expect("a key")
     }
 
-    /// Record 2 of 5, with a checkpoint of that many.
+    /// Record 2 of 5, with a checkpoint at 5.
     fn detail() -> RecordDetail {
         let (mut range, mut nodes) = (Range::empty(0), Nodes::new());
         for seq in 0..5 {
@@ -241,43 +240,40 @@ mod tests {
     }
 
     fn check(detail: &RecordDetail, keys: &TrustedKeys) -> ProofResult {
-        verify_proof(detail, &render::record(&detail.record).expect("a record"), keys)
+        verify_proof(detail, &render::parse_record(&detail.record).expect("a record"), keys)
     }
 
     #[test]
-    fn a_valid_proof_is_accepted() {
+    fn a_proof_is_verified() {
         let (known, other) =
             (TrustedKeys::parse(&key(1).public_key()), TrustedKeys::parse(&key(2).public_key()));
-        assert!(check(&detail(), &known).is_ok_and(|message| message.ends_with("the signature is valid")));
+        assert!(check(&detail(), &known).is_ok_and(|text| text.ends_with("its signature is valid")));
         assert!(
-            check(&detail(), &TrustedKeys::default())
-                .is_ok_and(|message| message.contains("was not checked"))
+            check(&detail(), &TrustedKeys::default()).is_ok_and(|text| text.contains("was not verified"))
         );
-        assert!(
-            check(&detail(), &other).is_err_and(|message| message.contains("not signed by a trusted key"))
-        );
-        let mut open = detail();
-        open.proof.checkpoint = None;
-        assert!(check(&open, &known).is_ok_and(|message| message.contains("no checkpoint covers it yet")));
+        assert!(check(&detail(), &other).is_err_and(|text| text.contains("not signed by a trusted key")));
+        let mut unsigned = detail();
+        unsigned.proof.checkpoint = None;
+        assert!(check(&unsigned, &known).is_ok_and(|text| text.contains("no checkpoint covers yet")));
     }
 
     #[test]
-    fn an_invalid_proof_is_rejected() {
+    fn an_invalid_proof_is_refused() {
         type Edit = fn(&mut RecordDetail);
         let edits: [(Edit, &str); 7] = [
-            (|detail| detail.record = allowed(), "it was edited"),
+            (|detail| detail.record = allowed(), "the record was edited"),
             (
                 |detail| {
                     detail.record = allowed();
-                    let content = render::value(&detail.record).expect("JSON");
+                    let content = render::to_json(&detail.record).expect("JSON");
                     detail.hash = Hash::leaf(&serde_json_canonicalizer::to_vec(&content).expect("JSON"));
                 },
                 "is not in the tree",
             ),
-            (|detail| detail.proof.inclusion.index = 3, "the proof is about record 3, but this is record 2"),
+            (|detail| detail.proof.inclusion.index = 3, "the proof is of record 3, not of 2"),
             (
                 |detail| detail.proof.inclusion.size = 6,
-                "the proof is about 6 records, but the checkpoint is about 5",
+                "the proof is of a tree of 6 records, the checkpoint of 5",
             ),
             (|detail| detail.proof.inclusion.path.clear(), "is not in the tree"),
             (|detail| detail.proof.checkpoint = Some("none".into()), "not a signed checkpoint"),
@@ -286,14 +282,14 @@ mod tests {
                     let note = detail.proof.checkpoint.as_ref().expect("a note");
                     detail.proof.checkpoint = Some(note.replace("audit/shop", "audit/other"));
                 },
-                "not about this log",
+                "not of this log",
             ),
         ];
         let keys = TrustedKeys::parse(&key(1).public_key());
         for (edit, expected) in edits {
-            let mut edited = detail();
-            edit(&mut edited);
-            assert!(check(&edited, &keys).is_err_and(|message| message.contains(expected)), "{expected}");
+            let mut detail = detail();
+            edit(&mut detail);
+            assert!(check(&detail, &keys).is_err_and(|text| text.contains(expected)), "{expected}");
         }
     }
 }

@@ -1,19 +1,16 @@
-//! Points in time as command line arguments.
+//! Points in time as arguments.
 
 use anyhow::anyhow;
 use jiff::civil::{Date, DateTime};
 use jiff::{Span, Timestamp, ToSpan, Zoned};
 
 /// The accepted formats, for error messages.
-const FORMATS: &str = "write how long ago (30m, 2h, 7d, 2w), a day (today, yesterday, 2026-11-21), a time of the local time zone \
-                     (2026-11-21T10:00), or one with its zone (2026-11-21T10:00:00Z)";
+const FORMATS: &str = "write a duration before now (30m, 2h, 7d, 2w), a day (today, yesterday, 2026-11-21), a local time \
+                       (2026-11-21T10:00), or a time with its zone (2026-11-21T10:00:00Z)";
 
-/// Parses a point in time. Times without a zone, and days, are in the time zone of `now`; a day stands for its first moment.
-///
-/// # Errors
-/// The text has none of the formats.
+/// Parses a point in time. Days, and times without a zone, are in the time zone of `now`; a day means its beginning.
 pub(super) fn parse(text: &str, now: &Zoned) -> anyhow::Result<Timestamp> {
-    let unreadable = || anyhow!("{text:?} is not a time: {FORMATS}");
+    let invalid = || anyhow!("{text:?} is not a time: {FORMATS}");
     let text = text.trim();
     let begin = |date: Date| date.to_zoned(now.time_zone().clone()).map(|zoned| zoned.timestamp());
     let time = match text.to_ascii_lowercase().as_str() {
@@ -34,14 +31,14 @@ pub(super) fn parse(text: &str, now: &Zoned) -> anyhow::Result<Timestamp> {
             {
                 time.to_zoned(now.time_zone().clone()).map(|zoned| zoned.timestamp())
             } else {
-                return Err(unreadable());
+                return Err(invalid());
             }
         }
     };
-    time.map_err(|_| unreadable())
+    time.map_err(|_| invalid())
 }
 
-/// Parses a number and its unit. Days and weeks are calendar units: they keep the time of day.
+/// Parses a number and its unit. Days and weeks are calendar days and weeks.
 fn span(text: &str) -> Option<Span> {
     let number: i64 = text.get(..text.len().checked_sub(1)?)?.parse().ok().filter(|number| *number >= 0)?;
     match text.as_bytes().last()? {
@@ -54,13 +51,13 @@ fn span(text: &str) -> Option<Span> {
     }
 }
 
-/// Formats a time in a time zone, for tables.
-pub(super) fn render(time: Timestamp, zone: &jiff::tz::TimeZone) -> String {
+/// Formats a time in a time zone, to the second.
+pub(super) fn format(time: Timestamp, zone: &jiff::tz::TimeZone) -> String {
     time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-/// The current time in the local time zone.
-#[expect(clippy::disallowed_methods, reason = "arguments are relative to the current time and time zone")]
+/// The time now, in the local time zone.
+#[expect(clippy::disallowed_methods, reason = "arguments are relative to now and in local time")]
 pub(super) fn now() -> Zoned {
     Zoned::now()
 }
@@ -69,16 +66,16 @@ pub(super) fn now() -> Zoned {
 mod tests {
     use super::*;
 
-    /// On the day after the clocks went back in Berlin.
+    /// The day after the end of daylight saving time in Berlin.
     const NOW: &str = "2026-10-26T09:30:00+01:00[Europe/Berlin]";
 
-    fn parsed(text: &str) -> Result<String, String> {
+    fn check(text: &str) -> Result<String, String> {
         let now: Zoned = NOW.parse().expect("a time");
         parse(text, &now).map(|time| time.to_string()).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn every_format_is_parsed() {
+    fn accepted_formats() {
         for (text, expected) in [
             ("now", "2026-10-26T08:30:00Z"),
             ("0s", "2026-10-26T08:30:00Z"),
@@ -98,12 +95,12 @@ mod tests {
             ("2026-10-26T10:00:00.5+05:30", "2026-10-26T04:30:00.5Z"),
             (" 2026-10-26T10:00Z ", "2026-10-26T10:00:00Z"),
         ] {
-            assert_eq!(parsed(text), Ok(expected.into()), "{text}");
+            assert_eq!(check(text), Ok(expected.into()), "{text}");
         }
     }
 
     #[test]
-    fn other_texts_are_refused() {
+    fn other_text_is_refused() {
         for text in [
             "",
             "h",
@@ -118,13 +115,13 @@ mod tests {
             "99999999999999999d",
             "é",
         ] {
-            assert!(parsed(text).is_err_and(|error| error.contains("30m, 2h, 7d")), "{text}");
+            assert!(check(text).is_err_and(|error| error.contains("30m, 2h, 7d")), "{text}");
         }
     }
 
     #[test]
-    fn times_are_rendered_in_the_local_zone() {
+    fn times_are_formatted_in_their_zone() {
         let now: Zoned = NOW.parse().expect("a time");
-        assert_eq!(render(now.timestamp(), now.time_zone()), "2026-10-26 09:30:00");
+        assert_eq!(format(now.timestamp(), now.time_zone()), "2026-10-26 09:30:00");
     }
 }

@@ -1,18 +1,18 @@
-//! What lint found, as text, as JSON and as annotations of GitHub Actions.
+//! Problems as text, JSON and annotations of GitHub Actions.
 
 use serde_json::{Value, json};
 
 use super::report::{Problem, Report};
 use crate::domain::lint::Severity;
 
-/// For people: each resource that has problems, and their places as compilers write them.
+/// The resources with problems, and the position of each problem in the format of compilers.
 pub(super) fn text(reports: &[Report]) -> String {
     let mut lines = Vec::new();
     for Report { file, resource, problems, .. } in reports.iter().filter(|report| !report.problems.is_empty())
     {
         lines.push(resource.clone());
-        lines.extend(problems.iter().map(|Problem { place, diagnostic }| {
-            format!("  {file}:{}:{}: {diagnostic}", place.line, place.column)
+        lines.extend(problems.iter().map(|Problem { position, diagnostic }| {
+            format!("  {file}:{}:{}: {diagnostic}", position.line, position.column)
         }));
     }
     lines.push(summary(reports));
@@ -25,14 +25,14 @@ fn summary(reports: &[Report]) -> String {
     format!("{} {resources}, {refused} refused", reports.len())
 }
 
-/// For programs. `problems` has everything; `refusals` and `warnings` are the same without their places.
+/// JSON. `refusals` and `warnings` repeat `problems` without positions.
 pub(super) fn json(reports: &[Report]) -> serde_json::Result<String> {
     let resources: Vec<Value> = reports.iter().map(resource).collect();
     let accepted = !reports.iter().any(Report::is_refused);
     serde_json::to_string_pretty(&json!({"accepted": accepted, "resources": resources}))
 }
 
-fn resource(Report { file, place, resource, problems }: &Report) -> Value {
+fn resource(Report { file, position, resource, problems }: &Report) -> Value {
     let messages = |problems: &mut dyn Iterator<Item = &Problem>| -> Vec<Value> {
         problems
             .map(|Problem { diagnostic, .. }| match diagnostic.severity {
@@ -44,7 +44,7 @@ fn resource(Report { file, place, resource, problems }: &Report) -> Value {
     let is_refusal = |problem: &&Problem| problem.diagnostic.is_refusal();
     json!({
         "file": file,
-        "line": place.line,
+        "line": position.line,
         "resource": resource,
         "refusals": messages(&mut problems.iter().filter(is_refusal)),
         "warnings": messages(&mut problems.iter().filter(|problem| !is_refusal(problem))),
@@ -52,12 +52,12 @@ fn resource(Report { file, place, resource, problems }: &Report) -> Value {
     })
 }
 
-fn problem(Problem { place, diagnostic }: &Problem) -> Value {
+fn problem(Problem { position, diagnostic }: &Problem) -> Value {
     let mut problem = json!({
         "severity": if diagnostic.is_refusal() { "error" } else { "warning" },
         "field": diagnostic.field.to_string(),
-        "line": place.line,
-        "column": place.column,
+        "line": position.line,
+        "column": position.column,
         "message": diagnostic.message,
     });
     if let Severity::Refusal(reason) = diagnostic.severity {
@@ -71,9 +71,9 @@ fn problem(Problem { place, diagnostic }: &Problem) -> Value {
 pub(super) fn github(reports: &[Report]) -> String {
     let mut lines = Vec::new();
     for Report { file, resource, problems, .. } in reports {
-        // GitHub knows files by their path within the repository.
+        // GitHub expects paths relative to the repository.
         let file = file.strip_prefix("./").unwrap_or(file);
-        for Problem { place, diagnostic } in problems {
+        for Problem { position, diagnostic } in problems {
             let (command, title) = match diagnostic.severity {
                 Severity::Refusal(reason) => ("error", format!("{reason}: {resource}")),
                 Severity::Warning => ("warning", resource.clone()),
@@ -81,8 +81,8 @@ pub(super) fn github(reports: &[Report]) -> String {
             lines.push(format!(
                 "::{command} file={},line={},col={},title={}::{}",
                 escape_property(file),
-                place.line,
-                place.column,
+                position.line,
+                position.column,
                 escape_property(&title),
                 escape_data(&diagnostic.message),
             ));
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_workflow_commands_take_for_syntax_is_escaped() {
+    fn the_syntax_of_workflow_commands_is_escaped() {
         assert_eq!(escape_data("100%: a,\nb\r"), "100%25: a,%0Ab%0D");
         assert_eq!(escape_property("a:b,c%\n"), "a%3Ab%2Cc%25%0A");
     }

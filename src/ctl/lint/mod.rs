@@ -1,4 +1,4 @@
-//! `eventctl lint`: checks manifests as the API server and the webhook would check them.
+//! `eventctl lint`: checks manifests as the API server and the webhook would.
 
 mod format;
 mod report;
@@ -29,16 +29,16 @@ Exit codes: 0 no resource is refused, 1 a resource is refused, 2 an error occurr
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Lint {
-    /// Files with manifests in YAML or JSON, and folders, which are searched for such files; - for standard input.
+    /// Files with manifests in YAML or JSON, or directories, which are searched for such files; - for standard input.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Tenants and KafkaClusters, if they are not among the manifests.
+    /// Files or directories with the Tenants and KafkaClusters that are not among the manifests.
     #[arg(long, value_name = "PATH")]
     tenants: Vec<PathBuf>,
-    /// The manifests that are applied now, such as those of the main branch: the others are checked as changes of them.
+    /// The applied manifests, such as those of the main branch; the others are checked as changes of them.
     #[arg(long, value_name = "PATH")]
     against: Vec<PathBuf>,
-    /// The namespace of manifests that name none.
+    /// Namespace of manifests that name none.
     #[arg(long, short, value_name = "NAME", default_value = "default")]
     namespace: String,
     /// Output format.
@@ -51,9 +51,9 @@ pub(super) struct Lint {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Output {
-    /// For people: a line for each problem, with its place in the file.
+    /// Text with a line for each problem and its position in the file.
     Text,
-    /// For programs.
+    /// JSON for programs.
     Json,
     /// Annotations of GitHub Actions, which GitHub shows beside the line.
     Github,
@@ -61,7 +61,7 @@ enum Output {
     Sarif,
 }
 
-/// A manifest and the file that it is from.
+/// A manifest and its file.
 struct Source {
     file: String,
     manifest: Manifest,
@@ -69,7 +69,7 @@ struct Source {
 
 pub(super) fn answer(arguments: &Lint) -> anyhow::Result<Answer> {
     let Lint { paths, tenants, against, namespace, output, json } = arguments;
-    file::read_once(paths.iter().chain(tenants).chain(against).map(PathBuf::as_path))?;
+    file::check_input_once(paths.iter().chain(tenants).chain(against).map(PathBuf::as_path))?;
     let (platform, changed) = (read(tenants, namespace)?, read(paths, namespace)?);
     let now: Vec<&Source> = platform.iter().chain(&changed).collect();
     let applied = read(against, namespace)?;
@@ -101,15 +101,16 @@ fn inputs<'a>(sources: &[&'a Source]) -> Vec<lint::Manifest<'a>> {
     sources.iter().map(input).collect()
 }
 
-/// Adds the places to what was found in a resource.
+/// Adds positions to the problems of a resource.
 fn locate(report: lint::Report, sources: &[&Source]) -> Report {
     let Source { file, manifest } = sources[report.manifest];
-    let located = |diagnostic: Diagnostic| Problem { place: manifest.place(&diagnostic.field), diagnostic };
+    let located =
+        |diagnostic: Diagnostic| Problem { position: manifest.position(&diagnostic.field), diagnostic };
     let mut problems: Vec<Problem> = report.diagnostics.into_iter().map(located).collect();
-    problems.sort_by_key(|problem| problem.place);
+    problems.sort_by_key(|problem| problem.position);
     Report {
         file: file.clone(),
-        place: manifest.place(&FieldPath::default()),
+        position: manifest.position(&FieldPath::default()),
         resource: report.resource,
         problems,
     }
@@ -119,7 +120,7 @@ fn list(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| file::name(path)).collect::<Vec<_>>().join(", ")
 }
 
-/// Reads the manifests of files and folders.
+/// Reads the manifests in files and directories.
 fn read(paths: &[PathBuf], namespace: &str) -> anyhow::Result<Vec<Source>> {
     let mut files = Vec::new();
     for path in paths {
@@ -138,12 +139,12 @@ fn read(paths: &[PathBuf], namespace: &str) -> anyhow::Result<Vec<Source>> {
     Ok(sources)
 }
 
-/// Finds the manifests of a folder in the order of their names, so that two runs check them in the same order.
-fn find_files(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    let entries = std::fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
+/// Finds the manifests in a directory, sorted by name, so that every run checks them in the same order.
+fn find_files(directory: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    let entries = std::fs::read_dir(directory).with_context(|| format!("reading {}", directory.display()))?;
     let mut paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
     paths.sort();
-    // Names that begin with a dot are those of git and of editors.
+    // Names that begin with a dot belong to git and editors.
     let is_hidden =
         |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
     for path in paths.into_iter().filter(|path| !is_hidden(path)) {

@@ -1,4 +1,4 @@
-//! What lint found, as the Static Analysis Results Interchange Format (OASIS SARIF 2.1.0).
+//! Problems in the Static Analysis Results Interchange Format (OASIS SARIF 2.1.0).
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::domain::lint::Severity;
 const SCHEMA: &str =
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 
-/// The id of the rule that warnings break; that of a refusal is its reason.
+/// The rule id of warnings; the rule id of a refusal is its reason.
 const ADVICE: &str = "Advice";
 
 /// The unreserved characters of RFC 3986, section 2.3, and the slash stay as they are.
@@ -49,7 +49,7 @@ pub(super) fn render(reports: &[Report]) -> serde_json::Result<String> {
 fn rule(id: &str, severity: Severity) -> Value {
     let description = match severity {
         Severity::Refusal(reason) => reason.description(),
-        Severity::Warning => "The resource is accepted, and something about it is unwise.",
+        Severity::Warning => "The resource is accepted, but its declaration is risky.",
     };
     json!({"id": id, "shortDescription": {"text": description}, "defaultConfiguration": {"level": level(severity)}})
 }
@@ -69,7 +69,7 @@ fn level(severity: Severity) -> &'static str {
 }
 
 fn result(report: &Report, problem: &Problem, rule_index: Option<usize>) -> Value {
-    let Problem { place, diagnostic } = problem;
+    let Problem { position, diagnostic } = problem;
     json!({
         "ruleId": rule_id(problem),
         "ruleIndex": rule_index,
@@ -78,14 +78,14 @@ fn result(report: &Report, problem: &Problem, rule_index: Option<usize>) -> Valu
         "locations": [{
             "physicalLocation": {
                 "artifactLocation": {"uri": uri(&report.file)},
-                "region": {"startLine": place.line, "startColumn": place.column},
+                "region": {"startLine": position.line, "startColumn": position.column},
             },
             "logicalLocations": [{"name": report.resource, "kind": "resource"}],
         }],
     })
 }
 
-/// A path as a URI: relative to where the program runs, or with the scheme `file`.
+/// A path as a URI: relative to the working directory, or with the scheme `file`.
 fn uri(file: &str) -> String {
     let path = utf8_percent_encode(file.strip_prefix("./").unwrap_or(file), ENCODED).to_string();
     if path.starts_with('/') { format!("file://{path}") } else { path }

@@ -66,7 +66,7 @@ impl CheckpointFixture {
         self.data("eventcenter-seals").await.remove("audit").unwrap_or_default()
     }
 
-    async fn note(&self) -> Option<String> {
+    async fn published_checkpoint(&self) -> Option<String> {
         self.data("eventcenter-audit-checkpoints").await.remove(self.log.as_str())
     }
 
@@ -80,7 +80,7 @@ impl CheckpointFixture {
         let what = format!("more than {more_than} records are signed");
         self.t
             .eventually(&what, async || {
-                let note = self.note().await.ok_or_else(|| "none".to_owned())?;
+                let note = self.published_checkpoint().await.ok_or_else(|| "none".to_owned())?;
                 let checkpoint = self.believed(&note, &self.keys().await).ok_or_else(|| note.clone())?;
                 if checkpoint.size > more_than { Ok((note, checkpoint)) } else { Err(note) }
             })
@@ -171,7 +171,7 @@ async fn an_older_copy_of_the_database_is_detected_and_never_signed() -> Result<
     }
     s.wait_for_event(&format!("the first {} records are not the signed ones", checkpoint.size)).await;
     assert!(is_inconsistent(&operator));
-    assert_eq!(s.note().await.as_ref(), Some(&note), "the published checkpoint stays");
+    assert_eq!(s.published_checkpoint().await.as_ref(), Some(&note), "the published checkpoint stays");
     let kept = audit(s.data.path()).list_checkpoints(&s.log, 1).await?;
     assert!(kept.iter().all(|kept| kept.size < checkpoint.size), "{kept:#?}");
     Ok(())

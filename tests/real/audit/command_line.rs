@@ -57,11 +57,11 @@ impl Archive {
         let store = Store::open(&StoreUrl::Sqlite(archive.path("audit.db"))).expect("a database");
         store.migrate().await.expect("its tables");
         archive.fill(&store, &shop(), SIGNED).await;
-        let early = archive.note(&store).await;
+        let early = archive.sign_checkpoint(&store).await;
         store.audit().insert_checkpoint(&shop(), &early).await.expect("it is kept");
         archive.fill(&store, &shop(), ALL - SIGNED).await;
         archive.fill(&store, &LogName::platform(), 3).await;
-        let late = archive.note(&store).await;
+        let late = archive.sign_checkpoint(&store).await;
         archive.write("keys.txt", &format!("{}\n", key("5a").public_key()));
         archive.write("other-keys.txt", &format!("{}\n", key("5b").public_key()));
         archive.write("early.note", &early.note);
@@ -96,8 +96,8 @@ impl Archive {
         work.await.expect("it ends");
     }
 
-    /// The end of the log, signed.
-    async fn note(&self, store: &Store) -> StoredCheckpoint {
+    /// Signs a checkpoint of the whole log.
+    async fn sign_checkpoint(&self, store: &Store) -> StoredCheckpoint {
         let head = store.audit().read_head(&shop()).await.expect("a head");
         let root = head.range.root().expect("it begins at 0");
         let checkpoint = Checkpoint { origin: origin("eventcenter", &shop()), size: head.size, root };
@@ -178,19 +178,23 @@ async fn an_export_is_verified_offline() {
     let (code, out, err) = archive.eventctl("verify --file shop.ndjson --key keys.txt");
     let lines: Vec<&str> = out.lines().collect();
     assert_eq!((code, err.as_str()), (0, ""), "{out}");
-    assert_eq!(lines[0], "shop: 300 records (0 to 299) are as they were written");
+    assert_eq!(lines[0], "shop: 300 records (0 to 299) are intact");
     assert!(lines[1].starts_with("  size 300, root ") && lines[1].ends_with('…'), "{out}");
     assert_eq!(
         lines[2],
-        "  1 checkpoint, signed by a known key, up to 200 records; the 100 records after them are not signed yet"
+        "  1 checkpoint, signed by a trusted key, up to 200 records; no checkpoint covers the last 100"
     );
 
-    archive.check("verify --file - --key keys.txt", 0, "are as they were written");
-    let all = "2 checkpoints, signed by a known key, and all records are covered";
+    archive.check("verify --file - --key keys.txt", 0, "are intact");
+    let all = "2 checkpoints, signed by a trusted key, and all records are covered";
     archive.check("verify --file shop.ndjson --key keys.txt --checkpoint late.note", 0, all);
-    archive.check("verify --file shop.ndjson --key other-keys.txt --key keys.txt", 0, "are as they were");
-    archive.check("verify --file shop.ndjson", 2, "no signature could be checked, because no key is known");
-    archive.check("verify --file shop.ndjson --unsigned", 0, "are as they were written");
+    archive.check("verify --file shop.ndjson --key other-keys.txt --key keys.txt", 0, "are intact");
+    archive.check(
+        "verify --file shop.ndjson",
+        2,
+        "no signature was verified, because no public key is known",
+    );
+    archive.check("verify --file shop.ndjson --unsigned", 0, "are intact");
 
     let (code, out, _) = archive.eventctl("verify --file shop.ndjson --key keys.txt -o json");
     let answer: Value = serde_json::from_str(&out).expect("JSON");
@@ -223,7 +227,7 @@ async fn tampering_with_an_export_is_detected() {
         lines.push("{\"end\":{\"records\":250}}".into());
         lines[0] = lines[0].replace("\"size\":300", "\"size\":250");
     });
-    archive.check(verify, 0, "250 records (0 to 249) are as they were written");
+    archive.check(verify, 0, "250 records (0 to 249) are intact");
     let late = format!("{verify} --checkpoint late.note");
     archive.check(
         &late,
@@ -234,7 +238,7 @@ async fn tampering_with_an_export_is_detected() {
 
     // What was changed after the last checkpoint of the export as well.
     archive.edited(|lines| lines[280] = lines[280].replace("alice", "mallory"));
-    archive.check(verify, 0, "are as they were written");
+    archive.check(verify, 0, "are intact");
     archive.check(&late, 1, "shop: records between 200 and 299 were rewritten: their root does not match");
     let (code, out, _) = archive.eventctl(&format!("{late} -o json"));
     let answer: Value = serde_json::from_str(&out).expect("JSON");
@@ -250,8 +254,11 @@ async fn unverifiable_input_is_an_error() {
         ("verify --file edited.ndjson --key keys.txt", "edited.ndjson: line 101: unexpected end of file"),
         ("verify --file none.txt --key keys.txt", "none.txt: line 1: this is not an export"),
         ("verify --file gone.ndjson --key keys.txt", "reading gone.ndjson: No such file"),
-        ("verify --file shop.ndjson --key none.txt", "none.txt: no public key is in it"),
-        ("verify --file shop.ndjson --checkpoint late.note", "--checkpoint needs a key"),
+        ("verify --file shop.ndjson --key none.txt", "none.txt: the file has no public key"),
+        (
+            "verify --file shop.ndjson --checkpoint late.note",
+            "--checkpoint cannot be verified without a public key",
+        ),
         (
             "verify --file shop.ndjson --key keys.txt --checkpoint none.txt",
             "none.txt: not a signed checkpoint: the note has no signature",
@@ -265,8 +272,8 @@ async fn unverifiable_input_is_an_error() {
         ("verify --file shop.ndjson --cluster", "no configuration to reach Kubernetes"),
         ("verify --store sqlite:gone.db --key keys.txt", "there is no database gone.db"),
         ("verify --store mysql:x --key keys.txt", "write sqlite:FILE or postgres://"),
-        ("verify --key keys.txt", "set --server URL or EVENTCTL_SERVER"),
-        ("list", "set --server URL or EVENTCTL_SERVER"),
+        ("verify --key keys.txt", "give --server URL, or set EVENTCTL_SERVER"),
+        ("list", "give --server URL, or set EVENTCTL_SERVER"),
         ("list --server http://eventcenter.example.com --token x", "http is not encrypted"),
         ("list --server https://127.0.0.1:1", "finding a token (give --token, or set EVENTCTL_TOKEN)"),
         ("list --server http://127.0.0.1:1 --token x", "the server cannot be reached"),
@@ -287,9 +294,9 @@ async fn unverifiable_input_is_an_error() {
 async fn a_database_is_verified_without_the_operator() {
     let archive = Archive::new().await;
     let verify = "verify --store sqlite:audit.db --key keys.txt";
-    archive.check(verify, 0, "_platform: 3 records (0 to 2) are as they were written");
-    archive.check(verify, 0, "shop: 300 records (0 to 299) are as they were written");
-    archive.check("verify --store sqlite:audit.db", 2, "no signature could be checked");
+    archive.check(verify, 0, "_platform: 3 records (0 to 2) are intact");
+    archive.check(verify, 0, "shop: 300 records (0 to 299) are intact");
+    archive.check("verify --store sqlite:audit.db", 2, "no signature was verified");
     archive.check(&format!("{verify} --tenant shop --checkpoint late.note"), 0, "all records are covered");
     archive.check(
         &format!("{verify} --tenant _platform --checkpoint late.note"),
@@ -306,7 +313,7 @@ async fn a_database_is_verified_without_the_operator() {
     archive.check(verify, 1, "shop: record 7 (ID) was edited: its content does not match its hash");
     archive.check(verify, 1, "  record: ID, ");
     archive.check(verify, 1, "mallory, Update EventTopic shop/topic-7, Allowed");
-    archive.check(verify, 1, "_platform: 3 records (0 to 2) are as they were written");
+    archive.check(verify, 1, "_platform: 3 records (0 to 2) are intact");
     archive
         .sql(
             "UPDATE audit_record SET body = replace(body, 'mallory', 'alice') WHERE log = 'shop' AND seq = 7",

@@ -1,4 +1,4 @@
-//! Verifies an export, from a file or from the server.
+//! Verifies an export from a file or from the server.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -10,60 +10,61 @@ use tokio::sync::mpsc;
 
 use super::super::super::file::{is_input, name};
 use super::super::super::terminal::plain;
-use super::super::export::Progress;
 use super::super::line_buffer::LineBuffer;
-use super::super::server::Log;
-use super::report::{Conclusion, Located};
+use super::super::log_client::LogClient;
+use super::super::progress_line::ProgressLine;
+use super::report::{LocatedFinding, LogReport};
 use super::trust::Trust;
 use crate::domain::audit::Filter;
 use crate::domain::audit::export::{ExportError, Header, Line, MAX_LINE_BYTES, Reader};
 use crate::kubernetes::RestError;
 
 /// Size of the read buffer in bytes.
-const BUFFER_SIZE: usize = 1 << 20;
+const BUFFER_BYTES: usize = 1 << 20;
 
-/// Maximum number of received chunks that wait for verification.
-const MAX_QUEUED_CHUNKS: usize = 64;
+/// Maximum number of downloaded chunks that are not verified yet.
+const MAX_PENDING_CHUNKS: usize = 64;
 
-/// The start and the end of a line with a record.
-const RECORD_LINE: (&str, &str) = (r#"{"record":"#, "}");
+/// What surrounds the record in a line of an export.
+const RECORD_PREFIX: &str = r#"{"record":"#;
+const RECORD_SUFFIX: &str = "}";
 
 /// Verifies the export in a file.
 pub(super) async fn verify(
     path: &Path,
     installation: Option<&str>,
     trust: &Trust,
-) -> anyhow::Result<Conclusion> {
+) -> anyhow::Result<LogReport> {
     let opened: Box<dyn Read + Send> = match is_input(path) {
         true => Box::new(std::io::stdin()),
         false => Box::new(File::open(path).with_context(|| format!("reading {}", name(path)))?),
     };
-    let lines = FileLines(BufReader::with_capacity(BUFFER_SIZE, opened));
+    let lines = FileLines(BufReader::with_capacity(BUFFER_BYTES, opened));
     let (installation, trust) = (installation.map(str::to_owned), trust.clone());
     let verified = tokio::task::spawn_blocking(move || verify_lines(lines, installation.as_deref(), &trust));
     verified.await.context("verifying")?.with_context(|| name(path))
 }
 
-/// Verifies the export of a server.
+/// Verifies an export of the server.
 pub(super) async fn verify_export(
-    log: &Log,
+    log: &LogClient,
     installation: Option<&str>,
     trust: &Trust,
-) -> anyhow::Result<Conclusion> {
+) -> anyhow::Result<LogReport> {
     let mut download = log.export(&Filter::default(), ExportFormat::Ndjson).await?;
-    let (sender, chunks) = mpsc::channel(MAX_QUEUED_CHUNKS);
-    let lines = DownloadLines { chunks, lines: Some(LineBuffer::default()) };
+    let (sender, chunks) = mpsc::channel(MAX_PENDING_CHUNKS);
+    let lines = DownloadLines { chunks, buffer: Some(LineBuffer::default()) };
     let (installation, trust) = (installation.map(str::to_owned), trust.clone());
     let verified = tokio::task::spawn_blocking(move || verify_lines(lines, installation.as_deref(), &trust));
     while let Some(chunk) = download.next().await.transpose() {
         let is_last = chunk.is_err();
-        // The verification ends at the first finding.
+        // The verification closes the channel at the first finding.
         if sender.send(chunk).await.is_err() || is_last {
             break;
         }
     }
     drop(sender);
-    verified.await.context("verifying")?.context("what the server exports")
+    verified.await.context("verifying")?.context("the export of the server")
 }
 
 /// Verifies the lines of an export.
@@ -71,13 +72,13 @@ fn verify_lines(
     lines: impl Iterator<Item = anyhow::Result<Vec<u8>>>,
     installation: Option<&str>,
     trust: &Trust,
-) -> anyhow::Result<Conclusion> {
-    let mut progress = Progress::start();
-    let mut reading: Option<(Header, Reader)> = None;
+) -> anyhow::Result<LogReport> {
+    let mut progress = ProgressLine::start();
+    let mut started: Option<(Header, Reader)> = None;
     for (count, line) in lines.enumerate() {
         let line = String::from_utf8(line?).map_err(|_| anyhow!("line {}: this is not UTF-8", count + 1))?;
-        let (header, reader) = match &mut reading {
-            Some(reading) => reading,
+        let (header, reader) = match &mut started {
+            Some(started) => started,
             None => {
                 let header = parse_header(&line)?;
                 if let Some(expected) = installation
@@ -89,19 +90,19 @@ fn verify_lines(
                     );
                 }
                 let reader = Reader::new(trust.keys().clone(), trust.notes(&header.log));
-                reading.insert((header, reader))
+                started.insert((header, reader))
             }
         };
         if let Err(error) = reader.read_line(&line) {
-            return conclude(error, header, &line);
+            return report(error, header, &line);
         }
-        progress.show(&format_args!("{count} of {} records", header.size));
+        progress.print(&format_args!("{count} of {} records", header.size));
     }
     progress.finish();
-    let Some((header, reader)) = reading else { bail!("the file is empty") };
+    let Some((header, reader)) = started else { bail!("the export is empty") };
     match reader.finish() {
-        Ok(verified) => Ok(Conclusion::new(header.log, Some(verified), Vec::new(), Vec::new())),
-        Err(error) => conclude(error, &header, ""),
+        Ok(verified) => Ok(LogReport::new(header.log, Some(verified), Vec::new(), Vec::new())),
+        Err(error) => report(error, &header, ""),
     }
 }
 
@@ -109,23 +110,25 @@ fn verify_lines(
 fn parse_header(line: &str) -> anyhow::Result<Header> {
     match serde_json::from_str(line) {
         Ok(Line::Export(header)) => Ok(header),
-        _ => bail!("line 1: this is not an export: it names no log (--format csv cannot be verified)"),
+        _ => bail!(
+            "line 1: this is not an export: it does not name the log (exports in --format csv cannot be verified)"
+        ),
     }
 }
 
-/// The conclusion of a finding, with the record where it was found.
-fn conclude(error: ExportError, header: &Header, line: &str) -> anyhow::Result<Conclusion> {
+/// Reports a finding with its record.
+fn report(error: ExportError, header: &Header, line: &str) -> anyhow::Result<LogReport> {
     match error {
         ExportError::Tampered(finding) => {
-            let body = line.strip_prefix(RECORD_LINE.0).and_then(|line| line.strip_suffix(RECORD_LINE.1));
-            let located = Located::at(finding, body.unwrap_or_default().as_bytes());
-            Ok(Conclusion::new(header.log.clone(), None, vec![located], Vec::new()))
+            let body = line.strip_prefix(RECORD_PREFIX).and_then(|line| line.strip_suffix(RECORD_SUFFIX));
+            let found = LocatedFinding::new(finding, body.unwrap_or_default().as_bytes());
+            Ok(LogReport::new(header.log.clone(), None, vec![found], Vec::new()))
         }
         malformed @ ExportError::Malformed { .. } => Err(malformed.into()),
     }
 }
 
-/// The lines of a file. A line that is too long is truncated, which the reader refuses.
+/// The lines of a file. A line that is too long is truncated; the reader refuses it.
 struct FileLines<R>(BufReader<R>);
 
 impl<R: Read> Iterator for FileLines<R> {
@@ -149,7 +152,7 @@ impl<R: Read> Iterator for FileLines<R> {
 /// The lines of a download.
 struct DownloadLines {
     chunks: mpsc::Receiver<Result<Vec<u8>, RestError>>,
-    lines: Option<LineBuffer>,
+    buffer: Option<LineBuffer>,
 }
 
 impl Iterator for DownloadLines {
@@ -157,17 +160,17 @@ impl Iterator for DownloadLines {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let lines = self.lines.as_mut()?;
-            if let Some(line) = lines.next() {
+            let buffer = self.buffer.as_mut()?;
+            if let Some(line) = buffer.next_line() {
                 return Some(Ok(line));
             }
-            if lines.incomplete_len() > MAX_LINE_BYTES {
+            if buffer.incomplete_len() > MAX_LINE_BYTES {
                 return Some(Err(anyhow!("a line is longer than {MAX_LINE_BYTES} bytes")));
             }
             match self.chunks.blocking_recv() {
-                Some(Ok(chunk)) => lines.push(&chunk),
+                Some(Ok(chunk)) => buffer.push(&chunk),
                 Some(Err(error)) => return Some(Err(error.into())),
-                None => return self.lines.take().and_then(LineBuffer::rest).map(Ok),
+                None => return self.buffer.take().and_then(LineBuffer::into_rest).map(Ok),
             }
         }
     }
@@ -178,25 +181,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_of_a_file_are_bounded() {
+    fn the_lines_of_a_file_are_bounded() {
         let text = format!("one\n\n{}\nlast", "x".repeat(MAX_LINE_BYTES + 10));
         let lines: Vec<Vec<u8>> =
-            FileLines(BufReader::new(text.as_bytes())).collect::<Result<_, _>>().expect("it can be read");
+            FileLines(BufReader::new(text.as_bytes())).collect::<Result<_, _>>().expect("readable");
         let lengths: Vec<usize> = lines.iter().map(Vec::len).collect();
         assert_eq!(lengths, [3, 0, MAX_LINE_BYTES + 2, 8, 4]);
     }
 
     #[test]
-    fn other_files_are_refused() {
-        let refusal = |text: &str| {
+    fn other_text_is_refused() {
+        let check = |text: &str| {
             let lines = FileLines(BufReader::new(text.as_bytes()));
             verify_lines(lines, None, &Trust::default()).map(|_| ()).map_err(|error| error.to_string())
         };
-        assert_eq!(refusal(""), Err("the file is empty".into()));
-        assert!(refusal("time,actor\n").is_err_and(|error| error.contains("this is not an export")));
+        assert_eq!(check(""), Err("the export is empty".into()));
+        assert!(check("time,actor\n").is_err_and(|error| error.contains("this is not an export")));
         assert!(
-            refusal("{\"end\":{\"records\":0}}\n")
-                .is_err_and(|error| error.contains("this is not an export"))
+            check("{\"end\":{\"records\":0}}\n").is_err_and(|error| error.contains("this is not an export"))
         );
     }
 
@@ -204,11 +206,11 @@ mod tests {
     fn chunks_of_a_download_are_split_into_lines() {
         let (sender, chunks) = mpsc::channel(8);
         for chunk in ["one\ntw", "o", "\nthree"] {
-            sender.try_send(Ok(Vec::from(chunk))).expect("there is room");
+            sender.try_send(Ok(Vec::from(chunk))).expect("capacity");
         }
         drop(sender);
-        let lines = DownloadLines { chunks, lines: Some(LineBuffer::default()) };
-        let lines: Vec<Vec<u8>> = lines.collect::<Result<_, _>>().expect("lines");
+        let lines = DownloadLines { chunks, buffer: Some(LineBuffer::default()) };
+        let lines: Vec<Vec<u8>> = lines.collect::<Result<_, _>>().expect("no error");
         assert_eq!(lines, [b"one".to_vec(), b"two".to_vec(), b"three".to_vec()]);
     }
 }

@@ -1,7 +1,7 @@
-//! `eventctl audit verify`: verifies that a log is unchanged.
+//! `eventctl audit verify`: detects changes to a log.
 //!
-//! Database, export and server may all be under the control of an attacker. They are compared with what an attacker cannot
-//! change: checkpoints that are stored elsewhere, and the keys that signed them.
+//! The database, the export and the server may have been tampered with. They are compared with checkpoints that are stored
+//! elsewhere, whose signatures are verified with public keys.
 
 mod file;
 mod report;
@@ -17,11 +17,11 @@ use serde_json::Value;
 
 use super::super::login::block_on;
 use super::super::output::Answer;
-use super::server::Server;
+use super::log_client::ServerArgs;
 use super::time_arg;
 use crate::store::StoreUrl;
-use report::Conclusion;
-use trust::{ClusterRead, Trust};
+use report::LogReport;
+use trust::{ClusterLookup, Trust};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -32,51 +32,52 @@ Examples:
 
 The keys: kubectl get configmap eventcenter-seals -n eventcenter-system -o jsonpath='{.data.audit}' > keys.txt
 
-Exit codes: 0 the log is as it was written, 1 a finding, 2 an error occurred.";
+Exit codes: 0 the log is intact, 1 a finding, 2 an error occurred.";
 
-/// Verify that a log is unchanged.
+/// Verify that a log is intact.
 ///
-/// Without --file and --store the log is exported from the server, which is recorded in it. The log is compared with the
-/// checkpoints stored with it, and with those in the cluster if it can be reached.
+/// Without --file and --store the log is exported from the server, which adds a record to it. The log is compared with the
+/// checkpoints stored with it and, if the cluster can be reached, with those that the cluster publishes.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::ctl) struct Verify {
-    /// An export, which is verified without a server; - for standard input.
+    /// Path of an export, which is verified without a server; - for standard input.
     #[arg(long, value_name = "FILE", conflicts_with = "store")]
     file: Option<PathBuf>,
-    /// The database: sqlite:FILE or postgres://USER:PASSWORD@HOST:PORT/DATABASE. Verifies all of its logs, or the log of --tenant.
+    /// URL of a database: sqlite:FILE or postgres://USER:PASSWORD@HOST:PORT/DATABASE. Verifies all logs in it, or that of
+    /// --tenant.
     #[arg(long, value_name = "URL")]
     store: Option<StoreUrl>,
-    /// File with trusted public keys. May be given several times.
+    /// File with trusted public keys. May be repeated.
     #[arg(long = "key", value_name = "FILE")]
     keys: Vec<PathBuf>,
-    /// File with a checkpoint that was stored elsewhere: the log must be a continuation of it. May be given several times.
+    /// File with a checkpoint from another place; the log has to continue it. May be repeated.
     #[arg(long = "checkpoint", value_name = "FILE")]
     checkpoints: Vec<PathBuf>,
-    /// Read keys and checkpoints from the cluster, and fail if it cannot be reached.
+    /// Require the keys and checkpoints that the cluster publishes.
     #[arg(long)]
     cluster: bool,
-    /// Namespace of the operator.
-    #[arg(long, value_name = "NAME", default_value = trust::DEFAULT_NAMESPACE)]
+    /// Namespace of the operator in the cluster.
+    #[arg(long, value_name = "NAME", default_value = trust::OPERATOR_NAMESPACE)]
     operator_namespace: String,
-    /// The name of the installation in the checkpoints. Default: the name in the export, and eventcenter for --store.
+    /// Name of the installation in checkpoints. Default: that in the export; eventcenter for --store.
     #[arg(long, value_name = "NAME")]
     installation: Option<String>,
-    /// Accept signatures that cannot be checked because no key is known.
+    /// Accept checkpoints without verifying their signatures if no public key is known.
     #[arg(long)]
     unsigned: bool,
     /// Output format.
-    #[arg(long, short, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
-    output: Format,
+    #[arg(long, short, value_enum, default_value_t = Output::Text, value_name = "FORMAT")]
+    output: Output,
     #[command(flatten)]
-    server: Server,
+    server: ServerArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// Text.
+enum Output {
+    /// Text for people.
     Text,
-    /// JSON.
+    /// JSON for programs.
     Json,
 }
 
@@ -85,15 +86,15 @@ const DEFAULT_INSTALLATION: &str = "eventcenter";
 
 pub(super) fn answer(arguments: &Verify) -> anyhow::Result<Answer> {
     block_on(async {
-        let cluster_read = match (arguments.cluster, &arguments.file) {
-            (true, _) => ClusterRead::Required,
-            (false, Some(_)) => ClusterRead::Never,
-            (false, None) => ClusterRead::IfReachable,
+        let lookup = match (arguments.cluster, &arguments.file) {
+            (true, _) => ClusterLookup::Required,
+            (false, Some(_)) => ClusterLookup::Skipped,
+            (false, None) => ClusterLookup::Optional,
         };
-        let login = arguments.server.kubernetes();
-        let cluster = (cluster_read, &login, arguments.operator_namespace.as_str());
-        let trust = Trust::gather(&arguments.keys, &arguments.checkpoints, cluster).await?;
-        let conclusions = match (&arguments.file, &arguments.store) {
+        let login = arguments.server.kubernetes_login();
+        let cluster = (lookup, &login, arguments.operator_namespace.as_str());
+        let trust = Trust::collect(&arguments.keys, &arguments.checkpoints, cluster).await?;
+        let reports = match (&arguments.file, &arguments.store) {
             (Some(path), _) => vec![file::verify(path, arguments.installation.as_deref(), &trust).await?],
             (None, Some(url)) => verify_store(arguments, url, &trust).await?,
             (None, None) => {
@@ -101,53 +102,53 @@ pub(super) fn answer(arguments: &Verify) -> anyhow::Result<Answer> {
                 vec![file::verify_export(&log, arguments.installation.as_deref(), &trust).await?]
             }
         };
-        if let (Some(tenant), [one]) = (&arguments.server.tenant, conclusions.as_slice())
+        if let (Some(tenant), [one]) = (&arguments.server.tenant, reports.as_slice())
             && one.log() != tenant
         {
             bail!("this is the log {}, not {tenant}", one.log());
         }
-        trust.require_compared(&conclusions.iter().map(Conclusion::log).collect::<Vec<_>>())?;
-        conclude(arguments, &conclusions, trust.has_keys())
+        trust.check_given_checkpoints(&reports.iter().map(LogReport::log).collect::<Vec<_>>())?;
+        render(arguments, &reports, trust.has_keys())
     })
 }
 
-async fn verify_store(arguments: &Verify, url: &StoreUrl, trust: &Trust) -> anyhow::Result<Vec<Conclusion>> {
+async fn verify_store(arguments: &Verify, url: &StoreUrl, trust: &Trust) -> anyhow::Result<Vec<LogReport>> {
     let store = store::open(url)?;
     let audit = store.audit();
     let installation = arguments.installation.as_deref().unwrap_or(DEFAULT_INSTALLATION);
     let logs = match &arguments.server.tenant {
         Some(tenant) => [tenant.clone()].into(),
-        None => store::list_logs(&audit, trust).await?,
+        None => store::logs(&audit, trust).await?,
     };
-    let mut conclusions = Vec::new();
+    let mut reports = Vec::new();
     for log in &logs {
-        conclusions.push(store::verify(&audit, log, installation, trust).await?);
+        reports.push(store::verify(&audit, log, installation, trust).await?);
     }
     store.close().await;
-    Ok(conclusions)
+    Ok(reports)
 }
 
-/// The answer. Without checked signatures it is an error, unless `--unsigned` accepts that.
-fn conclude(arguments: &Verify, conclusions: &[Conclusion], checked: bool) -> anyhow::Result<Answer> {
+/// Renders the reports. Without keys the exit code is 0 only with `--unsigned`.
+fn render(arguments: &Verify, reports: &[LogReport], has_keys: bool) -> anyhow::Result<Answer> {
     let zone = time_arg::now().time_zone().clone();
     let text = match arguments.output {
-        Format::Json => {
-            let all: Vec<Value> = conclusions.iter().map(|one| one.as_json(checked)).collect();
+        Output::Json => {
+            let all: Vec<Value> = reports.iter().map(|one| one.to_json(has_keys)).collect();
             serde_json::to_string_pretty(&all)?
         }
-        Format::Text if conclusions.is_empty() => "there are no logs".into(),
-        Format::Text => {
-            let all: Vec<String> = conclusions.iter().map(|one| one.as_text(checked, &zone)).collect();
+        Output::Text if reports.is_empty() => "there are no logs".into(),
+        Output::Text => {
+            let all: Vec<String> = reports.iter().map(|one| one.to_text(has_keys, &zone)).collect();
             all.join("\n")
         }
     };
-    let is_unchanged = conclusions.iter().all(Conclusion::is_unchanged);
-    if is_unchanged && !checked && !arguments.unsigned {
+    let yes = reports.iter().all(LogReport::is_intact);
+    if yes && !has_keys && !arguments.unsigned {
         drop(writeln!(std::io::stdout(), "{text}"));
         return Err(anyhow!(
-            "no signature could be checked, because no key is known: give --key FILE or --cluster, or accept that with \
+            "no signature was verified, because no public key is known: give --key FILE or --cluster, or accept that with \
              --unsigned"
         ));
     }
-    Ok(Answer { yes: is_unchanged, text })
+    Ok(Answer { yes, text })
 }

@@ -1,4 +1,4 @@
-//! Renders the conclusion of a verification.
+//! The result of a verification as text and JSON.
 
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
@@ -8,28 +8,28 @@ use super::super::{render, time_arg};
 use crate::domain::audit::verify::{Finding, Verified};
 use crate::domain::audit::{LogName, Record};
 
-/// A finding, and its record if it can be read.
+/// A finding, and the record that it is about.
 #[derive(Clone, Debug)]
-pub(super) struct Located {
+pub(super) struct LocatedFinding {
     pub(super) finding: Finding,
     pub(super) record: Option<Value>,
 }
 
-/// The conclusion about a log.
+/// The result of the verification of a log.
 #[derive(Clone, Debug)]
-pub(super) struct Conclusion {
+pub(super) struct LogReport {
     log: LogName,
     verified: Option<Verified>,
-    found: Vec<Located>,
+    findings: Vec<LocatedFinding>,
 }
 
-impl Located {
-    /// A finding at a record, which may be about that record or another one.
-    pub(super) fn at(finding: Finding, body: &[u8]) -> Self {
+impl LocatedFinding {
+    /// A finding of the verification of a record. It may be about another record, which is then unknown.
+    pub(super) fn new(finding: Finding, body: &[u8]) -> Self {
         let record: Option<Value> = serde_json::from_slice(body).ok();
         let is_subject = |record: &Value| {
             let has_id = id(&finding).is_some_and(|id| record["id"] == *id);
-            has_id || seq(&finding).is_some_and(|number| record["seq"] == number)
+            has_id || position(&finding).is_some_and(|seq| record["seq"] == seq)
         };
         let record = record.filter(is_subject);
         Self { finding, record }
@@ -48,7 +48,7 @@ fn id(finding: &Finding) -> Option<&str> {
 }
 
 /// The sequence number of the record that a finding is about.
-pub(super) fn seq(finding: &Finding) -> Option<u64> {
+pub(super) fn position(finding: &Finding) -> Option<u64> {
     match finding {
         Finding::Unreadable { seq }
         | Finding::Edited { seq, .. }
@@ -80,21 +80,21 @@ const fn json_name(finding: &Finding) -> &'static str {
     }
 }
 
-impl Conclusion {
-    /// Findings in the log come first, then untrusted checkpoints.
+impl LogReport {
+    /// The findings in the log come before the checkpoints that are not trusted.
     pub(super) fn new(
         log: LogName,
         verified: Option<Verified>,
-        mut found: Vec<Located>,
-        forged: Vec<Finding>,
+        mut findings: Vec<LocatedFinding>,
+        untrusted: Vec<Finding>,
     ) -> Self {
-        found.extend(forged.into_iter().map(|finding| Located { finding, record: None }));
-        Self { log, verified, found }
+        findings.extend(untrusted.into_iter().map(|finding| LocatedFinding { finding, record: None }));
+        Self { log, verified, findings }
     }
 
-    /// Whether there is no finding.
-    pub(super) fn is_unchanged(&self) -> bool {
-        self.found.is_empty()
+    /// Whether the verification found nothing.
+    pub(super) fn is_intact(&self) -> bool {
+        self.findings.is_empty()
     }
 
     /// The log.
@@ -102,42 +102,42 @@ impl Conclusion {
         &self.log
     }
 
-    /// Renders text. `checked`: signatures were checked.
-    pub(super) fn as_text(&self, checked: bool, zone: &TimeZone) -> String {
+    /// The result as text. `has_keys` states whether signatures were verified.
+    pub(super) fn to_text(&self, has_keys: bool, zone: &TimeZone) -> String {
         let log = &self.log;
         let mut lines = Vec::new();
         if let Some(verified) = &self.verified {
-            let rest = if self.is_unchanged() { "" } else { ", but a checkpoint is not trusted" };
+            let caveat = if self.is_intact() { "" } else { ", but a checkpoint is not trusted" };
             lines.push(match verified.records {
-                0 => format!("{log}: there are no records{rest}"),
+                0 => format!("{log}: there are no records{caveat}"),
                 records => {
                     let (first, last) = (verified.first, verified.size.saturating_sub(1));
-                    format!("{log}: {records} records ({first} to {last}) are as they were written{rest}")
+                    format!("{log}: {records} records ({first} to {last}) are intact{caveat}")
                 }
             });
             let root = verified.root.to_string();
             lines.push(format!("  size {}, root {}…", verified.size, &root[..16]));
-            lines.push(describe_signatures(verified, checked));
+            lines.push(signature_line(verified, has_keys));
             if verified.first > 0 {
-                lines.push(format!("  the first {} records were dropped by the retention", verified.first));
+                lines.push(format!("  the retention deleted the first {} records", verified.first));
             }
         }
-        for Located { finding, record } in &self.found {
+        for LocatedFinding { finding, record } in &self.findings {
             lines.push(format!("{log}: {}", plain(&finding.to_string())));
             if let Some(record) = record {
-                lines.push(format!("  record: {}", brief(record, zone)));
+                lines.push(format!("  record: {}", summary(record, zone)));
             }
         }
-        if let Some(first) = self.found.first() {
+        if let Some(first) = self.findings.first() {
             lines.push(format!("  what to do: {}", remedy(&first.finding)));
         }
         lines.join("\n")
     }
 
-    /// Renders JSON. `checked`: signatures were checked.
-    pub(super) fn as_json(&self, checked: bool) -> Value {
-        let found = self.found.iter().map(|Located { finding, record }| {
-            json!({"finding": json_name(finding), "message": finding.to_string(), "seq": seq(finding), "record": record})
+    /// The result as JSON. `has_keys` states whether signatures were verified.
+    pub(super) fn to_json(&self, has_keys: bool) -> Value {
+        let findings = self.findings.iter().map(|LocatedFinding { finding, record }| {
+            json!({"finding": json_name(finding), "message": finding.to_string(), "seq": position(finding), "record": record})
         });
         let verified = self.verified.as_ref().map(|verified| {
             json!({
@@ -146,24 +146,21 @@ impl Conclusion {
             })
         });
         json!({
-            "log": self.log, "right": self.is_unchanged(), "signaturesChecked": checked, "verified": verified,
-            "findings": found.collect::<Vec<_>>(),
+            "log": self.log, "right": self.is_intact(), "signaturesChecked": has_keys, "verified": verified,
+            "findings": findings.collect::<Vec<_>>(),
         })
     }
 }
 
-/// Describes the signatures.
-fn describe_signatures(verified: &Verified, checked: bool) -> String {
+/// How many records are covered by signed checkpoints.
+fn signature_line(verified: &Verified, has_keys: bool) -> String {
     let after = verified.size.saturating_sub(verified.signed);
-    let by = if checked { "signed by a known key" } else { "whose signatures were not checked" };
+    let by = if has_keys { "signed by a trusted key" } else { "whose signatures were not verified" };
     match (verified.checkpoints, after) {
-        (0, _) => {
-            "  no checkpoint: the number of records is not signed, so a truncation would not be detected"
-                .into()
-        }
+        (0, _) => "  no checkpoint: records that are missing at the end cannot be detected".into(),
         (count, 0) => format!("  {}, {by}, and all records are covered", checkpoints(count)),
         (count, after) => format!(
-            "  {}, {by}, up to {} records; the {after} records after them are not signed yet",
+            "  {}, {by}, up to {} records; no checkpoint covers the last {after}",
             checkpoints(count),
             verified.signed
         ),
@@ -174,44 +171,44 @@ fn checkpoints(count: usize) -> String {
     if count == 1 { "1 checkpoint".into() } else { format!("{count} checkpoints") }
 }
 
-/// Renders a short reference to a record, as far as it can be parsed.
-fn brief(record: &Value, zone: &TimeZone) -> String {
+/// A record in a few words, or its JSON if it cannot be parsed.
+fn summary(record: &Value, zone: &TimeZone) -> String {
     match serde_json::from_value::<Record>(record.clone()) {
         Ok(record) => format!(
             "{}, {}, {}, {} {}, {}",
             record.id,
-            time_arg::render(record.time, zone),
+            time_arg::format(record.time, zone),
             plain(&record.actor.user),
             plain(&record.action),
-            render::target(record.target.as_ref()),
+            render::target_text(record.target.as_ref()),
             record.outcome
         ),
         Err(_) => plain(&record.to_string()),
     }
 }
 
-/// The recommended action after a finding.
+/// The remedy of a finding.
 fn remedy(finding: &Finding) -> &'static str {
     match finding {
         Finding::UntrustedCheckpoint { .. } => {
-            "find out who could write that checkpoint, and whether a key is missing here (--key): keys that were \
-             replaced still count for what they signed"
+            "find out who could write that checkpoint, and whether a key is missing (--key): replaced keys still verify what \
+             they signed"
         }
         Finding::Truncated { .. } | Finding::Missing { .. } => {
-            "keep the database, its backups and the checkpoints as they are: they are evidence. Look for the missing \
-             records in an older export or a copy of the database, and find out whether an older copy was restored"
+            "keep the database, its backups and the checkpoints unchanged, as evidence. Look for the missing records in an \
+             older export or copy of the database, and find out whether an older copy was restored"
         }
         Finding::IndexMismatch { .. } => {
-            "the records up to there are as they were written, but searches and exports with a filter may have missed some: \
-             find out who could write into the database, then rebuild the index (see docs/audit.md)"
+            "the records up to there are intact, but searches and filtered exports may have missed some: find out who could \
+             write to the database, then rebuild the index (see docs/audit.md)"
         }
         Finding::NodeMissing { .. } => {
-            "the records up to there are as they were written: find out who could write into the database, and take the rows of \
-             audit_node that are missing from a backup or a copy"
+            "the records up to there are intact: find out who could write to the database, and restore the missing rows of \
+             audit_node from a backup or copy"
         }
         _ => {
-            "keep the database, its backups and the checkpoints as they are: they are evidence. Compare the record with an \
-             older export or a copy of the database; records before it are as they were written"
+            "keep the database, its backups and the checkpoints unchanged, as evidence. Compare the record with an older \
+             export or copy of the database; the records before it are intact"
         }
     }
 }
@@ -248,62 +245,62 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_is_unchanged() {
-        let unchanged = Conclusion::new(log(), Some(verified()), Vec::new(), Vec::new());
-        assert!(unchanged.is_unchanged());
+    fn an_intact_log() {
+        let report = LogReport::new(log(), Some(verified()), Vec::new(), Vec::new());
+        assert!(report.is_intact());
         expect![[r#"
-            shop: 120 records (0 to 119) are as they were written
+            shop: 120 records (0 to 119) are intact
               size 120, root 3c7e9bc930dc93f0…
-              2 checkpoints, signed by a known key, up to 100 records; the 20 records after them are not signed yet"#]]
-        .assert_eq(&unchanged.as_text(true, &TimeZone::UTC));
+              2 checkpoints, signed by a trusted key, up to 100 records; no checkpoint covers the last 20"#]]
+        .assert_eq(&report.to_text(true, &TimeZone::UTC));
         let dropped = Verified { first: 20, records: 100, signed: 120, ..verified() };
-        let unchanged = Conclusion::new(log(), Some(dropped), Vec::new(), Vec::new());
+        let report = LogReport::new(log(), Some(dropped), Vec::new(), Vec::new());
         expect![[r#"
-            shop: 100 records (20 to 119) are as they were written
+            shop: 100 records (20 to 119) are intact
               size 120, root 3c7e9bc930dc93f0…
-              2 checkpoints, whose signatures were not checked, and all records are covered
-              the first 20 records were dropped by the retention"#]]
-        .assert_eq(&unchanged.as_text(false, &TimeZone::UTC));
-        let alone = Verified { checkpoints: 0, signed: 0, ..verified() };
-        let unchanged = Conclusion::new(log(), Some(alone), Vec::new(), Vec::new());
-        assert!(unchanged.as_text(true, &TimeZone::UTC).contains("no checkpoint: "));
-        expect![[r#"{"findings":[],"log":"shop","right":true,"signaturesChecked":true,"verified":{"checkpoints":0,"first":0,"records":120,"root":"3c7e9bc930dc93f01fa69985ef242d9f9e861f3c5355aa24ce5ef4b4b8a70ccb","signed":0,"size":120}}"#]].assert_eq(&unchanged.as_json(true).to_string());
+              2 checkpoints, whose signatures were not verified, and all records are covered
+              the retention deleted the first 20 records"#]]
+        .assert_eq(&report.to_text(false, &TimeZone::UTC));
+        let without_checkpoint = Verified { checkpoints: 0, signed: 0, ..verified() };
+        let report = LogReport::new(log(), Some(without_checkpoint), Vec::new(), Vec::new());
+        assert!(report.to_text(true, &TimeZone::UTC).contains("no checkpoint: "));
+        expect![[r#"{"findings":[],"log":"shop","right":true,"signaturesChecked":true,"verified":{"checkpoints":0,"first":0,"records":120,"root":"3c7e9bc930dc93f01fa69985ef242d9f9e861f3c5355aa24ce5ef4b4b8a70ccb","signed":0,"size":120}}"#]].assert_eq(&report.to_json(true).to_string());
     }
 
     #[test]
-    fn a_finding_names_the_record_and_the_action() {
+    fn a_finding_names_the_record_and_the_remedy() {
         let finding = Finding::Edited { seq: 7, id: "019aa5d0-0000-7000-8000-000000000007".into() };
-        let found = Located::at(finding, record().to_string().as_bytes());
-        let changed = Conclusion::new(log(), None, vec![found], Vec::new());
-        assert!(!changed.is_unchanged());
+        let found = LocatedFinding::new(finding, record().to_string().as_bytes());
+        let report = LogReport::new(log(), None, vec![found], Vec::new());
+        assert!(!report.is_intact());
         expect![[r#"
             shop: record 7 (019aa5d0-0000-7000-8000-000000000007) was edited: its content does not match its hash
               record: 019aa5d0-0000-7000-8000-000000000007, 2026-11-21 10:05:07, alice�[2K, Update EventTopic shop/orders, Denied
-              what to do: keep the database, its backups and the checkpoints as they are: they are evidence. Compare the record with an older export or a copy of the database; records before it are as they were written"#]].assert_eq(&changed.as_text(true, &TimeZone::UTC));
-        let json = changed.as_json(true);
+              what to do: keep the database, its backups and the checkpoints unchanged, as evidence. Compare the record with an older export or copy of the database; the records before it are intact"#]].assert_eq(&report.to_text(true, &TimeZone::UTC));
+        let json = report.to_json(true);
         assert_eq!(
             (&json["findings"][0]["finding"], &json["findings"][0]["seq"]),
             (&json!("Edited"), &json!(7))
         );
         let other = Finding::Unreadable { seq: 8 };
         assert!(
-            Located::at(other, record().to_string().as_bytes()).record.is_none(),
-            "it is about another record"
+            LocatedFinding::new(other, record().to_string().as_bytes()).record.is_none(),
+            "another record"
         );
     }
 
     #[test]
-    fn an_untrusted_checkpoint_is_a_finding() {
-        let forged = Finding::UntrustedCheckpoint {
+    fn an_untrusted_checkpoint() {
+        let untrusted = Finding::UntrustedCheckpoint {
             source: "the store's checkpoint of 5 records".into(),
             problem: "why".into(),
         };
-        let changed = Conclusion::new(log(), Some(verified()), Vec::new(), vec![forged]);
+        let report = LogReport::new(log(), Some(verified()), Vec::new(), vec![untrusted]);
         expect![[r#"
-            shop: 120 records (0 to 119) are as they were written, but a checkpoint is not trusted
+            shop: 120 records (0 to 119) are intact, but a checkpoint is not trusted
               size 120, root 3c7e9bc930dc93f0…
-              2 checkpoints, signed by a known key, up to 100 records; the 20 records after them are not signed yet
+              2 checkpoints, signed by a trusted key, up to 100 records; no checkpoint covers the last 20
             shop: the store's checkpoint of 5 records is not trusted: why
-              what to do: find out who could write that checkpoint, and whether a key is missing here (--key): keys that were replaced still count for what they signed"#]].assert_eq(&changed.as_text(true, &TimeZone::UTC));
+              what to do: find out who could write that checkpoint, and whether a key is missing (--key): replaced keys still verify what they signed"#]].assert_eq(&report.to_text(true, &TimeZone::UTC));
     }
 }

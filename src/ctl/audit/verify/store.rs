@@ -1,21 +1,21 @@
-//! Verifies the logs of a database.
+//! Verifies the logs in a database.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, bail};
 
-use super::super::export::Progress;
-use super::report::{Conclusion, Located, seq};
+use super::super::progress_line::ProgressLine;
+use super::report::{LocatedFinding, LogReport, position};
 use super::trust::Trust;
 use crate::domain::audit::LogName;
 use crate::domain::audit::verify::Finding;
 use crate::store::{Audit, Store, StoreUrl};
 
-/// Maximum number of checkpoints of a log to compare; the newest are used.
+/// Maximum number of checkpoints of a log that are compared, the newest first.
 const MAX_CHECKPOINTS: usize = 10_000;
 
-/// Opens an existing database; never creates one.
+/// Opens an existing database.
 pub(super) fn open(url: &StoreUrl) -> anyhow::Result<Store> {
     if let StoreUrl::Sqlite(file) = url
         && !Path::new(file).is_file()
@@ -25,8 +25,8 @@ pub(super) fn open(url: &StoreUrl) -> anyhow::Result<Store> {
     Store::open(url).with_context(|| format!("opening {url}"))
 }
 
-/// The logs in the database, and those with a trusted checkpoint.
-pub(super) async fn list_logs(audit: &Audit, trust: &Trust) -> anyhow::Result<BTreeSet<LogName>> {
+/// The logs in the database, and those that a checkpoint names.
+pub(super) async fn logs(audit: &Audit, trust: &Trust) -> anyhow::Result<BTreeSet<LogName>> {
     let stored = audit.list_logs().await.context("listing the logs")?;
     Ok(stored.into_iter().chain(trust.logs()).collect())
 }
@@ -37,31 +37,31 @@ pub(super) async fn verify(
     log: &LogName,
     installation: &str,
     trust: &Trust,
-) -> anyhow::Result<Conclusion> {
+) -> anyhow::Result<LogReport> {
     const READING: &str = "reading the log";
     let stored = audit.list_checkpoints(log, MAX_CHECKPOINTS).await.context(READING)?;
-    let stored =
+    let notes =
         stored.into_iter().map(|one| (format!("the store's checkpoint of {} records", one.size), one.note));
-    let (trusted, untrusted) = trust.checkpoints(installation, log, stored);
-    let mut progress = Progress::start();
-    let show_progress = |read, size| progress.show(&format_args!("{log}: {read} of {size} records"));
-    let verdict = audit.verify(log, &trusted, show_progress).await.context(READING)?;
+    let (trusted, untrusted) = trust.checkpoints(installation, log, notes);
+    let mut progress = ProgressLine::start();
+    let print = |read, size| progress.print(&format_args!("{log}: {read} of {size} records"));
+    let verdict = audit.verify(log, &trusted, print).await.context(READING)?;
     progress.finish();
     Ok(match verdict {
-        Ok(verified) => Conclusion::new(log.clone(), Some(verified), Vec::new(), untrusted),
-        Err(tampered) => {
-            let mut located = Located::at(tampered.finding, &tampered.body);
-            if located.record.is_none() {
-                located.record = read_record(audit, log, &located.finding).await;
+        Ok(verified) => LogReport::new(log.clone(), Some(verified), Vec::new(), untrusted),
+        Err(found) => {
+            let mut found = LocatedFinding::new(found.finding, &found.body);
+            if found.record.is_none() {
+                found.record = find_record(audit, log, &found.finding).await;
             }
-            Conclusion::new(log.clone(), None, vec![located], untrusted)
+            LogReport::new(log.clone(), None, vec![found], untrusted)
         }
     })
 }
 
 /// Reads the record that a finding is about.
-async fn read_record(audit: &Audit, log: &LogName, finding: &Finding) -> Option<serde_json::Value> {
-    let number = seq(finding)?;
-    let rows = audit.read_rows(log, number, 1).await.ok()?;
-    rows.first().filter(|row| row.seq == number).and_then(|row| serde_json::from_slice(&row.body).ok())
+async fn find_record(audit: &Audit, log: &LogName, finding: &Finding) -> Option<serde_json::Value> {
+    let seq = position(finding)?;
+    let rows = audit.read_rows(log, seq, 1).await.ok()?;
+    rows.first().filter(|row| row.seq == seq).and_then(|row| serde_json::from_slice(&row.body).ok())
 }

@@ -1,4 +1,4 @@
-//! Trusted keys, and the checkpoints that a log is compared with.
+//! Checkpoints from elsewhere, and the public keys that verify them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,49 +15,49 @@ use crate::domain::audit::verify::{Finding, TrustedCheckpoints};
 use crate::kubernetes::{Login, Session, SessionError};
 
 /// The default namespace of the operator.
-pub(in super::super) const DEFAULT_NAMESPACE: &str = "eventcenter-system";
+pub(in super::super) const OPERATOR_NAMESPACE: &str = "eventcenter-system";
 
-/// Timeout of reading from a cluster that is optional.
+/// Timeout for the cluster where it is optional.
 const CLUSTER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Whether keys and checkpoints are read from the cluster.
+/// Whether the keys and checkpoints of the cluster are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ClusterRead {
-    /// Fails if the cluster cannot be reached.
+pub(super) enum ClusterLookup {
+    /// They are required.
     Required,
-    /// Only if the cluster can be reached.
-    IfReachable,
-    /// Never.
-    Never,
+    /// They are read if the cluster can be reached.
+    Optional,
+    /// They are not read.
+    Skipped,
 }
 
-/// The trusted keys and the checkpoints to compare with.
+/// Public keys and signed checkpoints.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trust {
     keys: TrustedKeys,
     notes: Vec<Note>,
 }
 
-/// A signed checkpoint.
+/// A signed checkpoint, as a note.
 #[derive(Clone, Debug)]
 struct Note {
-    /// The log that it is about.
+    /// The log that it covers.
     log: String,
     text: String,
-    /// Its description for messages.
+    /// Where it is from, for messages.
     source: String,
-    /// Whether the user gave it, so that it must be compared.
+    /// Whether it is an argument, so that it has to be compared.
     is_given: bool,
 }
 
-/// Reads the keys of files.
+/// Reads public keys from files.
 pub(in super::super) fn read_keys(paths: &[PathBuf]) -> anyhow::Result<TrustedKeys> {
     let mut all = String::new();
     for path in paths {
         let text = read(path)?;
         if TrustedKeys::parse(&text).is_empty() {
             bail!(
-                "{}: no public key is in it: keys are those of the key audit in ConfigMap eventcenter-seals (64 \
+                "{}: the file has no public key: write the value of the key audit in ConfigMap eventcenter-seals (64 \
                  hexadecimal digits), or verifier keys (NAME+ID+BASE64)",
                 path.display()
             );
@@ -68,8 +68,8 @@ pub(in super::super) fn read_keys(paths: &[PathBuf]) -> anyhow::Result<TrustedKe
     Ok(TrustedKeys::parse(&all))
 }
 
-/// Reads the signed checkpoints by log, and the public keys, from the cluster.
-pub(in super::super) async fn read_cluster(
+/// Reads what the cluster publishes: signed notes by log, and the public keys.
+pub(in super::super) async fn read_published(
     login: &Login,
     namespace: &str,
 ) -> Result<(BTreeMap<String, String>, String), SessionError> {
@@ -77,11 +77,11 @@ pub(in super::super) async fn read_cluster(
 }
 
 impl Trust {
-    /// Reads the given files, and the cluster.
-    pub(super) async fn gather(
+    /// Reads the keys and checkpoints of files and of the cluster.
+    pub(super) async fn collect(
         key_files: &[PathBuf],
         checkpoints: &[PathBuf],
-        (cluster_read, login, namespace): (ClusterRead, &Login, &str),
+        (lookup, login, namespace): (ClusterLookup, &Login, &str),
     ) -> anyhow::Result<Self> {
         let mut keys_text = String::new();
         read_keys(key_files)?;
@@ -93,7 +93,7 @@ impl Trust {
         for path in checkpoints {
             notes.push(Note::read(path)?);
         }
-        if let Some((published, keys)) = read_cluster_if(cluster_read, login, namespace).await? {
+        if let Some((published, keys)) = look_up(lookup, login, namespace).await? {
             keys_text.push_str(&keys);
             notes.extend(published.into_iter().map(|(log, text)| {
                 let source = "the checkpoint of ConfigMap eventcenter-audit-checkpoints".to_owned();
@@ -102,28 +102,28 @@ impl Trust {
         }
         let keys = TrustedKeys::parse(&keys_text);
         if keys.is_empty() && !checkpoints.is_empty() {
-            bail!("--checkpoint needs a key: give --key FILE or --cluster");
+            bail!("--checkpoint cannot be verified without a public key: give --key FILE or --cluster");
         }
         Ok(Self { keys, notes })
     }
 
-    /// Whether signatures can be checked.
+    /// Whether a public key is known.
     pub(super) fn has_keys(&self) -> bool {
         !self.keys.is_empty()
     }
 
-    /// The trusted keys.
+    /// The public keys.
     pub(super) fn keys(&self) -> &TrustedKeys {
         &self.keys
     }
 
-    /// The checkpoints of a log, each with its description; none if no key is known.
+    /// The notes of a log, each after its source; none if no key is known.
     pub(super) fn notes(&self, log: &LogName) -> Vec<(String, String)> {
         let notes = self.notes.iter().filter(|note| note.log == log.as_str() && self.has_keys());
         notes.map(|note| (note.source.clone(), note.text.clone())).collect()
     }
 
-    /// The logs with a checkpoint.
+    /// The logs that a note covers.
     pub(super) fn logs(&self) -> Vec<LogName> {
         let mut logs: Vec<LogName> = self.notes.iter().filter_map(|note| note.log.parse().ok()).collect();
         logs.sort();
@@ -131,34 +131,34 @@ impl Trust {
         logs
     }
 
-    /// Checks that each given checkpoint is about one of these logs.
+    /// Checks that each checkpoint that was given as an argument covers one of these logs.
     ///
     /// # Errors
-    /// A checkpoint is about another log, so it was not compared.
-    pub(super) fn require_compared(&self, logs: &[&LogName]) -> anyhow::Result<()> {
-        let is_among = |note: &Note| logs.iter().any(|log| log.as_str() == note.log);
-        match self.notes.iter().find(|note| note.is_given && !is_among(note)) {
+    /// One covers another log, so that it was not compared.
+    pub(super) fn check_given_checkpoints(&self, logs: &[&LogName]) -> anyhow::Result<()> {
+        let is_verified = |note: &Note| logs.iter().any(|log| log.as_str() == note.log);
+        match self.notes.iter().find(|note| note.is_given && !is_verified(note)) {
             Some(Note { source, log, .. }) => {
-                bail!("{source} is about the log {}, which was not verified", plain(log))
+                bail!("{source} covers the log {}, which was not verified", plain(log))
             }
             None => Ok(()),
         }
     }
 
-    /// The checkpoints of a log, with those stored beside it. Untrusted ones are findings. Without keys, all are accepted
-    /// unverified.
+    /// The checkpoints of a log, with those stored beside it. Notes that are not trusted are findings. Without keys no
+    /// signature is verified.
     pub(super) fn checkpoints(
         &self,
         installation: &str,
         log: &LogName,
-        beside: impl IntoIterator<Item = (String, String)>,
+        stored: impl IntoIterator<Item = (String, String)>,
     ) -> (TrustedCheckpoints, Vec<Finding>) {
         let origin = origin(installation, log);
         let notes = self.notes.iter().filter(|note| note.log == log.as_str());
         let notes = notes.map(|note| (note.source.clone(), note.text.clone()));
         let (mut trusted, mut untrusted) = (TrustedCheckpoints { checkpoints: Vec::new() }, Vec::new());
-        for (source, note) in notes.chain(beside) {
-            match self.verify(&note, &origin) {
+        for (source, text) in notes.chain(stored) {
+            match self.verify(&text, &origin) {
                 Ok(checkpoint) => trusted.checkpoints.push((checkpoint, source)),
                 Err(problem) => untrusted.push(Finding::UntrustedCheckpoint { source, problem }),
             }
@@ -170,10 +170,10 @@ impl Trust {
         if self.has_keys() {
             return Checkpoint::verify(note, origin, &self.keys).map_err(|error| error.to_string());
         }
-        let read = Checkpoint::parse_unverified(note).map_err(|error| error.to_string())?;
-        match read.origin == origin {
-            true => Ok(read),
-            false => Err(format!("it is about {}, not about {origin}", plain(&read.origin))),
+        let checkpoint = Checkpoint::parse_unverified(note).map_err(|error| error.to_string())?;
+        match checkpoint.origin == origin {
+            true => Ok(checkpoint),
+            false => Err(format!("its origin is {}, not {origin}", plain(&checkpoint.origin))),
         }
     }
 }
@@ -182,15 +182,15 @@ impl Note {
     /// Reads a checkpoint from a file.
     fn read(path: &Path) -> anyhow::Result<Self> {
         let text = read(path)?;
-        let read = Checkpoint::parse_unverified(&text).with_context(|| path.display().to_string())?;
-        let Some((_, log)) = read.origin.rsplit_once("/audit/") else {
+        let checkpoint = Checkpoint::parse_unverified(&text).with_context(|| path.display().to_string())?;
+        let Some((_, log)) = checkpoint.origin.rsplit_once("/audit/") else {
             bail!(
-                "{}: this checkpoint is about {}, which is not an audit log",
+                "{}: the checkpoint covers {}, which is not an audit log",
                 path.display(),
-                plain(&read.origin)
+                plain(&checkpoint.origin)
             );
         };
-        let source = format!("the checkpoint of {} records in {}", read.size, path.display());
+        let source = format!("the checkpoint of {} records in {}", checkpoint.size, path.display());
         Ok(Self { log: log.to_owned(), text, source, is_given: true })
     }
 }
@@ -199,18 +199,18 @@ fn read(path: &Path) -> anyhow::Result<String> {
     file::text(path).with_context(|| format!("reading {}", file::name(path)))
 }
 
-async fn read_cluster_if(
-    cluster_read: ClusterRead,
+async fn look_up(
+    lookup: ClusterLookup,
     login: &Login,
     namespace: &str,
 ) -> anyhow::Result<Option<(BTreeMap<String, String>, String)>> {
-    match cluster_read {
-        ClusterRead::Never => Ok(None),
-        ClusterRead::Required => Ok(Some(read_cluster(login, namespace).await?)),
-        ClusterRead::IfReachable => {
-            match tokio::time::timeout(CLUSTER_TIMEOUT, read_cluster(login, namespace)).await {
+    match lookup {
+        ClusterLookup::Skipped => Ok(None),
+        ClusterLookup::Required => Ok(Some(read_published(login, namespace).await?)),
+        ClusterLookup::Optional => {
+            match tokio::time::timeout(CLUSTER_TIMEOUT, read_published(login, namespace)).await {
                 Ok(Ok(published)) => Ok(Some(published)),
-                // Without a kubeconfig there is no cluster to read.
+                // Without a kubeconfig there is no cluster to compare with.
                 Ok(Err(SessionError::Kubeconfig(_))) => Ok(None),
                 Ok(Err(error)) => {
                     print_warning(&format!(
@@ -240,7 +240,7 @@ mod tests {
         SigningKey::from_seed(&format!("{seed:02x}").repeat(32)).expect("a key")
     }
 
-    fn note(log: &str) -> String {
+    fn sign_checkpoint(log: &str) -> String {
         Checkpoint { origin: format!("site/audit/{log}"), size: 5, root: Hash::leaf(b"x") }.sign(&key(1))
     }
 
@@ -255,25 +255,29 @@ mod tests {
     }
 
     #[test]
-    fn only_checkpoints_of_the_log_are_used() {
-        let trust = trust(&key(1).public_key(), &[("shop", note("shop")), ("other", note("other"))]);
+    fn only_notes_of_the_log_count() {
+        let trust = trust(
+            &key(1).public_key(),
+            &[("shop", sign_checkpoint("shop")), ("other", sign_checkpoint("other"))],
+        );
         let shop = "shop".parse().expect("a log");
-        let (trusted, untrusted) = trust.checkpoints("site", &shop, [("beside it".into(), note("shop"))]);
+        let (trusted, untrusted) =
+            trust.checkpoints("site", &shop, [("the store".into(), sign_checkpoint("shop"))]);
         assert_eq!(untrusted, []);
         let names: Vec<&str> = trusted.checkpoints.iter().map(|(_, source)| source.as_str()).collect();
-        assert_eq!(names, ["a note", "beside it"]);
+        assert_eq!(names, ["a note", "the store"]);
         assert!(
-            trust.require_compared(&[&shop]).is_err_and(
-                |error| error.to_string() == "a note is about the log other, which was not verified"
+            trust.check_given_checkpoints(&[&shop]).is_err_and(
+                |error| error.to_string() == "a note covers the log other, which was not verified"
             )
         );
         assert_eq!(trust.logs(), ["other".parse().expect("a log"), shop]);
     }
 
     #[test]
-    fn untrusted_checkpoints_are_named() {
+    fn an_untrusted_note_is_reported_with_its_problem() {
         let shop = "shop".parse().expect("a log");
-        let why =
+        let problem =
             |trust: &Trust, installation: &str| match trust.checkpoints(installation, &shop, []).1.as_slice()
             {
                 [Finding::UntrustedCheckpoint { source, problem }] => {
@@ -281,37 +285,37 @@ mod tests {
                 }
                 other => format!("{other:?}"),
             };
-        let right = [("shop", note("shop"))];
+        let notes = [("shop", sign_checkpoint("shop"))];
         assert_eq!(
-            why(&trust(&key(2).public_key(), &right), "site"),
+            problem(&trust(&key(2).public_key(), &notes), "site"),
             "a note: it is not signed by a trusted key"
         );
         assert!(
-            why(&trust(&key(1).public_key(), &right), "elsewhere")
+            problem(&trust(&key(1).public_key(), &notes), "elsewhere")
                 .contains("expected is \"elsewhere/audit/shop\"")
         );
-        assert!(why(&trust("", &right), "elsewhere").contains("not about elsewhere/audit/shop"));
-        let edited = [("shop", note("shop").replace("\n5\n", "\n4\n"))];
-        assert!(why(&trust(&key(1).public_key(), &edited), "site").contains("the signature is invalid"));
-        assert_eq!(trust("", &edited).checkpoints("site", &shop, []).1, [], "signatures are not checked");
+        assert!(problem(&trust("", &notes), "elsewhere").contains("not elsewhere/audit/shop"));
+        let edited = [("shop", sign_checkpoint("shop").replace("\n5\n", "\n4\n"))];
+        assert!(problem(&trust(&key(1).public_key(), &edited), "site").contains("the signature is invalid"));
+        assert_eq!(trust("", &edited).checkpoints("site", &shop, []).1, [], "there is no key");
     }
 
     #[test]
-    fn invalid_files_are_refused() {
+    fn files_with_keys_and_checkpoints() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = |name: &str, text: &str| {
             let path = folder.path().join(name);
             std::fs::write(&path, text).expect("a file");
             path
         };
-        let parsed = |paths: &[PathBuf]| read_keys(paths).map_err(|error| error.to_string());
+        let check = |paths: &[PathBuf]| read_keys(paths).map_err(|error| error.to_string());
         let (one, none) = (path("one", &format!("{}\n", key(1).public_key())), path("none", "no key"));
-        assert_eq!(parsed(std::slice::from_ref(&one)), Ok(TrustedKeys::parse(&key(1).public_key())));
-        assert!(parsed(&[one, none]).is_err_and(|error| error.contains("none: no public key is in it")));
-        assert!(parsed(&[folder.path().join("missing")]).is_err_and(|error| error.contains("reading")));
-        let old = Note::read(&path("old", &note("shop"))).expect("a checkpoint");
-        assert_eq!(old.log, "shop");
-        assert!(old.source.starts_with("the checkpoint of 5 records in "), "{}", old.source);
+        assert_eq!(check(std::slice::from_ref(&one)), Ok(TrustedKeys::parse(&key(1).public_key())));
+        assert!(check(&[one, none]).is_err_and(|error| error.contains("none: the file has no public key")));
+        assert!(check(&[folder.path().join("gone")]).is_err_and(|error| error.contains("reading")));
+        let note = Note::read(&path("old", &sign_checkpoint("shop"))).expect("a checkpoint");
+        assert_eq!(note.log, "shop");
+        assert!(note.source.starts_with("the checkpoint of 5 records in "), "{}", note.source);
         assert!(Note::read(&path("no", "none")).is_err());
     }
 }

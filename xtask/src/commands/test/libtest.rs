@@ -33,7 +33,7 @@ pub(super) enum Event {
     Passed { name: String, time: Duration },
     /// A test failed, with what it printed.
     Failed { name: String, time: Duration, output: String },
-    /// A test is marked `#[ignore]`.
+    /// The harness skipped a test.
     Ignored { name: String },
     /// A test has been running for a minute.
     Slow { name: String },

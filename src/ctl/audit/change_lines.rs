@@ -1,4 +1,4 @@
-//! Renders the change of a resource in a record.
+//! The change in a record as text.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::super::terminal::plain;
 use crate::domain::audit::Change;
 
-/// Renders a change, one line for each value: `~ path: before → after`, `+ path: after`, `- path: before`.
-pub(super) fn lines(change: &Change) -> Vec<String> {
+/// A change, a line for each value: `~ path: before → after`, `+ path: after`, `- path: before`.
+pub(super) fn change_lines(change: &Change) -> Vec<String> {
     if change.patch.is_empty() {
         let hash = |hash: &Option<String>| hash.as_deref().map_or_else(|| "nothing".into(), plain);
         let paths = change.paths.iter().map(|path| format!("~ {}", field_path(path)));
@@ -16,7 +16,7 @@ pub(super) fn lines(change: &Change) -> Vec<String> {
         return paths.chain([whole]).collect();
     }
     let mut lines = Vec::new();
-    // The old value: a `test` operation precedes the operation that replaces or removes it.
+    // The old value, which a `test` states before the operation on the same path.
     let mut before: BTreeMap<&str, &Value> = BTreeMap::new();
     for operation in &change.patch {
         let text = |name: &str| operation.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -24,76 +24,76 @@ pub(super) fn lines(change: &Change) -> Vec<String> {
         match (text("op"), value) {
             ("test", Some(value)) => drop(before.insert(path, value)),
             ("add", Some(value)) => match before.remove(path) {
-                Some(old) => push_replaced(path, old, value, &mut lines),
-                None => push_each("+", path, value, &mut lines),
+                Some(old) => replaced(path, old, value, &mut lines),
+                None => added_or_removed("+", path, value, &mut lines),
             },
             ("replace", Some(value)) => match before.remove(path) {
-                Some(old) => push_replaced(path, old, value, &mut lines),
-                None => lines.push(format!("~ {}: → {}", field_path(path), render_value(value))),
+                Some(old) => replaced(path, old, value, &mut lines),
+                None => lines.push(format!("~ {}: → {}", field_path(path), value_text(value))),
             },
             ("remove", _) => match before.remove(path) {
-                Some(old) => push_each("-", path, old, &mut lines),
+                Some(old) => added_or_removed("-", path, old, &mut lines),
                 None => lines.push(format!("- {}", field_path(path))),
             },
-            // An operation that this version does not write.
+            // Another version may write other operations.
             _ => lines.push(plain(&operation.to_string())),
         }
     }
     lines
 }
 
-/// Adds the lines of a replaced value. Equal parts are left out.
-fn push_replaced(path: &str, old: &Value, new: &Value, lines: &mut Vec<String>) {
+/// A replaced value. Parts that are equal are left out.
+fn replaced(path: &str, old: &Value, new: &Value, lines: &mut Vec<String>) {
     match (old, new) {
         (Value::Object(before), Value::Object(after)) => {
             for (key, old) in before {
-                let path = child_path(path, key);
+                let path = child(path, key);
                 match after.get(key) {
                     Some(new) if new == old => {}
-                    Some(new) => push_replaced(&path, old, new, lines),
-                    None => push_each("-", &path, old, lines),
+                    Some(new) => replaced(&path, old, new, lines),
+                    None => added_or_removed("-", &path, old, lines),
                 }
             }
             for (key, new) in after.iter().filter(|(key, _)| !before.contains_key(*key)) {
-                push_each("+", &child_path(path, key), new, lines);
+                added_or_removed("+", &child(path, key), new, lines);
             }
         }
-        (Value::Null, new) => push_each("+", path, new, lines),
-        (old, Value::Null) => push_each("-", path, old, lines),
-        _ => lines.push(format!("~ {}: {} → {}", field_path(path), render_value(old), render_value(new))),
+        (Value::Null, new) => added_or_removed("+", path, new, lines),
+        (old, Value::Null) => added_or_removed("-", path, old, lines),
+        _ => lines.push(format!("~ {}: {} → {}", field_path(path), value_text(old), value_text(new))),
     }
 }
 
-/// Adds the lines of an added or removed value, one for each value in it.
-fn push_each(mark: &str, path: &str, value: &Value, lines: &mut Vec<String>) {
+/// An added or removed value, a line for each value in it.
+fn added_or_removed(mark: &str, path: &str, value: &Value, lines: &mut Vec<String>) {
     match value {
         Value::Object(fields) if !fields.is_empty() => {
-            fields.iter().for_each(|(key, value)| push_each(mark, &child_path(path, key), value, lines));
+            fields.iter().for_each(|(key, value)| added_or_removed(mark, &child(path, key), value, lines));
         }
-        _ => lines.push(format!("{mark} {}: {}", field_path(path), render_value(value))),
+        _ => lines.push(format!("{mark} {}: {}", field_path(path), value_text(value))),
     }
 }
 
-fn child_path(path: &str, key: &str) -> String {
+fn child(path: &str, key: &str) -> String {
     format!("{path}/{}", key.replace('~', "~0").replace('/', "~1"))
 }
 
-/// Renders a JSON pointer (RFC 6901) as a field path: `spec.retention.time`, with keys that have dots in brackets.
+/// A JSON pointer (RFC 6901) as a field path, such as `spec.retention.time`; keys with dots are in brackets.
 fn field_path(pointer: &str) -> String {
-    let mut rendered = String::new();
+    let mut text = String::new();
     for part in pointer.split('/').skip(1) {
         let part = part.replace("~1", "/").replace("~0", "~");
         let is_number = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-        match (is_number || part.contains(['.', '/', ' ']), rendered.is_empty()) {
-            (true, _) => rendered.push_str(&format!("[{}]", plain(&part))),
-            (false, true) => rendered.push_str(&plain(&part)),
-            (false, false) => rendered.push_str(&format!(".{}", plain(&part))),
+        match (is_number || part.contains(['.', '/', ' ']), text.is_empty()) {
+            (true, _) => text.push_str(&format!("[{}]", plain(&part))),
+            (false, true) => text.push_str(&plain(&part)),
+            (false, false) => text.push_str(&format!(".{}", plain(&part))),
         }
     }
-    if rendered.is_empty() { "the whole object".into() } else { rendered }
+    if text.is_empty() { "the whole object".into() } else { text }
 }
 
-fn render_value(value: &Value) -> String {
+fn value_text(value: &Value) -> String {
     match value {
         Value::String(text) => plain(text),
         value => plain(&value.to_string()),
@@ -108,11 +108,11 @@ mod tests {
 
     fn check(change: Value, expected: &Expect) {
         let change: Change = serde_json::from_value(change).expect("a change");
-        expected.assert_eq(&lines(&change).join("\n"));
+        expected.assert_eq(&change_lines(&change).join("\n"));
     }
 
     #[test]
-    fn a_change_has_old_and_new_values() {
+    fn a_patch_is_rendered_with_old_and_new_values() {
         check(
             json!({"patch": [
                 {"op": "test", "path": "/spec/partitions", "value": 3},
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn added_objects_are_rendered_by_value() {
+    fn a_new_object_is_rendered_value_by_value() {
         check(
             json!({"patch": [{"op": "add", "path": "", "value": {"spec": {"partitions": 3, "config": {}}}}]}),
             &expect![[r#"
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_change_is_rendered_by_paths_and_hashes() {
+    fn a_change_without_a_patch_is_rendered_with_paths_and_hashes() {
         check(
             json!({"paths": ["/data/a.json"], "before": "00aa", "after": "11bb"}),
             &expect![[r#"
