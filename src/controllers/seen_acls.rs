@@ -4,10 +4,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use eventcenter_sdk::name::ClusterName;
-use tokio::time::Instant;
 
 use super::last_seen::LastSeen;
 use crate::domain::topic::Identity;
@@ -27,9 +25,9 @@ pub(super) struct TopicAcls {
 }
 
 impl SeenAcls {
-    /// Whether Kafka's answers about a topic's ACLs are reliable: nothing changed a moment ago.
-    pub(super) fn is_settled(&self, identity: &Identity, now: Instant, settle_time: Duration) -> bool {
-        self.lock().get(identity).is_none_or(|seen| seen.acls.is_settled(now, settle_time))
+    /// The ACLs of a topic after its last reconcile.
+    pub(super) fn get(&self, identity: &Identity) -> Option<LastSeen<BTreeSet<AclBinding>>> {
+        self.lock().get(identity).map(|seen| seen.acls.clone())
     }
 
     /// Stores the ACLs after a reconcile.

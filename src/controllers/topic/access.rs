@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::super::context::Context;
 use super::super::effect::{EffectError, ToFailure};
-use super::super::last_seen::LastSeen;
+use super::super::last_seen::{LastSeen, changed_at_by_status, is_settled};
 use super::super::seen_acls::TopicAcls;
 use super::super::status::write_status;
 use super::kafka_topic;
@@ -39,13 +39,18 @@ pub(super) async fn enforce<'t>(
     let (wanted, ours) = (declared_acls(topic), context.services.catalog.lock().acls(topic));
     let groups: BTreeSet<ResourcePattern> =
         wanted.union(&ours).filter_map(|acl| acl.group.as_deref().map(ResourcePattern::group)).collect();
-    let settled = context.access.is_settled(identity, Instant::now(), context.options.settle_time);
+    let now = Instant::now();
+    let changed_at = match context.access.get(identity) {
+        Some(last) => last.changed_at(),
+        None => changed_at_by_status(topic, context.services.now(), now),
+    };
+    let is_settled = is_settled(changed_at, now, context.options.settle_time);
     let found = match kafka.describe_acls(&identity.topic, groups.clone()).await {
         Ok(found) => found,
         Err(error) => {
             let report = failed(&error.into(), ours, identity, context);
             if report.is_unenforced() {
-                let acls = LastSeen::new(None, false, Instant::now());
+                let acls = LastSeen::new(None, None, Instant::now());
                 context.access.set(identity, TopicAcls { groups, acls });
             }
             return Ok((Cow::Borrowed(topic), Some(report)));
@@ -56,7 +61,7 @@ pub(super) async fn enforce<'t>(
         existing: &found,
         owned: &ours,
         is_applied: is_applied(topic),
-        is_settled: settled,
+        is_settled,
     };
     let this = ObjectRef::of(topic);
     let plan = {
@@ -68,12 +73,13 @@ pub(super) async fn enforce<'t>(
         let report = failed(&error, plan.status_before, identity, context);
         return Ok((topic, Some(report)));
     }
-    let changed = !plan.create.is_empty() || !plan.delete.is_empty();
-    let acls = if settled {
+    let is_changed = !plan.create.is_empty() || !plan.delete.is_empty();
+    let changed_at = if is_changed { Some(Instant::now()) } else { changed_at };
+    let acls = if is_settled {
         let after = &(&found - &in_kafka(&plan.delete, identity)) | &in_kafka(&plan.create, identity);
-        LastSeen::new(Some(&after), changed, Instant::now())
+        LastSeen::new(Some(&after), changed_at, Instant::now())
     } else {
-        LastSeen::unknown(changed, Instant::now())
+        LastSeen::unknown(changed_at, Instant::now())
     };
     context.access.set(identity, TopicAcls { groups, acls });
     let report =

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::super::connections::ClusterState;
 use super::super::context::Context;
 use super::super::effect::{EffectError, ToFailure};
-use super::super::last_seen::LastSeen;
+use super::super::last_seen::{LastSeen, changed_at_by_status, is_settled};
 use crate::api::EventTopic;
 use crate::domain::audit::Action;
 use crate::domain::topic::status::{Outcome, is_applied};
@@ -24,11 +24,12 @@ pub(super) async fn sync(
     kafka: &Kafka,
     context: &Context,
 ) -> Outcome {
-    let last = context.connections.last_seen(&identity.cluster, &identity.topic);
-    // A difference within the settle time after a change of the operator is no drift.
-    let applied = is_applied(topic)
-        && last.is_none_or(|last| last.is_settled(Instant::now(), context.options.settle_time));
-    match observe_and_apply(topic, &identity, declared, applied, kafka, context).await {
+    let now = Instant::now();
+    let changed_at = match context.connections.last_seen(&identity.cluster, &identity.topic) {
+        Some(last) => last.changed_at(),
+        None => changed_at_by_status(topic, context.services.now(), now),
+    };
+    match observe_and_apply(topic, &identity, declared, changed_at, kafka, context).await {
         Ok((outcome, last_seen)) => {
             context.connections.set_last_seen(&identity.cluster, &identity.topic, Some(last_seen));
             outcome
@@ -65,15 +66,18 @@ async fn observe_and_apply(
     topic: &EventTopic,
     identity: &Identity,
     declared: &Declared,
-    applied: bool,
+    changed_at: Option<Instant>,
     kafka: &Kafka,
     context: &Context,
 ) -> Result<(Outcome, LastSeen<Observed>), EffectError<Error>> {
     let observed = kafka.describe_topic(&identity.topic).await?;
+    // A difference within the settle time after a change of the operator is no drift.
+    let is_applied = is_applied(topic) && is_settled(changed_at, Instant::now(), context.options.settle_time);
     let known_id = topic.status.as_ref().and_then(|status| status.topic_id.as_deref());
-    let plan = plan(declared, observed.as_ref(), applied, known_id);
+    let plan = plan(declared, observed.as_ref(), is_applied, known_id);
     let observed = apply(&plan.changes, topic, identity, observed, kafka, context).await?;
-    let last_seen = LastSeen::new(observed.as_ref(), !plan.changes.is_empty(), Instant::now());
+    let changed_at = if plan.changes.is_empty() { changed_at } else { Some(Instant::now()) };
+    let last_seen = LastSeen::new(observed.as_ref(), changed_at, Instant::now());
     let outcome = Outcome::Applied {
         identity: identity.clone(),
         observed,

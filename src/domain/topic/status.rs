@@ -60,6 +60,17 @@ pub fn is_applied(topic: &EventTopic) -> bool {
         .is_some_and(|in_sync| in_sync.observed_generation == topic.metadata.generation)
 }
 
+/// When the operator last changed the Kafka topic or its ACLs, as far as the status tells: the activation of the spec, the
+/// correction of drift, or the end of a failure.
+#[must_use]
+pub fn last_change(topic: &EventTopic) -> Option<Timestamp> {
+    let status = topic.status.as_ref()?;
+    let activated = status.approved.as_ref().map(|approved| approved.at);
+    let corrected = status.last_drift.as_ref().filter(|drift| drift.action == DriftAction::Corrected);
+    let ready = condition::find(&status.conditions, READY).filter(|ready| ready.status == "True");
+    activated.max(corrected.map(|drift| drift.time)).max(ready.map(|ready| ready.last_transition_time.0))
+}
+
 /// The status after a reconcile. Equal to the current one if nothing has changed, and then nothing is written.
 #[must_use]
 pub fn status(
@@ -570,5 +581,32 @@ mod tests {
                 1 owned, 1 foreign
                 Reported ["a is 2 instead of 1", "User:a lost Read"]"#]],
         );
+    }
+
+    /// The last change according to a status in YAML, in seconds.
+    fn last_change_of(status: &str) -> Option<i64> {
+        let mut topic = topic("{}");
+        topic.status = Some(serde_yaml::from_str(status).expect("a status"));
+        last_change(&topic).map(Timestamp::as_second)
+    }
+
+    #[test]
+    fn the_last_change_is_the_latest_that_the_status_shows() {
+        let approved = "approved: {at: '1970-01-01T00:00:10Z', generation: 1, hash: a, seal: b}";
+        let drift = |action: &str| {
+            format!("lastDrift: {{time: '1970-01-01T00:00:20Z', action: {action}, changes: []}}")
+        };
+        let ready = |status: &str| {
+            format!(
+                "conditions: [{{type: Ready, status: '{status}', reason: A, message: '', lastTransitionTime: '1970-01-01T00:00:30Z'}}]"
+            )
+        };
+        assert_eq!(last_change_of("{}"), None);
+        assert_eq!(last_change_of(approved), Some(10));
+        assert_eq!(last_change_of(&format!("{approved}\n{}", drift("Corrected"))), Some(20));
+        // Reported drift changes nothing in Kafka.
+        assert_eq!(last_change_of(&format!("{approved}\n{}", drift("Reported"))), Some(10));
+        assert_eq!(last_change_of(&format!("{approved}\n{}", ready("True"))), Some(30));
+        assert_eq!(last_change_of(&format!("{approved}\n{}", ready("False"))), Some(10));
     }
 }
