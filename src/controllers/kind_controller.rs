@@ -20,9 +20,13 @@ type Run = Box<dyn FnOnce(BoxFuture<'static, ()>, CancellationToken) -> BoxFutur
 /// The controller of one kind, not started yet.
 pub struct KindController {
     pub(super) resources: Arc<dyn CountResources>,
+    /// Whether all resources have been listed; `false` if the watch has ended before.
+    pub(super) listed: BoxFuture<'static, bool>,
     /// The kind and its queue, if it is governed.
     pub(super) governed: Option<(Kind, Arc<dyn GovernedQueue>)>,
-    run: Run,
+    /// Runs the controller until it is stopped and the running reconciles have ended. The first argument delays the first
+    /// reconcile.
+    pub(super) run: Run,
 }
 
 impl KindController {
@@ -32,8 +36,10 @@ impl KindController {
     where
         R: Reconciler<Object: HasStatus<Status: HasConditions>>,
     {
+        let objects = reconciler.informer().objects.clone();
         Self {
             resources: Arc::new(reconciler.informer().clone()),
+            listed: Box::pin(async move { objects.wait_until_ready().await.is_ok() }),
             governed: None,
             run: Box::new(move |ready, stop| {
                 Box::pin(runtime::run(reconciler, streams, concurrency, ready, stop))
@@ -54,11 +60,6 @@ impl KindController {
             governed: Some((Kind::of::<R::Object>(), Arc::new(informer))),
             ..Self::new(reconciler, streams, concurrency)
         }
-    }
-
-    /// Runs the controller until it is stopped and the reconciles under way have ended. `ready` delays the first reconcile.
-    pub(super) async fn run(self, ready: BoxFuture<'static, ()>, stop: CancellationToken) {
-        (self.run)(ready, stop).await;
     }
 }
 

@@ -42,6 +42,7 @@ mod unregistered;
 use std::sync::Arc;
 
 use futures::FutureExt;
+use futures::future::join_all;
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
@@ -133,16 +134,19 @@ pub async fn run(
         tenants: context.tenants.objects.clone(),
         kinds: kinds.iter().map(|kind| Arc::clone(&kind.resources)).collect(),
     });
-    let controllers = kinds.into_iter().map(|kind| {
-        let ready = match kind.governed {
-            Some(_) => wait_for_catalog(Arc::clone(&context)).boxed(),
-            None => std::future::ready(()).boxed(),
-        };
-        kind.run(ready, stop.clone())
-    });
-    let controllers = futures::future::join_all(controllers);
+    let (listed, controllers): (Vec<_>, Vec<_>) = kinds
+        .into_iter()
+        .map(|kind| {
+            let ready = match kind.governed {
+                Some(_) => wait_for_catalog(Arc::clone(&context)).boxed(),
+                None => std::future::ready(()).boxed(),
+            };
+            (kind.listed, (kind.run)(ready, stop.clone()))
+        })
+        .unzip();
+    let controllers = join_all(controllers);
     let announce = async {
-        if context.topics.objects.wait_until_ready().await.is_ok() {
+        if join_all(listed).await.into_iter().all(|is_listed| is_listed) {
             ready();
         }
     };
