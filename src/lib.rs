@@ -1,7 +1,7 @@
 //! eventcenter: event governance as Kubernetes resources.
 //!
 //! The library is the program, so that tests and benchmarks reach its parts; it promises no API.
-//! Rooms, from the left to the right, where each names only what stands left of it:
+//! A module imports only modules to its left:
 //!
 //! ```text
 //! sdk ← api ← domain ← { kafka | store | kubernetes | http } ← { controllers | webhook | rest } ← { app | ctl }

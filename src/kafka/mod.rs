@@ -5,7 +5,7 @@
 //! thousand reconciles need only some requests, and each of these stays far below the 10,000 records that KRaft allows in one
 //! metadata transaction.
 //!
-//! This is the only room that uses the Kafka client. Deliberately absent: any decision about the desired state. Every change
+//! This is the only module that uses the Kafka client. Deliberately absent: any decision about the desired state. Every change
 //! is idempotent.
 //!
 //! Modules, from the leaves: `settings`, `error`, `metrics`; `properties` (parses settings), `batch`; `connection` (the

@@ -1,4 +1,4 @@
-//! Checks the imports between rooms and modules, and other rules of the source.
+//! Checks the imports between modules, and other rules of the source.
 //!
 //! Each Rust file of the workspace is read as tokens: comments and string literals do not count, the contents of macros do.
 //! Tests obey the same rules as other code.
@@ -19,8 +19,8 @@ use proc_macro2::TokenStream;
 use circular_imports::Modules;
 use source::{File, absolute};
 
-/// The rooms of the program from left to right. A room imports only rooms to its left, never another room of its line.
-const ROOMS: &[&[&str]] = &[
+/// The top-level modules of the program in layers, from left to right. A module imports only modules of layers to its left.
+const LAYERS: &[&[&str]] = &[
     &["error_chain"],
     &["api"],
     &["domain"],
@@ -34,16 +34,16 @@ const LEFT_ONLY: &str = "imports go to the left only: { sdk | error_chain } ← 
                          { controllers | webhook | rest | dispatcher | collector } ← { app | ctl } ← { main | eventctl }";
 
 const APART: &str =
-    "rooms inside one pair of braces never import each other: a room to their right wires them";
+    "modules inside one pair of braces never import each other: a module to their right wires them";
 
-/// Paths that only some rooms may use: their prefixes, the rooms, and the rule.
+/// Paths that only some modules may use: their prefixes, the modules, and the rule.
 const RESERVED: &[(&[&str], &[&str], &str)] = &[
     (
         &["eventcenter_kafka_admin", "rdkafka", "rdkafka_sys"],
         &["kafka"],
-        "only the room kafka uses Kafka's client",
+        "only the module kafka uses Kafka's client",
     ),
-    (&["sqlx"], &["store"], "only the room store uses the database's client"),
+    (&["sqlx"], &["store"], "only the module store uses the database's client"),
     (
         &[
             "kube::Client",
@@ -57,21 +57,21 @@ const RESERVED: &[(&[&str], &[&str], &str)] = &[
             "kube_client",
         ],
         &["kubernetes"],
-        "only the room kubernetes uses the client of Kubernetes: others use resources, not requests",
+        "only the module kubernetes uses the client of Kubernetes: others use resources, not requests",
     ),
     (
         &["hyper::client", "hyper_util::client", "reqwest", "ureq"],
         &["callback"],
-        "only the room callback sends HTTP requests to other services",
+        "only the module callback sends HTTP requests to other services",
     ),
     (&["clap"], &["app", "ctl"], "only app and ctl parse a command line"),
     (&["anyhow"], &["app", "ctl"], "errors below app and ctl have types: a variant names the operation"),
     (
         &["hyper", "hyper_util"],
         &["callback", "http"],
-        "only the rooms callback and http use hyper: callback sends requests, http serves them",
+        "only the modules callback and http use hyper: callback sends requests, http serves them",
     ),
-    (&["rcgen", "x509_parser"], &["webhook"], "only the room webhook issues and parses certificates"),
+    (&["rcgen", "x509_parser"], &["webhook"], "only the module webhook issues and parses certificates"),
 ];
 
 const LOWER_CRATES: &[&str] = &["sdk/", "kafka-admin/", "xtask/"];
@@ -137,7 +137,7 @@ fn check(path: &str, text: &str) -> Vec<String> {
         .iter()
         .map(|named| (absolute(&named.segments, &named.module, &file.aliases), named.line))
         .collect();
-    let here = room(path);
+    let here = module_of_file(path);
     for (segments, line) in &paths {
         let what = segments.join("::");
         for (reserved, owners, rule) in RESERVED {
@@ -153,10 +153,10 @@ fn check(path: &str, text: &str) -> Vec<String> {
         if LOWER_CRATES.iter().any(|folder| path.starts_with(folder)) && segments[0] == "eventcenter" {
             report(*line, &what, BELOW);
         }
-        if let (Some(here), Some(there)) = (here, room_named(segments)) {
-            match (place(here), place(there)) {
+        if let (Some(here), Some(there)) = (here, module_of_path(segments)) {
+            match (layer(here), layer(there)) {
                 (Some(here), Some(there)) if there > here => report(*line, &what, LEFT_ONLY),
-                (Some(place), Some(other)) if place == other && here != there => report(*line, &what, APART),
+                (Some(layer), Some(other)) if layer == other && here != there => report(*line, &what, APART),
                 _ => {}
             }
         }
@@ -194,23 +194,23 @@ fn is_test(path: &str) -> bool {
     path.contains("tests/") || path.ends_with("/tests.rs")
 }
 
-/// The room of the program that a file is in.
-fn room(path: &str) -> Option<&str> {
+/// The top-level module that a file is in.
+fn module_of_file(path: &str) -> Option<&str> {
     let path = path.strip_prefix("src/")?.trim_end_matches(".rs");
     path.split('/').next()
 }
 
-/// The room of the program that a path is in.
-fn room_named(segments: &[String]) -> Option<&str> {
+/// The top-level module that a path is in.
+fn module_of_path(segments: &[String]) -> Option<&str> {
     match segments {
-        [root, room, ..] if root == "crate" || root == "eventcenter" => Some(room),
+        [root, module, ..] if root == "crate" || root == "eventcenter" => Some(module),
         _ => None,
     }
 }
 
-/// The position of a room, from the left.
-fn place(room: &str) -> Option<usize> {
-    ROOMS.iter().position(|line| line.contains(&room))
+/// The layer of a module, from the left.
+fn layer(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|layer| layer.contains(&module))
 }
 
 /// Whether a path is this one or below it. A glob import covers everything below its path.
@@ -286,11 +286,11 @@ fn no_modules_import_each_other() {
 }
 
 #[test]
-fn every_room_has_its_place() {
+fn every_module_has_a_layer() {
     for entry in fs::read_dir(root().join("src")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        let room = name.trim_end_matches(".rs");
-        assert!(room == "lib" || place(room).is_some(), "src/{name} is missing in ROOMS: {LEFT_ONLY}");
+        let module = name.trim_end_matches(".rs");
+        assert!(module == "lib" || layer(module).is_some(), "src/{name} is missing in LAYERS: {LEFT_ONLY}");
     }
 }
 

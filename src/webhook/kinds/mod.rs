@@ -232,3 +232,25 @@ async fn judge<K: Admit>(
         false => verdict,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{GROUP, Mutation, kinds};
+
+    #[test]
+    fn every_kind_of_the_table_has_its_handler() {
+        let Handlers(handlers) = Handlers::of_product(Vec::new());
+        for kind in kinds() {
+            let handler = handlers.iter().find(|handler| handler.group == GROUP && handler.kind == kind.name);
+            let handler = handler.unwrap_or_else(|| panic!("{} has no handler", kind.name));
+            assert_eq!(handler.target.is_some(), kind.kind().is_governed(), "{}: governed", kind.name);
+            assert_eq!(
+                handler.mutate.is_some(),
+                kind.mutation != Mutation::Never,
+                "{}: completed",
+                kind.name
+            );
+        }
+    }
+}
