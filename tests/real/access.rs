@@ -37,8 +37,8 @@ fn group(principal: &str, pattern_type: PatternType, name: &str) -> AclBinding {
     }
 }
 
-/// Waits until Kafka has exactly these ACLs about what begins with the test's prefix.
-async fn in_kafka(t: &Fixture, expected: &[AclBinding]) {
+/// Waits until exactly these ACLs exist in Kafka for names with the test's prefix.
+async fn wait_for_acls(t: &Fixture, expected: &[AclBinding]) {
     let mut expected = expected.to_vec();
     expected.sort();
     let polled = until(async || {
@@ -48,32 +48,34 @@ async fn in_kafka(t: &Fixture, expected: &[AclBinding]) {
         if found == expected { Ok(()) } else { Err(format!("{found:#?}")) }
     });
     if let Err(seen) = polled.await {
-        t.fail(&format!("Kafka has not {expected:#?}"), &seen);
+        t.fail(&format!("the ACLs are not {expected:#?}"), &seen);
     }
 }
 
-fn ours(topic: &EventTopic) -> &[TopicAcl] {
+fn managed_acls(topic: &EventTopic) -> &[TopicAcl] {
     topic.status.as_ref().map(|status| status.acls.as_slice()).unwrap_or_default()
 }
 
-fn foreign(topic: &EventTopic) -> &[String] {
+fn foreign_acls(topic: &EventTopic) -> &[String] {
     topic.status.as_ref().map(|status| status.foreign_acls.as_slice()).unwrap_or_default()
 }
 
-async fn allowed(t: &Fixture, name: &str, spec: &str) -> EventTopic {
+async fn apply_and_wait_for_access(t: &Fixture, name: &str, spec: &str) -> EventTopic {
     t.topic(name).apply(spec).await;
     t.topic(name).wait_until_ready().await;
     t.topic(name).wait_for_condition("AccessInForce=True Available").await
 }
 
-/// Waits until all due changes of access are made: until an ACL that was deleted later is recreated.
-async fn settled(t: &Fixture) {
+/// Waits until all earlier ACL changes are reconciled: until an ACL that is deleted now has been recreated.
+async fn wait_until_acls_are_corrected(t: &Fixture) {
     let spec = format!("{{{SECURE}, access: [{{principal: 'User:marker', operations: [Read]}}]}}");
-    allowed(t, "marker", &spec).await;
+    apply_and_wait_for_access(t, "marker", &spec).await;
     let marker = acl("User:marker", AclOperation::Read, &t.kafka_name("marker"));
     t.stage.kafka.delete_acl(&marker).await;
     t.topic("marker")
-        .wait_for_status("put right", |topic| topic.status.as_ref().is_some_and(|s| s.last_drift.is_some()))
+        .wait_for_status("status.lastDrift is set", |topic| {
+            topic.status.as_ref().is_some_and(|s| s.last_drift.is_some())
+        })
         .await;
     t.topic("marker").delete_and_wait().await;
 }
@@ -87,25 +89,26 @@ async fn only_declared_clients_have_access() {
          {{principal: 'User:bob', operations: [Read], groups: [{billing}, {}*]}}]}}",
         t.kafka_name("audit-")
     );
-    allowed(&t, "orders", &spec).await;
-    let refused = |said: String| assert!(said.contains("AuthorizationException"), "{said}");
+    apply_and_wait_for_access(&t, "orders", &spec).await;
+    let assert_not_authorized =
+        |output: String| assert!(output.contains("AuthorizationException"), "{output}");
 
-    clients::produces("alice", &name, "hello").await;
+    clients::produce_until_allowed("alice", &name, "hello").await;
     assert!(clients::consume("bob", &name, &billing).await.contains("hello"));
     assert!(clients::consume("bob", &name, &t.kafka_name("audit-1")).await.contains("hello"));
-    refused(clients::consume("bob", &name, &t.kafka_name("other")).await);
-    refused(clients::consume("alice", &name, &billing).await);
-    refused(clients::produce("bob", &name, "spam").await);
+    assert_not_authorized(clients::consume("bob", &name, &t.kafka_name("other")).await);
+    assert_not_authorized(clients::consume("alice", &name, &billing).await);
+    assert_not_authorized(clients::produce("bob", &name, "spam").await);
 
-    // What is taken away is refused from then on.
+    // A client whose access is removed from the spec is refused.
     t.topic("orders")
         .apply(&format!("{{{SECURE}, access: [{{principal: 'User:bob', operations: [Write]}}]}}"))
         .await;
     t.topic("orders").wait_for_condition("AccessInForce=True Available").await;
-    in_kafka(&t, &[acl("User:bob", AclOperation::Write, &name)]).await;
-    refused(clients::produce("alice", &name, "spam").await);
-    refused(clients::consume("bob", &name, &billing).await);
-    clients::produces("bob", &name, "mine").await;
+    wait_for_acls(&t, &[acl("User:bob", AclOperation::Write, &name)]).await;
+    assert_not_authorized(clients::produce("alice", &name, "spam").await);
+    assert_not_authorized(clients::consume("bob", &name, &billing).await);
+    clients::produce_until_allowed("bob", &name, "world").await;
 }
 
 #[tokio::test]
@@ -116,11 +119,11 @@ async fn access_is_granted_changed_and_revoked() {
         "{{{SECURE}, access: [{{principal: 'User:alice', operations: [Read, Write, DescribeConfigs], groups: [{billing}, {}*]}}]}}",
         t.prefix
     );
-    let topic = allowed(&t, "orders", &spec).await;
-    assert_eq!(ours(&topic).len(), 5);
+    let topic = apply_and_wait_for_access(&t, "orders", &spec).await;
+    assert_eq!(managed_acls(&topic).len(), 5);
     assert_eq!(topic.metadata.finalizers, Some(vec![eventcenter::api::DELETE_FINALIZER.to_owned()]));
     assert!(topic.status.as_ref().is_some_and(|status| status.last_drift.is_none()));
-    in_kafka(
+    wait_for_acls(
         &t,
         &[
             acl("User:alice", AclOperation::Read, &name),
@@ -135,9 +138,9 @@ async fn access_is_granted_changed_and_revoked() {
     let spec = format!(
         "{{{SECURE}, access: [{{principal: 'User:alice', operations: [Read]}}, {{principal: 'User:bob', operations: [Describe]}}]}}"
     );
-    let topic = allowed(&t, "orders", &spec).await;
-    assert_eq!(ours(&topic).len(), 2);
-    in_kafka(
+    let topic = apply_and_wait_for_access(&t, "orders", &spec).await;
+    assert_eq!(managed_acls(&topic).len(), 2);
+    wait_for_acls(
         &t,
         &[acl("User:alice", AclOperation::Read, &name), acl("User:bob", AclOperation::Describe, &name)],
     )
@@ -145,12 +148,12 @@ async fn access_is_granted_changed_and_revoked() {
 
     t.topic("orders").apply(&format!("{{{SECURE}}}")).await;
     let none = |topic: &EventTopic| {
-        ours(topic).is_empty()
+        managed_acls(topic).is_empty()
             && !has_condition(topic, "AccessInForce=True")
             && topic.metadata.finalizers.is_none()
     };
-    t.topic("orders").wait_for_status("without access", none).await;
-    in_kafka(&t, &[]).await;
+    t.topic("orders").wait_for_status("access is removed", none).await;
+    wait_for_acls(&t, &[]).await;
 }
 
 #[tokio::test]
@@ -160,7 +163,7 @@ async fn a_deleted_acl_is_recreated_and_reported() {
     let spec = format!(
         "{{{SECURE}, access: [{{principal: 'User:alice', operations: [Read], groups: [{billing}]}}]}}"
     );
-    allowed(&t, "orders", &spec).await;
+    apply_and_wait_for_access(&t, "orders", &spec).await;
     let all =
         [acl("User:alice", AclOperation::Read, &name), group("User:alice", PatternType::Literal, &billing)];
     for acl in &all {
@@ -168,11 +171,13 @@ async fn a_deleted_acl_is_recreated_and_reported() {
     }
     let topic = t
         .topic("orders")
-        .wait_for_status("put right", |topic| topic.status.as_ref().is_some_and(|s| s.last_drift.is_some()))
+        .wait_for_status("status.lastDrift is set", |topic| {
+            topic.status.as_ref().is_some_and(|s| s.last_drift.is_some())
+        })
         .await;
-    let drift = topic.status.and_then(|status| status.last_drift).expect("it is told");
+    let drift = topic.status.and_then(|status| status.last_drift).expect("drift is reported");
     assert!(drift.changes[0].starts_with("User:alice lost"), "{drift:?}");
-    in_kafka(&t, &all).await;
+    wait_for_acls(&t, &all).await;
     t.topic("orders").wait_for_event("Drifted", "Corrected: User:alice lost").await;
 }
 
@@ -180,52 +185,61 @@ async fn a_deleted_acl_is_recreated_and_reported() {
 async fn a_deleted_acl_is_only_reported_with_drift_policy_report() {
     let t = fixture().await;
     let name = t.kafka_name("orders");
-    let spec = |who: &str| {
+    let spec = |user: &str| {
         format!(
-            "{{{SECURE}, driftPolicy: Report, access: [{{principal: 'User:{who}', operations: [Read]}}]}}"
+            "{{{SECURE}, driftPolicy: Report, access: [{{principal: 'User:{user}', operations: [Read]}}]}}"
         )
     };
-    allowed(&t, "orders", &spec("alice")).await;
+    apply_and_wait_for_access(&t, "orders", &spec("alice")).await;
     t.stage.kafka.delete_acl(&acl("User:alice", AclOperation::Read, &name)).await;
     let topic = t.topic("orders").wait_for_condition("AccessInForce=False Drifted").await;
     assert_eq!(message(&topic, "AccessInForce"), "User:alice lost Read: its ACL was deleted");
     assert!(has_condition(&topic, "InSync=False Drifted") && has_condition(&topic, "Ready=True Available"));
-    settled(&t).await;
-    in_kafka(&t, &[]).await;
+    wait_until_acls_are_corrected(&t).await;
+    wait_for_acls(&t, &[]).await;
 
-    // A change of the resource is asked for.
-    allowed(&t, "orders", &spec("bob")).await;
-    in_kafka(&t, &[acl("User:bob", AclOperation::Read, &name)]).await;
+    // A change of the spec is applied, although drift is only reported.
+    apply_and_wait_for_access(&t, "orders", &spec("bob")).await;
+    wait_for_acls(&t, &[acl("User:bob", AclOperation::Read, &name)]).await;
 }
 
 #[tokio::test]
 async fn acls_of_others_are_reported_and_not_changed() {
     let t = fixture().await;
     let name = t.kafka_name("orders");
-    let spec = |who: &str| format!("{{{SECURE}, access: [{{principal: 'User:{who}', operations: [Read]}}]}}");
+    let spec =
+        |user: &str| format!("{{{SECURE}, access: [{{principal: 'User:{user}', operations: [Read]}}]}}");
     let eve = acl("User:eve", AclOperation::Write, &name);
     let denied =
         AclBinding { permission_type: AclPermissionType::Deny, ..acl("User:bob", AclOperation::All, &name) };
     let wide =
         AclBinding { pattern_type: PatternType::Prefixed, ..acl("User:eve", AclOperation::Read, &t.prefix) };
     t.stage.kafka.create_acls(&[eve.clone(), wide.clone()]).await;
-    let topic = allowed(&t, "orders", &spec("alice")).await;
-    assert_eq!(foreign(&topic), ["User:eve Allow Write from *"]);
+    let topic = apply_and_wait_for_access(&t, "orders", &spec("alice")).await;
+    assert_eq!(foreign_acls(&topic), ["User:eve Allow Write from *"]);
 
     t.stage.kafka.create_acls(std::slice::from_ref(&denied)).await;
     let both = ["User:bob Deny All from *", "User:eve Allow Write from *"];
-    t.topic("orders").wait_for_status("told of both", |topic| foreign(topic) == both).await;
-    allowed(&t, "orders", &spec("carol")).await;
-    settled(&t).await;
-    let topic = t.topic("orders").wait_for_status("still told", |topic| foreign(topic) == both).await;
+    t.topic("orders")
+        .wait_for_status("status.foreignAcls lists both", |topic| foreign_acls(topic) == both)
+        .await;
+    apply_and_wait_for_access(&t, "orders", &spec("carol")).await;
+    wait_until_acls_are_corrected(&t).await;
+    let topic = t
+        .topic("orders")
+        .wait_for_status("status.foreignAcls still lists both", |topic| foreign_acls(topic) == both)
+        .await;
     assert!(
         has_condition(&topic, "InSync=True")
             && topic.status.is_some_and(|status| status.last_drift.is_none())
     );
-    in_kafka(&t, &[acl("User:carol", AclOperation::Read, &name), eve.clone(), denied.clone(), wide.clone()])
-        .await;
+    wait_for_acls(
+        &t,
+        &[acl("User:carol", AclOperation::Read, &name), eve.clone(), denied.clone(), wide.clone()],
+    )
+    .await;
     t.topic("orders").delete_and_wait().await;
-    in_kafka(&t, &[eve.clone(), denied.clone(), wide.clone()]).await;
+    wait_for_acls(&t, &[eve.clone(), denied.clone(), wide.clone()]).await;
     for acl in [eve, denied, wide] {
         t.stage.kafka.delete_acl(&acl).await;
     }
@@ -240,42 +254,42 @@ async fn a_consumer_group_of_two_topics_loses_access_with_the_last() {
         t.kafka_name("billing")
     );
     for name in ["one", "two", "three"] {
-        allowed(&t, name, &spec).await;
+        apply_and_wait_for_access(&t, name, &spec).await;
     }
     let reads = |name: &str| acl("User:alice", AclOperation::Read, &t.kafka_name(name));
-    in_kafka(&t, &[reads("one"), reads("two"), reads("three"), shared.clone()]).await;
+    wait_for_acls(&t, &[reads("one"), reads("two"), reads("three"), shared.clone()]).await;
     t.topic("one").delete_and_wait().await;
     t.topic("two").apply(&format!("{{{SECURE}}}")).await;
-    t.topic("two").wait_for_status("without access", |topic| ours(topic).is_empty()).await;
-    in_kafka(&t, &[reads("three"), shared]).await;
+    t.topic("two").wait_for_status("access is removed", |topic| managed_acls(topic).is_empty()).await;
+    wait_for_acls(&t, &[reads("three"), shared]).await;
     t.topic("three").delete_and_wait().await;
-    in_kafka(&t, &[]).await;
+    wait_for_acls(&t, &[]).await;
 }
 
 #[tokio::test]
 async fn access_is_revoked_with_a_resource_whose_topic_stays() {
     let t = fixture().await;
     let spec = format!("{{{SECURE}, access: [{{principal: 'User:alice', operations: [Write]}}]}}");
-    allowed(&t, "orders", &spec).await;
-    let written = [acl("User:alice", AclOperation::Write, &t.kafka_name("orders"))];
+    apply_and_wait_for_access(&t, "orders", &spec).await;
+    let acls = [acl("User:alice", AclOperation::Write, &t.kafka_name("orders"))];
 
     t.topic("orders").annotate("paused", Some("true")).await;
     t.topic("orders").delete().await;
-    let waits = t.topic("orders").wait_for_condition("Ready=False Paused").await;
-    assert!(message(&waits, "Ready").contains("its ACLs would be deleted"));
-    in_kafka(&t, &written).await;
+    let waiting = t.topic("orders").wait_for_condition("Ready=False Paused").await;
+    assert!(message(&waiting, "Ready").contains("its ACLs would be deleted"));
+    wait_for_acls(&t, &acls).await;
     t.topic("orders").annotate("paused", None).await;
     t.topic("orders").wait_until_deleted().await;
-    in_kafka(&t, &[]).await;
+    wait_for_acls(&t, &[]).await;
     assert!(t.kafka_topic("orders").await.is_some());
 
-    // One that is left to others is let go with everything in Kafka.
-    allowed(&t, "orders", &spec).await;
+    // The ACLs of an unmanaged resource stay when it is deleted.
+    apply_and_wait_for_access(&t, "orders", &spec).await;
     t.topic("orders").annotate("managed", Some("false")).await;
     t.topic("orders").wait_for_condition("Ready=True Unmanaged").await;
     t.topic("orders").delete_and_wait().await;
-    in_kafka(&t, &written).await;
-    t.stage.kafka.delete_acl(&written[0]).await;
+    wait_for_acls(&t, &acls).await;
+    t.stage.kafka.delete_acl(&acls[0]).await;
 }
 
 #[tokio::test]
@@ -286,10 +300,10 @@ async fn a_consumer_group_of_another_tenant_is_refused() {
     );
     t.topic("orders").apply(&spec).await;
     let topic = t.topic("orders").wait_for_condition("Ready=False InvalidResource").await;
-    let told = message(&topic, "Ready");
+    let reported = message(&topic, "Ready");
     assert!(
-        told.contains(&format!("group other.group of User:alice does not begin with {}", t.prefix)),
-        "{told}"
+        reported.contains(&format!("group other.group of User:alice does not begin with {}", t.prefix)),
+        "{reported}"
     );
     assert!(t.kafka_topic("orders").await.is_none());
 }
@@ -298,16 +312,16 @@ async fn a_consumer_group_of_another_tenant_is_refused() {
 async fn suspending_a_tenant_revokes_its_access() {
     let t = fixture().await;
     let spec = format!("{{{SECURE}, access: [{{principal: 'User:alice', operations: [Write]}}]}}");
-    allowed(&t, "orders", &spec).await;
-    let written = [acl("User:alice", AclOperation::Write, &t.kafka_name("orders"))];
+    apply_and_wait_for_access(&t, "orders", &spec).await;
+    let acls = [acl("User:alice", AclOperation::Write, &t.kafka_name("orders"))];
     let tenant = |suspended: bool| json!({"namespaces": [t.namespace], "clusters": t.stage.clusters, "suspended": suspended, "whenSuspended": "Stop"});
     t.apply(&crate::support::cluster_scoped("Tenant", &t.namespace, tenant(true))).await;
     let topic = t.topic("orders").wait_for_condition("AccessInForce=False TenantSuspended").await;
-    assert!(has_condition(&topic, "Ready=False TenantSuspended") && ours(&topic).is_empty());
-    in_kafka(&t, &[]).await;
+    assert!(has_condition(&topic, "Ready=False TenantSuspended") && managed_acls(&topic).is_empty());
+    wait_for_acls(&t, &[]).await;
     t.apply(&crate::support::cluster_scoped("Tenant", &t.namespace, tenant(false))).await;
     t.topic("orders").wait_for_condition("AccessInForce=True Available").await;
-    in_kafka(&t, &written).await;
+    wait_for_acls(&t, &acls).await;
 }
 
 #[tokio::test]
@@ -324,7 +338,7 @@ async fn a_missing_authorizer_is_reported_and_the_topic_is_ready() {
     t.topic("orders").wait_for_event("AuthorizerMissing", "Kafka has no authorizer").await;
     t.topic("orders").apply("{}").await;
     t.topic("orders")
-        .wait_for_status("without access", |topic| {
+        .wait_for_status("access is removed", |topic| {
             !has_condition(topic, "AccessInForce=False") && topic.metadata.finalizers.is_none()
         })
         .await;
@@ -357,8 +371,11 @@ async fn a_missing_right_is_named_and_allowing_it_recovers() {
         has_condition(&topic, "Stalled=True NotAuthorized")
             && has_condition(&topic, "AccessInForce=False NotAuthorized")
     );
-    let told = message(&topic, "Ready");
-    assert!(told.starts_with("DescribeAcls: ") && told.contains("Alter on the cluster"), "{told}");
+    let reported = message(&topic, "Ready");
+    assert!(
+        reported.starts_with("DescribeAcls: ") && reported.contains("Alter on the cluster"),
+        "{reported}"
+    );
     secure.kafka.create_acls(std::slice::from_ref(&cluster_wide)).await;
     t.topic("orders").wait_until_ready().await;
     t.topic("orders").wait_for_condition("AccessInForce=True Available").await;
@@ -377,7 +394,7 @@ async fn a_topic_without_access_costs_no_request_about_acls() {
     t.topic("orders").apply_and_wait(&format!("{{cluster: {cluster}, partitions: 2}}")).await;
     // A resync counts the unregistered topics.
     t.own_cluster()
-        .wait_for("counted unregistered topics", |cluster| {
+        .wait_for("status.unregisteredTopics is set", |cluster| {
             cluster.status.as_ref().is_some_and(|status| status.unregistered_topics.is_some())
         })
         .await;

@@ -1,5 +1,5 @@
-//! Each rule of a tenant is enforced twice: by the webhook before anything is stored, and by the operator where the webhook was
-//! not there. The words are the same.
+//! Each rule of a tenant is enforced twice, with the same message: by the webhook before a resource is stored, and by the operator
+//! for resources that the webhook did not review.
 
 use crate::stage;
 use kube::api::PatchParams;
@@ -7,18 +7,18 @@ use serde_json::{Value, json};
 
 use crate::support::{Fixture, ObjectPath, cluster_scoped, message, yaml};
 
-/// A rule that is broken.
+/// A violation of a rule.
 struct Case {
-    /// What the tenant says beside its namespace.
+    /// The spec of the tenant, without its namespaces.
     tenant: &'static str,
-    /// An EventTopic that is there before, if it takes one.
+    /// The name and spec of an EventTopic that must exist before, if any.
     before: Option<(&'static str, &'static str)>,
-    /// The EventTopic that breaks it.
+    /// The name and spec of the EventTopic that violates the rule.
     topic: (&'static str, &'static str),
-    /// The reason.
+    /// The reason of the refusal.
     reason: &'static str,
-    /// The message; `NS` is the namespace, which is the tenant's name as well.
-    words: &'static str,
+    /// The message of the refusal. `NS` is the namespace, which is also the name of the tenant.
+    message: &'static str,
 }
 
 const CASES: &[Case] = &[
@@ -27,7 +27,7 @@ const CASES: &[Case] = &[
         before: None,
         topic: ("orders", "{}"),
         reason: "TenantNotFound",
-        words: "namespace NS belongs to no tenant: ask the platform's administrator to add it to spec.namespaces of a Tenant \
+        message: "namespace NS belongs to no tenant: ask the platform's administrator to add it to spec.namespaces of a Tenant \
                 that is Ready",
     },
     Case {
@@ -35,7 +35,7 @@ const CASES: &[Case] = &[
         before: None,
         topic: ("orders", "partitions: 2"),
         reason: "TenantSuspended",
-        words: "tenant NS is suspended, so nothing of it can be made or changed: ask the platform's administrator to set \
+        message: "tenant NS is suspended, so nothing of it can be made or changed: ask the platform's administrator to set \
                 spec.suspended: false in the Tenant",
     },
     Case {
@@ -43,7 +43,7 @@ const CASES: &[Case] = &[
         before: None,
         topic: ("orders", "topicName: other.orders"),
         reason: "InvalidResource",
-        words: "spec.topicName: other.orders does not begin with NS., the prefix of tenant NS: write NS.other.orders, or leave \
+        message: "spec.topicName: other.orders does not begin with NS., the prefix of tenant NS: write NS.other.orders, or leave \
                 the field out",
     },
     Case {
@@ -51,14 +51,14 @@ const CASES: &[Case] = &[
         before: None,
         topic: ("orders", "cluster: nowhere"),
         reason: "ClusterNotFound",
-        words: "spec.cluster: there is no KafkaCluster nowhere: correct the name, or make the KafkaCluster",
+        message: "spec.cluster: there is no KafkaCluster nowhere: correct the name, or make the KafkaCluster",
     },
     Case {
         tenant: "clusters: [nowhere]",
         before: None,
         topic: ("orders", "cluster: main"),
         reason: "ClusterNotAllowed",
-        words: "spec.cluster: tenant NS may not use cluster main: name another one, or ask the platform's administrator to add \
+        message: "spec.cluster: tenant NS may not use cluster main: name another one, or ask the platform's administrator to add \
                 it to spec.clusters of the Tenant",
     },
     Case {
@@ -66,7 +66,7 @@ const CASES: &[Case] = &[
         before: Some(("a-first", "topicName: NS.orders")),
         topic: ("orders", "{}"),
         reason: "ResourceConflict",
-        words: "Kafka topic NS.orders in cluster main belongs to EventTopic NS/a-first, which is older: delete one of the two, or \
+        message: "Kafka topic NS.orders in cluster main belongs to EventTopic NS/a-first, which is older: delete one of the two, or \
                 set another spec.topicName in a new EventTopic",
     },
     Case {
@@ -74,7 +74,7 @@ const CASES: &[Case] = &[
         before: Some(("a-first", "eventTypes: [{name: Order.Paid.v1}]")),
         topic: ("orders", "eventTypes: [{name: Order.Paid.v1}]"),
         reason: "ResourceConflict",
-        words: "spec.eventTypes: Order.Paid.v1 is registered by EventTopic NS/a-first, which is older: a type has one topic within \
+        message: "spec.eventTypes: Order.Paid.v1 is registered by EventTopic NS/a-first, which is older: a type has one topic within \
                 a tenant, so remove it from one of the two",
     },
     Case {
@@ -82,7 +82,7 @@ const CASES: &[Case] = &[
         before: None,
         topic: ("orders", "eventTypes: [{name: Order.Paid.v1}]"),
         reason: "InvalidResource",
-        words: "spec.eventTypes: Order.Paid.v1 follows the convention Entity, and the tenant's naming.conventions allow Service \
+        message: "spec.eventTypes: Order.Paid.v1 follows the convention Entity, and the tenant's naming.conventions allow Service \
                 ({Service}.{Entity}.{Action}.v{N}): rename it",
     },
     Case {
@@ -90,21 +90,21 @@ const CASES: &[Case] = &[
         before: None,
         topic: ("orders", "eventTypes: [{name: Order.Paid}]"),
         reason: "InvalidResource",
-        words: "spec.eventTypes: event type `Order.Paid` does not end in a version from `.v1` to `.v4294967295`; end it in `.v1`",
+        message: "spec.eventTypes: event type `Order.Paid` does not end in a version from `.v1` to `.v4294967295`; end it in `.v1`",
     },
     Case {
         tenant: "{}",
         before: None,
         topic: ("orders", "eventTypes: [{name: order.paid}, {name: order.paid}]"),
         reason: "InvalidResource",
-        words: "spec.eventTypes: order.paid version 1 is listed twice: remove one of them",
+        message: "spec.eventTypes: order.paid version 1 is listed twice: remove one of them",
     },
     Case {
         tenant: "quotas: {topics: 1}",
         before: Some(("a-first", "{}")),
         topic: ("orders", "{}"),
         reason: "TenantQuotaExceeded",
-        words: "metadata: tenant NS may have 1 topics (its quotas.topics), 1 are taken and this topic asks for 1 more: delete one \
+        message: "metadata: tenant NS may have 1 topics (its quotas.topics), 1 are taken and this topic asks for 1 more: delete one \
                 that is no longer needed, or ask the platform's administrator for a larger quota",
     },
     Case {
@@ -112,7 +112,7 @@ const CASES: &[Case] = &[
         before: Some(("a-first", "partitions: 3")),
         topic: ("orders", "partitions: 3"),
         reason: "TenantQuotaExceeded",
-        words: "spec.partitions: tenant NS may have 5 partitions (its quotas.partitions), 3 are taken and this topic asks for 3 \
+        message: "spec.partitions: tenant NS may have 5 partitions (its quotas.partitions), 3 are taken and this topic asks for 3 \
                 more: ask for at most 2 more, or ask the platform's administrator for a larger quota",
     },
     Case {
@@ -120,7 +120,7 @@ const CASES: &[Case] = &[
         before: None,
         topic: ("orders", "{partitions: 2, retention: {size: '1000'}}"),
         reason: "TenantQuotaExceeded",
-        words: "spec.retention.size: tenant NS may have 1024 bytes (its quotas.retentionSize), 0 are taken and this topic asks for \
+        message: "spec.retention.size: tenant NS may have 1024 bytes (its quotas.retentionSize), 0 are taken and this topic asks for \
                 2000 more: ask for at most 1024 more, or ask the platform's administrator for a larger quota",
     },
     Case {
@@ -128,7 +128,7 @@ const CASES: &[Case] = &[
         before: None,
         topic: ("orders", "retention: {time: 8d}"),
         reason: "TenantQuotaExceeded",
-        words: "spec.retention.time: the tenant's quotas.retentionTime is 7d: keep records for at most 7d, or ask the platform's \
+        message: "spec.retention.time: the tenant's quotas.retentionTime is 7d: keep records for at most 7d, or ask the platform's \
                 administrator for more",
     },
     Case {
@@ -136,7 +136,7 @@ const CASES: &[Case] = &[
         before: None,
         topic: ("orders", "config: {max.message.bytes: 1025}"),
         reason: "TenantQuotaExceeded",
-        words: "spec.config: max.message.bytes: the tenant's quotas.messageSize is 1Ki: allow messages of at most 1024 bytes, or ask \
+        message: "spec.config: max.message.bytes: the tenant's quotas.messageSize is 1Ki: allow messages of at most 1024 bytes, or ask \
                 the platform's administrator for more",
     },
     Case {
@@ -144,14 +144,14 @@ const CASES: &[Case] = &[
         before: None,
         topic: ("orders", "access: [{principal: 'User:alice', operations: [Read], groups: [other.group]}]"),
         reason: "InvalidResource",
-        words: "spec.access: group other.group",
+        message: "spec.access: group other.group",
     },
     Case {
         tenant: "{}",
         before: None,
         topic: ("orders", "retention: {time: 999999999999999999w}"),
         reason: "InvalidResource",
-        words: "spec.retention.time: \"999999999999999999w\" is not a time that Kafka can keep: write a number and its unit (ms, s, \
+        message: "spec.retention.time: \"999999999999999999w\" is not a time that Kafka can keep: write a number and its unit (ms, s, \
                 m, h, d or w), such as 7d, or unlimited",
     },
     Case {
@@ -162,7 +162,7 @@ const CASES: &[Case] = &[
             "eventTypes: [{name: Order.Paid.v1, schema: {$ref: 'https://example.com/a.json'}}]",
         ),
         reason: "SchemaInvalid",
-        words: "spec.eventTypes: Order.Paid.v1: ",
+        message: "spec.eventTypes: Order.Paid.v1: ",
     },
     Case {
         tenant: "{}",
@@ -172,13 +172,13 @@ const CASES: &[Case] = &[
             "eventTypes: [{name: Order.Paid.v1, schemaFrom: {configMapKeyRef: {name: none, key: a}}}]",
         ),
         reason: "SchemaNotFound",
-        words: "spec.eventTypes: Order.Paid.v1: schemaFrom: there is no key a in a ConfigMap none of this namespace with the label \
+        message: "spec.eventTypes: Order.Paid.v1: schemaFrom: there is no key a in a ConfigMap none of this namespace with the label \
                 eventcenter.io/schema: \"true\": create it, or correct the reference",
     },
 ];
 
 impl Case {
-    /// The tenant and the topic that is there before.
+    /// Applies the tenant and the topic that must exist before.
     async fn set_up(&self, t: &Fixture) {
         if let Some((name, spec)) = self.before {
             t.topic(name).apply_and_wait(&spec.replace("NS", &t.namespace)).await;
@@ -195,8 +195,8 @@ impl Case {
         self.topic.1.replace("NS", &t.namespace)
     }
 
-    fn words(&self, t: &Fixture) -> String {
-        self.words.replace("NS", &t.namespace)
+    fn message(&self, t: &Fixture) -> String {
+        self.message.replace("NS", &t.namespace)
     }
 }
 
@@ -207,52 +207,52 @@ async fn the_operator_refuses_what_the_webhook_did_not_review() {
         case.set_up(&t).await;
         t.topic(case.topic.0).apply(&case.spec(&t)).await;
         let held = t.topic(case.topic.0).wait_for_condition(&format!("Ready=False {}", case.reason)).await;
-        let said = message(&held, "Ready");
-        assert!(said.starts_with(&case.words(&t)), "{}: {said}", case.topic.1);
+        let reported = message(&held, "Ready");
+        assert!(reported.starts_with(&case.message(&t)), "{}: {reported}", case.topic.1);
     }
 }
 
-/// What is refused, however it is asked for.
+/// The webhook refuses the topic for each client and each verb.
 #[tokio::test]
 async fn the_webhook_refuses_before_anything_is_stored() {
     for case in CASES {
         let t = Fixture::on(stage::with_webhook(), "refused").await;
         case.set_up(&t).await;
-        let (name, spec, words) =
-            (case.topic.0, case.spec(&t), format!("{}: {}", case.reason, case.words(&t)));
-        t.topic(name).rejects(&spec, &words).await;
+        let (name, spec, message) =
+            (case.topic.0, case.spec(&t), format!("{}: {}", case.reason, case.message(&t)));
+        t.topic(name).rejects(&spec, &message).await;
         let object = t.topic(name).manifest(&spec);
         let dry_run = t.kube.try_apply_with(&object, &PatchParams::apply("tests").force().dry_run()).await;
-        let error = dry_run.expect_err("a dry run is told the same").to_string();
-        assert!(error.contains(&words), "{error}");
+        let error = dry_run.expect_err("a dry run is refused with the same error").to_string();
+        assert!(error.contains(&message), "{error}");
         for verb in [&["apply"][..], &["apply", "--server-side"], &["create"], &["apply", "--dry-run=server"]]
         {
-            let error = kubectl(&t, verb, &object).expect_err("it is refused");
-            assert!(error.contains(&words), "kubectl {verb:?}:\n{error}");
+            let error = kubectl(&t, verb, &object).expect_err("the webhook refuses the request");
+            assert!(error.contains(&message), "kubectl {verb:?}:\n{error}");
         }
         assert!(t.kube.get::<Value>(t.topic(name).path()).await.is_none(), "nothing is stored");
     }
 }
 
-/// A good topic that is to become a bad one.
+/// A change of a valid topic to one that violates a rule.
 #[tokio::test]
 async fn the_webhook_refuses_a_change_like_a_creation() {
-    for case in CASES.iter().filter(|case| is_about_what_can_change(case)) {
+    for case in CASES.iter().filter(|case| is_violated_by_changes(case)) {
         let t = Fixture::on(stage::with_webhook(), "changed").await;
-        let (name, words) = (case.topic.0, format!("{}: {}", case.reason, case.words(&t)));
+        let (name, message) = (case.topic.0, format!("{}: {}", case.reason, case.message(&t)));
         t.topic(name).apply_and_wait("description: good").await;
         case.set_up(&t).await;
         let object = t.topic(name).manifest(&case.spec(&t));
-        t.topic(name).rejects(&case.spec(&t), &words).await;
-        let stored: Value = t.kube.get(t.topic(name).path()).await.expect("it is there");
+        t.topic(name).rejects(&case.spec(&t), &message).await;
+        let stored: Value = t.kube.get(t.topic(name).path()).await.expect("the topic exists");
         let mut replaced = object.clone();
         replaced["metadata"]["resourceVersion"] = stored["metadata"]["resourceVersion"].clone();
         for (verb, object) in [(&["apply"][..], &object), (&["replace"], &replaced)] {
-            let error = kubectl(&t, verb, object).expect_err("it is refused");
-            assert!(error.contains(&words), "kubectl {verb:?}:\n{error}");
+            let error = kubectl(&t, verb, object).expect_err("the webhook refuses the request");
+            assert!(error.contains(&message), "kubectl {verb:?}:\n{error}");
         }
         assert_eq!(t.topic(name).get().await.spec.description.as_deref(), Some("good"), "nothing is stored");
-        // What rules are not about can still be changed.
+        // Metadata, to which no rule applies, can still be changed.
         t.kube.merge(t.topic(name).path(), &json!({"metadata": {"labels": {"team": "a"}}})).await;
     }
 }
@@ -268,13 +268,14 @@ async fn a_change_is_admitted_against_the_current_usage() {
     t.topic("orders").apply_and_wait("partitions: 5").await;
 }
 
-/// A name and a cluster do not change; and the number of topics does not by a change of one.
-fn is_about_what_can_change(case: &Case) -> bool {
+/// Whether a change of an existing topic can violate the rule: its name and cluster are immutable, and a change does not add a
+/// topic.
+fn is_violated_by_changes(case: &Case) -> bool {
     !["topicName", "cluster:"].iter().any(|field| case.topic.1.contains(field))
         && !case.tenant.contains("topics:")
-        // What it has itself counts then, see below.
+        // The usage includes the topic itself: `a_change_is_admitted_against_the_current_usage`.
         && !case.tenant.contains("partitions:")
-        && !case.words.starts_with("Kafka topic")
+        && !case.message.starts_with("Kafka topic")
         && case.tenant != "namespaces: []"
 }
 
@@ -283,8 +284,8 @@ fn kubectl(t: &Fixture, verb: &[&str], object: &Value) -> Result<String, String>
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), object.to_string()).expect("it can be written");
     let path = file.path().display().to_string();
-    let words: Vec<&str> = verb.iter().copied().chain(["-f", &path]).collect();
-    t.kubectl(&words)
+    let arguments: Vec<&str> = verb.iter().copied().chain(["-f", &path]).collect();
+    t.kubectl(&arguments)
 }
 
 #[tokio::test]
@@ -293,23 +294,23 @@ async fn risky_settings_get_warnings() {
     let object = t
         .topic("orders")
         .manifest("{replicas: 1, retention: {time: unlimited}, eventTypes: [{name: Order.Create.v1}]}");
-    let told = warnings(&t, &object);
-    for words in [
+    let output = warnings(&t, &object);
+    for expected in [
         "Warning: spec.retention.time: records are kept for more than a year",
         "Warning: spec.replicas: with one replica, data is lost with its broker",
         "Warning: spec.owner: the topic has no owner",
         "Warning: spec.eventTypes: Order.Create.v1 has no schema, so its events are not checked",
         "Warning: spec.eventTypes: Order.Create.v1: name events in the past tense, such as Created or Paid",
     ] {
-        assert!(told.contains(words), "{words} in\n{told}");
+        assert!(output.contains(expected), "{expected} in\n{output}");
     }
     t.topic("orders").wait_until_ready().await;
     let more = t.topic("orders").manifest("{partitions: 2, owner: {team: a}, replicas: 1}");
-    let told = warnings(&t, &more);
-    assert!(told.contains("Warning: spec.partitions: 1 -> 2 sends keys to other partitions"), "{told}");
+    let output = warnings(&t, &more);
+    assert!(output.contains("Warning: spec.partitions: 1 -> 2 sends keys to other partitions"), "{output}");
 }
 
-/// What kubectl says of an object, warnings included.
+/// Applies an object with kubectl. Returns its standard error, which contains the warnings.
 fn warnings(t: &Fixture, object: &Value) -> String {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), object.to_string()).expect("it can be written");
@@ -324,29 +325,32 @@ fn warnings(t: &Fixture, object: &Value) -> String {
 async fn a_tenant_with_topics_cannot_be_deleted() {
     let t = Fixture::on(stage::with_webhook(), "needed").await;
     t.topic("orders").apply_and_wait("{}").await;
-    let error = t.kubectl(&["delete", "tenant", &t.namespace, "--wait=false"]).expect_err("it is refused");
-    let words = format!(
+    let error = t
+        .kubectl(&["delete", "tenant", &t.namespace, "--wait=false"])
+        .expect_err("the webhook refuses the request");
+    let message = format!(
         "ResourceInUse: tenant {ns} still has EventTopics: {ns}/orders. Delete them first, or give their namespaces to another \
          tenant",
         ns = t.namespace
     );
-    assert!(error.contains(&words), "{error}");
+    assert!(error.contains(&message), "{error}");
     t.topic("orders").delete_and_wait().await;
     let deleted =
         crate::support::until(async || t.kubectl(&["delete", "tenant", &t.namespace, "--wait=false"]));
-    deleted.await.expect("nothing needs it any more");
+    deleted.await.expect("no topic uses it any more");
 }
 
 #[tokio::test]
 async fn conflicting_tenants_are_refused() {
     let t = Fixture::on(stage::with_webhook(), "dispute").await;
     let rival = |spec: Value| cluster_scoped("Tenant", &format!("{}-rival", t.namespace), spec);
-    for (spec, words) in [
+    for (spec, message) in [
         (json!({"namespaces": [t.namespace]}), format!("{} belongs to tenant {}", t.namespace, t.namespace)),
         (json!({"topicPrefix": format!("{}.eu.", t.namespace)}), "spec.topicPrefix: ".to_owned()),
     ] {
-        let error = t.kube.try_apply(&rival(spec)).await.expect_err("it is refused").to_string();
-        assert!(error.contains(&words), "{error}");
+        let error =
+            t.kube.try_apply(&rival(spec)).await.expect_err("the webhook refuses the request").to_string();
+        assert!(error.contains(&message), "{error}");
     }
 }
 
@@ -355,7 +359,9 @@ async fn a_cluster_with_topics_cannot_be_deleted() {
     let t = Fixture::on(stage::with_webhook(), "needed").await;
     let cluster = t.create_cluster(json!({"bootstrapServers": [t.stage.kafka.bootstrap()]})).await;
     t.topic("orders").apply_and_wait(&format!("cluster: {cluster}")).await;
-    let error = t.kubectl(&["delete", "kafkacluster", &cluster, "--wait=false"]).expect_err("it is refused");
+    let error = t
+        .kubectl(&["delete", "kafkacluster", &cluster, "--wait=false"])
+        .expect_err("the webhook refuses the request");
     assert!(
         error.contains(&format!("EventTopics live in KafkaCluster {cluster}: {}/orders", t.namespace)),
         "{error}"
@@ -363,7 +369,7 @@ async fn a_cluster_with_topics_cannot_be_deleted() {
     t.topic("orders").delete_and_wait().await;
     let deleted =
         crate::support::until(async || t.kubectl(&["delete", "kafkacluster", &cluster, "--wait=false"]));
-    deleted.await.expect("nothing needs it any more");
+    deleted.await.expect("no topic uses it any more");
 }
 
 /// Topics applied together with their tenant are accepted: the webhook waits for the tenant.
@@ -381,7 +387,7 @@ async fn a_tenant_and_its_topics_are_applied_together() {
     }
 }
 
-/// Nothing that a tenant's user can write says whose a namespace is.
+/// Labels and annotations, which users of a tenant can write, do not assign a namespace to a tenant.
 #[tokio::test]
 async fn a_label_does_not_change_the_tenant_of_a_namespace() {
     let (t, other) = (
@@ -396,11 +402,11 @@ async fn a_label_does_not_change_the_tenant_of_a_namespace() {
     let mut object = other.topic("orders").manifest(&format!("topicName: {}.orders", t.namespace));
     object["metadata"]["labels"] = metadata["labels"].clone();
     object["metadata"]["annotations"] = metadata["annotations"].clone();
-    let error = other.kube.try_apply(&object).await.expect_err("it is refused").to_string();
+    let error = other.kube.try_apply(&object).await.expect_err("the webhook refuses the request").to_string();
     assert!(error.contains("TenantNotFound"), "{error}");
 }
 
-/// The policies of the API server keep what a topic has become, and let it go where others are to manage it.
+/// The policies of the API server make `status.topicName` immutable, except that an unmanaged topic loses it.
 #[tokio::test]
 async fn a_topic_that_is_managed_again_is_admitted_again() {
     let t = Fixture::on(stage::with_webhook(), "released").await;

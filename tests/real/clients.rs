@@ -6,24 +6,24 @@ use std::process::Stdio;
 use crate::stage;
 use crate::support::until;
 
-/// Writes one record, and returns what the client said.
+/// Writes one record. Returns the output of the client.
 pub(crate) async fn produce(user: &'static str, topic: &str, record: &str) -> String {
-    let words = ["--topic", topic, "--request-required-acks", "all"];
-    run(user, "org.apache.kafka.tools.ConsoleProducer", &words, record).await
+    let arguments = ["--topic", topic, "--request-required-acks", "all"];
+    run(user, "org.apache.kafka.tools.ConsoleProducer", &arguments, record).await
 }
 
-/// Writes one record, and waits until the broker knows the ACL that allows it.
-pub(crate) async fn produces(user: &'static str, topic: &str, record: &str) {
+/// Retries to write one record until the broker applies the ACL that allows it.
+pub(crate) async fn produce_until_allowed(user: &'static str, topic: &str, record: &str) {
     let tried = until(async || {
-        let said = produce(user, topic, record).await;
-        if said.contains("AuthorizationException") { Err(said) } else { Ok(()) }
+        let output = produce(user, topic, record).await;
+        if output.contains("AuthorizationException") { Err(output) } else { Ok(()) }
     });
     tried.await.expect("the user may write");
 }
 
-/// Reads the first record in a consumer group, and returns what the client said.
+/// Reads the first record in a consumer group. Returns the output of the client.
 pub(crate) async fn consume(user: &'static str, topic: &str, group: &str) -> String {
-    let words = [
+    let arguments = [
         "--topic",
         topic,
         "--group",
@@ -34,24 +34,24 @@ pub(crate) async fn consume(user: &'static str, topic: &str, group: &str) -> Str
         "--timeout-ms",
         "20000",
     ];
-    run(user, "org.apache.kafka.tools.consumer.ConsoleConsumer", &words, "").await
+    run(user, "org.apache.kafka.tools.consumer.ConsoleConsumer", &arguments, "").await
 }
 
-async fn run(user: &'static str, class: &'static str, words: &[&str], input: &str) -> String {
+async fn run(user: &'static str, class: &'static str, arguments: &[&str], input: &str) -> String {
     let environment = stage::environment();
     let mut tool = environment.libs().tool(class);
     tool.args(["--bootstrap-server", &environment.sasl_bootstrap, "--command-config"]);
-    tool.arg(environment.sasl_clients.join(format!("{user}.properties"))).args(words);
+    tool.arg(environment.sasl_clients.join(format!("{user}.properties"))).args(arguments);
     tool.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let input = input.to_owned();
-    let ran = tokio::task::spawn_blocking(move || {
+    let task = tokio::task::spawn_blocking(move || {
         let mut child = tool.spawn()?;
         if let Some(mut stdin) = child.stdin.take() {
-            // A client that was refused may be gone already.
+            // A client that was refused may have exited.
             drop(writeln!(stdin, "{input}"));
         }
         child.wait_with_output()
     });
-    let output = ran.await.expect("no panic").expect("the client runs");
+    let output = task.await.expect("no panic").expect("the client runs");
     String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
 }

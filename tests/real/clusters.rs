@@ -20,7 +20,10 @@ async fn an_unreachable_cluster_is_retried() {
     t.apply_tenant(json!({"namespaces": [t.namespace], "clusters": [t.namespace]})).await;
     t.topic("orders").apply(&format!("cluster: {}", t.namespace)).await;
     let refused = t.topic("orders").wait_for_condition("Ready=False ClusterNotFound").await;
-    assert!(has_condition(&refused, "Reconciling=True ClusterNotFound"), "it may come");
+    assert!(
+        has_condition(&refused, "Reconciling=True ClusterNotFound"),
+        "the KafkaCluster may be created later"
+    );
     assert_eq!(
         message(&refused, "Ready"),
         format!(
@@ -51,18 +54,18 @@ async fn a_recreated_cluster_resource_keeps_its_topics() {
     t.create_cluster(spec).await;
     let back = t.topic("orders").wait_until_ready().await;
     assert_eq!(back.status.and_then(|status| status.topic_id), before);
-    t.wait_for_kafka_topic("orders", "grown", |topic| topic.partitions == 2).await;
+    t.wait_for_kafka_topic("orders", "2 partitions", |topic| topic.partitions == 2).await;
     t.delete_cluster().await;
 }
 
 #[tokio::test]
 async fn a_corrected_address_is_used() {
     let t = Fixture::new("clusters").await;
-    let nowhere = format!("127.0.0.1:{}", xtask::port::free().expect("a free port"));
-    t.own_cluster().apply(json!({"bootstrapServers": [nowhere]})).await;
+    let unreachable = format!("127.0.0.1:{}", xtask::port::free().expect("a free port"));
+    t.own_cluster().apply(json!({"bootstrapServers": [unreachable]})).await;
     let refused = t.own_cluster().wait_for_condition("Ready=False KafkaUnavailable").await;
-    let text = message(&refused, "Ready");
-    assert!(text.contains(&nowhere), "{text}");
+    let reported = message(&refused, "Ready");
+    assert!(reported.contains(&unreachable), "{reported}");
     let cluster = t.create_cluster(json!({"bootstrapServers": [t.stage.kafka.bootstrap()]})).await;
     t.resource::<KafkaCluster>(&cluster).wait_for_condition("Ready=True Available").await;
     t.topic("orders").apply_and_wait(&format!("cluster: {cluster}")).await;
@@ -73,7 +76,7 @@ async fn a_corrected_address_is_used() {
 async fn a_tenant_uses_only_its_allowed_clusters() {
     let t = Fixture::new("clusters").await;
     let cluster = t.create_cluster(json!({"bootstrapServers": [t.stage.kafka.bootstrap()]})).await;
-    // It is given that one, so the default is not its to use, named or not.
+    // The tenant may use only that cluster, so the default cluster is refused, whether named or not.
     for (name, spec) in [("named", "cluster: main"), ("unnamed", "{}")] {
         t.topic(name).apply(spec).await;
         let refused = t.topic(name).wait_for_condition("Stalled=True ClusterNotAllowed").await;
@@ -90,7 +93,7 @@ async fn a_tenant_uses_only_its_allowed_clusters() {
     t.apply_tenant(json!({"namespaces": [t.namespace], "clusters": [cluster, "main"]})).await;
     t.topic("named").wait_until_ready().await;
     t.topic("unnamed").wait_until_ready().await;
-    // And one that is taken away is kept as it is.
+    // A topic in a cluster that is no longer allowed is kept.
     t.topic("orders").apply_and_wait(&format!("cluster: {cluster}")).await;
     t.apply_tenant(json!({"namespaces": [t.namespace], "clusters": ["main"]})).await;
     t.topic("orders").wait_for_condition("Ready=False ClusterNotAllowed").await;

@@ -9,7 +9,7 @@ use serde_json::json;
 use xtask::process;
 use xtask::test_environment::TestEnvironment;
 
-/// Runs the program to its end, with nothing in its environment that the test did not put there.
+/// Runs the program to its end, without the environment variables of the test process that name a cluster.
 fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Output> {
     let mut command = process::child_command(env!("CARGO_BIN_EXE_eventcenter"));
     for name in ["KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"] {
@@ -20,13 +20,13 @@ fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Output> {
     process::output(command)
 }
 
-fn complaint(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 #[test]
 fn unknown_and_malformed_arguments_are_refused_by_name() -> Result<()> {
-    for (arguments, named) in [
+    for (arguments, expected) in [
         (&["run", "--unknown"][..], "--unknown"),
         (&["run", "extra"], "extra"),
         (&["run", "--roles", "kitchen"], "--roles"),
@@ -46,9 +46,9 @@ fn unknown_and_malformed_arguments_are_refused_by_name() -> Result<()> {
         (&[], "Usage"),
     ] {
         let output = run(arguments, &[])?;
-        let complaint = complaint(&output);
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {complaint}");
-        assert!(complaint.contains(named), "{arguments:?}: {complaint}");
+        let stderr = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(expected), "{arguments:?}: {stderr}");
     }
     for (variable, value, flag) in [
         ("EVENTCENTER_ROLES", "kitchen", "--roles"),
@@ -57,7 +57,7 @@ fn unknown_and_malformed_arguments_are_refused_by_name() -> Result<()> {
     ] {
         let output = run(&["run"], &[(variable, value)])?;
         assert_eq!(output.status.code(), Some(2), "{variable}");
-        assert!(complaint(&output).contains(flag), "{variable}: {}", complaint(&output));
+        assert!(stderr(&output).contains(flag), "{variable}: {}", stderr(&output));
     }
     Ok(())
 }
@@ -65,9 +65,9 @@ fn unknown_and_malformed_arguments_are_refused_by_name() -> Result<()> {
 #[test]
 fn an_invalid_log_filter_is_refused_by_name() -> Result<()> {
     let output = run(&["run", "--log", "eventcenter=loud"], &[])?;
-    let complaint = complaint(&output);
+    let stderr = stderr(&output);
     assert!(!output.status.success());
-    assert!(complaint.contains("--log") && complaint.contains("loud"), "{complaint}");
+    assert!(stderr.contains("--log") && stderr.contains("loud"), "{stderr}");
     Ok(())
 }
 
@@ -75,16 +75,16 @@ fn an_invalid_log_filter_is_refused_by_name() -> Result<()> {
 fn without_a_cluster_the_error_names_the_setting() -> Result<()> {
     for variables in [&[][..], &[("KUBECONFIG", "/nowhere/kubeconfig")]] {
         let output = run(&["run", "--listen", "127.0.0.1:0"], variables)?;
-        let complaint = complaint(&output);
+        let stderr = stderr(&output);
         assert!(!output.status.success(), "{variables:?}");
-        assert!(complaint.contains("KUBECONFIG"), "{variables:?}: {complaint}");
-        assert!(!complaint.contains("panicked"), "{variables:?}: {complaint}");
+        assert!(stderr.contains("KUBECONFIG"), "{variables:?}: {stderr}");
+        assert!(!stderr.contains("panicked"), "{variables:?}: {stderr}");
     }
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("kubeconfig");
     std::fs::write(&file, "this is: [no kubeconfig")?;
     let output = run(&["run", "--listen", "127.0.0.1:0"], &[("KUBECONFIG", &file.display().to_string())])?;
-    assert!(!output.status.success() && complaint(&output).contains("KUBECONFIG"), "{}", complaint(&output));
+    assert!(!output.status.success() && stderr(&output).contains("KUBECONFIG"), "{}", stderr(&output));
     Ok(())
 }
 
@@ -102,9 +102,9 @@ fn a_port_in_use_is_named_with_its_flag() -> Result<()> {
     });
     std::fs::write(&file, kubeconfig.to_string())?;
     let output = run(&["run", "--listen", &address], &[("KUBECONFIG", &file.display().to_string())])?;
-    let complaint = complaint(&output);
+    let stderr = stderr(&output);
     assert!(!output.status.success());
-    assert!(complaint.contains("--listen") && complaint.contains(&address), "{complaint}");
+    assert!(stderr.contains("--listen") && stderr.contains(&address), "{stderr}");
     Ok(())
 }
 
@@ -139,9 +139,9 @@ fn help_lists_every_setting() -> Result<()> {
         let variable = format!("[env: EVENTCENTER_{}=]", flag.to_uppercase().replace('-', "_"));
         assert!(section.contains(&variable), "--{flag}: {section}");
         let default = section.contains("[default: ") || section.contains("Default: ");
-        assert!(default, "--{flag} tells no default: {section}");
+        assert!(default, "--{flag} has no default: {section}");
         let sentence = section.split("[default").next().unwrap_or_default();
-        assert!(sentence.len() > 30, "--{flag} is not explained: {section}");
+        assert!(sentence.len() > 30, "--{flag} has no description: {section}");
     }
     assert!(help(&["crds", "--help"])?.contains("--output-dir <DIR>"));
     let version = help(&["--version"])?;
@@ -152,13 +152,13 @@ fn help_lists_every_setting() -> Result<()> {
 #[test]
 fn printed_definitions_are_accepted() -> Result<()> {
     let environment = TestEnvironment::get()?;
-    let printed_approval = run(&["crds"], &[])?;
-    assert!(printed_approval.status.success());
+    let printed = run(&["crds"], &[])?;
+    assert!(printed.status.success());
     let folder = tempfile::tempdir()?;
     let written = run(&["crds", "--output-dir", &folder.path().display().to_string()], &[])?;
     assert!(written.status.success() && written.stdout.is_empty());
     let one = tempfile::NamedTempFile::with_suffix(".yaml")?;
-    std::fs::write(one.path(), &printed_approval.stdout)?;
+    std::fs::write(one.path(), &printed.stdout)?;
     for what in [one.path(), folder.path()] {
         let path = what.display().to_string();
         let accepted = environment.kubectl().run(&[
@@ -176,6 +176,6 @@ fn printed_definitions_are_accepted() -> Result<()> {
         assert_eq!(names, expected.iter().map(String::as_str).collect(), "{accepted}");
     }
     let nowhere = run(&["crds", "--output-dir", "/nowhere/at/all"], &[])?;
-    assert!(!nowhere.status.success() && complaint(&nowhere).contains("/nowhere/at/all"));
+    assert!(!nowhere.status.success() && stderr(&nowhere).contains("/nowhere/at/all"));
     Ok(())
 }

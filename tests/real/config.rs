@@ -12,10 +12,13 @@ async fn one_key_changes_and_the_others_do_not() {
     t.topic("orders")
         .apply_and_wait("{config: {segment.ms: 7200000, flush.ms: 1000}, ignoreConfig: [flush.messages]}")
         .await;
-    let kafka =
-        t.wait_for_kafka_topic("orders", "changed", |topic| topic.get("segment.ms") == Some("7200000")).await;
+    let kafka = t
+        .wait_for_kafka_topic("orders", "segment.ms is changed", |topic| {
+            topic.get("segment.ms") == Some("7200000")
+        })
+        .await;
     assert_eq!(kafka.get("flush.ms"), Some("1000"));
-    assert_eq!(kafka.get("flush.messages"), Some("7"), "others manage it");
+    assert_eq!(kafka.get("flush.messages"), Some("7"), "an ignored key is not changed");
 }
 
 #[tokio::test]
@@ -43,14 +46,19 @@ async fn ignored_and_throttling_keys_are_not_changed() {
         t.stage.kafka.set(&t.kafka_name("orders"), key, value).await;
     }
     let untouched = |topic: &KafkaTopic| others.iter().all(|(key, value)| topic.get(key) == Some(*value));
-    t.wait_for_kafka_topic("orders", "set", untouched).await;
+    t.wait_for_kafka_topic("orders", "the keys are set", untouched).await;
     t.wait_for_resync().await;
-    let kafka = t.kafka_topic("orders").await.expect("it is there");
+    let kafka = t.kafka_topic("orders").await.expect("the Kafka topic exists");
     assert!(untouched(&kafka), "{kafka:?}");
-    assert!(t.topic("orders").get().await.status.expect("a status").last_drift.is_none(), "not even told");
-    // And not with a change of something else either.
+    assert!(
+        t.topic("orders").get().await.status.expect("a status").last_drift.is_none(),
+        "no drift is reported"
+    );
+    // A change of another key does not change them either.
     t.topic("orders").apply_and_wait("{config: {segment.ms: 3600000}, ignoreConfig: [flush.ms]}").await;
-    let kafka = t.wait_for_kafka_topic("orders", "changed", |topic| topic.get("segment.ms").is_some()).await;
+    let kafka = t
+        .wait_for_kafka_topic("orders", "segment.ms is changed", |topic| topic.get("segment.ms").is_some())
+        .await;
     assert!(untouched(&kafka), "{kafka:?}");
 }
 
@@ -62,10 +70,10 @@ async fn a_key_that_is_no_longer_ignored_is_reset() {
     t.wait_for_kafka_topic("orders", "set", |topic| topic.get("flush.ms").is_some()).await;
     let topic = t.topic("orders").apply_and_wait("{}").await;
     t.wait_for_kafka_topic("orders", "reset", |topic| topic.get("flush.ms").is_none()).await;
-    assert!(topic.status.expect("a status").last_drift.is_none(), "it was asked for");
+    assert!(topic.status.expect("a status").last_drift.is_none(), "a reset by a changed spec is no drift");
 }
 
-/// Each type that Kafka's configuration has: as it is written, and as Kafka keeps it; then changed.
+/// A key of each type of Kafka's configuration: the declared value and the stored one, then another pair.
 #[tokio::test]
 async fn every_type_of_value_can_be_set_and_changed() {
     let t = Fixture::new("config").await;
@@ -87,12 +95,12 @@ async fn every_type_of_value_can_be_set_and_changed() {
         format!("config: {{{}}}", lines.join(", "))
     };
     t.topic("orders").apply_and_wait(&spec(|row| row.1)).await;
-    let kafka = t.kafka_topic("orders").await.expect("it is there");
+    let kafka = t.kafka_topic("orders").await.expect("the Kafka topic exists");
     for (key, _, stored, _, _) in rows {
         assert_eq!(kafka.get(key), Some(stored), "{key}");
     }
     t.topic("orders").apply_and_wait(&spec(|row| row.3)).await;
-    t.wait_for_kafka_topic("orders", "changed", |topic| {
+    t.wait_for_kafka_topic("orders", "all keys are changed", |topic| {
         rows.iter().all(|(key, _, _, _, stored)| topic.get(key) == Some(*stored))
     })
     .await;
@@ -116,15 +124,15 @@ async fn retention_and_cleanup_have_their_own_fields() {
         ),
     ] {
         t.topic("orders").apply_and_wait(spec).await;
-        let is_so = |topic: &KafkaTopic| {
+        let is_expected = |topic: &KafkaTopic| {
             topic.config.len() == 3
                 && expected.iter().all(|pair| {
                     pair.split_once('=').is_some_and(|(key, value)| topic.get(key) == Some(value))
                 })
         };
-        t.wait_for_kafka_topic("orders", spec, is_so).await;
+        t.wait_for_kafka_topic("orders", spec, is_expected).await;
     }
-    // The field and the key are the same thing to Kafka: moving from one to the other changes nothing.
+    // A field and its key are the same configuration in Kafka: replacing one by the other changes nothing.
     t.topic("orders")
         .apply_and_wait(
             r#"config: {retention.ms: 90000, retention.bytes: 5000, cleanup.policy: "compact,delete"}"#,
@@ -135,21 +143,21 @@ async fn retention_and_cleanup_have_their_own_fields() {
     assert!(topic.status.expect("a status").last_drift.is_none());
 }
 
-/// Kafka shows what it has read, not what was written.
+/// Kafka returns the parsed value, not the written text.
 #[tokio::test]
 async fn a_value_that_kafka_normalizes_is_no_drift() {
     let t = Fixture::new("config").await;
     let spec = r#"config: {min.cleanable.dirty.ratio: "1", preallocate: "TRUE", cleanup.policy: "compact, delete", flush.ms: "007"}"#;
     t.topic("orders").apply_and_wait(spec).await;
-    let kafka = t.kafka_topic("orders").await.expect("it is there");
-    let shown: Vec<_> = kafka.config.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let kafka = t.kafka_topic("orders").await.expect("the Kafka topic exists");
+    let normalized: Vec<_> = kafka.config.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let expected =
         ["cleanup.policy=compact,delete", "flush.ms=7", "min.cleanable.dirty.ratio=1.0", "preallocate=true"];
-    assert_eq!(shown, expected, "or there is nothing to be shown here");
+    assert_eq!(normalized, expected, "Kafka normalizes these values");
     t.wait_for_resync().await;
     assert!(t.topic("orders").get().await.status.expect("a status").last_drift.is_none());
-    // And a change of something else does not touch them.
+    // A change of another key does not change them.
     t.topic("orders").apply_and_wait(&spec.replace("flush.ms: \"007\"", "flush.ms: 8")).await;
-    t.wait_for_kafka_topic("orders", "changed", |topic| topic.get("flush.ms") == Some("8")).await;
+    t.wait_for_kafka_topic("orders", "flush.ms is changed", |topic| topic.get("flush.ms") == Some("8")).await;
     assert!(t.topic("orders").get().await.status.expect("a status").last_drift.is_none());
 }

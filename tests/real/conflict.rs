@@ -27,16 +27,16 @@ async fn the_older_resource_owns_the_topic_and_the_other_reports_a_conflict() {
     );
     assert!(
         has_condition(&t.topic("older").get().await, "Ready=True Available"),
-        "nobody disturbs the owner"
+        "the conflict does not affect the owner"
     );
     t.topic("younger").wait_for_event("ResourceConflict", "belongs to EventTopic").await;
-    // What the loser declares is of no consequence.
+    // The spec of the younger resource is not applied.
     let spec =
         format!("{{topicName: {}, partitions: 5, config: {{flush.ms: 1000}}}}", t.kafka_name("shared"));
     t.topic("younger").apply(&spec).await;
     t.topic("younger").wait_for_condition("Ready=False ResourceConflict").await;
     t.wait_for_resync().await;
-    let kafka = t.kafka_topic("shared").await.expect("it is there");
+    let kafka = t.kafka_topic("shared").await.expect("the Kafka topic exists");
     assert_eq!((kafka.partitions, kafka.config.len()), (2, 0));
 }
 
@@ -68,15 +68,19 @@ async fn deleting_the_conflicting_resource_keeps_the_topic() {
 #[tokio::test]
 async fn the_next_resource_owns_the_topic_after_the_owner_is_deleted() {
     let t = owner_and_other("deletionPolicy: Delete").await;
-    let before = t.kafka_topic("shared").await.expect("it is there");
+    let before = t.kafka_topic("shared").await.expect("the Kafka topic exists");
     t.topic("older").delete_and_wait().await;
-    let heir = t.topic("younger").wait_until_ready().await;
-    assert_eq!(heir.status.and_then(|status| status.topic_id), Some(before.id.clone()), "the data stays");
+    let new_owner = t.topic("younger").wait_until_ready().await;
+    assert_eq!(
+        new_owner.status.and_then(|status| status.topic_id),
+        Some(before.id.clone()),
+        "the Kafka topic is not recreated"
+    );
     assert_eq!(t.kafka_topic("shared").await, Some(before));
     t.topic("older")
         .wait_for_event("Retained", &format!("EventTopic {}/younger takes the topic over", t.namespace))
         .await;
-    // Now it is the heir's to delete.
+    // The new owner deletes the Kafka topic.
     t.topic("younger").delete_and_wait().await;
     t.wait_until_kafka_topic_deleted("shared").await;
 }
@@ -84,18 +88,18 @@ async fn the_next_resource_owns_the_topic_after_the_owner_is_deleted() {
 #[tokio::test]
 async fn the_next_resource_owns_the_topic_after_the_owner_is_unmanaged() {
     let t = owner_and_other("partitions: 1").await;
-    // The owner grows the topic, then leaves it: what is left is more than the next one declares.
+    // The owner adds partitions and is then unmanaged: Kafka has more partitions than the next owner declares.
     t.topic("older")
         .apply_and_wait(&format!("{{topicName: {}, partitions: 3}}", t.kafka_name("shared")))
         .await;
     t.topic("older").annotate("managed", Some("false")).await;
     t.topic("older").wait_for_condition("Ready=True Unmanaged").await;
-    let heir = t.topic("younger").wait_for_condition("Ready=False NotSupported").await;
-    assert!(message(&heir, "Ready").contains("set spec.partitions: 3"));
+    let new_owner = t.topic("younger").wait_for_condition("Ready=False NotSupported").await;
+    assert!(message(&new_owner, "Ready").contains("set spec.partitions: 3"));
     t.topic("younger")
         .apply_and_wait(&format!("{{topicName: {}, partitions: 3}}", t.kafka_name("shared")))
         .await;
-    // Whoever comes back is the older one again.
+    // The older resource owns the topic again when it is managed again.
     t.topic("older").annotate("managed", None).await;
     t.topic("older").wait_for_condition("Ready=True Available").await;
     t.topic("younger").wait_for_condition("Ready=False ResourceConflict").await;
@@ -115,11 +119,11 @@ async fn exactly_one_of_two_simultaneous_resources_owns_the_topic() {
             has_condition(topic, "Ready=True Available")
                 || has_condition(topic, "Ready=False ResourceConflict")
         };
-        // The first one may be Ready for a moment, until the operator receives the other, older one.
+        // The first resource may be Ready for a moment, until the operator receives the other one, which is older.
         let (owner, loser) = loop {
             let (a, b) = (
-                t.topic(&one).wait_for_status("settled", settled).await,
-                t.topic(&other).wait_for_status("settled", settled).await,
+                t.topic(&one).wait_for_status("ready or in conflict", settled).await,
+                t.topic(&other).wait_for_status("ready or in conflict", settled).await,
             );
             match (has_condition(&a, "Ready=True"), has_condition(&b, "Ready=True")) {
                 (true, false) => break (&one, b),
@@ -127,8 +131,8 @@ async fn exactly_one_of_two_simultaneous_resources_owns_the_topic() {
                 _ => tokio::time::sleep(crate::support::POLL_INTERVAL).await,
             }
         };
-        let told = message(&loser, "Ready");
-        assert!(told.contains(&format!("{}/{owner}, which is older", t.namespace)), "{told}");
+        let reported = message(&loser, "Ready");
+        assert!(reported.contains(&format!("{}/{owner}, which is older", t.namespace)), "{reported}");
         t.topic(owner).delete_and_wait().await;
         t.topic(&loser.metadata.name.expect("a name")).wait_until_ready().await;
     }

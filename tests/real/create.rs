@@ -6,21 +6,21 @@ use crate::support::{Fixture, message};
 async fn an_empty_spec_gets_the_defaults() {
     let t = Fixture::new("create").await;
     let topic = t.topic("orders").apply_and_wait("{}").await;
-    let kafka = t.kafka_topic("orders").await.expect("it is there");
+    let kafka = t.kafka_topic("orders").await.expect("the Kafka topic exists");
     assert_eq!((kafka.partitions, kafka.replicas), (1, 1));
     assert!(kafka.config.is_empty(), "{:?}", kafka.config);
 
     let status = topic.status.as_ref().expect("a status");
     assert_eq!(status.cluster.as_deref(), Some("main"));
     assert_eq!(status.topic_name, Some(t.kafka_name("orders")));
-    assert_eq!(status.topic_id.as_ref(), Some(&kafka.id), "Kafka's own identifier");
+    assert_eq!(status.topic_id.as_ref(), Some(&kafka.id), "status.topicId is Kafka's id");
     assert_eq!((status.partitions, status.replicas), (Some(1), Some(1)));
     assert!(status.config.is_empty() && status.last_drift.is_none(), "{status:?}");
     assert_eq!(status.observed_generation, topic.metadata.generation);
     let types: Vec<_> = status.conditions.iter().map(|condition| condition.type_.as_str()).collect();
-    assert_eq!(types, ["Ready", "InSync"], "Reconciling and Stalled are there only while they are true");
+    assert_eq!(types, ["Ready", "InSync"], "Reconciling and Stalled exist only while they are true");
     assert_eq!(message(&topic, "Ready"), "Kafka has what is declared");
-    assert!(topic.metadata.finalizers.is_none(), "nothing is to be done when it goes");
+    assert!(topic.metadata.finalizers.is_none(), "its deletion requires no cleanup");
     t.topic("orders").wait_for_event("Available", "Kafka has what is declared").await;
 }
 
@@ -50,7 +50,7 @@ driftPolicy: Report
         t.prefix
     );
     let topic = t.topic("orders").apply_and_wait(&spec).await;
-    let kafka = t.kafka_topic("all-of-it").await.expect("it is there");
+    let kafka = t.kafka_topic("all-of-it").await.expect("the Kafka topic exists");
     assert_eq!((kafka.partitions, kafka.replicas), (4, 1));
     let config: Vec<_> = kafka.config.iter().map(|(key, value)| format!("{key}={value}")).collect();
     assert_eq!(
@@ -67,7 +67,7 @@ driftPolicy: Report
     assert_eq!(status.config, kafka.config);
     assert_eq!(status.topic_id, Some(kafka.id));
     assert_eq!(topic.metadata.finalizers, Some(vec!["eventcenter.io/clean-up-kafka".to_owned()]));
-    assert!(t.kafka_topic("orders").await.is_none(), "the name that is given is the only one");
+    assert!(t.kafka_topic("orders").await.is_none(), "only the topic of spec.topicName is created");
 }
 
 #[tokio::test]
@@ -84,7 +84,7 @@ async fn each_field_alone_is_enough() {
         [("partitions", 5, None), ("replicas", 1, None), ("config", 1, Some("1000"))]
     {
         t.topic(name).wait_until_ready().await;
-        let kafka = t.kafka_topic(name).await.expect("it is there");
+        let kafka = t.kafka_topic(name).await.expect("the Kafka topic exists");
         assert_eq!((kafka.partitions, kafka.replicas), (partitions, 1), "{name}");
         assert_eq!(kafka.get("flush.ms"), config, "{name}");
         assert_eq!(kafka.config.len(), usize::from(config.is_some()), "{name}");
@@ -108,8 +108,8 @@ async fn a_name_that_is_too_long_with_its_prefix_is_refused_with_a_remedy() {
     let name = "o".repeat(250);
     t.topic(&name).apply("{}").await;
     let refused = t.topic(&name).wait_for_condition("Stalled=True InvalidResource").await;
-    let told = message(&refused, "Ready");
-    assert!(told.contains("249") && told.ends_with("set spec.topicName"), "{told}");
+    let reported = message(&refused, "Ready");
+    assert!(reported.contains("249") && reported.ends_with("set spec.topicName"), "{reported}");
     t.topic(&name).apply(&format!("topicName: {}short", t.prefix)).await;
     t.topic(&name).wait_until_ready().await;
     assert!(t.kafka_topic("short").await.is_some());
@@ -158,9 +158,9 @@ async fn kubectl_get_shows_the_main_columns() {
         assert!(tenant.contains(word), "{word} in\n{tenant}");
     }
     let cluster = t.kubectl(&["get", "eckafka", "main"]).expect("a cluster");
-    let words: Vec<Vec<_>> = cluster.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(words[0], ["NAME", "READY", "REASON", "BROKERS", "DEFAULT", "UNREGISTERED", "AGE"]);
-    assert_eq!(words[1][..5], ["main", "True", "Available", "1", "true"]);
+    let cells: Vec<Vec<_>> = cluster.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(cells[0], ["NAME", "READY", "REASON", "BROKERS", "DEFAULT", "UNREGISTERED", "AGE"]);
+    assert_eq!(cells[1][..5], ["main", "True", "Available", "1", "true"]);
     t.kubectl(&["wait", "--for=condition=Ready", "--timeout=5s", "eventtopic/orders"])
-        .expect("kstatus' word");
+        .expect("the condition Ready is true");
 }

@@ -17,12 +17,12 @@ fn finalizers(topic: &EventTopic) -> &[String] {
 async fn a_topic_is_retained_by_default() {
     let t = Fixture::new("deletion").await;
     let topic = t.topic("orders").apply_and_wait("config: {flush.ms: 1000}").await;
-    assert!(finalizers(&topic).is_empty(), "nothing is to be done, so nothing holds it");
+    assert!(finalizers(&topic).is_empty(), "a retained topic requires no finalizer");
     let before = t.kafka_topic("orders").await;
     t.topic("orders").delete_and_wait().await;
     t.wait_for_resync().await;
     assert_eq!(t.kafka_topic("orders").await, before);
-    // Declaring it again adopts it.
+    // A new resource adopts the topic.
     let again = t.topic("orders").apply_and_wait("config: {flush.ms: 1000}").await;
     assert_eq!(again.status.and_then(|status| status.topic_id), before.map(|topic| topic.id));
 }
@@ -53,17 +53,23 @@ async fn the_finalizer_exists_only_while_it_is_needed() {
     t.topic("orders").apply_and_wait("deletionPolicy: Delete").await;
     let patch = json!({"metadata": {"finalizers": null}});
     t.kube.merge(t.topic("orders").path(), &patch).await;
-    t.topic("orders").wait_for_status("held again", |topic| finalizers(topic) == [FINALIZER]).await;
+    t.topic("orders")
+        .wait_for_status("the finalizer is restored", |topic| finalizers(topic) == [FINALIZER])
+        .await;
 
-    // Beside another's, which stays.
+    // The finalizer of another controller stays.
     let patch = json!({"metadata": {"finalizers": ["example.com/other"]}});
     t.kube.merge(t.topic("orders").path(), &patch).await;
     t.topic("orders")
-        .wait_for_status("held by both", |topic| finalizers(topic) == ["example.com/other", FINALIZER])
+        .wait_for_status("both finalizers exist", |topic| {
+            finalizers(topic) == ["example.com/other", FINALIZER]
+        })
         .await;
 
     t.topic("orders").apply_and_wait("deletionPolicy: Retain").await;
-    t.topic("orders").wait_for_status("let go", |topic| finalizers(topic) == ["example.com/other"]).await;
+    t.topic("orders")
+        .wait_for_status("the finalizer is removed", |topic| finalizers(topic) == ["example.com/other"])
+        .await;
     t.kube.merge(t.topic("orders").path(), &json!({"metadata": {"finalizers": null}})).await;
     t.topic("orders").delete_and_wait().await;
     assert!(t.kafka_topic("orders").await.is_some());
@@ -78,14 +84,14 @@ async fn a_namespace_is_deleted_with_its_topics() {
     t.topic("kept").wait_until_ready().await;
     t.topic("deleted").wait_until_ready().await;
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": t.namespace}});
-    let place = ObjectPath::of(&namespace);
-    t.kube.delete(&place).await;
-    let gone = until(async || match t.kube.get::<Value>(&place).await {
+    let path = ObjectPath::of(&namespace);
+    t.kube.delete(&path).await;
+    let deleted = until(async || match t.kube.get::<Value>(&path).await {
         None => Ok(()),
-        Some(still) => Err(still.to_string()),
+        Some(object) => Err(object.to_string()),
     });
-    if let Err(seen) = gone.await {
-        t.fail("the namespace is not gone", &seen);
+    if let Err(seen) = deleted.await {
+        t.fail("the namespace still exists", &seen);
     }
     assert!(t.kafka_topic("kept").await.is_some());
     t.wait_until_kafka_topic_deleted("deleted").await;
@@ -124,13 +130,13 @@ async fn a_broker_that_refuses_deletion_is_quoted_and_the_remedy_works() {
     t.topic("orders").delete().await;
     let refused = t.topic("orders").wait_for_condition("Ready=False KafkaError").await;
     assert!(has_condition(&refused, "Stalled=True KafkaError"));
-    let told = message(&refused, "Ready");
+    let reported = message(&refused, "Ready");
     assert!(
-        told.starts_with(&format!("deleting Kafka topic {}: DeleteTopics: ", t.kafka_name("orders")))
-            && told.contains("if their delete.topic.enable is false")
-            && told
+        reported.starts_with(&format!("deleting Kafka topic {}: DeleteTopics: ", t.kafka_name("orders")))
+            && reported.contains("if their delete.topic.enable is false")
+            && reported
                 .ends_with("Set spec.deletionPolicy: Retain to delete only the resource and keep the topic"),
-        "{told}"
+        "{reported}"
     );
     t.topic("orders").apply(&format!("{{cluster: {cluster}, deletionPolicy: Retain}}")).await;
     t.topic("orders").wait_until_deleted().await;

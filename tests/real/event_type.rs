@@ -21,7 +21,7 @@ async fn an_event_type_has_one_topic_within_a_tenant() {
     );
     assert!(t.kafka_topic("payments").await.is_none());
 
-    // When the other lets go of it, nothing has to be applied again.
+    // After the other topic removes the type, the operator reconciles this one without another apply.
     t.topic("orders").apply_and_wait("eventTypes: [{name: Order.Created.v1}]").await;
     t.topic("payments").wait_until_ready().await;
 }

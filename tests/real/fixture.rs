@@ -91,9 +91,9 @@ impl Fixture {
     }
 
     /// Runs kubectl in the namespace. Returns its output, or its error.
-    pub(crate) fn kubectl(&self, words: &[&str]) -> Result<String, String> {
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> Result<String, String> {
         let mut command = self.stage.kubectl().command();
-        command.args(["-n", &self.namespace]).args(words);
+        command.args(["-n", &self.namespace]).args(arguments);
         xtask::process::run(command).map_err(|error| format!("{error:#}"))
     }
 }

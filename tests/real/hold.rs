@@ -13,17 +13,17 @@ async fn a_change_of_a_paused_topic_is_applied_when_it_is_resumed() {
     assert_eq!(message(&paused, "Ready"), "paused by the annotation eventcenter.io/paused");
     assert_eq!(paused.status.as_ref().and_then(|s| s.topic_id.as_ref()), before.topic_id.as_ref());
     t.wait_for_resync().await;
-    let kafka = t.kafka_topic("orders").await.expect("it is there");
+    let kafka = t.kafka_topic("orders").await.expect("the Kafka topic exists");
     assert_eq!((kafka.partitions, kafka.config.len()), (1, 0));
     t.topic("orders").wait_for_event("Paused", "paused by the annotation").await;
 
     t.topic("orders").annotate("paused", None).await;
     let resumed = t.topic("orders").wait_until_ready().await;
-    t.wait_for_kafka_topic("orders", "changed", |topic| {
+    t.wait_for_kafka_topic("orders", "the spec is applied", |topic| {
         topic.partitions == 3 && topic.get("flush.ms") == Some("1000")
     })
     .await;
-    assert!(resumed.status.expect("a status").last_drift.is_none(), "the change was asked for");
+    assert!(resumed.status.expect("a status").last_drift.is_none(), "an applied change is no drift");
 }
 
 #[tokio::test]
@@ -48,9 +48,15 @@ async fn drift_of_a_paused_topic_is_not_corrected() {
     t.topic("orders").wait_for_condition("Ready=True Paused").await;
     t.stage.kafka.set(&t.kafka_name("orders"), "segment.ms", "7200000").await;
     t.wait_for_resync().await;
-    assert_eq!(t.kafka_topic("orders").await.expect("it is there").get("segment.ms"), Some("7200000"));
+    assert_eq!(
+        t.kafka_topic("orders").await.expect("the Kafka topic exists").get("segment.ms"),
+        Some("7200000")
+    );
     t.topic("orders").annotate("paused", None).await;
-    t.wait_for_kafka_topic("orders", "put back", |topic| topic.get("segment.ms") == Some("3600000")).await;
+    t.wait_for_kafka_topic("orders", "segment.ms is corrected", |topic| {
+        topic.get("segment.ms") == Some("3600000")
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -64,7 +70,7 @@ async fn a_topic_recreated_while_paused_has_its_new_id() {
     assert_ne!(Some(&id), before.as_ref());
     t.topic("orders").annotate("paused", None).await;
     t.topic("orders")
-        .wait_for_status("told the new identifier", |topic| {
+        .wait_for_status("status.topicId is the new id", |topic| {
             has_condition(topic, "Ready=True Available")
                 && topic.status.as_ref().is_some_and(|status| status.topic_id.as_ref() == Some(&id))
         })
@@ -79,12 +85,12 @@ async fn the_deletion_of_a_paused_topic_waits() {
     t.topic("orders").wait_for_condition("Ready=True Paused").await;
     t.topic("orders").delete().await;
     let waiting = t.topic("orders").wait_for_condition("Ready=False Paused").await;
-    let told = message(&waiting, "Ready");
+    let reported = message(&waiting, "Ready");
     assert!(
-        told.starts_with(
+        reported.starts_with(
             "deletion waits because the resource is paused: remove the annotation eventcenter.io/paused"
         ),
-        "{told}"
+        "{reported}"
     );
     t.wait_for_resync().await;
     assert!(t.kafka_topic("orders").await.is_some());
@@ -111,20 +117,20 @@ async fn an_unmanaged_topic_is_never_changed() {
     let status = unmanaged.status.as_ref().expect("a status");
     assert!(
         status.topic_name.is_none() && status.topic_id.is_none(),
-        "what others manage is not vouched for"
+        "the status of an unmanaged topic does not describe Kafka"
     );
-    assert!(unmanaged.metadata.finalizers.is_none(), "nothing is to be done when it goes");
+    assert!(unmanaged.metadata.finalizers.is_none(), "its deletion requires no cleanup");
     t.topic("orders").apply("{partitions: 3, config: {flush.ms: 1000}, deletionPolicy: Delete}").await;
     let changed = t.topic("orders").wait_for_condition("Ready=True Unmanaged").await;
     t.stage.kafka.set(&t.kafka_name("orders"), "segment.ms", "7200000").await;
     t.wait_for_resync().await;
-    let kafka = t.kafka_topic("orders").await.expect("it is there");
+    let kafka = t.kafka_topic("orders").await.expect("the Kafka topic exists");
     assert_eq!(kafka.partitions, 1);
     assert_eq!(kafka.config.keys().collect::<Vec<_>>(), ["segment.ms"]);
     assert_eq!(
         t.topic("orders").get().await.metadata.resource_version,
         changed.metadata.resource_version,
-        "its status is not written again and again"
+        "a resync does not write its status"
     );
     t.topic("orders").delete_and_wait().await;
     assert_eq!(t.kafka_topic("orders").await, Some(kafka));
@@ -142,7 +148,10 @@ async fn a_topic_that_is_managed_again_is_corrected() {
     let id = t.stage.kafka.create(&t.kafka_name("orders"), 1, &[]).await.id;
     t.topic("orders").annotate("managed", Some("true")).await;
     let topic = t.topic("orders").wait_until_ready().await;
-    t.wait_for_kafka_topic("orders", "put right", |topic| topic.get("flush.ms") == Some("1000")).await;
+    t.wait_for_kafka_topic("orders", "flush.ms is as declared", |topic| {
+        topic.get("flush.ms") == Some("1000")
+    })
+    .await;
     let status = topic.status.expect("a status");
     assert_eq!((status.topic_name, status.topic_id), (Some(t.kafka_name("orders")), Some(id)));
 }
@@ -163,7 +172,7 @@ async fn an_annotation_value_other_than_true_or_false_is_refused() {
         t.topic("orders").annotate(key, None).await;
         t.topic("orders").wait_until_ready().await;
     }
-    // Guessing what was meant could delete data.
+    // Another interpretation of the value could delete data.
     t.topic("orders").annotate("managed", Some("no")).await;
     t.topic("orders").wait_for_condition("Stalled=True InvalidResource").await;
     t.topic("orders").delete().await;

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 /// The number of valid and of invalid topics.
 const EACH: usize = 200;
 
-/// An invalid spec of every sort, and the reason in its condition; `None` if the API server refuses it.
-fn broken(t: &Fixture, number: usize) -> (String, Option<&'static str>) {
+/// An invalid spec, and the reason in its condition; `None` if the API server refuses it. The kinds of errors alternate.
+fn invalid_spec(t: &Fixture, number: usize) -> (String, Option<&'static str>) {
     match number % 12 {
         0 => ("topicName: somebody.elses".into(), Some("InvalidResource")),
         1 => ("config: {no.such.key: 1}".into(), Some("KafkaError")),
@@ -27,7 +27,7 @@ fn broken(t: &Fixture, number: usize) -> (String, Option<&'static str>) {
     }
 }
 
-async fn all(t: &Fixture) -> Vec<EventTopic> {
+async fn list_topics(t: &Fixture) -> Vec<EventTopic> {
     let url = format!("/apis/eventcenter.io/v1alpha1/namespaces/{}/eventtopics", t.namespace);
     let request = ::kube::core::Request::new(url).list(&Default::default()).expect("a request");
     let list: Value = t.kube.client().request(request).await.expect("the API server answers");
@@ -45,7 +45,7 @@ async fn invalid_resources_do_not_delay_valid_ones() {
     t.wait_for_next_second().await;
     let t = &t;
     let refusals = stream::iter(0..EACH).map(async |number| {
-        let (spec, reason) = broken(t, number);
+        let (spec, reason) = invalid_spec(t, number);
         let result = t.kube.try_apply(&t.topic(&format!("broken-{number}")).manifest(&spec)).await;
         assert_eq!(result.is_ok(), reason.is_some(), "{spec}: {result:?}");
     });
@@ -53,11 +53,11 @@ async fn invalid_resources_do_not_delay_valid_ones() {
 
     let polled = until(async || {
         let mut wrong = Vec::new();
-        for topic in all(t).await {
+        for topic in list_topics(t).await {
             let name = topic.metadata.name.clone().unwrap_or_default();
             let (kind, number) = name.split_once('-').expect("KIND-NUMBER");
             let number: usize = number.parse().expect("a number");
-            let as_expected = match (kind, broken(t, number).1) {
+            let as_expected = match (kind, invalid_spec(t, number).1) {
                 ("good", _) => has_condition(&topic, "Ready=True Available"),
                 (_, Some(reason)) => has_condition(&topic, &format!("Stalled=True {reason}")),
                 (_, None) => false,
@@ -71,12 +71,12 @@ async fn invalid_resources_do_not_delay_valid_ones() {
     if let Err(seen) = polled.await {
         t.fail("not all topics are as expected", &seen);
     }
-    assert_eq!(all(t).await.iter().filter(|topic| has_condition(topic, "Ready=True")).count(), EACH);
+    assert_eq!(list_topics(t).await.iter().filter(|topic| has_condition(topic, "Ready=True")).count(), EACH);
     {
         let mut operator = stage::operator();
         assert!(
-            operator.exited().expect("it can be asked").is_none() && operator.pid() == pid,
-            "the process never ended"
+            operator.exited().expect("its state can be read").is_none() && operator.pid() == pid,
+            "the operator is not restarted"
         );
         for page in ["/livez", "/readyz"] {
             assert_eq!(operator.get(page).map(|(status, _)| status), Some(200), "{page}");
@@ -133,7 +133,7 @@ async fn metrics_count_reconciles_and_requests() {
     assert!(resources(&[r#"kind="Tenant""#, r#"condition="Ready""#]) >= 1.0);
     assert!(resources(&[r#"kind="KafkaCluster""#, r#"condition="Ready""#]) >= 1.0);
     assert!(stage::metric("eventcenter_build_info", &["version="]) == 1.0);
-    let (_, text) = stage::operator().get("/metrics").expect("it answers");
+    let (_, text) = stage::operator().get("/metrics").expect("the operator answers");
     for name in ["eventcenter_queue_depth", "eventcenter_longest_running_reconcile_age_seconds"] {
         assert!(text.contains(&format!("# TYPE {name} gauge")), "{name}");
         assert!(text.lines().any(|line| line.starts_with(name)), "{name}");
@@ -163,7 +163,7 @@ async fn an_idle_operator_writes_nothing() {
     t.topic("refused").wait_for_condition("Stalled=True").await;
     // `status.topics` of the tenant is updated with a delay.
     t.tenant()
-        .wait_for("four topics", |tenant| {
+        .wait_for("status.topics is 4", |tenant| {
             tenant.status.as_ref().is_some_and(|status| status.topics == Some(4))
         })
         .await;
@@ -175,7 +175,7 @@ async fn an_idle_operator_writes_nothing() {
     };
     let versions = async || {
         let mut all: Vec<(String, String)> = Vec::new();
-        for topic in self::all(&t).await {
+        for topic in self::list_topics(&t).await {
             all.push((
                 topic.metadata.name.unwrap_or_default(),
                 topic.metadata.resource_version.unwrap_or_default(),
@@ -195,17 +195,17 @@ async fn an_idle_operator_writes_nothing() {
         all
     };
     let changing = ["CreateTopics", "IncrementalAlterConfigs", "CreatePartitions", "DeleteTopics"];
-    let (before, looks) = (versions().await, requests("DescribeTopics"));
+    let (before, descriptions) = (versions().await, requests("DescribeTopics"));
     let heartbeats = stage::metric("eventcenter_reconciles_total", &[r#"kind="KafkaCluster""#]);
     let changes = changing.map(&requests);
     let resynced = until(async || {
         let now = requests("DescribeTopics");
-        if now >= looks + 3.0 { Ok(()) } else { Err(format!("{looks} -> {now}")) }
+        if now >= descriptions + 3.0 { Ok(()) } else { Err(format!("{descriptions} -> {now}")) }
     });
     resynced.await.expect("resyncs continue");
     assert!(stage::metric("eventcenter_reconciles_total", &[r#"kind="KafkaCluster""#]) > heartbeats);
     assert_eq!(versions().await, before, "nothing is written to Kubernetes");
-    assert_eq!(changing.map(&requests), changes, "and nothing to Kafka");
+    assert_eq!(changing.map(&requests), changes, "nothing is written to Kafka");
     assert!(t.topic("plain").events().await.len() == 1, "{:?}", t.topic("plain").events().await);
     t.delete_cluster().await;
 }

@@ -1,9 +1,9 @@
-//! Errors of Kafka are reported with its message, and a correction recovers.
+//! Kafka's errors are reported with their message, and a corrected spec is applied.
 
 use crate::stage;
 use crate::support::{Fixture, has_condition, message};
 
-/// What Kafka does not make: what it says about it, and what it accepts instead.
+/// Each row is a name, a spec that Kafka refuses, its error, and a spec that it accepts.
 #[tokio::test]
 async fn kafkas_error_is_in_the_condition_and_a_correction_recovers() {
     let t = Fixture::new("refusal").await;
@@ -38,15 +38,15 @@ async fn kafkas_error_is_in_the_condition_and_a_correction_recovers() {
     for (name, refused, _, _) in rows {
         t.topic(name).apply(refused).await;
     }
-    for (name, _, words, corrected) in rows {
+    for (name, _, error, corrected) in rows {
         let topic = t.topic(name).wait_for_condition("Ready=False KafkaError").await;
-        assert!(has_condition(&topic, "Stalled=True KafkaError"), "{name}: somebody has to change something");
-        let told = message(&topic, "Ready");
-        assert!(told.starts_with("CreateTopics: ") && told.contains(words), "{name}: {told}");
+        assert!(has_condition(&topic, "Stalled=True KafkaError"), "{name}: a retry does not help");
+        let reported = message(&topic, "Ready");
+        assert!(reported.starts_with("CreateTopics: ") && reported.contains(error), "{name}: {reported}");
         assert!(t.kafka_topic(name).await.is_none(), "{name}");
-        t.topic(name).wait_for_event("KafkaError", words).await;
+        t.topic(name).wait_for_event("KafkaError", error).await;
         t.topic(name).apply_and_wait(corrected).await;
-        t.wait_for_kafka_topic(name, "made", |_| true).await;
+        t.wait_for_kafka_topic(name, "created", |_| true).await;
     }
 }
 
@@ -56,19 +56,16 @@ async fn a_change_refused_by_kafka_changes_nothing() {
     t.topic("orders").apply_and_wait("config: {retention.ms: 1000}").await;
     t.topic("orders").apply("{partitions: 3, config: {retention.ms: soon}}").await;
     let refused = t.topic("orders").wait_for_condition("Stalled=True KafkaError").await;
-    let told = message(&refused, "Ready");
-    assert!(told.starts_with("IncrementalAlterConfigs: Invalid value soon"), "{told}");
-    let kafka = t.wait_for_kafka_topic("orders", "grown", |topic| topic.partitions == 3).await;
-    assert_eq!(kafka.get("retention.ms"), Some("1000"), "what can be done is done, what cannot is not");
-    assert!(
-        has_condition(&refused, "InSync=True"),
-        "the declaration that was in force before is what Kafka has"
-    );
+    let reported = message(&refused, "Ready");
+    assert!(reported.starts_with("IncrementalAlterConfigs: Invalid value soon"), "{reported}");
+    let kafka = t.wait_for_kafka_topic("orders", "3 partitions", |topic| topic.partitions == 3).await;
+    assert_eq!(kafka.get("retention.ms"), Some("1000"), "the partitions change and the refused key does not");
+    assert!(has_condition(&refused, "InSync=True"), "Kafka has the configuration of the previous spec");
 
-    // Drift of another key meanwhile is nothing that was declared, and a correction puts all of it right.
+    // A corrected spec also resets another key that was changed in Kafka meanwhile.
     t.stage.kafka.set(&t.kafka_name("orders"), "flush.ms", "1000").await;
     t.topic("orders").apply_and_wait("{partitions: 3, config: {retention.ms: 2000}}").await;
-    t.wait_for_kafka_topic("orders", "corrected", |topic| {
+    t.wait_for_kafka_topic("orders", "only retention.ms is set", |topic| {
         topic.config.len() == 1 && topic.get("retention.ms") == Some("2000")
     })
     .await;
@@ -79,8 +76,8 @@ async fn more_partitions_than_kafka_makes_at_once_are_refused_by_kafka() {
     let t = Fixture::new("refusal").await;
     t.topic("orders").apply("partitions: 100000").await;
     let refused = t.topic("orders").wait_for_condition("Stalled=True KafkaError").await;
-    let told = message(&refused, "Ready");
-    assert!(told.starts_with("CreateTopics: ") && told.contains("partitions"), "{told}");
+    let reported = message(&refused, "Ready");
+    assert!(reported.starts_with("CreateTopics: ") && reported.contains("partitions"), "{reported}");
     assert!(t.kafka_topic("orders").await.is_none());
     t.topic("orders").delete_and_wait().await;
     t.topic("orders").apply_and_wait("partitions: 1").await;
@@ -106,9 +103,9 @@ async fn invalid_specs_are_refused_before_kafka_is_called() {
     for (name, refused, _) in rows {
         t.topic(name).apply(refused).await;
     }
-    for (name, _, words) in rows {
+    for (name, _, error) in rows {
         let topic = t.topic(name).wait_for_condition("Stalled=True InvalidResource").await;
-        assert!(message(&topic, "Ready").contains(words), "{name}: {}", message(&topic, "Ready"));
+        assert!(message(&topic, "Ready").contains(error), "{name}: {}", message(&topic, "Ready"));
         t.topic(name).apply_and_wait("{}").await;
     }
 }
@@ -134,11 +131,11 @@ async fn inherited_configuration_is_neither_reset_nor_written() {
     let (libs, path) = (stage::environment().libs(), folder.path().to_owned());
     let started = tokio::task::spawn_blocking(move || {
         let broker = KafkaBroker::start(&path, &libs, Profile::Plaintext, &options)?;
-        // And as a dynamic default of the whole cluster.
-        let words = ["--alter", "--entity-type", "brokers", "--entity-default", "--add-config"];
+        // A dynamic default of the cluster is inherited as well.
+        let arguments = ["--alter", "--entity-type", "brokers", "--entity-default", "--add-config"];
         broker.tool(
             "kafka.admin.ConfigCommand",
-            &[&words[..], &["log.segment.delete.delay.ms=3600000"]].concat(),
+            &[&arguments[..], &["log.segment.delete.delay.ms=3600000"]].concat(),
         )?;
         anyhow::Ok(broker)
     });
@@ -152,20 +149,23 @@ async fn inherited_configuration_is_neither_reset_nor_written() {
         .await;
     let status = topic.status.expect("a status");
     assert_eq!(status.config.len(), 1, "only what is set on the topic itself: {:?}", status.config);
-    let looks = |operation: &str| {
+    let requests = |operation: &str| {
         let labels = [format!("cluster=\"{cluster}\""), format!("operation=\"{operation}\"")];
         stage::metric("eventcenter_kafka_requests_total", &labels.each_ref().map(String::as_str))
     };
-    let before = looks("DescribeConfigs");
+    let before = requests("DescribeConfigs");
     let polled = crate::support::until(async || {
-        let now = looks("DescribeConfigs");
-        if now >= before + 2.0 { Ok(()) } else { Err(format!("{now} looks")) }
+        let now = requests("DescribeConfigs");
+        if now >= before + 2.0 { Ok(()) } else { Err(format!("{now} requests")) }
     });
-    polled.await.expect("the resync looks at it again and again");
-    assert!(looks("IncrementalAlterConfigs") == 0.0, "nothing was ever altered");
+    polled.await.expect("resyncs describe the topic");
+    assert!(requests("IncrementalAlterConfigs") == 0.0, "the operator alters no configuration");
     let name = t.kafka_name("orders");
-    let seen = kafka.topic(&name).await.expect("it is there");
-    assert_eq!((seen.partitions, seen.get("flush.messages"), seen.config.len()), (1, Some("1234"), 1));
+    let described = kafka.topic(&name).await.expect("the Kafka topic exists");
+    assert_eq!(
+        (described.partitions, described.get("flush.messages"), described.config.len()),
+        (1, Some("1234"), 1)
+    );
     assert!(t.topic("orders").get().await.status.expect("a status").last_drift.is_none());
     t.delete_cluster().await;
 }

@@ -13,7 +13,7 @@ async fn partitions_grow() {
         .await
         .status
         .expect("a status");
-    t.wait_for_kafka_topic("orders", "grown and configured", |topic| {
+    t.wait_for_kafka_topic("orders", "3 partitions, and flush.ms is set", |topic| {
         topic.partitions == 3 && topic.get("flush.ms") == Some("1000")
     })
     .await;
@@ -37,23 +37,25 @@ async fn added_partitions_are_reported_and_other_changes_are_applied() {
     t.topic("orders").apply_and_wait("partitions: 2").await;
     t.stage.kafka.add_partitions(&t.kafka_name("orders"), 4).await;
     let refused = t.topic("orders").wait_for_condition("Ready=False NotSupported").await;
-    let told = message(&refused, "Stalled");
+    let reported = message(&refused, "Stalled");
     assert!(
-        told.starts_with(
+        reported.starts_with(
             "spec.partitions: Kafka has 4 partitions and cannot remove any: set spec.partitions: 4"
         ),
-        "{told}"
+        "{reported}"
     );
     assert_eq!(
         refused.status.and_then(|status| status.partitions),
         Some(4),
-        "the status tells what Kafka has"
+        "status.partitions is Kafka's number"
     );
     t.topic("orders").wait_for_event("NotSupported", "set spec.partitions: 4").await;
 
     t.topic("orders").apply("{partitions: 2, config: {compression.type: snappy}}").await;
-    t.wait_for_kafka_topic("orders", "configured", |topic| topic.get("compression.type") == Some("snappy"))
-        .await;
+    t.wait_for_kafka_topic("orders", "compression.type is set", |topic| {
+        topic.get("compression.type") == Some("snappy")
+    })
+    .await;
     t.topic("orders").wait_for_condition("Ready=False NotSupported").await;
     t.topic("orders").apply("{partitions: 4, config: {compression.type: snappy}}").await;
     let ready = t.topic("orders").wait_until_ready().await;
@@ -66,9 +68,12 @@ async fn replicas_do_not_change() {
     t.topic("orders").apply_and_wait("{partitions: 2, replicas: 1}").await;
     t.topic("orders").apply("{partitions: 2, replicas: 2, config: {flush.ms: 1000}}").await;
     let refused = t.topic("orders").wait_for_condition("Ready=False NotSupported").await;
-    let told = message(&refused, "Ready");
-    assert!(told.contains("set spec.replicas: 1") && told.contains("kafka-reassign-partitions"), "{told}");
-    t.wait_for_kafka_topic("orders", "configured", |topic| {
+    let reported = message(&refused, "Ready");
+    assert!(
+        reported.contains("set spec.replicas: 1") && reported.contains("kafka-reassign-partitions"),
+        "{reported}"
+    );
+    t.wait_for_kafka_topic("orders", "flush.ms is set", |topic| {
         topic.get("flush.ms") == Some("1000") && topic.replicas == 1
     })
     .await;
@@ -87,14 +92,14 @@ async fn a_topic_is_not_renamed_and_does_not_move() {
 
     t.topic("products").apply_and_wait("{}").await;
     t.topic("products").rejects(&format!("topicName: {other}"), immutable).await;
-    let stays = "spec.cluster is immutable: a topic cannot move between Kafka clusters. Make a new EventTopic in the \
+    let immutable_cluster = "spec.cluster is immutable: a topic cannot move between Kafka clusters. Make a new EventTopic in the \
                  other cluster";
-    t.topic("products").rejects("cluster: elsewhere", stays).await;
-    // Writing down what it is already changes nothing, and cannot be taken back.
+    t.topic("products").rejects("cluster: elsewhere", immutable_cluster).await;
+    // The current name and cluster can be added to the spec, and cannot be removed again.
     t.topic("products")
         .apply_and_wait(&format!("{{topicName: {}, cluster: main}}", t.kafka_name("products")))
         .await;
-    t.topic("products").rejects(&format!("topicName: {}", t.kafka_name("products")), stays).await;
+    t.topic("products").rejects(&format!("topicName: {}", t.kafka_name("products")), immutable_cluster).await;
     assert!(t.kafka_topic("second").await.is_none());
 }
 
@@ -114,7 +119,7 @@ async fn a_topic_keeps_its_name_when_the_prefix_changes() {
              consumers to it"
         )
     );
-    assert!(t.stage.kafka.topic(&format!("{other}orders")).await.is_none(), "no second topic is made");
+    assert!(t.stage.kafka.topic(&format!("{other}orders")).await.is_none(), "no second topic is created");
     assert_eq!(refused.status.and_then(|status| status.topic_name), Some(name));
 
     t.apply_tenant(json!({"namespaces": [t.namespace]})).await;

@@ -215,7 +215,7 @@ pub(crate) fn allow(user: &str, resource: &[&str], operations: &[&str]) -> anyho
     process::run(tool).map(drop)
 }
 
-/// With kubectl, because stages start outside of a runtime.
+/// Applies an object with kubectl, because stages start outside of an async runtime.
 fn apply(kubectl: &Kubectl, object: &Value) -> anyhow::Result<()> {
     let mut file = tempfile::NamedTempFile::new()?;
     file.write_all(object.to_string().as_bytes())?;
@@ -225,8 +225,8 @@ fn apply(kubectl: &Kubectl, object: &Value) -> anyhow::Result<()> {
 }
 
 fn wait_for_cluster(kubectl: &Kubectl, name: &str) -> anyhow::Result<()> {
-    let words = ["wait", "--for=condition=Ready", "--timeout=60s", "kafkacluster", name];
-    kubectl.run(&words).map(drop)
+    let arguments = ["wait", "--for=condition=Ready", "--timeout=60s", "kafkacluster", name];
+    kubectl.run(&arguments).map(drop)
 }
 
 /// An API server calls a webhook some moments after it was installed. Until then it accepts, as a dry run, a topic in a
@@ -237,7 +237,7 @@ fn wait_until_webhook_is_called(kubectl: &Kubectl) -> anyhow::Result<()> {
         "apiVersion": "eventcenter.io/v1alpha1",
         "kind": "EventTopic",
         "metadata": {"name": "probe", "namespace": "default"},
-        "spec": {"owner": {"team": "nobody"}},
+        "spec": {"owner": {"team": "probe"}},
     });
     let mut file = tempfile::NamedTempFile::new()?;
     file.write_all(topic.to_string().as_bytes())?;
@@ -250,7 +250,7 @@ fn wait_until_webhook_is_called(kubectl: &Kubectl) -> anyhow::Result<()> {
             answer if begin.elapsed() > LIMIT => {
                 anyhow::bail!("the API server does not call the webhook: {answer:?}")
             }
-            // kubectl itself takes a tenth of a second.
+            // A call of kubectl takes a tenth of a second, so the loop does not sleep.
             _ => {}
         }
     }

@@ -1,4 +1,4 @@
-//! A suspended tenant without the webhook: the operator holds what the webhook would have refused.
+//! A suspended tenant without the webhook: the operator refuses what the webhook would have refused.
 
 use serde_json::json;
 
@@ -16,29 +16,35 @@ async fn a_suspended_tenant_keeps_its_topics_unchanged() {
     // Drift is corrected: it is not a change by the tenant.
     t.stage.kafka.set(&t.kafka_name("orders"), "segment.ms", "7200000").await;
     t.topic("orders")
-        .wait_for_status("put right", |topic| {
+        .wait_for_status("status.lastDrift is set", |topic| {
             topic.status.as_ref().is_some_and(|status| status.last_drift.is_some())
         })
         .await;
 
     t.topic("products").apply("{}").await;
     let held = t.topic("products").wait_for_condition("Stalled=True TenantSuspended").await;
-    let said = format!(
+    let expected = format!(
         "tenant {} is suspended, so nothing of it can be made or changed: ask the platform's administrator to set \
          spec.suspended: false in the Tenant",
         t.namespace
     );
-    assert_eq!(message(&held, "Ready"), said);
+    assert_eq!(message(&held, "Ready"), expected);
     t.topic("orders").apply("config: {segment.ms: 1800000}").await;
     let held = t.topic("orders").wait_for_condition("Stalled=True TenantSuspended").await;
-    assert_eq!(message(&held, "Ready"), said);
-    assert_eq!(t.kafka_topic("orders").await.expect("it stays").config["segment.ms"], "3600000");
+    assert_eq!(message(&held, "Ready"), expected);
+    assert_eq!(
+        t.kafka_topic("orders").await.expect("the Kafka topic exists").config["segment.ms"],
+        "3600000"
+    );
     assert!(t.kafka_topic("products").await.is_none());
 
     t.apply_tenant(spec(false)).await;
     t.topic("products").wait_until_ready().await;
     t.topic("orders").wait_until_ready().await;
-    t.wait_for_kafka_topic("orders", "changed", |topic| topic.config["segment.ms"] == "1800000").await;
+    t.wait_for_kafka_topic("orders", "segment.ms is changed", |topic| {
+        topic.config["segment.ms"] == "1800000"
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -49,7 +55,7 @@ async fn a_stopped_tenant_keeps_its_data_and_reports_it() {
     t.apply_tenant(spec(true)).await;
     let stopped = t.topic("orders").wait_for_condition("Ready=False TenantSuspended").await;
     assert!(has_condition(&stopped, "Stalled=True TenantSuspended"));
-    assert!(t.kafka_topic("orders").await.is_some(), "data stays");
+    assert!(t.kafka_topic("orders").await.is_some(), "the Kafka topic is kept");
     t.apply_tenant(spec(false)).await;
     t.topic("orders").wait_until_ready().await;
 }

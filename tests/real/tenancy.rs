@@ -35,13 +35,13 @@ async fn a_namespace_that_loses_its_tenant_keeps_its_topics() {
     assert_eq!(lost.status.and_then(|status| status.topic_name), Some(t.kafka_name("orders")));
     t.topic("orders").apply("config: {flush.ms: 1000}").await;
     t.topic("orders").wait_for_condition("Ready=False TenantNotFound").await;
-    let kafka = t.kafka_topic("orders").await.expect("it stays");
-    assert!(kafka.config.is_empty(), "and nothing about it changes");
+    let kafka = t.kafka_topic("orders").await.expect("the Kafka topic exists");
+    assert!(kafka.config.is_empty(), "its configuration does not change");
 
     t.apply_tenant(json!({"namespaces": [t.namespace]})).await;
     let back = t.topic("orders").wait_until_ready().await;
     assert_eq!(back.status.and_then(|status| status.topic_id), before);
-    t.wait_for_kafka_topic("orders", "changed", |topic| topic.get("flush.ms") == Some("1000")).await;
+    t.wait_for_kafka_topic("orders", "flush.ms is set", |topic| topic.get("flush.ms") == Some("1000")).await;
 }
 
 #[tokio::test]
@@ -53,10 +53,10 @@ async fn topics_of_a_namespace_that_changes_tenants_keep_their_names() {
     t.resource::<Tenant>(&other).apply(json!({"namespaces": [t.namespace]})).await;
     let refused = t.topic("orders").wait_for_condition("Ready=False NotSupported").await;
     assert!(message(&refused, "Ready").contains(&format!("would now be {other}.orders")));
-    // What is new is the other tenant's.
+    // A new topic belongs to the other tenant.
     t.topic("products").apply_and_wait("{}").await;
     assert!(t.stage.kafka.topic(&format!("{other}.products")).await.is_some());
-    assert!(t.kafka_topic("orders").await.is_some(), "and nothing was taken away");
+    assert!(t.kafka_topic("orders").await.is_some(), "the existing Kafka topic is kept");
 }
 
 #[tokio::test]
@@ -78,7 +78,7 @@ async fn a_disputed_namespace_stays_with_the_older_tenant() {
     t.wait_for_resync().await;
     assert!(
         has_condition(&t.topic("orders").get().await, "Ready=True Available"),
-        "nobody loses what they have"
+        "the dispute does not affect existing topics"
     );
     t.resource::<Tenant>(&t.namespace).wait_for_condition("Ready=True Available").await;
 
@@ -105,7 +105,7 @@ async fn overlapping_prefixes_are_refused_to_the_younger_tenant() {
             t.prefix, t.namespace
         )
     );
-    // Until then a topic in its namespace has no tenant.
+    // The tenant is not Ready, so a topic in its namespace has no tenant until the prefix is corrected.
     let inside = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": inner}});
     t.apply(&inside).await;
     let mut topic = t.topic("orders").manifest("{}");
@@ -113,7 +113,7 @@ async fn overlapping_prefixes_are_refused_to_the_younger_tenant() {
     t.apply(&topic).await;
     t.resource::<Tenant>(&inner).apply(spec(&format!("{inner}_"))).await;
     t.resource::<Tenant>(&inner).wait_for_condition("Ready=True Available").await;
-    t.stage.kafka.wait(&format!("{inner}_orders"), "made", |topic| topic.is_some()).await;
+    t.stage.kafka.wait(&format!("{inner}_orders"), "created", |topic| topic.is_some()).await;
 }
 
 #[tokio::test]

@@ -14,19 +14,19 @@ use crate::support::{KubeClient, ObjectPath, Response, WriteMethod, assert_refus
 
 const ANY: &str = "{rules: [{changes: [Any], groups: [GROUP]}]}";
 
-fn stamps(topic: &EventTopic) -> [Option<String>; 2] {
+fn request_annotations(topic: &EventTopic) -> [Option<String>; 2] {
     [REQUESTED_BY, REQUEST].map(|key| topic.annotations().get(key).cloned())
 }
 
-/// Replaces an object. Retries when the operator has written its status in between.
-async fn replaced(who: &KubeClient, object: &Value) {
-    let answer = until(async || match who.write(object, WriteMethod::Replace).await {
+/// Replaces an object. Retries after a conflict, because the operator may write the status meanwhile.
+async fn assert_replaced(user: &KubeClient, object: &Value) {
+    let answer = until(async || match user.write(object, WriteMethod::Replace).await {
         answer if answer.message().contains("the object has been modified") => {
             Err(answer.message().to_owned())
         }
         answer => Ok(answer),
     });
-    assert_accepted(&answer.await.expect("nobody writes all the time"));
+    assert_accepted(&answer.await.expect("the object is replaced without a conflict"));
 }
 
 #[tokio::test]
@@ -41,15 +41,15 @@ async fn requesters_are_annotated_and_accumulate() {
         "{:?}",
         answer.warnings
     );
-    let told = format!("eventctl approve EventTopic orders -n {}", team.t.namespace);
-    assert!(answer.warnings.iter().any(|warning| warning.contains(&told)), "{:?}", answer.warnings);
+    let command = format!("eventctl approve EventTopic orders -n {}", team.t.namespace);
+    assert!(answer.warnings.iter().any(|warning| warning.contains(&command)), "{:?}", answer.warnings);
     assert_eq!(team.requesters("orders").await, "alice");
     assert_accepted(&bob.write(&team.t.topic("orders").manifest("partitions: 2"), WriteMethod::Apply).await);
     assert_eq!(team.requesters("orders").await, "alice, bob");
-    replaced(&alice, &team.t.topic("orders").manifest("partitions: 3")).await;
+    assert_replaced(&alice, &team.t.topic("orders").manifest("partitions: 3")).await;
     assert_eq!(team.requesters("orders").await, "alice, bob");
 
-    // A dry run is answered the same and leaves nothing.
+    // A dry run is accepted and stores nothing.
     assert_accepted(
         &team
             .user("carol", &["requesters"])
@@ -58,7 +58,7 @@ async fn requesters_are_annotated_and_accumulate() {
             .await,
     );
     assert_eq!(team.requesters("orders").await, "alice, bob");
-    // A name that is not known cannot be spoken of.
+    // With generateName the warning could not name the resource.
     let mut nameless = team.t.topic("").manifest("{}");
     nameless["metadata"] = json!({"generateName": "x-", "name": "", "namespace": team.t.namespace});
     let answer = alice.create(&nameless, "").await;
@@ -69,30 +69,30 @@ async fn requesters_are_annotated_and_accumulate() {
 async fn request_annotations_cannot_be_forged_or_removed() {
     let team = Team::new("forged", ANY).await;
     let alice = team.user("alice", &["requesters"]).await;
-    // What is brought along at the beginning does not count.
+    // Annotations in the create request are replaced.
     let mut forged = team.t.topic("orders").manifest("{}");
     forged["metadata"]["annotations"] = json!({REQUESTED_BY: "bob", REQUEST: "{}", "example.com/other": "x"});
     assert_accepted(&alice.create(&forged, "").await);
-    let before = stamps(&team.t.topic("orders").get().await);
+    let before = request_annotations(&team.t.topic("orders").get().await);
     assert_eq!(before[0].as_deref(), Some("alice"));
     assert!(before[1].as_deref().is_some_and(|request| request.contains("\"seal\"")), "{before:?}");
-    let unchanged = async |way: &str| {
-        assert_eq!(stamps(&team.t.topic("orders").get().await), before, "{way}");
+    let assert_unchanged = async |method: &str| {
+        assert_eq!(request_annotations(&team.t.topic("orders").get().await), before, "{method}");
     };
 
     for annotations in
         [json!({REQUESTED_BY: "bob"}), json!({REQUEST: "{}"}), json!({REQUEST: null, REQUESTED_BY: null})]
     {
         alice.merge(team.t.topic("orders").path(), &json!({"metadata": {"annotations": annotations}})).await;
-        unchanged("kubectl edit").await;
+        assert_unchanged("kubectl edit").await;
     }
     alice.merge(team.t.topic("orders").path(), &json!({"metadata": {"annotations": null}})).await;
-    unchanged("all annotations are taken away").await;
+    assert_unchanged("all annotations are removed").await;
     for object in [&forged, &team.t.topic("orders").manifest("{}")] {
-        replaced(&alice, object).await;
-        unchanged("kubectl replace").await;
+        assert_replaced(&alice, object).await;
+        assert_unchanged("kubectl replace").await;
         assert_accepted(&alice.write(object, WriteMethod::Apply).await);
-        unchanged("server-side apply").await;
+        assert_unchanged("server-side apply").await;
     }
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("orders.yaml").display().to_string();
@@ -101,11 +101,11 @@ async fn request_annotations_cannot_be_forged_or_removed() {
         team.t
             .kubectl(&["apply", "--as", "alice", "--as-group", &team.group("requesters"), "-f", &file])
             .expect("accepted");
-        unchanged("client-side apply").await;
+        assert_unchanged("client-side apply").await;
     }
 }
 
-/// What a GitOps tool does all day changes nothing: no fight over fields, no new version.
+/// A repeated server-side apply, as by a GitOps tool, changes neither the resourceVersion nor the field managers.
 #[tokio::test]
 async fn applying_the_same_again_changes_nothing() {
     let team = Team::new("gitops", ANY).await;
@@ -119,22 +119,22 @@ async fn applying_the_same_again_changes_nothing() {
         KubeClient::as_user(&team.t.stage.kubeconfig, &team.account("ci"), &[team.group("requesters")]).await;
     let parameters = PatchParams::apply("gitops");
     for object in [&manifest, &forged] {
-        let place = ObjectPath::of(object);
-        robot.try_patch(&place, &parameters, &Patch::Apply(object)).await.expect("accepted");
-        let same = until(async || {
-            // The operator may write the status in between.
-            let before: Value = team.t.kube.get(&place).await.unwrap_or_default();
-            let after = robot.try_patch(&place, &parameters, &Patch::Apply(object)).await;
+        let path = ObjectPath::of(object);
+        robot.try_patch(&path, &parameters, &Patch::Apply(object)).await.expect("accepted");
+        let is_unchanged = until(async || {
+            // The operator may write the status meanwhile.
+            let before: Value = team.t.kube.get(&path).await.unwrap_or_default();
+            let after = robot.try_patch(&path, &parameters, &Patch::Apply(object)).await;
             let after = after.map_err(|error| error.to_string())?;
             let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
             if version(&before) == version(&after) { Ok(()) } else { Err(format!("{before:#}\n{after:#}")) }
         });
-        same.await.unwrap_or_else(|seen| panic!("each apply makes a new version: {seen}"));
+        is_unchanged.await.unwrap_or_else(|seen| panic!("each apply changes the resourceVersion: {seen}"));
     }
     let topic = team.t.topic("orders").get().await;
     for managed in topic.metadata.managed_fields.iter().flatten() {
         let fields = serde_json::to_string(&managed.fields_v1).expect("JSON");
-        assert!(!fields.contains(REQUEST), "nobody owns a stamp: {managed:?}");
+        assert!(!fields.contains(REQUEST), "no field manager owns the annotation: {managed:?}");
     }
 }
 
@@ -145,7 +145,7 @@ async fn another_user_decides_and_the_decision_is_sealed() {
     assert_accepted(&alice.write(&team.t.topic("orders").manifest("{}"), WriteMethod::Apply).await);
     let carol = team.approver("carol").await;
     let mut approval = team.decision("orders", "Approve").await;
-    // Whatever is said of oneself is replaced.
+    // The webhook replaces these fields by the approver's own.
     approval["spec"]["approver"] = json!({"username": "bob", "groups": ["system:masters"]});
     approval["spec"]["at"] = json!("2020-01-01T00:00:00Z");
     approval["spec"]["seal"] = json!("v1.x.y");
@@ -155,7 +155,7 @@ async fn another_user_decides_and_the_decision_is_sealed() {
         json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "y"}]);
     let answer = carol.create(&approval, "?dryRun=All").await;
     assert_accepted(&answer);
-    assert!(team.approvals().await.is_empty(), "a dry run leaves nothing");
+    assert!(team.approvals().await.is_empty(), "a dry run stores nothing");
     let answer = carol.create(&approval, "").await;
     assert_accepted(&answer);
     let (spec, topic) = (&answer.body["spec"], team.t.topic("orders").get().await);
@@ -168,7 +168,7 @@ async fn another_user_decides_and_the_decision_is_sealed() {
     let owners = answer.body["metadata"]["ownerReferences"].as_array().expect("an owner");
     assert_eq!((owners.len(), &owners[0]["uid"]), (1, &json!(topic.uid())));
 
-    // It is immutable for every user.
+    // The decision is immutable for every user.
     for change in [
         json!({"spec": {"decision": "Reject"}}),
         json!({"spec": {"approver": {"username": "dave"}}}),
@@ -179,13 +179,13 @@ async fn another_user_decides_and_the_decision_is_sealed() {
         let error = team.t.kube.try_patch(&ObjectPath::of(&approval), &PatchParams::default(), &patch).await;
         assert!(error.is_err_and(|error| error.to_string().contains("spec is immutable")), "{change}");
     }
-    // It is deleted with its target.
+    // The decision is deleted with its target.
     team.t.kube.delete(team.t.topic("orders").path()).await;
-    let gone = until(async || match team.approvals().await {
-        left if left.is_empty() => Ok(()),
-        left => Err(format!("{left:?}")),
+    let deleted = until(async || match team.approvals().await {
+        approvals if approvals.is_empty() => Ok(()),
+        approvals => Err(format!("{approvals:?}")),
     });
-    gone.await.expect("the garbage collector takes it away");
+    deleted.await.expect("the garbage collector deletes it");
 }
 
 #[tokio::test]
@@ -195,43 +195,49 @@ async fn requesters_and_authors_cannot_approve() {
     let team = Team::new("own", rules).await;
     let alice = team.approver("alice").await;
     assert_accepted(&alice.write(&team.t.topic("orders").manifest("{}"), WriteMethod::Apply).await);
-    let refuses = async |who: &KubeClient, topic: &str, words: &str| {
-        let answer = who.create(&team.decision(topic, "Approve").await, "").await;
-        assert_refused(&answer, Reason::ApprovalNotAllowed, words);
+    let assert_approval_refused = async |user: &KubeClient, topic: &str, expected: &str| {
+        let answer = user.create(&team.decision(topic, "Approve").await, "").await;
+        assert_refused(&answer, Reason::ApprovalNotAllowed, expected);
     };
-    refuses(&alice, "orders", "alice requested or wrote this change (alice)").await;
+    assert_approval_refused(&alice, "orders", "alice requested or wrote this change (alice)").await;
     for spelling in ["oidc:alice", "Alice@example.com", "ALICE"] {
-        refuses(&team.approver(spelling).await, "orders", "another person has to decide").await;
+        assert_approval_refused(&team.approver(spelling).await, "orders", "another person has to decide")
+            .await;
     }
-    // Bob's word on top makes it bob's as well, and no less alice's.
+    // After a change by Bob both Alice and Bob are requesters.
     let bob = team.approver("bob").await;
     assert_accepted(&bob.write(&team.t.topic("orders").manifest("partitions: 2"), WriteMethod::Apply).await);
-    refuses(&alice, "orders", "(alice, bob)").await;
-    refuses(&bob, "orders", "(alice, bob)").await;
+    assert_approval_refused(&alice, "orders", "(alice, bob)").await;
+    assert_approval_refused(&bob, "orders", "(alice, bob)").await;
 
-    // Who applies what others have written says who did.
+    // An automation account must name the author of the change.
     let groups = ["requesters", "approvers", "may-approve"].map(|group| team.group(group));
     let account =
         async |name: &str| KubeClient::as_user(&team.t.stage.kubeconfig, &team.account(name), &groups).await;
     let argo = account("argo").await;
-    let mut written = team.t.topic("written").manifest("{}");
-    let answer = argo.write(&written, WriteMethod::Apply).await;
+    let mut manifest = team.t.topic("written").manifest("{}");
+    let answer = argo.write(&manifest, WriteMethod::Apply).await;
     assert_refused(
         &answer,
         Reason::ApprovalNotAllowed,
         "applies changes written by others and must name the author",
     );
-    written["metadata"]["annotations"] =
+    manifest["metadata"]["annotations"] =
         json!({"eventcenter.io/authored-by": "Carol Doe <carol@example.com>"});
-    assert_accepted(&argo.write(&written, WriteMethod::Apply).await);
+    assert_accepted(&argo.write(&manifest, WriteMethod::Apply).await);
     assert_eq!(
         team.requesters("written").await,
         format!("{} for Carol Doe <carol@example.com>", team.account("argo"))
     );
-    refuses(&team.approver("carol").await, "written", "another person has to decide").await;
-    // A robot that is listed is no way around its own namespace's changes.
-    refuses(&account("bot").await, "written", "another person has to decide").await;
-    refuses(&account("other").await, "written", "is a service account: approvals are made by people").await;
+    assert_approval_refused(&team.approver("carol").await, "written", "another person has to decide").await;
+    // A listed robot cannot approve a change that a service account of its namespace requested.
+    assert_approval_refused(&account("bot").await, "written", "another person has to decide").await;
+    assert_approval_refused(
+        &account("other").await,
+        "written",
+        "is a service account: approvals are made by people",
+    )
+    .await;
     assert_accepted(&account("bot").await.create(&team.decision("orders", "Approve").await, "").await);
     assert_accepted(
         &team.approver("dave").await.create(&team.decision("written", "Approve").await, "").await,
@@ -281,7 +287,7 @@ async fn a_decision_needs_the_verb_the_group_and_the_current_content() {
     assert_refused(&answer, Reason::ApprovalOutdated, "look at it again (eventctl diff EventTopic orders");
     let answer = carol.create(&team.approval("nothing", &"0".repeat(64), "Approve"), "").await;
     assert_refused(&answer, Reason::ApprovalOutdated, "there is no EventTopic nothing");
-    // Between reading and approving it became another one.
+    // The spec changes between reading and approving.
     assert_accepted(
         &team
             .user("bob", &["requesters"])
@@ -292,7 +298,7 @@ async fn a_decision_needs_the_verb_the_group_and_the_current_content() {
     let answer = carol.create(&approval, "").await;
     assert_refused(&answer, Reason::ApprovalOutdated, "which is not what this decides on");
 
-    // One person counts once.
+    // A user can decide only once, also under another spelling of the name.
     let approval = team.decision("orders", "Approve").await;
     assert_accepted(&carol.create(&approval, "").await);
     for name in ["carol", "oidc:Carol@example.com"] {
@@ -322,7 +328,7 @@ async fn an_approval_counts_only_in_its_namespace() {
     let carol = two.approver("carol").await;
     let answer = carol.create(&one.decision("orders", "Approve").await, "").await;
     assert!(answer.message().contains("cannot create resource"), "{}", answer.message());
-    // A copy of one that is sealed is sealed anew, for what is there.
+    // A copy of a sealed approval is checked like a new one in its namespace.
     let answer = carol.create(&two.decision("orders", "Approve").await, "").await;
     assert_accepted(&answer);
     let mut copy = answer.body.clone();
@@ -332,7 +338,7 @@ async fn an_approval_counts_only_in_its_namespace() {
         answer if answer.message().contains("cannot create resource") => Err(format!("{answer:?}")),
         answer => Ok(answer),
     });
-    let answer = answer.await.expect("it is allowed by RBAC");
+    let answer = answer.await.expect("RBAC allows the request");
     assert_refused(
         &answer,
         Reason::ApprovalNotAllowed,
@@ -345,21 +351,22 @@ async fn with_mode_deny_a_change_is_approved_before_it_is_stored() {
     let team = Team::new("deny", "{mode: Deny, rules: [{changes: [Any], groups: [GROUP]}]}").await;
     let (alice, carol) = (team.approver("alice").await, team.approver("carol").await);
     for spec in ["{}", "partitions: 2"] {
-        let wanted = team.t.topic("orders").manifest(spec);
-        let answer = alice.write(&wanted, WriteMethod::Apply).await;
+        let manifest = team.t.topic("orders").manifest(spec);
+        let answer = alice.write(&manifest, WriteMethod::Apply).await;
         assert_refused(&answer, Reason::AwaitingApproval, "of EventTopic orders must be approved first");
         let approval = printed_approval(answer.message());
-        let hash = SpecHash::of(&serde_json::from_value::<EventTopic>(wanted.clone()).expect("a topic").spec);
+        let hash =
+            SpecHash::of(&serde_json::from_value::<EventTopic>(manifest.clone()).expect("a topic").spec);
         assert_eq!(approval["spec"]["specHash"], json!(hash.to_string()));
         assert_accepted(&carol.create(&approval, "").await);
-        // Whoever approves it may not be the one who then asks for it, and nothing else is approved.
-        let answer = carol.write(&wanted, WriteMethod::Apply).await;
+        // The approver cannot request the approved change, and another spec is not approved.
+        let answer = carol.write(&manifest, WriteMethod::Apply).await;
         assert_refused(&answer, Reason::AwaitingApproval, "of EventTopic orders must be approved first");
         let answer = alice.write(&team.t.topic("orders").manifest("partitions: 7"), WriteMethod::Apply).await;
         assert_refused(&answer, Reason::AwaitingApproval, "of EventTopic orders must be approved first");
-        assert_accepted(&alice.write(&wanted, WriteMethod::DryRun).await);
-        assert_accepted(&alice.write(&wanted, WriteMethod::Apply).await);
-        // What is not about the spec is free.
+        assert_accepted(&alice.write(&manifest, WriteMethod::DryRun).await);
+        assert_accepted(&alice.write(&manifest, WriteMethod::Apply).await);
+        // Changes of metadata need no approval.
         alice
             .merge(
                 team.t.topic("orders").path(),
@@ -367,7 +374,7 @@ async fn with_mode_deny_a_change_is_approved_before_it_is_stored() {
             )
             .await;
     }
-    // It was another generation.
+    // The approvals were for earlier generations.
     assert_refused(
         &alice.write(&team.t.topic("orders").manifest("partitions: 3"), WriteMethod::Apply).await,
         Reason::AwaitingApproval,
@@ -375,7 +382,7 @@ async fn with_mode_deny_a_change_is_approved_before_it_is_stored() {
     );
 }
 
-/// Whoever approves while the content becomes another one has approved the one or nothing, and never the other.
+/// An approval that is concurrent with a change is stored for the old spec or refused, and never counts for the new one.
 #[tokio::test]
 async fn an_approval_concurrent_with_a_change_does_not_approve_it() {
     let team = Team::new("race", ANY).await;
@@ -397,7 +404,7 @@ async fn an_approval_concurrent_with_a_change_does_not_approve_it() {
             }
         }
         let waiting = team.t.topic("orders").wait_for_condition("Ready=False AwaitingApproval").await;
-        let pending = waiting.status.and_then(|status| status.pending).expect("it waits");
+        let pending = waiting.status.and_then(|status| status.pending).expect("the change is pending");
         assert_eq!(
             (pending.hash, pending.approvals.as_str()),
             (SpecHash::of(&waiting.spec).to_string(), "0/1")
@@ -409,18 +416,19 @@ async fn an_approval_concurrent_with_a_change_does_not_approve_it() {
 #[tokio::test]
 async fn break_glass_is_reported() {
     let team = Team::new("glass", "{rules: [{changes: [Any], groups: [GROUP]}], breakGlass: [ONCALL]}").await;
-    let mut wanted = team.t.topic("orders").manifest("{}");
-    wanted["metadata"]["annotations"] = json!({"eventcenter.io/break-glass": "the shop is down"});
-    let says = |answer: &Response, words: &str| {
-        assert!(answer.warnings.iter().any(|warning| warning.contains(words)), "{:?}", answer.warnings);
+    let mut manifest = team.t.topic("orders").manifest("{}");
+    manifest["metadata"]["annotations"] = json!({"eventcenter.io/break-glass": "the shop is down"});
+    let assert_warning = |answer: &Response, expected: &str| {
+        assert!(answer.warnings.iter().any(|warning| warning.contains(expected)), "{:?}", answer.warnings);
     };
-    let answer = team.user("alice", &["requesters"]).await.write(&wanted, WriteMethod::DryRun).await;
+    let answer = team.user("alice", &["requesters"]).await.write(&manifest, WriteMethod::DryRun).await;
     assert_accepted(&answer);
-    says(&answer, "The requester is not in a break-glass group; approval is still required");
-    let answer = team.user("olga", &["requesters", "oncall"]).await.write(&wanted, WriteMethod::Apply).await;
+    assert_warning(&answer, "The requester is not in a break-glass group; approval is still required");
+    let answer =
+        team.user("olga", &["requesters", "oncall"]).await.write(&manifest, WriteMethod::Apply).await;
     assert_accepted(&answer);
-    says(&answer, "this takes effect without approval and is recorded: the shop is down");
-    let request = stamps(&team.t.topic("orders").get().await)[1].clone().unwrap_or_default();
+    assert_warning(&answer, "this takes effect without approval and is recorded: the shop is down");
+    let request = request_annotations(&team.t.topic("orders").get().await)[1].clone().unwrap_or_default();
     assert!(request.contains("the shop is down"), "{request}");
 }
 
@@ -430,37 +438,41 @@ async fn decisions_need_an_active_tenant() {
     let alice = team.user("alice", &["requesters"]).await;
     assert_accepted(&alice.write(&team.t.topic("orders").manifest("{}"), WriteMethod::Apply).await);
     let (carol, approval) = (team.approver("carol").await, team.decision("orders", "Approve").await);
-    let becomes = async |tenant: Value, reason: Reason| {
+    let assert_refused_with = async |tenant: Value, reason: Reason| {
         team.t.apply_tenant(tenant).await;
         let answer = until(async || match carol.create(&approval, "?dryRun=All").await {
             answer if answer.status == 201 => Err(format!("{answer:?}")),
             answer => Ok(answer),
         });
-        assert_refused(&answer.await.expect("it is refused"), reason, "the platform's administrator");
+        assert_refused(
+            &answer.await.expect("the approval is refused"),
+            reason,
+            "the platform's administrator",
+        );
     };
     let mut tenant = team.tenant(ANY);
     tenant["suspended"] = json!(true);
-    becomes(tenant.clone(), Reason::TenantSuspended).await;
+    assert_refused_with(tenant.clone(), Reason::TenantSuspended).await;
     tenant["namespaces"] = json!([]);
-    becomes(tenant, Reason::TenantNotFound).await;
-    // Without rules there is nothing to decide, and requesters are no longer annotated.
+    assert_refused_with(tenant, Reason::TenantNotFound).await;
+    // Without rules no change needs approval, and requesters are no longer annotated.
     team.t.apply_tenant(json!({"namespaces": [team.t.namespace]})).await;
     let answer = until(async || match carol.create(&approval, "?dryRun=All").await {
         answer if answer.message().contains("has no approval rules for EventTopics") => Ok(answer),
         answer => Err(format!("{answer:?}")),
     });
     assert_refused(
-        &answer.await.expect("it is refused"),
+        &answer.await.expect("the approval is refused"),
         Reason::ApprovalNotAllowed,
         "so there is nothing to approve",
     );
-    let before = stamps(&team.t.topic("orders").get().await);
+    let before = request_annotations(&team.t.topic("orders").get().await);
     assert_accepted(
         &team.t.kube.write(&team.t.topic("orders").manifest("partitions: 2"), WriteMethod::Apply).await,
     );
-    assert_eq!(stamps(&team.t.topic("orders").get().await), before, "what was stamped stays");
+    assert_eq!(request_annotations(&team.t.topic("orders").get().await), before, "existing annotations stay");
     assert_accepted(&alice.create(&team.t.topic("free").manifest("{}"), "").await);
-    assert_eq!(stamps(&team.t.topic("free").get().await), [None, None]);
+    assert_eq!(request_annotations(&team.t.topic("free").get().await), [None, None]);
 }
 
 #[tokio::test]
@@ -468,27 +480,27 @@ async fn the_signing_key_is_not_disclosed() {
     let team = Team::new("key", ANY).await;
     let alice = team.user("alice", &["requesters"]).await;
     assert_accepted(&alice.write(&team.t.topic("orders").manifest("{}"), WriteMethod::Apply).await);
-    let place = |kind: &str, name: &str| {
+    let path = |kind: &str, name: &str| {
         let metadata = json!({"name": name, "namespace": xtask::kubectl::NAMESPACE});
         ObjectPath::of(&json!({"apiVersion": "v1", "kind": kind, "metadata": metadata}))
     };
-    let secret: Secret = team.t.kube.get(&place("Secret", "eventcenter-seal-webhook")).await.expect("a key");
+    let secret: Secret = team.t.kube.get(&path("Secret", "eventcenter-seal-webhook")).await.expect("a key");
     let seed = secret.data.unwrap_or_default().remove("seed").expect("a seed").0;
     let seed = String::from_utf8(seed).expect("in hexadecimal");
     assert_eq!(seed.len(), 64);
     let public: Value =
-        team.t.kube.get(&place("ConfigMap", "eventcenter-seals")).await.expect("the public halves");
+        team.t.kube.get(&path("ConfigMap", "eventcenter-seals")).await.expect("the public keys");
     assert!(public["data"]["webhook"].as_str().is_some_and(|keys| keys.trim().len() >= 64), "{public}");
     assert!(!public.to_string().contains(&seed));
-    let said = team.t.stage.logs.read();
-    assert!(said.contains("created a signing key") && !said.contains(&seed), "the log has the key");
+    let log = team.t.stage.logs.read();
+    assert!(log.contains("created a signing key") && !log.contains(&seed), "the log contains the key");
     // No role for users allows changing the trusted keys.
     let forged = json!({
         "apiVersion": "v1", "kind": "ConfigMap", "data": {"webhook": "forged"},
         "metadata": {"name": "eventcenter-seals", "namespace": xtask::kubectl::NAMESPACE},
     });
-    for who in [alice, team.approver("carol").await] {
-        let answer = who.write(&forged, WriteMethod::Apply).await;
+    for user in [alice, team.approver("carol").await] {
+        let answer = user.write(&forged, WriteMethod::Apply).await;
         assert!(answer.message().contains("cannot patch resource"), "{}", answer.message());
     }
 }

@@ -22,8 +22,8 @@ async fn a_rejection_is_reported_and_another_change_can_be_approved() {
     };
     s.decide("orders", reject).await;
     let rejected = s.t.topic("orders").wait_for_condition("Stalled=True ChangeRejected").await;
-    let said = message(&rejected, "Ready");
-    assert!(said.starts_with("Rejected by bob: far too many; "), "{said}");
+    let reported = message(&rejected, "Ready");
+    assert!(reported.starts_with("Rejected by bob: far too many; "), "{reported}");
     assert_eq!(pending(&rejected)["rejected"], json!({"by": "bob", "comment": "far too many"}));
     assert!(has_condition(&rejected, "Approved=False ChangeRejected"));
     s.t.topic("orders").wait_for_event("ChangeRejected", "far too many").await;
@@ -44,16 +44,17 @@ async fn two_approvals_need_two_users() {
     s.approve("orders", "bob").await;
     s.wait_for_approvals("orders", "1/2").await;
     // Alice herself, Bob again, a service account, and a user in another group.
-    for by in ["alice", "oidc:Alice@example.com", "oidc:bob@example.com", "system:serviceaccount:ci:robot"] {
-        s.approve("orders", by).await;
+    for user in ["alice", "oidc:Alice@example.com", "oidc:bob@example.com", "system:serviceaccount:ci:robot"]
+    {
+        s.approve("orders", user).await;
     }
     s.decide("orders", DecisionInput { groups: &["others"], ..DecisionInput::approve("dave") }).await;
-    let seen = s.approve("orders", "erin").await;
+    let approval = s.approve("orders", "erin").await;
     s.t.topic("orders").wait_until_ready().await;
     // Either spelling of Bob may have counted.
     s.t.topic("orders").wait_for_event("Approved", "erin").await;
     // Deleting an approval afterwards changes nothing.
-    s.approvals().delete(&seen, &DeleteParams::default()).await.expect("it goes");
+    s.approvals().delete(&approval, &DeleteParams::default()).await.expect("the approval is deleted");
     s.wait_for_reconcile("orders").await;
     assert!(has_condition(&s.t.topic("orders").get().await, "Approved=True"));
 }
@@ -77,27 +78,27 @@ async fn an_approver_who_loses_the_right_before_the_decision_does_not_count() {
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "bob"}],
     }))
     .await;
-    let revocable = |by| DecisionInput { revocable: true, ..DecisionInput::approve(by) };
-    // The API server evaluates RBAC with a cache, which lags.
-    let bob_may = async |wanted: bool| {
-        let asked = ["auth", "can-i", "approve", "eventtopics.eventcenter.io/orders", "--as=bob"];
-        let seen = until(async || match s.t.kubectl(&asked).is_ok() {
-            answer if answer == wanted => Ok(()),
+    let revocable = |user| DecisionInput { revocable: true, ..DecisionInput::approve(user) };
+    // The API server evaluates RBAC with a cache, which is updated with a delay.
+    let wait_until_bob_may_approve = async |expected: bool| {
+        let arguments = ["auth", "can-i", "approve", "eventtopics.eventcenter.io/orders", "--as=bob"];
+        let polled = until(async || match s.t.kubectl(&arguments).is_ok() {
+            answer if answer == expected => Ok(()),
             answer => Err(format!("{answer}")),
         });
-        seen.await.expect("RBAC becomes what is declared");
+        polled.await.expect("the API server applies the role");
     };
-    bob_may(true).await;
+    wait_until_bob_may_approve(true).await;
     s.request("orders", "{}").await;
     s.wait_until_pending("orders").await;
     s.decide("orders", revocable("bob")).await;
     s.wait_for_approvals("orders", "1/2").await;
     s.t.apply(&roles(&["get"])).await;
-    bob_may(false).await;
+    wait_until_bob_may_approve(false).await;
     s.approve("orders", "carol").await;
-    // Carol's approval counts, Bob's no longer does.
+    // Carol's approval counts, but Bob's no longer does.
     s.t.topic("orders")
-        .wait_for_status("pending without bob", |topic| {
+        .wait_for_status("pending with one approval", |topic| {
             pending(topic)["approvals"] == "1/2" && !has_condition(topic, "Approved=True")
         })
         .await;
@@ -106,7 +107,7 @@ async fn an_approver_who_loses_the_right_before_the_decision_does_not_count() {
     s.t.topic("orders").wait_for_event("Approved", "carol, erin").await;
     // With the right, both approvals suffice.
     s.t.apply(&roles(&["get", "approve"])).await;
-    bob_may(true).await;
+    wait_until_bob_may_approve(true).await;
     s.request("payments", "{}").await;
     s.wait_until_pending("payments").await;
     s.decide("payments", revocable("bob")).await;
@@ -138,13 +139,13 @@ async fn a_deleted_or_expired_approval_does_not_count() {
             .await;
     s.request("orders", "{}").await;
     s.wait_until_pending("orders").await;
-    let given = s.approve("orders", "bob").await;
+    let approval = s.approve("orders", "bob").await;
     s.wait_for_approvals("orders", "1/2").await;
-    s.approvals().delete(&given, &DeleteParams::default()).await.expect("it goes");
+    s.approvals().delete(&approval, &DeleteParams::default()).await.expect("the approval is deleted");
     s.wait_for_approvals("orders", "0/2").await;
     s.approve("orders", "bob").await;
     s.wait_for_approvals("orders", "1/2").await;
-    // Until it expires.
+    // The approval expires.
     s.wait_for_approvals("orders", "0/2").await;
     s.approve("orders", "carol").await;
     s.wait_for_approvals("orders", "1/2").await;
@@ -155,14 +156,14 @@ async fn a_deleted_or_expired_approval_does_not_count() {
 async fn a_break_glass_requester_needs_no_approval() {
     let s = ApprovalFixture::new(&format!("{{{ONE_APPROVAL}, breakGlass: [oncall]}}")).await;
     let before = s.apply_approved("orders", "{}").await;
-    for (who, groups) in [("alice", "developers"), ("olga", "oncall")] {
+    for (user, groups) in [("alice", "developers"), ("olga", "oncall")] {
         let mut manifest = s.t.topic("orders").manifest("partitions: 3");
         manifest["metadata"]["annotations"] = json!({BREAK_GLASS: "the shop is down", AUTHORED_BY: "carol"});
         s.t.apply(&manifest).await;
         let groups = [groups.to_owned()];
-        let asker = Requester { username: who, groups: &groups };
-        s.webhook.sign_request_of(&s.t.namespace, "orders", asker, &s.rules, Some(&before)).await;
-        if who == "alice" {
+        let requester = Requester { username: user, groups: &groups };
+        s.webhook.sign_request_of(&s.t.namespace, "orders", requester, &s.rules, Some(&before)).await;
+        if user == "alice" {
             s.wait_until_pending("orders").await;
             s.wait_for_reconcile("orders").await;
             assert_eq!(s.partitions("orders").await, Some(1));

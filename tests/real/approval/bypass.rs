@@ -12,23 +12,26 @@ async fn a_recreated_resource_needs_approval_again() {
     let s = ApprovalFixture::new(ONE_APPROVAL).await;
     let old = s.apply_approved("orders", "config: {retention.ms: 86400000}").await;
     s.t.topic("orders").delete_and_wait().await;
-    let kept = s.t.kafka_topic("orders").await.expect("it stays");
-    // With the approval of its predecessor, which had the same content and generation.
+    let before = s.t.kafka_topic("orders").await.expect("the Kafka topic exists");
+    // The approval of the deleted resource, which had the same content and generation, does not count.
     s.webhook.store(&s.t.namespace, s.webhook.decision(&old, DecisionInput::approve("bob"))).await;
     s.request("orders", "config: {retention.ms: 86400000}").await;
     s.wait_until_pending("orders").await;
-    // The status of its predecessor.
+    // The status of the deleted resource does not count.
     s.forge("orders", json!({ "approved": approved(&old) })).await;
     s.t.topic("orders").wait_for_condition("Approved=False AwaitingApproval").await;
-    // It would adopt an existing topic and shorten its retention.
+    // The change would adopt an existing topic and reduce its retention.
     s.request("orders", "config: {retention.ms: 1000}").await;
     s.wait_until_pending("orders").await;
     s.approve("orders", "alice").await;
     s.apply_approved("marker", "{}").await;
     s.wait_for_reconcile("marker").await;
-    assert_eq!(s.t.kafka_topic("orders").await, Some(kept));
+    assert_eq!(s.t.kafka_topic("orders").await, Some(before));
     s.approve("orders", "bob").await;
-    s.t.wait_for_kafka_topic("orders", "changed", |topic| topic.get("retention.ms") == Some("1000")).await;
+    s.t.wait_for_kafka_topic("orders", "retention.ms is 1000", |topic| {
+        topic.get("retention.ms") == Some("1000")
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -44,7 +47,7 @@ async fn pausing_or_not_managing_does_not_bypass_approval() {
     s.wait_until_pending("orders").await;
     s.wait_for_reconcile("orders").await;
     assert_eq!(s.partitions("orders").await, Some(1));
-    // Pausing does not either.
+    // Pausing does not bypass approval either.
     s.t.topic("orders").annotate("paused", Some("true")).await;
     s.request("orders", "partitions: 4").await;
     let paused =
@@ -69,7 +72,7 @@ async fn data_is_deleted_only_with_approval() {
         s.t.topic(name).wait_until_ready().await;
     }
     let delete = DecisionInput { action: ApprovalAction::Delete, ..DecisionInput::approve("bob") };
-    // Approved before: Kubernetes counts the deletion as a generation.
+    // The deletion is approved in advance, although Kubernetes increments the generation on deletion.
     let generation = s.t.topic("early").get().await.metadata.generation;
     s.decide("early", delete.clone()).await;
     s.t.topic("early").delete_and_wait().await;
@@ -79,25 +82,26 @@ async fn data_is_deleted_only_with_approval() {
     for name in ["orders", "kept"] {
         s.t.topic(name).delete().await;
     }
-    let waiting =
-        s.t.topic("orders")
-            .wait_for_status("waiting", |topic| has_condition(topic, "Ready=False AwaitingApproval"))
-            .await;
-    assert_eq!(waiting.metadata.generation, Some(2), "the deletion is a generation");
-    let said = message(&waiting, "Ready");
+    let waiting = s
+        .t
+        .topic("orders")
+        .wait_for_status("awaiting approval", |topic| has_condition(topic, "Ready=False AwaitingApproval"))
+        .await;
+    assert_eq!(waiting.metadata.generation, Some(2), "the deletion increments the generation");
+    let reported = message(&waiting, "Ready");
     assert!(
-        said.starts_with(
+        reported.starts_with(
             "Deletion is waiting for approval of Delete (0/1): 1 more from group approvers; or set \
                           spec.deletionPolicy: Retain"
         ),
-        "{said}"
+        "{reported}"
     );
     assert_eq!(pending(&waiting)["action"], "Delete");
     assert_eq!(pending(&waiting)["changes"], json!([GovernedChange::Delete]));
-    // An approval of its spec is not an approval of its deletion.
+    // An approval of the spec does not approve the deletion.
     s.approve("orders", "bob").await;
     s.t.topic("kept")
-        .wait_for_status("waiting", |topic| has_condition(topic, "Ready=False AwaitingApproval"))
+        .wait_for_status("awaiting approval", |topic| has_condition(topic, "Ready=False AwaitingApproval"))
         .await;
     s.t.topic("kept").apply("deletionPolicy: Retain").await;
     s.t.topic("kept").wait_until_deleted().await;

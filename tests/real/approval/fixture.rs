@@ -51,12 +51,12 @@ impl ApprovalFixture {
         self.webhook.sign_request(&self.t.namespace, name, "alice", &self.rules).await
     }
 
-    pub(super) async fn decide(&self, name: &str, deciding: DecisionInput<'_>) -> String {
-        self.webhook.decide(&self.t.namespace, name, deciding).await
+    pub(super) async fn decide(&self, name: &str, decision: DecisionInput<'_>) -> String {
+        self.webhook.decide(&self.t.namespace, name, decision).await
     }
 
-    pub(super) async fn approve(&self, name: &str, by: &str) -> String {
-        self.decide(name, DecisionInput::approve(by)).await
+    pub(super) async fn approve(&self, name: &str, user: &str) -> String {
+        self.decide(name, DecisionInput::approve(user)).await
     }
 
     /// Applies a spec, approves it, and waits until it is ready.
@@ -85,7 +85,7 @@ impl ApprovalFixture {
     /// Waits until the operator has reconciled the topic: until it has corrected drift in Kafka.
     pub(super) async fn wait_for_reconcile(&self, name: &str) {
         self.t.stage.kafka.set(&self.t.kafka_name(name), "flush.ms", "77777").await;
-        self.t.wait_for_kafka_topic(name, "corrected", |topic| topic.get("flush.ms").is_none()).await;
+        self.t.wait_for_kafka_topic(name, "flush.ms is reset", |topic| topic.get("flush.ms").is_none()).await;
     }
 
     pub(super) fn topics(&self) -> Api<EventTopic> {

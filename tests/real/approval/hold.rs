@@ -13,39 +13,41 @@ use crate::support::{has_condition, message, until, yaml};
 #[tokio::test]
 async fn a_creation_is_pending_until_it_is_approved() {
     let s = ApprovalFixture::new(ONE_APPROVAL).await;
-    let asked = s.request("orders", "partitions: 2").await;
+    let requested = s.request("orders", "partitions: 2").await;
     let waiting = s.wait_until_pending("orders").await;
-    let hash = SpecHash::of(&asked.spec).to_string();
-    let told = pending(&waiting);
-    assert_eq!((&told["hash"], &told["approvals"]), (&json!(hash), &json!("0/1")));
-    assert_eq!(told["requestedBy"], json!(["alice"]));
+    let hash = SpecHash::of(&requested.spec).to_string();
+    let change = pending(&waiting);
+    assert_eq!((&change["hash"], &change["approvals"]), (&json!(hash), &json!("0/1")));
+    assert_eq!(change["requestedBy"], json!(["alice"]));
     assert!(
         has_condition(&waiting, "Reconciling=True AwaitingApproval")
             && has_condition(&waiting, "Approved=False AwaitingApproval")
     );
-    let said = message(&waiting, "Ready");
+    let reported = message(&waiting, "Ready");
     assert!(
-        said.starts_with("Waiting for approval of Create")
-            && said.contains("(0/1): 1 more from group approvers"),
-        "{said}"
+        reported.starts_with("Waiting for approval of Create")
+            && reported.contains("(0/1): 1 more from group approvers"),
+        "{reported}"
     );
     assert!(
-        said.ends_with(&format!("see the change with: eventctl diff EventTopic orders -n {}", s.t.namespace)),
-        "{said}"
+        reported
+            .ends_with(&format!("see the change with: eventctl diff EventTopic orders -n {}", s.t.namespace)),
+        "{reported}"
     );
-    let ready: Value = yaml(told["approveWith"].as_str().expect("an approval that is ready to use"));
-    let (ready, approvals) = (serde_json::from_value(ready).expect("one"), s.approvals());
-    let made = approvals.create(&PostParams::default(), &ready).await.expect("the API server takes it");
-    assert_eq!(made.spec.spec_hash, hash);
-    assert_eq!(s.partitions("orders").await, None, "nothing was made, also not by what nobody has sealed");
+    let approval: Value = yaml(change["approveWith"].as_str().expect("a manifest of an approval"));
+    let (approval, approvals) = (serde_json::from_value(approval).expect("a ChangeApproval"), s.approvals());
+    let created =
+        approvals.create(&PostParams::default(), &approval).await.expect("the API server accepts it");
+    assert_eq!(created.spec.spec_hash, hash);
+    assert_eq!(s.partitions("orders").await, None, "an approval without a seal does not count");
 
     s.approve("orders", "bob").await;
-    let live = s.t.topic("orders").wait_until_ready().await;
+    let active = s.t.topic("orders").wait_until_ready().await;
     s.t.wait_for_partitions("orders", 2).await;
-    assert!(has_condition(&live, "Approved=True Available") && pending(&live).is_null(), "{live:#?}");
-    assert_eq!(message(&live, "Approved"), "The declared spec is approved");
-    assert_eq!(approved(&live).hash, hash);
-    assert!(ActiveRecord::verified(&live, &s.webhook.controller_keys().await).is_some());
+    assert!(has_condition(&active, "Approved=True Available") && pending(&active).is_null(), "{active:#?}");
+    assert_eq!(message(&active, "Approved"), "The declared spec is approved");
+    assert_eq!(approved(&active).hash, hash);
+    assert!(ActiveRecord::verified(&active, &s.webhook.controller_keys().await).is_some());
     s.t.topic("orders").wait_for_event("AwaitingApproval", "Waiting for approval").await;
     s.t.topic("orders").wait_for_event("Approved", "approved by bob").await;
 }
@@ -60,10 +62,13 @@ async fn while_a_change_is_pending_the_active_spec_is_maintained() {
     let in_sync = waiting.status.iter().flat_map(|status| &status.conditions).find(|c| c.type_ == "InSync");
     assert_eq!(in_sync.and_then(|c| c.observed_generation), before.metadata.generation);
     s.t.stage.kafka.set(&s.t.kafka_name("orders"), "segment.ms", "1800000").await;
-    s.t.wait_for_kafka_topic("orders", "put back", |topic| topic.get("segment.ms") == Some("3600000")).await;
+    s.t.wait_for_kafka_topic("orders", "segment.ms is corrected", |topic| {
+        topic.get("segment.ms") == Some("3600000")
+    })
+    .await;
     let drifted =
         s.t.topic("orders")
-            .wait_for_status("told of drift", |topic| {
+            .wait_for_status("status.lastDrift is set", |topic| {
                 topic.status.as_ref().is_some_and(|status| status.last_drift.is_some())
             })
             .await;
@@ -71,21 +76,21 @@ async fn while_a_change_is_pending_the_active_spec_is_maintained() {
     assert_eq!(s.partitions("orders").await, Some(1));
 
     s.approve("orders", "bob").await;
-    let live = s.t.topic("orders").wait_until_ready().await;
+    let active = s.t.topic("orders").wait_until_ready().await;
     s.t.wait_for_partitions("orders", 3).await;
     let drift = |topic: &EventTopic| topic.status.as_ref().and_then(|status| status.last_drift.clone());
-    assert_eq!(drift(&live), drift(&drifted), "what was approved is no drift");
-    // One is kept: what is in force.
+    assert_eq!(drift(&active), drift(&drifted), "an approved change is no drift");
+    // Only the revision of the active spec is kept.
     let polled = until(async || {
         let all = s.revisions().list(&ListParams::default()).await.map_err(|error| error.to_string())?;
         let names: Vec<_> = all.items.iter().map(|revision| revision.name_any()).collect();
-        if names == [approved(&live).revision.unwrap_or_default()] {
+        if names == [approved(&active).revision.unwrap_or_default()] {
             Ok(())
         } else {
             Err(format!("{names:?}"))
         }
     });
-    polled.await.expect("the other is taken away");
+    polled.await.expect("the previous revision is deleted");
 }
 
 #[tokio::test]
@@ -98,15 +103,17 @@ async fn a_changed_pending_spec_needs_its_own_approval() {
     s.request("orders", "partitions: 3").await;
     let second = pending(&s.wait_for_approvals("orders", "0/2").await);
     assert_ne!(first["hash"], second["hash"]);
-    // And back: the same content is asked for once more.
+    // The first content is requested again.
     s.request("orders", "partitions: 2").await;
     let third =
         s.t.topic("orders")
-            .wait_for_status("asked for again", |topic| pending(topic)["hash"] == first["hash"])
+            .wait_for_status("the first content is pending again", |topic| {
+                pending(topic)["hash"] == first["hash"]
+            })
             .await;
-    assert_eq!(pending(&third)["approvals"], "0/2", "an approval is of one time");
-    for by in ["bob", "carol"] {
-        s.approve("orders", by).await;
+    assert_eq!(pending(&third)["approvals"], "0/2", "an approval counts for one request only");
+    for user in ["bob", "carol"] {
+        s.approve("orders", user).await;
     }
     s.t.topic("orders").wait_until_ready().await;
     s.t.wait_for_partitions("orders", 2).await;
@@ -121,10 +128,10 @@ async fn restoring_the_active_spec_withdraws_a_change() {
     let old = s.t.topic("orders").get().await;
     s.request("orders", "partitions: 1").await;
     s.request("orders", "{}").await;
-    let back = s.t.topic("orders").wait_for_condition("Approved=True").await;
-    assert!(pending(&back).is_null() && has_condition(&back, "Ready=True Available"));
-    assert_eq!(Some(approved(&back).generation), back.metadata.generation);
-    // An approval of what was withdrawn is of no use, also when it is asked for again.
+    let restored = s.t.topic("orders").wait_for_condition("Approved=True").await;
+    assert!(pending(&restored).is_null() && has_condition(&restored, "Ready=True Available"));
+    assert_eq!(Some(approved(&restored).generation), restored.metadata.generation);
+    // An approval of a withdrawn change does not count when the change is requested again.
     s.webhook.store(&s.t.namespace, s.webhook.decision(&old, DecisionInput::approve("bob"))).await;
     s.request("orders", "partitions: 4").await;
     s.wait_until_pending("orders").await;
@@ -146,11 +153,11 @@ async fn removed_rules_activate_everything_and_new_rules_keep_the_active_spec() 
     s.set_rules(Some(ONE_APPROVAL)).await;
     let kept =
         s.t.topic("orders")
-            .wait_for_status("kept", |topic| {
+            .wait_for_status("status.approved.revision is set", |topic| {
                 topic
                     .status
                     .as_ref()
-                    .is_some_and(|s| s.approved.as_ref().is_some_and(|said| said.revision.is_some()))
+                    .is_some_and(|s| s.approved.as_ref().is_some_and(|approved| approved.revision.is_some()))
             })
             .await;
     assert!(has_condition(&kept, "Ready=True Available") && has_condition(&kept, "Approved=True"));
@@ -164,8 +171,8 @@ async fn removed_rules_activate_everything_and_new_rules_keep_the_active_spec() 
 async fn changes_without_a_rule_take_effect_at_once() {
     let s = ApprovalFixture::new("rules: [{changes: [Delete], groups: [approvers]}]").await;
     s.t.topic("orders").apply("{}").await;
-    let live = s.t.topic("orders").wait_until_ready().await;
-    assert!(has_condition(&live, "Approved=True") && approved(&live).revision.is_some());
+    let active = s.t.topic("orders").wait_until_ready().await;
+    assert!(has_condition(&active, "Approved=True") && approved(&active).revision.is_some());
     s.t.topic("orders").apply("partitions: 3").await;
     s.t.topic("orders").wait_until_ready().await;
     s.t.wait_for_partitions("orders", 3).await;
@@ -174,24 +181,24 @@ async fn changes_without_a_rule_take_effect_at_once() {
 #[tokio::test]
 async fn a_change_approved_in_advance_takes_effect_at_once() {
     let s = ApprovalFixture::new(&format!("{{mode: Deny, {ONE_APPROVAL}}}")).await;
-    // Before it exists it has neither uid nor generation.
+    // Before its creation the topic has neither uid nor generation.
     let spec = "partitions: 2";
     let mut planned: EventTopic =
         serde_json::from_value(s.t.topic("orders").manifest(spec)).expect("an EventTopic");
     s.webhook.store(&s.t.namespace, s.webhook.decision(&planned, DecisionInput::approve("bob"))).await;
     s.request("orders", spec).await;
-    let made = s.t.topic("orders").wait_until_ready().await;
+    let created = s.t.topic("orders").wait_until_ready().await;
     planned.spec.partitions = 3;
-    planned.metadata = made.metadata.clone();
+    planned.metadata = created.metadata.clone();
     s.webhook.store(&s.t.namespace, s.webhook.decision(&planned, DecisionInput::approve("bob"))).await;
     s.request("orders", "partitions: 4").await;
     s.wait_until_pending("orders").await;
     s.wait_for_reconcile("orders").await;
-    assert_eq!(s.partitions("orders").await, Some(2), "another content than was approved");
+    assert_eq!(s.partitions("orders").await, Some(2), "another content is not approved");
     s.request("orders", "partitions: 3").await;
     s.wait_until_pending("orders").await;
     s.wait_for_reconcile("orders").await;
-    assert_eq!(s.partitions("orders").await, Some(2), "and not after another change");
+    assert_eq!(s.partitions("orders").await, Some(2), "the approval does not count after another change");
     s.approve("orders", "bob").await;
     s.t.topic("orders").wait_until_ready().await;
     s.t.wait_for_partitions("orders", 3).await;

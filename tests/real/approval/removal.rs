@@ -14,7 +14,7 @@ async fn a_deletion_of_data_needs_another_users_approval() {
     team.t.topic("orders").apply_and_wait("deletionPolicy: Delete").await;
     team.t.topic("kept").apply_and_wait("{}").await;
     let (alice, carol) = (team.approver("alice").await, team.approver("carol").await);
-    assert_eq!(alice.try_delete(team.t.topic("kept").path()).await.status, 200, "its data stays");
+    assert_eq!(alice.try_delete(team.t.topic("kept").path()).await.status, 200, "the data is kept");
     let answer = alice.try_delete(team.t.topic("orders").path()).await;
     assert_refused(
         &answer,
@@ -51,10 +51,10 @@ async fn a_deletion_that_retains_the_data_needs_no_approval() {
     let answer = alice.try_delete(team.t.topic("orders").path()).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     team.t.topic("orders").wait_until_deleted().await;
-    assert!(team.t.kafka_topic("orders").await.is_some(), "its data stays");
+    assert!(team.t.kafka_topic("orders").await.is_some(), "the data is kept");
 }
 
-/// Kubernetes is asked like anybody else when it empties a namespace.
+/// The webhook also reviews the deletions of the namespace controller.
 #[tokio::test]
 async fn a_namespace_with_data_is_deleted_once_it_has_no_tenant() {
     let team = Team::new("goes", "{rules: [{changes: [Delete], groups: [GROUP]}]}").await;
@@ -63,7 +63,7 @@ async fn a_namespace_with_data_is_deleted_once_it_has_no_tenant() {
     let namespace = ObjectPath::of(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}));
     let approval = team.approval("orders", &"0".repeat(64), "Approve");
     team.t.kube.delete(&namespace).await;
-    let told = until(async || {
+    let polled = until(async || {
         let namespace: Value = team.t.kube.get(&namespace).await.unwrap_or_default();
         let conditions = namespace["status"]["conditions"].to_string();
         if conditions.contains("AwaitingApproval: spec.deletionPolicy: deleting EventTopic") {
@@ -72,14 +72,14 @@ async fn a_namespace_with_data_is_deleted_once_it_has_no_tenant() {
             Err(conditions)
         }
     });
-    told.await.expect("its conditions say why it does not go");
+    polled.await.expect("its conditions name the refusal");
     let answer = team.t.kube.create(&approval, "").await;
     assert!(answer.message().contains("is being terminated"), "{}", answer.message());
     team.t.apply_tenant(json!({"namespaces": []})).await;
-    let gone = until(async || match team.t.kube.get::<Value>(&namespace).await {
+    let deleted = until(async || match team.t.kube.get::<Value>(&namespace).await {
         None => Ok(()),
-        Some(left) => Err(left.to_string()),
+        Some(object) => Err(object.to_string()),
     });
-    gone.await.expect("it goes");
-    assert!(team.t.kafka_topic("orders").await.is_some(), "its data stays");
+    deleted.await.expect("the namespace is deleted");
+    assert!(team.t.kafka_topic("orders").await.is_some(), "the data is kept");
 }

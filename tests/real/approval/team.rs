@@ -25,7 +25,7 @@ impl Team {
         for (role, group) in [("requester", "requesters"), ("approver", "may-approve")] {
             team.bind(&format!("eventcenter-{role}"), group).await;
         }
-        // The webhook watches tenants itself.
+        // The webhook receives the tenant later than the API server stores it.
         let alice = team.user("alice", &["requesters"]).await;
         let probe = team.t.topic("probe").manifest("{}");
         let seen = until(async || match alice.create(&probe, "?dryRun=All").await {

@@ -30,8 +30,8 @@ fn log(t: &Fixture) -> LogName {
     LogName::of(Some(&t.namespace))
 }
 
-/// Records in a line each, without names that no other test has. The API server asks again where a resource has changed at
-/// that moment; that is shown once.
+/// Prints each record as a line, with a placeholder for the namespace. If a resource changes during its review, the API server
+/// reviews it again; such repeated records are printed once.
 fn print(t: &Fixture, records: &[Record]) -> String {
     let mut lines: Vec<String> = records
         .iter()
@@ -58,17 +58,17 @@ async fn each_decision_on_a_topic_is_recorded_and_nothing_else() {
     let user = format!("alice-{}", unique());
     let alice = person(&t, &user).await;
     let topic = |spec: &str| t.topic("orders").manifest(spec);
-    // Not stored, so not recorded.
+    // Dry runs are not recorded.
     for method in [WriteMethod::DryRun, WriteMethod::ReplaceDryRun] {
         assert_status(&alice.write(&topic("{}"), method).await, 200);
         assert_status(&alice.write(&topic("topicName: else.orders"), method).await, 400);
     }
     assert_status(&alice.write(&topic("topicName: else.orders"), WriteMethod::Apply).await, 400);
     assert_status(&alice.write(&topic("config: {segment.ms: 3600000}"), WriteMethod::Apply).await, 200);
-    // The same once more, and only a label.
+    // A repeated apply and a change of a label are not recorded.
     assert_status(&alice.write(&topic("config: {segment.ms: 3600000}"), WriteMethod::Apply).await, 200);
     alice.merge(t.topic("orders").path(), &json!({"metadata": {"labels": {"a": "b"}}})).await;
-    // The operator writes the status until then, which would make the replacement a conflict.
+    // Until then the operator writes the status, so a replacement could conflict.
     t.topic("orders").wait_until_ready().await;
     assert_status(
         &alice.write(&topic("{config: {segment.ms: 7200000}, partitions: 2}"), WriteMethod::Replace).await,
@@ -94,7 +94,7 @@ async fn each_decision_on_a_topic_is_recorded_and_nothing_else() {
 
     let of = |outcome: Outcome, action: &str| {
         let is = |record: &&Record| record.outcome == outcome && record.action == action;
-        records.iter().find(is).expect("printed above")
+        records.iter().find(is).expect("the record is printed above")
     };
     let updated = serde_json::to_value(of(Outcome::Allowed, "Update")).expect("JSON");
     let uid = of(Outcome::Allowed, "Delete").target.as_ref().and_then(|target| target.uid.clone());
@@ -171,14 +171,11 @@ async fn tenants_and_their_schemas_are_recorded_in_their_own_log() {
     assert_eq!(print(&t, &records), "Denied Delete Tenant NS: ResourceInUse\n");
     let of_schemas = Filter { kind: Some("ConfigMap".into()), ..by(&user) };
     let records = logs.read(&log(&t), &of_schemas).await;
-    let printed_approval = print(&t, &records);
-    assert!(
-        printed_approval.contains("Denied Update ConfigMap schemas: SchemaInvalid\n"),
-        "{printed_approval}"
-    );
-    assert!(printed_approval.starts_with("Allowed Create ConfigMap schemas\n"), "{printed_approval}");
+    let printed = print(&t, &records);
+    assert!(printed.contains("Denied Update ConfigMap schemas: SchemaInvalid\n"), "{printed}");
+    assert!(printed.starts_with("Allowed Create ConfigMap schemas\n"), "{printed}");
     let end = "Allowed Update ConfigMap schemas\nAllowed Delete ConfigMap schemas\n";
-    assert!(printed_approval.ends_with(end), "{printed_approval}");
+    assert!(printed.ends_with(end), "{printed}");
 }
 
 #[tokio::test]
@@ -198,7 +195,7 @@ async fn resources_without_a_tenant_are_recorded_in_the_platforms_log() {
     );
     assert_status(&carol.try_delete(t.own_cluster().path()).await, 200);
     t.apply_tenant(json!({"namespaces": []})).await;
-    let nobodys =
+    let refused =
         until(async || match carol.write(&t.topic("orders").manifest("{}"), WriteMethod::Apply).await {
             answer if answer.message().contains("TenantNotFound") => Ok(()),
             answer => {
@@ -206,7 +203,7 @@ async fn resources_without_a_tenant_are_recorded_in_the_platforms_log() {
                 Err(format!("{answer:?}"))
             }
         });
-    nobodys.await.expect("the namespace is nobody's");
+    refused.await.expect("the namespace has no tenant");
     let records = logs.read(&LogName::platform(), &by(&user)).await;
     expect![[r#"
         Allowed Create KafkaCluster NS
@@ -226,12 +223,12 @@ async fn approvals_are_recorded_with_their_content() {
         .await;
     let (user, other) = (format!("dora-{}", unique()), format!("emil-{}", unique()));
     let (dora, emil) = (person(&t, &user).await, person(&t, &other).await);
-    let held =
+    let polled =
         until(async || match dora.write(&t.topic("orders").manifest("{}"), WriteMethod::DryRun).await {
             answer if answer.warnings.iter().any(|warning| warning.contains("AwaitingApproval")) => Ok(()),
             answer => Err(format!("{answer:?}")),
         });
-    held.await.expect("the rules are kept");
+    polled.await.expect("the webhook applies the rules");
     assert_status(&dora.write(&t.topic("orders").manifest("{}"), WriteMethod::Apply).await, 200);
     let hash = eventcenter::domain::approval::SpecHash::of(&t.topic("orders").get().await.spec);
     let approval = json!({
@@ -255,14 +252,14 @@ async fn approvals_are_recorded_with_their_content() {
         Allowed Delete ChangeApproval go
     "#]]
     .assert_eq(&print(&t, &by_emil));
-    let words = format!("Approve: Apply EventTopic orders as {}", hash.as_str());
+    let expected = format!("Approve: Apply EventTopic orders as {}", hash.as_str());
     for record in by_dora.iter().chain(&by_emil) {
         let message = record.message.as_deref().unwrap_or_default();
-        assert!(message.starts_with(&words), "{message}");
+        assert!(message.starts_with(&expected), "{message}");
     }
 }
 
-/// The record's id stands beside address and user agent in the API server's own log.
+/// The API server's own audit log contains the record's id, and also the address and the user agent of the client.
 #[tokio::test]
 async fn the_api_servers_audit_log_names_the_record() {
     let t = on_webhook_stage("joined").await;
@@ -282,7 +279,8 @@ async fn the_api_servers_audit_log_names_the_record() {
             let found = text.lines().find(|line| line.contains(&record.id.to_string()));
             found.map(ToOwned::to_owned).ok_or_else(|| format!("{record:?}"))
         });
-        let line: Value = serde_json::from_str(&polled.await.expect("it is there")).expect("JSON");
+        let line: Value =
+            serde_json::from_str(&polled.await.expect("the API server logs the review")).expect("JSON");
         assert_eq!(
             line["annotations"]["eventtopics.eventcenter.io/record"],
             json!(record.id.to_string()),

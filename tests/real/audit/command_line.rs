@@ -20,12 +20,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::MAX_WAIT;
 
-/// How many records there are, and how many of them are signed in the database.
+/// The number of records, and how many of them a checkpoint in the database covers.
 const ALL: u64 = 300;
 const SIGNED: u64 = 200;
 
-/// The exit code, and what was written to standard output and standard error.
-type Said = (i32, String, String);
+/// The exit code, standard output and standard error.
+type CommandOutput = (i32, String, String);
 
 #[allow(clippy::disallowed_methods, reason = "the journal is given a clock, as by the program")]
 fn now() -> Timestamp {
@@ -48,7 +48,7 @@ fn event(log: LogName, number: u64) -> Event {
     event
 }
 
-/// A database of two logs that was closed, in a folder with the keys, checkpoints and an export.
+/// A folder with a closed database of two logs, the keys, checkpoints and an export.
 struct Archive(TempDir);
 
 impl Archive {
@@ -58,7 +58,7 @@ impl Archive {
         store.migrate().await.expect("its tables");
         archive.fill(&store, &shop(), SIGNED).await;
         let early = archive.sign_checkpoint(&store).await;
-        store.audit().insert_checkpoint(&shop(), &early).await.expect("it is kept");
+        store.audit().insert_checkpoint(&shop(), &early).await.expect("the checkpoint is stored");
         archive.fill(&store, &shop(), ALL - SIGNED).await;
         archive.fill(&store, &LogName::platform(), 3).await;
         let late = archive.sign_checkpoint(&store).await;
@@ -90,16 +90,16 @@ impl Archive {
         let recorder = journal.recorder("webhook");
         let records = (0..count).map(|number| recorder.record(event(log.clone(), number)));
         for written in futures::future::join_all(records).await {
-            written.expect("it is recorded");
+            written.expect("the event is recorded");
         }
         stop.cancel();
-        work.await.expect("it ends");
+        work.await.expect("the journal ends");
     }
 
     /// Signs a checkpoint of the whole log.
     async fn sign_checkpoint(&self, store: &Store) -> StoredCheckpoint {
         let head = store.audit().read_head(&shop()).await.expect("a head");
-        let root = head.range.root().expect("it begins at 0");
+        let root = head.range.root().expect("the range begins at 0");
         let checkpoint = Checkpoint { origin: origin("eventcenter", &shop()), size: head.size, root };
         StoredCheckpoint { size: head.size, note: checkpoint.sign(&key("5a")), time: now() }
     }
@@ -128,8 +128,8 @@ impl Archive {
         self.write("shop.ndjson", &lines.collect::<String>());
     }
 
-    /// The lines of the export, changed. Record N is in line N + 2, counted from 0.
-    fn edited(&self, edit: impl FnOnce(&mut Vec<String>)) {
+    /// Writes an edited copy of the export. Record N is in line N + 2, counted from 0.
+    fn write_edited(&self, edit: impl FnOnce(&mut Vec<String>)) {
         let text = std::fs::read_to_string(self.path("shop.ndjson")).expect("an export");
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
         edit(&mut lines);
@@ -139,12 +139,12 @@ impl Archive {
     async fn sql(&self, statement: &'static str) {
         let url = format!("sqlite:{}", self.path("audit.db").display());
         let mut connection = SqliteConnection::connect(&url).await.expect("a database");
-        connection.execute(statement).await.expect("it is changed");
-        connection.close().await.expect("it is closed");
+        connection.execute(statement).await.expect("the statement succeeds");
+        connection.close().await.expect("the connection closes");
     }
 
-    /// Runs the program in the folder, with nothing in its environment that the test did not put there.
-    fn eventctl(&self, line: &str) -> Said {
+    /// Runs the program in the folder, without the environment variables of the test process that name a cluster or a server.
+    fn eventctl(&self, line: &str) -> CommandOutput {
         let mut command = Command::new(env!("CARGO_BIN_EXE_eventctl"));
         for name in ["KUBECONFIG", "KUBERNETES_SERVICE_HOST", "EVENTCTL_SERVER", "EVENTCTL_TOKEN"] {
             command.env_remove(name);
@@ -155,20 +155,20 @@ impl Archive {
         };
         let command = command.arg("audit").args(line.split_whitespace()).current_dir(self.0.path());
         let output = command.env("HOME", self.0.path()).env("TZ", "UTC").stdin(input).output();
-        let output = output.expect("it runs");
+        let output = output.expect("eventctl runs");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
     }
 
-    /// Runs it, and compares code and a part of what it says.
+    /// Runs the program. Asserts its exit code and a part of its output.
     #[track_caller]
     fn check(&self, line: &str, code: i32, part: &str) {
-        let (found, out, err) = self.eventctl(line);
-        assert_eq!(found, code, "{line}\n{out}{err}");
+        let (actual, out, err) = self.eventctl(line);
+        assert_eq!(actual, code, "{line}\n{out}{err}");
         let id = Regex::new("[0-9a-f]{8}-[0-9a-f-]{27}").expect("a pattern");
-        let said = format!("{out}{err}");
-        let said = id.replace_all(&said, "ID");
-        assert!(said.contains(part), "{line}\nwanted: {part}\nsaid: {said}");
+        let output = format!("{out}{err}");
+        let output = id.replace_all(&output, "ID");
+        assert!(output.contains(part), "{line}\nexpected: {part}\noutput: {output}");
     }
 }
 
@@ -205,24 +205,24 @@ async fn an_export_is_verified_offline() {
 async fn tampering_with_an_export_is_detected() {
     let archive = Archive::new().await;
     let verify = "verify --file edited.ndjson --key keys.txt";
-    let is_found = |part: &str| archive.check(verify, 1, part);
+    let assert_detected = |part: &str| archive.check(verify, 1, part);
 
-    archive.edited(|lines| lines[9] = lines[9].replace("alice", "mallory"));
-    is_found(
+    archive.write_edited(|lines| lines[9] = lines[9].replace("alice", "mallory"));
+    assert_detected(
         "shop: records between 0 and 199 were rewritten: their root does not match the checkpoint in line 2",
     );
-    archive.edited(|lines| drop(lines.remove(9)));
-    is_found("shop: record 7 is missing");
-    archive.edited(|lines| lines.swap(9, 10));
-    is_found("shop: records 7 and 8 were swapped");
-    archive.edited(|lines| lines.insert(10, lines[9].clone()));
-    is_found("shop: the record at position 8 (ID) was inserted");
-    archive.edited(|lines| lines[1] = lines[1].replace("\\n200\\n", "\\n199\\n"));
-    is_found("the checkpoint in line 2 is not trusted: the signature is invalid");
+    archive.write_edited(|lines| drop(lines.remove(9)));
+    assert_detected("shop: record 7 is missing");
+    archive.write_edited(|lines| lines.swap(9, 10));
+    assert_detected("shop: records 7 and 8 were swapped");
+    archive.write_edited(|lines| lines.insert(10, lines[9].clone()));
+    assert_detected("shop: the record at position 8 (ID) was inserted");
+    archive.write_edited(|lines| lines[1] = lines[1].replace("\\n200\\n", "\\n199\\n"));
+    assert_detected("the checkpoint in line 2 is not trusted: the signature is invalid");
     archive.check("verify --file shop.ndjson --key other-keys.txt", 1, "not signed by a trusted key");
 
-    // A consistently cut off end is detectable only with a later checkpoint.
-    archive.edited(|lines| {
+    // A consistent truncation is detectable only with a later checkpoint.
+    archive.write_edited(|lines| {
         lines.truncate(252);
         lines.push("{\"end\":{\"records\":250}}".into());
         lines[0] = lines[0].replace("\"size\":300", "\"size\":250");
@@ -236,8 +236,8 @@ async fn tampering_with_an_export_is_detected() {
     );
     archive.check(&late, 1, "what to do: keep the database");
 
-    // What was changed after the last checkpoint of the export as well.
-    archive.edited(|lines| lines[280] = lines[280].replace("alice", "mallory"));
+    // So is a change after the last checkpoint of the export.
+    archive.write_edited(|lines| lines[280] = lines[280].replace("alice", "mallory"));
     archive.check(verify, 0, "are intact");
     archive.check(&late, 1, "shop: records between 200 and 299 were rewritten: their root does not match");
     let (code, out, _) = archive.eventctl(&format!("{late} -o json"));
@@ -248,7 +248,7 @@ async fn tampering_with_an_export_is_detected() {
 #[tokio::test]
 async fn unverifiable_input_is_an_error() {
     let archive = Archive::new().await;
-    archive.edited(|lines| lines.truncate(100));
+    archive.write_edited(|lines| lines.truncate(100));
     archive.write("none.txt", "none\n");
     for (line, part) in [
         ("verify --file edited.ndjson --key keys.txt", "edited.ndjson: line 101: unexpected end of file"),

@@ -8,11 +8,11 @@ use eventcenter::domain::audit::export::{Line, Reader};
 use eventcenter::domain::audit::verify::Verified;
 use serde_json::Value;
 
-use super::http::{ask, parse, request};
+use super::http::{parse, request, send};
 use super::server::{RECORDS, SIGNED, TestServer, fill, start, users};
 
-/// Reads an export with the published keys: what was found out, and how many records and gaps there were.
-fn read(server: &TestServer, text: &str) -> (Verified, usize, usize) {
+/// Verifies an export with the published keys. Returns the result and the numbers of records and gaps.
+fn verify_export(server: &TestServer, text: &str) -> (Verified, usize, usize) {
     let data = server.get(&users().shopper, "/api/audit/checkpoints").data();
     let keys: Vec<&str> = data["keys"].as_array().expect("keys").iter().filter_map(Value::as_str).collect();
     let mut reader = Reader::new(TrustedKeys::parse(&keys.join("\n")), Vec::new());
@@ -25,7 +25,7 @@ fn read(server: &TestServer, text: &str) -> (Verified, usize, usize) {
             _ => {}
         }
     }
-    (reader.finish().expect("it is verified"), records, gaps)
+    (reader.finish().expect("the export is valid"), records, gaps)
 }
 
 #[test]
@@ -37,11 +37,11 @@ fn an_export_is_verified_without_a_server() {
     let name = &answer.headers["content-disposition"];
     assert!(name.starts_with(&format!("attachment; filename=\"audit-{}-", users.shop)), "{name}");
     assert!(name.ends_with(".ndjson\""), "{name}");
-    let (verified, records, gaps) = read(server, &answer.text());
+    let (verified, records, gaps) = verify_export(server, &answer.text());
     assert_eq!(gaps, 0);
     assert_eq!((verified.log.as_str(), verified.checkpoints), (users.shop.as_str(), SIGNED.len()));
     assert!(verified.size > RECORDS && verified.records == verified.size && records as u64 == verified.size);
-    // Its own record is in it.
+    // The export contains its own record.
     assert!(answer.text().contains("\"action\":\"ExportAudit\""));
 }
 
@@ -52,7 +52,7 @@ fn an_export_with_a_filter_is_verified_as_well() {
         [("actor=alice", 70), ("name=topic-333", 1), ("text=change%2012", 11), ("kind=Nothing", 0)]
     {
         let answer = server.get(&users.shopper, &format!("/api/audit/logs/export?action=Update&{query}"));
-        let (verified, records, gaps) = read(server, &answer.text());
+        let (verified, records, gaps) = verify_export(server, &answer.text());
         assert_eq!((records, verified.checkpoints), (expected, SIGNED.len()), "{query}");
         assert!(gaps >= SIGNED.len(), "{query}");
     }
@@ -71,32 +71,32 @@ fn a_spreadsheet_gets_no_formula() {
     assert_eq!((&rows[0][3], &rows[1][3], &rows[1][1]), ("alice", "'=cmd|' /C calc'!A0", "1"));
 }
 
-/// A stream that cannot continue is cut off, so that it cannot be taken for a complete one.
+/// A stream that cannot continue is cut off, so that it is detectably incomplete.
 #[test]
 fn an_export_cut_off_by_a_stop_is_detectable() {
     let users = users();
     let data = fill(users);
-    grow(data.folder.path(), &users.shop);
+    add_records(data.folder.path(), &users.shop);
     let (operator, port) = start(data.folder.path(), &[]);
     let bearer = format!("Bearer {}", users.shopper);
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
-    let asked = request("GET", "/api/audit/logs/export", &[("Authorization", &bearer)]);
-    stream.write_all(asked.as_bytes()).expect("it is sent");
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the port accepts connections");
+    let request_text = request("GET", "/api/audit/logs/export", &[("Authorization", &bearer)]);
+    stream.write_all(request_text.as_bytes()).expect("the request is sent");
     let mut all = vec![0; 4_096];
-    stream.read_exact(&mut all).expect("it begins");
-    // The rest does not fit into the buffers between, so that it is under way still.
-    operator.stop().expect("it stops");
+    stream.read_exact(&mut all).expect("the response begins");
+    // The rest does not fit into the buffers of the connection, so the server is still sending.
+    operator.stop().expect("the operator stops");
     drop(stream.read_to_end(&mut all));
     let answer = parse(&all);
     assert_eq!(answer.status, 200);
     assert!(!answer.is_complete && !answer.text().contains("{\"end\":"), "{} bytes", all.len());
     assert!(
-        std::panic::catch_unwind(|| ask(port, "GET", "/healthz", &[])).is_err(),
-        "nobody listens any more"
+        std::panic::catch_unwind(|| send(port, "GET", "/healthz", &[])).is_err(),
+        "the port still accepts connections"
     );
 }
 
 /// Adds so many records that they do not fit into the buffers of a connection.
-fn grow(folder: &std::path::Path, log: &str) {
+fn add_records(folder: &std::path::Path, log: &str) {
     super::server::add(folder, log, 6_000, 4_000);
 }

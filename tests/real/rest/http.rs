@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// An answer.
+/// A response.
 #[derive(Clone, Debug)]
-pub(super) struct Answer {
+pub(super) struct Response {
     pub(super) status: u16,
     pub(super) headers: BTreeMap<String, String>,
     pub(super) body: Vec<u8>,
-    /// Whether the body came to its end.
+    /// Whether the body is complete.
     pub(super) is_complete: bool,
 }
 
-impl Answer {
+impl Response {
     /// The body as JSON.
     #[track_caller]
     pub(super) fn json(&self) -> Value {
@@ -28,7 +28,7 @@ impl Answer {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// Status, code and reason of an answer in the envelope.
+    /// Status, code and reason of a response in the envelope.
     #[track_caller]
     pub(super) fn outcome(&self) -> (u16, u64, String) {
         let json = self.json();
@@ -36,7 +36,7 @@ impl Answer {
         (self.status, json["code"].as_u64().expect("a code"), reason)
     }
 
-    /// What was asked for.
+    /// The data of a successful response in the envelope.
     #[track_caller]
     pub(super) fn data(&self) -> Value {
         assert_eq!(self.outcome(), (200, 0, String::new()), "{}", self.text());
@@ -44,20 +44,20 @@ impl Answer {
     }
 }
 
-/// Sends some bytes and reads until the connection ends.
-pub(super) fn say(port: u16, bytes: &[u8]) -> Answer {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+/// Sends bytes and reads until the connection ends.
+pub(super) fn exchange(port: u16, bytes: &[u8]) -> Response {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the port accepts connections");
     stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a time");
-    // Whoever refuses early may close before everything was sent.
+    // A server that refuses early may close the connection before it has received everything.
     drop(stream.write_all(bytes));
     let mut all = Vec::new();
     drop(stream.read_to_end(&mut all));
     parse(&all)
 }
 
-/// Asks for a path with some headers.
-pub(super) fn ask(port: u16, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
-    say(port, request(method, path, headers).as_bytes())
+/// Sends a request with headers.
+pub(super) fn send(port: u16, method: &str, path: &str, headers: &[(&str, &str)]) -> Response {
+    exchange(port, request(method, path, headers).as_bytes())
 }
 
 pub(super) fn request(method: &str, path: &str, headers: &[(&str, &str)]) -> String {
@@ -65,7 +65,7 @@ pub(super) fn request(method: &str, path: &str, headers: &[(&str, &str)]) -> Str
     format!("{method} {path} HTTP/1.1\r\nHost: api\r\nConnection: close\r\n{lines}\r\n")
 }
 
-pub(super) fn parse(all: &[u8]) -> Answer {
+pub(super) fn parse(all: &[u8]) -> Response {
     let end = all.windows(4).position(|four| four == b"\r\n\r\n");
     let end = end.unwrap_or_else(|| panic!("no answer: {:?}", String::from_utf8_lossy(all)));
     let head = String::from_utf8_lossy(&all[..end]).into_owned();
@@ -80,7 +80,7 @@ pub(super) fn parse(all: &[u8]) -> Answer {
         Some("chunked") => chunks(rest),
         _ => (rest.to_vec(), true),
     };
-    Answer { status, headers, body, is_complete }
+    Response { status, headers, body, is_complete }
 }
 
 fn chunks(mut rest: &[u8]) -> (Vec<u8>, bool) {

@@ -11,13 +11,13 @@ use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 use xtask::test_environment::TestEnvironment;
 
-use super::http::ask;
+use super::http::send;
 use super::server::{TestServer, apply, kubectl, token, users};
 use crate::support::{MAX_WAIT, unique};
 
 /// The status of a request with this header.
 fn status(server: &TestServer, authorization: &str) -> u16 {
-    let answer = ask(server.port, "GET", "/api/audit/checkpoints", &[("Authorization", authorization)]);
+    let answer = send(server.port, "GET", "/api/audit/checkpoints", &[("Authorization", authorization)]);
     if answer.status == 401 {
         assert_eq!(answer.outcome(), (401, 40301, "Unauthenticated".into()));
         assert!(answer.headers["www-authenticate"].starts_with("Bearer"));
@@ -45,24 +45,24 @@ fn a_token_accepted_by_kubernetes_is_required() {
     ] {
         assert_eq!(status(server, &authorization), 401, "{authorization}");
     }
-    assert_eq!(ask(server.port, "GET", "/api/audit/checkpoints", &[]).status, 401);
+    assert_eq!(send(server.port, "GET", "/api/audit/checkpoints", &[]).status, 401);
     let log = server.log();
-    assert!(!log.contains(good.as_str()) && !log.contains(signature), "tokens are in the log");
+    assert!(!log.contains(good.as_str()) && !log.contains(signature), "the log contains a token");
 }
 
-/// The file in which the control plane keeps the key for tokens.
-fn find(folder: &Path, name: &str) -> Option<PathBuf> {
+/// Finds a file by its name, such as the key with which the control plane signs tokens.
+fn find_file(folder: &Path, name: &str) -> Option<PathBuf> {
     let entries = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
     let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
     let here = files.into_iter().find(|file| file.file_name().is_some_and(|file| file == name));
-    here.or_else(|| folders.iter().find_map(|folder| find(folder, name)))
+    here.or_else(|| folders.iter().find_map(|folder| find_file(folder, name)))
 }
 
-/// A token as Kubernetes makes it, valid until then.
-fn made(namespace: &str, name: &str, uid: &str, issued: i64, expires: i64) -> String {
+/// Signs a token as Kubernetes does, with the given times.
+fn sign_token(namespace: &str, name: &str, uid: &str, issued: i64, expires: i64) -> String {
     let environment = TestEnvironment::get().expect("the environment");
     let folder = environment.operator_kubeconfig.parent().expect("a folder");
-    let pem = std::fs::read(find(folder, "sa.key").expect("the key for tokens")).expect("it is read");
+    let pem = std::fs::read(find_file(folder, "sa.key").expect("the file sa.key")).expect("the key is read");
     let key = PrivateKeyDer::from_pem_slice(&pem).expect("a key");
     let pair = EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, key.secret_der());
     let issuer = "https://kubernetes.default.svc";
@@ -74,7 +74,7 @@ fn made(namespace: &str, name: &str, uid: &str, issued: i64, expires: i64) -> St
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let text = format!("{}.{}", part(&json!({"alg": "ES256", "typ": "JWT"})), part(&claims));
     let signature = pair.expect("a key of P-256").sign(&SystemRandom::new(), text.as_bytes());
-    format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature.expect("it signs")))
+    format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature.expect("a signature")))
 }
 
 #[test]
@@ -84,11 +84,11 @@ fn an_expired_token_is_refused() {
     let uid = kubectl().run(&uid).expect("its uid");
     #[expect(clippy::disallowed_methods, reason = "Kubernetes compares with the time that it is")]
     let now = jiff::Timestamp::now().as_second();
-    let token = |issued, expires| made(&users.namespace, "shopper", uid.trim(), issued, expires);
+    let token = |issued, expires| sign_token(&users.namespace, "shopper", uid.trim(), issued, expires);
     assert_eq!(
         status(server, &format!("Bearer {}", token(now - 60, now + 600))),
         200,
-        "the same, not expired"
+        "a token that has not expired is accepted"
     );
     assert_eq!(status(server, &format!("Bearer {}", token(now - 7_200, now - 3_600))), 401);
 }
@@ -102,12 +102,14 @@ fn a_token_of_a_deleted_account_is_refused() {
     ]);
     let token = token(&users.namespace, &name);
     let authorization = format!("Bearer {token}");
-    assert_eq!(status(server, &authorization), 403, "known, and without rights");
-    kubectl().run(&["delete", "serviceaccount", &name, "-n", &users.namespace]).expect("it is deleted");
-    // What was known a moment ago counts for some seconds.
+    assert_eq!(status(server, &authorization), 403, "the user is authenticated and has no rights");
+    kubectl()
+        .run(&["delete", "serviceaccount", &name, "-n", &users.namespace])
+        .expect("the ServiceAccount is deleted");
+    // The result of an earlier review is cached for some seconds.
     let deadline = std::time::Instant::now() + MAX_WAIT;
     while status(server, &authorization) != 401 {
-        assert!(std::time::Instant::now() < deadline, "it is still accepted");
+        assert!(std::time::Instant::now() < deadline, "the token is still accepted");
     }
 }
 
@@ -120,21 +122,21 @@ fn granted_and_revoked_rights_take_effect_soon() {
     ]);
     let authorization = format!("Bearer {}", token(&users.namespace, &name));
     let path = format!("/api/audit/checkpoints?tenant={}", users.shop);
-    let until = |wanted: u16| {
+    let wait_for_status = |expected: u16| {
         let deadline = std::time::Instant::now() + MAX_WAIT;
-        while ask(server.port, "GET", &path, &[("Authorization", &authorization)]).status != wanted {
-            assert!(std::time::Instant::now() < deadline, "it is not {wanted}");
+        while send(server.port, "GET", &path, &[("Authorization", &authorization)]).status != expected {
+            assert!(std::time::Instant::now() < deadline, "the status is not {expected}");
         }
     };
-    until(403);
+    wait_for_status(403);
     let (role, account) = (format!("{}-reader", users.namespace), format!("{}:{name}", users.namespace));
     let binding = format!("{}-{name}", users.namespace);
-    let words =
+    let arguments =
         ["create", "clusterrolebinding", &binding, "--clusterrole", &role, "--serviceaccount", &account];
-    kubectl().run(&words).expect("it is bound");
-    until(200);
-    kubectl().run(&["delete", "clusterrolebinding", &binding]).expect("it is unbound");
-    until(403);
+    kubectl().run(&arguments).expect("the role is bound");
+    wait_for_status(200);
+    kubectl().run(&["delete", "clusterrolebinding", &binding]).expect("the binding is deleted");
+    wait_for_status(403);
 }
 
 #[test]
@@ -143,12 +145,12 @@ fn refusals_are_recorded_and_do_not_fill_the_log() {
     let data = super::server::fill(users);
     let (_operator, port) = super::server::start(data.folder.path(), &["--api-rate-limit", "10000"]);
     for _ in 0..200 {
-        assert_eq!(ask(port, "GET", "/api/audit/logs?actor=secret", &[]).status, 401);
+        assert_eq!(send(port, "GET", "/api/audit/logs?actor=secret", &[]).status, 401);
     }
     let bearer = format!("Bearer {}", users.auditor);
     let read = || {
         let path = "/api/audit/logs?tenant=_platform&action=RefuseLogin&limit=500";
-        let answer = ask(port, "GET", path, &[("Authorization", &bearer)]);
+        let answer = send(port, "GET", path, &[("Authorization", &bearer)]);
         answer.data()["items"].as_array().expect("records").clone()
     };
     // Records are written with a short delay.
@@ -166,6 +168,6 @@ fn refusals_are_recorded_and_do_not_fill_the_log() {
         (&json!("system:anonymous"), &json!("127.0.0.1"))
     );
     assert_eq!(record["message"], "GET /api/audit/logs: it has no token");
-    let metrics = ask(port, "GET", "/metrics", &[]).text();
+    let metrics = send(port, "GET", "/metrics", &[]).text();
     assert!(metrics.contains("eventcenter_rest_refused_total{reason=\"Unauthenticated\"} 200"), "{metrics}");
 }

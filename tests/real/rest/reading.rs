@@ -4,13 +4,13 @@ use eventcenter::domain::audit::checkpoint::{Checkpoint, TrustedKeys};
 use eventcenter::domain::audit::merkle::{Consistency, Hash, Inclusion};
 use serde_json::{Value, json};
 
-use super::http::{Answer, ask};
+use super::http::{Response, send};
 use super::server::{INSTALLATION, RECORDS, SIGNED, TestServer, users};
 
-/// What the description says of an answer, compared with the answer.
+/// Asserts that a response matches the OpenAPI document.
 #[track_caller]
-fn as_described(server: &TestServer, route: &str, answer: &Answer) {
-    let document = ask(server.port, "GET", "/api/openapi.json", &[]).json();
+fn assert_matches_openapi(server: &TestServer, route: &str, answer: &Response) {
+    let document = send(server.port, "GET", "/api/openapi.json", &[]).json();
     let responses = &document["paths"][route]["get"]["responses"];
     let described = &responses[answer.status.to_string()];
     assert!(described.is_object(), "{route}: {} is not described", answer.status);
@@ -30,11 +30,11 @@ fn records_are_read_in_pages_newest_first() {
     let (mut seen, mut cursor, mut pages) = (Vec::new(), String::new(), 0);
     loop {
         let answer = server.get(&users.shopper, &format!("/api/audit/logs?action=update&limit=300{cursor}"));
-        as_described(server, "/api/audit/logs", &answer);
+        assert_matches_openapi(server, "/api/audit/logs", &answer);
         let data = answer.data();
         let items = data["items"].as_array().expect("records").clone();
         assert!(items.len() <= 300);
-        seen.extend(items.iter().map(|item| item["seq"].as_u64().expect("a place")));
+        seen.extend(items.iter().map(|item| item["seq"].as_u64().expect("a position")));
         pages += 1;
         match data["next"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
@@ -57,7 +57,7 @@ fn filters_select_records() {
     assert_eq!(count("kind=EventTopic&name=topic-18"), 1);
     assert_eq!(count("namespace=other"), 0);
     assert_eq!(count("outcome=Started"), 1);
-    assert_eq!(count("open=true"), 0, "what was started has ended");
+    assert_eq!(count("open=true"), 0, "every start has a completion");
     assert_eq!(count("text=CHANGE%20123%20of"), 1);
     assert_eq!(count("until=2020-01-01T00:00:00Z"), 0);
     assert_eq!(count("since=2020-01-01T00:00:00Z&name=topic-5"), 1);
@@ -69,7 +69,7 @@ fn a_record_is_shown_with_a_proof_that_holds() {
     for (number, signed) in [(0, true), (42, true), (599, true), (600, false), (RECORDS - 2, false)] {
         let id = server.data.shop[usize::try_from(number).expect("small")];
         let answer = server.get(&users.shopper, &format!("/api/audit/logs/{id}"));
-        as_described(server, "/api/audit/logs/{id}", &answer);
+        assert_matches_openapi(server, "/api/audit/logs/{id}", &answer);
         let data = answer.data();
         assert_eq!((&data["record"]["seq"], &data["record"]["id"]), (&json!(number), &json!(id)));
         let leaf: Hash = serde_json::from_value(data["hash"].clone()).expect("a hash");
@@ -82,7 +82,8 @@ fn a_record_is_shown_with_a_proof_that_holds() {
         assert_eq!(proof["checkpoint"].is_string(), signed, "{number}");
         if signed {
             let note = proof["checkpoint"].as_str().expect("a note");
-            let checkpoint = Checkpoint::verify(note, &origin(), &keys(server)).expect("it is signed");
+            let checkpoint =
+                Checkpoint::verify(note, &origin(), &keys(server)).expect("the checkpoint is signed");
             assert_eq!((checkpoint.size, checkpoint.root), (SIGNED[2], root));
         }
         let completes = number == RECORDS - 2;
@@ -90,7 +91,7 @@ fn a_record_is_shown_with_a_proof_that_holds() {
     }
     let unknown = server.get(&users.shopper, "/api/audit/logs/01890000-0000-7000-8000-000000000000");
     assert_eq!(unknown.outcome(), (404, 40401, "NotFound".into()));
-    as_described(server, "/api/audit/logs/{id}", &unknown);
+    assert_matches_openapi(server, "/api/audit/logs/{id}", &unknown);
 }
 
 fn origin() -> String {
@@ -108,7 +109,7 @@ fn keys(server: &TestServer) -> TrustedKeys {
 fn checkpoints_are_consistent() {
     let (server, users) = (TestServer::shared(), users());
     let answer = server.get(&users.shopper, "/api/audit/checkpoints");
-    as_described(server, "/api/audit/checkpoints", &answer);
+    assert_matches_openapi(server, "/api/audit/checkpoints", &answer);
     let data = answer.data();
     assert_eq!(data["origin"], origin());
     let items = data["items"].as_array().expect("checkpoints");
@@ -124,14 +125,14 @@ fn checkpoints_are_consistent() {
     let (old, new) = (root(&items[2]), root(&items[0]));
     for (from, to, old, new) in [(100, 600, old, new), (600, size, new, head), (size, size, head, head)] {
         let answer = server.get(&users.shopper, &format!("/api/audit/proof/consistency?from={from}&to={to}"));
-        as_described(server, "/api/audit/proof/consistency", &answer);
+        assert_matches_openapi(server, "/api/audit/proof/consistency", &answer);
         let proof: Consistency = serde_json::from_value(answer.data()).expect("a proof");
         assert!((proof.from, proof.to) == (from, to) && proof.holds(&old, &new), "{proof:?}");
     }
     for query in ["from=0&to=5", "from=6&to=5", "from=1&to=999999999", "from=1", "to=x&from=1", ""] {
         let answer = server.get(&users.shopper, &format!("/api/audit/proof/consistency?{query}"));
         assert_eq!(answer.outcome(), (400, 40001, "InvalidResource".into()), "{query}");
-        as_described(server, "/api/audit/proof/consistency", &answer);
+        assert_matches_openapi(server, "/api/audit/proof/consistency", &answer);
     }
 }
 
@@ -142,7 +143,7 @@ fn a_read_is_recorded_before_it_is_answered() {
     let headers = [("X-Request-Id", id.as_str()), ("User-Agent", "tests/1"), ("X-Tenant-Id", &users.bank)];
     let answer = server.get_with(&users.auditor, "/api/audit/logs?kind=Nothing", &headers);
     assert_eq!((answer.status, &answer.headers["x-request-id"]), (200, &id));
-    // Whoever follows a log asks the same again and again: that is one reading.
+    // A client that follows a log repeats the same query, which is recorded once.
     let again = [("X-Request-Id", "again"), headers[2]];
     assert_eq!(server.get_with(&users.auditor, "/api/audit/logs?kind=Nothing", &again).status, 200);
     let found = server.get_with(
@@ -153,7 +154,8 @@ fn a_read_is_recorded_before_it_is_answered() {
     let found = found.data();
     let records = found["items"].as_array().expect("records");
     // The record of the second read also describes it, in its message.
-    let record = records.iter().find(|record| record["requestId"] == id.as_str()).expect("it is recorded");
+    let record =
+        records.iter().find(|record| record["requestId"] == id.as_str()).expect("the read is recorded");
     assert!(!records.iter().any(|record| record["requestId"] == "again"), "{records:#?}");
     assert_eq!(record["actor"]["user"], format!("system:serviceaccount:{}:auditor", users.namespace));
     assert_eq!(record["actor"]["via"], "Api");
@@ -183,16 +185,16 @@ fn every_answer_has_its_form() {
         ("GET", "/api/audit/logs/export?format=xml", (400, 40001, "InvalidResource")),
         ("GET", "/api/audit/checkpoints?limit=1", (400, 40001, "InvalidResource")),
     ] {
-        let answer = ask(server.port, method, path, &[("Authorization", &bearer)]);
+        let answer = send(server.port, method, path, &[("Authorization", &bearer)]);
         let (status, code, reason) = expected;
         assert_eq!(answer.outcome(), (status, code, reason.to_owned()), "{method} {path}");
         assert_eq!(answer.headers["cache-control"], "no-store");
         assert_eq!(answer.headers["x-content-type-options"], "nosniff");
         assert_eq!(answer.json()["data"]["requestId"], answer.headers["x-request-id"].as_str());
     }
-    let head = ask(server.port, "HEAD", "/nowhere", &[]);
+    let head = send(server.port, "HEAD", "/nowhere", &[]);
     assert_eq!((head.status, head.body.len()), (404, 0));
-    assert_eq!(ask(server.port, "POST", "/api/audit/logs", &[]).headers["allow"], "GET, HEAD");
+    assert_eq!(send(server.port, "POST", "/api/audit/logs", &[]).headers["allow"], "GET, HEAD");
 }
 
 #[test]
@@ -201,16 +203,16 @@ fn public_paths_need_no_token() {
     for (path, kind) in
         [("/healthz", "text/plain"), ("/readyz", "text/plain"), ("/metrics", "application/openmetrics-text")]
     {
-        let answer = ask(server.port, "GET", path, &[]);
+        let answer = send(server.port, "GET", path, &[]);
         assert_eq!(answer.status, 200, "{path}");
         assert!(answer.headers["content-type"].starts_with(kind), "{path}: {:?}", answer.headers);
     }
-    let metrics = ask(server.port, "GET", "/metrics", &[]).text();
+    let metrics = send(server.port, "GET", "/metrics", &[]).text();
     assert!(metrics.contains("eventcenter_rest_requests_total{route=\"/healthz\""), "{metrics}");
-    let document = ask(server.port, "GET", "/api/openapi.json", &[]);
+    let document = send(server.port, "GET", "/api/openapi.json", &[]);
     assert_eq!(document.text(), eventcenter::rest::document());
     for path in document.json()["paths"].as_object().expect("paths").keys() {
-        let answer = ask(server.port, "GET", path, &[]);
+        let answer = send(server.port, "GET", path, &[]);
         assert_eq!(answer.status, if path.starts_with("/api/audit/") { 401 } else { 200 }, "{path}");
     }
 }

@@ -8,7 +8,7 @@ use xtask::test_environment::TestEnvironment;
 
 use super::http;
 use super::server::{SIGNED, apply, fill, kubectl, start_as, token, users};
-use super::tls::{ask, issued, put};
+use super::tls::{get as get_over_tls, issue_certificate, replace_secret_data};
 use crate::support::unique;
 
 /// The roles, and the Secret that they are for.
@@ -16,7 +16,7 @@ const NAME: &str = "eventcenter-api";
 
 const GROUP: &str = "rbac.authorization.k8s.io";
 
-/// An account in the operator's namespace with these roles there and everywhere, and its kubeconfig.
+/// Creates a ServiceAccount in the operator's namespace with these Roles and ClusterRoles. Returns its name and its kubeconfig.
 fn account(folder: &Path, rules: &[(&str, &str)]) -> (String, PathBuf) {
     let name = format!("api-{}", unique());
     let subjects = json!([{"kind": "ServiceAccount", "name": name, "namespace": NAMESPACE}]);
@@ -37,7 +37,7 @@ fn account(folder: &Path, rules: &[(&str, &str)]) -> (String, PathBuf) {
     let mut kubeconfig: Value = serde_json::from_slice(&kubeconfig).expect("JSON");
     kubeconfig["users"][0]["user"] = json!({"token": token(NAMESPACE, &name)});
     let file = folder.join(format!("{name}.kubeconfig"));
-    std::fs::write(&file, kubeconfig.to_string()).expect("it is written");
+    std::fs::write(&file, kubeconfig.to_string()).expect("the file is written");
     (name, file)
 }
 
@@ -46,17 +46,17 @@ fn the_documented_rights_are_enough_and_each_is_needed() {
     let users = users();
     let data = fill(users);
     let folder = data.folder.path();
-    let issued = issued();
-    put(NAME, &[("tls.crt", &issued.certificate), ("tls.key", &issued.key)]);
+    let issued = issue_certificate();
+    replace_secret_data(NAME, &[("tls.crt", &issued.certificate), ("tls.key", &issued.key)]);
     let headers = |token: &str| [("Authorization", format!("Bearer {token}"))];
     let get = |port: u16, token: &str, path: &str| {
         let headers = headers(token);
         let headers: Vec<(&str, &str)> =
             headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        ask(port, &issued.authority, path, &headers).expect("it is trusted")
+        get_over_tls(port, &issued.authority, path, &headers).expect("the certificate is trusted")
     };
 
-    // With all of them everything is answered.
+    // With all rights every request succeeds.
     let (name, kubeconfig) = account(folder, &[("ClusterRole", NAME), ("Role", NAME)]);
     let (operator, port) = start_as(&kubeconfig, folder, &["--api-tls-secret", NAME], true);
     let logs = "/api/audit/logs?limit=1";
@@ -73,19 +73,19 @@ fn the_documented_rights_are_enough_and_each_is_needed() {
     let exported = get(port, &users.shopper, "/api/audit/logs/export").text();
     assert!(exported.trim_end().lines().last().is_some_and(|line| line.starts_with("{\"end\"")));
     assert_eq!(get(port, &users.shopper, "/readyz").status, 200);
-    let said = operator.output().expect("its log");
-    assert!(!said.contains("WARN") && !said.contains("ERROR"), "{said}");
-    assert!(operator.stop().expect("it ends").success());
+    let log = operator.output().expect("its log");
+    assert!(!log.contains("WARN") && !log.contains("ERROR"), "{log}");
+    assert!(operator.stop().expect("the operator stops").success());
 
-    // They are for nothing else.
-    let who = format!("system:serviceaccount:{NAMESPACE}:{name}");
-    let may = |verb: &str, what: &str| {
-        let answer = ["auth", "can-i", verb, what, "-n", NAMESPACE, "--as", &who];
-        // It fails if the answer is no.
-        kubectl().run(&answer).is_ok()
+    // The roles grant no other rights.
+    let user = format!("system:serviceaccount:{NAMESPACE}:{name}");
+    let may = |verb: &str, resource: &str| {
+        let arguments = ["auth", "can-i", verb, resource, "-n", NAMESPACE, "--as", &user];
+        // kubectl fails if the answer is no.
+        kubectl().run(&arguments).is_ok()
     };
     assert!(may("get", "secret/eventcenter-api"));
-    for (verb, what) in [
+    for (verb, resource) in [
         ("get", "secret/eventcenter-seal-audit"),
         ("list", "secrets"),
         ("get", "configmap/other"),
@@ -93,18 +93,18 @@ fn the_documented_rights_are_enough_and_each_is_needed() {
         ("get", "eventtopics.eventcenter.io"),
         ("create", "serviceaccounts"),
     ] {
-        assert!(!may(verb, what), "{verb} {what}");
+        assert!(!may(verb, resource), "{verb} {resource}");
     }
 
-    // Without those of the namespace neither the certificate nor the keys for checkpoints can be read, without the others nobody
-    // is known; all of that is said.
+    // Without the Role neither the certificate nor the keys for checkpoints can be read, and without the ClusterRole no user can be
+    // authenticated. The log reports both.
     let (_, kubeconfig) = account(folder, &[("ClusterRole", NAME)]);
     let (operator, port) = start_as(&kubeconfig, folder, &[], true);
     let plain = |token: &str, path: &str| {
         let headers = headers(token);
         let headers: Vec<(&str, &str)> =
             headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        http::ask(port, "GET", path, &headers)
+        http::send(port, "GET", path, &headers)
     };
     assert_eq!(plain(&users.shopper, logs).status, 200);
     assert_eq!(plain(&users.shopper, "/api/audit/checkpoints").outcome().2, "AuditUnavailable");

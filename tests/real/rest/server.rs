@@ -21,7 +21,7 @@ use xtask::kubectl::{Kubectl, NAMESPACE};
 use xtask::operator::{Operator, OperatorOptions};
 use xtask::test_environment::TestEnvironment;
 
-use super::http::{Answer, ask};
+use super::http::{Response, send};
 use crate::support::unique;
 
 /// `--installation`.
@@ -46,8 +46,8 @@ pub(super) struct Users {
     pub(super) shopper: String,
     /// May read the log of `shop`, and not export it.
     pub(super) reader: String,
-    /// May read nothing.
-    pub(super) nobody: String,
+    /// May read no log.
+    pub(super) outsider: String,
 }
 
 /// A database with logs, in a folder.
@@ -87,8 +87,8 @@ pub(super) fn users() -> &'static Users {
             ("auditor", right(&["get", "list"], None)),
             ("shopper", right(&["get", "list"], Some(&shop))),
             ("reader", right(&["get"], Some(&shop))),
-            // Tenants and other resources, but not their logs.
-            ("nobody", json!([{"apiGroups": ["eventcenter.io"], "resources": ["tenants", "tenants/status", "eventtopics"], "verbs": ["get", "list", "watch"]}])),
+            // The outsider may read tenants and other resources, but no logs.
+            ("outsider", json!([{"apiGroups": ["eventcenter.io"], "resources": ["tenants", "tenants/status", "eventtopics"], "verbs": ["get", "list", "watch"]}])),
         ] {
             let role = format!("{namespace}-{name}");
             let group = "rbac.authorization.k8s.io";
@@ -106,7 +106,7 @@ pub(super) fn users() -> &'static Users {
             auditor: token("auditor"),
             shopper: token("shopper"),
             reader: token("reader"),
-            nobody: token("nobody"),
+            outsider: token("outsider"),
             namespace,
             shop,
             bank,
@@ -118,8 +118,8 @@ pub(super) fn users() -> &'static Users {
 pub(super) fn apply(objects: &[Value]) {
     let mut file = tempfile::NamedTempFile::new().expect("a file");
     let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
-    std::io::Write::write_all(&mut file, list.to_string().as_bytes()).expect("it is written");
-    kubectl().run(&["apply", "-f", file.path().to_str().expect("a path")]).expect("it is declared");
+    std::io::Write::write_all(&mut file, list.to_string().as_bytes()).expect("the file is written");
+    kubectl().run(&["apply", "-f", file.path().to_str().expect("a path")]).expect("the objects are applied");
 }
 
 /// A new token of a service account.
@@ -172,7 +172,7 @@ pub(super) fn fill(users: &Users) -> Data {
         let store = open(folder.path());
         store.migrate().await.expect("it is migrated");
         let (recorder, stop, writing) = journal(&store);
-        let write = async |event: Event| match recorder.record(event).await.expect("it is written") {
+        let write = async |event: Event| match recorder.record(event).await.expect("the record is written") {
             WriteOutcome::Durable(id) => id,
             other => panic!("{other:?}"),
         };
@@ -295,15 +295,15 @@ impl TestServer {
     }
 
     /// Sends a GET request with a token.
-    pub(super) fn get(&self, token: &str, path: &str) -> Answer {
+    pub(super) fn get(&self, token: &str, path: &str) -> Response {
         self.get_with(token, path, &[])
     }
 
     /// As [`Self::get`], with more headers.
-    pub(super) fn get_with(&self, token: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+    pub(super) fn get_with(&self, token: &str, path: &str, headers: &[(&str, &str)]) -> Response {
         let authorization = format!("Bearer {token}");
         let headers = [&[("Authorization", authorization.as_str())], headers].concat();
-        ask(self.port, "GET", path, &headers)
+        send(self.port, "GET", path, &headers)
     }
 
     /// The log of the process.

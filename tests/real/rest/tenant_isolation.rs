@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use super::http::Answer;
+use super::http::Response;
 use super::server::{RECORDS, TestServer, users};
 
-/// Status, code and message of an answer, without the requested name.
-fn words(answer: &Answer, name: &str) -> (u16, String) {
+/// Status, code and message of a response, without the requested name.
+fn outcome_without_name(answer: &Response, name: &str) -> (u16, String) {
     let json = answer.json();
     (answer.status, format!("{} {}", json["code"], json["message"]).replace(name, "NAME"))
 }
@@ -26,12 +26,18 @@ fn neither_header_nor_parameter_opens_another_log() {
     ] {
         let mut answers = Vec::new();
         for name in [users.bank.as_str(), &missing, "_platform"] {
-            answers.push(words(&server.get(&users.shopper, &format!("{route}tenant={name}")), name));
-            answers.push(words(&server.get_with(&users.shopper, route, &[("X-Tenant-Id", name)]), name));
+            answers.push(outcome_without_name(
+                &server.get(&users.shopper, &format!("{route}tenant={name}")),
+                name,
+            ));
+            answers.push(outcome_without_name(
+                &server.get_with(&users.shopper, route, &[("X-Tenant-Id", name)]),
+                name,
+            ));
         }
         assert_eq!(answers[0].0, 403, "{route}: {answers:?}");
         assert!(answers[0].1.starts_with("40301 \"Forbidden: ask for the right "), "{route}: {answers:?}");
-        assert!(answers.iter().all(|one| *one == answers[0]), "{route}: {answers:?}");
+        assert!(answers.iter().all(|other| *other == answers[0]), "{route}: {answers:?}");
     }
 }
 
@@ -57,15 +63,15 @@ fn two_tenant_names_are_refused() {
 #[test]
 fn an_id_of_another_log_is_unknown() {
     let (server, users) = (TestServer::shared(), users());
-    let (theirs, unknown) = (server.data.bank[0].to_string(), "01890000-0000-7000-8000-000000000000");
-    let answer = server.get(&users.shopper, &format!("/api/audit/logs/{theirs}"));
+    let (foreign, unknown) = (server.data.bank[0].to_string(), "01890000-0000-7000-8000-000000000000");
+    let answer = server.get(&users.shopper, &format!("/api/audit/logs/{foreign}"));
     let missing = server.get(&users.shopper, &format!("/api/audit/logs/{unknown}"));
     assert_eq!(answer.status, 404);
-    assert_eq!(words(&answer, &theirs), words(&missing, unknown));
-    // Also for a user who may read both logs and names the other one.
-    let named = format!("/api/audit/logs/{theirs}?tenant={}", users.shop);
+    assert_eq!(outcome_without_name(&answer, &foreign), outcome_without_name(&missing, unknown));
+    // The id is unknown as well to a user who may read both logs and names the wrong one.
+    let named = format!("/api/audit/logs/{foreign}?tenant={}", users.shop);
     assert_eq!(server.get(&users.auditor, &named).status, 404);
-    let named = format!("/api/audit/logs/{theirs}?tenant={}", users.bank);
+    let named = format!("/api/audit/logs/{foreign}?tenant={}", users.bank);
     assert_eq!(server.get(&users.auditor, &named).status, 200);
 }
 
@@ -126,7 +132,7 @@ fn an_export_needs_its_own_right_and_has_the_callers_log_only() {
     let (server, users) = (TestServer::shared(), users());
     let answer = server.get(&users.shopper, "/api/audit/logs/export");
     assert_eq!(answer.status, 200);
-    // The shopper's reads are in this log too, those in which other tests name the bank included.
+    // This log also contains the shopper's reads, and in some of them other tests name the bank.
     let text = answer.text();
     let is_read = |line: &&str| ["ReadAudit", "ExportAudit"].iter().any(|action| line.contains(action));
     let (reads, others): (Vec<&str>, Vec<&str>) = text.lines().partition(is_read);
@@ -147,7 +153,7 @@ fn a_reader_of_several_logs_must_name_one() {
     for name in [users.shop.as_str(), &users.bank, "_platform"] {
         assert!(answer.text().contains(name), "{}", answer.text());
     }
-    let answer = server.get(&users.nobody, "/api/audit/logs");
+    let answer = server.get(&users.outsider, "/api/audit/logs");
     assert_eq!(answer.outcome(), (403, 40301, "Forbidden".into()));
     assert!(!answer.text().contains(&users.shop) && !answer.text().contains(&users.bank));
     assert_eq!(server.get(&users.auditor, "/api/audit/logs?tenant=_platform").status, 200);

@@ -77,7 +77,7 @@ pub(crate) fn log(name: &str) -> LogName {
 
 /// Creates an event. Different numbers give different values of the filtered columns.
 pub(crate) fn event(log: &LogName, number: usize) -> Event {
-    let pick = |words: &[&str]| words[number % words.len()].to_owned();
+    let pick = |values: &[&str]| values[number % values.len()].to_owned();
     let actor = Actor {
         user: pick(&["alice@example.com", "bob@example.com", "carol", "system:serviceaccount:ci:deployer"]),
         groups: vec!["developers".to_owned()],
@@ -149,8 +149,8 @@ pub(crate) async fn verify(
     for (stored, source) in in_database.chain(published) {
         match Checkpoint::verify(&stored.note, &origin, &keys) {
             Ok(checkpoint) => checkpoints.push((checkpoint, source)),
-            Err(why) => {
-                return Ok(Err(Finding::UntrustedCheckpoint { source, problem: why.to_string() }));
+            Err(error) => {
+                return Ok(Err(Finding::UntrustedCheckpoint { source, problem: error.to_string() }));
             }
         }
     }

@@ -15,7 +15,7 @@ use xtask::postgres::{Postgres, USER};
 use super::database::TestDatabase;
 use super::journal::{TestJournal, event, log, options, verify};
 
-/// An authority, as the file that clients are given.
+/// Creates a certificate authority, and writes its certificate to a file for clients.
 fn authority(folder: &TempDir, name: &str) -> Result<(CertifiedIssuer<'static, KeyPair>, String)> {
     let mut parameters = CertificateParams::new(Vec::new())?;
     parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -25,8 +25,8 @@ fn authority(folder: &TempDir, name: &str) -> Result<(CertifiedIssuer<'static, K
     Ok((authority, file.display().to_string()))
 }
 
-/// What comes of opening a database in this way, and of writing into it.
-async fn opened(url: &str) -> Result<()> {
+/// Opens a database, and writes and verifies a record.
+async fn open_and_write(url: &str) -> Result<()> {
     let store = Store::open(&url.parse::<StoreUrl>()?)?;
     store.migrate().await?;
     let journal = TestJournal::start(&store, options("a"))?;
@@ -52,21 +52,21 @@ async fn a_database_is_reached_by_tls_with_a_valid_certificate_only() -> Result<
     let database = TestDatabase::on_server(Arc::new(Mutex::new(server)))?;
     let url = database.url_text();
 
-    opened(&format!("{url}?sslmode=verify-full&sslrootcert={trusted}")).await?;
-    // Without a word about it.
-    opened(&url).await?;
+    open_and_write(&format!("{url}?sslmode=verify-full&sslrootcert={trusted}")).await?;
+    // Without parameters in the URL.
+    open_and_write(&url).await?;
     let options: sqlx::postgres::PgConnectOptions = url.parse()?;
     let row = sqlx::query("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
         .fetch_one(&mut options.connect().await?)
         .await?;
-    assert!(row.try_get::<bool, _>(0)?, "it is encrypted");
+    assert!(row.try_get::<bool, _>(0)?, "the connection is encrypted");
 
     for (parameters, expected) in [
         (format!("sslmode=verify-full&sslrootcert={strange}"), "certificate"),
         ("sslmode=verify-full&sslrootcert=/nowhere.pem".to_owned(), "/nowhere.pem"),
         ("sslmode=disable".to_owned(), "no encryption"),
     ] {
-        let error = opened(&format!("{url}?{parameters}")).await.expect_err(&parameters);
+        let error = open_and_write(&format!("{url}?{parameters}")).await.expect_err(&parameters);
         let error = format!("{error:#}");
         assert!(error.contains(expected), "{parameters}: {error}");
         assert!(!error.contains(USER.1), "the error contains the password: {error}");

@@ -1,4 +1,4 @@
-//! The webhook's answers.
+//! The webhook's responses.
 
 use crate::stage;
 use eventcenter::api::KafkaCluster;
@@ -14,7 +14,7 @@ async fn on_webhook_stage(name: &str) -> Fixture {
     Fixture::on(stage::with_webhook(), name).await
 }
 
-/// Reviews that reached the webhook.
+/// The number of reviews that reached the webhook.
 fn reviews(labels: &[&str]) -> f64 {
     stage::webhook_metric("eventcenter_webhook_reviews_total", labels)
 }
@@ -36,7 +36,7 @@ async fn every_write_method_gets_the_same_answer() {
         )
         .await;
 
-    // The same of a resource that is there.
+    // A change of an existing resource.
     t.topic("orders").apply_and_wait("{}").await;
     let wrong = t.topic("orders").manifest("retention: {time: 999999999999999999w}");
     t.kube.rejects(&wrong, Reason::InvalidResource, "spec.retention.time").await;
@@ -45,7 +45,7 @@ async fn every_write_method_gets_the_same_answer() {
         warnings.iter().any(|warning| warning.contains("1 -> 2 sends keys to other partitions")),
         "{warnings:?}"
     );
-    assert_eq!(t.topic("orders").get().await.spec.partitions, 1, "nothing was stored");
+    assert_eq!(t.topic("orders").get().await.spec.partitions, 1, "dry runs store nothing");
 }
 
 #[tokio::test]
@@ -58,29 +58,32 @@ async fn kubectl_shows_the_webhooks_message() {
         std::fs::write(&file, t.topic("orders").manifest(spec).to_string()).expect("written");
         file.display().to_string()
     };
-    let (good, bad) =
+    let (valid, invalid) =
         (file("good.yaml", "{owner: {team: shop}}"), file("bad.yaml", "topicName: else.orders"));
-    for words in [&["apply", "-f"][..], &["apply", "--server-side", "-f"], &["create", "-f"]] {
-        let said = t.kubectl(&[words, &[&bad]].concat()).expect_err("it is refused");
+    for arguments in [&["apply", "-f"][..], &["apply", "--server-side", "-f"], &["create", "-f"]] {
+        let error = t.kubectl(&[arguments, &[&invalid]].concat()).expect_err("the webhook refuses the topic");
         assert!(
-            said.contains("admission webhook \"eventtopics.eventcenter.io\" denied the request"),
-            "{said}"
+            error.contains("admission webhook \"eventtopics.eventcenter.io\" denied the request"),
+            "{error}"
         );
-        assert!(said.contains("InvalidResource: spec.topicName: else.orders does not begin with"), "{said}");
+        assert!(
+            error.contains("InvalidResource: spec.topicName: else.orders does not begin with"),
+            "{error}"
+        );
     }
-    t.kubectl(&["apply", "-f", &good]).expect("it is accepted");
+    t.kubectl(&["apply", "-f", &valid]).expect("the topic is accepted");
     let taken = file("taken.yaml", &format!("{{topicName: {}orders, owner: {{team: shop}}}}", t.prefix));
     let mut other = t.topic("other").manifest("{}");
     other["spec"]["topicName"] = json!(format!("{}orders", t.prefix));
     std::fs::write(&taken, other.to_string()).expect("written");
-    let said = until(async || match t.kubectl(&["apply", "-f", &taken]) {
-        Err(said) if said.contains("ResourceConflict") => Ok(said),
+    let error = until(async || match t.kubectl(&["apply", "-f", &taken]) {
+        Err(error) if error.contains("ResourceConflict") => Ok(error),
         other => Err(format!("{other:?}")),
     });
-    let said = said.await.expect("the webhook has seen the first one");
-    assert!(said.contains("belongs to EventTopic"), "{said}");
+    let error = error.await.expect("the webhook has received the first topic");
+    assert!(error.contains("belongs to EventTopic"), "{error}");
 
-    // kubectl repeats a request after a conflict of versions. After a refusal it does not.
+    // kubectl retries a request after a conflict of resource versions, but not after a refusal.
     let denied = async || {
         let records = logs.read(&log, &Filter::default()).await;
         records.iter().filter(|record| record.outcome == Outcome::Denied).count()
@@ -90,8 +93,8 @@ async fn kubectl_shows_the_webhooks_message() {
         .expect("accepted");
     let second = file("second.yaml", "{owner: {team: shop}, eventTypes: [{name: Order.Created.v1}]}");
     let before = denied().await;
-    let said = t.kubectl(&["apply", "-f", &second]).expect_err("the type is registered already");
-    assert!(said.contains("ResourceConflict: spec.eventTypes"), "{said}");
+    let error = t.kubectl(&["apply", "-f", &second]).expect_err("the type is registered already");
+    assert!(error.contains("ResourceConflict: spec.eventTypes"), "{error}");
     assert_eq!(denied().await, before + 1);
 }
 
@@ -115,12 +118,12 @@ async fn tenants_do_not_overlap_and_are_not_deleted_with_topics() {
     let t = on_webhook_stage("answer").await;
     let other = format!("{}-other", t.namespace);
     let claim = cluster_scoped("Tenant", &other, json!({"namespaces": [t.namespace]}));
-    // The policy of the API server and the webhook say the same; whichever is asked first answers.
+    // The policy of the API server and the webhook refuse with the same message.
     for method in WriteMethod::ALL {
         let answer = t.kube.write(&claim, method).await;
-        let words = format!("{} belongs to tenant {}", t.namespace, t.namespace);
+        let expected = format!("{} belongs to tenant {}", t.namespace, t.namespace);
         assert!(answer.message().contains("ResourceConflict: spec.namespaces"), "{}", answer.message());
-        assert!(answer.message().contains(&words), "{}", answer.message());
+        assert!(answer.message().contains(&expected), "{}", answer.message());
     }
     let overlap = cluster_scoped("Tenant", &other, json!({"topicPrefix": format!("{}x.", t.prefix)}));
     let answer = t.kube.write(&overlap, WriteMethod::Apply).await;
@@ -130,10 +133,14 @@ async fn tenants_do_not_overlap_and_are_not_deleted_with_topics() {
     let answer = t.kube.try_delete(t.tenant().path()).await;
     assert_refused(&answer, Reason::ResourceInUse, &format!("still has EventTopics: {}/orders", t.namespace));
     t.topic("orders").delete_and_wait().await;
-    assert_eq!(t.kube.try_delete(t.tenant().path()).await.status, 200, "nothing is left");
+    assert_eq!(
+        t.kube.try_delete(t.tenant().path()).await.status,
+        200,
+        "a tenant without topics can be deleted"
+    );
 }
 
-/// As `kubectl apply -f` of a folder does it, and `kubectl delete -f`: nothing waits in between.
+/// Resources are applied and deleted without waiting, as by `kubectl apply -f` and `kubectl delete -f` of a folder.
 #[tokio::test]
 async fn resources_applied_together_do_not_refuse_each_other() {
     let t = Fixture::without_tenant(stage::with_webhook(), "answer").await;
@@ -160,15 +167,15 @@ async fn deleting_a_cluster_with_topics_is_refused() {
 #[tokio::test]
 async fn the_finalizer_is_set_on_creation() {
     let t = on_webhook_stage("answer").await;
-    let made = t.topic("orders").apply("deletionPolicy: Delete").await;
-    assert_eq!(made.finalizers(), [DELETE_FINALIZER]);
+    let topic = t.topic("orders").apply("deletionPolicy: Delete").await;
+    assert_eq!(topic.finalizers(), [DELETE_FINALIZER]);
     t.topic("orders").wait_until_ready().await;
     assert!(t.topic("retained").apply("{}").await.finalizers().is_empty());
     t.topic("orders").delete_and_wait().await;
 }
 
-/// What cannot matter is not asked about: status, finalizers, labels, and what is being deleted. That data is to be
-/// deleted with a resource may need approval.
+/// The API server does not call the webhook for changes of status, finalizers and labels, or of a resource that is being deleted. It
+/// does for the deletion of a resource, which may need approval.
 #[tokio::test]
 async fn irrelevant_requests_do_not_reach_the_webhook() {
     let t = on_webhook_stage(&format!("quiet-{}", unique())).await;
@@ -176,7 +183,7 @@ async fn irrelevant_requests_do_not_reach_the_webhook() {
     t.topic("paused").apply_and_wait("{}").await;
     t.wait_for_resync().await;
     // Other tests create and update topics at the same time, so only this namespace's lines are counted.
-    let log = || {
+    let count_reviews = || {
         let namespace = format!("namespace=\"{}\"", t.namespace);
         t.stage
             .logs
@@ -185,19 +192,19 @@ async fn irrelevant_requests_do_not_reach_the_webhook() {
             .filter(|line| line.contains(&namespace) && line.contains("review: "))
             .count()
     };
-    assert!(log() > 0, "reviews are logged");
-    let quiet = log();
+    assert!(count_reviews() > 0, "reviews are logged");
+    let before_patches = count_reviews();
     let patch = json!({"metadata": {"labels": {"a": "b"}, "annotations": {"example.com/x": "y"}}});
     t.kube.merge(t.topic("orders").path(), &patch).await;
     let finalizers = json!({"metadata": {"finalizers": ["example.com/hold", DELETE_FINALIZER]}});
     t.kube.merge(t.topic("orders").path(), &finalizers).await;
-    assert_eq!(log(), quiet);
+    assert_eq!(count_reviews(), before_patches);
     t.topic("kept").apply("{owner: {team: a}}").await;
-    let before = log();
+    let before = count_reviews();
     t.topic("kept").delete().await;
-    assert_eq!(log(), before + 1, "its data stays, and it is recorded who deletes");
+    assert_eq!(count_reviews(), before + 1, "a deletion that keeps the data is reviewed, to record the user");
     t.topic("orders").delete().await;
-    assert_eq!(log(), before + 2, "its data goes");
+    assert_eq!(count_reviews(), before + 2, "a deletion of data is reviewed");
     let held = until(async || {
         let topic = t.topic("orders").get().await;
         if topic.finalizers() == ["example.com/hold"] {
@@ -206,7 +213,7 @@ async fn irrelevant_requests_do_not_reach_the_webhook() {
             Err(format!("{:?}", topic.finalizers()))
         }
     });
-    held.await.expect("the operator has let it go");
+    held.await.expect("the operator removes its finalizer");
     // Changes of a resource that is being deleted are not reviewed.
     t.kube
         .merge(
@@ -215,9 +222,9 @@ async fn irrelevant_requests_do_not_reach_the_webhook() {
         )
         .await;
     t.topic("orders").wait_until_deleted().await;
-    assert_eq!(log(), before + 2);
+    assert_eq!(count_reviews(), before + 2);
     t.topic("paused").annotate("paused", Some("true")).await;
-    assert_eq!(log(), before + 3, "an annotation of ours matters");
+    assert_eq!(count_reviews(), before + 3, "a change of an annotation of the product is reviewed");
     assert!(reviews(&["kind=\"EventTopic\"", "outcome=\"allowed\""]) >= 1.0);
 }
 
@@ -237,10 +244,14 @@ async fn only_labelled_config_maps_are_reviewed() {
     t.apply(&map("schema", "true", "{}")).await;
     assert_eq!(reviews(&["kind=\"ConfigMap\""]), before + 1.0);
     t.apply(&map("schema", "true", "{}")).await;
-    assert_eq!(reviews(&["kind=\"ConfigMap\""]), before + 1.0, "nothing changed");
+    assert_eq!(reviews(&["kind=\"ConfigMap\""]), before + 1.0, "an unchanged ConfigMap is not reviewed");
     t.apply(&map("schema", "true", "[]")).await;
     t.apply(&map("schema", "no", "[]")).await;
-    assert_eq!(reviews(&["kind=\"ConfigMap\""]), before + 3.0, "its data, and its label");
+    assert_eq!(
+        reviews(&["kind=\"ConfigMap\""]),
+        before + 3.0,
+        "changes of the data and of the label are reviewed"
+    );
 }
 
 #[tokio::test]
@@ -257,7 +268,7 @@ async fn a_suspended_tenant_can_only_delete() {
             Err(answer.message().into())
         }
     });
-    assert_eq!(refused.await.expect("it is suspended"), 403);
+    assert_eq!(refused.await.expect("the tenant is suspended"), 403);
     t.topic("orders").delete_and_wait().await;
 }
 
