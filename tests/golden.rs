@@ -54,35 +54,35 @@ fn the_definitions_are_those_of_the_code() {
     assert_eq!(
         stored.keys().collect::<Vec<_>>(),
         generated.keys().collect::<Vec<_>>(),
-        "run `cargo xtask generate` and remove what it does not write"
+        "run `cargo xtask generate` and remove the files that it does not write"
     );
     for (name, text) in generated {
-        assert!(stored[&name] == text, "crds/{name} is not what the types say: run `cargo xtask generate`");
+        assert!(stored[&name] == text, "crds/{name} does not match the types: run `cargo xtask generate`");
     }
 }
 
 #[test]
-fn the_description_of_the_api_is_that_of_the_code() {
+fn the_openapi_document_matches_the_code() {
     let stored = read(&repository().join("docs/openapi.json"));
     let generated = eventcenter::rest::document();
-    assert!(stored == generated, "docs/openapi.json is not what the code says: run `cargo xtask generate`");
+    assert!(stored == generated, "docs/openapi.json does not match the code: run `cargo xtask generate`");
 }
 
-/// The fields of a document that its type does not know: written out again, they are missing.
-fn unknown(written: &Value, read: &Value, path: &str, found: &mut Vec<String>) {
+/// Collects the fields of a document that its type does not have: they are missing after deserialization and serialization.
+fn collect_unknown_fields(written: &Value, read: &Value, path: &str, found: &mut Vec<String>) {
     match (written, read) {
         (Value::Object(written), Value::Object(read)) => {
             for (key, value) in written {
                 let path = format!("{path}.{key}");
                 match read.get(key) {
-                    Some(read) => unknown(value, read, &path, found),
+                    Some(read) => collect_unknown_fields(value, read, &path, found),
                     None => found.push(path),
                 }
             }
         }
         (Value::Array(written), Value::Array(read)) if written.len() == read.len() => {
             for (index, (written, read)) in written.iter().zip(read).enumerate() {
-                unknown(written, read, &format!("{path}[{index}]"), found);
+                collect_unknown_fields(written, read, &format!("{path}[{index}]"), found);
             }
         }
         (written, read) if written == read => {}
@@ -90,48 +90,47 @@ fn unknown(written: &Value, read: &Value, path: &str, found: &mut Vec<String>) {
     }
 }
 
-fn check<K: DeserializeOwned + serde::Serialize>(document: &Value, place: &str) {
+fn check<K: DeserializeOwned + serde::Serialize>(document: &Value, location: &str) {
     let typed: K =
-        serde_json::from_value(document.clone()).unwrap_or_else(|error| panic!("{place}: {error}"));
+        serde_json::from_value(document.clone()).unwrap_or_else(|error| panic!("{location}: {error}"));
     let again = serde_json::to_value(typed).expect("JSON");
     let mut found = Vec::new();
-    unknown(document, &again, "", &mut found);
-    assert!(found.is_empty(), "{place} has fields that its type does not know: {found:?}");
+    collect_unknown_fields(document, &again, "", &mut found);
+    assert!(found.is_empty(), "{location} has fields that its type does not have: {found:?}");
 }
 
 #[test]
-fn the_examples_are_what_the_types_know() {
+fn the_examples_have_only_fields_of_their_types() {
     let mut seen = 0;
     for path in files(&repository().join("examples"), "yaml") {
         for document in documents(&path) {
-            let place = format!("{} {}", path.display(), document["metadata"]["name"]);
+            let location = format!("{} {}", path.display(), document["metadata"]["name"]);
             let version = document["apiVersion"].as_str().unwrap_or_default();
             match (version, document["kind"].as_str().unwrap_or_default()) {
-                ("eventcenter.io/v1alpha1", "EventTopic") => check::<EventTopic>(&document, &place),
-                ("eventcenter.io/v1alpha1", "Tenant") => check::<Tenant>(&document, &place),
-                ("eventcenter.io/v1alpha1", "KafkaCluster") => check::<KafkaCluster>(&document, &place),
+                ("eventcenter.io/v1alpha1", "EventTopic") => check::<EventTopic>(&document, &location),
+                ("eventcenter.io/v1alpha1", "Tenant") => check::<Tenant>(&document, &location),
+                ("eventcenter.io/v1alpha1", "KafkaCluster") => check::<KafkaCluster>(&document, &location),
                 (version, kind) if version.starts_with("eventcenter.io") => {
-                    panic!("{place}: no kind {version} {kind}")
+                    panic!("{location}: no kind {version} {kind}")
                 }
                 _ => continue,
             }
             seen += 1;
         }
     }
-    assert!(seen > 0, "there are examples");
+    assert!(seen > 0, "no examples were found");
 }
 
 #[test]
-fn a_misspelt_field_in_an_example_would_be_found() {
+fn a_misspelt_field_in_an_example_is_detected() {
     let topic = serde_json::json!({"metadata": {"name": "x"}, "spec": {"partitons": 3, "owner": {"team": "a", "mail": "b"}}});
-    let typed: EventTopic =
-        serde_json::from_value(topic.clone()).expect("serde ignores what it does not know");
+    let typed: EventTopic = serde_json::from_value(topic.clone()).expect("serde ignores unknown fields");
     let mut found = Vec::new();
-    unknown(&topic, &serde_json::to_value(typed).expect("JSON"), "", &mut found);
+    collect_unknown_fields(&topic, &serde_json::to_value(typed).expect("JSON"), "", &mut found);
     assert_eq!(found, [".spec.owner.mail", ".spec.partitons"]);
 }
 
-/// The kinds of Kubernetes' own that the operator and its users have to do with, by group.
+/// The resources of Kubernetes that the roles of the operator and of users name, by group.
 const KUBERNETES: [(&str, &str); 9] = [
     ("", "configmaps"),
     ("", "secrets"),
@@ -164,16 +163,16 @@ fn the_rights_name_only_kinds_that_exist() {
                     } else {
                         KUBERNETES.contains(&(group, resource))
                     };
-                    assert!(exists, "there is no {resource} in {group:?} that anybody here has to do with");
+                    assert!(exists, "unknown resource {resource} in group {group:?}");
                 }
             }
             assert!(!texts("verbs").contains(&"*") && !texts("resources").contains(&"*"), "{rule}");
         }
     }
-    assert!(rules > 0, "there are rules");
+    assert!(rules > 0, "no rules were found");
 }
 
-/// The verbs that a role has on a resource of our group, in order.
+/// The verbs that a role has on a resource of the product, sorted.
 fn verbs<'a>(roles: &'a [Value], role: &str, resource: &str) -> Vec<&'a str> {
     let of_role = roles
         .iter()
@@ -197,7 +196,7 @@ fn the_rights_cover_every_kind() {
     for kind in api::kinds() {
         let (plural, status) = (kind.plural, format!("{}/status", kind.plural));
         let controllers = verbs(&operator, "eventcenter-controllers", plural);
-        let has = |verbs: &[&str], wanted: &[&str]| wanted.iter().all(|verb| verbs.contains(verb));
+        let has = |verbs: &[&str], required: &[&str]| required.iter().all(|verb| verbs.contains(verb));
         assert!(has(&controllers, &["list", "watch"]), "the operator cannot watch {plural}: {controllers:?}");
         let has_status = (kind.definition)().spec.versions.iter().any(|version| {
             version.subresources.as_ref().is_some_and(|subresources| subresources.status.is_some())
@@ -208,9 +207,9 @@ fn the_rights_cover_every_kind() {
         for role in ["eventcenter-auditor", "eventcenter-admin"] {
             assert!(has(&verbs(&users, role, plural), &read), "{role} cannot read {plural}");
         }
-        // Only the operator may write what is approved, and only where something needs approval.
+        // Only the operator may govern a kind, and only a governed one.
         let is_governed = kind.kind().is_governed();
-        let governs: Vec<&str> = operator
+        let governing: Vec<&str> = operator
             .iter()
             .chain(&users)
             .filter_map(|document| document["metadata"]["name"].as_str())
@@ -221,13 +220,13 @@ fn the_rights_cover_every_kind() {
             .collect();
         let expected = if is_governed { &["eventcenter-controllers"][..] } else { &[] };
         assert!(
-            governs.iter().all(|role| expected.contains(role)) && governs.is_empty() != is_governed,
-            "{governs:?}"
+            governing.iter().all(|role| expected.contains(role)) && governing.is_empty() != is_governed,
+            "{governing:?}"
         );
         if is_governed {
             assert!(
                 has(&verbs(&operator, "eventcenter-webhook", plural), &["get"]),
-                "the webhook reads {plural}"
+                "the webhook cannot read {plural}"
             );
             assert!(has(&verbs(&users, "eventcenter-requester", plural), &["create", "update", "delete"]));
             assert!(has(&verbs(&users, "eventcenter-approver", plural), &["get", api::APPROVE]));

@@ -111,7 +111,7 @@ const LONG: &str =
 
 const NAMELESS: &str = "a module is named after its contents, not utils, helpers or common";
 
-/// The circular imports that remain: the files of each, and why a cut would make the code worse.
+/// The circular imports that remain: the files of each, and the reason why removing it would make the code worse.
 const CIRCULAR: &[(&[&str], &str)] = &[(
     &[
         "src/api/approval.rs",

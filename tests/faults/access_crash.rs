@@ -105,7 +105,7 @@ async fn killed_after_the_status_and_before_the_acl_is_created() -> Result<()> {
 
 #[tokio::test]
 async fn killed_after_the_acl_is_created_and_before_the_status() -> Result<()> {
-    let t = FaultFixture::new("access-made").await?;
+    let t = FaultFixture::new("access-created").await?;
     let mut operator = start_operator(&t, &["kept", "dropped"]).await?;
     hold_creation_of_acl(&t, "kept").await;
     t.parts.api_proxy.set(Mode::HoldRequests);

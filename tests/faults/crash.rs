@@ -47,7 +47,7 @@ async fn killed_after_the_finalizer_and_before_the_creation() -> Result<()> {
     t.topic("dropped").wait_until_deleted().await;
     assert_eq!(t.stage.kafka.topic_names().await, ["first", "kept"].map(|name| t.kafka_name(name)).into());
     assert_eq!(t.kafka_topic("kept").await.map(|topic| topic.id), Some(topic_id(&kept)));
-    assert_eq!(t.parts.kafka_proxy.received(CREATE_TOPICS), before + 1, "created once");
+    assert_eq!(t.parts.kafka_proxy.received(CREATE_TOPICS), before + 1, "the topic is created once");
     assert_no_drift(&kept);
     Ok(())
 }
@@ -75,7 +75,7 @@ async fn killed_after_the_creation_and_before_the_status() -> Result<()> {
     let _operator = t.parts.start_operator("a", &[])?;
     let (plain, kept) = (t.topic("plain").wait_until_ready().await, t.topic("kept").wait_until_ready().await);
     t.topic("dropped").wait_until_deleted().await;
-    assert_eq!([topic_id(&plain), topic_id(&kept)], created[..2], "the same topics");
+    assert_eq!([topic_id(&plain), topic_id(&kept)], created[..2], "the topics are not recreated");
     assert_no_drift(&plain);
     assert_no_drift(&kept);
     assert_eq!(

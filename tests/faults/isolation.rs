@@ -145,13 +145,17 @@ async fn undecodable_resources() -> Result<()> {
         assert!(text.contains("cannot be deserialized"), "{name}: {text}");
     }
     let tries = operator.output()?.matches("the resource cannot be deserialized").count();
-    assert!(tries <= 2 * objects.len(), "it is not retried again and again: {}", t.stage.logs.tail());
+    assert!(
+        tries <= 2 * objects.len(),
+        "an invalid resource is not retried repeatedly: {}",
+        t.stage.logs.tail()
+    );
 
-    // After a correction it is as any other.
+    // A corrected resource is reconciled like any other.
     t.topic("config").patch_spec(json!({"config": {"retention.ms": 5}})).await;
     t.topic("config").wait_until_ready().await;
     t.wait_for_kafka_config("config", &[("retention.ms", "5")]).await;
-    // It can be deleted without a correction.
+    // An invalid resource can be deleted without a correction.
     for name in ["retention", "finalized"] {
         raw.delete(name, &DeleteParams::default()).await?;
         t.eventually(&format!("{name} is deleted"), async || match raw.get_opt(name).await {
@@ -239,12 +243,12 @@ async fn absurd_values() -> Result<()> {
     t.cluster().wait_for_condition("Ready=True Available").await;
     let mut wrong = Vec::new();
     for (name, spec) in absurd() {
-        // The API server itself may refuse it.
+        // The API server itself may refuse the spec.
         match t.topic(name).try_apply(spec).await {
             Ok(_) => wrong.push(name),
             Err(error) => println!("{name}: {error:#}"),
         }
-        // In the same batch as a valid topic.
+        // A valid topic is in the same batch.
         t.topic(&format!("beside-{name}")).apply(json!({"deletionPolicy": "Delete"})).await;
     }
     assert!(wrong.len() >= 8, "{wrong:?}");

@@ -102,7 +102,7 @@ async fn a_leader_without_the_api_server_ends_before_the_other_leads() -> Result
     })
     .await;
     let status = wait_for_exit(&t, &mut a).await;
-    assert!(!status.success(), "it could not renew its Lease");
+    assert!(!status.success(), "the operator could not renew its Lease");
     let (a, b) = (a.output()?, b.output()?);
     let stopped = last(&a, "stopped leading").context("a ends")?;
     let wrote = last(&a, "changing Kafka").context("a writes")?;

@@ -137,10 +137,10 @@ async fn the_broker_is_replaced_without_its_data() -> Result<()> {
         assert_eq!(action, DriftAction::Corrected);
         assert!(changes.join(" ").contains("does not exist in Kafka"), "{changes:?}");
     }
-    let gone = |topic: &EventTopic| {
+    let missing = |topic: &EventTopic| {
         has_condition(topic, "Ready=False Drifted") && has_condition(topic, "Stalled=True")
     };
-    t.topic("reported").wait_for("reported as gone", gone).await;
+    t.topic("reported").wait_for("reported as missing", missing).await;
     assert_eq!(t.kafka_topic("reported").await, None);
     Ok(())
 }
@@ -168,15 +168,15 @@ async fn responses_of_kafka_are_lost() -> Result<()> {
         }
         t.wait_for_kafka_request(kind, before).await;
         t.parts.kafka_proxy.set(Mode::HoldResponses);
-        t.eventually(&format!("the change of {name} is made"), async || {
+        t.eventually(&format!("the change of {name} is applied"), async || {
             let (topic, config) = (t.kafka_topic(name).await, t.kafka_config(name).await);
-            let made = match name {
+            let applied = match name {
                 "new" => topic.is_some(),
                 "grown" => topic.as_ref().is_some_and(|topic| topic.partitions == 3),
                 "altered" => !config.is_empty(),
                 _ => topic.is_none(),
             };
-            if made { Ok(()) } else { Err((topic, config)) }
+            if applied { Ok(()) } else { Err((topic, config)) }
         })
         .await;
         t.parts.kafka_proxy.reset();
@@ -361,13 +361,13 @@ async fn resources_are_deleted_while_kafka_is_unreachable() -> Result<()> {
     let topics = Api::<EventTopic>::namespaced(t.kube.client(), "deleted-unseen-too");
     let retained = serde_json::from_value(json!({"metadata": {"name": "retained"}, "spec": {}}))?;
     topics.create(&Default::default(), &retained).await?;
-    t.eventually("it has a status", async || match topics.get("retained").await {
+    t.eventually("the topic has a status", async || match topics.get("retained").await {
         Ok(topic) if topic.status.is_some() => Ok(()),
         other => Err(format!("{other:?}")),
     })
     .await;
     namespaces.delete("deleted-unseen-too", &DeleteParams::default()).await?;
-    t.eventually("the namespace is gone", async || match namespaces.get_opt("deleted-unseen-too").await {
+    t.eventually("the namespace is deleted", async || match namespaces.get_opt("deleted-unseen-too").await {
         Ok(None) => Ok(()),
         other => Err(format!("{other:?}")),
     })

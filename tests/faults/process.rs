@@ -66,9 +66,9 @@ async fn no_log_shows_a_password() -> Result<()> {
     let output = operator.output()?;
     assert!(output.contains("DEBUG"), "{output}");
     for secret in [password, wrong] {
-        assert!(!output.contains(secret), "{secret} is in the log");
+        assert!(!output.contains(secret), "the log contains {secret}");
         let encoded = serde_json::to_value(k8s_openapi::ByteString(secret.into()))?;
-        assert!(!output.contains(encoded.as_str().unwrap_or(secret)), "{secret} is in the log, encoded");
+        assert!(!output.contains(encoded.as_str().unwrap_or(secret)), "the log contains {secret} in base64");
     }
     Ok(())
 }
@@ -82,8 +82,8 @@ async fn health_and_metrics_show_the_state() -> Result<()> {
     let operator = t.parts.launch_operator("a", &[])?;
     let get = |path: &str| operator.get(path).map(|(status, body)| (status, body.trim().to_owned()));
     t.eventually("the operator answers", async || get("/livez").ok_or("no answer")).await;
-    // It has read nothing and does not lead, so it is not ready however often it tries.
-    t.eventually("the operator has tried to connect again and again", async || {
+    // The operator has listed no resources and does not lead, so it is not ready.
+    t.eventually("the operator has tried to connect four times", async || {
         let (status, body) = get("/readyz").context("the operator answers")?;
         assert_eq!(status, 503, "{body}");
         assert_eq!(body, "not ready: see the log for the reason");
@@ -100,7 +100,7 @@ async fn health_and_metrics_show_the_state() -> Result<()> {
     t.parts.api_proxy.set(Mode::Pass);
     t.wait_for_readyz(&operator, 200).await;
     t.topic("known").wait_until_ready().await;
-    // A gauge may show a reconcile that runs at the moment, so this polls.
+    // A gauge may count a running reconcile, so this polls.
     let expected = [
         "eventcenter_resources{kind=\"EventTopic\",condition=\"Ready\",status=\"True\",reason=\"Available\"} 1",
         "eventcenter_reconciles_total{kind=\"EventTopic\",outcome=\"Available\"}",

@@ -87,7 +87,7 @@ impl Proxy {
                 .worker_threads(1)
                 .enable_all()
                 .build()
-                .expect("a runtime can be made")
+                .expect("a runtime")
         });
         let port = xtask::port::free()?;
         let listener = std::net::TcpListener::bind(("127.0.0.1", port))?;

@@ -19,7 +19,7 @@ async fn recreate(t: &FaultFixture, name: &str, config: &[(&str, &str)]) -> Kafk
 async fn wait_for_drift(t: &FaultFixture, name: &str) -> (EventTopic, Drift) {
     let drift = |topic: &EventTopic| topic.status.as_ref().and_then(|status| status.last_drift.clone());
     let topic = t.topic(name).wait_for_status("status.lastDrift", |topic| drift(topic).is_some()).await;
-    let drift = drift(&topic).expect("waited for");
+    let drift = drift(&topic).expect("status.lastDrift is set");
     (topic, drift)
 }
 
@@ -33,7 +33,7 @@ async fn a_recreated_topic_is_drift() -> Result<()> {
     let (topic, drift) = wait_for_drift(&t, "orders").await;
     assert_eq!(drift.changes, [format!("the topic was deleted and created again: id {before} -> {after}")]);
     assert_eq!(topic.status.as_ref().and_then(|status| status.topic_id.as_ref()), Some(&after));
-    // Nothing else differs from the declaration.
+    // Kafka does not differ from the spec in any other way.
     assert!(has_condition(&topic, "Ready=True Available") && has_condition(&topic, "InSync=True"));
     t.topic("orders").wait_for_event("Drifted", "deleted and created again").await;
     Ok(())

@@ -1,4 +1,4 @@
-//! An operator with one more kind than the product: it is admitted, governed and reconciled by what is alike for all kinds.
+//! An operator with one more kind than the product: the generic code admits, governs and reconciles it.
 //!
 //! [`widget`] is all that the kind consists of. This program is both the test and the operator that it starts, so that
 //! definitions, webhook configurations and policies come from the same table of kinds as the product's.
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     let test = Trial::test("an_added_kind_is_admitted_governed_and_reconciled", || {
         journey().map_err(|error| format!("{error:?}").into())
     });
-    // cargo xtask test asks for times, which this harness does not report.
+    // `cargo xtask test` requests times, which this harness does not report.
     let arguments = std::env::args().filter(|argument| argument != "--report-time");
     libtest_mimic::run(&Arguments::from_iter(arguments), vec![test]).exit_code()
 }
@@ -42,18 +42,18 @@ fn journey() -> Result<()> {
     let users =
         Users { kubectl: Kubectl::new(&plan.kubectl, control_plane.kubeconfig()), folder: folder.path() };
     let operator = users.start_operator(&plan.repository)?;
-    let result = users.play();
+    let result = users.run_scenario();
     result.with_context(|| xtask::process::tail(operator.log(), 40))
 }
 
-/// What users of the kind do.
+/// The users of the kind.
 struct Users<'a> {
     kubectl: Kubectl,
     folder: &'a Path,
 }
 
 impl Users<'_> {
-    /// Installs the operator as the product is installed, and starts it.
+    /// Installs the operator like the product, and starts it.
     fn start_operator(&self, repository: &Path) -> Result<Operator> {
         let program = std::env::current_exe()?;
         let definitions = self.folder.join("crds");
@@ -74,10 +74,11 @@ impl Users<'_> {
         Operator::start(&options, &self.folder.join("operator.log"))
     }
 
-    fn play(&self) -> Result<()> {
+    fn run_scenario(&self) -> Result<()> {
         self.apply("alice", &widget(3))?;
         self.wait_for("jsonpath={.status.size}=3")?;
-        let refusal = self.apply("alice", &widget(101)).expect_err("it is refused").to_string();
+        let refusal =
+            self.apply("alice", &widget(101)).expect_err("the webhook refuses the request").to_string();
         ensure!(refusal.contains("spec.size: the maximum is 100"), "{refusal}");
 
         self.apply("alice", &widget(5))?;
@@ -85,7 +86,8 @@ impl Users<'_> {
         self.wait_for("jsonpath={.status.pending.diff[0]}=size: 3 -> 5")?;
         ensure!(self.get("{.status.size}")? == "3", "the active spec stays in force");
         let approval = self.get("{.status.pending.approveWith}")?;
-        let refusal = self.create("alice", &approval).expect_err("it is refused").to_string();
+        let refusal =
+            self.create("alice", &approval).expect_err("the webhook refuses the request").to_string();
         ensure!(refusal.contains("ApprovalNotAllowed: alice requested or wrote this change"), "{refusal}");
         self.create("bob", &approval)?;
         self.wait_for("jsonpath={.status.size}=5")?;

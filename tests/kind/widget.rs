@@ -1,4 +1,4 @@
-//! A kind that the product does not have: all that an added kind consists of.
+//! A kind that the product does not have: everything that an added kind consists of.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use kube::{CustomResource, CustomResourceExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A resource whose size may be declared, and is in force once it is approved.
+/// A resource with a size, which becomes active when it is approved.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(group = "eventcenter.io", version = "v1alpha1", kind = "Widget", shortname = "ecwidget", namespaced)]
 #[kube(status = "WidgetStatus", derive = "PartialEq")]
@@ -34,7 +34,7 @@ pub(crate) struct WidgetSpec {
 pub(crate) struct WidgetStatus {
     observed_generation: Option<i64>,
     conditions: Vec<Condition>,
-    /// The size in force.
+    /// The active size.
     size: Option<u32>,
     approved: Option<ApprovedSpec>,
     pending: Option<Box<PendingChange>>,

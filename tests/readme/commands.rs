@@ -1,43 +1,45 @@
-//! The commands that the pages show: they exist, with these flags, and the tour is what the demo runs.
+//! The commands on the pages exist, with their flags, and the tour shows the commands of the demo.
 
 use std::process::Command;
 
 use crate::{blocks, files, pages, read, root, section, spans};
 
-/// What is wrong with a command that a page shows, if anything.
-fn wrong_with_command(line: &str) -> Result<(), String> {
+/// Checks a command that a page shows.
+fn check_command(line: &str) -> Result<(), String> {
     if let Some((name, command)) = line.strip_suffix(')').and_then(|line| line.split_once("=$(")) {
-        known(name, name.bytes().all(|byte| byte.is_ascii_uppercase()))?;
-        return wrong_with_command(command);
+        require(name, name.bytes().all(|byte| byte.is_ascii_uppercase()))?;
+        return check_command(command);
     }
     for command in line.split(" | ") {
-        let mut words = command.split_whitespace().skip_while(|word| word.contains('=')).peekable();
-        let program = words.next().unwrap_or_default();
-        let words: Vec<&str> = words.collect();
+        let mut arguments = command.split_whitespace().skip_while(|word| word.contains('=')).peekable();
+        let program = arguments.next().unwrap_or_default();
+        let arguments: Vec<&str> = arguments.collect();
         match program {
-            "cargo" if words.first() == Some(&"xtask") => xtask(&words[1..])?,
-            "cargo" => cargo(&words)?,
-            "eventcenter" | "target/release/eventcenter" | "target/debug/eventcenter" => eventcenter(&words)?,
-            "eventctl" => eventctl(&words)?,
-            "kubectl" if words.first() == Some(&"eventcenter") => eventctl(&words[1..])?,
-            "kubectl" => kubectl(&words)?,
-            "." if words == ["target/dev/env"] => {}
-            "curl" if words == ["$METRICS_URL"] => {}
-            "curl" => curl(words.last().copied().unwrap_or_default())?,
-            "export" if words.iter().all(|word| word.contains('=')) => {}
-            "git" if words.first() == Some(&"clone") => {}
+            "cargo" if arguments.first() == Some(&"xtask") => xtask(&arguments[1..])?,
+            "cargo" => cargo(&arguments)?,
+            "eventcenter" | "target/release/eventcenter" | "target/debug/eventcenter" => {
+                eventcenter(&arguments)?
+            }
+            "eventctl" => eventctl(&arguments)?,
+            "kubectl" if arguments.first() == Some(&"eventcenter") => eventctl(&arguments[1..])?,
+            "kubectl" => kubectl(&arguments)?,
+            "." if arguments == ["target/dev/env"] => {}
+            "curl" if arguments == ["$METRICS_URL"] => {}
+            "curl" => curl(arguments.last().copied().unwrap_or_default())?,
+            "export" if arguments.iter().all(|word| word.contains('=')) => {}
+            "git" if arguments.first() == Some(&"clone") => {}
             "cd" => {}
-            _ => return Err(format!("`{command}` is not known here")),
+            _ => return Err(format!("`{command}` is unknown")),
         }
     }
     Ok(())
 }
 
-fn known(what: &str, is_known: bool) -> Result<(), String> {
-    if is_known { Ok(()) } else { Err(format!("there is no {what}")) }
+fn require(name: &str, exists: bool) -> Result<(), String> {
+    if exists { Ok(()) } else { Err(format!("there is no {name}")) }
 }
 
-/// An address of the REST API is one of its routes.
+/// Checks that an address of the REST API is one of its routes.
 fn curl(address: &str) -> Result<(), String> {
     let path = address.trim_matches('\'').split_once("/api/").map_or("", |(_, path)| path);
     let path = format!("/api/{}", path.split('?').next().unwrap_or_default());
@@ -48,119 +50,123 @@ fn curl(address: &str) -> Result<(), String> {
         let fits = |(part, piece): (&&str, &&str)| part == piece || part.starts_with('{');
         route.len() == path.len() && route.iter().zip(&path).all(fits)
     };
-    known(&format!("route {path}"), routes.keys().any(is_route))
+    require(&format!("route {path}"), routes.keys().any(is_route))
 }
 
-fn flags<'a>(words: &[&'a str]) -> impl Iterator<Item = &'a str> {
-    let flags: Vec<&str> = words.iter().filter_map(|word| word.strip_prefix("--")).collect();
+fn flags<'a>(arguments: &[&'a str]) -> impl Iterator<Item = &'a str> {
+    let flags: Vec<&str> = arguments.iter().filter_map(|word| word.strip_prefix("--")).collect();
     flags.into_iter().map(|flag| flag.split('=').next().unwrap_or(flag)).filter(|flag| !flag.is_empty())
 }
 
-fn xtask(words: &[&str]) -> Result<(), String> {
-    let name = words.first().copied().unwrap_or_default();
+fn xtask(arguments: &[&str]) -> Result<(), String> {
+    let name = arguments.first().copied().unwrap_or_default();
     let variant = format!("    {}{}(", name[..1].to_uppercase(), &name[1..]);
-    known(&format!("cargo xtask {name}"), read("xtask/src/main.rs").contains(&variant))?;
+    require(&format!("cargo xtask {name}"), read("xtask/src/main.rs").contains(&variant))?;
     let folder = "xtask/src/commands";
     let mut sources = vec![format!("{folder}/mod.rs")];
     let inner = files(folder, ".rs").into_iter();
     let inner = inner.map(|path| path.strip_prefix(root()).unwrap().to_string_lossy().into_owned());
     sources.extend(inner.filter(|path| path.starts_with(&format!("{folder}/{name}"))));
     let source: String = sources.iter().map(|path| read(path)).collect();
-    for flag in flags(words).filter(|flag| *flag != "help") {
+    for flag in flags(arguments).filter(|flag| *flag != "help") {
         let field = format!(" {}: ", flag.replace('-', "_"));
-        known(&format!("cargo xtask {name} --{flag}"), source.contains(&field))?;
+        require(&format!("cargo xtask {name} --{flag}"), source.contains(&field))?;
     }
-    if let Some(place) = words.iter().position(|word| *word == "--only") {
-        let part = words[place + 1];
+    if let Some(place) = arguments.iter().position(|word| *word == "--only") {
+        let part = arguments[place + 1];
         let variant = format!("    {}{},", part[..1].to_uppercase(), &part[1..]);
-        known(&format!("part {part}"), source.contains(&variant))?;
+        require(&format!("part {part}"), source.contains(&variant))?;
     }
     if name == "bench" {
-        known(words[1], root().join(format!("{folder}/bench/{}.rs", words[1])).is_file())?;
+        require(arguments[1], root().join(format!("{folder}/bench/{}.rs", arguments[1])).is_file())?;
     }
     Ok(())
 }
 
-fn cargo(words: &[&str]) -> Result<(), String> {
+fn cargo(arguments: &[&str]) -> Result<(), String> {
     let known_commands = ["build", "check", "clippy", "deny", "fmt", "run", "test"];
-    known(&format!("cargo {words:?}"), words.first().is_some_and(|word| known_commands.contains(word)))?;
-    let after =
-        |flag: &str| words.iter().position(|word| *word == flag).and_then(|place| words.get(place + 1));
+    require(
+        &format!("cargo {arguments:?}"),
+        arguments.first().is_some_and(|word| known_commands.contains(word)),
+    )?;
+    let after = |flag: &str| {
+        arguments.iter().position(|word| *word == flag).and_then(|place| arguments.get(place + 1))
+    };
     let folder = match after("--package") {
         Some(package) => package.trim_start_matches("eventcenter-"),
         None => ".",
     };
-    known(&format!("crate in {folder}"), root().join(folder).join("Cargo.toml").is_file())?;
+    require(&format!("crate in {folder}"), root().join(folder).join("Cargo.toml").is_file())?;
     if let Some(test) = after("--test") {
         let tests = root().join(folder).join("tests");
         let exists = tests.join(format!("{test}.rs")).is_file() || tests.join(test).join("main.rs").is_file();
-        known(&format!("test {test}"), exists)?;
+        require(&format!("test {test}"), exists)?;
     }
-    match words.iter().position(|word| *word == "--").filter(|_| words[0] == "run") {
-        Some(place) => eventcenter(&words[place + 1..]),
+    match arguments.iter().position(|word| *word == "--").filter(|_| arguments[0] == "run") {
+        Some(place) => eventcenter(&arguments[place + 1..]),
         None => Ok(()),
     }
 }
 
-/// What the program says of itself.
+/// The help of a subcommand.
 pub(crate) fn help(subcommand: &str) -> Result<String, String> {
     let output =
         Command::new(env!("CARGO_BIN_EXE_eventcenter")).args([subcommand, "--help"]).output().unwrap();
-    known(&format!("eventcenter {subcommand}"), output.status.success())?;
+    require(&format!("eventcenter {subcommand}"), output.status.success())?;
     Ok(String::from_utf8(output.stdout).unwrap())
 }
 
-fn eventcenter(words: &[&str]) -> Result<(), String> {
-    let subcommand = words.first().copied().unwrap_or_default();
+fn eventcenter(arguments: &[&str]) -> Result<(), String> {
+    let subcommand = arguments.first().copied().unwrap_or_default();
     let help = help(subcommand)?;
-    flags(words).try_for_each(|flag| {
-        known(&format!("eventcenter {subcommand} --{flag}"), help.contains(&format!("--{flag} ")))
+    flags(arguments).try_for_each(|flag| {
+        require(&format!("eventcenter {subcommand} --{flag}"), help.contains(&format!("--{flag} ")))
     })
 }
 
-/// A command, or a command of a command.
-fn eventctl(words: &[&str]) -> Result<(), String> {
+/// Checks a command of eventctl, or a subcommand of one.
+fn eventctl(arguments: &[&str]) -> Result<(), String> {
     let help = |command: &[&str]| {
         let mut program = Command::new(env!("CARGO_BIN_EXE_eventctl"));
         let output = program.args(command).arg("--help").output().unwrap();
-        let known = !command.is_empty() && output.status.success();
-        known
+        let succeeded = !command.is_empty() && output.status.success();
+        succeeded
             .then(|| String::from_utf8(output.stdout).unwrap())
             .ok_or(format!("there is no eventctl {command:?}"))
     };
-    let mut command = &words[..words.len().min(1)];
+    let mut command = &arguments[..arguments.len().min(1)];
     let mut text = help(command)?;
     if text.contains("Commands:") {
-        command = &words[..words.len().min(2)];
-        known(&format!("eventctl {command:?}"), command.len() == 2)?;
+        command = &arguments[..arguments.len().min(2)];
+        require(&format!("eventctl {command:?}"), command.len() == 2)?;
         text = help(command)?;
     }
-    flags(words).try_for_each(|flag| {
+    flags(arguments).try_for_each(|flag| {
         let listed = text.lines().any(|line| line.split_whitespace().any(|word| word == format!("--{flag}")));
-        known(&format!("eventctl {command:?} --{flag}"), listed)
+        require(&format!("eventctl {command:?} --{flag}"), listed)
     })
 }
 
-fn kubectl(words: &[&str]) -> Result<(), String> {
+fn kubectl(arguments: &[&str]) -> Result<(), String> {
     let verbs = ["annotate", "apply", "create", "delete", "describe", "explain", "get", "wait"];
-    known(&format!("kubectl {words:?}"), words.first().is_some_and(|verb| verbs.contains(verb)))?;
-    match words.iter().position(|word| *word == "-f").and_then(|place| words.get(place + 1)) {
-        Some(file) if *file != "-" => known(file, root().join(file).exists()),
+    require(&format!("kubectl {arguments:?}"), arguments.first().is_some_and(|verb| verbs.contains(verb)))?;
+    match arguments.iter().position(|word| *word == "-f").and_then(|place| arguments.get(place + 1)) {
+        Some(file) if *file != "-" => require(file, root().join(file).exists()),
         _ => Ok(()),
     }
 }
 
-/// The texts of the demo's steps, with `{}` where something is filled in.
+/// The texts of the demo's steps, with `{}` as placeholders.
 fn demo_texts() -> Vec<String> {
     let source = read("xtask/src/commands/demo/steps.rs");
-    // A text may go on in the next line.
+    // A text may continue in the next line.
     let mut pieces = source.split("\\\n");
     let first = pieces.next().unwrap_or_default().to_owned();
     let source = pieces.fold(first, |text, piece| text + piece.trim_start());
     source.split('"').skip(1).step_by(2).map(String::from).collect()
 }
 
-/// Whether a line is such a text, whatever is filled in.
+/// Whether a line is the text with any values for its placeholders.
 fn is_filled_in(text: &str, line: &str) -> bool {
     let mut parts = text.split('{').map(|part| part.split_once('}').map_or(part, |(_, after)| after));
     let Some(mut rest) = parts.next().and_then(|first| line.strip_prefix(first)) else { return false };
@@ -180,16 +186,16 @@ fn commands_on_the_pages_exist() {
     for page in pages() {
         let text = read(&page);
         let blocks = blocks(&text);
-        // What the demo prints has a test of its own.
+        // `the_tour_is_the_demo` checks the output of the demo.
         let own = blocks.iter().filter(|(language, text)| language == "console" && !text.contains("━━ "));
         let console = own.flat_map(|(_, text)| text.lines());
         let commands = console.filter_map(|line| line.strip_prefix("$ ")).map(String::from);
-        let spoken = spans(&text)
+        let inline = spans(&text)
             .into_iter()
             .filter(|span| span.starts_with("cargo xtask ") || span.starts_with("eventcenter "));
-        for command in commands.chain(spoken) {
+        for command in commands.chain(inline) {
             shown += 1;
-            if let Err(error) = wrong_with_command(&command) {
+            if let Err(error) = check_command(&command) {
                 panic!("{page}: $ {command}\n{error}");
             }
         }
@@ -198,7 +204,7 @@ fn commands_on_the_pages_exist() {
 }
 
 #[test]
-fn a_wrong_command_is_seen() {
+fn an_unknown_command_is_detected() {
     for command in [
         "cargo xtask party",
         "cargo xtask demo --quickly",
@@ -220,7 +226,7 @@ fn a_wrong_command_is_seen() {
         "eventctl approve etopic/orders --blindly",
         "rm -rf /",
     ] {
-        assert!(wrong_with_command(command).is_err(), "{command}");
+        assert!(check_command(command).is_err(), "{command}");
     }
     assert!(is_filled_in("kubectl apply -f {}", "kubectl apply -f target/x.yaml"));
     assert!(is_filled_in("{tool} --name {} --describe", "kafka-configs --name shop.orders --describe"));

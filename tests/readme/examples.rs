@@ -11,37 +11,39 @@ use serde_yaml::Value;
 
 use crate::{blocks, pages, read};
 
-/// What is wrong with a document that a page shows, if anything.
-fn wrong_with(document: &Value) -> Option<String> {
-    fn strictly<K: Serialize + DeserializeOwned>(document: &Value) -> Option<String> {
+/// The error in a document that a page shows, if any.
+fn find_error(document: &Value) -> Option<String> {
+    fn find_type_error<K: Serialize + DeserializeOwned>(document: &Value) -> Option<String> {
         match serde_yaml::from_value::<K>(document.clone()) {
             Err(error) => Some(error.to_string()),
-            Ok(read) => unknown("", document, &serde_yaml::to_value(read).unwrap()),
+            Ok(read) => find_unknown_field("", document, &serde_yaml::to_value(read).unwrap()),
         }
     }
     match (document["apiVersion"].as_str(), document["kind"].as_str()) {
-        (Some("eventcenter.io/v1alpha1"), Some("EventTopic")) => strictly::<EventTopic>(document),
-        (Some("eventcenter.io/v1alpha1"), Some("KafkaCluster")) => strictly::<KafkaCluster>(document),
-        (Some("eventcenter.io/v1alpha1"), Some("Tenant")) => strictly::<Tenant>(document),
-        (Some("eventcenter.io/v1alpha1"), Some("ChangeApproval")) => strictly::<ChangeApproval>(document),
+        (Some("eventcenter.io/v1alpha1"), Some("EventTopic")) => find_type_error::<EventTopic>(document),
+        (Some("eventcenter.io/v1alpha1"), Some("KafkaCluster")) => find_type_error::<KafkaCluster>(document),
+        (Some("eventcenter.io/v1alpha1"), Some("Tenant")) => find_type_error::<Tenant>(document),
+        (Some("eventcenter.io/v1alpha1"), Some("ChangeApproval")) => {
+            find_type_error::<ChangeApproval>(document)
+        }
         (Some(group), kind) if group.starts_with("eventcenter.io/") => Some(format!("there is no {kind:?}")),
         (Some(_), Some(_)) => None,
         _ => Some("apiVersion and kind are missing".into()),
     }
 }
 
-/// The first field that was written and is not among what was read.
-fn unknown(path: &str, written: &Value, read: &Value) -> Option<String> {
+/// The first field that was written and not read.
+fn find_unknown_field(path: &str, written: &Value, read: &Value) -> Option<String> {
     match (written, read) {
         (Value::Mapping(written), Value::Mapping(read)) => written.iter().find_map(|(key, value)| {
             let path = format!("{path}.{}", key.as_str().unwrap_or("?"));
             match read.get(key) {
                 None => Some(format!("{path} is unknown")),
-                Some(read) => unknown(&path, value, read),
+                Some(read) => find_unknown_field(&path, value, read),
             }
         }),
         (Value::Sequence(written), Value::Sequence(read)) => {
-            written.iter().zip(read).find_map(|(written, read)| unknown(path, written, read))
+            written.iter().zip(read).find_map(|(written, read)| find_unknown_field(path, written, read))
         }
         _ => (written != read).then(|| format!("{path} is read as {read:?}")),
     }
@@ -62,52 +64,52 @@ fn examples_on_the_pages_are_resources() {
         for (_, text) in blocks(&read(&page)).iter().filter(|(language, _)| language == "yaml") {
             for document in documents(text) {
                 shown += 1;
-                assert_eq!(wrong_with(&document), None, "{page}:\n{text}");
-                // A block that names a file shows a document of that file, comments aside.
+                assert_eq!(find_error(&document), None, "{page}:\n{text}");
+                // A block that names a file shows a document of that file, without its comments.
                 let file = text.lines().next().and_then(|line| line.strip_prefix("# ")).unwrap_or_default();
                 if file.starts_with("examples/") {
                     assert!(
                         documents(&read(file)).contains(&document),
-                        "{page}: {file} says something else:\n{text}"
+                        "{page}: {file} has no such document:\n{text}"
                     );
                 }
             }
         }
     }
-    assert!(shown > 2, "the README shows examples");
+    assert!(shown > 2, "the pages show examples");
 }
 
 #[test]
-fn a_wrong_example_is_seen() {
-    let wrong = |spec: &str| {
+fn an_invalid_example_is_detected() {
+    let error_of = |spec: &str| {
         let text = format!(
             "{{apiVersion: eventcenter.io/v1alpha1, kind: EventTopic, metadata: {{name: a}}, spec: {spec}}}"
         );
-        wrong_with(&documents(&text)[0])
+        find_error(&documents(&text)[0])
     };
-    assert_eq!(wrong("{partitions: 3}"), None);
-    assert_eq!(wrong("{partition: 3}"), Some(".spec.partition is unknown".into()));
-    assert_eq!(wrong("{retention: {days: 3}}"), Some(".spec.retention.days is unknown".into()));
-    assert!(wrong("{deletionPolicy: Keep}").is_some());
-    assert!(wrong("{owner: {}}").is_some());
+    assert_eq!(error_of("{partitions: 3}"), None);
+    assert_eq!(error_of("{partition: 3}"), Some(".spec.partition is unknown".into()));
+    assert_eq!(error_of("{retention: {days: 3}}"), Some(".spec.retention.days is unknown".into()));
+    assert!(error_of("{deletionPolicy: Keep}").is_some());
+    assert!(error_of("{owner: {}}").is_some());
 }
 
-/// The health script for Argo CD compares with words that our conditions and Argo CD have.
+/// The health script for Argo CD uses only existing conditions, reasons and health states.
 #[test]
-fn the_health_script_knows_our_words() {
+fn the_health_script_uses_existing_values() {
     let page = read("docs/argocd-health.md");
     let (_, script) = blocks(&page).into_iter().find(|(language, _)| language == "yaml").unwrap();
-    let words: BTreeSet<&str> =
-        script.split('"').skip(1).step_by(2).filter(|word| !word.contains(' ')).collect();
+    let values: BTreeSet<&str> =
+        script.split('"').skip(1).step_by(2).filter(|value| !value.contains(' ')).collect();
     let conditions = ["Ready", "Stalled", "InSync"];
     let health = ["Healthy", "Progressing", "Degraded", "Suspended"];
-    for word in &words {
-        let known = conditions.contains(word)
-            || health.contains(word)
-            || ["True", "False"].contains(word)
-            || word.parse::<Reason>().is_ok();
-        assert!(known, "{word}");
+    for value in &values {
+        let is_known = conditions.contains(value)
+            || health.contains(value)
+            || ["True", "False"].contains(value)
+            || value.parse::<Reason>().is_ok();
+        assert!(is_known, "{value}");
     }
-    assert!(conditions.iter().chain(&health).all(|word| words.contains(word)), "{words:?}");
+    assert!(conditions.iter().chain(&health).all(|value| values.contains(value)), "{values:?}");
     assert_eq!(conditions, [condition::READY, condition::STALLED, status::IN_SYNC]);
 }

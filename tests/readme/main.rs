@@ -1,5 +1,5 @@
-//! Keeps the pages true: examples, commands, error texts, links, and the names of files, tests, constants, flags and
-//! metrics. What a page shows of a run's output is the one thing that is not compared; the commands in it are.
+//! Checks the pages: examples, commands, error texts, links, and the names of files, tests, constants, flags and metrics.
+//! The commands in a terminal session are checked; their output is not.
 
 // Tests fail by panicking.
 #![allow(clippy::panic, clippy::unwrap_used)]
@@ -21,7 +21,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The files below a folder that end in this.
+/// The files below a folder whose names end in `ending`.
 fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(folder)];
@@ -38,7 +38,7 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The pages of the project, by their path.
+/// The paths of the pages of the project.
 fn pages() -> Vec<String> {
     let own = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(String::from);
     let docs = files("docs", ".md");
@@ -65,7 +65,7 @@ fn blocks(page: &str) -> Vec<(String, String)> {
     blocks
 }
 
-/// What stands between backticks on a page, outside of its blocks.
+/// The code spans of a page, outside of its blocks.
 fn spans(page: &str) -> Vec<String> {
     let mut inside = false;
     let prose: Vec<&str> = page
@@ -86,23 +86,24 @@ fn section<'a>(page: &'a str, heading: &str) -> &'a str {
     body.find("\n## ").map_or(body, |end| &body[..end])
 }
 
-/// The answer to a mistake stands on the page as a user gets it.
+/// The error texts on the page are those of the program and the CRDs.
 #[test]
-fn error_texts_are_real() {
-    let mut told: String = files("src", ".rs").iter().map(|path| fs::read_to_string(path).unwrap()).collect();
-    told.extend(files("crds", ".yaml").iter().map(|path| fs::read_to_string(path).unwrap()));
-    let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+fn error_texts_on_the_pages_exist() {
+    let mut sources: String =
+        files("src", ".rs").iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    sources.extend(files("crds", ".yaml").iter().map(|path| fs::read_to_string(path).unwrap()));
+    let sources = sources.split_whitespace().collect::<Vec<_>>().join(" ");
     let page = read("docs/resources.md");
     let answers = spans(section(&page, "## When something is wrong"));
     let answers: Vec<&String> = answers.iter().filter(|span| span.split(' ').count() > 6).collect();
     assert!(answers.len() >= 5, "{answers:?}");
     for answer in answers {
-        assert!(told.contains(answer.as_str()), "nobody says: {answer}");
+        assert!(sources.contains(answer.as_str()), "the sources do not contain: {answer}");
     }
 }
 
 #[test]
-fn links_lead_somewhere() {
+fn link_targets_exist() {
     let mut followed = 0;
     for page in pages() {
         let text = read(&page);
@@ -116,8 +117,8 @@ fn links_lead_somewhere() {
             let path = if file.is_empty() { root().join(&page) } else { folder.join(file) };
             assert!(path.exists(), "{page}: {target}");
             if !anchor.is_empty() {
-                let there = fs::read_to_string(&path).unwrap();
-                let mut headings = there.lines().filter(|line| line.starts_with('#'));
+                let linked = fs::read_to_string(&path).unwrap();
+                let mut headings = linked.lines().filter(|line| line.starts_with('#'));
                 assert!(headings.any(|heading| slug(heading) == anchor), "{page}: {target}");
             }
         }
@@ -125,10 +126,10 @@ fn links_lead_somewhere() {
     assert!(followed > 10);
 }
 
-/// The name under which a heading is linked to.
+/// The anchor of a heading.
 fn slug(heading: &str) -> String {
-    let words = heading.trim_start_matches('#').trim().to_lowercase();
-    words
+    let title = heading.trim_start_matches('#').trim().to_lowercase();
+    title
         .chars()
         .filter(|c| c.is_alphanumeric() || " -_".contains(*c))
         .map(|c| if c == ' ' { '-' } else { c })
@@ -142,9 +143,9 @@ fn the_readme_is_at_most_200_lines_long() {
     assert!(lines <= 200, "{lines}");
 }
 
-/// Files, tests and constants that the pages name.
+/// Files, tests and constants that the pages name exist.
 #[test]
-fn what_is_named_exists() {
+fn files_tests_and_constants_on_the_pages_exist() {
     let mut sources = String::new();
     for folder in ["src", "sdk", "kafka-admin", "xtask", "tests"] {
         for path in files(folder, ".rs") {
@@ -194,15 +195,15 @@ fn what_is_named_exists() {
     assert!(paths > 20 && functions > 20 && constants > 8, "{paths} {functions} {constants}");
 }
 
-/// All flags and no others, with their defaults.
+/// The page lists all flags and no others, with their defaults.
 #[test]
 fn the_settings_are_those_of_the_program() {
     let page = read("docs/operations.md");
     let help = commands::help("run").unwrap();
-    let mut told = BTreeSet::new();
+    let mut documented = BTreeSet::new();
     for line in section(&page, "## Settings").lines().filter(|line| line.starts_with("| `--")) {
         let cells: Vec<&str> = line.split('|').map(|cell| cell.trim().trim_matches('`')).collect();
-        told.insert(cells[1].to_owned());
+        documented.insert(cells[1].to_owned());
         let start =
             help.find(&format!("{} <", cells[1])).unwrap_or_else(|| panic!("there is no {}", cells[1]));
         let about = &help[start + 2..];
@@ -213,7 +214,7 @@ fn the_settings_are_those_of_the_program() {
     }
     let flags = help.lines().filter_map(|line| line.trim_start().strip_prefix("--")?.split(' ').next());
     let flags: BTreeSet<String> = flags.map(|flag| format!("--{flag}")).collect();
-    assert_eq!(told, flags);
+    assert_eq!(documented, flags);
 }
 
 #[test]
@@ -243,12 +244,12 @@ fn metrics_and_reasons_are_those_of_the_program() {
     }
 }
 
-/// Every rule by which a schema is refused, in the order of the program, and no other.
+/// The page lists all rules for schemas and no others, in the order of the program.
 #[test]
 fn the_rules_for_schemas_are_those_of_the_program() {
     let page = read("docs/schemas.md");
-    let told =
+    let documented =
         section(&page, "## Rules").lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
     let rules: Vec<&str> = eventcenter::domain::schema::Rule::ALL.iter().map(|rule| rule.as_str()).collect();
-    assert_eq!(told.collect::<Vec<_>>(), rules);
+    assert_eq!(documented.collect::<Vec<_>>(), rules);
 }

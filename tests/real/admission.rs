@@ -220,7 +220,7 @@ async fn the_webhook_refuses_before_anything_is_stored() {
         case.set_up(&t).await;
         let (name, spec, message) =
             (case.topic.0, case.spec(&t), format!("{}: {}", case.reason, case.message(&t)));
-        t.topic(name).rejects(&spec, &message).await;
+        t.topic(name).assert_rejected(&spec, &message).await;
         let object = t.topic(name).manifest(&spec);
         let dry_run = t.kube.try_apply_with(&object, &PatchParams::apply("tests").force().dry_run()).await;
         let error = dry_run.expect_err("a dry run is refused with the same error").to_string();
@@ -243,7 +243,7 @@ async fn the_webhook_refuses_a_change_like_a_creation() {
         t.topic(name).apply_and_wait("description: good").await;
         case.set_up(&t).await;
         let object = t.topic(name).manifest(&case.spec(&t));
-        t.topic(name).rejects(&case.spec(&t), &message).await;
+        t.topic(name).assert_rejected(&case.spec(&t), &message).await;
         let stored: Value = t.kube.get(t.topic(name).path()).await.expect("the topic exists");
         let mut replaced = object.clone();
         replaced["metadata"]["resourceVersion"] = stored["metadata"]["resourceVersion"].clone();
@@ -263,7 +263,10 @@ async fn a_change_is_admitted_against_the_current_usage() {
     t.topic("orders").apply_and_wait("partitions: 3").await;
     t.apply_tenant(json!({"namespaces": [t.namespace], "quotas": {"partitions": 5}})).await;
     t.topic("orders")
-        .rejects("partitions: 6", "3 are taken and this topic asks for 3 more: ask for at most 2 more")
+        .assert_rejected(
+            "partitions: 6",
+            "3 are taken and this topic asks for 3 more: ask for at most 2 more",
+        )
         .await;
     t.topic("orders").apply_and_wait("partitions: 5").await;
 }
@@ -282,7 +285,7 @@ fn is_violated_by_changes(case: &Case) -> bool {
 /// Runs kubectl with an object on its standard input.
 fn kubectl(t: &Fixture, verb: &[&str], object: &Value) -> Result<String, String> {
     let file = tempfile::NamedTempFile::new().expect("a file");
-    std::fs::write(file.path(), object.to_string()).expect("it can be written");
+    std::fs::write(file.path(), object.to_string()).expect("the file is written");
     let path = file.path().display().to_string();
     let arguments: Vec<&str> = verb.iter().copied().chain(["-f", &path]).collect();
     t.kubectl(&arguments)
@@ -313,7 +316,7 @@ async fn risky_settings_get_warnings() {
 /// Applies an object with kubectl. Returns its standard error, which contains the warnings.
 fn warnings(t: &Fixture, object: &Value) -> String {
     let file = tempfile::NamedTempFile::new().expect("a file");
-    std::fs::write(file.path(), object.to_string()).expect("it can be written");
+    std::fs::write(file.path(), object.to_string()).expect("the file is written");
     let mut command = t.stage.kubectl().command();
     command.args(["-n", &t.namespace, "apply", "-f"]).arg(file.path());
     let output = command.output().expect("kubectl runs");

@@ -65,7 +65,7 @@ impl Fixture {
         marker.apply_and_wait("config: {segment.ms: 3600000}").await;
         self.stage.kafka.set(&self.kafka_name(&name), "segment.ms", "7200000").await;
         marker
-            .wait_for_status("corrected", |topic| {
+            .wait_for_status("status.lastDrift is set", |topic| {
                 topic.status.as_ref().is_some_and(|status| status.last_drift.is_some())
             })
             .await;
@@ -77,7 +77,8 @@ impl Fixture {
     pub(crate) async fn wait_for_next_second(&self) {
         let now = async || {
             let object = self.topic(&format!("clock-{}", unique())).manifest("{}");
-            let created = self.kube.try_apply_with(&object, &dry_run()).await.expect("it is accepted");
+            let created =
+                self.kube.try_apply_with(&object, &dry_run()).await.expect("the object is accepted");
             created["metadata"]["creationTimestamp"].as_str().map(ToOwned::to_owned).expect("a time")
         };
         let before = now().await;
@@ -99,19 +100,19 @@ impl Fixture {
 }
 
 impl ResourceHandle<EventTopic> {
-    /// The API server accepts a spec. Stores nothing.
-    pub(crate) async fn accepts(&self, spec: &str) {
+    /// Asserts that the API server accepts a spec, with a dry run.
+    pub(crate) async fn assert_accepted(&self, spec: &str) {
         let result = self.kube.try_apply_with(&self.manifest(spec), &dry_run()).await;
         result.unwrap_or_else(|error| panic!("{spec} is refused: {error}"));
     }
 
-    /// The API server refuses a spec with a message that contains the text. The webhook may not know yet what the tenant was
-    /// given a moment ago, so this polls with dry runs first.
-    pub(crate) async fn rejects(&self, spec: &str, text: &str) {
+    /// Asserts that the API server refuses a spec with a message that contains the text. The webhook may receive a change of the
+    /// tenant with a delay, so this polls with dry runs first.
+    pub(crate) async fn assert_rejected(&self, spec: &str, text: &str) {
         let object = self.manifest(spec);
         let refused = until(async || match self.kube.try_apply_with(&object, &dry_run()).await {
             Err(_) => Ok(()),
-            Ok(_) => Err("it is accepted".to_owned()),
+            Ok(_) => Err("the spec is accepted".to_owned()),
         });
         // If it was never refused, the next call fails the test.
         drop(refused.await);

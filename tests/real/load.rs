@@ -182,7 +182,7 @@ async fn an_idle_operator_writes_nothing() {
             ));
         }
         for path in [t.tenant().path(), t.own_cluster().path()] {
-            let object: Value = t.kube.get(path).await.expect("it exists");
+            let object: Value = t.kube.get(path).await.expect("the object exists");
             // Other tests create topics in the same Kafka, which are not registered for this cluster.
             let is_counted = object.pointer("/status/unregisteredTopics").is_some();
             let version = if is_counted {

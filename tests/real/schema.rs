@@ -5,7 +5,7 @@ use ::kube::Error;
 use ::kube::api::PatchParams;
 use serde_json::{Value, json};
 
-/// Every rule of the EventTopic: what breaks it, and what is said.
+/// For each rule of the EventTopic a spec that violates it, and the message of the refusal.
 fn topic_rules() -> Vec<(String, &'static str)> {
     let long_key = "k".repeat(256);
     let many_keys: Vec<String> = (0..129).map(|number| format!("key-{number}: 1")).collect();
@@ -89,8 +89,8 @@ fn topic_rules() -> Vec<(String, &'static str)> {
 #[tokio::test]
 async fn every_rule_of_event_topics_is_enforced() {
     let t = Fixture::new("schema").await;
-    for (spec, why) in topic_rules() {
-        t.topic("orders").rejects(&spec, why).await;
+    for (spec, expected) in topic_rules() {
+        t.topic("orders").assert_rejected(&spec, expected).await;
     }
     let mut missing = t.topic("orders").manifest("{}");
     missing.as_object_mut().expect("an object").remove("spec");
@@ -112,27 +112,27 @@ async fn every_rule_of_event_topics_is_enforced() {
         "{owner: {team: checkout}, description: ''}",
         "topicName: '...'",
     ] {
-        t.topic("orders").accepts(spec).await;
+        t.topic("orders").assert_accepted(spec).await;
     }
 }
 
 #[tokio::test]
 async fn every_rule_of_tenants_and_clusters_is_enforced() {
     let t = Fixture::new("schema").await;
-    let refused = async |kind: &str, name: &str, spec: &str, why: &str| {
+    let assert_rejected = async |kind: &str, name: &str, spec: &str, expected: &str| {
         let object = cluster_scoped(kind, name, yaml(spec));
         match t.kube.try_apply(&object).await {
             Err(Error::Api(status)) => {
-                assert!(status.message.contains(why), "{kind} {name} {spec}: {}", status.message);
+                assert!(status.message.contains(expected), "{kind} {name} {spec}: {}", status.message);
             }
             other => panic!("{kind} {name} {spec}: {other:?}"),
         }
     };
-    let called =
+    let invalid_name =
         "metadata.name: a tenant is named like a namespace: at most 63 letters, digits and '-', no '.'";
-    refused("Tenant", "a.b", "{}", called).await;
-    refused("Tenant", &"a".repeat(64), "{}", called).await;
-    for (spec, why) in [
+    assert_rejected("Tenant", "a.b", "{}", invalid_name).await;
+    assert_rejected("Tenant", &"a".repeat(64), "{}", invalid_name).await;
+    for (spec, expected) in [
         ("namespaces: [Upper]", "spec.namespaces[0] in body should match"),
         ("namespaces: ['']", "spec.namespaces[0] in body should be at least 1 chars long"),
         ("namespaces: [a, a]", "duplicate"),
@@ -160,9 +160,9 @@ async fn every_rule_of_tenants_and_clusters_is_enforced() {
         ),
         ("namespace: [a]", ".spec.namespace: field not declared in schema"),
     ] {
-        refused("Tenant", "refused", spec, why).await;
+        assert_rejected("Tenant", "refused", spec, expected).await;
     }
-    for (spec, why) in [
+    for (spec, expected) in [
         ("{}", "spec.bootstrapServers: Required value"),
         ("bootstrapServers: []", "spec.bootstrapServers in body should have at least 1 items"),
         ("bootstrapServers: [localhost]", "spec.bootstrapServers[0] in body should match"),
@@ -176,7 +176,7 @@ async fn every_rule_of_tenants_and_clusters_is_enforced() {
         ),
         ("{bootstrapServers: ['a:1'], tls: {caSecret: {}}}", "spec.tls.caSecret.name: Required value"),
     ] {
-        refused("KafkaCluster", "refused", spec, why).await;
+        assert_rejected("KafkaCluster", "refused", spec, expected).await;
     }
     let dry_run = PatchParams::apply("tests").force().dry_run();
     for (kind, spec) in [
@@ -208,7 +208,7 @@ async fn defaults_are_filled_in_when_a_resource_is_stored() {
         "tls": {"caSecret": {"name": "y"}},
     });
     let cluster = t.kube.try_apply_with(&cluster_scoped("KafkaCluster", "filled", spec), &dry_run).await;
-    let cluster = cluster.expect("it is accepted");
+    let cluster = cluster.expect("the cluster is accepted");
     assert_eq!(
         cluster["spec"],
         json!({
@@ -223,7 +223,7 @@ async fn defaults_are_filled_in_when_a_resource_is_stored() {
     );
 }
 
-/// However a resource arrives, the rules are the same and the words are the same.
+/// Each way of writing a resource is refused with the same message.
 #[tokio::test]
 async fn every_way_of_applying_refuses_the_same() {
     let t = Fixture::new("schema").await;
@@ -231,7 +231,7 @@ async fn every_way_of_applying_refuses_the_same() {
     let folder = tempfile::tempdir().expect("a folder");
     let write = |name: &str, spec: &str| {
         let path = folder.path().join(format!("{name}.json"));
-        std::fs::write(&path, t.topic(name).manifest(spec).to_string()).expect("it is written");
+        std::fs::write(&path, t.topic(name).manifest(spec).to_string()).expect("the file is written");
         path.display().to_string()
     };
     let rows = [
@@ -245,35 +245,40 @@ async fn every_way_of_applying_refuses_the_same() {
         ),
         (write("newer", "partitions: 0"), "spec.partitions in body should be greater than or equal to 1"),
     ];
-    for words in [
+    for arguments in [
         &["apply"][..],
         &["apply", "--server-side", "--force-conflicts"],
         &["apply", "--dry-run=server"],
         &["apply", "--server-side", "--force-conflicts", "--dry-run=server"],
     ] {
-        for (file, why) in &rows {
-            let refused = t.kubectl(&[words, &["-f", file]].concat()).expect_err("it is refused");
-            assert!(refused.contains(why), "{words:?} {file}: {refused}");
+        for (file, expected) in &rows {
+            let refused = t
+                .kubectl(&[arguments, &["-f", file]].concat())
+                .expect_err("the API server refuses the request");
+            assert!(refused.contains(expected), "{arguments:?} {file}: {refused}");
         }
     }
-    for (file, why) in &rows[1..] {
-        let refused = t.kubectl(&["create", "-f", file]).expect_err("it is refused");
-        assert!(refused.contains(why), "create {file}: {refused}");
+    for (file, expected) in &rows[1..] {
+        let refused = t.kubectl(&["create", "-f", file]).expect_err("the API server refuses the request");
+        assert!(refused.contains(expected), "create {file}: {refused}");
     }
-    let (file, why) = &rows[0];
-    let refused = t.kubectl(&["replace", "-f", file]).expect_err("it is refused");
-    assert!(refused.contains(why), "replace {file}: {refused}");
+    let (file, expected) = &rows[0];
+    let refused = t.kubectl(&["replace", "-f", file]).expect_err("the API server refuses the request");
+    assert!(refused.contains(expected), "replace {file}: {refused}");
     let patch = r#"{"spec": {"partitions": 1}}"#;
-    let refused =
-        t.kubectl(&["patch", "etopic", "grown", "--type=merge", "-p", patch]).expect_err("it is refused");
-    assert!(refused.contains(why), "patch: {refused}");
-    // A word that is misspelt is refused by kubectl as well, not dropped.
-    let refused = t.kubectl(&["apply", "-f", &write("misspelt", "partitons: 3")]).expect_err("it is refused");
+    let refused = t
+        .kubectl(&["patch", "etopic", "grown", "--type=merge", "-p", patch])
+        .expect_err("the API server refuses the request");
+    assert!(refused.contains(expected), "patch: {refused}");
+    // kubectl refuses a misspelt field as well, instead of dropping it.
+    let refused = t
+        .kubectl(&["apply", "-f", &write("misspelt", "partitons: 3")])
+        .expect_err("the API server refuses the request");
     assert!(refused.contains(r#"unknown field "spec.partitons""#), "{refused}");
 }
 
-/// The paths of all fields below a schema that have no description.
-fn undescribed(schema: &Value, path: &str, found: &mut Vec<String>) {
+/// Collects the paths of all fields below a schema that have no description.
+fn collect_undescribed(schema: &Value, path: &str, found: &mut Vec<String>) {
     let described = |field: &Value| {
         // A reference has its own description beside the reference.
         field["description"].as_str().is_some_and(|text| !text.is_empty())
@@ -283,11 +288,11 @@ fn undescribed(schema: &Value, path: &str, found: &mut Vec<String>) {
         if !described(field) {
             found.push(path.clone());
         }
-        undescribed(field, &path, found);
+        collect_undescribed(field, &path, found);
     }
     for inner in ["items", "additionalProperties"] {
         if schema[inner].is_object() {
-            undescribed(&schema[inner], path, found);
+            collect_undescribed(&schema[inner], path, found);
         }
     }
 }
@@ -299,19 +304,20 @@ async fn every_field_is_explained() {
     for plural in ["eventtopics", "tenants", "kafkaclusters"] {
         let url = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{plural}.eventcenter.io");
         let request = ::kube::core::Request::new(url).list(&Default::default()).expect("a request");
-        let definition: Value = t.kube.client().request(request).await.expect("it is installed");
+        let definition: Value = t.kube.client().request(request).await.expect("the CRD is installed");
         let schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone();
         assert!(
             schema["properties"]["spec"]["properties"].as_object().is_some_and(|fields| fields.len() > 3)
         );
-        undescribed(&schema, plural, &mut found);
+        collect_undescribed(&schema, plural, &mut found);
         for (name, field) in schema["properties"]["spec"]["properties"].as_object().expect("fields") {
-            let explained =
-                t.kubectl(&["explain", &format!("{plural}.spec.{name}")]).expect("it is explained");
-            let words = field["description"].as_str().and_then(|text| text.split_whitespace().next());
-            assert!(explained.contains(words.expect("a description")), "{plural}.spec.{name}:\n{explained}");
+            let output = t
+                .kubectl(&["explain", &format!("{plural}.spec.{name}")])
+                .expect("kubectl explains the field");
+            let first_word = field["description"].as_str().and_then(|text| text.split_whitespace().next());
+            assert!(output.contains(first_word.expect("a description")), "{plural}.spec.{name}:\n{output}");
         }
     }
-    // A description that says no default makes people guess.
+    // Every field has a description.
     assert!(found.is_empty(), "no description: {found:#?}");
 }

@@ -1,4 +1,4 @@
-//! Schemas without the webhook: registered, compared, held.
+//! Schemas without the webhook: they are registered and compared, and incompatible ones are refused.
 
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::Api;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Fixture, has_condition, message};
 
-/// The numbers of the revisions that are registered of a topic, oldest first.
+/// The numbers of the registered revisions of a topic, oldest first.
 async fn revisions(t: &Fixture, name: &str) -> Vec<i64> {
     let uid = t.topic(name).get().await.metadata.uid.expect("a uid");
     let api = Api::<ControllerRevision>::namespaced(t.kube.client(), &t.namespace);
@@ -18,7 +18,7 @@ async fn revisions(t: &Fixture, name: &str) -> Vec<i64> {
     numbers
 }
 
-fn with(schema: &str) -> String {
+fn spec_with(schema: &str) -> String {
     format!("eventTypes: [{{name: Order.Created.v1, schema: {schema}}}]")
 }
 
@@ -30,7 +30,7 @@ const BROKEN: &str =
 #[tokio::test]
 async fn compatible_revisions_are_registered() {
     let t = Fixture::new("schemas").await;
-    let topic = t.topic("orders").apply_and_wait(&with(FIRST)).await;
+    let topic = t.topic("orders").apply_and_wait(&spec_with(FIRST)).await;
     assert!(has_condition(&topic, "SchemaCompatible=True Available"), "{topic:?}");
     let registered = topic.status.expect("a status").event_types;
     assert_eq!(
@@ -38,42 +38,42 @@ async fn compatible_revisions_are_registered() {
         ("Order.Created.v1", 1, 1)
     );
 
-    let topic = t.topic("orders").apply_and_wait(&with(MORE)).await;
+    let topic = t.topic("orders").apply_and_wait(&spec_with(MORE)).await;
     assert_eq!(topic.status.expect("a status").event_types[0].revision, 2);
     assert_eq!(revisions(&t, "orders").await, [1, 2]);
 
     // Another order of the same fields is the same schema.
     let reordered = "{required: [id], properties: {note: {type: string}, id: {type: string}}, type: object}";
-    t.topic("orders").apply_and_wait(&with(reordered)).await;
+    t.topic("orders").apply_and_wait(&spec_with(reordered)).await;
     assert_eq!(revisions(&t, "orders").await, [1, 2]);
 }
 
 #[tokio::test]
 async fn an_incompatible_revision_is_held_and_other_changes_are_applied() {
     let t = Fixture::new("schemas").await;
-    t.topic("orders").apply_and_wait(&with(FIRST)).await;
-    t.topic("orders").apply(&format!("{{partitions: 2, {}}}", with(BROKEN))).await;
+    t.topic("orders").apply_and_wait(&spec_with(FIRST)).await;
+    t.topic("orders").apply(&format!("{{partitions: 2, {}}}", spec_with(BROKEN))).await;
     let held = t.topic("orders").wait_for_condition("Ready=False SchemaIncompatible").await;
     assert!(
         has_condition(&held, "Stalled=True SchemaIncompatible")
             && has_condition(&held, "SchemaCompatible=False SchemaIncompatible")
     );
-    let said = message(&held, "SchemaCompatible");
+    let reported = message(&held, "SchemaCompatible");
     assert!(
-        said.starts_with(
+        reported.starts_with(
             "spec.eventTypes: the schema of Order.Created.v1 is not compatible with the registered revisions:"
         ),
-        "{said}"
+        "{reported}"
     );
     assert_eq!(revisions(&t, "orders").await, [1]);
-    t.wait_for_kafka_topic("orders", "grown", |topic| topic.partitions == 2).await;
+    t.wait_for_kafka_topic("orders", "2 partitions", |topic| topic.partitions == 2).await;
 
-    // Taking the type out and putting it back is no way around.
+    // Removing the type and adding it again does not bypass the check.
     t.topic("orders").apply_and_wait("partitions: 2").await;
-    t.topic("orders").apply(&format!("{{partitions: 2, {}}}", with(BROKEN))).await;
+    t.topic("orders").apply(&format!("{{partitions: 2, {}}}", spec_with(BROKEN))).await;
     t.topic("orders").wait_for_condition("SchemaCompatible=False SchemaIncompatible").await;
 
-    // The next major version beside it is.
+    // A new major version is registered beside the old one.
     let both = format!(
         "{{partitions: 2, eventTypes: [{{name: Order.Created.v1, schema: {FIRST}}}, {{name: Order.Created.v2, schema: {BROKEN}}}]}}"
     );
@@ -84,18 +84,19 @@ async fn an_incompatible_revision_is_held_and_other_changes_are_applied() {
 #[tokio::test]
 async fn an_invalid_schema_is_held() {
     let t = Fixture::new("schemas").await;
-    t.topic("orders").apply(&with("{type: thing}")).await;
+    t.topic("orders").apply(&spec_with("{type: thing}")).await;
     t.topic("orders").wait_for_condition("Ready=False SchemaInvalid").await;
-    t.topic("orders").apply(&with("{$ref: 'https://example.com/schema.json'}")).await;
+    t.topic("orders").apply(&spec_with("{$ref: 'https://example.com/schema.json'}")).await;
     let held = t.topic("orders").wait_for_condition("SchemaCompatible=False SchemaInvalid").await;
     assert!(message(&held, "Ready").contains("$ref"), "{held:?}");
-    t.topic("orders").apply_and_wait(&with(FIRST)).await;
+    t.topic("orders").apply_and_wait(&spec_with(FIRST)).await;
 }
 
 #[tokio::test]
 async fn compatibility_modes_are_enforced() {
     let t = Fixture::new("schemas").await;
-    let spec = |mode: &str, schema: &str| format!("{{compatibility: {{mode: {mode}}}, {}}}", with(schema));
+    let spec =
+        |mode: &str, schema: &str| format!("{{compatibility: {{mode: {mode}}}, {}}}", spec_with(schema));
     t.topic("orders").apply_and_wait(&spec("NONE", FIRST)).await;
     t.topic("orders").apply_and_wait(&spec("NONE", BROKEN)).await;
     t.topic("orders").apply_and_wait(&spec("BACKWARD", MORE)).await;
@@ -127,11 +128,10 @@ async fn a_changed_config_map_changes_the_topic() {
     t.topic("orders").wait_until_ready().await;
     t.apply(&config_map(&t, json!("true"), MORE)).await;
     t.topic("orders")
-        .wait_for_status("at revision 2", |topic| {
-            topic
-                .status
-                .as_ref()
-                .is_some_and(|status| status.event_types.first().is_some_and(|known| known.revision == 2))
+        .wait_for_status("revision 2 is registered", |topic| {
+            topic.status.as_ref().is_some_and(|status| {
+                status.event_types.first().is_some_and(|event_type| event_type.revision == 2)
+            })
         })
         .await;
     t.apply(&config_map(&t, json!("true"), BROKEN)).await;
@@ -140,7 +140,7 @@ async fn a_changed_config_map_changes_the_topic() {
     t.topic("orders").wait_for_condition("SchemaCompatible=True").await;
 }
 
-/// The operator may read every ConfigMap; a user who may only write EventTopics must not make it do so.
+/// The operator may read every ConfigMap. A user who may only write EventTopics must not gain that right through it.
 #[tokio::test]
 async fn a_config_map_without_the_label_is_not_read() {
     let t = Fixture::new("schemas").await;
@@ -160,7 +160,10 @@ async fn old_revisions_are_removed() {
     for number in 1..=12 {
         let properties: Vec<String> = (0..number).map(|n| format!("p{n}: {{type: string}}")).collect();
         t.topic("orders")
-            .apply_and_wait(&with(&format!("{{type: object, properties: {{{}}}}}", properties.join(", "))))
+            .apply_and_wait(&spec_with(&format!(
+                "{{type: object, properties: {{{}}}}}",
+                properties.join(", ")
+            )))
             .await;
     }
     assert_eq!(revisions(&t, "orders").await, (3..=12).collect::<Vec<i64>>());
@@ -169,20 +172,20 @@ async fn old_revisions_are_removed() {
 #[tokio::test]
 async fn the_history_is_deleted_with_the_topic() {
     let t = Fixture::new("schemas").await;
-    t.topic("orders").apply_and_wait(&with(FIRST)).await;
+    t.topic("orders").apply_and_wait(&spec_with(FIRST)).await;
     t.topic("orders").delete_and_wait().await;
-    t.topic("orders").apply_and_wait(&with(BROKEN)).await;
+    t.topic("orders").apply_and_wait(&spec_with(BROKEN)).await;
     assert_eq!(revisions(&t, "orders").await, [1]);
 }
 
 mod before_it_is_stored {
-    //! With the webhook.
+    //! The same checks by the webhook.
 
     use crate::stage;
     use crate::support::Fixture;
     use serde_json::{Value, json};
 
-    use super::{BROKEN, FIRST, FROM, MORE, config_map, revisions, with};
+    use super::{BROKEN, FIRST, FROM, MORE, config_map, revisions, spec_with};
 
     async fn fixture() -> Fixture {
         Fixture::on(stage::with_webhook(), "schemas").await
@@ -191,18 +194,18 @@ mod before_it_is_stored {
     #[tokio::test]
     async fn an_incompatible_revision_is_refused() {
         let t = fixture().await;
-        t.topic("orders").apply_and_wait(&with(FIRST)).await;
-        let why = "SchemaIncompatible: spec.eventTypes: the schema of Order.Created.v1 is not compatible with the \
+        t.topic("orders").apply_and_wait(&spec_with(FIRST)).await;
+        let expected = "SchemaIncompatible: spec.eventTypes: the schema of Order.Created.v1 is not compatible with the \
                    registered revisions: REQUIRED_PROPERTY_ADDED at /required";
-        t.topic("orders").rejects(&with(BROKEN), why).await;
-        t.topic("orders").accepts(&with(MORE)).await;
-        t.topic("orders").apply_and_wait(&with(MORE)).await;
+        t.topic("orders").assert_rejected(&spec_with(BROKEN), expected).await;
+        t.topic("orders").assert_accepted(&spec_with(MORE)).await;
+        t.topic("orders").apply_and_wait(&spec_with(MORE)).await;
         assert_eq!(revisions(&t, "orders").await, [1, 2]);
-        // Neither is taking it out and putting it back a way around.
+        // Removing the type and adding it again does not bypass the check.
         t.topic("orders").apply_and_wait("{}").await;
-        t.topic("orders").rejects(&with(BROKEN), why).await;
-        // What did not change is not read again: other fields can be changed all the same.
-        t.topic("orders").apply_and_wait(&format!("{{partitions: 2, {}}}", with(MORE))).await;
+        t.topic("orders").assert_rejected(&spec_with(BROKEN), expected).await;
+        // An unchanged schema is not compared again, so other fields can be changed.
+        t.topic("orders").apply_and_wait(&format!("{{partitions: 2, {}}}", spec_with(MORE))).await;
     }
 
     #[tokio::test]
@@ -210,24 +213,26 @@ mod before_it_is_stored {
         let t = fixture().await;
         t.apply(&config_map(&t, json!("true"), FIRST)).await;
         t.topic("orders").apply_and_wait(FROM).await;
-        let refused = async |schema: &str, why: &str| {
-            let error =
-                t.kube.try_apply(&config_map(&t, json!("true"), schema)).await.expect_err("it is refused");
+        let assert_config_map_refused = async |schema: &str, expected: &str| {
+            let error = t
+                .kube
+                .try_apply(&config_map(&t, json!("true"), schema))
+                .await
+                .expect_err("the webhook refuses the request");
             let (error, about) = (
                 error.to_string(),
                 format!("data, which EventTopic {}/orders uses for schemas", t.namespace),
             );
-            assert!(error.contains(why) && error.contains(&about), "{error}");
+            assert!(error.contains(expected) && error.contains(&about), "{error}");
         };
-        refused(BROKEN, "SchemaIncompatible").await;
-        refused("{type: thing}", "SchemaInvalid").await;
+        assert_config_map_refused(BROKEN, "SchemaIncompatible").await;
+        assert_config_map_refused("{type: thing}", "SchemaInvalid").await;
         t.apply(&config_map(&t, json!("true"), MORE)).await;
         t.topic("orders")
-            .wait_for_status("at revision 2", |topic| {
-                topic
-                    .status
-                    .as_ref()
-                    .is_some_and(|status| status.event_types.first().is_some_and(|known| known.revision == 2))
+            .wait_for_status("revision 2 is registered", |topic| {
+                topic.status.as_ref().is_some_and(|status| {
+                    status.event_types.first().is_some_and(|event_type| event_type.revision == 2)
+                })
             })
             .await;
         // A ConfigMap without the label is not reviewed.
@@ -243,17 +248,17 @@ mod before_it_is_stored {
         t.topic("orders").apply_and_wait(FROM).await;
         let mut command = t.stage.kubectl().command();
         command.args(["-n", &t.namespace, "label", "configmap", "schemas", "eventcenter.io/schema-"]);
-        let told = String::from_utf8(command.output().expect("kubectl runs").stderr).expect("text");
-        let why = format!("it is no longer read for EventTopics {}/orders", t.namespace);
-        assert!(told.contains(&why), "{told}");
+        let stderr = String::from_utf8(command.output().expect("kubectl runs").stderr).expect("text");
+        let expected = format!("it is no longer read for EventTopics {}/orders", t.namespace);
+        assert!(stderr.contains(&expected), "{stderr}");
         t.topic("orders").wait_for_condition("Ready=False SchemaNotFound").await;
     }
 
-    /// Schemas that are made to be slow to read or to compare end in an answer, and others are answered meanwhile.
+    /// Schemas that would be slow to read or to compare are refused, and other reviews are not delayed.
     #[tokio::test]
     async fn no_schema_stalls_admission() {
         let t = fixture().await;
-        t.topic("orders").apply_and_wait(&with("{type: object}")).await;
+        t.topic("orders").apply_and_wait(&spec_with("{type: object}")).await;
         let branch = |n: usize| json!({"type": "object", "properties": {format!("p{n}"): {"const": n}}, "required": [format!("p{n}")]});
         let wide: Value = json!({"oneOf": (0..400).map(branch).collect::<Vec<_>>()});
         let deep = (0..50).fold(json!({}), |inner, _| json!({"properties": {"a": inner}}));
@@ -262,9 +267,10 @@ mod before_it_is_stored {
         for schema in [wide, deep, json!({"patternProperties": patterns}), json!({"pattern": "(a+)+(?=b)"})] {
             let mut object = t.topic("orders").manifest("{}");
             object["spec"]["eventTypes"] = json!([{"name": "Order.Created.v1", "schema": schema}]);
-            let refused = t.kube.try_apply(&object).await.expect_err("it is refused").to_string();
+            let refused =
+                t.kube.try_apply(&object).await.expect_err("the webhook refuses the request").to_string();
             assert!(refused.contains("SchemaI"), "{refused}");
         }
-        t.topic("other").accepts("owner: {team: a}").await;
+        t.topic("other").assert_accepted("owner: {team: a}").await;
     }
 }

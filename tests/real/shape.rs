@@ -25,9 +25,9 @@ async fn partitions_grow() {
 async fn fewer_partitions_are_refused_at_once() {
     let t = Fixture::new("shape").await;
     t.topic("orders").apply_and_wait("partitions: 3").await;
-    t.topic("orders").rejects("partitions: 2", "spec.partitions cannot be reduced: Kafka cannot remove partitions. Create a new EventTopic with fewer")
+    t.topic("orders").assert_rejected("partitions: 2", "spec.partitions cannot be reduced: Kafka cannot remove partitions. Create a new EventTopic with fewer")
     .await;
-    t.topic("orders").rejects("{}", "spec.partitions cannot be reduced").await;
+    t.topic("orders").assert_rejected("{}", "spec.partitions cannot be reduced").await;
     t.wait_for_partitions("orders", 3).await;
 }
 
@@ -87,19 +87,21 @@ async fn a_topic_is_not_renamed_and_does_not_move() {
     t.topic("orders").apply_and_wait(&format!("topicName: {name}")).await;
     let immutable = "spec.topicName is immutable: Kafka cannot rename a topic. Make a new EventTopic and move producers \
                      and consumers to it";
-    t.topic("orders").rejects(&format!("topicName: {other}"), immutable).await;
-    t.topic("orders").rejects("{}", immutable).await;
+    t.topic("orders").assert_rejected(&format!("topicName: {other}"), immutable).await;
+    t.topic("orders").assert_rejected("{}", immutable).await;
 
     t.topic("products").apply_and_wait("{}").await;
-    t.topic("products").rejects(&format!("topicName: {other}"), immutable).await;
+    t.topic("products").assert_rejected(&format!("topicName: {other}"), immutable).await;
     let immutable_cluster = "spec.cluster is immutable: a topic cannot move between Kafka clusters. Make a new EventTopic in the \
                  other cluster";
-    t.topic("products").rejects("cluster: elsewhere", immutable_cluster).await;
+    t.topic("products").assert_rejected("cluster: elsewhere", immutable_cluster).await;
     // The current name and cluster can be added to the spec, and cannot be removed again.
     t.topic("products")
         .apply_and_wait(&format!("{{topicName: {}, cluster: main}}", t.kafka_name("products")))
         .await;
-    t.topic("products").rejects(&format!("topicName: {}", t.kafka_name("products")), immutable_cluster).await;
+    t.topic("products")
+        .assert_rejected(&format!("topicName: {}", t.kafka_name("products")), immutable_cluster)
+        .await;
     assert!(t.kafka_topic("second").await.is_none());
 }
 

@@ -72,7 +72,7 @@ impl LockedDatabase {
     pub(crate) async fn lock(data: &Path) -> Self {
         let url = format!("sqlite:{}", data.join("eventcenter.db").display());
         let mut connection = SqliteConnection::connect(&url).await.expect("a database");
-        connection.execute("PRAGMA busy_timeout = 30000").await.expect("it can wait");
+        connection.execute("PRAGMA busy_timeout = 30000").await.expect("the timeout is set");
         connection.execute("BEGIN EXCLUSIVE").await.expect("other transactions are short");
         Self(connection)
     }
@@ -80,6 +80,6 @@ impl LockedDatabase {
     /// Rolls the transaction back.
     pub(crate) async fn unlock(mut self) {
         self.0.execute("ROLLBACK").await.expect("the transaction is open");
-        self.0.close().await.expect("it is closed");
+        self.0.close().await.expect("the connection closes");
     }
 }

@@ -1,4 +1,4 @@
-//! Kafka, around the operator.
+//! Direct access to Kafka.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -74,14 +74,14 @@ impl Broker {
     pub(crate) async fn topic(&self, name: &str) -> Option<KafkaTopic> {
         let names = [name.to_owned()];
         let described = self.client.describe_topics(&names, REQUEST_TIMEOUT).await.expect("Kafka answers");
-        let topic = match described.into_iter().next().expect("one answer") {
+        let topic = match described.into_iter().next().expect("one result") {
             Ok(topic) => topic,
             Err(error) if error.is_unknown_topic() => return None,
             Err(error) => panic!("describing {name}: {error}"),
         };
         let entries =
             self.client.describe_config_overrides(&names, REQUEST_TIMEOUT).await.expect("Kafka answers");
-        let entries = match entries.into_iter().next().expect("one answer") {
+        let entries = match entries.into_iter().next().expect("one result") {
             Ok(entries) => entries,
             Err(error) if error.is_unknown_topic() => return None,
             Err(error) => panic!("describing the configuration of {name}: {error}"),
@@ -114,16 +114,16 @@ impl Broker {
             replicas: None,
             config: config.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
         };
-        let done = self.client.create_topics(&[new], REQUEST_TIMEOUT).await.expect("Kafka answers");
-        done.into_iter().for_each(|done| done.expect("it is created"));
-        self.wait(name, "created", |topic| topic.is_some()).await.expect("it exists")
+        let results = self.client.create_topics(&[new], REQUEST_TIMEOUT).await.expect("Kafka answers");
+        results.into_iter().for_each(|result| result.expect("the topic is created"));
+        self.wait(name, "created", |topic| topic.is_some()).await.expect("the topic exists")
     }
 
     /// Deletes a topic and waits until the broker no longer shows it.
     pub(crate) async fn delete(&self, name: &str) {
-        let done =
+        let results =
             self.client.delete_topics(&[name.to_owned()], REQUEST_TIMEOUT).await.expect("Kafka answers");
-        done.into_iter().for_each(|done| done.expect("it is deleted"));
+        results.into_iter().for_each(|result| result.expect("the topic is deleted"));
         self.wait(name, "deleted", |topic| topic.is_none()).await;
     }
 
@@ -143,8 +143,11 @@ impl Broker {
             set: set.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
             reset: reset.iter().map(|key| (*key).to_owned()).collect(),
         };
-        let done = self.client.incremental_alter_configs(&[alteration], REQUEST_TIMEOUT).await;
-        done.expect("Kafka answers").into_iter().for_each(|done| done.expect("it is altered"));
+        let results = self.client.incremental_alter_configs(&[alteration], REQUEST_TIMEOUT).await;
+        results
+            .expect("Kafka answers")
+            .into_iter()
+            .for_each(|result| result.expect("the configuration is altered"));
     }
 
     /// The ACLs that match a filter.
@@ -154,8 +157,8 @@ impl Broker {
 
     /// Creates ACLs and waits until the broker shows them.
     pub(crate) async fn create_acls(&self, acls: &[AclBinding]) {
-        let done = self.client.create_acls(acls, REQUEST_TIMEOUT).await.expect("Kafka answers");
-        done.into_iter().for_each(|done| done.expect("it is created"));
+        let results = self.client.create_acls(acls, REQUEST_TIMEOUT).await.expect("Kafka answers");
+        results.into_iter().for_each(|result| result.expect("the ACL is created"));
         for acl in acls {
             self.wait_for_acl(acl).await;
         }
@@ -164,9 +167,9 @@ impl Broker {
     /// Deletes an ACL that exists.
     pub(crate) async fn delete_acl(&self, acl: &AclBinding) {
         self.wait_for_acl(acl).await;
-        let done =
+        let results =
             self.client.delete_acls(&[acl.clone().into()], REQUEST_TIMEOUT).await.expect("Kafka answers");
-        assert_eq!(done, [Ok(vec![acl.clone()])]);
+        assert_eq!(results, [Ok(vec![acl.clone()])]);
     }
 
     async fn wait_for_acl(&self, acl: &AclBinding) {
@@ -179,7 +182,10 @@ impl Broker {
 
     /// Increases the partitions of a topic to this number.
     pub(crate) async fn add_partitions(&self, name: &str, partitions: i32) {
-        let done = self.client.create_partitions(&[(name.to_owned(), partitions)], REQUEST_TIMEOUT).await;
-        done.expect("Kafka answers").into_iter().for_each(|done| done.expect("they are added"));
+        let results = self.client.create_partitions(&[(name.to_owned(), partitions)], REQUEST_TIMEOUT).await;
+        results
+            .expect("Kafka answers")
+            .into_iter()
+            .for_each(|result| result.expect("the partitions are added"));
     }
 }

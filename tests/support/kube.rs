@@ -83,9 +83,9 @@ impl fmt::Display for ObjectPath {
 pub(crate) struct Event {
     /// The name of the object that it is about.
     pub(crate) regarding: String,
-    /// Why it was sent.
+    /// The reason of the Event.
     pub(crate) reason: String,
-    /// What happened.
+    /// The description of what happened.
     pub(crate) note: String,
 }
 

@@ -4,7 +4,7 @@
 //! - [`Fixture`]: a namespace with its tenant on a stage.
 //! - [`ResourceHandle`]: one resource of any kind: apply, patch, read, delete, wait for a status.
 //! - [`KubeClient`]: Kubernetes as its administrator or as another user, with every way of writing an object.
-//! - [`Broker`]: Kafka, around the operator.
+//! - [`Broker`]: direct access to Kafka.
 //! - [`audit::AuditLogs`]: the audit log of an operator, read from its database.
 //! - [`signer::WebhookSigner`]: signs requests and decisions as the webhook does.
 //!

@@ -91,8 +91,8 @@ impl KubeClient {
         Response { status, body: serde_json::from_slice(&body).expect("JSON"), warnings }
     }
 
-    /// Every way of writing the object is allowed. Returns the warnings. Stores nothing.
-    pub(crate) async fn accepts(&self, object: &Value) -> Vec<String> {
+    /// Asserts that every way of writing the object is accepted, with dry runs. Returns the warnings.
+    pub(crate) async fn assert_accepted(&self, object: &Value) -> Vec<String> {
         let mut warnings = Vec::new();
         for method in [WriteMethod::DryRun, WriteMethod::ReplaceDryRun] {
             let response = self.write(object, method).await;
@@ -102,8 +102,8 @@ impl KubeClient {
         warnings
     }
 
-    /// Every way of writing the object is refused with this reason and a message that contains the text.
-    pub(crate) async fn rejects(&self, object: &Value, reason: Reason, text: &str) {
+    /// Asserts that every way of writing the object is refused with this reason and a message that contains the text.
+    pub(crate) async fn assert_rejected(&self, object: &Value, reason: Reason, text: &str) {
         for method in WriteMethod::ALL {
             let response = self.write(object, method).await;
             assert!(

@@ -124,10 +124,10 @@ impl WebhookSigner {
         &self,
         namespace: &str,
         name: &str,
-        who: &str,
+        user: &str,
         rules: &Rules,
     ) -> EventTopic {
-        self.sign_request_of(namespace, name, Requester { username: who, groups: &[] }, rules, None).await
+        self.sign_request_of(namespace, name, Requester { username: user, groups: &[] }, rules, None).await
     }
 
     /// The same for a user with groups. `before` is the resource before the request, because some annotations count only if they
@@ -160,7 +160,7 @@ impl WebhookSigner {
         let (subject, hash) = (Revisioned::of(topic), SpecHash::of(&topic.spec));
         let context =
             RequestContext { subject: &subject, hash: &hash, requester, rules, pending: None, now: now() };
-        seal_request(&context, before, topic, &self.key).expect("it may be asked")
+        seal_request(&context, before, topic, &self.key).expect("the user may request the change")
     }
 
     /// Signs a decision on the current spec of a topic, and stores it. Returns its name.
@@ -205,14 +205,16 @@ impl WebhookSigner {
     pub(crate) async fn store(&self, namespace: &str, mut approval: ChangeApproval) -> String {
         approval.metadata.namespace = None;
         let approvals = Api::<ChangeApproval>::namespaced(self.client.clone(), namespace);
-        let made = approvals.create(&PostParams::default(), &approval).await.expect("it is stored");
-        made.name_any()
+        let stored =
+            approvals.create(&PostParams::default(), &approval).await.expect("the decision is stored");
+        stored.name_any()
     }
 
     /// The published public keys of the controllers.
     pub(crate) async fn controller_keys(&self) -> PublicKeys {
         let maps = Api::<ConfigMap>::namespaced(self.client.clone(), NAMESPACE);
-        let data = maps.get("eventcenter-seals").await.expect("it exists").data.unwrap_or_default();
+        let data =
+            maps.get("eventcenter-seals").await.expect("the ConfigMap exists").data.unwrap_or_default();
         PublicKeys::parse(data.get("controllers").map_or("", String::as_str))
     }
 }

@@ -38,27 +38,27 @@ async fn policies(name: &'static str) -> Result<(FaultFixture, KubeClient)> {
     Ok((t, admin))
 }
 
-/// Runs kubectl as Mallory. The error if the API server refuses it.
-fn mallory(t: &FaultFixture, words: &[impl AsRef<str>]) -> Result<(), String> {
-    let words: Vec<&str> =
-        words.iter().map(AsRef::as_ref).chain(["--as", "mallory", "--as-group", "admins"]).collect();
-    t.stage.kubectl().run(&words).map(drop).map_err(|error| format!("{error:#}"))
+/// Runs kubectl as Mallory. Returns the error if the API server refuses the request.
+fn mallory(t: &FaultFixture, arguments: &[impl AsRef<str>]) -> Result<(), String> {
+    let arguments: Vec<&str> =
+        arguments.iter().map(AsRef::as_ref).chain(["--as", "mallory", "--as-group", "admins"]).collect();
+    t.stage.kubectl().run(&arguments).map(drop).map_err(|error| format!("{error:#}"))
 }
 
 /// Waits with dry runs until the API server refuses a request: it compiles policies in the background.
-async fn wait_until_refused(t: &FaultFixture, words: &[impl AsRef<str>], refused: &str) {
-    let words: Vec<&str> = words.iter().map(AsRef::as_ref).chain(["--dry-run=server"]).collect();
-    let seen = until(async || match mallory(t, &words) {
-        Err(said) if said.contains(refused) => Ok(()),
-        said => Err(format!("{said:?}")),
+async fn wait_until_refused(t: &FaultFixture, arguments: &[impl AsRef<str>], expected: &str) {
+    let arguments: Vec<&str> = arguments.iter().map(AsRef::as_ref).chain(["--dry-run=server"]).collect();
+    let polled = until(async || match mallory(t, &arguments) {
+        Err(error) if error.contains(expected) => Ok(()),
+        result => Err(format!("{result:?}")),
     });
-    seen.await.unwrap_or_else(|seen| panic!("it should be refused: {refused}\n{seen}"));
+    polled.await.unwrap_or_else(|polled| panic!("the request is not refused with: {expected}\n{polled}"));
 }
 
 #[track_caller]
-fn assert_refuses(t: &FaultFixture, words: &[impl AsRef<str>], why: &str) {
-    let said = mallory(t, words).expect_err("it is refused");
-    assert!(said.contains(why), "{said}");
+fn assert_refused(t: &FaultFixture, arguments: &[impl AsRef<str>], expected: &str) {
+    let error = mallory(t, arguments).expect_err("the request is refused");
+    assert!(error.contains(expected), "{error}");
 }
 
 #[tokio::test]
@@ -72,18 +72,18 @@ async fn request_annotations_change_only_with_the_spec() -> Result<()> {
     admin.apply(&topic).await;
     let patch = |patch: Value| patch.to_string();
     let annotations = |annotations: Value| patch(json!({"metadata": {"annotations": annotations}}));
-    let why = "record who requested the spec, and change only with it";
+    let expected = "record who requested the spec, and change only with it";
     let of = |what: &str| {
         ["patch", "etopic", "orders", "-n", "stamps", "--type=merge", "-p", what].map(String::from)
     };
     let forged = of(&annotations(json!({REQUEST: "{\"hash\":\"b\"}"})));
-    wait_until_refused(&t, &forged, why).await;
+    wait_until_refused(&t, &forged, expected).await;
     for change in
         [json!({REQUEST: null}), json!({REQUESTED_BY: "bob"}), json!({REQUESTED_BY: null, REQUEST: null})]
     {
-        assert_refuses(&t, &of(&annotations(change)), why);
+        assert_refused(&t, &of(&annotations(change)), expected);
     }
-    // They change with the spec, and then no signature of the webhook covers them.
+    // The annotations can change with the spec, but then the signature of the webhook does not cover the new spec.
     let with_spec =
         json!({"metadata": {"annotations": {REQUEST: "{\"hash\":\"c\"}"}}, "spec": {"partitions": 2}});
     for change in [
@@ -94,7 +94,7 @@ async fn request_annotations_change_only_with_the_spec() -> Result<()> {
     ] {
         mallory(&t, &of(&change)).map_err(anyhow::Error::msg)?;
     }
-    assert_refuses(&t, &forged, why);
+    assert_refused(&t, &forged, expected);
     Ok(())
 }
 
@@ -140,15 +140,15 @@ async fn only_the_operator_writes_approved_and_pending() -> Result<()> {
     t.topic("orders").apply(json!({})).await;
     let approved = json!({"hash": "a", "generation": 1, "at": "2026-01-01T00:00:00Z", "seal": "v1.x.y"});
     let pending = json!({"hash": "a", "generation": 1, "since": "2026-01-01T00:00:00Z", "approvals": "0/1"});
-    let why = "status.approved, status.pending: only the operator (verb govern) may write these fields";
+    let expected = "status.approved, status.pending: only the operator (verb govern) may write these fields";
     let of = |status: Value| {
         let patch = json!({"status": status}).to_string();
         ["patch", "etopic", "orders", "-n", "records", "--subresource=status", "--type=merge", "-p", &patch]
             .map(String::from)
     };
     let forged = of(json!({"approved": approved}));
-    wait_until_refused(&t, &forged, why).await;
-    assert_refuses(&t, &of(json!({"pending": pending})), why);
+    wait_until_refused(&t, &forged, expected).await;
+    assert_refused(&t, &of(json!({"pending": pending})), expected);
     mallory(&t, &of(json!({"partitions": 1}))).map_err(anyhow::Error::msg)?;
 
     // The operator has the verb, with the rights of dev/operator-rbac.yaml.
@@ -161,12 +161,12 @@ async fn only_the_operator_writes_approved_and_pending() -> Result<()> {
     let request =
         Request::new(path.collection_url("")).patch_subresource("status", "orders", &parameters, &patch);
     operator.client().request::<Value>(request?).await?;
-    for taken in
+    for change in
         [json!({"approved": null}), json!({"pending": null}), json!({"approved": {"seal": "v1.x.z"}})]
     {
-        assert_refuses(&t, &of(taken), why);
+        assert_refused(&t, &of(change), expected);
     }
-    let status = admin.get::<Value>(path).await.expect("it exists")["status"].clone();
+    let status = admin.get::<Value>(path).await.expect("the topic exists")["status"].clone();
     assert_eq!((&status["approved"], &status["pending"]["hash"]), (&approved, &json!("a")));
     Ok(())
 }
@@ -175,7 +175,7 @@ async fn only_the_operator_writes_approved_and_pending() -> Result<()> {
 async fn approved_revisions_stay_until_their_topic_or_namespace_is_deleted() -> Result<()> {
     let (t, admin) = policies("revisions").await?;
     let topic = t.topic("orders").apply(json!({})).await;
-    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "goes"}});
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "deleted"}});
     admin.apply(&namespace).await;
     let revision = |name: &str, namespace: &str| {
         json!({
@@ -187,23 +187,27 @@ async fn approved_revisions_stay_until_their_topic_or_namespace_is_deleted() -> 
     owned["metadata"]["ownerReferences"] = json!([{
         "apiVersion": "eventcenter.io/v1alpha1", "kind": "EventTopic", "name": "orders", "uid": topic.metadata.uid,
     }]);
-    for object in [&owned, &revision("kept", "goes")] {
+    for object in [&owned, &revision("kept", "deleted")] {
         admin.apply(object).await;
     }
-    let why = "only the operator (verb govern) may write approved revisions";
-    let of = |words: &[&str]| -> Vec<String> {
-        words.iter().chain(&["-n", "revisions"]).map(ToString::to_string).collect()
+    let expected = "only the operator (verb govern) may write approved revisions";
+    let of = |arguments: &[&str]| -> Vec<String> {
+        arguments.iter().chain(&["-n", "revisions"]).map(ToString::to_string).collect()
     };
     let labelled = format!("{APPROVED_LABEL}=y");
-    wait_until_refused(&t, &of(&["label", "controllerrevision", "owned", "--overwrite", &labelled]), why)
-        .await;
+    wait_until_refused(
+        &t,
+        &of(&["label", "controllerrevision", "owned", "--overwrite", &labelled]),
+        expected,
+    )
+    .await;
     let unlabelled = format!("{APPROVED_LABEL}-");
-    assert_refuses(&t, &of(&["label", "controllerrevision", "owned", &unlabelled]), why);
-    assert_refuses(&t, &of(&["delete", "controllerrevision", "owned"]), why);
+    assert_refused(&t, &of(&["label", "controllerrevision", "owned", &unlabelled]), expected);
+    assert_refused(&t, &of(&["delete", "controllerrevision", "owned"]), expected);
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("new.yaml").display().to_string();
     std::fs::write(&file, revision("new", "revisions").to_string())?;
-    assert_refuses(&t, &["create", "-f", &file], why);
+    assert_refused(&t, &["create", "-f", &file], expected);
     // Revisions of other programs are not protected.
     let mut other = revision("other", "revisions");
     other["metadata"]["labels"] = json!({"app": "x"});
@@ -217,7 +221,7 @@ async fn approved_revisions_stay_until_their_topic_or_namespace_is_deleted() -> 
     for path in [ObjectPath::of(&owned), ObjectPath::of(&namespace)] {
         let deleted = until(async || match admin.get::<Value>(&path).await {
             None => Ok(()),
-            Some(left) => Err(format!("{left:#}")),
+            Some(object) => Err(format!("{object:#}")),
         });
         deleted.await.map_err(anyhow::Error::msg)?;
     }

@@ -40,10 +40,10 @@ impl CheckpointFixture {
     }
 
     /// Waits for the Event that the log is no longer signed for this reason.
-    async fn wait_for_event(&self, why: &str) {
-        let note = format!("log {} is no longer signed: {why}", self.log);
+    async fn wait_for_event(&self, reason: &str) {
+        let note = format!("log {} is no longer signed: {reason}", self.log);
         self.t
-            .eventually(&format!("an Event says: {note}"), async || {
+            .eventually(&format!("there is an Event with the note: {note}"), async || {
                 let events = self.t.kube.events(NAMESPACE).await;
                 let found = events
                     .iter()
@@ -70,18 +70,19 @@ impl CheckpointFixture {
         self.data("eventcenter-audit-checkpoints").await.remove(self.log.as_str())
     }
 
-    fn believed(&self, note: &str, keys: &str) -> Option<Checkpoint> {
+    fn verify_checkpoint(&self, note: &str, keys: &str) -> Option<Checkpoint> {
         let origin = origin("eventcenter", &self.log);
         Checkpoint::verify(note, &origin, &TrustedKeys::parse(keys)).ok()
     }
 
     /// Waits until more than this many records of the tenant's log are signed. Returns the checkpoint.
     async fn wait_until_signed(&self, more_than: u64) -> (String, Checkpoint) {
-        let what = format!("more than {more_than} records are signed");
+        let expectation = format!("more than {more_than} records are signed");
         self.t
-            .eventually(&what, async || {
+            .eventually(&expectation, async || {
                 let note = self.published_checkpoint().await.ok_or_else(|| "none".to_owned())?;
-                let checkpoint = self.believed(&note, &self.keys().await).ok_or_else(|| note.clone())?;
+                let checkpoint =
+                    self.verify_checkpoint(&note, &self.keys().await).ok_or_else(|| note.clone())?;
                 if checkpoint.size > more_than { Ok((note, checkpoint)) } else { Err(note) }
             })
             .await
@@ -90,7 +91,7 @@ impl CheckpointFixture {
     /// Waits until all current records of the tenant's log are signed. Returns the checkpoint.
     async fn wait_until_all_signed(&self) -> (String, Checkpoint) {
         let head = audit(self.data.path()).read_head(&self.log).await.expect("the database answers");
-        // The log may still be empty: its first record is on its way.
+        // The log may still be empty, because its first record is written later.
         self.wait_until_signed(head.size.saturating_sub(1)).await
     }
 }
@@ -119,11 +120,15 @@ async fn checkpoints_are_published_and_each_is_consistent_with_the_previous_one(
     let store = audit(s.data.path());
     let proof = store.prove_consistency(&s.log, old.size, new.size).await?;
     assert!(proof.holds(&old.root, &new.root));
-    let kept = store.list_checkpoints(&s.log, 100).await?;
-    assert!(kept.iter().any(|kept| kept.note == note), "{kept:#?}");
+    let stored = store.list_checkpoints(&s.log, 100).await?;
+    assert!(stored.iter().any(|stored| stored.note == note), "{stored:#?}");
     let platform = s.data("eventcenter-audit-checkpoints").await.remove(LogName::PLATFORM);
     assert!(platform.is_some_and(|note| note.starts_with("eventcenter/audit/_platform\n")));
-    assert_eq!(s.believed(&note, &"0".repeat(64)), None, "by nobody else's key");
+    assert_eq!(
+        s.verify_checkpoint(&note, &"0".repeat(64)),
+        None,
+        "another key does not verify the checkpoint"
+    );
     assert_eq!(metric(&operator, "eventcenter_audit_consistent", &s.log), Some(1.0));
     let age = metric(&operator, "eventcenter_audit_checkpoint_age_seconds", &s.log);
     assert!(age.is_some_and(|age| age < 60.0), "{age:?}");
@@ -160,11 +165,11 @@ async fn an_older_copy_of_the_database_is_detected_and_never_signed() -> Result<
     let is_inconsistent =
         |operator: &Operator| metric(operator, "eventcenter_audit_consistent", &s.log) == Some(0.0);
     s.t.eventually("the log is reported as inconsistent", async || {
-        is_inconsistent(&operator).then_some(()).ok_or("it is not")
+        is_inconsistent(&operator).then_some(()).ok_or("the log is consistent")
     })
     .await;
     s.wait_for_event(&format!("{} records were signed, and the log has fewer", checkpoint.size)).await;
-    // Also when it has grown beyond the signed records.
+    // The log is reported as well when it has more records than the checkpoint.
     for name in ["third", "fourth"] {
         s.t.topic(name).apply(json!({})).await;
         s.t.topic(name).wait_until_ready().await;
@@ -172,8 +177,8 @@ async fn an_older_copy_of_the_database_is_detected_and_never_signed() -> Result<
     s.wait_for_event(&format!("the first {} records are not the signed ones", checkpoint.size)).await;
     assert!(is_inconsistent(&operator));
     assert_eq!(s.published_checkpoint().await.as_ref(), Some(&note), "the published checkpoint stays");
-    let kept = audit(s.data.path()).list_checkpoints(&s.log, 1).await?;
-    assert!(kept.iter().all(|kept| kept.size < checkpoint.size), "{kept:#?}");
+    let stored = audit(s.data.path()).list_checkpoints(&s.log, 1).await?;
+    assert!(stored.iter().all(|stored| stored.size < checkpoint.size), "{stored:#?}");
     Ok(())
 }
 
@@ -204,14 +209,14 @@ async fn checkpoints_of_an_old_key_stay_trusted() -> Result<()> {
     let (new, checkpoint) = s.wait_until_all_signed().await;
     let keys = s.keys().await;
     assert!(keys.starts_with(&before) && keys != before, "{before} {keys}");
-    assert!(s.believed(&old, &keys).is_some_and(|old| old.size < checkpoint.size));
-    assert_eq!(s.believed(&new, &before), None, "it is signed by the new key");
-    let made = Filter { action: Some(Action::MakeKey.as_str().into()), ..Filter::default() };
+    assert!(s.verify_checkpoint(&old, &keys).is_some_and(|old| old.size < checkpoint.size));
+    assert_eq!(s.verify_checkpoint(&new, &before), None, "the new key signs the checkpoint");
+    let filter = Filter { action: Some(Action::MakeKey.as_str().into()), ..Filter::default() };
     assert!(operator.stop()?.success());
-    let made = AuditLogs::in_folder(s.data.path()).read(&LogName::platform(), &made).await;
-    let about: Vec<_> =
-        made.iter().filter_map(|record| Some(record.target.as_ref()?.name.as_str())).collect();
-    assert!(about.contains(&"eventcenter-seal-audit"), "{about:?}");
+    let records = AuditLogs::in_folder(s.data.path()).read(&LogName::platform(), &filter).await;
+    let targets: Vec<_> =
+        records.iter().filter_map(|record| Some(record.target.as_ref()?.name.as_str())).collect();
+    assert!(targets.contains(&"eventcenter-seal-audit"), "{targets:?}");
     Ok(())
 }
 
@@ -259,7 +264,7 @@ async fn checkpoints_are_also_sent_to_a_kafka_topic() -> Result<()> {
     s.t.topic("first").apply(json!({})).await;
     s.t.topic("first").wait_until_ready().await;
     let (note, _) = s.wait_until_all_signed().await;
-    // Without a consumer group, which would have to be formed first.
+    // The consumer reads without a consumer group, because joining one takes time.
     let consumer = [
         "--topic",
         "audit.checkpoints",
@@ -272,7 +277,7 @@ async fn checkpoints_are_also_sent_to_a_kafka_topic() -> Result<()> {
         "--property",
         "print.key=true",
     ];
-    s.t.eventually("it is in Kafka", async || {
+    s.t.eventually("the Kafka topic contains the checkpoint", async || {
         let read = s.t.parts.broker.tool("org.apache.kafka.tools.consumer.ConsoleConsumer", &consumer);
         let read = read.map_err(|error| error.to_string())?;
         if read.contains(&format!("{}\t{note}", s.log)) { Ok(()) } else { Err(read) }

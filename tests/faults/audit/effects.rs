@@ -21,7 +21,7 @@ fn print(records: &[Record], uid: &str) -> String {
         let reason = record.reason.as_ref().map(|reason| format!(" {reason}")).unwrap_or_default();
         let message = record.message.as_deref().unwrap_or_default().replace('\n', " | ");
         let message = message.split(", as ControllerRevision").next().unwrap_or_default();
-        let of = if record.completes.is_some() { ", which was begun" } else { "" };
+        let of = if record.completes.is_some() { " (completion)" } else { "" };
         format!("{} {}{of}{reason} ({target}): {message}\n", record.outcome, record.action)
     });
     let text: String = lines.collect();
@@ -64,7 +64,7 @@ async fn each_write_has_two_records_in_the_tenants_log() -> Result<()> {
     let access = json!([{"principal": "User:alice", "operations": ["Read"], "groups": ["effects.readers"]}]);
     let spec = json!({"deletionPolicy": "Delete", "eventTypes": schema(&["id"]), "access": access});
     let topic = t.topic("orders").apply(spec).await;
-    let uid = topic.uid().expect("it has one");
+    let uid = topic.uid().expect("the topic has a uid");
     t.topic("orders").wait_until_ready().await;
     t.topic("orders").patch_spec(json!({"access": []})).await;
     t.topic("orders").wait_until_ready().await;
@@ -83,25 +83,25 @@ async fn each_write_has_two_records_in_the_tenants_log() -> Result<()> {
     assert_pairs(&records);
     expect![[r#"
         Started AddFinalizer (orders): the resource is deleted only after its cleanup in Kafka
-        Succeeded AddFinalizer, which was begun (orders): the resource is deleted only after its cleanup in Kafka
+        Succeeded AddFinalizer (completion) (orders): the resource is deleted only after its cleanup in Kafka
         Started RegisterSchema (orders): revision 1 of the schema of shop.order.placed version 1
-        Succeeded RegisterSchema, which was begun (orders): revision 1 of the schema of shop.order.placed version 1
+        Succeeded RegisterSchema (completion) (orders): revision 1 of the schema of shop.order.placed version 1
         Started CreateTopic (orders): Kafka topic effects.orders in main: create with 1 partition
-        Succeeded CreateTopic, which was begun (orders): Kafka topic effects.orders in main: create with 1 partition
+        Succeeded CreateTopic (completion) (orders): Kafka topic effects.orders in main: create with 1 partition
         Started CreateAcls (orders): access to Kafka topic effects.orders in main: | User:alice Allow Read from * on topic effects.orders | User:alice Allow Read from * on consumer group effects.readers
-        Succeeded CreateAcls, which was begun (orders): access to Kafka topic effects.orders in main: | User:alice Allow Read from * on topic effects.orders | User:alice Allow Read from * on consumer group effects.readers
+        Succeeded CreateAcls (completion) (orders): access to Kafka topic effects.orders in main: | User:alice Allow Read from * on topic effects.orders | User:alice Allow Read from * on consumer group effects.readers
         Started DeleteAcls (orders): access to Kafka topic effects.orders in main: | User:alice Allow Read from * on topic effects.orders | User:alice Allow Read from * on consumer group effects.readers
-        Succeeded DeleteAcls, which was begun (orders): access to Kafka topic effects.orders in main: | User:alice Allow Read from * on topic effects.orders | User:alice Allow Read from * on consumer group effects.readers
+        Succeeded DeleteAcls (completion) (orders): access to Kafka topic effects.orders in main: | User:alice Allow Read from * on topic effects.orders | User:alice Allow Read from * on consumer group effects.readers
         Started CreateTopic (plain): Kafka topic effects.plain in main: create with 1 partition
-        Succeeded CreateTopic, which was begun (plain): Kafka topic effects.plain in main: create with 1 partition
+        Succeeded CreateTopic (completion) (plain): Kafka topic effects.plain in main: create with 1 partition
         Started AddPartitions (plain): Kafka topic effects.plain in main: partitions: 1 -> 2
-        Succeeded AddPartitions, which was begun (plain): Kafka topic effects.plain in main: partitions: 1 -> 2
+        Succeeded AddPartitions (completion) (plain): Kafka topic effects.plain in main: partitions: 1 -> 2
         Started AlterConfig (plain): Kafka topic effects.plain in main: flush.ms: default -> 7 | retention.ms: default -> 1000
-        Succeeded AlterConfig, which was begun (plain): Kafka topic effects.plain in main: flush.ms: default -> 7 | retention.ms: default -> 1000
+        Succeeded AlterConfig (completion) (plain): Kafka topic effects.plain in main: flush.ms: default -> 7 | retention.ms: default -> 1000
         Started DeleteTopic (orders): Kafka topic effects.orders in main and its data
-        Succeeded DeleteTopic, which was begun (orders): Kafka topic effects.orders in main and its data
+        Succeeded DeleteTopic (completion) (orders): Kafka topic effects.orders in main and its data
         Started RemoveFinalizer (orders): the cleanup in Kafka is complete
-        Succeeded RemoveFinalizer, which was begun (orders): the cleanup in Kafka is complete
+        Succeeded RemoveFinalizer (completion) (orders): the cleanup in Kafka is complete
     "#]].assert_eq(&print(&records, &uid));
     Ok(())
 }
@@ -119,8 +119,8 @@ async fn the_record_of_a_failed_write_has_the_reason() -> Result<()> {
     assert_pairs(&records[..2]);
     expect![[r#"
         Started CreateTopic (orders): Kafka topic effects-failed.orders in main: create with 1 partition, 3 replicas
-        Failed CreateTopic, which was begun KafkaError (orders): CreateTopics: Unable to replicate the partition 3 time(s): The target replication factor of 3 cannot be reached because only 1 broker(s) are registered or some brokers have all their log directories cordoned.
-    "#]].assert_eq(&print(&records[..2], &topic.uid().expect("it has one")));
+        Failed CreateTopic (completion) KafkaError (orders): CreateTopics: Unable to replicate the partition 3 time(s): The target replication factor of 3 cannot be reached because only 1 broker(s) are registered or some brokers have all their log directories cordoned.
+    "#]].assert_eq(&print(&records[..2], &topic.uid().expect("the topic has a uid")));
     Ok(())
 }
 
@@ -174,13 +174,13 @@ async fn approved_rejected_and_break_glass_changes_are_recorded() -> Result<()> 
     };
     let topic = t.topic("orders").apply(json!({})).await;
     webhook.sign_request(name, "orders", "alice", &rules).await;
-    t.topic("orders").wait_for("waiting", waits).await;
+    t.topic("orders").wait_for("awaiting approval", waits).await;
     webhook.decide(name, "orders", DecisionInput::approve("bob")).await;
     t.topic("orders").wait_until_ready().await;
 
     t.topic("orders").patch_spec(json!({"partitions": 2})).await;
     webhook.sign_request(name, "orders", "alice", &rules).await;
-    t.topic("orders").wait_for("waiting", waits).await;
+    t.topic("orders").wait_for("awaiting approval", waits).await;
     let no = DecisionInput {
         decision: Decision::Reject,
         comment: Some("too many"),
@@ -194,23 +194,23 @@ async fn approved_rejected_and_break_glass_changes_are_recorded() -> Result<()> 
         json!({"metadata": {"annotations": {BREAK_GLASS: "the shop is down"}}, "spec": {"partitions": 3}});
     t.topic("orders").patch(broken).await;
     let oncall = ["oncall".to_owned()];
-    let asker = eventcenter::domain::approval::request::Requester { username: "olga", groups: &oncall };
-    webhook.sign_request_of(name, "orders", asker, &rules, Some(&before)).await;
+    let requester = eventcenter::domain::approval::request::Requester { username: "olga", groups: &oncall };
+    webhook.sign_request_of(name, "orders", requester, &rules, Some(&before)).await;
     t.topic("orders").wait_until_ready().await;
     assert!(operator.stop()?.success());
 
     let log = LogName::of(Some(name));
     let all = logs.read(&log, &Filter::default()).await;
-    let about = [
+    let actions = [
         Action::TakeEffect,
         Action::BreakGlass,
         Action::RejectChange,
         Action::KeepRevision,
         Action::ForgetRevision,
     ];
-    let told: Vec<Record> = all.iter().filter(of(&about)).cloned().collect();
-    let mut text = print(&told, &topic.uid().expect("it has one"));
-    for record in &told {
+    let records: Vec<Record> = all.iter().filter(of(&actions)).cloned().collect();
+    let mut text = print(&records, &topic.uid().expect("the topic has a uid"));
+    for record in &records {
         for hash in
             record.message.iter().flat_map(|text| text.split_whitespace()).filter(|word| word.len() == 64)
         {
@@ -219,16 +219,16 @@ async fn approved_rejected_and_break_glass_changes_are_recorded() -> Result<()> 
     }
     expect![[r#"
         Started KeepRevision (orders): ControllerRevision orders-approved-UID-HASH stores generation 1, content HASH
-        Succeeded KeepRevision, which was begun (orders): ControllerRevision orders-approved-UID-HASH stores generation 1, content HASH
+        Succeeded KeepRevision (completion) (orders): ControllerRevision orders-approved-UID-HASH stores generation 1, content HASH
         Started TakeEffect (orders): Create: approved by bob; generation 1, content HASH
-        Succeeded TakeEffect, which was begun (orders): Create: approved by bob; generation 1, content HASH
+        Succeeded TakeEffect (completion) (orders): Create: approved by bob; generation 1, content HASH
         Denied RejectChange ChangeRejected (orders): AddPartitions: rejected by bob, because: too many; generation 2, content HASH
         Started KeepRevision (orders): ControllerRevision orders-approved-UID-HASH stores generation 3, content HASH
-        Succeeded KeepRevision, which was begun (orders): ControllerRevision orders-approved-UID-HASH stores generation 3, content HASH
+        Succeeded KeepRevision (completion) (orders): ControllerRevision orders-approved-UID-HASH stores generation 3, content HASH
         Started BreakGlass (orders): AddPartitions: activated without approval by olga, because: the shop is down; generation 3, content HASH
-        Succeeded BreakGlass, which was begun (orders): AddPartitions: activated without approval by olga, because: the shop is down; generation 3, content HASH
+        Succeeded BreakGlass (completion) (orders): AddPartitions: activated without approval by olga, because: the shop is down; generation 3, content HASH
         Started ForgetRevision (orders): ControllerRevision orders-approved-UID-HASH is no longer active
-        Succeeded ForgetRevision, which was begun (orders): ControllerRevision orders-approved-UID-HASH is no longer active
+        Succeeded ForgetRevision (completion) (orders): ControllerRevision orders-approved-UID-HASH is no longer active
     "#]].assert_eq(&text);
     Ok(())
 }
@@ -245,12 +245,12 @@ async fn drift_is_corrected_while_the_database_is_locked_and_recorded_afterwards
     t.topic("orders").wait_until_ready().await;
     let (logs, log) = (AuditLogs::in_folder(&data), LogName::of(Some(name)));
     logs.wait(&log, &by_action(Action::CreateTopic), |records| records.len() == 2).await;
-    // Before the settle time is over, a difference is no drift.
+    // A difference within the settle time is not drift.
     t.wait_for_resync(&operator, 3).await;
-    let held = LockedDatabase::lock(&data).await;
+    let lock = LockedDatabase::lock(&data).await;
     t.set_kafka_config("orders", "flush.ms", "77777").await;
     t.wait_for_kafka_config("orders", &[]).await;
-    held.unlock().await;
+    lock.unlock().await;
     let records = logs.wait(&log, &by_action(Action::AlterConfig), |records| records.len() == 2).await;
     assert_pairs(&records);
     assert_eq!(
@@ -270,7 +270,7 @@ async fn a_write_that_cannot_be_recorded_is_not_made() -> Result<()> {
     t.cluster().wait_for_condition("Ready=True Available").await;
     t.topic("first").apply(json!({})).await;
     t.topic("first").wait_until_ready().await;
-    let held = LockedDatabase::lock(&data).await;
+    let lock = LockedDatabase::lock(&data).await;
     let names: Vec<String> = (0..200).map(|number| format!("topic-{number}")).collect();
     for name in &names {
         t.topic(name).apply(json!({})).await;
@@ -288,14 +288,14 @@ async fn a_write_that_cannot_be_recorded_is_not_made() -> Result<()> {
         })
         .await;
     assert_eq!(t.kafka_topic(&refused.name_any()).await, None);
-    held.unlock().await;
+    lock.unlock().await;
     for name in &names {
         t.topic(name).within(2 * MAX_WAIT).wait_until_ready().await;
     }
     assert!(operator.stop()?.success());
     let succeeded = Filter { outcome: Some(Outcome::Succeeded), ..by_action(Action::CreateTopic) };
-    let made = AuditLogs::in_folder(&data).read(&LogName::of(Some(name)), &succeeded).await;
-    assert_eq!(made.len(), names.len() + 1);
-    assert!(made.iter().all(|record| record.completes.is_some()));
+    let created = AuditLogs::in_folder(&data).read(&LogName::of(Some(name)), &succeeded).await;
+    assert_eq!(created.len(), names.len() + 1);
+    assert!(created.iter().all(|record| record.completes.is_some()));
     Ok(())
 }

@@ -48,12 +48,17 @@ async fn assert_no_change_without_a_record(
     );
     assert!(answer.message().contains("(--store)"), "{answer:?}");
     assert_eq!((answer.status, &answer.body["reason"]), (503, &json!("AuditUnavailable")));
-    let bad = kube.write(&topic(namespace, "during", json!({"topicName": "else"})), WriteMethod::Apply).await;
-    assert_refused(&bad, Reason::InvalidResource, "spec.topicName");
+    let invalid =
+        kube.write(&topic(namespace, "during", json!({"topicName": "else"})), WriteMethod::Apply).await;
+    assert_refused(&invalid, Reason::InvalidResource, "spec.topicName");
     // A dry run stores nothing, so it needs no record.
     let dry_run = kube.write(&topic(namespace, "during", json!({})), WriteMethod::DryRun).await;
     assert!(dry_run.status < 300, "{dry_run:?}");
-    assert_eq!(webhook.get("/readyz").map(|(status, _)| status), Some(200), "it answers reviews");
+    assert_eq!(
+        webhook.get("/readyz").map(|(status, _)| status),
+        Some(200),
+        "a webhook that answers reviews is ready"
+    );
     reconnect().await?;
     wait_until_accepted(t, &kube, &topic(namespace, "during", json!({}))).await;
     let records = logs.read(&LogName::of(Some(namespace)), &Filter::default()).await;
@@ -63,7 +68,7 @@ async fn assert_no_change_without_a_record(
         };
         records.iter().filter(is).count()
     };
-    // A record that was written later than the timeout allows belongs to a refused change; then another record says so.
+    // A record that was written after the timeout belongs to a refused change, and a record of the refusal follows.
     for name in ["before", "during"] {
         let (allowed, denied) = (count(name, Outcome::Allowed), count(name, Outcome::Denied));
         assert!(allowed >= 1 && denied >= allowed - 1, "{name}: {records:#?}");
@@ -78,13 +83,13 @@ async fn nothing_changes_while_the_embedded_database_is_locked() -> Result<()> {
     t.parts.install_webhook(port)?;
     let webhook = t.parts.start_webhook("a", port, &["--audit-timeout", "500ms"])?;
     let (data, logs) = (webhook.data().to_owned(), AuditLogs::in_folder(webhook.data()));
-    let held = std::cell::Cell::new(None);
+    let lock = std::cell::Cell::new(None);
     let disconnect = async || {
-        held.set(Some(LockedDatabase::lock(&data).await));
+        lock.set(Some(LockedDatabase::lock(&data).await));
         Ok(())
     };
     let reconnect = async || {
-        held.take().expect("it is locked").unlock().await;
+        lock.take().expect("the database is locked").unlock().await;
         Ok(())
     };
     assert_no_change_without_a_record(&t, &webhook, "locked", &logs, disconnect, reconnect).await?;
@@ -133,13 +138,13 @@ async fn changes_continue_without_records_if_the_policy_allows_it() -> Result<()
     let kube = KubeClient::without_retries(t.parts.control_plane.kubeconfig()).await;
     wait_until_accepted(&t, &kube, &topic("effort", "before", json!({}))).await;
     let warned = |answer: &Response| {
-        let words = "AuditUnavailable: this change is not in the audit log, which is unavailable";
-        answer.warnings.iter().any(|warning| warning == words)
+        let expected = "AuditUnavailable: this change is not in the audit log, which is unavailable";
+        answer.warnings.iter().any(|warning| warning == expected)
     };
-    let held = LockedDatabase::lock(webhook.data()).await;
+    let lock = LockedDatabase::lock(webhook.data()).await;
     let answer = kube.write(&topic("effort", "during", json!({})), WriteMethod::Apply).await;
     assert!(answer.status < 300 && warned(&answer), "{answer:?}");
-    held.unlock().await;
+    lock.unlock().await;
     let number = std::cell::Cell::new(0);
     t.eventually("changes are recorded again", async || {
         number.set(number.get() + 1);

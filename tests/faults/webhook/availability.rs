@@ -46,27 +46,29 @@ impl Stream {
                 let mut number = 0;
                 while !stop.load(Ordering::Relaxed) {
                     number += 1;
-                    let good =
+                    let valid =
                         topic(namespace, &format!("good-{user}"), json!({"description": number.to_string()}));
-                    let answer = kube.write(&good, WriteMethod::Apply).await;
+                    let answer = kube.write(&valid, WriteMethod::Apply).await;
                     match answer.status {
                         200 | 201 => &tally.accepted,
                         _ => {
                             assert!(answer.message().contains("webhook"), "{answer:?}");
-                            *tally.last.lock().expect("nobody panics") = answer.message().to_owned();
+                            *tally.last.lock().expect("the lock is not poisoned") =
+                                answer.message().to_owned();
                             &tally.failed
                         }
                     }
                     .fetch_add(1, Ordering::Relaxed);
-                    let bad =
+                    let invalid =
                         topic(namespace, &format!("bad-{user}-{number}"), json!({"topicName": "not.ours"}));
-                    let answer = kube.write(&bad, WriteMethod::Apply).await;
-                    assert!(answer.status >= 400, "it was accepted: {answer:?}");
+                    let answer = kube.write(&invalid, WriteMethod::Apply).await;
+                    assert!(answer.status >= 400, "an invalid topic was accepted: {answer:?}");
                     match answer.message().contains("denied the request: InvalidResource: spec.topicName") {
                         true => &tally.refused,
                         false => {
                             assert!(answer.message().contains("webhook"), "{answer:?}");
-                            *tally.last.lock().expect("nobody panics") = answer.message().to_owned();
+                            *tally.last.lock().expect("the lock is not poisoned") =
+                                answer.message().to_owned();
                             &tally.failed
                         }
                     }
@@ -81,7 +83,7 @@ impl Stream {
     /// Waits until this many further writes are accepted, and as many refused.
     pub(super) async fn wait_for_progress(&self, by: usize) {
         let (accepted, refused) = (Tally::read(&self.tally.accepted), Tally::read(&self.tally.refused));
-        let moved = until(async || {
+        let polled = until(async || {
             let (now, then) = (Tally::read(&self.tally.accepted), Tally::read(&self.tally.refused));
             if now >= accepted + by && then >= refused + by {
                 Ok(())
@@ -89,17 +91,17 @@ impl Stream {
                 Err(format!("{:?}", self.tally))
             }
         });
-        moved.await.expect("reviews continue");
+        polled.await.expect("reviews continue");
     }
 
     /// Waits until a write fails because the API server cannot call the webhook.
     async fn wait_for_failure(&self) {
         let before = Tally::read(&self.tally.failed);
-        let still = until(async || {
+        let polled = until(async || {
             let now = Tally::read(&self.tally.failed);
             if now > before { Ok(()) } else { Err(format!("{:?}", self.tally)) }
         });
-        still.await.expect("the webhook cannot be called");
+        polled.await.expect("a write fails");
     }
 
     pub(super) fn failed(&self) -> usize {
@@ -117,7 +119,7 @@ impl Stream {
         for topic in stored {
             assert_eq!(topic.spec.topic_name, None, "{:?}", topic.metadata.name);
         }
-        let last = self.tally.last.lock().expect("nobody panics").clone();
+        let last = self.tally.last.lock().expect("the lock is not poisoned").clone();
         Ok((Tally::read(&self.tally.failed), last))
     }
 }
@@ -132,9 +134,9 @@ pub(super) fn topic(namespace: &str, name: &str, spec: Value) -> Value {
 /// Waits until the API server calls the webhook and gets an answer.
 pub(super) async fn wait_until_answered(t: &FaultFixture) {
     let kube = KubeClient::without_retries(&t.stage.kubeconfig).await;
-    let bad = topic(&t.namespace, "probe", json!({"topicName": "not.ours"}));
+    let invalid = topic(&t.namespace, "probe", json!({"topicName": "not.ours"}));
     t.eventually("the webhook answers", async || {
-        let answer = kube.write(&bad, WriteMethod::DryRun).await;
+        let answer = kube.write(&invalid, WriteMethod::DryRun).await;
         if answer.message().contains("InvalidResource: spec.topicName") { Ok(()) } else { Err(answer) }
     })
     .await;
@@ -175,15 +177,19 @@ async fn one_of_two_replicas_may_stop_or_die() -> Result<()> {
     let mut b = t.parts.launch_webhook("b", second, &["--webhook-drain", "1s"])?;
     a.wait_ready(MAX_WAIT)?;
     b.wait_ready(MAX_WAIT)?;
-    let made = |operator: &xtask::operator::Operator| {
-        operator.output().map(|said| said.matches("issued certificates").count())
+    let count_issued = |operator: &xtask::operator::Operator| {
+        operator.output().map(|log| log.matches("issued certificates").count())
     };
-    assert_eq!(made(&a)? + made(&b)?, 1, "one of them made them, and both serve them");
+    assert_eq!(
+        count_issued(&a)? + count_issued(&b)?,
+        1,
+        "one replica issues the certificates, and both serve them"
+    );
     wait_until_answered(&t).await;
 
     let stream = Stream::begin(&t, "replicas", 3);
     stream.wait_for_progress(20).await;
-    // As a Service does when a replica is no longer ready.
+    // The balancer stops sending connections, as a Service does for a replica that is not ready.
     balancer.remove(first);
     assert!(a.stop()?.success());
     stream.wait_for_progress(20).await;
@@ -215,10 +221,10 @@ async fn running_reviews_are_answered_before_the_end() -> Result<()> {
         other => Err(other),
     })
     .await;
-    // It is not ready, and still answers.
+    // The webhook is not ready, and still answers reviews.
     stream.wait_for_progress(5).await;
     assert_eq!(stream.failed(), 0);
-    assert!(stopping.join().expect("it ends")?.success());
+    assert!(stopping.join().expect("no panic")?.success());
     stream.end(&t, "drain").await?;
     Ok(())
 }
@@ -249,30 +255,30 @@ async fn everything_is_refused_before_the_webhook_has_read_everything() -> Resul
     let t = FaultFixture::new("early").await?;
     let port = xtask::port::free()?;
     t.parts.install_webhook(port)?;
-    // Without the right to read KafkaClusters it never becomes ready.
+    // Without the right to read KafkaClusters the webhook never becomes ready.
     let role = ["get", "clusterrole", "eventcenter-controllers", "-o", "json"];
     let before: Value = serde_json::from_str(&t.stage.kubectl().run(&role)?)?;
-    let mut narrow = before.clone();
-    for rule in narrow["rules"].as_array_mut().expect("rules") {
+    let mut reduced = before.clone();
+    for rule in reduced["rules"].as_array_mut().expect("rules") {
         let resources = rule["resources"].as_array_mut().expect("resources");
         resources.retain(|resource| resource != "kafkaclusters");
     }
-    apply_role(&t, &narrow)?;
+    apply_role(&t, &reduced)?;
     let webhook = t.parts.launch_webhook("a", port, &[])?;
-    // With kubectl, because kube-rs retries an answer 503.
+    // The test uses kubectl, because kube-rs retries a response with status 503.
     let file = tempfile::NamedTempFile::new()?;
     std::fs::write(file.path(), topic("early", "orders", json!({})).to_string())?;
     let file = file.path().to_str().expect("UTF-8");
-    let told = t.eventually("the webhook refuses because it is not ready", async || {
+    let refused = t.eventually("the webhook refuses because it is not ready", async || {
         match t.stage.kubectl().run(&["create", "-f", file]).map_err(|error| format!("{error:#}")) {
-            Err(said) if said.contains("denied the request") => Ok(said),
+            Err(error) if error.contains("denied the request") => Ok(error),
             other => Err(other),
         }
     });
-    let told = told.await;
+    let refused = refused.await;
     assert!(
-        told.contains("WebhookNotReady: the webhook has not listed all resources yet; try again"),
-        "{told}"
+        refused.contains("WebhookNotReady: the webhook has not listed all resources yet; try again"),
+        "{refused}"
     );
     assert_eq!(webhook.get("/readyz").map(|(status, _)| status), Some(503));
     apply_role(&t, &before)?;

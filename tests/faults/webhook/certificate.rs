@@ -71,13 +71,13 @@ async fn certificates_are_rotated_under_load_without_a_failed_review() -> Result
     assert!(output.matches("serving a new certificate").count() >= 4, "{output}");
     let after = data(&t).await?;
     assert!(["ca.crt", "ca.key", "tls.crt", "tls.key"].iter().all(|key| before[*key] != after[*key]));
-    let expiry = webhook.get("/metrics").context("it answers")?.1;
+    let expiry = webhook.get("/metrics").context("the operator answers")?.1;
     assert!(expiry.contains("eventcenter_webhook_certificate_expiry_timestamp_seconds "), "{expiry}");
     for key in ["ca.key", "tls.key"] {
         let key = String::from_utf8_lossy(&after[key].0).lines().nth(1).unwrap_or_default().to_owned();
         assert!(
             key.len() > 20 && !output.contains(&key) && !output.contains("PRIVATE"),
-            "a key is in the log"
+            "the log contains a key"
         );
     }
     Ok(())
@@ -97,20 +97,20 @@ async fn changes_by_others_are_corrected() -> Result<()> {
     let patch = Patch::<()>::Json(serde_json::from_value(patch)?);
     configurations(&t).patch("eventcenter", &PatchParams::default(), &patch).await?;
     let wait_for_bundle = async |authorities: &ByteString| {
-        t.eventually("caBundle is right", async || {
+        t.eventually("caBundle is restored", async || {
             let all = bundles(&t).await.map_err(|error| error.to_string())?;
             if all.iter().all(|bundle| *bundle == authorities.0) {
                 Ok(())
             } else {
-                Err("it is not".to_owned())
+                Err("caBundle differs".to_owned())
             }
         })
         .await;
     };
     wait_for_bundle(&before["ca.crt"]).await;
-    assert_eq!(data(&t).await?, before, "nothing else changed");
+    assert_eq!(data(&t).await?, before, "the Secret does not change");
 
-    // The configurations are applied once more, as a GitOps tool does, and from nothing.
+    // The configurations are applied again, as a GitOps tool does, and recreated.
     t.parts.install_webhook(port)?;
     wait_for_bundle(&before["ca.crt"]).await;
     configurations(&t).delete("eventcenter", &DeleteParams::default()).await?;
@@ -132,7 +132,7 @@ async fn changes_by_others_are_corrected() -> Result<()> {
     wait_for_bundle(&second["ca.crt"]).await;
     wait_until_answered(&t).await;
 
-    // Its values are destroyed, one after the other.
+    // The values of the Secret are made invalid, one after the other.
     for broken in
         [json!({"tls.key": "bm9uc2Vuc2U="}), json!({"ca.crt": null}), json!({"ca.key": second["tls.key"]})]
     {
@@ -152,7 +152,7 @@ async fn cert_manager_may_issue_the_certificate() -> Result<()> {
     let t = FaultFixture::new("manager").await?;
     let port = xtask::port::free()?;
     t.parts.install_webhook(port)?;
-    let mode = ["--webhook-certificates", "secret", "--webhook-certificate-secret", "made-elsewhere"];
+    let mode = ["--webhook-certificates", "secret", "--webhook-certificate-secret", "issued-elsewhere"];
     let webhook = t.parts.launch_webhook("a", port, &mode)?;
     t.wait_for_readyz(&webhook, 503).await;
 
@@ -167,16 +167,16 @@ async fn cert_manager_may_issue_the_certificate() -> Result<()> {
         Ok((issued.pem(), pair.serialize_pem()))
     };
     let expiry = || metric(&webhook, "eventcenter_webhook_certificate_expiry_timestamp_seconds", &[]);
-    let put = async |certificate: &str, key: &str| {
+    let apply_certificate = async |certificate: &str, key: &str| {
         let secret = json!({
             "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
-            "metadata": {"name": "made-elsewhere", "namespace": NAMESPACE},
+            "metadata": {"name": "issued-elsewhere", "namespace": NAMESPACE},
             "stringData": {"tls.crt": certificate, "tls.key": key},
         });
         let parameters = PatchParams::apply("cert-manager").force();
-        secrets(&t).patch("made-elsewhere", &parameters, &Patch::Apply(secret)).await.map(drop)
+        secrets(&t).patch("issued-elsewhere", &parameters, &Patch::Apply(secret)).await.map(drop)
     };
-    // As cert-manager does: caBundle.
+    // The test sets caBundle, as cert-manager does.
     let mut configuration = configurations(&t).get("eventcenter").await?;
     for webhook in configuration.webhooks.iter_mut().flatten() {
         webhook.client_config.ca_bundle = Some(ByteString(authority.pem().into_bytes()));
@@ -191,13 +191,13 @@ async fn cert_manager_may_issue_the_certificate() -> Result<()> {
     mutating.replace(&name, &Default::default(), &configuration).await?;
 
     let (certificate, key) = issue(2090)?;
-    put(&certificate, &key).await?;
+    apply_certificate(&certificate, &key).await?;
     wait_until_answered(&t).await;
     t.wait_for_readyz(&webhook, 200).await;
     let first = expiry();
 
     // With an invalid key the webhook still serves the previous certificate. Only the log shows that it has read the key.
-    put(&certificate, "no key at all").await?;
+    apply_certificate(&certificate, "no key at all").await?;
     t.eventually("the webhook has read the invalid key", async || {
         let output = webhook.output().map_err(|error| error.to_string())?;
         if output.contains("still serving the previous one") { Ok(()) } else { Err(output) }
@@ -207,7 +207,7 @@ async fn cert_manager_may_issue_the_certificate() -> Result<()> {
     assert_eq!(expiry(), first);
     let stream = Stream::begin(&t, "manager", 2);
     let (certificate, key) = issue(2091)?;
-    put(&certificate, &key).await?;
+    apply_certificate(&certificate, &key).await?;
     t.eventually("the webhook serves the new certificate", async || {
         let now = expiry();
         if now > first { Ok(()) } else { Err(now) }
@@ -216,7 +216,7 @@ async fn cert_manager_may_issue_the_certificate() -> Result<()> {
     stream.wait_for_progress(10).await;
     let (failed, last) = stream.end(&t, "manager").await?;
     assert_eq!(failed, 0, "{last}");
-    assert!(secrets(&t).get_opt(SECRET).await?.is_none(), "the webhook issues none itself");
+    assert!(secrets(&t).get_opt(SECRET).await?.is_none(), "the webhook issues no certificate itself");
     let trusted = bundles(&t).await?;
     assert!(
         trusted.iter().all(|bundle| *bundle == authority.pem().into_bytes()),

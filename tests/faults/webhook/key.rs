@@ -25,7 +25,7 @@ async fn write(t: &FaultFixture, text: &str) -> Result<()> {
     let map = json!({
         "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": SEALS}, "data": {"webhook": text},
     });
-    let parameters = PatchParams::apply("somebody").force();
+    let parameters = PatchParams::apply("other").force();
     maps(t).patch(SEALS, &parameters, &Patch::Apply(map)).await.map(drop)?;
     Ok(())
 }
@@ -45,7 +45,7 @@ async fn an_edited_list_of_keys_is_repaired() -> Result<()> {
     t.parts.install_webhook(port)?;
     let other = SigningKey::from_seed(&"7".repeat(64)).expect("a key").public_key();
 
-    // Without an end of the line.
+    // The list has no trailing newline.
     write(&t, &other).await?;
     let webhook = t.parts.start_webhook("a", port, &[])?;
     wait_until_answered(&t).await;
@@ -55,8 +55,8 @@ async fn an_edited_list_of_keys_is_repaired() -> Result<()> {
     assert_eq!((text.split_whitespace().count(), PublicKeys::count_invalid(&text)), (2, 0), "{text}");
     assert!(!webhook.output()?.contains(SEALS), "the webhook reports no problem");
 
-    // While the webhook runs: without a key it refuses reviews. Once it has read the keys again, it has also reported a word
-    // that is no key.
+    // The keys are changed while the webhook runs: without its own key it refuses reviews. Once it has read the keys again, it has
+    // also logged the invalid key.
     write(&t, &text.replace('\n', "")).await?;
     let valid = t.topic("probe").manifest("{}");
     let kube = KubeClient::without_retries(&t.stage.kubeconfig).await;
@@ -75,7 +75,7 @@ async fn an_edited_list_of_keys_is_repaired() -> Result<()> {
     write(&t, &text).await?;
     wait_until_answered(&t).await;
 
-    // A start adds the key.
+    // A restarted webhook adds its key.
     assert!(webhook.stop()?.success());
     write(&t, "nonsense").await?;
     let webhook = t.parts.start_webhook("b", port, &[])?;

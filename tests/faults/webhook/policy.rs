@@ -34,29 +34,29 @@ fn tenant(name: &str, spec: Value) -> Value {
 #[tokio::test]
 async fn namespaces_and_prefixes_of_tenants_do_not_overlap() -> Result<()> {
     let (_t, kube) = policies("apart").await?;
-    let refused = async |spec: Value, words: &str| {
+    let assert_refused = async |spec: Value, expected: &str| {
         for method in WriteMethod::ALL {
             let answer = kube.write(&tenant("other", spec.clone()), method).await;
             assert_eq!(answer.status, 422, "{answer:?}");
-            assert!(answer.message().contains(words), "{}", answer.message());
+            assert!(answer.message().contains(expected), "{}", answer.message());
         }
     };
-    refused(
+    assert_refused(
         json!({"namespaces": ["free", "apart"]}),
         "ResourceConflict: spec.namespaces: apart belongs to tenant apart. Take it out of one of the two tenants",
     )
     .await;
     for prefix in ["apart.more.", "ap.", "apart."] {
-        let words =
+        let expected =
             format!("ResourceConflict: spec.topicPrefix: {prefix} overlaps with apart. of tenant apart");
         if prefix == "ap." {
-            kube.accepts(&tenant("other", json!({"topicPrefix": prefix}))).await;
+            kube.assert_accepted(&tenant("other", json!({"topicPrefix": prefix}))).await;
         } else {
-            refused(json!({"topicPrefix": prefix}), &words).await;
+            assert_refused(json!({"topicPrefix": prefix}), &expected).await;
         }
     }
-    // By its name: `apart-` has no prefix of its own, so its topics begin with `apart-x.`, which is another.
-    kube.accepts(&tenant("apart-x", json!({"namespaces": ["free"]}))).await;
+    // The default prefix of the tenant is its name: `apart-x.` does not overlap with `apart.`.
+    kube.assert_accepted(&tenant("apart-x", json!({"namespaces": ["free"]}))).await;
 
     // An older tenant cannot take the namespace of a younger one either. Unchanged fields are not checked.
     kube.apply(&tenant("younger", json!({"namespaces": ["young"], "description": "a"}))).await;
@@ -80,7 +80,7 @@ async fn the_largest_tenants_can_be_compared() -> Result<()> {
     };
     let mut with_last = names("b");
     kube.apply(&tenant("first", json!({"namespaces": names("a")}))).await;
-    kube.accepts(&tenant("second", json!({"namespaces": with_last}))).await;
+    kube.assert_accepted(&tenant("second", json!({"namespaces": with_last}))).await;
     with_last[511] = names("a").remove(511);
     let answer = until(async || {
         match kube.write(&tenant("second", json!({"namespaces": with_last})), WriteMethod::DryRun).await {
@@ -106,17 +106,17 @@ async fn a_topic_keeps_the_kafka_topic_of_its_status() -> Result<()> {
         json!({"cluster": null}),
     ] {
         let patch = json!({"status": status});
-        let words =
+        let arguments =
             ["patch", "etopic", "orders", "-n", "stays", "--subresource=status", "--type=merge", "-p"];
-        let said = t.stage.kubectl().run(&[&words[..], &[&patch.to_string()]].concat());
-        let said = format!("{:#}", said.expect_err("it is refused"));
-        assert!(said.contains("NotSupported: status."), "{said}");
-        assert!(said.contains("an EventTopic cannot become another Kafka topic"), "{said}");
+        let result = t.stage.kubectl().run(&[&arguments[..], &[&patch.to_string()]].concat());
+        let error = format!("{:#}", result.expect_err("the request is refused"));
+        assert!(error.contains("NotSupported: status."), "{error}");
+        assert!(error.contains("an EventTopic cannot become another Kafka topic"), "{error}");
     }
     // The operator itself can still write the status.
     t.set_kafka_config("orders", "retention.ms", "1000").await;
     t.topic("orders")
-        .wait_for("put right", |topic| {
+        .wait_for("status.lastDrift is set", |topic| {
             topic.status.as_ref().is_some_and(|status| status.last_drift.is_some())
         })
         .await;

@@ -75,7 +75,7 @@ fn review(kind: &str, operation: &str, object: &Value) -> Value {
             "uid": "one", "operation": operation, "name": "orders", "namespace": "wire",
             "kind": {"group": "eventcenter.io", "version": "v1alpha1", "kind": kind},
             "resource": {"group": "eventcenter.io", "version": "v1alpha1", "resource": "eventtopics"},
-            "userInfo": {"username": "somebody"}, "object": object, "oldObject": null, "dryRun": false,
+            "userInfo": {"username": "alice"}, "object": object, "oldObject": null, "dryRun": false,
         },
     })
 }
@@ -145,13 +145,13 @@ async fn requests_that_are_no_reviews_are_refused() -> Result<()> {
 
 #[tokio::test]
 async fn undecodable_reviews_are_refused_with_the_parsers_error() -> Result<()> {
-    let t = FaultFixture::new("words").await?;
+    let t = FaultFixture::new("decode").await?;
     let port = xtask::port::free()?;
     t.parts.install_webhook(port)?;
     let _webhook = t.parts.start_webhook("a", port, &[])?;
     wait_until_answered(&t).await;
     let caller = Caller::new(&t, port).await?;
-    let ask = |review: &Value| -> Result<Value> {
+    let send_review = |review: &Value| -> Result<Value> {
         let (status, answer) = caller.post("/validate", &review.to_string())?;
         assert_eq!(status, 200, "{answer}");
         let answer: Value = serde_json::from_str(&answer)?;
@@ -159,8 +159,8 @@ async fn undecodable_reviews_are_refused_with_the_parsers_error() -> Result<()> 
         assert_eq!(answer["response"]["allowed"], false, "{answer}");
         Ok(answer["response"]["status"].clone())
     };
-    let object = |spec: Value| json!({"metadata": {"name": "orders", "namespace": "words"}, "spec": spec});
-    for (review, words) in [
+    let object = |spec: Value| json!({"metadata": {"name": "orders", "namespace": "decode"}, "spec": spec});
+    for (review, expected) in [
         (
             review("EventTopic", "CREATE", &object(json!({"partitions": "three"}))),
             "invalid type: string \"three\"",
@@ -178,8 +178,8 @@ async fn undecodable_reviews_are_refused_with_the_parsers_error() -> Result<()> 
         (review("EventTopic", "CONNECT", &object(json!({}))), "the review has no object"),
         (review("Kitchen", "CREATE", &object(json!({}))), "the webhook does not review Kitchen"),
     ] {
-        let status = ask(&review)?;
-        assert!(status["message"].as_str().is_some_and(|message| message.contains(words)), "{status}");
+        let status = send_review(&review)?;
+        assert!(status["message"].as_str().is_some_and(|message| message.contains(expected)), "{status}");
         assert_eq!((&status["reason"], &status["code"]), (&json!("InvalidResource"), &json!(400)));
     }
     Ok(())

@@ -281,7 +281,7 @@ async fn a_pending_change_is_withdrawn() {
     assert!(code == 1 && err.contains("nothing to withdraw"), "{err}");
     // Without a pending change the partitions cannot be reduced.
     desk.set_status("orders", json!({"pending": null})).await;
-    desk.0.topic("orders").rejects("{partitions: 2}", "spec.partitions cannot be reduced").await;
+    desk.0.topic("orders").assert_rejected("{partitions: 2}", "spec.partitions cannot be reduced").await;
 
     desk.declare_pending("new", "partitions: 1").await;
     let (code, _, err) = desk.eventctl(&["withdraw", "etopic/new", "--yes"]);

@@ -145,7 +145,7 @@ pub(super) fn add(folder: &Path, log: &str, records: u64, length: usize) {
             recorder.enqueue(long).await;
         }
         stop.cancel();
-        writing.await.expect("it ends");
+        writing.await.expect("the journal ends");
         store.close().await;
     });
 }
@@ -170,7 +170,7 @@ pub(super) fn fill(users: &Users) -> Data {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let (shop, bank) = runtime.block_on(async {
         let store = open(folder.path());
-        store.migrate().await.expect("it is migrated");
+        store.migrate().await.expect("the database is migrated");
         let (recorder, stop, writing) = journal(&store);
         let write = async |event: Event| match recorder.record(event).await.expect("the record is written") {
             WriteOutcome::Durable(id) => id,
@@ -201,7 +201,7 @@ pub(super) fn fill(users: &Users) -> Data {
         sign(&store, &bank_log).await;
         write(event(&LogName::platform(), 0, Outcome::Allowed)).await;
         stop.cancel();
-        writing.await.expect("it ends");
+        writing.await.expect("the journal ends");
         store.close().await;
         (shop, bank)
     });
@@ -234,8 +234,8 @@ async fn sign(store: &Store, log: &LogName) {
     let root = head.range.root().expect("from the first");
     let key = SigningKey::from_seed(SEED).expect("a seed");
     let note = Checkpoint { origin: origin(INSTALLATION, log), size: head.size, root }.sign(&key);
-    let noted = StoredCheckpoint { size: head.size, note, time: clock() };
-    store.audit().insert_checkpoint(log, &noted).await.expect("it is kept");
+    let checkpoint = StoredCheckpoint { size: head.size, note, time: clock() };
+    store.audit().insert_checkpoint(log, &checkpoint).await.expect("the checkpoint is stored");
 }
 
 /// Adds the public key to the published ones, as the controllers do.
@@ -245,8 +245,9 @@ fn publish_key() {
     let name = "eventcenter-seals";
     drop(kubectl.run(&["create", "configmap", name, "-n", NAMESPACE]));
     for _ in 0..100 {
-        let map =
-            kubectl.run(&["get", "configmap", name, "-n", NAMESPACE, "-o", "json"]).expect("it is there");
+        let map = kubectl
+            .run(&["get", "configmap", name, "-n", NAMESPACE, "-o", "json"])
+            .expect("the ConfigMap exists");
         let map: Value = serde_json::from_str(&map).expect("JSON");
         let known = map["data"]["audit"].as_str().unwrap_or_default();
         if known.contains(&public) {
@@ -280,7 +281,7 @@ pub(super) fn start_as(kubeconfig: &Path, folder: &Path, arguments: &[&str], wai
     let own = ["--roles", "api", "--api-listen", &listen, "--data-dir", data, "--installation", INSTALLATION];
     options.arguments = own.iter().chain(arguments).map(ToString::to_string).collect();
     let log = folder.join("api.log");
-    (Operator::start(&options, &log).expect("it starts"), port)
+    (Operator::start(&options, &log).expect("the operator starts"), port)
 }
 
 impl TestServer {

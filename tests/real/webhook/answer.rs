@@ -22,14 +22,18 @@ fn reviews(labels: &[&str]) -> f64 {
 #[tokio::test]
 async fn every_write_method_gets_the_same_answer() {
     let t = on_webhook_stage("answer").await;
-    let warnings = t.kube.accepts(&t.topic("orders").manifest("{}")).await;
+    let warnings = t.kube.assert_accepted(&t.topic("orders").manifest("{}")).await;
     assert_eq!(warnings, ["spec.owner: the topic has no owner"]);
     let wrong = t.topic("orders").manifest("topicName: elsewhere.orders");
     t.kube
-        .rejects(&wrong, Reason::InvalidResource, "spec.topicName: elsewhere.orders does not begin with")
+        .assert_rejected(
+            &wrong,
+            Reason::InvalidResource,
+            "spec.topicName: elsewhere.orders does not begin with",
+        )
         .await;
     t.kube
-        .rejects(
+        .assert_rejected(
             &t.topic("orders").manifest("cluster: nowhere"),
             Reason::ClusterNotAllowed,
             "may not use cluster",
@@ -39,8 +43,8 @@ async fn every_write_method_gets_the_same_answer() {
     // A change of an existing resource.
     t.topic("orders").apply_and_wait("{}").await;
     let wrong = t.topic("orders").manifest("retention: {time: 999999999999999999w}");
-    t.kube.rejects(&wrong, Reason::InvalidResource, "spec.retention.time").await;
-    let warnings = t.kube.accepts(&t.topic("orders").manifest("partitions: 2")).await;
+    t.kube.assert_rejected(&wrong, Reason::InvalidResource, "spec.retention.time").await;
+    let warnings = t.kube.assert_accepted(&t.topic("orders").manifest("partitions: 2")).await;
     assert!(
         warnings.iter().any(|warning| warning.contains("1 -> 2 sends keys to other partitions")),
         "{warnings:?}"
