@@ -5,8 +5,7 @@
 //!
 //! The module is limited to batching, retries, the spool and the policy for outages. It does not interpret records,
 //! does not filter, and never reads a log. Anything that depends on the content of a record belongs to the caller; SQL
-//! belongs to
-//! `store::audit::append`.
+//! belongs to `store::audit::append`.
 
 mod id;
 mod indexing;

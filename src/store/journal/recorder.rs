@@ -34,7 +34,7 @@ pub struct Options {
 
 /// Capacity of the queue to the writer. Further records wait in their callers.
 const QUEUE_CAPACITY: usize = 1024;
-/// Maximum time that a record nobody waits for may wait for the database.
+/// Maximum time that an enqueued record, for which no caller waits, may wait for the database.
 const ENQUEUED_TIMEOUT: Duration = Duration::from_secs(30);
 /// Additional time for the answer of the writer after the timeout of a record.
 const ANSWER_GRACE: Duration = Duration::from_millis(500);

@@ -31,7 +31,7 @@ pub(in crate::store) enum Attempt {
     Retry,
 }
 
-/// Writes a batch; all of it is durable when this returns. After an error the batch may have been written or not. Returns the
+/// Writes a batch; all of it is durable when this returns. After an error the batch may or may not have been written. Returns the
 /// logs of which a segment became complete.
 pub(in crate::store) async fn append(
     database: &Database,

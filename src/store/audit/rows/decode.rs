@@ -1,4 +1,4 @@
-//! What both formats need for decoding.
+//! Helpers that both formats use for decoding.
 
 use crate::store::Error;
 

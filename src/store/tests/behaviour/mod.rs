@@ -113,7 +113,7 @@ pub(crate) async fn verify(store: &Store, log: &LogName) -> Verified {
     result.expect("no finding")
 }
 
-/// Writes various records. The clock advances by a second for each, and is set back by ten minutes now and then.
+/// Writes various records. The clock advances by a second for each, and is sometimes set back by ten minutes.
 async fn varied(store: &Store, log: &LogName, records: i64) {
     use std::sync::atomic::{AtomicI64, Ordering};
     static SECOND: AtomicI64 = AtomicI64::new(0);

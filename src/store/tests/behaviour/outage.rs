@@ -30,7 +30,7 @@ pub(crate) async fn the_policy_decides_during_an_outage(unprepared: &Store) {
         tokio::join!(recorder.record(event(&log, "alice", "two")), unprepared.migrate_with_retry());
     assert!(matches!(outcome, Ok(WriteOutcome::Durable(_))), "{outcome:?}");
     running.stop().await;
-    unprepared.ping(Duration::from_secs(5)).await.expect("it answers");
+    unprepared.ping(Duration::from_secs(5)).await.expect("the database answers");
     let records = all(unprepared, &log).await;
     assert_eq!(records.len(), 1, "a refused record is not written later");
     assert_eq!(records[0].target.as_ref().map(|target| target.name.as_str()), Some("two"));
@@ -71,10 +71,10 @@ pub(crate) async fn the_spool_survives_an_outage(unprepared: &Store, spool: &Pat
         assert!(
             names.iter().map(String::as_str).eq((0..20).map(|number| number.to_string()).collect::<Vec<_>>())
         );
-        // As after a process was killed before it truncated the spool, in the middle of a line.
+        // The state after a process was killed in the middle of a line, before it truncated the spool.
         std::fs::write(spool, [bytes.as_slice(), &bytes[..100]].concat()).expect("the spool");
     }
-    // Then the next records follow directly.
+    // The next records follow directly.
     let running = RunningJournal::start(unprepared, required_with(&options), noon);
     drained().await;
     let recorder = running.journal.spooling_recorder("controllers");

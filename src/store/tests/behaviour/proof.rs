@@ -19,7 +19,7 @@ pub(crate) async fn proofs_are_valid(store: &Store) {
     let root = |size: usize| {
         let mut range = Range::empty(0);
         hashes[..size].iter().for_each(|hash| range.push(*hash, |_, _| {}));
-        range.root().expect("it begins at 0")
+        range.root().expect("the range begins at 0")
     };
     assert_eq!(head.range.root(), Some(root(1100)));
     let sizes = [1, 2, 255, 256, 257, 512, 700, 1024, 1099, 1100];
@@ -38,7 +38,7 @@ pub(crate) async fn proofs_are_valid(store: &Store) {
             assert!(proof.holds(&root(from as usize), &root(size as usize)), "{from} {size}");
         }
         let mut range = audit.read_range(&log, 0, size).await.expect("a range");
-        range.append(&audit.read_range(&log, size, 1100).await.expect("a range")).expect("it follows");
+        range.append(&audit.read_range(&log, size, 1100).await.expect("a range")).expect("adjacent ranges");
         assert_eq!(range, head.range);
     }
     // Several ranges at once equal single ones.

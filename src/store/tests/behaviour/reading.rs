@@ -17,7 +17,7 @@ pub(crate) async fn filters_find_all_matching_records(store: &Store) {
     let filters = [
         any(),
         Filter { actor: text("bob"), ..any() },
-        Filter { actor: text("nobody"), ..any() },
+        Filter { actor: text("mallory"), ..any() },
         Filter { action: text("Delete"), ..any() },
         Filter { kind: text("Tenant"), ..any() },
         Filter { kind: text("EventTopic"), ..any() },
