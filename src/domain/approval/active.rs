@@ -277,11 +277,11 @@ mod tests {
         assert_eq!(ActiveRecord::verified(&with_record(topic("{name: other}"), &record), &keys()), None);
         type Edit = fn(&mut ApprovedSpec);
         let edits: [Edit; 5] = [
-            |said| said.hash = "f".repeat(64),
-            |said| said.generation += 1,
-            |said| said.revision = None,
-            |said| said.at = at(2),
-            |said| said.seal = "v1.x.y".into(),
+            |approved| approved.hash = "f".repeat(64),
+            |approved| approved.generation += 1,
+            |approved| approved.revision = None,
+            |approved| approved.at = at(2),
+            |approved| approved.seal = "v1.x.y".into(),
         ];
         for edit in edits {
             let mut forged = orders.clone();
