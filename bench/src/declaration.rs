@@ -41,7 +41,7 @@ impl Violation {
         match self {
             Self::Retention => spec["retention"]["time"] = json!("90d"),
             Self::Naming => spec["eventTypes"] = json!([{"name": "order.created"}]),
-            Self::Prefix => spec["topicName"] = json!("somebody.elses"),
+            Self::Prefix => spec["topicName"] = json!("other.topic"),
             Self::Duplicate => {
                 let types = spec["eventTypes"].as_array().cloned().unwrap_or_default();
                 spec["eventTypes"] = json!([types.clone(), types].concat());
@@ -184,7 +184,7 @@ fn schema() -> Value {
         "required": ["orderId", "customer", "lines", "total", "placedAt"],
         "properties": {
             "orderId": {"type": "string", "format": "uuid", "description": "Identifies the order everywhere."},
-            "number": text("The number that customers are told.", 32),
+            "number": text("The number that customers receive.", 32),
             "placedAt": {"type": "string", "format": "date-time", "description": "When the customer placed it."},
             "channel": choice("Where it was placed.", &["web", "app", "store", "phone", "partner"]),
             "locale": {"type": "string", "pattern": "^[a-z]{2}(-[A-Z]{2})?$"},
@@ -265,7 +265,7 @@ mod tests {
     use eventcenter::domain::schema::{Document, check};
 
     fn read(topic: &Value) -> EventTopic {
-        serde_json::from_value(topic.clone()).expect("it is one")
+        serde_json::from_value(topic.clone()).expect("an EventTopic")
     }
 
     #[test]
@@ -287,7 +287,7 @@ mod tests {
         let (mut with, mut without) = (topic("t-00001", 1), topic("t-00000", 0));
         let read = |topic: &Value| {
             let schema = topic.pointer("/spec/eventTypes/0/schema").expect("there is a schema");
-            Document::from_value(schema).expect("it can be registered")
+            Document::from_value(schema).expect("a valid schema")
         };
         let before = read(&with);
         assert!(evolve(&mut with) && !evolve(&mut without));

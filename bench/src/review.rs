@@ -94,8 +94,8 @@ async fn connect(webhook: &ValidatingWebhook) -> Result<Client> {
     let ca_bundle = webhook.client_config.ca_bundle.as_ref().context("the webhook has no caBundle yet")?;
     let kubeconfig: Kubeconfig = serde_json::from_value(json!({
         "clusters": [{"name": "webhook", "cluster": {"server": server, "certificate-authority-data": ca_bundle}}],
-        "users": [{"name": "nobody", "user": {}}],
-        "contexts": [{"name": "webhook", "context": {"cluster": "webhook", "user": "nobody"}}],
+        "users": [{"name": "webhook", "user": {}}],
+        "contexts": [{"name": "webhook", "context": {"cluster": "webhook", "user": "webhook"}}],
         "current-context": "webhook",
     }))?;
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;

@@ -65,7 +65,11 @@ async fn the_broker_is_killed_and_restarted() -> Result<()> {
     t.parts.broker.kill()?;
     change_during_outage(&t).await?;
     let untouched = t.topic("untouched").get().await;
-    assert_eq!(untouched.resource_version(), before.resource_version(), "it stays Ready: {untouched:#?}");
+    assert_eq!(
+        untouched.resource_version(),
+        before.resource_version(),
+        "the status is not written: {untouched:#?}"
+    );
 
     t.parts.broker.start_again()?;
     wait_for_recovery(&t).await;

@@ -245,7 +245,7 @@ impl KafkaLibs {
     /// A Java program of Kafka, with the heap in MiB and one of the logging settings.
     pub fn java(&self, class: &str, heap: u32, logging: &str) -> Command {
         let mut java = process::child_command("java");
-        java.args(self.java_words(heap, logging)).arg(class);
+        java.args(self.java_arguments(heap, logging)).arg(class);
         java
     }
 
@@ -254,7 +254,7 @@ impl KafkaLibs {
         self.java(class, 256, "tool-log4j2.yaml")
     }
 
-    fn java_words(&self, heap: u32, logging: &str) -> Vec<String> {
+    fn java_arguments(&self, heap: u32, logging: &str) -> Vec<String> {
         vec![
             format!("-Xmx{heap}m"),
             "-XX:+UseSerialGC".to_owned(),
@@ -278,13 +278,13 @@ impl KafkaLibs {
             ("kafka-console-consumer", "org.apache.kafka.tools.consumer.ConsoleConsumer"),
         ];
         for (name, class) in TOOLS {
-            let words: Vec<String> = self
-                .java_words(256, "tool-log4j2.yaml")
+            let arguments: Vec<String> = self
+                .java_arguments(256, "tool-log4j2.yaml")
                 .iter()
-                .map(|w| crate::env_file::quote_if_needed(w))
+                .map(|argument| crate::env_file::quote_if_needed(argument))
                 .collect();
             let file = folder.join(name);
-            fs::write(&file, format!("#!/bin/sh\nexec java {} {class} \"$@\"\n", words.join(" ")))?;
+            fs::write(&file, format!("#!/bin/sh\nexec java {} {class} \"$@\"\n", arguments.join(" ")))?;
             fs::set_permissions(&file, fs::Permissions::from_mode(0o755))?;
         }
         Ok(())

@@ -122,8 +122,8 @@ pub fn lock(path: &Path, console: &Console, waiting: &str) -> Result<File> {
 pub struct Key(String);
 
 impl Key {
-    /// Hashes files (names relative to `root`, in any order) and further words such as flags.
-    pub fn of(root: &Path, files: &[PathBuf], words: &[&str]) -> Result<Self> {
+    /// Hashes files (names relative to `root`, in any order) and further values such as flags.
+    pub fn of(root: &Path, files: &[PathBuf], values: &[&str]) -> Result<Self> {
         if files.is_empty() {
             bail!("nothing to make an artefact from in {}", root.display());
         }
@@ -138,7 +138,7 @@ impl Key {
             add(file.strip_prefix(root).unwrap_or(&file).as_os_str().as_encoded_bytes());
             add(&fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?);
         }
-        words.iter().for_each(|word| add(word.as_bytes()));
+        values.iter().for_each(|value| add(value.as_bytes()));
         let hash = hash.finalize();
         Ok(Self(hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()))
     }
@@ -151,8 +151,8 @@ mod tests {
     fn key(word: &str) -> Key {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("source");
-        fs::write(&file, "text").expect("it can be written");
-        Key::of(folder.path(), &[file], &[word]).expect("it can be read")
+        fs::write(&file, "text").expect("the file is written");
+        Key::of(folder.path(), &[file], &[word]).expect("the file is read")
     }
 
     #[test]
@@ -164,14 +164,14 @@ mod tests {
     #[test]
     fn an_artefact_is_made_once() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let cache = Cache::at(folder.path()).expect("it can be made");
+        let cache = Cache::at(folder.path()).expect("a cache");
         let mut made = 0;
         for _ in 0..3 {
             let artefact = cache.get(&Console::silent(), "thing", &key("a"), |folder| {
                 made += 1;
                 Ok(fs::write(folder.join("file"), "x")?)
             });
-            assert!(artefact.expect("it is made").join("file").is_file());
+            assert!(artefact.expect("an artefact").join("file").is_file());
         }
         assert_eq!(made, 1);
     }
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn a_failure_leaves_nothing_behind() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let cache = Cache::at(folder.path()).expect("it can be made");
+        let cache = Cache::at(folder.path()).expect("a cache");
         let failed = cache.get(&Console::silent(), "thing", &key("a"), |folder| {
             fs::write(folder.join("half"), "x")?;
             bail!("no")
@@ -187,14 +187,14 @@ mod tests {
         assert!(failed.is_err());
         assert_eq!(cache.find("thing", &key("a")), None);
         let left: Vec<_> =
-            fs::read_dir(folder.path().join("thing")).expect("it is there").flatten().collect();
+            fs::read_dir(folder.path().join("thing")).expect("the folder exists").flatten().collect();
         assert_eq!(left.len(), 1, "only the lock: {left:?}");
     }
 
     #[test]
     fn concurrent_callers_make_an_artefact_once() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let cache = Cache::at(folder.path()).expect("it can be made");
+        let cache = Cache::at(folder.path()).expect("a cache");
         let made = std::sync::atomic::AtomicU32::new(0);
         std::thread::scope(|scope| {
             for _ in 0..4 {
@@ -205,7 +205,7 @@ mod tests {
                             std::thread::sleep(Duration::from_millis(150));
                             Ok(())
                         })
-                        .expect("it is made")
+                        .expect("an artefact")
                 });
             }
         });

@@ -113,13 +113,13 @@ impl Console {
         result
     }
 
-    fn send(&self, words: &[&str]) {
+    fn send(&self, fields: &[&str]) {
         if let Sink::Relay { writer, .. } = &*self.0
             && let Ok(mut writer) = writer.lock()
         {
-            let words: Vec<String> = words.iter().map(|word| word.replace(['\t', '\n'], " ")).collect();
-            // The reader goes away once the environment is up.
-            let _ = writeln!(writer, "{}", words.join("\t")).and_then(|()| writer.flush());
+            let fields: Vec<String> = fields.iter().map(|field| field.replace(['\t', '\n'], " ")).collect();
+            // The reader closes the pipe once the environment is up.
+            let _ = writeln!(writer, "{}", fields.join("\t")).and_then(|()| writer.flush());
         }
     }
 }
@@ -210,8 +210,8 @@ impl Relayed {
 
     /// Handles one line of the other process. `false` if it is not about a task.
     pub fn handle(&mut self, line: &str) -> bool {
-        let mut words = line.splitn(3, '\t');
-        match (words.next(), words.next(), words.next()) {
+        let mut fields = line.splitn(3, '\t');
+        match (fields.next(), fields.next(), fields.next()) {
             (Some("line"), Some(text), None) => self.console.line(text),
             (Some("begin"), Some(id), Some(title)) => {
                 self.tasks.insert(id.to_owned(), self.console.task(title));
@@ -327,7 +327,7 @@ mod tests {
             task.detail("half");
             Ok(())
         };
-        console.run("one\ttwo", halfway).expect("it succeeds");
+        console.run("one\ttwo", halfway).expect("the task succeeds");
         drop(console.task("broken"));
         let text = String::from_utf8(pipe.0.lock().expect("not poisoned").clone()).expect("text");
         assert_eq!(

@@ -186,7 +186,7 @@ mod tests {
     fn the_ready_line_is_parsed() {
         let output = "etcd is up\nREADY kubeconfig=/a b/admin.kubeconfig server=https://127.0.0.1:6443 \
                       apiserver_pid=12 controller_manager_pid=34\n";
-        let ready = parse_ready(output).expect("it is there");
+        let ready = parse_ready(output).expect("the ready line");
         assert_eq!(ready.kubeconfig, Path::new("/a b/admin.kubeconfig"));
         assert_eq!(ready.server, "https://127.0.0.1:6443");
         assert_eq!((ready.apiserver_pid, ready.controller_manager_pid), (12, 34));

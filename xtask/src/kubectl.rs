@@ -139,7 +139,7 @@ mod tests {
             "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1", "certificate-authority-data": "Q0E="}}],
             "users": [{"name": "admin", "user": {"client-key-data": "S0VZ"}}],
         });
-        let own = with_token(&admin, "tok").expect("it has a cluster");
+        let own = with_token(&admin, "tok").expect("a cluster");
         assert_eq!(own.pointer("/clusters/0/cluster/server"), Some(&json!("https://127.0.0.1:1")));
         assert_eq!(own.pointer("/users/0/user"), Some(&json!({"token": "tok"})));
         assert!(!own.to_string().contains("S0VZ"));

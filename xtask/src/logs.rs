@@ -35,9 +35,9 @@ mod tests {
     #[test]
     fn logs_are_found_by_name_at_any_depth() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        fs::create_dir_all(folder.path().join("pods/a")).expect("it can be made");
+        fs::create_dir_all(folder.path().join("pods/a")).expect("the folder is created");
         for name in ["kube-apiserver.log", "pods/a/main.log", "apiserver.txt", "etcd.log"] {
-            fs::write(folder.path().join(name), "").expect("it can be written");
+            fs::write(folder.path().join(name), "").expect("the file is written");
         }
         assert_eq!(find(folder.path(), "apiserver"), [folder.path().join("kube-apiserver.log")]);
         assert_eq!(find(folder.path(), "pods"), [folder.path().join("pods/a/main.log")]);

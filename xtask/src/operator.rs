@@ -183,10 +183,10 @@ pub fn data_folder(log: &Path) -> PathBuf {
 
 /// The value of a flag among the arguments.
 fn value_of<'a>(arguments: &'a [String], flag: &str) -> Option<&'a str> {
-    let mut words = arguments.iter();
-    while let Some(word) = words.next() {
-        match word.strip_prefix(flag) {
-            Some("") => return words.next().map(String::as_str),
+    let mut remaining = arguments.iter();
+    while let Some(argument) = remaining.next() {
+        match argument.strip_prefix(flag) {
+            Some("") => return remaining.next().map(String::as_str),
             Some(rest) if rest.starts_with('=') => return Some(&rest[1..]),
             _ => {}
         }
@@ -206,7 +206,7 @@ fn arguments(options: &OperatorOptions, port: u16, data: &Path) -> Vec<String> {
         roles.push("webhook");
         defaults.extend([
             ("--webhook-listen", format!("127.0.0.1:{port}")),
-            // No Service has to remove it from its endpoints first.
+            // No Service sends connections to the webhook, so a long drain is not needed.
             ("--webhook-drain", "100ms".to_owned()),
         ]);
     }
@@ -232,14 +232,14 @@ mod tests {
 
     #[test]
     fn a_given_argument_replaces_the_default() {
-        let words = |given: &[&str]| {
+        let joined = |given: &[&str]| {
             let mut options = OperatorOptions::new(Path::new("x"), Path::new("y"));
             options.arguments = given.iter().map(ToString::to_string).collect();
             arguments(&options, 1, &data_folder(Path::new("/x/operator.log"))).join(" ")
         };
-        let usual = "--listen 127.0.0.1:1 --namespace eventcenter-system --data-dir /x/operator.data";
-        assert_eq!(words(&[]), usual);
+        let defaults = "--listen 127.0.0.1:1 --namespace eventcenter-system --data-dir /x/operator.data";
+        assert_eq!(joined(&[]), defaults);
         let given = "--listen 127.0.0.1:1 --namespace=x --data-dir /y --a";
-        assert_eq!(words(&["--namespace=x", "--data-dir", "/y", "--a"]), given);
+        assert_eq!(joined(&["--namespace=x", "--data-dir", "/y", "--a"]), given);
     }
 }

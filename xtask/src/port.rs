@@ -69,7 +69,7 @@ mod tests {
         let ports: HashSet<u16> = (0..50).map(|_| free().expect("there are free ports")).collect();
         assert_eq!(ports.len(), 50);
         for port in ports {
-            TcpListener::bind(("127.0.0.1", port)).expect("it is free");
+            TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
         }
     }
 

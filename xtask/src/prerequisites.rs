@@ -36,7 +36,7 @@ impl Tool {
     /// The tools that build the operator and its tests.
     pub const BUILD: [Self; 5] = [Self::CCompiler, Self::Make, Self::PkgConfig, Self::OpenSsl, Self::Setpriv];
 
-    /// Why the tool cannot be used; `None` if it can.
+    /// The reason why the tool cannot be used; `None` if it can.
     fn problem(self, repository: &Path) -> Option<String> {
         let missing = |name: &str| (!on_path(name)).then(|| format!("{name} is not installed"));
         match self {
@@ -132,18 +132,18 @@ fn may_install() -> bool {
 }
 
 fn install(packages: &[&str], console: &Console) -> Result<()> {
-    let apt = |words: &[&str]| {
+    let apt = |arguments: &[&str]| {
         let mut command = Command::new("apt-get");
-        command.env("DEBIAN_FRONTEND", "noninteractive").args(words);
+        command.env("DEBIAN_FRONTEND", "noninteractive").args(arguments);
         process::run(command)
     };
     console.run(&format!("Installing Debian packages: {}", packages.join(", ")), |task| {
         task.detail("apt-get update");
         apt(&["-q", "update"])?;
         task.detail("apt-get install");
-        let mut words = vec!["-q", "install", "-y", "--no-install-recommends"];
-        words.extend(packages);
-        apt(&words)?;
+        let mut arguments = vec!["-q", "install", "-y", "--no-install-recommends"];
+        arguments.extend(packages);
+        apt(&arguments)?;
         Ok(())
     })
 }

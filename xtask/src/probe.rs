@@ -56,7 +56,7 @@ mod tests {
 
     fn serve(answer: &'static [u8]) -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback is there");
-        let port = listener.local_addr().expect("it is bound").port();
+        let port = listener.local_addr().expect("the listener is bound").port();
         thread::spawn(move || {
             if let Ok((mut stream, _)) = listener.accept() {
                 let mut request = [0; 512];

@@ -25,7 +25,7 @@ const POLL: Duration = Duration::from_millis(40);
 /// How long output may lag behind the end of the process that wrote it.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
-/// The words before a command line that make the kernel kill the process when its parent dies.
+/// The prefix of a command line that makes the kernel kill the process when its parent dies.
 pub const KILL_WITH_PARENT: [&str; 4] = ["setpriv", "--pdeathsig", "KILL", "--"];
 
 /// A command that the kernel kills when the process that started it dies.
@@ -35,7 +35,7 @@ pub fn child_command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// The words that give a process a low scheduling priority.
+/// The prefix of a command line that gives a process a low scheduling priority.
 const LOW_PRIORITY: [&str; 3] = ["nice", "-n", "15"];
 
 /// As [`child_command`], with a low scheduling priority.
@@ -68,15 +68,16 @@ pub fn spawn(command: Command) -> io::Result<Child> {
     answer.recv().map_err(|_| gone())?
 }
 
-/// The command line as a person would type it.
+/// The command line as a user would type it, without these prefixes.
 pub fn describe(command: &Command) -> String {
-    let words: Vec<String> = std::iter::once(command.get_program())
+    let arguments: Vec<String> = std::iter::once(command.get_program())
         .chain(command.get_args())
-        .map(|word| word.to_string_lossy().into_owned())
+        .map(|argument| argument.to_string_lossy().into_owned())
         .collect();
-    let words = words.strip_prefix(KILL_WITH_PARENT.map(str::to_owned).as_slice()).unwrap_or(&words);
-    let words = words.strip_prefix(LOW_PRIORITY.map(str::to_owned).as_slice()).unwrap_or(words);
-    words.iter().map(|word| crate::env_file::quote_if_needed(word)).collect::<Vec<_>>().join(" ")
+    let arguments =
+        arguments.strip_prefix(KILL_WITH_PARENT.map(str::to_owned).as_slice()).unwrap_or(&arguments);
+    let arguments = arguments.strip_prefix(LOW_PRIORITY.map(str::to_owned).as_slice()).unwrap_or(arguments);
+    arguments.iter().map(|argument| crate::env_file::quote_if_needed(argument)).collect::<Vec<_>>().join(" ")
 }
 
 /// Runs a command to its end and returns its output. An interrupt ends it early.
@@ -237,7 +238,7 @@ impl Service {
         let line = describe(&command);
         command.stdin(Stdio::null()).stderr(file.try_clone()?).stdout(file).process_group(0);
         let child = spawn(command).with_context(|| format!("cannot start `{line}`"))?;
-        // Nobody has waited for it yet, so the id is still this child's even if it has ended already.
+        // The child has not been reaped yet, so the id is still its own even if it has ended.
         let identity = Identity::of(child.id())?;
         Ok(Self { name: name.to_owned(), child, identity, log: log.to_owned(), log_start })
     }
@@ -363,7 +364,7 @@ mod tests {
     fn the_error_of_a_command_contains_its_output() {
         let mut command = child_command("sh");
         command.args(["-c", "echo to-out; echo to-err >&2; exit 3"]);
-        let error = run(command).expect_err("it exits with 3").to_string();
+        let error = run(command).expect_err("the exit code is 3").to_string();
         assert!(
             error.contains("exit status: 3") && error.contains("to-out") && error.contains("to-err"),
             "{error}"
@@ -375,7 +376,7 @@ mod tests {
         let mut command = low_priority_command("sh");
         command.args(["-c", "sleep 5 & echo one; echo two; exit 3"]);
         let mut lines = Vec::new();
-        let status = run_lines(command, |line| lines.push(line.to_owned())).expect("it runs");
+        let status = run_lines(command, |line| lines.push(line.to_owned())).expect("the command runs");
         assert_eq!((lines, status.code()), (vec!["one".to_owned(), "two".to_owned()], Some(3)));
     }
 
@@ -388,10 +389,10 @@ mod tests {
             command.arg("60");
             Service::start("sleep", command, &log)
         });
-        let mut service = starting.join().expect("no panic").expect("it starts");
+        let mut service = starting.join().expect("no panic").expect("the service starts");
         thread::sleep(Duration::from_millis(200));
-        assert!(service.exited().expect("it is our child").is_none(), "killed with its thread");
-        service.stop(Duration::from_secs(5)).expect("it stops");
+        assert!(service.exited().expect("the process is our child").is_none(), "killed with its thread");
+        service.stop(Duration::from_secs(5)).expect("the service stops");
     }
 
     #[test]
@@ -399,8 +400,11 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let mut command = child_command("sh");
         command.args(["-c", "echo no such luck; exit 7"]);
-        let mut service = Service::start("thing", command, &dir.path().join("log")).expect("it starts");
-        let error = service.wait_ready(Duration::from_secs(5), |_| Ok(None::<()>)).expect_err("it has ended");
+        let mut service =
+            Service::start("thing", command, &dir.path().join("log")).expect("the service starts");
+        let error = service
+            .wait_ready(Duration::from_secs(5), |_| Ok(None::<()>))
+            .expect_err("the service has ended");
         let error = error.to_string();
         assert!(error.contains("thing ended before it was ready"), "{error}");
         assert!(error.contains("no such luck"), "{error}");
@@ -411,10 +415,10 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let mut command = child_command("sleep");
         command.arg("60");
-        let service = Service::start("sleep", command, &dir.path().join("log")).expect("it starts");
-        service.signal(Signal::STOP).expect("it pauses");
+        let service = Service::start("sleep", command, &dir.path().join("log")).expect("the service starts");
+        service.signal(Signal::STOP).expect("the signal is sent");
         let begun = Instant::now();
-        service.stop(Duration::from_secs(20)).expect("it stops");
-        assert!(begun.elapsed() < Duration::from_secs(10), "it had to be killed");
+        service.stop(Duration::from_secs(20)).expect("the service stops");
+        assert!(begun.elapsed() < Duration::from_secs(10), "the service had to be killed");
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// The fields of `/proc/PID/stat` that are used here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {
-    /// One letter: `R` running, `S` sleeping, `T` stopped, `Z` dead and not yet collected.
+    /// One letter: `R` running, `S` sleeping, `T` stopped, `Z` dead and not yet reaped.
     pub state: char,
     /// The parent's process id.
     pub parent: u32,
@@ -184,11 +184,11 @@ mod tests {
     #[test]
     fn children_are_found() {
         let own = Identity::own().expect("/proc is there");
-        let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("it starts");
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("the process starts");
         let found = own.children().expect("/proc is there");
         let listed = found.iter().any(|one| one.pid == child.id());
-        child.kill().expect("it can be killed");
-        child.wait().expect("it has ended");
+        child.kill().expect("the process is killed");
+        child.wait().expect("the process has ended");
         assert!(listed, "{found:?}");
         let found = own.children().expect("/proc is there");
         assert!(found.iter().all(|one| one.pid != child.id()), "{found:?}");

@@ -19,7 +19,7 @@ use crate::{
     paths,
 };
 
-/// The variable with which `cargo xtask test` says that the others describe its environment.
+/// The variable with which `cargo xtask test` marks the other variables as those of its environment.
 pub const MARK: &str = "EVENTCENTER_TEST_ENVIRONMENT";
 
 /// The addresses and programs of the environment.

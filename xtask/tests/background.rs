@@ -1,4 +1,4 @@
-//! The environment that `up` leaves running: it is found again, it dies as a whole, and no other process is killed.
+//! The environment that `up` leaves running: later commands find it, it ends as a whole, and no other process is killed.
 
 use std::{
     fs,
@@ -19,23 +19,23 @@ use xtask::{
     supervisor::{Folder, Health, State},
 };
 
-fn xtask(folder: &Path, words: &[&str]) -> Command {
+fn xtask(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    command.args(words).arg("--dir").arg(folder).stdin(Stdio::null());
+    command.args(arguments).arg("--dir").arg(folder).stdin(Stdio::null());
     command
 }
 
-fn succeed(folder: &Path, words: &[&str]) -> Result<String> {
-    let Output { status, stdout, stderr } = xtask(folder, words).output()?;
+fn succeed(folder: &Path, arguments: &[&str]) -> Result<String> {
+    let Output { status, stdout, stderr } = xtask(folder, arguments).output()?;
     let text = String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned();
-    ensure!(status.success(), "{words:?}: {status}\n{text}");
+    ensure!(status.success(), "{arguments:?}: {status}\n{text}");
     Ok(text)
 }
 
 fn state_of(folder: &Path) -> Result<State> {
     match Folder::new(folder).health() {
         Health::Up(state) => Ok(state),
-        other => anyhow::bail!("it is not up: {other:?}"),
+        other => anyhow::bail!("the environment is not up: {other:?}"),
     }
 }
 
@@ -46,10 +46,10 @@ fn processes(state: &State) -> Vec<Identity> {
         .collect()
 }
 
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) -> Result<()> {
+fn eventually(expectation: &str, mut holds: impl FnMut() -> bool) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !holds() {
-        ensure!(Instant::now() < deadline, "not within a minute: {what}");
+        ensure!(Instant::now() < deadline, "not within a minute: {expectation}");
         std::thread::sleep(Duration::from_millis(50));
     }
     Ok(())
@@ -86,7 +86,7 @@ fn everything_dies_with_a_killed_supervisor_and_up_restarts_it() -> Result<()> {
 
     let text = succeed(&folder, &["up", "--no-operator"])?;
     assert!(text.contains("It is up already."), "{text}");
-    assert_eq!(state_of(&folder)?.supervisor, first.supervisor, "it was restarted");
+    assert_eq!(state_of(&folder)?.supervisor, first.supervisor, "the environment was restarted");
 
     first.supervisor.signal(Signal::KILL)?;
     eventually("every process has died", || processes(&first).iter().all(|process| !process.is_alive()))?;
@@ -145,7 +145,7 @@ fn a_process_that_reuses_a_recorded_id_is_not_killed() -> Result<()> {
     fs::create_dir_all(&folder)?;
     let mut innocent = Command::new("sleep").arg("300").spawn()?;
     let mut stale = serde_json::to_value(Identity::of(innocent.id())?)?;
-    let started = stale.get("started_ticks").and_then(Value::as_u64).context("it has a start")?;
+    let started = stale.get("started_ticks").and_then(Value::as_u64).context("started_ticks is missing")?;
     stale["started_ticks"] = Value::from(started - 1);
     let nothing = Path::new("/nonexistent");
     let plan = Plan {
@@ -181,12 +181,12 @@ fn a_process_that_reuses_a_recorded_id_is_not_killed() -> Result<()> {
 fn unknown_flags_and_conflicting_flags_are_refused() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let nothing = folder.path().join("dev").display().to_string();
-    for (words, reason) in [
+    for (arguments, reason) in [
         (&["up", "--colour"][..], "unexpected argument '--colour'"),
         (&["up", "--no-operator", "--release"], "cannot be used with"),
         (&["up", "--dir", &nothing, "--bootstrap", "nowhere"], "--bootstrap: `nowhere` is not HOST:PORT"),
         (&["up", "--dir", &nothing, "--kubeconfig", "/no/such/file"], "cannot read /no/such/file"),
-        (&["logs", "nobody"], "invalid value 'nobody'"),
+        (&["logs", "nothing"], "invalid value 'nothing'"),
         (&["logs", "--dir", &nothing], "nothing is up"),
         (&["test", "--only", "nothing"], "invalid value 'nothing'"),
         (&["test", "--only", "lint", "filter"], "--only lint have none"),
@@ -194,10 +194,10 @@ fn unknown_flags_and_conflicting_flags_are_refused() -> Result<()> {
         (&["bench"], "topics"),
         (&["nonsense"], "unrecognized subcommand 'nonsense'"),
     ] {
-        let output = Command::new(env!("CARGO_BIN_EXE_xtask")).args(words).output()?;
+        let output = Command::new(env!("CARGO_BIN_EXE_xtask")).args(arguments).output()?;
         let text = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success(), "{words:?} was accepted");
-        assert!(text.contains(reason), "{words:?} prints: {text}");
+        assert!(!output.status.success(), "{arguments:?} was accepted");
+        assert!(text.contains(reason), "{arguments:?} prints: {text}");
     }
     Ok(())
 }

@@ -41,7 +41,7 @@ fn a_plaintext_broker_keeps_port_and_topics_over_a_restart_and_a_crash() -> Resu
     assert_eq!(broker.tool(TOPICS, &["--list"])?.trim(), "kept");
 
     broker.pause()?;
-    assert!(!probe::kafka_answers(broker.port()), "it answers while it is paused");
+    assert!(!probe::kafka_answers(broker.port()), "the broker answers while it is paused");
     broker.resume()?;
     assert!(probe::kafka_answers(broker.port()));
     assert!(!broker.has_died()?);

@@ -29,12 +29,12 @@ fn configurations(t: &FaultFixture) -> Api<ValidatingWebhookConfiguration> {
 }
 
 async fn data(t: &FaultFixture) -> Result<BTreeMap<String, ByteString>> {
-    secrets(t).get(SECRET).await?.data.context("it has data")
+    secrets(t).get(SECRET).await?.data.context("the Secret has no data")
 }
 
 async fn bundles(t: &FaultFixture) -> Result<Vec<Vec<u8>>> {
     let configuration = configurations(t).get("eventcenter").await?;
-    let webhooks = configuration.webhooks.context("it has webhooks")?;
+    let webhooks = configuration.webhooks.context("the configuration has no webhooks")?;
     Ok(webhooks.into_iter().map(|webhook| webhook.client_config.ca_bundle.unwrap_or_default().0).collect())
 }
 

@@ -26,7 +26,7 @@ struct Caller {
 impl Caller {
     async fn new(t: &FaultFixture, port: u16) -> Result<Self> {
         let secret = Api::<Secret>::namespaced(t.kube.client(), NAMESPACE).get("eventcenter-webhook").await?;
-        let data = secret.data.context("it has data")?;
+        let data = secret.data.context("the Secret has no data")?;
         let mut roots = RootCertStore::empty();
         for authority in CertificateDer::pem_slice_iter(&data["ca.crt"].0) {
             roots.add(authority?)?;

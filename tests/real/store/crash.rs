@@ -155,7 +155,7 @@ async fn a_writer_is_killed(create: fn() -> Result<TestDatabase>, test: &str) ->
 fn run_and_kill(mut writer: Command, count: usize) -> Result<Vec<Uuid>> {
     writer.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = xtask::process::spawn(writer)?;
-    let output = BufReader::new(child.stdout.take().context("it is piped")?);
+    let output = BufReader::new(child.stdout.take().context("standard output is not piped")?);
     let mut ids = Vec::new();
     let mut is_killed = false;
     // Up to the end of the output: lines written before the kill count as well.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path, process::ExitCode};
 use anyhow::{Context as _, Result};
 use xtask::process;
 
-use super::{Context, build, shown};
+use super::{Context, build, display_path};
 
 /// Write crds/*.yaml and docs/openapi.json from the types.
 #[derive(clap::Args)]
@@ -35,12 +35,16 @@ fn definitions(context: &Context, arguments: &Arguments) -> Result<bool> {
     }
     let changes = changes(&old, &new);
     if changes.is_empty() {
-        println!("{} is up to date ({} files).", shown(&folder), new.len());
+        println!("{} is up to date ({} files).", display_path(&folder), new.len());
         return Ok(true);
     }
     if arguments.check {
         print_diff(&["-ruN", "--exclude=[!*].[!y]*"], &folder, fresh.path())?;
-        println!("\n{} is out of date: {}. Run: cargo xtask generate", shown(&folder), changes.join(", "));
+        println!(
+            "\n{} is out of date: {}. Run: cargo xtask generate",
+            display_path(&folder),
+            changes.join(", ")
+        );
         return Ok(false);
     }
     for name in old.keys().filter(|name| !new.contains_key(*name)) {
@@ -51,7 +55,7 @@ fn definitions(context: &Context, arguments: &Arguments) -> Result<bool> {
             fs::write(folder.join(name), text)?;
         }
     }
-    println!("{}: {}.", shown(&folder), changes.join(", "));
+    println!("{}: {}.", display_path(&folder), changes.join(", "));
     Ok(true)
 }
 
@@ -64,23 +68,23 @@ fn description(context: &Context, arguments: &Arguments) -> Result<bool> {
     let file = context.repository.join("docs/openapi.json");
     let new = fs::read(fresh.path())?;
     if fs::read(&file).is_ok_and(|old| old == new) {
-        println!("{} is up to date.", shown(&file));
+        println!("{} is up to date.", display_path(&file));
         return Ok(true);
     }
     if arguments.check {
         print_diff(&["-uN"], &file, fresh.path())?;
-        println!("\n{} is out of date. Run: cargo xtask generate", shown(&file));
+        println!("\n{} is out of date. Run: cargo xtask generate", display_path(&file));
         return Ok(false);
     }
     fs::write(&file, new)?;
-    println!("{} changed.", shown(&file));
+    println!("{} changed.", display_path(&file));
     Ok(true)
 }
 
 /// Runs the operator so that it writes to this path.
-fn generate(context: &Context, words: &[&str], path: &Path) -> Result<()> {
+fn generate(context: &Context, arguments: &[&str], path: &Path) -> Result<()> {
     let mut command = build::cargo(&context.repository);
-    command.args(["run", "--quiet", "--package", "eventcenter", "--"]).args(words).arg(path);
+    command.args(["run", "--quiet", "--package", "eventcenter", "--"]).args(arguments).arg(path);
     process::run(command).map(drop)
 }
 

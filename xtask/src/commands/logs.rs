@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use clap::ValueEnum;
 use xtask::{logs, process};
 
-use super::{Context, Place, shown};
+use super::{Context, Place, display_path};
 
 /// Show the logs of the environment.
 #[derive(clap::Args)]
@@ -68,7 +68,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> 
     };
     let files: Vec<PathBuf> = files.into_iter().filter(|file| file.is_file()).collect();
     if files.is_empty() {
-        bail!("there is no such log in {}", shown(folder));
+        bail!("there is no such log in {}", display_path(folder));
     }
     let mut tail = process::child_command("tail");
     tail.args(["-n", &arguments.lines.to_string()]);

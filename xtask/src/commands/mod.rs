@@ -41,16 +41,19 @@ impl Place {
 
 impl Context {
     /// A command of this program, with the arguments that select this environment.
-    pub(crate) fn command(&self, words: &str) -> String {
+    pub(crate) fn command(&self, arguments: &str) -> String {
         if self.folder.path() == xtask::paths::dev_folder(&self.repository) {
-            return format!("cargo xtask {words}");
+            return format!("cargo xtask {arguments}");
         }
-        format!("cargo xtask {words} --dir {}", xtask::env_file::quote_if_needed(&shown(self.folder.path())))
+        format!(
+            "cargo xtask {arguments} --dir {}",
+            xtask::env_file::quote_if_needed(&display_path(self.folder.path()))
+        )
     }
 }
 
 /// A path relative to the current folder, if it is inside it.
-pub(crate) fn shown(path: &Path) -> String {
+pub(crate) fn display_path(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(here).unwrap_or(path).display().to_string()
 }

@@ -10,7 +10,7 @@ use xtask::{
 };
 
 use super::{
-    Context, shown,
+    Context, display_path,
     table::{Align, Table},
 };
 
@@ -22,14 +22,14 @@ pub(crate) fn run(context: &Context) -> Result<ExitCode> {
         }
         Health::Up(state) => {
             print!("{}", table(&state));
-            println!("\nFor the shell: . {}", shown(&context.folder.env()));
+            println!("\nFor the shell: . {}", display_path(&context.folder.env()));
             Ok(ExitCode::SUCCESS)
         }
         Health::Broken(state, problems) => {
             print!("{}", table(&state));
             let up = context.command("up");
             println!("\nBroken: {}. `{up}` cleans up and restarts it.", problems.join(", "));
-            println!("Log: {}", shown(&context.folder.log()));
+            println!("Log: {}", display_path(&context.folder.log()));
             Ok(ExitCode::FAILURE)
         }
     }
@@ -52,10 +52,10 @@ pub(crate) fn table(state: &State) -> Table {
     };
     process("supervisor", &state.supervisor, "", "");
     for part in &state.components {
-        process(&part.name, &part.identity, &part.address, &shown(&part.log));
+        process(&part.name, &part.identity, &part.address, &display_path(&part.log));
     }
     if let Cluster::Existing(kubeconfig) = &state.plan.cluster {
-        table.row(&["kubernetes", "", "not ours", "", &shown(kubeconfig)]);
+        table.row(&["kubernetes", "", "not ours", "", &display_path(kubeconfig)]);
     }
     if let Kafka::Existing(bootstrap) = &state.plan.kafka {
         table.row(&["kafka", "", "not ours", "", bootstrap]);

@@ -3,7 +3,7 @@
 /// The alignment of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Align {
-    /// For words.
+    /// For text.
     Left,
     /// For numbers.
     Right,

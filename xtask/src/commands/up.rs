@@ -10,7 +10,7 @@ use xtask::{
     supervisor::{Health, State},
 };
 
-use super::{Context, Place, build, shown, status};
+use super::{Context, Place, build, display_path, status};
 
 /// Start a Kubernetes control plane, Kafka and the operator in the background.
 ///
@@ -171,8 +171,9 @@ fn explain_difference(context: &Context, state: &State, wanted: &Arguments) {
 }
 
 fn next_steps(context: &Context, state: &State) -> String {
-    let mut text = format!("What to do next:\n  . {}\n", shown(&context.folder.env()));
-    let mut step = |command: &str, why: &str| text.push_str(&format!("  {command:<58} # {why}\n"));
+    let mut text = format!("What to do next:\n  . {}\n", display_path(&context.folder.env()));
+    let mut step =
+        |command: &str, description: &str| text.push_str(&format!("  {command:<58} # {description}\n"));
     step("kubectl get ectenant,eckafka,etopic -A", "the resources");
     step("kafka-topics --bootstrap-server $KAFKA_BOOTSTRAP --list", "the Kafka topics");
     match &state.plan.operator {
@@ -192,11 +193,11 @@ mod tests {
 
     #[test]
     fn intervals_are_short_unless_given() {
-        let words =
+        let with_defaults =
             |given: &[&str]| operator_arguments(&given.iter().map(ToString::to_string).collect::<Vec<_>>());
         let checkpoint = ["--audit-checkpoint-interval", "5s"];
-        assert_eq!(words(&[]), [&["--resync-interval", "10s"], &checkpoint[..]].concat());
+        assert_eq!(with_defaults(&[]), [&["--resync-interval", "10s"], &checkpoint[..]].concat());
         let given = ["--resync-interval=1m"];
-        assert_eq!(words(&given), [&given, &checkpoint[..]].concat());
+        assert_eq!(with_defaults(&given), [&given, &checkpoint[..]].concat());
     }
 }

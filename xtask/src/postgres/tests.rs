@@ -21,56 +21,56 @@ fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
 #[test]
 fn data_survives_a_crash_and_a_stop() {
     let folder = folder();
-    let mut server = Postgres::start(folder.path()).expect("it starts");
-    let url = server.create_database("things").expect("it can be made");
+    let mut server = Postgres::start(folder.path()).expect("the server starts");
+    let url = server.create_database("things").expect("the database is created");
     assert_eq!(url, format!("postgres://eventcenter:eventcenter-secret@127.0.0.1:{}/things", server.port()));
-    assert_eq!(server.sql("things", "SHOW fsync").expect("it answers"), "on");
+    assert_eq!(server.sql("things", "SHOW fsync").expect("the server answers"), "on");
 
-    server.sql("things", "CREATE TABLE t (n int); INSERT INTO t VALUES (1)").expect("it writes");
-    let before = server.processes().expect("they can be listed");
+    server.sql("things", "CREATE TABLE t (n int); INSERT INTO t VALUES (1)").expect("the statement succeeds");
+    let before = server.processes().expect("the processes are listed");
     assert!(before.len() > 3, "{before:?}");
-    server.kill().expect("it can be killed");
+    server.kill().expect("the process is killed");
     assert!(before.iter().all(|process| !process.is_alive()), "all processes have ended");
     assert!(server.sql("things", "SELECT 1").is_err(), "no answer");
 
-    server.start_again().expect("it starts again");
-    let log = fs::read_to_string(server.log()).expect("it has a log");
+    server.start_again().expect("the server starts again");
+    let log = fs::read_to_string(server.log()).expect("the server has a log");
     assert!(log.contains("was not properly shut down"), "{log}");
-    server.sql("things", "INSERT INTO t VALUES (2)").expect("it writes");
-    server.stop().expect("it stops");
-    server.start_again().expect("it starts again");
-    let rows = server.sql("things", "SELECT n, 2 * n FROM t ORDER BY n").expect("it answers");
+    server.sql("things", "INSERT INTO t VALUES (2)").expect("the statement succeeds");
+    server.stop().expect("the server stops");
+    server.start_again().expect("the server starts again");
+    let rows = server.sql("things", "SELECT n, 2 * n FROM t ORDER BY n").expect("the server answers");
     assert_eq!(rows, "1|2\n2|4");
 }
 
 #[test]
 fn a_paused_server_answers_after_it_continues() {
     let folder = folder();
-    let mut server = Postgres::start(folder.path()).expect("it starts");
-    server.pause().expect("it can be paused");
+    let mut server = Postgres::start(folder.path()).expect("the server starts");
+    server.pause().expect("the server is paused");
     let begun = thread::scope(|threads| {
-        let asked = threads.spawn(|| {
+        let request = threads.spawn(|| {
             let mut client = TcpStream::connect(("127.0.0.1", server.port())).expect("the kernel accepts it");
-            client.set_read_timeout(Some(Duration::from_millis(300))).expect("it can be set");
+            client.set_read_timeout(Some(Duration::from_millis(300))).expect("the timeout is set");
             // A request for TLS (its length and its number), which is answered with one byte.
             std::io::Write::write_all(&mut client, &[0, 0, 0, 8, 4, 210, 22, 47])
                 .expect("the kernel accepts it");
             let mut answer = [0];
             (client.read_exact(&mut answer).is_err(), client)
         });
-        asked.join().expect("no panic")
+        request.join().expect("no panic")
     });
     let (silent, mut client) = begun;
     assert!(silent, "no answer while it is paused");
     server.resume();
-    client.set_read_timeout(Some(GRACE)).expect("it can be set");
+    client.set_read_timeout(Some(GRACE)).expect("the timeout is set");
     let mut answer = [0];
     client.read_exact(&mut answer).expect("an answer after it continues");
-    assert_eq!(server.sql("postgres", "SELECT 1").expect("it answers"), "1");
+    assert_eq!(server.sql("postgres", "SELECT 1").expect("the server answers"), "1");
 
-    server.pause().expect("it can be paused");
-    let all = server.processes().expect("they can be listed");
-    server.kill().expect("it can be killed");
+    server.pause().expect("the server is paused");
+    let all = server.processes().expect("the processes are listed");
+    server.kill().expect("the process is killed");
     assert!(all.iter().all(|process| !process.is_alive()), "all processes have ended");
 }
 
@@ -79,27 +79,27 @@ fn a_paused_server_answers_after_it_continues() {
 fn a_server_dies_with_its_parent_even_if_it_is_paused() {
     const ROLE: &str = "EVENTCENTER_TEST_POSTGRES_IN";
     if let Some(folder) = env::var_os(ROLE) {
-        let mut server = Postgres::start(Path::new(&folder)).expect("it starts");
-        let all = server.processes().expect("they can be listed");
-        server.pause().expect("it can be paused");
-        println!("\nprocesses {}", serde_json::to_string(&all).expect("they are plain data"));
+        let mut server = Postgres::start(Path::new(&folder)).expect("the server starts");
+        let all = server.processes().expect("the processes are listed");
+        server.pause().expect("the server is paused");
+        println!("\nprocesses {}", serde_json::to_string(&all).expect("serializable data"));
         loop {
             thread::park();
         }
     }
     let folder = folder();
-    let mut parent = Command::new(env::current_exe().expect("it is a file"));
+    let mut parent = Command::new(env::current_exe().expect("the path of this program"));
     parent.args(["--exact", "--nocapture"]);
     parent.arg("postgres::tests::a_server_dies_with_its_parent_even_if_it_is_paused");
     parent.env(ROLE, folder.path()).stdout(Stdio::piped());
-    let mut parent = parent.spawn().expect("it starts");
-    let lines = BufReader::new(parent.stdout.take().expect("it is piped")).lines();
+    let mut parent = parent.spawn().expect("the program starts");
+    let lines = BufReader::new(parent.stdout.take().expect("standard output is piped")).lines();
     let found =
         lines.map_while(Result::ok).find_map(|line| line.strip_prefix("processes ").map(str::to_owned));
-    parent.kill().expect("it can be killed");
-    parent.wait().expect("it has ended");
+    parent.kill().expect("the process is killed");
+    parent.wait().expect("the process has ended");
     let all: Vec<Identity> =
-        serde_json::from_str(&found.expect("it prints its processes")).expect("as written");
+        serde_json::from_str(&found.expect("a line with the processes")).expect("valid JSON");
     assert!(all.len() > 3, "{all:?}");
     wait_until("they end", || all.iter().all(|process| !process.is_alive()));
 }
@@ -109,8 +109,8 @@ fn the_newest_complete_version_is_used() {
     let folder = folder();
     let put = |version: &str, names: &[&str]| {
         let programs = folder.path().join(version).join("bin");
-        fs::create_dir_all(&programs).expect("it can be made");
-        names.iter().for_each(|name| fs::write(programs.join(name), "").expect("it can be written"));
+        fs::create_dir_all(&programs).expect("the folder is created");
+        names.iter().for_each(|name| fs::write(programs.join(name), "").expect("the file is written"));
     };
     let found =
         || newest(folder.path()).map(|path| path.parent().and_then(Path::file_name).map(ToOwned::to_owned));

@@ -159,12 +159,12 @@ impl Run<'_> {
     /// Applies with the webhook.
     fn with_webhook(&mut self) -> Result<Vec<Row>> {
         let count = self.size.count;
-        let created = self.apply("create", "create", "asked", count)?;
-        let configured = self.apply("change a config", "configure", "asked", count)?;
+        let created = self.apply("create", "create", "reviewed", count)?;
+        let configured = self.apply("change a config", "configure", "reviewed", count)?;
         // No controllers run that would register the schemas.
-        self.apply("registering schemas", "register", "asked", count / 4)?;
-        let evolved = self.apply_by(SCHEMA_WRITERS, "change a schema", "evolve", "asked", count / 4)?;
-        let broken = self.apply_by(SCHEMA_WRITERS, "break a schema", "break", "asked", count / 4)?;
+        self.apply("registering schemas", "register", "reviewed", count / 4)?;
+        let evolved = self.apply_by(SCHEMA_WRITERS, "change a schema", "evolve", "reviewed", count / 4)?;
+        let broken = self.apply_by(SCHEMA_WRITERS, "break a schema", "break", "reviewed", count / 4)?;
         let refused = self.apply("refused", "overreach", "refused", count / 4)?;
         let mut rows = vec![created, configured, evolved, broken, refused];
         for row in &mut rows {
@@ -177,7 +177,7 @@ impl Run<'_> {
             let milliseconds =
                 |share| row.reviews.durations.quantile(share).unwrap_or(f64::INFINITY) * 1000.0;
             row.goals = vec![Goal::new(Figure::Tail, 20.0, milliseconds(0.99)), memory(row)];
-            // Before it refuses, the webhook waits for news; so refusals are slower.
+            // Before the webhook refuses, it waits for pending watch events, so refusals are slower.
             if row.reviews.refused < 1.0 {
                 let schema = row.name == "change a schema";
                 row.goals
@@ -188,15 +188,15 @@ impl Run<'_> {
             let not_refused = f64::from(row.outcome.count) - row.reviews.refused;
             row.goals.push(Goal::new(Figure::Unrefused, 0.0, not_refused));
         }
-        self.clear("asked")?;
+        self.clear("reviewed")?;
         Ok(rows)
     }
 
     /// Reviews that the load generator sends to the webhook itself.
     fn direct(&mut self) -> Result<Row> {
         let (count, writers) = ((self.size.count * 5).to_string(), SENDERS.to_string());
-        let words = ["review", "--count", &count, "--writers", &writers];
-        let mut row = self.stage.step("sent directly", &words)?;
+        let arguments = ["review", "--count", &count, "--writers", &writers];
+        let mut row = self.stage.step("sent directly", &arguments)?;
         row.goals = vec![Goal::new(Figure::Reviews, 500.0, row.reviews_rate()), memory(&row)];
         Ok(row)
     }
@@ -212,9 +212,9 @@ impl Run<'_> {
     fn apply_by(&mut self, writers: u32, name: &str, action: &str, prefix: &str, count: u32) -> Result<Row> {
         let Size { tenants, .. } = *self.size;
         let (count, tenants, writers) = (count.to_string(), tenants.to_string(), writers.to_string());
-        let words = ["apply", action, "--prefix", prefix, "--count", &count, "--writers", &writers];
-        let place = ["--namespace", platform::TENANT, "--namespaces", &tenants];
-        self.stage.step(name, &[&words[..], &place].concat())
+        let arguments = ["apply", action, "--prefix", prefix, "--count", &count, "--writers", &writers];
+        let namespaces = ["--namespace", platform::TENANT, "--namespaces", &tenants];
+        self.stage.step(name, &[&arguments[..], &namespaces].concat())
     }
 }
 

@@ -165,12 +165,12 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("audit.log");
         let line = entry(OPERATOR, "create", "events", 201);
-        std::fs::write(&file, "before\n").expect("it can be written");
-        let mut audit = Audit::at_end(file.clone()).expect("it is there");
-        std::fs::write(&file, format!("before\n{line}\n{}", &line[..20])).expect("it can be written");
-        assert_eq!(audit.read().expect("it is there").done.values().sum::<u32>(), 1);
-        std::fs::write(&file, format!("before\n{line}\n{line}\n")).expect("it can be written");
-        assert_eq!(audit.read().expect("it is there").done.values().sum::<u32>(), 1);
+        std::fs::write(&file, "before\n").expect("the file is written");
+        let mut audit = Audit::at_end(file.clone()).expect("the file exists");
+        std::fs::write(&file, format!("before\n{line}\n{}", &line[..20])).expect("the file is written");
+        assert_eq!(audit.read().expect("the file exists").done.values().sum::<u32>(), 1);
+        std::fs::write(&file, format!("before\n{line}\n{line}\n")).expect("the file is written");
+        assert_eq!(audit.read().expect("the file exists").done.values().sum::<u32>(), 1);
     }
 
     #[test]

@@ -267,12 +267,12 @@ impl Stage {
         Ok(processes.iter().filter_map(usage).collect())
     }
 
-    fn step(&self, name: &str, url: &str, words: &[&str]) -> Result<Row> {
+    fn step(&self, name: &str, url: &str, arguments: &[&str]) -> Result<Row> {
         self.console.run(&format!("{}: {name}", self.name), |task| {
-            let mut arguments = vec!["audit".to_owned()];
-            arguments.extend(words.iter().map(|word| (*word).to_owned()));
-            arguments.extend(["--store".to_owned(), url.to_owned()]);
-            let mut prepared = self.generator.prepare(&arguments)?;
+            let mut command = vec!["audit".to_owned()];
+            command.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+            command.extend(["--store".to_owned(), url.to_owned()]);
+            let mut prepared = self.generator.prepare(&command)?;
             let program = prepared.identity().clone();
             program.reset_peak_rss()?;
             let (before, database_before) = (program.usage()?, self.database_cpu()?);

@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn messages_are_parsed() {
-        let read = |text: &str| serde_json::from_str::<Message>(text).expect("it is a message");
+        let read = |text: &str| serde_json::from_str::<Message>(text).expect("a message");
         assert_eq!(read(r#""ready""#), Message::Ready);
         assert_eq!(read(r#"{"progress":{"sent":2,"done":1}}"#), Message::Progress { sent: 2, done: 1 });
         let result = read(
@@ -169,7 +169,7 @@ mod tests {
         let generator =
             Generator { program: "sh".into(), kubeconfig: "/nowhere".into(), log: folder.path().join("log") };
         let arguments = ["-c".to_owned(), "echo it went wrong >&2; exit 3".to_owned()];
-        let error = generator.prepare(&arguments).err().expect("it ended").to_string();
+        let error = generator.prepare(&arguments).err().expect("the program ended").to_string();
         assert!(error.contains("it went wrong") && error.contains('3'), "{error}");
     }
 }

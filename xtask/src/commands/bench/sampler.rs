@@ -221,7 +221,7 @@ mod tests {
     fn a_busy_step_costs_cpu() {
         let own = Identity::own().expect("/proc is there");
         let sampler = Sampler { processes: vec![(GENERATOR.into(), own.clone())], server: None };
-        let step = sampler.begin(None).expect("it can be measured");
+        let step = sampler.begin(None).expect("a measurement");
         let mut sum = 0_u64;
         // On a busy machine 300 ms of wall time may be little CPU time, so the loop waits for both.
         let cost = || own.usage().expect("/proc is there").cpu;
@@ -233,13 +233,12 @@ mod tests {
                 sum = std::hint::black_box(sum.wrapping_add(1));
             }
         }
-        let busy = step.so_far().expect("it can be measured");
+        let busy = step.so_far().expect("a measurement");
         assert!(busy.wall >= Duration::from_millis(300));
         assert!(busy.cost(GENERATOR).cpu >= Duration::from_millis(50), "{busy:?}");
         assert!(busy.cost(GENERATOR).peak_rss_kib > 100);
         assert_eq!(busy.cost("another").cpu, Duration::ZERO);
-        let since_start =
-            sampler.begin(Some(&own)).and_then(|step| step.so_far()).expect("it can be measured");
+        let since_start = sampler.begin(Some(&own)).and_then(|step| step.so_far()).expect("a measurement");
         assert!(since_start.cost(GENERATOR).cpu >= busy.cost(GENERATOR).cpu, "a new process began at zero");
     }
 

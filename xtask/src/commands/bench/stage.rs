@@ -275,10 +275,10 @@ impl Stage {
     /// How many of the topics exist in Kafka.
     pub(crate) fn count(&mut self, arguments: &[&str]) -> Result<u32> {
         let bootstrap = self.bootstrap();
-        let mut words = vec!["count", "--bootstrap", &bootstrap];
-        words.extend(arguments);
-        let words: Vec<String> = words.iter().map(ToString::to_string).collect();
-        let mut prepared = self.generator.prepare(&words)?;
+        let mut command = vec!["count", "--bootstrap", &bootstrap];
+        command.extend(arguments);
+        let command: Vec<String> = command.iter().map(ToString::to_string).collect();
+        let mut prepared = self.generator.prepare(&command)?;
         let outcome = self.console.run("Counting the topics in Kafka", |task| prepared.run(task))?;
         Ok(outcome.done)
     }

@@ -231,9 +231,9 @@ fn without_operator(stage: &mut Stage, size: &Size) -> Result<Vec<Row>> {
         ("Kafka: delete in one request", &["kafka", "delete", "--bootstrap", &bootstrap]),
     ];
     let mut rows = Vec::new();
-    for (name, words) in steps {
+    for (name, command) in steps {
         let common = ["--count", count.as_str(), "--writers", writers.as_str()];
-        let row = stage.step(name, &words.iter().copied().chain(common).collect::<Vec<_>>())?;
+        let row = stage.step(name, &command.iter().copied().chain(common).collect::<Vec<_>>())?;
         ensure!(stage.writes()?.done.is_empty(), "an operator writes, but none was started");
         rows.push(row);
     }

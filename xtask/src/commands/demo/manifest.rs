@@ -1,4 +1,4 @@
-//! Small edits of manifests as a person would make them: one value, everything else (comments too) as it was.
+//! Edits one value of a manifest and keeps everything else, including comments.
 
 use std::{
     fs,
@@ -22,8 +22,8 @@ pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Replaces the value of the first `key:` after each of the words in turn, within the document that contains all of
-/// `marks` as lines. `None` if there is no such place.
+/// Replaces the value at a path of keys in the document that contains all of `marks` as lines. `None` if there is no such
+/// value.
 pub(super) fn edit(text: &str, marks: &[&str], path: &[&str], value: &str) -> Option<String> {
     let mut start = 0;
     for document in text.split_inclusive("\n---") {
@@ -45,7 +45,7 @@ pub(super) fn edit(text: &str, marks: &[&str], path: &[&str], value: &str) -> Op
     None
 }
 
-/// The manifest with the first of the bootstrap servers replaced. `None` if it names none.
+/// The manifest with another first bootstrap server. `None` if it has none.
 pub(super) fn with_bootstrap(text: &str, address: &str) -> Option<String> {
     let at = find_key(text, "bootstrapServers")?;
     let from = at + text[at..].find(|c| !" \n-[\"'".contains(c))?;
@@ -53,7 +53,7 @@ pub(super) fn with_bootstrap(text: &str, address: &str) -> Option<String> {
     Some(format!("{}{address}{}", &text[..from], &text[to..]))
 }
 
-/// Where the value of the key begins: the key stands at the start of a line or within braces.
+/// The start of the value of a key. The key is at the start of a line or within braces.
 fn find_key(text: &str, key: &str) -> Option<usize> {
     let word = format!("{key}:");
     text.match_indices(&word).find_map(|(at, _)| {
@@ -72,14 +72,14 @@ mod tests {
 
     #[test]
     fn only_the_value_changes() {
-        let edited =
-            edit(TEXT, &["kind: EventTopic", "name: a"], &["spec", "partitions"], "2").expect("it is there");
+        let edited = edit(TEXT, &["kind: EventTopic", "name: a"], &["spec", "partitions"], "2")
+            .expect("the value exists");
         assert_eq!(edited, TEXT.replace("partitions: 3 # three", "partitions: 2 # three"));
-        let edited =
-            edit(TEXT, &["kind: EventTopic", "name: a"], &["retention", "time"], "3d").expect("it is there");
+        let edited = edit(TEXT, &["kind: EventTopic", "name: a"], &["retention", "time"], "3d")
+            .expect("the value exists");
         assert_eq!(edited, TEXT.replace("time: 7d,", "time: 3d,"));
-        let edited =
-            edit(TEXT, &["kind: EventTopic", "name: b"], &["retention", "time"], "3d").expect("it is there");
+        let edited = edit(TEXT, &["kind: EventTopic", "name: b"], &["retention", "time"], "3d")
+            .expect("the value exists");
         assert_eq!(edited, TEXT.replace("time: 1d", "time: 3d"));
     }
 

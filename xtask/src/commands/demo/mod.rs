@@ -1,4 +1,4 @@
-//! `demo`: the product, shown on the real parts. Each step is one function in [`steps`].
+//! `demo`: shows the product with a real Kubernetes and a real Kafka. Each step is one function in [`steps`].
 
 mod manifest;
 mod stage;
@@ -13,8 +13,8 @@ use super::{Context, Place, up};
 
 /// Watch EventTopics become Kafka topics, on a real Kubernetes API server and a real Kafka broker.
 ///
-/// Brings the environment up, or uses the one that is up, applies examples/quickstart/ and shows what happens: every
-/// command it runs is printed as you would type it. Leaves everything running for you to go on.
+/// Starts the environment, or uses the running one, applies examples/quickstart/ and shows the results. Prints every command
+/// as you would type it. The environment keeps running.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Stop everything at the end
@@ -32,15 +32,15 @@ pub(crate) struct Arguments {
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
     let examples = context.repository.join("examples/quickstart");
     if !examples.is_dir() {
-        bail!("{} is not there: this checkout is not complete", super::shown(&examples));
+        bail!("{} does not exist: this checkout is incomplete", super::display_path(&examples));
     }
-    let wanted = up::Arguments {
+    let up_arguments = up::Arguments {
         release: arguments.release,
-        // Drift is to be seen corrected while somebody watches.
+        // A short interval, so that the demo shows the correction of drift within seconds.
         operator_arg: vec!["--resync-interval=5s".to_owned()],
         ..up::Arguments::default()
     };
-    let (state, fresh) = up::ensure(context, &wanted)?;
+    let (state, fresh) = up::ensure(context, &up_arguments)?;
     if state.plan.operator.is_none() {
         bail!("the environment is up without the operator; run `{}` first", context.command("down"));
     }
@@ -52,7 +52,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> 
     if arguments.down {
         super::down::run(context)?;
     } else if result.is_ok() {
-        steps::goodbye(&demo);
+        steps::print_summary(&demo);
     }
     result.map(|()| ExitCode::SUCCESS)
 }

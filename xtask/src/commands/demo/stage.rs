@@ -1,4 +1,4 @@
-//! What every step works with: the environment, and commands whose transcript is printed.
+//! The environment of all steps, and commands whose transcript is printed.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,7 +15,7 @@ use super::super::Context;
 pub(super) struct Demo<'a> {
     pub(super) context: &'a Context,
     pub(super) state: State,
-    /// For the demo's own copies of the manifests.
+    /// The folder of the demo's copies of the manifests.
     pub(super) folder: PathBuf,
 }
 
@@ -32,13 +32,13 @@ impl Demo<'_> {
         self.state.variables.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
     }
 
-    /// A path as it is typed in the repository, where the demo's commands run.
-    pub(super) fn shown(&self, path: &Path) -> String {
+    /// A path relative to the repository, where the commands of the demo run.
+    pub(super) fn display_path(&self, path: &Path) -> String {
         let path = path.strip_prefix(&self.context.repository).unwrap_or(path);
         xtask::env_file::quote_if_needed(&path.display().to_string())
     }
 
-    /// What `. target/dev/env` does, and then the line.
+    /// A shell command with the environment variables of `target/dev/env`.
     pub(super) fn shell(&self, line: &str) -> Command {
         let mut shell = process::child_command("sh");
         shell.args(["-c", line]).current_dir(&self.context.repository);
@@ -51,8 +51,8 @@ impl Demo<'_> {
         shell
     }
 
-    /// Runs the line without showing it.
-    pub(super) fn ask(&self, line: &str) -> Result<String> {
+    /// Runs a command without printing it. Returns its output.
+    pub(super) fn query(&self, line: &str) -> Result<String> {
         process::run(self.shell(line))
     }
 
@@ -68,7 +68,7 @@ impl Demo<'_> {
         Ok(output)
     }
 
-    /// Shows the line, runs it, shows what it prints.
+    /// Prints a command, runs it and prints its output.
     pub(super) fn run(&self, line: &str) -> Result<()> {
         let output = self.transcript(line)?;
         if !output.status.success() {
@@ -77,8 +77,8 @@ impl Demo<'_> {
         Ok(())
     }
 
-    /// The same for a line that must fail.
-    pub(super) fn refused(&self, line: &str) -> Result<()> {
+    /// As [`Self::run`], for a command that must fail.
+    pub(super) fn run_refused(&self, line: &str) -> Result<()> {
         let output = self.transcript(line)?;
         if output.status.success() {
             bail!("the demo stops here: `{line}` should have been refused");
@@ -86,17 +86,17 @@ impl Demo<'_> {
         Ok(())
     }
 
-    /// Asks again and again until the answer contains the text.
+    /// Repeats a command until its output contains the text.
     pub(super) fn wait_for(&self, title: &str, line: &str, text: &str, limit: Duration) -> Result<()> {
         self.context.console.run(title, |_| {
             let deadline = Instant::now() + limit;
             loop {
-                let answer = self.ask(line)?;
-                if answer.contains(text) {
+                let output = self.query(line)?;
+                if output.contains(text) {
                     return Ok(());
                 }
                 if Instant::now() > deadline {
-                    bail!("`{line}` does not show {text} after {} s, but:\n{answer}", limit.as_secs());
+                    bail!("`{line}` does not show {text} after {} s, but:\n{output}", limit.as_secs());
                 }
                 interrupt::check()?;
                 std::thread::sleep(Duration::from_millis(500));

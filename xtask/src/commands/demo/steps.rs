@@ -21,11 +21,11 @@ pub(super) fn all(demo: &Demo<'_>, examples: &Path) -> Result<()> {
     drift(demo, &topic)?;
     mistake(demo, &manifests, &topic)?;
     broken_schema(demo, &manifests, &topic)?;
-    four_eyes(demo, &manifests, &topic)?;
+    approval(demo, &manifests, &topic)?;
     audit(demo, &topic)
 }
 
-/// The examples name the usual port of Kafka; this Kafka has another one.
+/// Copies the examples with the port of this Kafka, which is not the default one.
 fn copy(demo: &Demo<'_>, examples: &Path) -> Result<PathBuf> {
     let folder = demo.folder.join("quickstart");
     if folder.exists() {
@@ -48,7 +48,7 @@ fn copy(demo: &Demo<'_>, examples: &Path) -> Result<PathBuf> {
 fn apply(demo: &Demo<'_>, manifests: &Path) -> Result<()> {
     demo.heading("A tenant, its Kafka cluster and a Git folder of topics are applied");
     demo.say("(examples/quickstart/, copied so that KafkaCluster names the port of this Kafka)\n");
-    demo.run(&format!("kubectl apply --recursive -f {}", demo.shown(manifests)))?;
+    demo.run(&format!("kubectl apply --recursive -f {}", demo.display_path(manifests)))?;
     demo.run(
         "kubectl wait --for=condition=Ready ectenant,eckafka,etopic --all --all-namespaces --timeout=120s",
     )
@@ -65,7 +65,7 @@ fn kafka_side(demo: &Demo<'_>) -> Result<()> {
     demo.run("kafka-topics --bootstrap-server $KAFKA_BOOTSTRAP --describe")
 }
 
-/// The topic that the demo plays with.
+/// The topic that the demo changes.
 struct Topic {
     namespace: String,
     name: String,
@@ -74,9 +74,9 @@ struct Topic {
 }
 
 impl Topic {
-    /// The one with the most partitions, of those whose retention time is declared.
+    /// The topic with the most partitions among those that declare a retention time.
     fn choose(demo: &Demo<'_>) -> Result<Self> {
-        let topics: Value = serde_json::from_str(&demo.ask("kubectl get etopic -A -o json")?)?;
+        let topics: Value = serde_json::from_str(&demo.query("kubectl get etopic -A -o json")?)?;
         let items = topics.get("items").and_then(Value::as_array).context("kubectl listed no items")?;
         let text = |item: &Value, path: &str| item.pointer(path).and_then(Value::as_str).map(str::to_owned);
         items
@@ -99,8 +99,8 @@ impl Topic {
         format!("{tool} --entity-name {} --describe", self.kafka_name)
     }
 
-    /// Its manifest with one value changed, beside the unchanged one.
-    fn edited(
+    /// Writes its manifest with one value changed, and prints the difference.
+    fn write_edited(
         &self,
         demo: &Demo<'_>,
         manifests: &Path,
@@ -114,9 +114,13 @@ impl Topic {
             if let Some(edited) = manifest::edit(&text, &["kind: EventTopic", &name], path, value) {
                 let changed = demo.folder.join(file);
                 fs::write(&changed, edited)?;
-                println!("$ diff {} {}", demo.shown(&original), demo.shown(&changed));
-                // diff says by its exit code that there is a difference: that is the point.
-                let diff = demo.shell(&format!("diff {} {}", demo.shown(&original), demo.shown(&changed)));
+                println!("$ diff {} {}", demo.display_path(&original), demo.display_path(&changed));
+                // diff exits with 1, because the files differ.
+                let diff = demo.shell(&format!(
+                    "diff {} {}",
+                    demo.display_path(&original),
+                    demo.display_path(&changed)
+                ));
                 print!("{}", String::from_utf8_lossy(&xtask::process::output(diff)?.stdout));
                 return Ok(changed);
             }
@@ -127,8 +131,9 @@ impl Topic {
 
 fn change(demo: &Demo<'_>, manifests: &Path, topic: &Topic) -> Result<()> {
     demo.heading("A change in Git: a retention time of 3 days");
-    let changed = topic.edited(demo, manifests, &["spec", "retention", "time"], "3d", "retention.yaml")?;
-    demo.run(&format!("kubectl apply -f {}", demo.shown(&changed)))?;
+    let changed =
+        topic.write_edited(demo, manifests, &["spec", "retention", "time"], "3d", "retention.yaml")?;
+    demo.run(&format!("kubectl apply -f {}", demo.display_path(&changed)))?;
     demo.wait_for("Waiting for Kafka's new configuration", &topic.config(), "retention.ms=259200000", SOON)?;
     demo.run(&topic.config())
 }
@@ -142,7 +147,7 @@ fn drift(demo: &Demo<'_>, topic: &Topic) -> Result<()> {
          --add-config retention.ms=60000",
         topic.kafka_name
     ))?;
-    demo.wait_for("Waiting until it is put back", &topic.config(), "retention.ms=259200000", SOON)?;
+    demo.wait_for("Waiting until the operator corrects it", &topic.config(), "retention.ms=259200000", SOON)?;
     demo.run(&topic.config())?;
     demo.run(&format!("kubectl events -n {} --for eventtopic.eventcenter.io/{}", topic.namespace, topic.name))
 }
@@ -150,45 +155,54 @@ fn drift(demo: &Demo<'_>, topic: &Topic) -> Result<()> {
 fn mistake(demo: &Demo<'_>, manifests: &Path, topic: &Topic) -> Result<()> {
     demo.heading("A mistake: fewer partitions, which would delete events");
     let fewer = topic.partitions.saturating_sub(1).to_string();
-    let changed = topic.edited(demo, manifests, &["spec", "partitions"], &fewer, "partitions.yaml")?;
-    demo.refused(&format!("kubectl apply -f {}", demo.shown(&changed)))?;
+    let changed = topic.write_edited(demo, manifests, &["spec", "partitions"], &fewer, "partitions.yaml")?;
+    demo.run_refused(&format!("kubectl apply -f {}", demo.display_path(&changed)))?;
     demo.say("Refused before it was stored: nothing has changed, in Kubernetes or in Kafka.");
     Ok(())
 }
 
 fn broken_schema(demo: &Demo<'_>, manifests: &Path, topic: &Topic) -> Result<()> {
     if demo.variable("WEBHOOK_URL").is_empty() {
-        // A cluster of the user's own: there the operator holds what the webhook would have refused.
+        // An existing cluster has no webhook: the operator would report the schema only in the status.
         return Ok(());
     }
     demo.heading("A mistake: a new schema requires a field that existing events lack");
     let required = ["spec", "eventTypes", "schema", "required"];
-    let changed = topic.edited(demo, manifests, &required, "[orderId, total]", "schema.yaml")?;
-    demo.refused(&format!("kubectl apply -f {}", demo.shown(&changed)))?;
+    let changed = topic.write_edited(demo, manifests, &required, "[orderId, total]", "schema.yaml")?;
+    demo.run_refused(&format!("kubectl apply -f {}", demo.display_path(&changed)))?;
     demo.say("Refused by the webhook, which names the rule, the path in the schema and the remedy.");
     Ok(())
 }
 
-fn four_eyes(demo: &Demo<'_>, manifests: &Path, topic: &Topic) -> Result<()> {
+fn approval(demo: &Demo<'_>, manifests: &Path, topic: &Topic) -> Result<()> {
     if demo.variable("WEBHOOK_URL").is_empty() {
-        // Who asked and who approved is what the webhook sees.
+        // Only the webhook can identify requesters and approvers.
         return Ok(());
     }
     let Topic { namespace, name, .. } = topic;
     demo.heading("An approval: another person must approve a change that deletes events");
     demo.run("kubectl apply -f examples/approvals/tenant.yaml")?;
     demo.run("kubectl wait --for=condition=Approved etopic --all -n shop --timeout=60s")?;
-    let changed = topic.edited(demo, manifests, &["spec", "retention", "time"], "1d", "shorter.yaml")?;
-    demo.run(&format!("kubectl apply --as=ann --as-group=shop-developers -f {}", demo.shown(&changed)))?;
+    let changed =
+        topic.write_edited(demo, manifests, &["spec", "retention", "time"], "1d", "shorter.yaml")?;
+    demo.run(&format!(
+        "kubectl apply --as=ann --as-group=shop-developers -f {}",
+        demo.display_path(&changed)
+    ))?;
     let pending = format!("kubectl get etopic {name} -n {namespace} -o yaml");
-    demo.wait_for("Waiting until the operator holds it", &pending, "AwaitingApproval", SOON)?;
+    demo.wait_for(
+        "Waiting until the operator reports the pending change",
+        &pending,
+        "AwaitingApproval",
+        SOON,
+    )?;
     demo.run(&format!("eventctl pending -n {namespace}"))?;
-    // As diff does, it says by its exit code that there is a difference.
-    demo.refused(&format!("eventctl diff EventTopic {name} -n {namespace}"))?;
+    // Like diff, the command exits with 1 because there is a difference.
+    demo.run_refused(&format!("eventctl diff EventTopic {name} -n {namespace}"))?;
     demo.run(&topic.config())?;
     demo.heading("The requester cannot approve it; another approver can");
     let approve = format!("eventctl approve EventTopic {name} -n {namespace} --yes");
-    demo.refused(&format!("{approve} --as=ann --as-group=shop-approvers"))?;
+    demo.run_refused(&format!("{approve} --as=ann --as-group=shop-approvers"))?;
     demo.run(&format!("{approve} --as=ben --as-group=shop-approvers"))?;
     demo.wait_for("Waiting for Kafka's new configuration", &topic.config(), "retention.ms=86400000", SOON)?;
     demo.run(&topic.config())
@@ -196,7 +210,7 @@ fn four_eyes(demo: &Demo<'_>, manifests: &Path, topic: &Topic) -> Result<()> {
 
 fn audit(demo: &Demo<'_>, topic: &Topic) -> Result<()> {
     if demo.variable("WEBHOOK_URL").is_empty() {
-        // Who asked and who approved is what the webhook sees.
+        // Only the webhook can identify requesters and approvers.
         return Ok(());
     }
     let Topic { namespace, name, .. } = topic;
@@ -207,9 +221,9 @@ fn audit(demo: &Demo<'_>, topic: &Topic) -> Result<()> {
 
     demo.heading("Proof that the log is unchanged: an export is verified without a server");
     let (export, keys) = (demo.folder.join("shop.ndjson"), demo.folder.join("keys"));
-    let (export, keys) = (demo.shown(&export), demo.shown(&keys));
-    // Only what a checkpoint covers is found when it is forged, as ben's approval is below.
-    let approval = demo.ask(&format!("eventctl audit list --actor ben --limit 1 -o json {token}"))?;
+    let (export, keys) = (demo.display_path(&export), demo.display_path(&keys));
+    // Tampering is detected only in records that a checkpoint covers, so it has to cover the record that is changed below.
+    let approval = demo.query(&format!("eventctl audit list --actor ben --limit 1 -o json {token}"))?;
     let approval: Value = serde_json::from_str(&approval).context("reading the record of ben's approval")?;
     let seq = approval[0]["seq"].as_u64().context("ben's approval is not recorded")?;
     let size = "kubectl get configmap eventcenter-audit-checkpoints -n eventcenter-system -o jsonpath={.data.shop} | \
@@ -223,25 +237,25 @@ fn audit(demo: &Demo<'_>, topic: &Topic) -> Result<()> {
     ))?;
     let verify = |file: &str| format!("eventctl audit verify --file {file} --key {keys}");
     demo.run(&verify(&export))?;
-    let forged = demo.shown(&demo.folder.join("forged.ndjson"));
+    let forged = demo.display_path(&demo.folder.join("forged.ndjson"));
     let edit = r#"'s/"user":"ben"/"user":"ann"/'"#;
     demo.run(&format!("sed {edit} {export} > {forged}"))?;
-    demo.refused(&verify(&forged))
+    demo.run_refused(&verify(&forged))
 }
 
-pub(super) fn goodbye(demo: &Demo<'_>) {
-    let env = demo.shown(&demo.context.folder.env());
+pub(super) fn print_summary(demo: &Demo<'_>) {
+    let env = demo.display_path(&demo.context.folder.env());
     demo.heading("That was the demo");
     demo.say("Declared topics were created in Kafka, changed, corrected after drift and protected from two mistakes;");
     demo.say("a change that deletes events needed the approval of a second person. The audit log records all of it, tamper-evident.");
     demo.say("Everything is still running. To go on:\n");
-    for (command, why) in [
+    for (command, description) in [
         (format!(". {env}"), "KUBECONFIG, KAFKA_BOOTSTRAP, kubectl, eventctl and Kafka's tools"),
         ("kubectl explain etopic.spec".to_owned(), "every field"),
         ("kubectl get etopic -A -w".to_owned(), "and edit examples/quickstart/ meanwhile"),
         (demo.context.command("logs operator -f"), "what the operator does"),
         (demo.context.command("down"), "stop all of it"),
     ] {
-        demo.say(&format!("  {command:<30} # {why}"));
+        demo.say(&format!("  {command:<30} # {description}"));
     }
 }

@@ -1,4 +1,4 @@
-//! What a test program prints with `--format json --report-time`: one event a line.
+//! The output of a test program with `--format json --report-time`: one event per line.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ struct Line {
     stdout: String,
 }
 
-/// What happened to one test, or to the whole program.
+/// The progress or result of one test, or of the whole program.
 #[derive(Debug, PartialEq)]
 pub(super) enum Event {
     /// The program begins to run its tests.
@@ -37,11 +37,11 @@ pub(super) enum Event {
     Ignored { name: String },
     /// A test has been running for a minute.
     Slow { name: String },
-    /// An event that nobody needs here.
+    /// An event that is not used.
     Other,
 }
 
-/// Reads one line; `None` if it is no event but something that a test printed past the harness.
+/// Parses one line; `None` if it is not an event but output that bypassed the harness.
 pub(super) fn parse(line: &str) -> Option<Event> {
     let line: Line = serde_json::from_str(line).ok()?;
     let name = line.name;
@@ -98,12 +98,12 @@ mod tests {
         assert_eq!(parse(r#"{"apiVersion": "v1"}"#), None);
     }
 
-    /// The harness of this toolchain speaks the format: this very test program lists one of its tests as an event.
+    /// The harness of this toolchain prints the format: this test program lists one of its own tests as an event.
     #[test]
     fn this_toolchain_prints_events() {
         let mut program = std::process::Command::new(std::env::current_exe().expect("this program"));
         program.args(["events_are_parsed"]).args(OPTIONS).env(UNLOCK.0, UNLOCK.1);
-        let output = program.output().expect("it runs");
+        let output = program.output().expect("the program runs");
         let text = String::from_utf8(output.stdout).expect("text");
         let events: Vec<Event> = text.lines().filter_map(parse).collect();
         let passed = events

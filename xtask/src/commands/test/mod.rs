@@ -119,7 +119,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> 
         if arguments.selects(Part::Lint) {
             run.lint();
         }
-        // A panic while it started is shown where it happened.
+        // A panic during the start has been printed already.
         let start = || match starting {
             Some(starting) => starting.join().unwrap_or_default(),
             None => run.start_environment(),
@@ -142,7 +142,7 @@ struct Run<'a> {
     report: Report,
 }
 
-/// The environment that tests share, and the variables that tell them where it is.
+/// The environment that tests share, and the variables with its addresses.
 struct Shared {
     environment: TempEnvironment,
     variables: Vec<(String, String)>,
@@ -159,11 +159,11 @@ impl Run<'_> {
 
     /// The checks that compile everything once more, and the tests in documentation.
     fn lint(&self) {
-        let check = |name, words: &[&str], flags: Option<(&str, &str)>| {
-            let assignment = flags.map(|(name, value)| format!("{name}={value} ")).unwrap_or_default();
-            self.report.step(name, &format!("{assignment}cargo {}", words.join(" ")), || {
+        let check = |name, arguments: &[&str], variables: Option<(&str, &str)>| {
+            let assignment = variables.map(|(name, value)| format!("{name}={value} ")).unwrap_or_default();
+            self.report.step(name, &format!("{assignment}cargo {}", arguments.join(" ")), || {
                 let mut cargo = build::background_cargo(&self.context.repository);
-                cargo.args(words).envs(flags);
+                cargo.args(arguments).envs(variables);
                 process::run(cargo).map(drop)
             });
         };
@@ -176,13 +176,13 @@ impl Run<'_> {
 
     fn check_control_plane(&self) {
         let folder = self.context.repository.join("dev/controlplane");
-        let check = |name, words: &[&str]| {
+        let check = |name, arguments: &[&str]| {
             let rerun =
-                format!("cargo xtask test --only go (or, in dev/controlplane: go {})", words.join(" "));
+                format!("cargo xtask test --only go (or, in dev/controlplane: go {})", arguments.join(" "));
             self.report.step(name, &rerun, || {
                 let mut go = process::child_command("go");
-                go.args(words).current_dir(&folder);
-                let title = format!("go {} (compiles Kubernetes the first time)", words.join(" "));
+                go.args(arguments).current_dir(&folder);
+                let title = format!("go {} (compiles Kubernetes the first time)", arguments.join(" "));
                 self.context.console.run(&title, |_| process::run(go)).map(drop)
             });
         };
@@ -233,7 +233,7 @@ impl Run<'_> {
     }
 
     /// Runs the programs in three groups: those on the shared environment, those with parts of their own, and the others. One
-    /// group after another: side by side, brokers and API servers on two processors take longer than tests allow them.
+    /// group after another: with all of them at once, brokers and API servers on two processors would exceed the limits of tests.
     fn run_tests(&self, programs: &[TestProgram], start: impl FnOnce() -> Option<Shared>) {
         let select = |selects: &dyn Fn(&TestProgram) -> bool| -> Vec<&TestProgram> {
             programs.iter().filter(|program| selects(program)).collect()

@@ -50,10 +50,10 @@ struct Profile {
 }
 
 impl TestProgram {
-    /// Compiles the test programs that the words select (`--lib`, `--test NAME`).
-    pub(super) fn compile(repository: &Path, words: &[&str]) -> Result<Vec<Self>> {
+    /// Compiles the test programs that the arguments select (`--lib`, `--test NAME`).
+    pub(super) fn compile(repository: &Path, arguments: &[&str]) -> Result<Vec<Self>> {
         let mut cargo = build::cargo(repository);
-        cargo.args(["test", "--workspace", "--no-run"]).args(words);
+        cargo.args(["test", "--workspace", "--no-run"]).args(arguments);
         println!("$ {}", process::describe(&cargo));
         cargo.arg("--message-format=json-render-diagnostics");
         let mut programs = Vec::new();
@@ -233,12 +233,12 @@ mod tests {
         let mut one = tests();
         one.line(r#"{ "type": "suite", "event": "started", "test_count": 1 }"#);
         one.line(
-            r#"{ "type": "test", "name": "a", "event": "failed", "exec_time": 1.0, "stdout": "why\n" }"#,
+            r#"{ "type": "test", "name": "a", "event": "failed", "exec_time": 1.0, "stdout": "reason\n" }"#,
         );
         let error = one.finish(false, "exit status: 101").expect_err("a test failed");
         assert_eq!(error.to_string(), "1 of 1 tests of x failed");
         assert_eq!(
-            tests().finish(false, "signal: 9").expect_err("it was killed").to_string(),
+            tests().finish(false, "signal: 9").expect_err("the program was killed").to_string(),
             "x ended early (signal: 9)"
         );
     }

@@ -97,7 +97,7 @@ impl Report {
         self.lock().tests.push(test);
     }
 
-    /// Prints the summary, the slowest tests and what failed. The exit code tells whether everything passed.
+    /// Prints the summary, the slowest tests and what failed. The exit code is 0 if everything passed.
     pub(super) fn finish(&self) -> ExitCode {
         let Results { steps, tests } = &*self.lock();
         let mut table = Table::new(&[("STEP", Align::Left), ("RESULT", Align::Left), ("TIME", Align::Right)]);
