@@ -1,4 +1,4 @@
-//! Kafka or the API server is unreachable, slow, paused, or back without its data: the operator recovers by itself.
+//! Kafka or the API server is unreachable, slow, paused, or back without its data: the operator recovers without intervention.
 
 use std::time::Duration;
 

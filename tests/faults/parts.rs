@@ -90,7 +90,7 @@ impl Drop for PartsLease {
 }
 
 impl Parts {
-    /// An idle set, with whatever the test before left in it, or a new one.
+    /// An idle set, in the state in which the previous test left it, or a new one.
     pub(crate) async fn lease() -> Result<PartsLease> {
         let permit = PERMITS.acquire().await.context("the semaphore is never closed")?;
         let idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
@@ -133,7 +133,7 @@ impl Parts {
         })
     }
 
-    /// Restarts and releases whatever a test stopped or held.
+    /// Restarts the parts that a test stopped, and releases the data that it held.
     fn repair(&mut self) -> Result<()> {
         self.release_proxies();
         self.broker.resume()?;

@@ -120,7 +120,7 @@ impl Proxy {
         }
         self.shared.mode.send_replace(mode);
         if mode == Mode::Refuse {
-            // Connections that were accepted in between.
+            // Connections that were accepted meanwhile are closed as well.
             self.reset();
         }
     }

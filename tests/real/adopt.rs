@@ -121,7 +121,7 @@ async fn manifests_written_by_eventctl_change_nothing() {
 async fn eventctl_authenticates_with_a_file_and_reports_missing_rights() {
     let t = Fixture::on(stage::secure(), "adopt").await;
     let environment = stage::environment();
-    let (orders, unowned) = (t.kafka_name("orders"), format!("nobody-{}.orders", t.namespace));
+    let (orders, unowned) = (t.kafka_name("orders"), format!("unowned-{}.orders", t.namespace));
     t.stage.kafka.create(&orders, 1, &[]).await;
     t.stage.kafka.create(&unowned, 1, &[]).await;
     let file = environment.sasl_clients.join("admin.properties");
@@ -146,7 +146,7 @@ async fn eventctl_authenticates_with_a_file_and_reports_missing_rights() {
 
     let mut tenants = tempfile::NamedTempFile::new().expect("a file");
     let tenant = format!(
-        "apiVersion: eventcenter.io/v1alpha1\nkind: Tenant\nmetadata: {{name: n}}\nspec: {{namespaces: [theirs], topicPrefix: nobody-{}.}}\n",
+        "apiVersion: eventcenter.io/v1alpha1\nkind: Tenant\nmetadata: {{name: n}}\nspec: {{namespaces: [theirs], topicPrefix: unowned-{}.}}\n",
         t.namespace
     );
     std::io::Write::write_all(&mut tenants, tenant.as_bytes()).expect("the file is written");

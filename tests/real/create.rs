@@ -118,18 +118,18 @@ async fn a_name_that_is_too_long_with_its_prefix_is_refused_with_a_remedy() {
 #[tokio::test]
 async fn a_name_without_the_tenants_prefix_is_refused() {
     let t = Fixture::new("create").await;
-    t.topic("orders").apply("topicName: somebody.elses").await;
+    t.topic("orders").apply("topicName: foreign.topic").await;
     let refused = t.topic("orders").wait_for_condition("Ready=False InvalidResource").await;
     assert_eq!(
         message(&refused, "Stalled"),
         format!(
-            "spec.topicName: somebody.elses does not begin with {prefix}, the prefix of tenant {tenant}: write \
-             {prefix}somebody.elses, or leave the field out",
+            "spec.topicName: foreign.topic does not begin with {prefix}, the prefix of tenant {tenant}: write \
+             {prefix}foreign.topic, or leave the field out",
             prefix = t.prefix,
             tenant = t.namespace
         )
     );
-    assert!(t.stage.kafka.topic("somebody.elses").await.is_none());
+    assert!(t.stage.kafka.topic("foreign.topic").await.is_none());
 }
 
 #[tokio::test]

@@ -145,7 +145,7 @@ async fn fewer_partitions_are_only_reported_with_drift_policy_report() {
     t.topic("orders").apply_and_wait("{partitions: 3, driftPolicy: Report}").await;
     t.stage.kafka.delete(&t.kafka_name("orders")).await;
     t.stage.kafka.create(&t.kafka_name("orders"), 1, &[]).await;
-    // In between, the operator may report that the topic does not exist.
+    // Meanwhile the operator may report that the topic does not exist.
     t.topic("orders")
         .wait_for_status("InSync=False Drifted, 1 partition instead of 3", |topic| {
             has_condition(topic, "InSync=False Drifted")

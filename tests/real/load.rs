@@ -12,7 +12,7 @@ const EACH: usize = 200;
 /// An invalid spec, and the reason in its condition; `None` if the API server refuses it. The kinds of errors alternate.
 fn invalid_spec(t: &Fixture, number: usize) -> (String, Option<&'static str>) {
     match number % 12 {
-        0 => ("topicName: somebody.elses".into(), Some("InvalidResource")),
+        0 => ("topicName: foreign.topic".into(), Some("InvalidResource")),
         1 => ("config: {no.such.key: 1}".into(), Some("KafkaError")),
         2 => ("config: {retention.ms: soon}".into(), Some("KafkaError")),
         3 => ("replicas: 3000".into(), Some("KafkaError")),
@@ -111,7 +111,7 @@ async fn metrics_count_reconciles_and_requests() {
     };
     let before = samples();
     t.topic("orders").apply_and_wait("{}").await;
-    t.topic("broken").apply("topicName: somebody.elses").await;
+    t.topic("broken").apply("topicName: foreign.topic").await;
     t.topic("broken").wait_for_condition("Stalled=True").await;
     // This corrects drift.
     t.wait_for_resync().await;
@@ -159,7 +159,7 @@ async fn an_idle_operator_writes_nothing() {
     }
     t.stage.kafka.set(&t.kafka_name("reported"), "flush.ms", "7").await;
     t.topic("reported").wait_for_condition("InSync=False Drifted").await;
-    t.topic("refused").apply(&format!("{{cluster: {cluster}, topicName: somebody.elses}}")).await;
+    t.topic("refused").apply(&format!("{{cluster: {cluster}, topicName: foreign.topic}}")).await;
     t.topic("refused").wait_for_condition("Stalled=True").await;
     // `status.topics` of the tenant is updated with a delay.
     t.tenant()

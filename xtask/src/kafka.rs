@@ -43,7 +43,7 @@ pub const USERS: [(&str, &str); 4] = [
 pub struct BrokerOptions {
     /// The port to listen on; a free one if not given.
     pub port: Option<u16>,
-    /// The port in `advertised.listeners`, for a proxy in between; otherwise the same.
+    /// The port in `advertised.listeners`, for a proxy between clients and broker; by default the same port.
     pub advertised_port: Option<u16>,
     /// Broker properties that are added, or that replace those of the profile.
     pub properties: Vec<(String, String)>,
@@ -105,7 +105,7 @@ impl KafkaBroker {
         fs::write(self.properties(), properties)?;
 
         let mut format = self.libs.java("kafka.tools.StorageTool", 256, "tool-log4j2.yaml");
-        // Any 16 bytes in base64 are a valid cluster id: the broker never meets another cluster.
+        // Any 16 bytes in base64 are a valid cluster id, and it does not have to be unique.
         format.args(["format", "-t", "ZXZlbnRjZW50ZXItZGV2MQ", "-c"]).arg(self.properties());
         if profile == Profile::Scram {
             for (user, password) in USERS {

@@ -85,7 +85,7 @@ impl Identity {
             Err(rustix::io::Errno::SRCH) => return Ok(false),
             Err(error) => return Err(error.into()),
         };
-        // From here on the handle names one process for ever, so the check cannot become outdated.
+        // From here on the pidfd refers to this process only, so the check cannot become outdated.
         if !self.is_alive() {
             return Ok(false);
         }

@@ -318,7 +318,7 @@ mod tests {
                 assert_eq!(instead.spec, **base);
                 format!("before: {} partitions, {touched:?}", base.partitions)
             }
-            ActiveSpec::Unknown(why) => format!("lost: {why}, {} changes", touched.len()),
+            ActiveSpec::Unknown(reason) => format!("lost: {reason}, {} changes", touched.len()),
             ActiveSpec::None => format!("nothing, {touched:?}"),
         });
     }

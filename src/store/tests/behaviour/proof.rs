@@ -41,7 +41,7 @@ pub(crate) async fn proofs_are_valid(store: &Store) {
         range.append(&audit.read_range(&log, size, 1100).await.expect("a range")).expect("adjacent ranges");
         assert_eq!(range, head.range);
     }
-    // Several ranges at once equal single ones.
+    // Ranges that are computed together equal ranges that are computed alone.
     let parts: Vec<(u64, u64)> = (0..200).map(|number| (number * 5, number * 5 + number % 100)).collect();
     let ranges = audit.read_ranges(&log, &parts).await.expect("ranges");
     assert_eq!(ranges.len(), parts.len());

@@ -224,7 +224,7 @@ impl Stage {
         ];
         let fill = self.step("fill", &read, &["fill", "--records", &records])?;
         if let Some(postgres) = &self.postgres {
-            // Autovacuum would do it while something else is measured.
+            // Otherwise autovacuum would run during the measurement of another step.
             self.console.run("VACUUM ANALYZE", |_| postgres.sql("read", "VACUUM ANALYZE"))?;
         }
         let mut scan = self.step("scan", &read, &["scan"])?;

@@ -29,7 +29,7 @@ use super::{Context, build};
 /// Run every check and every test, those against a real Kubernetes and a real Kafka included.
 ///
 /// Formatting, clippy, documentation, vet and tests of the control plane, and all Rust tests, with an environment that is
-/// started for them and stopped whatever happens. Continues after a failure, ends with a summary and the slowest tests,
+/// started for them and always stopped. Continues after a failure, ends with a summary and the slowest tests,
 /// and fails if anything failed.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
