@@ -175,10 +175,14 @@ pub(super) async fn run<R: Reconciler>(
 }
 
 /// The objects that need a reconcile.
+///
+/// The store has listed objects only when the list is complete, so they are enqueued then. The controller would drop an
+/// object that it does not find in the store.
 fn relevant<R: Reconciler>(
     reconciler: Arc<R>,
     events: impl Stream<Item = Result<Event<Watched<R::Object>>, watcher::Error>> + Send + 'static,
 ) -> impl Stream<Item = Result<Watched<R::Object>, watcher::Error>> + Send + 'static {
+    let mut listed: Vec<(Option<String>, String)> = Vec::new();
     events.filter_map(move |event| {
         let passed = match event {
             Ok(Event::Apply(object)) => {
@@ -190,7 +194,16 @@ fn relevant<R: Reconciler>(
                     Ok(object)
                 })
             }
-            Ok(Event::InitApply(object)) => should_reconcile(&*reconciler, &object).then_some(Ok(object)),
+            Ok(Event::Init) => {
+                listed.clear();
+                None
+            }
+            Ok(Event::InitApply(object)) => {
+                if should_reconcile(&*reconciler, &object) {
+                    listed.push((object.namespace(), object.name_any()));
+                }
+                None
+            }
             Ok(Event::Delete(object)) => {
                 reconciler.informer().queue.forget(&object);
                 reconciler.object_deleted(&object);
@@ -198,9 +211,11 @@ fn relevant<R: Reconciler>(
             }
             Ok(Event::InitDone) => {
                 reconciler.objects_listed();
+                for (namespace, name) in listed.drain(..) {
+                    reconciler.informer().queue.enqueue(namespace.as_deref(), &name);
+                }
                 None
             }
-            Ok(Event::Init) => None,
             Err(error) => Some(Err(error)),
         };
         std::future::ready(passed)

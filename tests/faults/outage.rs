@@ -320,6 +320,28 @@ async fn the_api_server_is_unreachable_for_long() -> Result<()> {
     Ok(())
 }
 
+/// A changed definition makes the API server forget the versions that watches continue from: the operator lists all
+/// topics again, in pages of 100.
+#[tokio::test]
+async fn topics_created_before_a_new_list_are_reconciled() -> Result<()> {
+    let t = FaultFixture::new("new-list").await?;
+    let _operator = t.parts.start_operator("a", &["--lease-duration", "10m"])?;
+    t.cluster().wait_for_condition("Ready=True Available").await;
+    t.parts.api_proxy.set(Mode::Refuse);
+    let names: Vec<String> = (0..250).map(|number| format!("topic-{number}")).collect();
+    for name in &names {
+        t.topic(name).apply(json!({})).await;
+    }
+    let column = r#"[{"op": "add", "path": "/spec/versions/0/additionalPrinterColumns/-", "value":
+        {"name": "Uid", "type": "string", "jsonPath": ".metadata.uid"}}]"#;
+    t.stage.kubectl().run(&["patch", "crd", "eventtopics.eventcenter.io", "--type", "json", "-p", column])?;
+    t.parts.api_proxy.set(Mode::Pass);
+    for name in &names {
+        t.topic(name).within(MAX_RECOVERY).wait_until_ready().await;
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn the_control_plane_is_restarted_on_its_data() -> Result<()> {
     let mut t = FaultFixture::new("api-restart").await?;
