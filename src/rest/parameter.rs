@@ -65,7 +65,7 @@ impl QueryParameters {
     }
 
     /// A value of an enumeration.
-    pub(super) fn word<T>(&mut self, name: &str) -> Result<Option<T>, ApiError>
+    pub(super) fn value<T>(&mut self, name: &str) -> Result<Option<T>, ApiError>
     where
         T: FromStr<Err: Display>,
     {
@@ -133,7 +133,7 @@ mod tests {
             Ok(format!(
                 "{:?} {:?} {} {:?} {:?} {:?}",
                 query.text("text")?,
-                query.word::<Outcome>("outcome")?,
+                query.value::<Outcome>("outcome")?,
                 query.flag("open")?,
                 query.number("limit", 1..=500)?,
                 query.number("from", 1..=u64::MAX)?,

@@ -60,7 +60,7 @@ impl ExportParameters {
     const NAMES: [&str; 1] = ["format"];
 
     fn read(query: &mut QueryParameters) -> Result<Self, ApiError> {
-        Ok(Self { format: query.word("format")?.unwrap_or_default() })
+        Ok(Self { format: query.value("format")?.unwrap_or_default() })
     }
 }
 

@@ -27,11 +27,11 @@ impl LogParameters {
 pub(super) fn read(query: &mut QueryParameters) -> Result<Filter, ApiError> {
     let filter = Filter {
         actor: query.text("actor")?,
-        action: query.word::<Action>("action")?.map(|action| action.to_string()),
+        action: query.value::<Action>("action")?.map(|action| action.to_string()),
         kind: query.text("kind")?,
         namespace: query.text("namespace")?,
         name: query.text("name")?,
-        outcome: query.word("outcome")?,
+        outcome: query.value("outcome")?,
         open: query.flag("open")?,
         since: query.time("since")?,
         until: query.time("until")?,

@@ -7,10 +7,10 @@ mod filter;
 mod log_name;
 mod page;
 mod record;
-mod word;
+mod string_enum;
 
 pub use filter::Filter;
 pub use log_name::{InvalidLogName, LogName};
 pub use page::{Checkpoints, ExportFormat, Page, RecordDetail, RecordProof, SignedCheckpoint, TreeHead};
 pub use record::{Actor, Change, Origin, RawRecord, Record, Target};
-pub use word::{Action, Outcome, UnknownWord, Via};
+pub use string_enum::{Action, Outcome, UnknownValue, Via};

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{RawRecord, UnknownWord};
+use super::{RawRecord, UnknownValue};
 use crate::merkle::{Hash, Inclusion};
 
 /// A page of records, newest first.
@@ -124,12 +124,12 @@ impl fmt::Display for ExportFormat {
 }
 
 impl FromStr for ExportFormat {
-    type Err = UnknownWord;
+    type Err = UnknownValue;
 
-    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+    fn from_str(text: &str) -> Result<Self, UnknownValue> {
         let known = || Self::ALL.iter().map(|format| format.as_str());
         let format = Self::ALL.iter().copied().find(|format| format.as_str() == text);
-        format.ok_or_else(|| UnknownWord::new(text, known()))
+        format.ok_or_else(|| UnknownValue::new(text, known()))
     }
 }
 

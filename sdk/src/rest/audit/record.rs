@@ -15,7 +15,7 @@ use super::{LogName, Outcome, Via};
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Record {
-    /// What was requested or done: a word such as `Update`; later versions may add words.
+    /// What was requested or done, such as `Update`. Later versions may add values.
     #[cfg_attr(feature = "openapi", schema(example = "Update"))]
     pub action: String,
     /// Who did it.
@@ -38,7 +38,7 @@ pub struct Record {
     pub origin: Origin,
     /// The outcome.
     pub outcome: Outcome,
-    /// The reason for the outcome: a word such as `Forbidden`; later versions may add words.
+    /// The reason for the outcome, such as `Forbidden`. Later versions may add values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub reason: Option<String>,

@@ -35,12 +35,12 @@ pub(super) enum ClusterLookup {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trust {
     keys: TrustedKeys,
-    notes: Vec<Note>,
+    notes: Vec<SignedNote>,
 }
 
 /// A signed checkpoint, as a note.
 #[derive(Clone, Debug)]
-struct Note {
+struct SignedNote {
     /// The log that it covers.
     log: String,
     text: String,
@@ -91,13 +91,13 @@ impl Trust {
         }
         let mut notes = Vec::new();
         for path in checkpoints {
-            notes.push(Note::read(path)?);
+            notes.push(SignedNote::read(path)?);
         }
         if let Some((published, keys)) = look_up(lookup, login, namespace).await? {
             keys_text.push_str(&keys);
             notes.extend(published.into_iter().map(|(log, text)| {
                 let source = "the checkpoint of ConfigMap eventcenter-audit-checkpoints".to_owned();
-                Note { log, text, source, is_given: false }
+                SignedNote { log, text, source, is_given: false }
             }));
         }
         let keys = TrustedKeys::parse(&keys_text);
@@ -136,9 +136,9 @@ impl Trust {
     /// # Errors
     /// One covers another log, so that it was not compared.
     pub(super) fn check_given_checkpoints(&self, logs: &[&LogName]) -> anyhow::Result<()> {
-        let is_verified = |note: &Note| logs.iter().any(|log| log.as_str() == note.log);
+        let is_verified = |note: &SignedNote| logs.iter().any(|log| log.as_str() == note.log);
         match self.notes.iter().find(|note| note.is_given && !is_verified(note)) {
-            Some(Note { source, log, .. }) => {
+            Some(SignedNote { source, log, .. }) => {
                 bail!("{source} covers the log {}, which was not verified", plain(log))
             }
             None => Ok(()),
@@ -178,7 +178,7 @@ impl Trust {
     }
 }
 
-impl Note {
+impl SignedNote {
     /// Reads a checkpoint from a file.
     fn read(path: &Path) -> anyhow::Result<Self> {
         let text = read(path)?;
@@ -245,7 +245,7 @@ mod tests {
     }
 
     fn trust(keys: &str, notes: &[(&str, String)]) -> Trust {
-        let notes = notes.iter().map(|(log, text)| Note {
+        let notes = notes.iter().map(|(log, text)| SignedNote {
             log: (*log).into(),
             text: text.clone(),
             source: "a note".into(),
@@ -313,9 +313,9 @@ mod tests {
         assert_eq!(check(std::slice::from_ref(&one)), Ok(TrustedKeys::parse(&key(1).public_key())));
         assert!(check(&[one, none]).is_err_and(|error| error.contains("none: the file has no public key")));
         assert!(check(&[folder.path().join("gone")]).is_err_and(|error| error.contains("reading")));
-        let note = Note::read(&path("old", &sign_checkpoint("shop"))).expect("a checkpoint");
+        let note = SignedNote::read(&path("old", &sign_checkpoint("shop"))).expect("a checkpoint");
         assert_eq!(note.log, "shop");
         assert!(note.source.starts_with("the checkpoint of 5 records in "), "{}", note.source);
-        assert!(Note::read(&path("no", "none")).is_err());
+        assert!(SignedNote::read(&path("no", "none")).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! The words of audit records: actions, outcomes and channels.
+//! The enumerations of audit records: actions, outcomes and channels.
 
 use std::{fmt, str::FromStr};
 
@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 /// How many characters of a refused text an error shows.
 const MAX_SHOWN_CHARS: usize = 100;
 
-/// One row per word, so that records, filters and documentation use the same.
-macro_rules! words {
+/// One row per value, so that records, filters and documentation use the same strings.
+macro_rules! string_enum {
     ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident,)* }) => {
         $(#[$about])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -18,10 +18,10 @@ macro_rules! words {
         }
 
         impl $name {
-            /// All words.
+            /// All values.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// The word.
+            /// The value as a string.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => stringify!($variant),)* }
@@ -36,33 +36,33 @@ macro_rules! words {
 
         /// Ignores the case of ASCII letters.
         impl FromStr for $name {
-            type Err = UnknownWord;
+            type Err = UnknownValue;
 
-            fn from_str(text: &str) -> Result<Self, UnknownWord> {
-                let is_same = |word: &&Self| word.as_str().eq_ignore_ascii_case(text);
-                let known = || Self::ALL.iter().map(|word| word.as_str());
-                Self::ALL.iter().find(is_same).copied().ok_or_else(|| UnknownWord::new(text, known()))
+            fn from_str(text: &str) -> Result<Self, UnknownValue> {
+                let is_same = |value: &&Self| value.as_str().eq_ignore_ascii_case(text);
+                let known = || Self::ALL.iter().map(|value| value.as_str());
+                Self::ALL.iter().find(is_same).copied().ok_or_else(|| UnknownValue::new(text, known()))
             }
         }
     };
 }
 
-/// A text is none of the known words.
+/// A string is none of the known values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is none of: {known}")]
-pub struct UnknownWord {
+pub struct UnknownValue {
     text: String,
     known: String,
 }
 
-impl UnknownWord {
+impl UnknownValue {
     pub(super) fn new(text: &str, known: impl Iterator<Item = &'static str>) -> Self {
         let known: Vec<&str> = known.collect();
         Self { text: text.chars().take(MAX_SHOWN_CHARS).collect(), known: known.join(", ") }
     }
 }
 
-words! {
+string_enum! {
     /// What was requested or done.
     Action {
         /// Create a resource, requested from the API server.
@@ -118,7 +118,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// The outcome of an action.
     Outcome {
         /// The request was allowed; other admission controllers may still have refused it.
@@ -135,7 +135,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// The channel through which an actor acted.
     Via {
         /// A request to the Kubernetes API server.
@@ -154,13 +154,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_read_as_they_are_written() {
-        fn check<T>(all: &[T], word: fn(T) -> &'static str)
+    fn values_are_parsed_as_they_are_written() {
+        fn check<T>(all: &[T], render: fn(T) -> &'static str)
         where
-            T: FromStr<Err = UnknownWord> + Copy + PartialEq + fmt::Debug + fmt::Display,
+            T: FromStr<Err = UnknownValue> + Copy + PartialEq + fmt::Debug + fmt::Display,
         {
             for one in all {
-                for text in [word(*one).to_owned(), one.to_string(), word(*one).to_lowercase()] {
+                for text in [render(*one).to_owned(), one.to_string(), render(*one).to_lowercase()] {
                     assert_eq!(text.parse::<T>().as_ref(), Ok(one));
                 }
             }
@@ -174,15 +174,15 @@ mod tests {
             error.to_string(),
             r#""no\u{1b}" is none of: Allowed, Denied, Started, Succeeded, Failed"#
         );
-        let words: Vec<&str> = Action::ALL.iter().map(|action| action.as_str()).collect();
+        let values: Vec<&str> = Action::ALL.iter().map(|action| action.as_str()).collect();
         assert_eq!(
-            words.join(" "),
+            values.join(" "),
             "Create Update Delete TakeEffect BreakGlass RejectChange CreateTopic AddPartitions AlterConfig DeleteTopic \
              CreateAcls DeleteAcls RegisterSchema AddFinalizer RemoveFinalizer KeepRevision ForgetRevision \
              RenewCertificate MakeKey Lead StopLeading RefuseLogin ReadAudit ExportAudit DropRecords"
         );
         for outcome in Outcome::ALL {
-            assert_eq!(json!(outcome), json!(outcome.as_str()), "the same word in JSON");
+            assert_eq!(json!(outcome), json!(outcome.as_str()), "the same string in JSON");
         }
     }
 }
