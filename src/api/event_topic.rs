@@ -83,13 +83,13 @@ use super::{Access, ApprovedSpec, Compatibility, EventType, PendingChange, Regis
     validation = Rule::new(
         "has(self.spec.topicName) ? ((has(oldSelf.spec.topicName) && oldSelf.spec.topicName == self.spec.topicName) || (!has(oldSelf.spec.topicName) && (!has(oldSelf.status) || !has(oldSelf.status.topicName) || oldSelf.status.topicName == self.spec.topicName))) : !has(oldSelf.spec.topicName)"
     )
-    .message("spec.topicName is immutable: Kafka cannot rename a topic. Make a new EventTopic and move producers and consumers to it")
+    .message("spec.topicName is immutable: Kafka cannot rename a topic. Create a new EventTopic and move producers and consumers to it")
     .field_path(".spec.topicName")
     .reason(Reason::FieldValueForbidden),
     validation = Rule::new(
         "has(self.spec.cluster) ? ((has(oldSelf.spec.cluster) && oldSelf.spec.cluster == self.spec.cluster) || (!has(oldSelf.spec.cluster) && (!has(oldSelf.status) || !has(oldSelf.status.cluster) || oldSelf.status.cluster == self.spec.cluster))) : !has(oldSelf.spec.cluster)"
     )
-    .message("spec.cluster is immutable: a topic cannot move between Kafka clusters. Make a new EventTopic in the other cluster")
+    .message("spec.cluster is immutable: a topic cannot move between Kafka clusters. Create a new EventTopic in the other cluster")
     .field_path(".spec.cluster")
     .reason(Reason::FieldValueForbidden),
     // A pending change is not in Kafka, so it can be reverted.

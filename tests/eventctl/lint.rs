@@ -44,10 +44,10 @@ fn a_folder_of_manifests_that_is_not() {
     let folder = Folder::with(&[("a.yaml", PLATFORM), ("b.yaml", &format!("{topic}---\n{other}"))]);
     folder.check("lint .", 1, &expect![[r#"
         EventTopic shop/orders
-          ./b.yaml:4:8: refused: TenantQuotaExceeded: spec.partitions: tenant shop may have 4 partitions (its quotas.partitions), 0 are taken and this topic asks for 5 more: ask for at most 4 more, or ask the platform's administrator for a larger quota
+          ./b.yaml:4:8: refused: TenantQuotaExceeded: spec.partitions: tenant shop may have 4 partitions (quotas.partitions), 0 are used and this topic requests 5 more: request at most 4 more, or ask the platform's administrator for a larger quota
           ./b.yaml:4:35: refused: InvalidResource: spec.retention.tim: there is no such field: correct its name, or remove it
         EventTopic shop/payments
-          ./b.yaml:9:8: refused: TenantQuotaExceeded: spec.partitions: tenant shop may have 4 partitions (its quotas.partitions), 0 are taken and this topic asks for 5 more: ask for at most 4 more, or ask the platform's administrator for a larger quota
+          ./b.yaml:9:8: refused: TenantQuotaExceeded: spec.partitions: tenant shop may have 4 partitions (quotas.partitions), 0 are used and this topic requests 5 more: request at most 4 more, or ask the platform's administrator for a larger quota
         3 resources, 2 refused
     "#]]);
     let (code, out, _) = folder.run("lint . --json", "");

@@ -332,7 +332,7 @@ async fn a_missing_authorizer_is_reported_and_the_topic_is_ready() {
     assert!(has_condition(&topic, "Ready=True Available") && has_condition(&topic, "InSync=True"));
     assert_eq!(
         message(&topic, "AccessInForce"),
-        "Kafka has no authorizer, so everybody may use the topic: set authorizer.class.name on the brokers, or remove spec.access"
+        "Kafka has no authorizer, so every client may use the topic: set authorizer.class.name on the brokers, or remove spec.access"
     );
     assert!(message(&topic, "Ready").contains("see the condition AccessInForce"));
     t.topic("orders").wait_for_event("AuthorizerMissing", "Kafka has no authorizer").await;

@@ -35,7 +35,7 @@ const CASES: &[Case] = &[
         before: None,
         topic: ("orders", "partitions: 2"),
         reason: "TenantSuspended",
-        message: "tenant NS is suspended, so nothing of it can be made or changed: ask the platform's administrator to set \
+        message: "tenant NS is suspended, so its resources cannot be created or changed: ask the platform's administrator to set \
                 spec.suspended: false in the Tenant",
     },
     Case {
@@ -51,7 +51,7 @@ const CASES: &[Case] = &[
         before: None,
         topic: ("orders", "cluster: nowhere"),
         reason: "ClusterNotFound",
-        message: "spec.cluster: there is no KafkaCluster nowhere: correct the name, or make the KafkaCluster",
+        message: "spec.cluster: there is no KafkaCluster nowhere: correct the name, or create the KafkaCluster",
     },
     Case {
         tenant: "clusters: [nowhere]",
@@ -104,7 +104,7 @@ const CASES: &[Case] = &[
         before: Some(("a-first", "{}")),
         topic: ("orders", "{}"),
         reason: "TenantQuotaExceeded",
-        message: "metadata: tenant NS may have 1 topics (its quotas.topics), 1 are taken and this topic asks for 1 more: delete one \
+        message: "metadata: tenant NS may have 1 topics (quotas.topics), 1 are used and this topic requests 1 more: delete one \
                 that is no longer needed, or ask the platform's administrator for a larger quota",
     },
     Case {
@@ -112,16 +112,16 @@ const CASES: &[Case] = &[
         before: Some(("a-first", "partitions: 3")),
         topic: ("orders", "partitions: 3"),
         reason: "TenantQuotaExceeded",
-        message: "spec.partitions: tenant NS may have 5 partitions (its quotas.partitions), 3 are taken and this topic asks for 3 \
-                more: ask for at most 2 more, or ask the platform's administrator for a larger quota",
+        message: "spec.partitions: tenant NS may have 5 partitions (quotas.partitions), 3 are used and this topic requests 3 \
+                more: request at most 2 more, or ask the platform's administrator for a larger quota",
     },
     Case {
         tenant: "quotas: {retentionSize: 1Ki}",
         before: None,
         topic: ("orders", "{partitions: 2, retention: {size: '1000'}}"),
         reason: "TenantQuotaExceeded",
-        message: "spec.retention.size: tenant NS may have 1024 bytes (its quotas.retentionSize), 0 are taken and this topic asks for \
-                2000 more: ask for at most 1024 more, or ask the platform's administrator for a larger quota",
+        message: "spec.retention.size: tenant NS may have 1024 bytes (quotas.retentionSize), 0 are used and this topic requests \
+                2000 more: request at most 1024 more, or ask the platform's administrator for a larger quota",
     },
     Case {
         tenant: "quotas: {retentionTime: 7d}",
@@ -263,10 +263,7 @@ async fn a_change_is_admitted_against_the_current_usage() {
     t.topic("orders").apply_and_wait("partitions: 3").await;
     t.apply_tenant(json!({"namespaces": [t.namespace], "quotas": {"partitions": 5}})).await;
     t.topic("orders")
-        .assert_rejected(
-            "partitions: 6",
-            "3 are taken and this topic asks for 3 more: ask for at most 2 more",
-        )
+        .assert_rejected("partitions: 6", "3 are used and this topic requests 3 more: request at most 2 more")
         .await;
     t.topic("orders").apply_and_wait("partitions: 5").await;
 }

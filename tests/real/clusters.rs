@@ -27,7 +27,7 @@ async fn an_unreachable_cluster_is_retried() {
     assert_eq!(
         message(&refused, "Ready"),
         format!(
-            "spec.cluster: there is no KafkaCluster {}: correct the name, or make the KafkaCluster",
+            "spec.cluster: there is no KafkaCluster {}: correct the name, or create the KafkaCluster",
             t.namespace
         )
     );

@@ -34,7 +34,7 @@ async fn the_youngest_topic_is_held_until_the_quota_allows_it() {
     assert_eq!(
         message(&held, "Ready"),
         format!(
-            "metadata: tenant {} may have 2 topics (its quotas.topics), 2 are taken and this topic asks for 1 more: delete \
+            "metadata: tenant {} may have 2 topics (quotas.topics), 2 are used and this topic requests 1 more: delete \
              one that is no longer needed, or ask the platform's administrator for a larger quota",
             t.namespace
         )
@@ -64,7 +64,7 @@ async fn a_larger_quota_admits_held_topics() {
     t.topic("a").apply_and_wait("{partitions: 3, config: {segment.ms: 3600000}}").await;
     t.topic("a").apply("{partitions: 4, config: {segment.ms: 3600000}}").await;
     let held = t.topic("a").wait_for_condition("Stalled=True TenantQuotaExceeded").await;
-    assert!(message(&held, "Ready").contains("5 are taken and this topic asks for 1 more"), "{held:?}");
+    assert!(message(&held, "Ready").contains("5 are used and this topic requests 1 more"), "{held:?}");
     assert_eq!(t.kafka_topic("a").await.expect("the Kafka topic exists").partitions, 3);
 }
 

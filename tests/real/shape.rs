@@ -85,7 +85,7 @@ async fn a_topic_is_not_renamed_and_does_not_move() {
     let t = Fixture::new("shape").await;
     let (name, other) = (t.kafka_name("first"), t.kafka_name("second"));
     t.topic("orders").apply_and_wait(&format!("topicName: {name}")).await;
-    let immutable = "spec.topicName is immutable: Kafka cannot rename a topic. Make a new EventTopic and move producers \
+    let immutable = "spec.topicName is immutable: Kafka cannot rename a topic. Create a new EventTopic and move producers \
                      and consumers to it";
     t.topic("orders").assert_rejected(&format!("topicName: {other}"), immutable).await;
     t.topic("orders").assert_rejected("{}", immutable).await;

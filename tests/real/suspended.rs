@@ -24,7 +24,7 @@ async fn a_suspended_tenant_keeps_its_topics_unchanged() {
     t.topic("products").apply("{}").await;
     let held = t.topic("products").wait_for_condition("Stalled=True TenantSuspended").await;
     let expected = format!(
-        "tenant {} is suspended, so nothing of it can be made or changed: ask the platform's administrator to set \
+        "tenant {} is suspended, so its resources cannot be created or changed: ask the platform's administrator to set \
          spec.suspended: false in the Tenant",
         t.namespace
     );

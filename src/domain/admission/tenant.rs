@@ -68,7 +68,7 @@ fn validate(
             "spec.topicPrefix",
             format!(
                 "Kafka cannot rename topics, and the tenant has EventTopics: {topics}. Keep the \
-                 prefix {}, or make a new Tenant and move producers and consumers to its topics",
+                 prefix {}, or create a new Tenant and move producers and consumers to its topics",
                 old.map(prefix).unwrap_or_default()
             ),
         )),
@@ -181,7 +181,7 @@ mod tests {
             Some(SHOP),
             Some("{namespaces: [shop], topicPrefix: other.}"),
             expect![
-                "refused: NotSupported: spec.topicPrefix: Kafka cannot rename topics, and the tenant has EventTopics: shop/orders. Keep the prefix shop., or make a new Tenant and move producers and consumers to its topics"
+                "refused: NotSupported: spec.topicPrefix: Kafka cannot rename topics, and the tenant has EventTopics: shop/orders. Keep the prefix shop., or create a new Tenant and move producers and consumers to its topics"
             ],
         );
         check(Some(SHOP), Some("{namespaces: [shop], topicPrefix: shop.}"), expect!["allowed"]);

@@ -146,7 +146,7 @@ mod tests {
             None,
             OWNED,
             expect![
-                "refused: TenantQuotaExceeded: metadata: tenant shop may have 0 topics (its quotas.topics), 0 are taken and this topic asks for 1 more: delete one that is no longer needed, or ask the platform's administrator for a larger quota"
+                "refused: TenantQuotaExceeded: metadata: tenant shop may have 0 topics (quotas.topics), 0 are used and this topic requests 1 more: delete one that is no longer needed, or ask the platform's administrator for a larger quota"
             ],
         );
         check(
@@ -154,7 +154,7 @@ mod tests {
             None,
             OWNED,
             expect![
-                "refused: TenantSuspended: tenant shop is suspended, so nothing of it can be made or changed: ask the platform's administrator to set spec.suspended: false in the Tenant"
+                "refused: TenantSuspended: tenant shop is suspended, so its resources cannot be created or changed: ask the platform's administrator to set spec.suspended: false in the Tenant"
             ],
         );
         check(
@@ -174,7 +174,7 @@ mod tests {
             None,
             r#"{annotations: {eventcenter.io/paused: "true"}}"#,
             expect![
-                "refused: TenantQuotaExceeded: metadata: tenant shop may have 0 topics (its quotas.topics), 0 are taken and this topic asks for 1 more: delete one that is no longer needed, or ask the platform's administrator for a larger quota"
+                "refused: TenantQuotaExceeded: metadata: tenant shop may have 0 topics (quotas.topics), 0 are used and this topic requests 1 more: delete one that is no longer needed, or ask the platform's administrator for a larger quota"
             ],
         );
         check(
@@ -196,7 +196,7 @@ mod tests {
             Some("{}"),
             "{partitions: 2}",
             expect![
-                "refused: TenantSuspended: tenant shop is suspended, so nothing of it can be made or changed: ask the platform's administrator to set spec.suspended: false in the Tenant"
+                "refused: TenantSuspended: tenant shop is suspended, so its resources cannot be created or changed: ask the platform's administrator to set spec.suspended: false in the Tenant"
             ],
         );
         check(

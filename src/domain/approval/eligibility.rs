@@ -99,8 +99,8 @@ pub fn check_eligibility(
             )))
         }
         None if is_current && spec.action == ApprovalAction::Apply && !is_ahead => Err(not_allowed(format!(
-            "the requester of {kind} {name} is unknown, because the webhook did not see the change: have somebody request it \
-             by naming its author in the annotation eventcenter.io/authored-by"
+            "the requester of {kind} {name} is unknown, because the webhook did not see the change: let another user request it \
+             and name its author in the annotation eventcenter.io/authored-by"
         ))),
         _ => Ok(()),
     }

@@ -64,7 +64,7 @@ fn rules_are_kept_in_the_order_of_the_files() {
         expect![[r#"
         1 Tenant shop: allowed
         2 EventTopic shop/a: allowed
-        3 EventTopic shop/b: refused: TenantQuotaExceeded: metadata: tenant shop may have 1 topics (its quotas.topics), 1 are taken and this topic asks for 1 more: delete one that is no longer needed, or ask the platform's administrator for a larger quota"#]],
+        3 EventTopic shop/b: refused: TenantQuotaExceeded: metadata: tenant shop may have 1 topics (quotas.topics), 1 are used and this topic requests 1 more: delete one that is no longer needed, or ask the platform's administrator for a larger quota"#]],
     );
     check(
         "",
@@ -259,7 +259,7 @@ fn exported_topics_are_older_than_those_without_a_time() {
         &[TENANT, &topic("new", "{owner: {team: a}}"), &exported].concat(),
         expect![[r#"
         1 Tenant shop: allowed
-        2 EventTopic shop/new: refused: TenantQuotaExceeded: metadata: tenant shop may have 1 topics (its quotas.topics), 1 are taken and this topic asks for 1 more: delete one that is no longer needed, or ask the platform's administrator for a larger quota
+        2 EventTopic shop/new: refused: TenantQuotaExceeded: metadata: tenant shop may have 1 topics (quotas.topics), 1 are used and this topic requests 1 more: delete one that is no longer needed, or ask the platform's administrator for a larger quota
         3 EventTopic shop/exported: allowed"#]],
     );
 }

@@ -298,13 +298,13 @@ fn refusal(tenant: &TenantName, limit: CountedLimit, used: Amount, more: Amount)
     let remaining = max.saturating_sub(used).max(0);
     let remedy = match quota {
         "topics" => "delete one that is no longer needed".to_owned(),
-        _ => format!("ask for at most {remaining} more"),
+        _ => format!("request at most {remaining} more"),
     };
     Refusal::at(
         Reason::TenantQuotaExceeded,
         field,
         format!(
-            "tenant {tenant} may have {max} {unit} (its quotas.{quota}), {used} are taken and this topic asks for \
+            "tenant {tenant} may have {max} {unit} (quotas.{quota}), {used} are used and this topic requests \
              {more} more: {remedy}, or ask the platform's administrator for a larger quota"
         ),
     )
@@ -375,7 +375,7 @@ mod tests {
             &limits(2, 100),
             &[("c", 3, 1, 0), ("a", 1, 1, 0), ("b", 2, 1, 0)],
             expect![[r#"
-                c: TenantQuotaExceeded: metadata: tenant shop may have 2 topics (its quotas.topics), 2 are taken and this topic asks for 1 more: delete one that is no longer needed, or ask the platform's administrator for a larger quota
+                c: TenantQuotaExceeded: metadata: tenant shop may have 2 topics (quotas.topics), 2 are used and this topic requests 1 more: delete one that is no longer needed, or ask the platform's administrator for a larger quota
                 a: granted
                 b: granted
                 Usage { topics: 2, partitions: 2, retention_bytes: 0, held: 1 }"#]],
@@ -388,7 +388,7 @@ mod tests {
             &limits(1, 4),
             &[("old", 1, 9, 3), ("young", 2, 5, 5)],
             expect![[r#"
-                old: TenantQuotaExceeded: spec.partitions: tenant shop may have 4 partitions (its quotas.partitions), 8 are taken and this topic asks for 6 more: ask for at most 0 more, or ask the platform's administrator for a larger quota
+                old: TenantQuotaExceeded: spec.partitions: tenant shop may have 4 partitions (quotas.partitions), 8 are used and this topic requests 6 more: request at most 0 more, or ask the platform's administrator for a larger quota
                 young: granted
                 Usage { topics: 2, partitions: 8, retention_bytes: 0, held: 1 }"#]],
         );
@@ -401,7 +401,7 @@ mod tests {
             &[("a", 1, 8, 0), ("b", 2, 5, 0), ("c", 3, 2, 0)],
             expect![[r#"
                 a: granted
-                b: TenantQuotaExceeded: spec.partitions: tenant shop may have 10 partitions (its quotas.partitions), 8 are taken and this topic asks for 5 more: ask for at most 2 more, or ask the platform's administrator for a larger quota
+                b: TenantQuotaExceeded: spec.partitions: tenant shop may have 10 partitions (quotas.partitions), 8 are used and this topic requests 5 more: request at most 2 more, or ask the platform's administrator for a larger quota
                 c: granted
                 Usage { topics: 2, partitions: 10, retention_bytes: 0, held: 1 }"#]],
         );

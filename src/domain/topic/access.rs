@@ -314,7 +314,7 @@ impl AccessReport {
 pub fn authorizer_missing() -> Refusal {
     Refusal::new(
         Reason::AuthorizerMissing,
-        "Kafka has no authorizer, so everybody may use the topic: set authorizer.class.name on the brokers, or remove \
+        "Kafka has no authorizer, so every client may use the topic: set authorizer.class.name on the brokers, or remove \
          spec.access",
     )
 }

@@ -197,8 +197,8 @@ impl Lines {
     }
 
     fn people(&mut self, base: Option<&EventTopicSpec>, new: &EventTopicSpec) {
-        let owner = |spec: &EventTopicSpec| spec.owner.as_ref().map_or("nobody".into(), name);
-        self.changed(false, "owner", &base.map_or("nobody".into(), owner), &owner(new));
+        let owner = |spec: &EventTopicSpec| spec.owner.as_ref().map_or("none".into(), name);
+        self.changed(false, "owner", &base.map_or("none".into(), owner), &owner(new));
         let before = base.and_then(|base| base.description.as_ref());
         if let Some(verb) = text_change(before, new.description.as_ref()) {
             self.add(false, format!("description: {verb}"));

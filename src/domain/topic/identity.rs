@@ -77,7 +77,7 @@ fn cluster(topic: &EventTopic, tenant: &TenantFacts, clusters: &Clusters) -> Res
         return Err(Refusal::at(
             Reason::ClusterNotFound,
             "spec.cluster",
-            format!("there is no KafkaCluster {cluster}: correct the name, or make the KafkaCluster"),
+            format!("there is no KafkaCluster {cluster}: correct the name, or create the KafkaCluster"),
         ));
     }
     Ok(cluster)
@@ -180,7 +180,7 @@ mod tests {
         check(
             "{namespace: gone, cluster: nowhere}",
             expect![
-                "ClusterNotFound: spec.cluster: there is no KafkaCluster nowhere: correct the name, or make the KafkaCluster"
+                "ClusterNotFound: spec.cluster: there is no KafkaCluster nowhere: correct the name, or create the KafkaCluster"
             ],
         );
         check(

@@ -552,7 +552,7 @@ mod tests {
             expect![[r#"
             Ready=True Available: Kafka has what is declared and enforces no access, see the condition AccessInForce
             InSync=True Available: Kafka has what is declared
-            AccessInForce=False AuthorizerMissing: Kafka has no authorizer, so everybody may use the topic: set authorizer.class.name on the brokers, or remove spec.access
+            AccessInForce=False AuthorizerMissing: Kafka has no authorizer, so every client may use the topic: set authorizer.class.name on the brokers, or remove spec.access
             1 owned, 1 foreign"#]],
         );
         let missing = Refusal::new(Reason::NotAuthorized, "DescribeAcls: no");

@@ -71,7 +71,7 @@ pub fn suspended(tenant: &TenantFacts) -> Refusal {
     Refusal::new(
         Reason::TenantSuspended,
         format!(
-            "tenant {} is suspended, so nothing of it can be made or changed: ask the platform's administrator to set \
+            "tenant {} is suspended, so its resources cannot be created or changed: ask the platform's administrator to set \
              spec.suspended: false in the Tenant",
             tenant.name
         ),
@@ -242,7 +242,7 @@ mod tests {
             "{namespaces: [shop], suspended: true}",
             "{}",
             expect![
-                "TenantSuspended: tenant shop is suspended, so nothing of it can be made or changed: ask the platform's administrator to set spec.suspended: false in the Tenant"
+                "TenantSuspended: tenant shop is suspended, so its resources cannot be created or changed: ask the platform's administrator to set spec.suspended: false in the Tenant"
             ],
         );
         check_tenant(
@@ -254,7 +254,7 @@ mod tests {
             "{namespaces: [shop], suspended: true, whenSuspended: Stop}",
             APPLIED,
             expect![
-                "stopped shop.orders in main: TenantSuspended: tenant shop is suspended, so nothing of it can be made or changed: ask the platform's administrator to set spec.suspended: false in the Tenant"
+                "stopped shop.orders in main: TenantSuspended: tenant shop is suspended, so its resources cannot be created or changed: ask the platform's administrator to set spec.suspended: false in the Tenant"
             ],
         );
     }
@@ -272,21 +272,21 @@ mod tests {
             "{namespaces: [shop], quotas: {topics: 0}}",
             "{}",
             expect![
-                "TenantQuotaExceeded: metadata: tenant shop may have 0 topics (its quotas.topics), 0 are taken and this topic asks for 1 more: delete one that is no longer needed, or ask the platform's administrator for a larger quota"
+                "TenantQuotaExceeded: metadata: tenant shop may have 0 topics (quotas.topics), 0 are used and this topic requests 1 more: delete one that is no longer needed, or ask the platform's administrator for a larger quota"
             ],
         );
         check_tenant(
             "{namespaces: [shop], quotas: {partitions: 2}}",
             "partitions: 3",
             expect![
-                "TenantQuotaExceeded: spec.partitions: tenant shop may have 2 partitions (its quotas.partitions), 0 are taken and this topic asks for 3 more: ask for at most 2 more, or ask the platform's administrator for a larger quota"
+                "TenantQuotaExceeded: spec.partitions: tenant shop may have 2 partitions (quotas.partitions), 0 are used and this topic requests 3 more: request at most 2 more, or ask the platform's administrator for a larger quota"
             ],
         );
         check_tenant(
             "{namespaces: [shop], quotas: {retentionSize: 1Gi}}",
             "{partitions: 3, retention: {size: 500Mi}}",
             expect![
-                "TenantQuotaExceeded: spec.retention.size: tenant shop may have 1073741824 bytes (its quotas.retentionSize), 0 are taken and this topic asks for 1572864000 more: ask for at most 1073741824 more, or ask the platform's administrator for a larger quota"
+                "TenantQuotaExceeded: spec.retention.size: tenant shop may have 1073741824 bytes (quotas.retentionSize), 0 are used and this topic requests 1572864000 more: request at most 1073741824 more, or ask the platform's administrator for a larger quota"
             ],
         );
     }

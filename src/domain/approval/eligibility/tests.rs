@@ -211,7 +211,7 @@ fn an_unknown_requester_prevents_approval() {
     check(
         |case| case.target.request = None,
         expect![
-            "ApprovalNotAllowed: the requester of EventTopic orders is unknown, because the webhook did not see the change: have somebody request it by naming its author in the annotation eventcenter.io/authored-by"
+            "ApprovalNotAllowed: the requester of EventTopic orders is unknown, because the webhook did not see the change: let another user request it and name its author in the annotation eventcenter.io/authored-by"
         ],
     );
 }

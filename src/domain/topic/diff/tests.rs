@@ -37,7 +37,7 @@ fn a_first_declaration() {
             compatibility: BACKWARD -> FULL
             compatibility.policy: Lenient -> Strict
             driftPolicy: Correct -> Report
-            owner: nobody -> a (b)
+            owner: none -> a (b)
             description: added"#]],
     );
     check(
@@ -174,7 +174,7 @@ fn descriptions_and_owners() {
         "{description: a, owner: {team: a, contact: '#a'}, deletionPolicy: Delete}",
         expect![[r#"
         deletionPolicy: Retain -> Delete
-        owner: nobody -> a (#a)
+        owner: none -> a (#a)
         description: added"#]],
     );
     check(
@@ -190,7 +190,7 @@ fn descriptions_and_owners() {
         "{description: a, owner: {team: a}}",
         "{}",
         expect![[r#"
-        owner: a -> nobody
+        owner: a -> none
         description: removed"#]],
     );
 }
@@ -243,7 +243,7 @@ fn changes_that_may_need_approval_come_first() {
             retention.ms: 2 -> 1
             access: User:a may Read
             a: 1 -> 2
-            owner: a -> nobody"#]],
+            owner: a -> none"#]],
     );
 }
 
@@ -256,7 +256,7 @@ fn a_value_cannot_imitate_or_hide_a_line() {
             a: default -> 1\nb: 1 -> 2
             c: default -> \u{1b}[2Jgone
             d: default -> \u{202e}2 -> 1
-            owner: nobody -> a\rb"#]],
+            owner: none -> a\rb"#]],
     );
 }
 
