@@ -48,7 +48,7 @@ impl ResourceArg {
 fn parse_governed_kind(word: &str) -> anyhow::Result<Kind> {
     match KindInfo::find(word).filter(|kind| kind.governance == Governance::Governed) {
         Some(info) => Ok(info.kind()),
-        None => bail!("changes of {word} never need approval: write {}", kind_names()),
+        None => bail!("{word} is not a kind with approvals: use {}", kind_names()),
     }
 }
 
@@ -127,10 +127,7 @@ mod tests {
         for line in ["", "EventTopic", "EventTopic/", "EventTopic a/b", "etopic/a/b"] {
             assert!(parse(line).is_err_and(|error| error.contains("KIND NAME")), "{line}");
         }
-        assert_eq!(
-            parse("secret/orders"),
-            Err("changes of secret never need approval: write EventTopic".into())
-        );
+        assert_eq!(parse("secret/orders"), Err("secret is not a kind with approvals: use EventTopic".into()));
     }
 
     #[test]

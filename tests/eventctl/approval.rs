@@ -14,7 +14,7 @@ fn decisions_need_a_resource_and_a_cluster() {
     }
     for (command, code, named) in [
         ("diff EventTopic", 2, "write KIND NAME or KIND/NAME, such as EventTopic orders"),
-        ("approve secret/orders", 2, "changes of secret never need approval: write EventTopic"),
+        ("approve secret/orders", 2, "secret is not a kind with approvals: use EventTopic"),
         ("approve etopic/orders --hash abc", 2, "a hash has 64 hexadecimal digits"),
         ("approve etopic/orders --action Destroy", 2, "--action <ACTION>"),
         ("approve etopic/orders --wait soon", 2, "write a number and its unit"),
