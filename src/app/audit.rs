@@ -8,7 +8,7 @@ use anyhow::Context;
 use prometheus_client::registry::Registry;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::clock::clock;
@@ -20,6 +20,9 @@ use crate::store::{Journal, Metrics, Options, Policy, Store};
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 /// Timeout of one health check.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Delay before the first migration is repeated.
+const MIGRATION_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// How much longer than the audit timeout the journal may take to close.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
@@ -69,9 +72,14 @@ impl Audit {
         let work = async move {
             let attempted = Notify::new();
             let prepare = async {
-                let first = Box::pin(store.migrate()).await;
+                let mut result = Box::pin(store.migrate()).await;
+                if result.is_err() {
+                    // The journal opens its own connection at the same time, which locks an embedded database.
+                    sleep(MIGRATION_RETRY_DELAY).await;
+                    result = Box::pin(store.migrate()).await;
+                }
                 attempted.notify_one();
-                match first {
+                match result {
                     Ok(()) => tracing::info!("the database is ready"),
                     // The retry logs the error.
                     Err(_) => store.migrate_with_retry().await,
