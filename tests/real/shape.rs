@@ -92,7 +92,7 @@ async fn a_topic_is_not_renamed_and_does_not_move() {
 
     t.topic("products").apply_and_wait("{}").await;
     t.topic("products").assert_rejected(&format!("topicName: {other}"), immutable).await;
-    let immutable_cluster = "spec.cluster is immutable: a topic cannot move between Kafka clusters. Make a new EventTopic in the \
+    let immutable_cluster = "spec.cluster is immutable: a topic cannot move between Kafka clusters. Create a new EventTopic in the \
                  other cluster";
     t.topic("products").assert_rejected("cluster: elsewhere", immutable_cluster).await;
     // The current name and cluster can be added to the spec, and cannot be removed again.
