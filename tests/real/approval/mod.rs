@@ -10,6 +10,7 @@
 //! - `hold`: what is pending and what takes effect.
 //! - `journey`: whole workflows on all parts together.
 //! - `removal`: deletions of data.
+//! - `signing_key`: the key that signs requests and decisions.
 //! - `team`: a tenant with rules behind the webhook, and its users.
 
 mod access;
@@ -22,4 +23,5 @@ mod forged;
 mod hold;
 mod journey;
 mod removal;
+mod signing_key;
 mod team;
