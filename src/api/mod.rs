@@ -60,11 +60,17 @@ pub const REQUESTED_BY: &str = "eventcenter.io/requested-by";
 /// The requester of the declared spec, with the webhook's signature. Written by the webhook.
 pub const REQUEST: &str = "eventcenter.io/request";
 
+/// The user who deletes a governed resource, with the webhook's signature. Written by the webhook.
+pub const DELETION_REQUEST: &str = "eventcenter.io/deletion-request";
+
 /// The RBAC verb that lets a user approve changes of a kind.
 pub const APPROVE: &str = "approve";
 
 /// The RBAC verb that lets only the operator write what is approved.
 pub const GOVERN: &str = "govern";
+
+/// The RBAC verb that lets an administrator withdraw the decision of another user.
+pub const WITHDRAW: &str = "withdraw";
 
 /// Label of a ControllerRevision that stores an approved spec: the uid of the resource.
 pub const APPROVED_LABEL: &str = "eventcenter.io/approved-uid";

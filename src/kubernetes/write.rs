@@ -92,6 +92,19 @@ impl KubeClient {
         self.patch("adding the finalizer", resource, &json_patch(operations), None).await
     }
 
+    /// Sets an annotation of a resource.
+    ///
+    /// # Errors
+    /// The resource no longer exists, or the API server does not answer.
+    pub async fn annotate<K>(&self, resource: &K, key: &str, value: &str) -> Result<(), WriteError>
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        // A new resource of the same name must not get the annotation.
+        let patch = json!({"metadata": {"uid": resource.uid(), "annotations": {key: value}}});
+        self.patch("writing an annotation", resource, &Patch::Merge(patch), None).await
+    }
+
     /// Removes a finalizer from a resource; a missing resource is no error.
     ///
     /// # Errors

@@ -11,15 +11,19 @@ use kube::ResourceExt;
 
 use super::context::ReviewContext;
 use super::request::User;
-use crate::api::{ApprovalAction, ApprovalMode, BREAK_GLASS, ChangeApproval, GovernedChange};
+use crate::api::{
+    ApprovalAction, ApprovalMode, BREAK_GLASS, ChangeApproval, DELETION_REQUEST, GovernedChange, Kind,
+};
 use crate::domain::admission::{Change, Verdict};
 use crate::domain::approval::active::{Evidence, revision_data};
 use crate::domain::approval::authorization::{AuthorizationInput, Grant, PendingApproval};
+use crate::domain::approval::deletion::is_attributable;
 use crate::domain::approval::pending::{approval_manifest, change_names};
 use crate::domain::approval::{
-    ActiveRecord, ActiveSpec, Authorization, ChangeRequest, Governed, Rules, SpecHash, VerifiedDecision,
-    authorize,
+    ActiveRecord, ActiveSpec, Attribution, Authorization, ChangeRequest, DeletionRequest, Governed, Rules,
+    SpecHash, VerifiedDecision, authorize,
 };
+use crate::domain::signature::SigningKey;
 use crate::domain::{ObjectRef, Refusal, Revisioned};
 use crate::kubernetes::{ListError, TrustedKeys, WriteError};
 
@@ -31,11 +35,16 @@ pub(super) async fn judge<K: Governed>(
 ) -> Verdict {
     let (Change::Create(new) | Change::Update { new, .. } | Change::Delete(new)) = *change;
     let Some(tenant) = context.governing_tenant(new) else { return Verdict::default() };
-    let Some((_, trusted)) = context.seal_keys.get() else { return Verdict::refused(approvals_unreadable()) };
-    let judge = Judge { context, rules: &tenant.approval, trusted: &trusted, now: context.now() };
+    let Some((key, trusted)) = context.seal_keys.get() else {
+        return Verdict::refused(approvals_unreadable());
+    };
+    let judge = Judge { context, rules: &tenant.approval, key, trusted: &trusted, now: context.now() };
     let verdict = match *change {
         Change::Create(new) => judge.apply(None, new).await,
-        Change::Update { old, new } => judge.apply(Some(old), new).await,
+        Change::Update { old, new } => match judge.refuse_new_owner(old, new) {
+            Some(refusal) => Ok(Verdict::refused(refusal)),
+            None => judge.apply(Some(old), new).await,
+        },
         Change::Delete(old) => judge.delete(old, user).await,
     };
     verdict.unwrap_or_else(|error| {
@@ -51,11 +60,11 @@ pub(super) async fn judge<K: Governed>(
     })
 }
 
-/// A read failed.
+/// A request to the API server failed.
 #[derive(Debug, thiserror::Error)]
-enum ReadError {
+enum RequestError {
     #[error(transparent)]
-    Get(#[from] WriteError),
+    Request(#[from] WriteError),
     #[error(transparent)]
     List(#[from] ListError),
 }
@@ -68,12 +77,13 @@ pub(super) fn approvals_unreadable() -> Refusal {
 struct Judge<'a> {
     context: &'a ReviewContext,
     rules: &'a Rules,
+    key: &'a SigningKey,
     trusted: &'a TrustedKeys,
     now: Timestamp,
 }
 
 impl Judge<'_> {
-    async fn apply<K: Governed>(&self, old: Option<&K>, new: &K) -> Result<Verdict, ReadError> {
+    async fn apply<K: Governed>(&self, old: Option<&K>, new: &K) -> Result<Verdict, RequestError> {
         let break_glass = |resource: &K| resource.annotations().get(BREAK_GLASS).cloned();
         let break_glass_reason =
             break_glass(new).filter(|reason| old.and_then(break_glass).as_ref() != Some(reason));
@@ -97,7 +107,7 @@ impl Judge<'_> {
             action: ApprovalAction::Apply,
             hash: &hash,
             changes: &changes,
-            request: request.as_ref(),
+            attribution: Attribution::of_change(request.as_ref()),
             decisions: &[],
             rules: self.rules,
             now: self.now,
@@ -122,24 +132,53 @@ impl Judge<'_> {
         })
     }
 
-    async fn delete<K: Governed>(&self, old: &K, user: &User) -> Result<Verdict, ReadError> {
+    /// Refuses an additional owner of a resource whose deletion needs approval: the garbage collector would delete the
+    /// resource if the owner does not exist.
+    fn refuse_new_owner<K: Governed>(&self, old: &K, new: &K) -> Option<Refusal> {
+        let added = new.owner_references().iter().find(|owner| {
+            !old.owner_references().iter().any(|other| other.uid == owner.uid && other.kind == owner.kind)
+        })?;
+        let needs_approval =
+            !self.rules.matching(&Kind::of::<K>(), &BTreeSet::from([GovernedChange::Delete])).is_empty();
+        let destroys = K::destroys_data(old.spec()) || K::destroys_data(new.spec());
+        (needs_approval && destroys).then(|| {
+            Refusal::at(
+                Reason::ApprovalNotAllowed,
+                "metadata.ownerReferences",
+                format!(
+                    "the resource and its data would be deleted with the new owner, {} {}, which needs approval: leave the \
+                     owners as they are, or {}",
+                    added.kind,
+                    added.name,
+                    K::KEEP_DATA
+                ),
+            )
+        })
+    }
+
+    async fn delete<K: Governed>(&self, old: &K, user: &User) -> Result<Verdict, RequestError> {
         let (subject, hash) = (Revisioned::of(old), SpecHash::of(old.spec()));
         let active = self.active_spec(Some(old), &hash).await?;
         if !K::destroys_data(active.limit_deletion(old).spec()) {
             return Ok(Verdict::default());
         }
-        let request = ChangeRequest::for_deletion(&subject, &hash, Some(&user.username), self.now);
+        let request = is_attributable(&user.username, self.rules)
+            .then(|| ChangeRequest::for_deletion(&subject, &hash, &user.username, self.now));
         let input = AuthorizationInput {
             subject: &subject,
             action: ApprovalAction::Delete,
             hash: &hash,
             changes: &BTreeSet::from([GovernedChange::Delete]),
-            request: Some(&request),
+            attribution: Attribution::of_deletion(request.as_ref()),
             decisions: &[],
             rules: self.rules,
             now: self.now,
         };
         Ok(match self.authorize_with_decisions(input).await? {
+            Authorization::Granted(Grant::Approved(_)) if request.is_some() => {
+                self.attribute_deletion(old, &subject, &hash, user).await?;
+                Verdict::default()
+            }
             Authorization::Granted(_) => Verdict::default(),
             Authorization::Pending(pending) => {
                 Verdict::refused(refusal::<K>(&subject.object, &hash, ApprovalAction::Delete, &pending))
@@ -147,11 +186,30 @@ impl Judge<'_> {
         })
     }
 
+    /// Writes the user who deletes into the resource, sealed, because the controllers cannot know the user. The API server
+    /// reviews the deletion of the changed resource again.
+    async fn attribute_deletion<K: Governed>(
+        &self,
+        old: &K,
+        subject: &Revisioned,
+        hash: &SpecHash,
+        user: &User,
+    ) -> Result<(), RequestError> {
+        let is_attributed = DeletionRequest::verified(old, subject, hash, &self.trusted.webhook)
+            .is_some_and(|request| request.claims.user == user.username);
+        if is_attributed || self.context.is_dry_run {
+            return Ok(());
+        }
+        let request = DeletionRequest::seal(subject, hash, &user.username, self.now, self.key);
+        let annotation = request.to_annotation();
+        Ok(self.context.kubernetes.annotate(old, DELETION_REQUEST, &annotation).await?)
+    }
+
     /// Authorizes with the stored decisions, which are read only if the change needs approval.
     async fn authorize_with_decisions(
         &self,
         input: AuthorizationInput<'_>,
-    ) -> Result<Authorization, ReadError> {
+    ) -> Result<Authorization, RequestError> {
         if let granted @ Authorization::Granted(_) = authorize(&input) {
             return Ok(granted);
         }
@@ -169,7 +227,7 @@ impl Judge<'_> {
         &self,
         old: Option<&K>,
         hash: &SpecHash,
-    ) -> Result<ActiveSpec<K::Spec>, ReadError> {
+    ) -> Result<ActiveSpec<K::Spec>, RequestError> {
         let Some(old) = old else { return Ok(ActiveSpec::None) };
         let record = ActiveRecord::verified(old, &self.trusted.controllers);
         let revision = match &record {
@@ -181,7 +239,9 @@ impl Judge<'_> {
             },
             None => None,
         };
-        let evidence = Evidence { record, revision: revision.as_ref(), ..Evidence::default() };
+        let kubernetes = &self.context.kubernetes;
+        let has_revisions = record.is_none() && !kubernetes.list_approved_revisions(old).await?.is_empty();
+        let evidence = Evidence { record, revision: revision.as_ref(), has_revisions, ..Evidence::default() };
         Ok(ActiveSpec::determine(old, hash, evidence))
     }
 }

@@ -37,12 +37,14 @@ pub struct ReviewContext {
     pub(super) targets: GovernedKinds,
     pub(super) recorder: Recorder,
     pub(super) clock: fn() -> Timestamp,
+    /// Whether nothing is stored, so that reviews must have no effect.
+    pub(super) is_dry_run: bool,
 }
 
 impl ReviewContext {
     /// The context of dry runs, whose seals are not trusted.
     pub(super) fn for_dry_run(&self) -> Self {
-        Self { seal_keys: Arc::new(self.seal_keys.for_dry_run()), ..self.clone() }
+        Self { seal_keys: Arc::new(self.seal_keys.for_dry_run()), is_dry_run: true, ..self.clone() }
     }
 
     /// The current time.

@@ -52,6 +52,12 @@ const LIVING: &str = "request.operation == 'DELETE' ? !has(oldObject.metadata.de
 const SPEC: &str = "request.operation != 'UPDATE' || !has(object.spec) || !has(oldObject.spec) || \
                     object.spec != oldObject.spec";
 
+/// An owner is added, changed or removed. The garbage collector deletes an object whose owners do not exist.
+const OWNERS: &str = "object.metadata.?ownerReferences != oldObject.metadata.?ownerReferences";
+
+/// A finalizer is added or removed.
+const FINALIZERS: &str = "object.metadata.?finalizers != oldObject.metadata.?finalizers";
+
 /// One of these annotations is added, changed or removed.
 pub(super) fn differ(keys: &[&str]) -> String {
     format!(
@@ -103,7 +109,7 @@ fn declarations(wanted: &Wanted, kind: &KindInfo) -> Option<Value> {
         Scope::Namespaced => json!(["CREATE", "UPDATE"]),
     };
     let changed = match kind.governance {
-        Governance::Governed => format!("{SPEC} || {}", differ(&[PAUSED, MANAGED, BREAK_GLASS])),
+        Governance::Governed => format!("{SPEC} || {} || {OWNERS}", differ(&[PAUSED, MANAGED, BREAK_GLASS])),
         Governance::Free => SPEC.to_owned(),
     };
     let conditions = json!([condition("not-being-deleted", LIVING), condition("changed", &changed)]);
@@ -113,7 +119,8 @@ fn declarations(wanted: &Wanted, kind: &KindInfo) -> Option<Value> {
 
 /// Adds the annotations that name the requesters of a governed resource, and the finalizer.
 fn annotations(wanted: &Wanted, kind: &KindInfo) -> Value {
-    let changed = format!("{SPEC} || {}", differ(&[AUTHORED_BY, BREAK_GLASS, REQUESTED_BY, REQUEST]),);
+    let changed =
+        format!("{SPEC} || {} || {FINALIZERS}", differ(&[AUTHORED_BY, BREAK_GLASS, REQUESTED_BY, REQUEST]));
     let conditions = json!([condition("not-being-deleted", LIVING), condition("asks", &changed)]);
     let rule = rule(&[kind.plural], json!(["CREATE", "UPDATE"]));
     webhook(wanted, &format!("{}.{GROUP}", kind.plural), "mutate", rule, conditions)

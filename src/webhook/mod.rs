@@ -105,6 +105,7 @@ pub async fn run(
         targets: handlers.targets(),
         recorder: options.recorder.clone(),
         clock,
+        is_dry_run: false,
     };
     let reviewer = Reviewer { context, handlers };
     let own = SelfAudit::new(options.recorder, &options.instance, kubernetes.namespace());

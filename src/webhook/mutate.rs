@@ -19,7 +19,7 @@ use crate::domain::approval::{Governed, Rules};
 pub(super) async fn complete_governed<K: Governed + DeserializeOwned>(
     request: &Request<'_>,
     context: &ReviewContext,
-    of_kind: impl FnOnce(&K) -> Vec<PatchOperation>,
+    of_kind: impl FnOnce(Option<&K>, &K) -> Vec<PatchOperation>,
 ) -> Outcome {
     let Some(Ok(new)) = request.object::<K>() else { return Outcome::Allowed(Vec::new()) };
     let old = request.old_object::<K>().and_then(Result::ok);
@@ -49,7 +49,7 @@ pub(super) async fn complete_governed<K: Governed + DeserializeOwned>(
         old.as_ref().map(RequestAnnotations::of).unwrap_or_default()
     };
     let operations: Vec<PatchOperation> =
-        annotate(&new, &annotations).into_iter().chain(of_kind(&new)).collect();
+        annotate(&new, &annotations).into_iter().chain(of_kind(old.as_ref(), &new)).collect();
     match operations.is_empty() {
         true => Outcome::Allowed(Vec::new()),
         false => Outcome::Patched(Patch(operations)),

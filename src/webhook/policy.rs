@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::manifest::differ;
 use crate::api::{
     APPROVED_LABEL, AUTHORED_BY, BREAK_GLASS, GOVERN, GROUP, KindInfo, MANAGED, REQUEST, REQUESTED_BY,
+    WITHDRAW,
 };
 
 /// The ValidatingAdmissionPolicies and their bindings.
@@ -44,7 +45,7 @@ pub fn policies() -> Vec<Value> {
                         "expression": "!variables.another || variables.taken.size() == 0",
                         "messageExpression": "'ResourceConflict: spec.namespaces: ' + variables.taken.join(', ') + \
                             ' belongs to tenant ' + params.metadata.name + '. Take it out of one of the two tenants'",
-                        "reason": "Invalid",
+                        "reason": "Forbidden",
                     },
                     {
                         "expression": "!variables.another || !variables.moved || \
@@ -53,7 +54,7 @@ pub fn policies() -> Vec<Value> {
                         "messageExpression": "'ResourceConflict: spec.topicPrefix: ' + variables.prefix + \
                             ' overlaps with ' + variables.otherPrefix + ' of tenant ' + params.metadata.name + \
                             ': choose a prefix that neither starts with another prefix nor is the start of one'",
-                        "reason": "Invalid",
+                        "reason": "Forbidden",
                     },
                 ],
             }),
@@ -70,14 +71,105 @@ pub fn policies() -> Vec<Value> {
         binding(topics, None),
     ]
     .into_iter()
+    .chain(deletions())
+    .chain(decisions())
     .chain(approvals())
     .collect()
 }
 
+/// Excludes the garbage collector and the namespace controller, under any of their names.
+fn not_the_control_plane() -> Value {
+    json!([{
+        "name": "not-the-control-plane",
+        "expression": "!request.userInfo.username.startsWith('system:serviceaccount:kube-system:') && \
+                       request.userInfo.username != 'system:kube-controller-manager'",
+    }])
+}
+
+/// Protects resources under deletion, which the webhook does not review.
+fn deletions() -> [Value; 2] {
+    let name = "deletions-destroy-what-was-approved";
+    let resources: Vec<&str> = KindInfo::governed().map(|kind| kind.plural).collect();
+    [
+        policy(
+            name,
+            json!({
+                "failurePolicy": "Fail",
+                "matchConstraints": {"resourceRules": [rule(&resources, &["UPDATE"])]},
+                "matchConditions": [{
+                    "name": "being-deleted",
+                    "expression": "has(oldObject.metadata.deletionTimestamp)",
+                }],
+                "validations": [{
+                    "expression": "object.spec == oldObject.spec || \
+                                   object.spec.?deletionPolicy.orValue('') == 'Retain'",
+                    "message": "NotSupported: spec: the resource is being deleted. Only spec.deletionPolicy: Retain, which keeps \
+                                the data, can still be set",
+                    "reason": "Forbidden",
+                }],
+            }),
+        ),
+        binding(name, None),
+    ]
+}
+
+/// Protects decisions. Seals prevent forgeries; these policies prevent that others withdraw or copy them.
+fn decisions() -> [Value; 4] {
+    let (made, withdrawn) = ("decisions-are-ones-own", "decisions-are-withdrawn-by-their-approver");
+    [
+        policy(
+            made,
+            json!({
+                "failurePolicy": "Fail",
+                "matchConstraints": {"resourceRules": [rule(&["changeapprovals"], &["CREATE"])]},
+                "validations": [{
+                    // A withdrawn sealed decision must not be created again from a copy by another user.
+                    "expression": "object.spec.?approver.?username.orValue(request.userInfo.username) == \
+                                   request.userInfo.username",
+                    "message": "ApprovalNotAllowed: spec.approver: the approver is always the requesting user. Leave the field out",
+                    "reason": "Forbidden",
+                }],
+            }),
+        ),
+        binding(made, None),
+        policy(
+            withdrawn,
+            json!({
+                "failurePolicy": "Fail",
+                "matchConstraints": {"resourceRules": [rule(&["changeapprovals"], &["UPDATE", "DELETE"])]},
+                "matchConditions": not_the_control_plane(),
+                "variables": [
+                    // With another owner the garbage collector would delete the decision.
+                    variable(
+                        "stays",
+                        "request.operation == 'UPDATE' && object.metadata.?ownerReferences == oldObject.metadata.?ownerReferences",
+                    ),
+                    variable(
+                        "own",
+                        "oldObject.spec.?approver.?username.orValue(request.userInfo.username) == request.userInfo.username",
+                    ),
+                ],
+                "validations": [{
+                    "expression": format!(
+                        "variables.stays || variables.own || authorizer.group('{GROUP}').resource('changeapprovals')\
+                         .namespace(request.namespace).check('{WITHDRAW}').allowed()"
+                    ),
+                    "message": format!(
+                        "ApprovalNotAllowed: spec.approver: only the approver can withdraw a decision; an administrator needs the \
+                         verb {WITHDRAW} on changeapprovals. Leave the decision as it is"
+                    ),
+                    "reason": "Forbidden",
+                }],
+            }),
+        ),
+        binding(withdrawn, None),
+    ]
+}
+
 /// Protects the fields of approvals. Seals prevent forgeries; these policies prevent deletion of sealed values and replacement
 /// by older ones.
-fn approvals() -> [Value; 8] {
-    let (stamps, decisions) = ("stamps-are-the-webhooks", "decisions-are-ones-own");
+fn approvals() -> [Value; 6] {
+    let stamps = "stamps-are-the-webhooks";
     let (records, revisions) = ("approval-is-the-operators", "approved-revisions-are-the-operators");
     let resources = |subresource: &str| -> Vec<String> {
         KindInfo::governed().map(|kind| format!("{}{subresource}", kind.plural)).collect()
@@ -111,21 +203,6 @@ fn approvals() -> [Value; 8] {
         ),
         binding(stamps, None),
         policy(
-            decisions,
-            json!({
-                "failurePolicy": "Fail",
-                "matchConstraints": {"resourceRules": [rule(&["changeapprovals"], &["CREATE"])]},
-                "validations": [{
-                    // A withdrawn sealed decision must not be created again from a copy by another user.
-                    "expression": "object.spec.?approver.?username.orValue(request.userInfo.username) == \
-                                   request.userInfo.username",
-                    "message": "ApprovalNotAllowed: spec.approver: the approver is always the requesting user. Leave the field out",
-                    "reason": "Forbidden",
-                }],
-            }),
-        ),
-        binding(decisions, None),
-        policy(
             records,
             json!({
                 "failurePolicy": "Fail",
@@ -156,12 +233,7 @@ fn approvals() -> [Value; 8] {
                     }],
                     "objectSelector": {"matchExpressions": [{"key": APPROVED_LABEL, "operator": "Exists"}]},
                 },
-                // The garbage collector and the namespace controller, under any of their names.
-                "matchConditions": [{
-                    "name": "not-the-control-plane",
-                    "expression": "!request.userInfo.username.startsWith('system:serviceaccount:kube-system:') && \
-                                   request.userInfo.username != 'system:kube-controller-manager'",
-                }],
+                "matchConditions": not_the_control_plane(),
                 "validations": [{
                     "expression": governs_all.join(" && "),
                     "message": format!(
@@ -194,7 +266,7 @@ fn immutable(field: &str) -> Value {
             "NotSupported: status.{field}: an EventTopic cannot become another Kafka topic. Leave the field as it is, \
              or delete the resource and create it again"
         ),
-        "reason": "Invalid",
+        "reason": "Forbidden",
     })
 }
 

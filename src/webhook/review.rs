@@ -168,12 +168,13 @@ fn refused(request: &Request<'_>, refusals: &[Refusal]) -> Status {
     Status { details: Some(details), ..status }
 }
 
-/// The HTTP status of a refusal. Kubernetes' clients take 409 for a stale version and try again: kubectl five times, a second
-/// apart.
+/// The HTTP status of a refusal: 403, whatever the rule, unless the webhook itself fails. Clients interpret the other codes: with
+/// 409 kubectl retries five times; with 409 or 422 `kubectl apply --force`, Argo CD and Flux assume an immutable field, and delete
+/// and create the resource if they are forced to; with 404 Flux reports that the resource itself does not exist.
 fn code(reason: Reason) -> u16 {
     match reason.http_status() {
-        409 => 422,
-        code => code,
+        code @ 500.. => code,
+        _ => 403,
     }
 }
 

@@ -16,8 +16,8 @@ use crate::domain::approval::active::{Evidence, revision_name};
 use crate::domain::approval::authorization::{AuthorizationInput, Grant, PendingApproval};
 use crate::domain::approval::pending::{PendingInput, PendingStatus};
 use crate::domain::approval::{
-    ActiveRecord, ActiveSpec, ApprovalState, Authorization, ChangeRequest, Governed, Rules, SpecHash,
-    VerifiedDecision, authorize,
+    ActiveRecord, ActiveSpec, ApprovalState, Attribution, Authorization, ChangeRequest, DeletionRequest,
+    Governed, Rules, SpecHash, VerifiedDecision, authorize,
 };
 use crate::domain::management::{ManagementMode, management_mode};
 use crate::domain::tenant::TenantFacts;
@@ -146,11 +146,8 @@ async fn decide_governed<'k, R: GovernedReconciler>(
         }
         (Authorization::Pending(approval), facts) => {
             let diff = R::Object::diff(active.previous(), resource.spec());
-            let active_is_unknown = match &active {
-                ActiveSpec::Unknown(why) => Some(why.as_str()),
-                _ => None,
-            };
-            let pending = context.pending_status(ApprovalAction::Apply, &approval, &diff, active_is_unknown);
+            let pending =
+                context.pending_status(ApprovalAction::Apply, &approval, &diff, active.unknown_because());
             let restored = active.restore(resource);
             let disposition = match (&restored, facts) {
                 (Some(_), _) => Disposition::Apply,
@@ -190,7 +187,8 @@ pub(in crate::controllers) async fn decide_deletion<'k, R: GovernedReconciler>(
         return Ok(DeletionApproval::Granted(Cow::Borrowed(resource), None));
     };
     let mut context = ApprovalContext::new(resource, &tenant.approval, services);
-    let limited = context.active_spec().await?.limit_deletion(resource);
+    let active = context.active_spec_before_deletion().await?;
+    let limited = active.limit_deletion(resource);
     let Some(deleted) = describe(&limited) else {
         return Ok(DeletionApproval::Granted(limited, None));
     };
@@ -201,8 +199,12 @@ pub(in crate::controllers) async fn decide_deletion<'k, R: GovernedReconciler>(
             DeletionApproval::Granted(limited, Some(context.into_activation(grant, changes)))
         }
         Authorization::Pending(approval) => {
-            context.request = None;
-            let pending = context.pending_status(ApprovalAction::Delete, &approval, &[deleted], None);
+            let pending = context.pending_status(
+                ApprovalAction::Delete,
+                &approval,
+                &[deleted],
+                active.unknown_because(),
+            );
             DeletionApproval::Pending(Box::new(pending))
         }
     })
@@ -242,15 +244,28 @@ impl<'a, K: Governed> ApprovalContext<'a, K> {
     /// Determines the active spec. Reads from Kubernetes only if it differs from the declared spec, or is unknown to
     /// this process.
     async fn active_spec(&self) -> Result<ActiveSpec<K::Spec>, WriteError> {
+        let is_stale = match &self.record {
+            Some(record) if record.is_of(&self.hash) && !self.services.approvals.remembers(self.resource) => {
+                self.is_stale(record).await?
+            }
+            _ => false,
+        };
+        self.determine_active_spec(is_stale).await
+    }
+
+    /// Determines the active spec of a resource under deletion. The garbage collector may already have deleted the revision
+    /// that a current record names (foreground deletion). That the record may be outdated does not matter: the deletion of
+    /// the declared spec itself needs approval.
+    async fn active_spec_before_deletion(&self) -> Result<ActiveSpec<K::Spec>, WriteError> {
+        self.determine_active_spec(false).await
+    }
+
+    async fn determine_active_spec(&self, is_stale: bool) -> Result<ActiveSpec<K::Spec>, WriteError> {
         let kubernetes = &self.services.kubernetes;
-        let mut evidence = Evidence { record: self.record.clone(), ..Evidence::default() };
+        let mut evidence = Evidence { record: self.record.clone(), is_stale, ..Evidence::default() };
         let revision;
         match &self.record {
-            Some(record) if record.is_of(&self.hash) => {
-                if !self.services.approvals.remembers(self.resource) {
-                    evidence.is_stale = self.is_stale(record).await?;
-                }
-            }
+            Some(record) if record.is_of(&self.hash) => {}
             Some(record) => {
                 revision = match &record.as_status().revision {
                     Some(name) => kubernetes.get_approved_revision(self.resource, name).await?,
@@ -302,7 +317,10 @@ impl<'a, K: Governed> ApprovalContext<'a, K> {
             action,
             hash: &self.hash,
             changes,
-            request: self.request.as_ref(),
+            attribution: match action {
+                ApprovalAction::Apply => Attribution::of_change(self.request.as_ref()),
+                ApprovalAction::Delete => Attribution::of_deletion(self.request.as_ref()),
+            },
             decisions: &self.decisions,
             rules: self.rules,
             now: self.now,
@@ -342,8 +360,7 @@ impl<'a, K: Governed> ApprovalContext<'a, K> {
         input.to_status::<K>(before, self.now)
     }
 
-    /// Only the webhook knows the user who deletes, and has checked that the approvers are other users. Kubernetes
-    /// counts the deletion as a new generation of the same spec.
+    /// Considers the deletion instead of the spec. Kubernetes counts the deletion as a new generation of the same spec.
     fn switch_to_deletion(&mut self) {
         let generation = self.subject.generation;
         for decision in &mut self.decisions {
@@ -351,7 +368,9 @@ impl<'a, K: Governed> ApprovalContext<'a, K> {
                 decision.generation = generation;
             }
         }
-        self.request = Some(ChangeRequest::for_deletion(&self.subject, &self.hash, None, self.now));
+        let keys = self.services.approvals.webhook_keys();
+        let request = DeletionRequest::verified(self.resource, &self.subject, &self.hash, &keys);
+        self.request = request.map(|request| request.into_request(&self.subject, &self.hash));
     }
 }
 

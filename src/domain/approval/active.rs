@@ -199,6 +199,15 @@ impl<S> ActiveSpec<S> {
         }
     }
 
+    /// Why the active spec cannot be determined, if it cannot.
+    #[must_use]
+    pub fn unknown_because(&self) -> Option<&str> {
+        match self {
+            Self::Unknown(why) => Some(why),
+            Self::Current(_) | Self::Previous(..) | Self::None => None,
+        }
+    }
+
     /// The active spec, if it is known and differs from the declared one.
     #[must_use]
     pub fn previous(&self) -> Option<&S> {
@@ -208,13 +217,14 @@ impl<S> ActiveSpec<S> {
         }
     }
 
-    /// A resource under deletion, with a spec that keeps its data unless both the declared and the active spec delete it.
+    /// A resource under deletion, with a spec that keeps its data unless both the declared and the active spec delete it. An
+    /// unknown active spec may delete it.
     #[must_use]
     pub fn limit_deletion<'k, K: Governed<Spec = S>>(&self, resource: &'k K) -> Cow<'k, K> {
         let destroys = match self {
-            Self::Current(_) => true,
+            Self::Current(_) | Self::Unknown(_) => true,
             Self::Previous(_, base) => K::destroys_data(base),
-            Self::Unknown(_) | Self::None => false,
+            Self::None => false,
         };
         if destroys || !K::destroys_data(resource.spec()) {
             return Cow::Borrowed(resource);
@@ -413,6 +423,6 @@ mod tests {
         assert_eq!(policy(delete, &before(retain)), Retain, "a pending change");
         assert_eq!(policy(retain, &before(delete)), Retain, "the remedy");
         assert_eq!(policy(delete, &ActiveSpec::None), Retain);
-        assert_eq!(policy(delete, &ActiveSpec::Unknown("gone".into())), Retain);
+        assert_eq!(policy(delete, &ActiveSpec::Unknown("gone".into())), Delete, "with approval");
     }
 }

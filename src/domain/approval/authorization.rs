@@ -24,14 +24,70 @@ pub struct AuthorizationInput<'a> {
     pub hash: &'a SpecHash,
     /// What it changes.
     pub changes: &'a BTreeSet<GovernedChange>,
-    /// Who requested it; `None` if that is not certain.
-    pub request: Option<&'a ChangeRequest>,
+    /// Who requested it.
+    pub attribution: Attribution<'a>,
     /// The decisions on the resource.
     pub decisions: &'a [VerifiedDecision],
     /// The rules of the tenant.
     pub rules: &'a Rules,
     /// The current time.
     pub now: Timestamp,
+}
+
+/// To whom a change is attributed.
+#[derive(Clone, Copy, Debug)]
+pub enum Attribution<'a> {
+    /// To the people of a request that the webhook has sealed. None of them can approve the change.
+    Request(&'a ChangeRequest),
+    /// To nobody, because the webhook did not see the change. No approval counts until somebody requests it.
+    Missing,
+    /// To nobody in particular: a deletion by an unknown user or by a program, such as the garbage collector. Any approver
+    /// may be the person behind it, so each rule requires one approval more than it declares.
+    Anyone,
+}
+
+impl<'a> Attribution<'a> {
+    /// The attribution of a change of a spec.
+    #[must_use]
+    pub fn of_change(request: Option<&'a ChangeRequest>) -> Self {
+        request.map_or(Self::Missing, Self::Request)
+    }
+
+    /// The attribution of a deletion.
+    #[must_use]
+    pub fn of_deletion(request: Option<&'a ChangeRequest>) -> Self {
+        request.map_or(Self::Anyone, Self::Request)
+    }
+
+    fn request(self) -> Option<&'a ChangeRequest> {
+        match self {
+            Self::Request(request) => Some(request),
+            Self::Missing | Self::Anyone => None,
+        }
+    }
+
+    /// The approvals that each rule requires in addition to those that it declares.
+    fn additional_approvals(self) -> usize {
+        usize::from(matches!(self, Self::Anyone))
+    }
+
+    /// Whether the change may be approved by this user, as far as its requesters are concerned.
+    fn is_independent_of(self, approver: &str) -> bool {
+        match self {
+            Self::Request(request) => request.is_independent_of(approver),
+            Self::Missing => false,
+            Self::Anyone => true,
+        }
+    }
+
+    /// Why the change needs more than the approvals of the rules.
+    fn obstacle(self) -> Option<&'static str> {
+        match self {
+            Self::Request(_) => None,
+            Self::Missing => Some(UNKNOWN_REQUESTER),
+            Self::Anyone => Some(UNKNOWN_DELETER),
+        }
+    }
 }
 
 /// Whether a change may take effect.
@@ -65,8 +121,8 @@ pub struct PendingApproval {
     pub need: usize,
     /// What each rule lacks.
     pub missing: Vec<MissingApprovals>,
-    /// Whether the requester is unknown, so that no approval counts.
-    pub requester_is_unknown: bool,
+    /// Why the change needs more than the approvals of the rules, if it does.
+    pub obstacle: Option<&'static str>,
     /// The first rejection.
     pub rejected: Option<Rejection>,
     /// When the first of the approvals that count now expires.
@@ -77,14 +133,18 @@ impl PendingApproval {
     /// What is missing, a sentence for each obstacle.
     #[must_use]
     pub fn obstacles(&self) -> Vec<String> {
-        let unknown = self.requester_is_unknown.then(|| UNKNOWN_REQUESTER.to_owned());
-        unknown.into_iter().chain(self.missing.iter().map(ToString::to_string)).collect()
+        let obstacle = self.obstacle.map(ToOwned::to_owned);
+        obstacle.into_iter().chain(self.missing.iter().map(ToString::to_string)).collect()
     }
 }
 
 /// The obstacle if the requester is unknown.
 pub(super) const UNKNOWN_REQUESTER: &str = "the requester of this change is unknown, because the webhook did not see it: name its \
                                             author in the annotation eventcenter.io/authored-by, which makes you the requester";
+
+/// The obstacle if a deletion is attributed to nobody in particular.
+pub(super) const UNKNOWN_DELETER: &str = "the deletion is not attributed to a person, so it needs one approval more than the rules \
+                                          declare: the user is unknown to the webhook, or a program such as a garbage collector";
 
 /// Decides whether a change may take effect.
 #[must_use]
@@ -93,7 +153,8 @@ pub fn authorize(input: &AuthorizationInput<'_>) -> Authorization {
     if rules.is_empty() {
         return Authorization::Granted(Grant::NotRequired);
     }
-    if let Some(break_glass) = input.request.and_then(|request| request.claims.break_glass.as_ref())
+    if let Some(break_glass) =
+        input.attribution.request().and_then(|request| request.claims.break_glass.as_ref())
         && input.rules.may_break_glass(&break_glass.groups)
         && input.action == ApprovalAction::Apply
     {
@@ -101,14 +162,17 @@ pub fn authorize(input: &AuthorizationInput<'_>) -> Authorization {
     }
     let counting: Vec<&VerifiedDecision> =
         input.decisions.iter().filter(|decision| input.counts(decision)).collect();
-    let tallies: Vec<Tally<'_>> =
-        rules.iter().map(|rule| Tally { rule, approvals: approvals(rule, &counting) }).collect();
+    let additional = input.attribution.additional_approvals();
+    let tallies: Vec<Tally<'_>> = rules
+        .iter()
+        .map(|rule| Tally { rule, need: rule.approvals + additional, approvals: approvals(rule, &counting) })
+        .collect();
     let missing: Vec<MissingApprovals> =
-        tallies.iter().filter_map(|tally| tally.rule.missing(input.changes, tally.have())).collect();
-    let requester_is_unknown = input.request.is_none();
+        tallies.iter().filter_map(|tally| tally.rule.missing(input.changes, tally.lacks())).collect();
+    let may_be_approved = !matches!(input.attribution, Attribution::Missing);
     let rejected = first_rejection(&rules, &counting);
     let counted = || tallies.iter().flat_map(|tally| &tally.approvals);
-    if missing.is_empty() && !requester_is_unknown && rejected.is_none() {
+    if missing.is_empty() && may_be_approved && rejected.is_none() {
         let approvers: BTreeSet<String> =
             counted().map(|decision| decision.approver.username.clone()).collect();
         return Authorization::Granted(Grant::Approved(approvers.into_iter().collect()));
@@ -118,9 +182,9 @@ pub fn authorize(input: &AuthorizationInput<'_>) -> Authorization {
     Authorization::Pending(PendingApproval {
         changes: covered_changes(&rules, input.changes),
         have: most.map_or(0, Tally::have),
-        need: most.map_or(0, |tally| tally.rule.approvals),
+        need: most.map_or(0, |tally| tally.need),
         missing,
-        requester_is_unknown,
+        obstacle: input.attribution.obstacle(),
         rejected,
         expires: counted().map(|decision| input.rules.expiry(decision.at)).min(),
     })
@@ -129,17 +193,19 @@ pub fn authorize(input: &AuthorizationInput<'_>) -> Authorization {
 /// A rule and the approvals that count for it.
 struct Tally<'a> {
     rule: &'a Rule,
+    /// The number of approvals that the change needs by this rule.
+    need: usize,
     approvals: Vec<&'a VerifiedDecision>,
 }
 
 impl Tally<'_> {
-    /// The number of approvals, at most as many as the rule requires: surplus does not help another rule.
+    /// The number of approvals, at most as many as the change needs: surplus does not help another rule.
     fn have(&self) -> usize {
-        self.approvals.len().min(self.rule.approvals)
+        self.approvals.len().min(self.need)
     }
 
     fn lacks(&self) -> usize {
-        self.rule.approvals - self.have()
+        self.need - self.have()
     }
 }
 
@@ -205,9 +271,7 @@ impl AuthorizationInput<'_> {
         let is_valid = match decision.decision {
             Decision::Approve => {
                 self.rules.expiry(decision.at) > self.now
-                    && self
-                        .request
-                        .is_some_and(|request| request.is_independent_of(&decision.approver.username))
+                    && self.attribution.is_independent_of(&decision.approver.username)
             }
             // A rejection counts until the change is replaced, even if its approver is later named as the author.
             Decision::Reject => true,

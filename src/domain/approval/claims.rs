@@ -1,4 +1,4 @@
-//! What the webhook asserts about a request.
+//! What the webhook asserts about requests.
 
 use std::fmt;
 
@@ -47,4 +47,20 @@ impl fmt::Display for RequestClaims {
         f.write_str(&self.requesters.join(", "))?;
         if self.authors.is_empty() { Ok(()) } else { write!(f, " for {}", self.authors.join(", ")) }
     }
+}
+
+/// What the webhook asserts about a deletion. The field names are part of the sealed format.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeletionClaims {
+    /// The uid of the resource.
+    pub uid: String,
+    /// Its generation before the deletion.
+    pub generation: i64,
+    /// The [`SpecHash`](super::SpecHash) of its spec.
+    pub hash: String,
+    /// The user who deletes.
+    pub user: String,
+    /// The time of the request (RFC 3339).
+    pub at: Timestamp,
 }

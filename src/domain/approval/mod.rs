@@ -4,7 +4,7 @@
 //!
 //! - [`rules`]: what a tenant requires.
 //! - [`hash`]: the identity of a spec. [`person`]: which user names may be one person.
-//! - [`claims`], [`request`], [`annotations`]: who requested a spec. [`decision`]: who decided on it.
+//! - [`claims`], [`request`], [`annotations`]: who requested a spec. [`deletion`]: who deletes. [`decision`]: who decided.
 //! - [`eligibility`]: whether a user may decide. [`authorization`]: whether a change may take effect.
 //! - [`active`]: the active spec. [`pending`]: the report of a pending change.
 //! - [`statement`]: statements that one role seals and another verifies.
@@ -17,6 +17,7 @@ pub mod annotations;
 pub mod authorization;
 pub mod claims;
 pub mod decision;
+pub mod deletion;
 pub mod eligibility;
 pub mod governed;
 pub mod hash;
@@ -31,8 +32,9 @@ mod testing;
 mod v0;
 
 pub use active::{ActiveRecord, ActiveSpec};
-pub use authorization::{Authorization, authorize};
+pub use authorization::{Attribution, Authorization, authorize};
 pub use decision::VerifiedDecision;
+pub use deletion::DeletionRequest;
 pub use governed::Governed;
 pub use hash::{SPEC_HASH_CAUSE, SpecHash};
 pub use pending::ApprovalState;

@@ -115,8 +115,8 @@ impl PendingInput<'_> {
             ApprovalAction::Delete => "Deletion is waiting for approval of",
         };
         // With a single rule its changes need not be repeated.
-        let missing = match (self.approval.requester_is_unknown, self.approval.missing.as_slice()) {
-            (false, [one]) => one.count_and_groups(),
+        let missing = match (self.approval.obstacle, self.approval.missing.as_slice()) {
+            (None, [one]) => one.count_and_groups(),
             _ => self.approval.obstacles().join("; "),
         };
         let unknown = self.active_is_unknown.map(|why| {
@@ -252,6 +252,7 @@ fn is_pending(reason: Reason) -> bool {
 mod tests {
     use super::*;
     use crate::api::{EventTopic, EventTopicStatus, Rejection};
+    use crate::domain::approval::authorization::UNKNOWN_REQUESTER;
     use crate::domain::approval::rules::MissingApprovals;
     use crate::domain::testing::topic;
     use expect_test::{Expect, expect};
@@ -262,7 +263,7 @@ mod tests {
             have: 0,
             need: 1,
             missing: missing.to_vec(),
-            requester_is_unknown: false,
+            obstacle: None,
             rejected: None,
             expires: None,
         }
@@ -331,7 +332,7 @@ mod tests {
             ],
         );
         check(
-            &PendingApproval { requester_is_unknown: true, ..pending(&[one_approval()]) },
+            &PendingApproval { obstacle: Some(UNKNOWN_REQUESTER), ..pending(&[one_approval()]) },
             ApprovalAction::Apply,
             Some("ControllerRevision x is missing"),
             expect![

@@ -80,15 +80,15 @@ impl ChangeRequest {
             .then_some(request)
     }
 
-    /// A request to delete a resource. It cannot be written into an object under deletion, so it is neither sealed nor
-    /// stored: the webhook creates it for the user who deletes, the controllers without a user.
+    /// The request of a user to delete a resource. It has no seal itself: a
+    /// [`DeletionRequest`](super::DeletionRequest) attributes it to the user.
     #[must_use]
-    pub fn for_deletion(subject: &Revisioned, hash: &SpecHash, by: Option<&str>, at: Timestamp) -> Self {
+    pub fn for_deletion(subject: &Revisioned, hash: &SpecHash, by: &str, at: Timestamp) -> Self {
         let claims = RequestClaims {
             hash: hash.to_string(),
             uid: subject.uid.clone(),
             generation: subject.generation,
-            requesters: by.into_iter().map(String::from).collect(),
+            requesters: vec![by.to_owned()],
             authors: Vec::new(),
             at,
             break_glass: None,

@@ -156,10 +156,9 @@ impl Rule {
         self.kinds.is_empty() || self.kinds.contains(kind)
     }
 
-    /// What this rule still lacks for these changes if it has that many approvals.
+    /// What these changes still lack by this rule, if that is so many approvals.
     #[must_use]
-    pub fn missing(&self, changes: &BTreeSet<GovernedChange>, approvals: usize) -> Option<MissingApprovals> {
-        let count = self.approvals.saturating_sub(approvals);
+    pub fn missing(&self, changes: &BTreeSet<GovernedChange>, count: usize) -> Option<MissingApprovals> {
         let covered: Vec<GovernedChange> =
             self.changes.iter().filter(|change| changes.contains(*change)).copied().collect();
         let changes = if covered.is_empty() { vec![GovernedChange::Any] } else { covered };

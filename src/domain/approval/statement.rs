@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::claims::RequestClaims;
+use super::claims::{DeletionClaims, RequestClaims};
 use crate::api::{ApprovalAction, Approver, Decision, Kind};
 
 /// The sealed content. All of it is signed, in canonical JSON (RFC 8785); tag and field names are part of the format.
@@ -24,6 +24,17 @@ pub enum Statement<'a> {
         name: &'a str,
         /// Who requested what.
         request: &'a RequestClaims,
+    },
+    /// The webhook asserts that this user deletes this resource.
+    Deletion {
+        /// The kind of the resource.
+        kind: &'a Kind,
+        /// Its namespace.
+        namespace: &'a str,
+        /// Its name.
+        name: &'a str,
+        /// Who deletes what.
+        request: &'a DeletionClaims,
     },
     /// The webhook asserts that this user decided.
     Approval {

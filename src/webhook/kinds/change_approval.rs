@@ -18,7 +18,7 @@ use super::super::patch::{add, remove};
 use super::super::request::{Operation, Request, User};
 use super::super::target::{GovernedKind, Target};
 use super::{Admit, Complete};
-use crate::api::{Approver, ChangeApproval};
+use crate::api::{Approver, ChangeApproval, WITHDRAW};
 use crate::domain::admission::{Change, Verdict};
 use crate::domain::approval::decision::statement;
 use crate::domain::approval::eligibility::{DecidingUser, check_eligibility};
@@ -40,8 +40,13 @@ impl Admit for ChangeApproval {
     }
 
     async fn inspect(change: &Change<'_, Self>, user: &User, context: &ReviewContext) -> Verdict {
-        let Change::Create(approval) = *change else { return Verdict::default() };
-        match check_decision(approval, user, context).await {
+        let checked = match *change {
+            Change::Create(approval) => check_decision(approval, user, context).await,
+            Change::Delete(approval) => check_withdrawal(approval, user, context).await,
+            // A decision is immutable by its definition.
+            Change::Update { .. } => Ok(()),
+        };
+        match checked {
             Ok(()) => Verdict::default(),
             Err(refusal) => Verdict::refused(refusal),
         }
@@ -198,6 +203,59 @@ async fn check_decision(
             ),
         )),
     }
+}
+
+/// Checks whether a user may delete a decision: the user who made it, an administrator, or Kubernetes itself after the resource that
+/// it is about. During a foreground deletion the garbage collector would delete it before the resource.
+async fn check_withdrawal(
+    approval: &ChangeApproval,
+    user: &User,
+    context: &ReviewContext,
+) -> Result<(), Refusal> {
+    let namespace = approval.namespace().unwrap_or_default();
+    let tenant = context.cache.read(|snapshot| snapshot.catalog.tenants().of_namespace(&namespace).cloned());
+    let (Some(Ok(_)), Some(approver)) = (tenant, &approval.spec.approver) else { return Ok(()) };
+    if approver.username == user.username {
+        return Ok(());
+    }
+    let name = approval.name_any();
+    if is_control_plane(&user.username) {
+        let Ok(kind) = governed_kind(approval, context) else { return Ok(()) };
+        let (_, trusted) = context.seal_keys.get().ok_or_else(approvals_unreadable)?;
+        let target = &approval.spec.target;
+        let read = kind.read(&context.kubernetes, &namespace, &target.name, &trusted.webhook).await;
+        let current = readable(read)?.decision;
+        let exists = current.hash.is_some() && (target.uid.is_none() || target.uid == current.subject.uid);
+        return match exists {
+            false => Ok(()),
+            true => Err(Refusal::new(
+                Reason::ApprovalNotAllowed,
+                format!(
+                    "ChangeApproval {name} is deleted after {} {}, which still exists",
+                    target.kind, target.name
+                ),
+            )),
+        };
+    }
+    let may_withdraw =
+        context.kubernetes.is_allowed::<ChangeApproval>(user.user_info(), WITHDRAW, &namespace, &name);
+    match readable(may_withdraw.await)? {
+        true => Ok(()),
+        false => Err(Refusal::new(
+            Reason::ApprovalNotAllowed,
+            format!(
+                "ChangeApproval {name} is the decision of {}, who alone can withdraw it; an administrator needs the verb {WITHDRAW} \
+                 on changeapprovals",
+                approver.username
+            ),
+        )),
+    }
+}
+
+/// Whether a user is a controller of Kubernetes, such as the garbage collector, under any of its names.
+fn is_control_plane(username: &str) -> bool {
+    username == "system:kube-controller-manager"
+        || person::service_account_namespace(username) == Some("kube-system")
 }
 
 /// Checks that the mutating webhook sealed the object for this user, and that the resource is still the same.

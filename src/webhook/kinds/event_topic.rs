@@ -29,13 +29,22 @@ impl AdmitGoverned for EventTopic {
     fn defaults(&self) -> Vec<PatchOperation> {
         finalizer(self).into_iter().collect()
     }
+
+    /// The finalizer, which a manifest that replaces the whole object does not contain.
+    fn restore(&self, old: &Self) -> Vec<PatchOperation> {
+        finalizer(self).filter(|_| has_finalizer(old)).into_iter().collect()
+    }
+}
+
+fn has_finalizer(topic: &EventTopic) -> bool {
+    topic.finalizers().iter().any(|finalizer| finalizer == DELETE_FINALIZER)
 }
 
 /// Adds the finalizer if it is needed, which saves the controller a request. `None` if it exists, or if the annotations
 /// are invalid.
 fn finalizer(topic: &EventTopic) -> Option<PatchOperation> {
     let is_wanted = management_mode(topic).is_ok_and(|mode| wants_finalizer(topic, mode));
-    if !is_wanted || topic.finalizers().iter().any(|finalizer| finalizer == DELETE_FINALIZER) {
+    if !is_wanted || has_finalizer(topic) {
         return None;
     }
     Some(if topic.finalizers().is_empty() {

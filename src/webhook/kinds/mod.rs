@@ -26,7 +26,7 @@ use super::target::{GovernedKind, GovernedKinds};
 use super::{approval, mutate};
 use crate::api::{ChangeApproval, EventTopic, KafkaCluster, Tenant};
 use crate::domain::admission::{Change, Verdict};
-use crate::domain::approval::Governed;
+use crate::domain::approval::{Governed, person};
 
 /// How the webhook reviews a kind.
 pub trait Admit: kube::Resource<DynamicType = ()> + DeserializeOwned + Send + Sync + 'static {
@@ -47,6 +47,11 @@ pub trait Admit: kube::Resource<DynamicType = ()> + DeserializeOwned + Send + Sy
 pub trait AdmitGoverned: Admit + Governed + kube::Resource<Scope = NamespaceResourceScope> {
     /// What a new object gets besides the annotations that name its requesters.
     fn defaults(&self) -> Vec<PatchOperation> {
+        Vec::new()
+    }
+
+    /// What another user than the operator removes from an object and gets back.
+    fn restore(&self, _old: &Self) -> Vec<PatchOperation> {
         Vec::new()
     }
 }
@@ -174,11 +179,14 @@ async fn validate_governed<K: AdmitGoverned>(request: &Request<'_>, context: &Re
 }
 
 async fn complete_governed<K: AdmitGoverned>(request: &Request<'_>, context: &ReviewContext) -> Outcome {
-    let defaults = |object: &K| match request.operation {
-        Operation::Create => object.defaults(),
-        _ => Vec::new(),
+    let is_operator = person::service_account_namespace(&request.user_info.username)
+        == Some(context.kubernetes.namespace());
+    let complete = |old: Option<&K>, new: &K| match old {
+        None => new.defaults(),
+        Some(_) if is_operator => Vec::new(),
+        Some(old) => new.restore(old),
     };
-    mutate::complete_governed(request, context, defaults).await
+    mutate::complete_governed(request, context, complete).await
 }
 
 /// The objects of a request, as its operation needs them.

@@ -72,9 +72,12 @@ async fn data_is_deleted_only_with_approval() {
         s.t.topic(name).wait_until_ready().await;
     }
     let delete = DecisionInput { action: ApprovalAction::Delete, ..DecisionInput::approve("bob") };
+    // Without the webhook nobody knows who deletes, which takes one approval more.
+    let another = DecisionInput { by: "carol", ..delete.clone() };
     // The deletion is approved in advance, although Kubernetes increments the generation on deletion.
     let generation = s.t.topic("early").get().await.metadata.generation;
     s.decide("early", delete.clone()).await;
+    s.decide("early", another.clone()).await;
     s.t.topic("early").delete_and_wait().await;
     s.t.wait_until_kafka_topic_deleted("early").await;
     assert_eq!(generation, Some(1));
@@ -91,8 +94,7 @@ async fn data_is_deleted_only_with_approval() {
     let reported = message(&waiting, "Ready");
     assert!(
         reported.starts_with(
-            "Deletion is waiting for approval of Delete (0/1): 1 more from group approvers; or set \
-                          spec.deletionPolicy: Retain"
+            "Deletion is waiting for approval of Delete (0/2): the deletion is not attributed to a person"
         ),
         "{reported}"
     );
@@ -107,6 +109,9 @@ async fn data_is_deleted_only_with_approval() {
     s.t.topic("kept").wait_until_deleted().await;
     assert!(s.partitions("orders").await.is_some() && s.partitions("kept").await.is_some());
     s.decide("orders", delete).await;
+    s.wait_for_approvals("orders", "1/2").await;
+    assert!(s.partitions("orders").await.is_some());
+    s.decide("orders", another).await;
     s.t.topic("orders").wait_until_deleted().await;
     s.t.wait_until_kafka_topic_deleted("orders").await;
 }

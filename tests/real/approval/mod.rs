@@ -5,6 +5,7 @@
 //! - `approvers`: whose approvals count, and for how long.
 //! - `bypass`: a recreated, unmanaged, paused or deleted resource.
 //! - `command_line`: `eventctl`, and the same program as a plugin of kubectl.
+//! - `deleter`: deletions through the garbage collector, a robot or a terminating resource; withdrawn decisions.
 //! - `fixture`: a tenant with rules, where the test signs in the webhook's place.
 //! - `forged`: decisions and statuses that are not signed.
 //! - `hold`: what is pending and what takes effect.
@@ -18,6 +19,7 @@ mod admission;
 mod approvers;
 mod bypass;
 mod command_line;
+mod deleter;
 mod fixture;
 mod forged;
 mod hold;

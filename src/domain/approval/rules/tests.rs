@@ -15,7 +15,7 @@ fn check(yaml: &str, expected: Expect) {
         Err(refusal) => refusal.to_string(),
         Ok(rules) => {
             let rule = |rule: &Rule| {
-                let missing = rule.missing(&rule.changes, 0).expect("a rule needs approvals");
+                let missing = rule.missing(&rule.changes, rule.approvals).expect("a rule needs approvals");
                 format!("{:?} of {:?}: {missing}", rule.changes, rule.kinds)
             };
             let shown: Vec<String> = rules.rules.iter().map(rule).collect();
@@ -100,7 +100,7 @@ fn rules_match_changes() {
         let set: BTreeSet<GovernedChange> = changes.iter().copied().collect();
         let touched = rules.matching(&Kind::of::<EventTopic>(), &set);
         let shown: Vec<String> =
-            touched.iter().filter_map(|rule| Some(rule.missing(&set, 0)?.to_string())).collect();
+            touched.iter().filter_map(|rule| Some(rule.missing(&set, rule.approvals)?.to_string())).collect();
         table.push_str(&format!("{changes:?}: {}\n", shown.join("; ")));
     }
     expect![[r#"

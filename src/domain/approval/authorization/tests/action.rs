@@ -83,8 +83,43 @@ fn an_approval_is_of_one_action() {
     .check(expect![[r#"
             held: 0/1 of Delete
               Delete needs 1 more from group approvers"#]]);
-    // The controllers do not know who deletes.
-    let mut by_nobody = deletion(DELETE, of_deletion());
-    by_nobody.request = Some(requested_by(&[], &[]));
-    by_nobody.check(expect!["open: approved by bob"]);
+}
+
+#[test]
+fn a_deletion_by_an_unknown_user_needs_one_approval_more() {
+    const DELETE: &str = "{rules: [{changes: [Delete], groups: [approvers]}]}";
+    let by = |approver: &str| VerifiedDecision { action: ApprovalAction::Delete, ..approval(approver) };
+    let deletion = |decisions: &[&str]| {
+        let mut deletion = change(DELETE)
+            .touching(&[GovernedChange::Delete, GovernedChange::Any])
+            .decided(decisions.iter().map(|approver| by(approver)));
+        (deletion.action, deletion.request) = (ApprovalAction::Delete, None);
+        deletion
+    };
+    deletion(&[]).check(expect![[r#"
+        held: 0/2 of Delete
+          the deletion is not attributed to a person, so it needs one approval more than the rules declare: the user is unknown to the webhook, or a program such as a garbage collector
+          Delete needs 2 more from group approvers"#]]);
+    deletion(&["bob"]).check(expect![[r#"
+        held: 1/2 of Delete
+          the deletion is not attributed to a person, so it needs one approval more than the rules declare: the user is unknown to the webhook, or a program such as a garbage collector
+          Delete needs 1 more from group approvers
+          until 2026-01-13T11:00:00Z"#]]);
+    deletion(&["bob", "oidc:Bob"]).check(expect![[r#"
+        held: 1/2 of Delete
+          the deletion is not attributed to a person, so it needs one approval more than the rules declare: the user is unknown to the webhook, or a program such as a garbage collector
+          Delete needs 1 more from group approvers
+          until 2026-01-13T11:00:00Z"#]]);
+    deletion(&["bob", "carol"]).check(expect!["open: approved by bob, carol"]);
+    let mut rejected = deletion(&["bob", "carol"]);
+    rejected.decisions.push(VerifiedDecision { action: ApprovalAction::Delete, ..rejection("dave", "no") });
+    rejected.check(expect![[r#"
+        held: 2/2 of Delete
+          the deletion is not attributed to a person, so it needs one approval more than the rules declare: the user is unknown to the webhook, or a program such as a garbage collector
+          rejected by dave: no
+          until 2026-01-13T11:00:00Z"#]]);
+    // A rule that does not cover deletions requires nothing.
+    let mut free = deletion(&[]);
+    free.rules = rules("{rules: [{changes: [Create], groups: [approvers]}]}");
+    free.check(expect!["open: free"]);
 }

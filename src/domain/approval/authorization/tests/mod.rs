@@ -75,7 +75,10 @@ impl Change {
             action: self.action,
             hash: &hash("new"),
             changes: &self.touches.iter().copied().collect(),
-            request: self.request.as_ref(),
+            attribution: match self.action {
+                ApprovalAction::Apply => Attribution::of_change(self.request.as_ref()),
+                ApprovalAction::Delete => Attribution::of_deletion(self.request.as_ref()),
+            },
             decisions: &self.decisions,
             rules: &self.rules,
             now: self.now,
