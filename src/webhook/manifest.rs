@@ -55,8 +55,13 @@ const SPEC: &str = "request.operation != 'UPDATE' || !has(object.spec) || !has(o
 /// An owner is added, changed or removed. The garbage collector deletes an object whose owners do not exist.
 const OWNERS: &str = "object.metadata.?ownerReferences != oldObject.metadata.?ownerReferences";
 
-/// A finalizer is added or removed.
-const FINALIZERS: &str = "object.metadata.?finalizers != oldObject.metadata.?finalizers";
+/// A finalizer of the operator is removed.
+fn finalizer_is_removed() -> String {
+    format!(
+        "oldObject.metadata.?finalizers.orValue([]).exists(finalizer, finalizer.startsWith('{GROUP}/') && \
+         !(finalizer in object.metadata.?finalizers.orValue([])))"
+    )
+}
 
 /// One of these annotations is added, changed or removed.
 pub(super) fn differ(keys: &[&str]) -> String {
@@ -119,8 +124,8 @@ fn declarations(wanted: &Wanted, kind: &KindInfo) -> Option<Value> {
 
 /// Adds the annotations that name the requesters of a governed resource, and the finalizer.
 fn annotations(wanted: &Wanted, kind: &KindInfo) -> Value {
-    let changed =
-        format!("{SPEC} || {} || {FINALIZERS}", differ(&[AUTHORED_BY, BREAK_GLASS, REQUESTED_BY, REQUEST]));
+    let annotations = differ(&[AUTHORED_BY, BREAK_GLASS, REQUESTED_BY, REQUEST]);
+    let changed = format!("{SPEC} || {annotations} || {}", finalizer_is_removed());
     let conditions = json!([condition("not-being-deleted", LIVING), condition("asks", &changed)]);
     let rule = rule(&[kind.plural], json!(["CREATE", "UPDATE"]));
     webhook(wanted, &format!("{}.{GROUP}", kind.plural), "mutate", rule, conditions)

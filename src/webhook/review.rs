@@ -197,7 +197,6 @@ fn answer_invalid(body: &[u8], error: &serde_json::Error) -> Result<Vec<u8>, Not
     let mut response = AdmissionResponse::invalid("");
     response.uid = uid;
     let message = format!("{}: the review cannot be parsed: {error}", Reason::InvalidResource);
-    response.result =
-        failure(Reason::InvalidResource.http_status(), Reason::InvalidResource.as_str(), message);
+    response.result = failure(code(Reason::InvalidResource), Reason::InvalidResource.as_str(), message);
     serde_json::to_vec(&response.into_review()).map_err(|error| NotAReview(error.to_string()))
 }

@@ -37,7 +37,7 @@ async fn namespaces_and_prefixes_of_tenants_do_not_overlap() -> Result<()> {
     let assert_refused = async |spec: Value, expected: &str| {
         for method in WriteMethod::ALL {
             let answer = kube.write(&tenant("other", spec.clone()), method).await;
-            assert_eq!(answer.status, 422, "{answer:?}");
+            assert_eq!(answer.status, 403, "{answer:?}");
             assert!(answer.message().contains(expected), "{}", answer.message());
         }
     };
@@ -62,7 +62,7 @@ async fn namespaces_and_prefixes_of_tenants_do_not_overlap() -> Result<()> {
     kube.apply(&tenant("younger", json!({"namespaces": ["young"], "description": "a"}))).await;
     let claim = tenant("apart", json!({"namespaces": ["apart", "young"]}));
     let answer = until(async || match kube.write(&claim, WriteMethod::DryRun).await {
-        answer if answer.status == 422 => Ok(answer),
+        answer if answer.status == 403 => Ok(answer),
         answer => Err(format!("{answer:?}")),
     });
     let answer = answer.await.map_err(anyhow::Error::msg)?;
@@ -84,7 +84,7 @@ async fn the_largest_tenants_can_be_compared() -> Result<()> {
     with_last[511] = names("a").remove(511);
     let answer = until(async || {
         match kube.write(&tenant("second", json!({"namespaces": with_last})), WriteMethod::DryRun).await {
-            answer if answer.status == 422 => Ok(answer),
+            answer if answer.status == 403 => Ok(answer),
             answer => Err(format!("{answer:?}")),
         }
     });

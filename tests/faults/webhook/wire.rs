@@ -180,7 +180,7 @@ async fn undecodable_reviews_are_refused_with_the_parsers_error() -> Result<()> 
     ] {
         let status = send_review(&review)?;
         assert!(status["message"].as_str().is_some_and(|message| message.contains(expected)), "{status}");
-        assert_eq!((&status["reason"], &status["code"]), (&json!("InvalidResource"), &json!(400)));
+        assert_eq!((&status["reason"], &status["code"]), (&json!("InvalidResource"), &json!(403)));
     }
     Ok(())
 }

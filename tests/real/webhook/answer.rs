@@ -107,14 +107,14 @@ async fn a_refusal_names_reason_and_field() {
     let t = on_webhook_stage("answer").await;
     let answer =
         t.kube.write(&t.topic("orders").manifest("topicName: else.orders"), WriteMethod::Apply).await;
-    assert_eq!((answer.status, &answer.body["reason"]), (400, &json!("InvalidResource")));
+    assert_eq!((answer.status, &answer.body["reason"]), (403, &json!("InvalidResource")));
     let cause = &answer.body["details"]["causes"][0];
     assert_eq!((&cause["field"], &cause["reason"]), (&json!("spec.topicName"), &json!("InvalidResource")));
 
     let t = Fixture::without_tenant(stage::with_webhook(), "answer").await;
     let answer = t.kube.write(&t.topic("orders").manifest("{}"), WriteMethod::Apply).await;
     assert_refused(&answer, Reason::TenantNotFound, "belongs to no tenant");
-    assert_eq!((answer.status, &answer.body["reason"]), (404, &json!("TenantNotFound")));
+    assert_eq!((answer.status, &answer.body["reason"]), (403, &json!("TenantNotFound")));
 }
 
 #[tokio::test]
@@ -222,7 +222,7 @@ async fn irrelevant_requests_do_not_reach_the_webhook() {
     t.kube
         .merge(
             t.topic("orders").path(),
-            &json!({"spec": {"description": "gone"}, "metadata": {"finalizers": null}}),
+            &json!({"spec": {"deletionPolicy": "Retain"}, "metadata": {"finalizers": null}}),
         )
         .await;
     t.topic("orders").wait_until_deleted().await;
