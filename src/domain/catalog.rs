@@ -20,7 +20,7 @@ use super::tenant::{TenantFacts, Tenants};
 use super::topic::access::{self, AclCleanup, plan_acl_cleanup};
 use super::topic::deletion::{DeletionPlan, plan_deletion};
 use super::topic::validate::{self, Neighbours, claimed};
-use super::topic::{Grants, Identity, Permission, identity, quota};
+use super::topic::{FormerOwners, Grants, Identity, Permission, identity, quota};
 use super::{ObjectRef, Refusal};
 use crate::api::{EventTopic, Kind, Tenant, TopicAcl, Usage, WhenSuspended};
 use crate::domain::management::{ManagementMode, management_mode};
@@ -35,6 +35,7 @@ pub struct Catalog {
     types: Claims<TenantType>,
     ledger: Ledger,
     grants: Grants,
+    former_owners: FormerOwners,
     changed: bool,
 }
 
@@ -97,6 +98,11 @@ impl Catalog {
         self.topics.insert(claim.resource.clone());
         let identity = claimed(topic, &self.tenants, &self.clusters);
         let mut affected = self.claims.set(&claim, identity.clone());
+        let recorded = self.recorded_identity(topic).filter(|recorded| Some(recorded) != identity.as_ref());
+        // The owner waits for the removal of the records of others.
+        let owned = [self.former_owners.set(&claim.resource, recorded), identity.clone()];
+        let owners = owned.iter().flatten().filter_map(|identity| self.claims.owner(identity));
+        affected.extend(owners.filter(|owner| **owner != claim.resource).cloned());
         let unmanaged = matches!(management_mode(topic), Ok(ManagementMode::Unmanaged));
         let tenant = self.tenants.of_namespace(&claim.resource.namespace).ok().filter(|_| !unmanaged);
         // A topic that is being deleted or is stopped no longer declares access.
@@ -123,7 +129,9 @@ impl Catalog {
         self.changed = true;
         self.topics.remove(topic);
         self.grants.remove(topic);
+        let recorded = self.former_owners.set(topic, None);
         let mut affected = self.claims.remove(topic);
+        affected.extend(recorded.and_then(|identity| self.claims.owner(&identity).cloned()));
         affected.extend(self.types.remove(topic));
         affected.extend(self.ledger.remove(topic));
         affected
@@ -222,6 +230,39 @@ impl Catalog {
             _ => {}
         }
         permission
+    }
+
+    /// Whether a resource does not own the Kafka topic whose active spec it records: it is not managed, or another resource
+    /// owns the topic.
+    #[must_use]
+    pub fn has_lost_ownership(&self, topic: &EventTopic) -> bool {
+        let this = ObjectRef::of(topic);
+        self.recorded_identity(topic).is_some_and(|identity| {
+            matches!(management_mode(topic), Ok(ManagementMode::Unmanaged))
+                || self.claims.owner(&identity).is_some_and(|owner| *owner != this)
+        })
+    }
+
+    /// The other resources that may still record an active spec of a Kafka topic.
+    pub fn other_recorders<'a>(
+        &'a self,
+        identity: &'a Identity,
+        this: &'a ObjectRef,
+    ) -> impl Iterator<Item = &'a ObjectRef> {
+        self.former_owners
+            .of(identity)
+            .chain(self.claims.claimants(identity))
+            .filter(move |other| *other != this)
+    }
+
+    /// The Kafka topic of the active spec that a resource records; `None` if it records none.
+    fn recorded_identity(&self, topic: &EventTopic) -> Option<Identity> {
+        let status = topic.status.as_ref().filter(|status| status.approved.is_some())?;
+        let in_status = || {
+            let (cluster, topic) = (status.cluster.as_ref()?, status.topic_name.as_ref()?);
+            Some(Identity { cluster: cluster.parse().ok()?, topic: topic.parse().ok()? })
+        };
+        in_status().or_else(|| identity::identity(topic, &self.tenants, &self.clusters).ok())
     }
 
     /// Plans the deletion of a topic.

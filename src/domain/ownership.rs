@@ -101,6 +101,11 @@ impl<K: Clone + Eq + Hash + Ord> Claims<K> {
         self.by_target.get(target)?.first().map(|claim| &claim.resource)
     }
 
+    /// The resources that claim a target, its owner first.
+    pub fn claimants(&self, target: &K) -> impl Iterator<Item = &ObjectRef> {
+        self.by_target.get(target).into_iter().flatten().map(|claim| &claim.resource)
+    }
+
     /// The resource that would own a target without `of`.
     #[must_use]
     pub fn heir(&self, target: &K, of: &ObjectRef) -> Option<&ObjectRef> {

@@ -91,6 +91,20 @@ pub async fn activate<K: Governed + Send + Sync + 'static>(
     Ok((activated, record))
 }
 
+/// Removes what is recorded about the active spec of a resource that does not own its data: another resource may change the
+/// data. The next status write removes the record.
+pub(in crate::controllers) async fn deactivate<K: Governed>(
+    resource: &K,
+    services: &Services,
+) -> Result<(), EffectError<WriteError>> {
+    services.approvals.remember_inactive(resource, services.now());
+    let approved = resource.status().and_then(HasApproval::approved);
+    match approved.is_some_and(|approved| approved.revision.is_some()) {
+        true => delete_other_revisions(resource, None, services).await,
+        false => Ok(()),
+    }
+}
+
 /// Counts an activation and publishes its Event.
 pub(in crate::controllers) fn publish<K: Governed>(
     resource: &K,

@@ -34,6 +34,17 @@ pub struct ApprovalDecision<'k, K: Clone> {
     pub report: ApprovalReport,
 }
 
+impl<'k, K: Governed> ApprovalDecision<'k, K> {
+    /// For a resource that does not own its data. Its permission says that nothing is applied.
+    pub(in crate::controllers) fn inactive(resource: &'k K) -> Self {
+        Self {
+            resource: Cow::Borrowed(resource),
+            disposition: Disposition::Apply,
+            report: ApprovalReport { state: ApprovalState::Inactive, ..ApprovalReport::unchanged(resource) },
+        }
+    }
+}
+
 /// Whether the spec of a resource may be applied.
 pub enum Disposition {
     /// Apply the spec.

@@ -10,8 +10,8 @@ mod report;
 mod store;
 mod watch;
 
-pub(super) use activation::publish;
 pub use activation::{Activation, activate, prune_revisions};
+pub(super) use activation::{deactivate, publish};
 pub use decide::{ApprovalDecision, Disposition, FactsLookup, GovernedReconciler, Obstacle, decide};
 pub(super) use decide::{DeletionApproval, decide_deletion};
 pub use report::{ApprovalReport, ReportedStatus, report_status};

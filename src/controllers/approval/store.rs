@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::core::object::HasStatus;
 use parking_lot::{Mutex, RwLock};
@@ -21,8 +22,18 @@ pub struct ApprovalStore {
     trusted: RwLock<TrustedKeys>,
     decisions: Mutex<DecisionIndex>,
     /// By the uid of the resource.
-    records: Mutex<HashMap<String, ActiveRecord>>,
+    records: Mutex<HashMap<String, RememberedRecord>>,
     synced: watch::Sender<Synced>,
+}
+
+/// What this process knows about the active record of a resource.
+#[derive(Clone, Debug)]
+enum RememberedRecord {
+    /// It has written or verified this one.
+    Active(ActiveRecord),
+    /// None that is not later than this time is valid: the resource did not own its data. The status may still be the one
+    /// before.
+    InactiveSince(Timestamp),
 }
 
 /// Which lists have been read since the start.
@@ -124,18 +135,30 @@ impl ApprovalStore {
         K: kube::Resource<DynamicType = ()> + HasStatus<Status: HasApproval>,
     {
         let in_status = ActiveRecord::verified(resource, &self.trusted.read().controllers);
-        let remembered = self.records.lock().get(&resource.uid().unwrap_or_default()).cloned();
-        ActiveRecord::newer(remembered, in_status)
+        match self.records.lock().get(&resource.uid().unwrap_or_default()).cloned() {
+            Some(RememberedRecord::Active(record)) => ActiveRecord::newer(Some(record), in_status),
+            Some(RememberedRecord::InactiveSince(time)) => {
+                in_status.filter(|record| record.as_status().at > time)
+            }
+            None => in_status,
+        }
     }
 
     /// Whether this process has written, or verified, the active record of a resource.
     pub(in crate::controllers) fn remembers(&self, resource: &impl kube::Resource) -> bool {
-        self.records.lock().contains_key(&resource.uid().unwrap_or_default())
+        let records = self.records.lock();
+        matches!(records.get(&resource.uid().unwrap_or_default()), Some(RememberedRecord::Active(_)))
     }
 
     /// Remembers the active record of a resource.
     pub(in crate::controllers) fn remember(&self, resource: &impl kube::Resource, record: ActiveRecord) {
-        self.records.lock().insert(resource.uid().unwrap_or_default(), record);
+        self.records.lock().insert(resource.uid().unwrap_or_default(), RememberedRecord::Active(record));
+    }
+
+    /// Remembers that a resource has no active spec at this time.
+    pub(in crate::controllers) fn remember_inactive(&self, resource: &impl kube::Resource, now: Timestamp) {
+        let uid = resource.uid().unwrap_or_default();
+        self.records.lock().insert(uid, RememberedRecord::InactiveSince(now));
     }
 
     /// Removes the active record of a resource that was deleted, or needs no approval.

@@ -15,7 +15,7 @@ use kube::core::error_boundary::InvalidObject;
 
 use super::approval::{
     Activation, ApprovalDecision, ApprovalReport, Disposition, FactsLookup, GovernedReconciler, Obstacle,
-    activate, decide, prune_revisions,
+    activate, deactivate, decide, prune_revisions,
 };
 use super::connections::ClusterState;
 use super::context::Context;
@@ -114,12 +114,23 @@ impl GovernedReconciler for TopicReconciler {
 impl TopicReconciler {
     async fn reconcile_present(&self, topic: &EventTopic) -> ReconcileResult {
         let context = &*self.0;
-        let ApprovalDecision { resource: topic, disposition, mut report } = decide(self, topic).await?;
+        let has_lost_ownership = context.services.catalog.lock().has_lost_ownership(topic);
+        let ApprovalDecision { resource: topic, disposition, mut report } = match has_lost_ownership {
+            true => {
+                deactivate(topic, &context.services).await?;
+                ApprovalDecision::inactive(topic)
+            }
+            false => decide(self, topic).await?,
+        };
         let permission = match &disposition {
             Disposition::Hold(_) => context.services.catalog.lock().check(&topic),
             Disposition::Apply | Disposition::Activate(_) => context.services.catalog.lock().reserve(&topic),
         };
         let (outcome, access) = match (permission, disposition) {
+            // Each of them removes its record when it is reconciled.
+            (Ok(Permission::Managed(identity, _)), _) if context.is_recorded_elsewhere(&identity, &topic) => {
+                return Ok(Reconciled::requeue(Reason::Progressing, backoff::MIN_DELAY));
+            }
             (Ok(Permission::Paused), _) => (Outcome::Paused, None),
             (Ok(Permission::Unmanaged), _) => {
                 release(&topic, context).await?;

@@ -22,6 +22,8 @@ pub enum ApprovalState {
     Unchanged,
     /// No rule covers the resource.
     NotGoverned,
+    /// The resource does not own its data, so none of its specs is active.
+    Inactive,
     /// The declared spec is approved.
     Approved,
     /// A change is pending approval.
@@ -198,6 +200,11 @@ impl ApprovalState {
             Self::NotGoverned => {
                 reconciled.into_iter().for_each(|condition| conditions.push(condition));
                 status.set_pending(None);
+            }
+            Self::Inactive => {
+                reconciled.into_iter().for_each(|condition| conditions.push(condition));
+                status.set_pending(None);
+                status.set_approved(None);
             }
             Self::Approved => {
                 reconciled.into_iter().for_each(|condition| conditions.push(condition));

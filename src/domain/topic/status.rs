@@ -131,11 +131,9 @@ pub fn status(
                 Reason::Unmanaged,
                 "not managed because of the annotation eventcenter.io/managed",
             );
-            // An unmanaged resource has no other status. The approved spec stays, so that unmanaging a resource for a while
-            // does not bypass approval.
+            // An unmanaged resource has no other status.
             after = EventTopicStatus {
                 observed_generation: after.observed_generation,
-                approved: after.approved,
                 ..EventTopicStatus::default()
             };
         }

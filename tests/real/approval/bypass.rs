@@ -40,12 +40,16 @@ async fn pausing_or_not_managing_does_not_bypass_approval() {
     let before = s.apply_approved("orders", "{}").await;
     s.t.topic("orders").annotate("managed", Some("false")).await;
     let unmanaged = s.t.topic("orders").wait_for_condition("Ready=True Unmanaged").await;
-    assert_eq!(approved(&unmanaged), approved(&before));
+    assert!(before.status.is_some_and(|status| status.approved.is_some()));
+    assert_eq!(
+        unmanaged.status.and_then(|status| status.approved),
+        None,
+        "another resource may own the topic now"
+    );
     s.request("orders", "partitions: 3").await;
     s.t.topic("orders").wait_for_condition("Ready=True Unmanaged").await;
     s.t.topic("orders").annotate("managed", None).await;
     s.wait_until_pending("orders").await;
-    s.wait_for_reconcile("orders").await;
     assert_eq!(s.partitions("orders").await, Some(1));
     // Pausing does not bypass approval either.
     s.t.topic("orders").annotate("paused", Some("true")).await;
@@ -57,7 +61,8 @@ async fn pausing_or_not_managing_does_not_bypass_approval() {
     assert!(has_condition(&paused, "Approved=False"));
     s.t.topic("orders").annotate("paused", None).await;
     s.wait_until_pending("orders").await;
-    s.wait_for_reconcile("orders").await;
+    s.apply_approved("marker", "{}").await;
+    s.wait_for_reconcile("marker").await;
     assert_eq!(s.partitions("orders").await, Some(1));
     s.approve("orders", "bob").await;
     s.t.topic("orders").wait_until_ready().await;
@@ -114,6 +119,66 @@ async fn data_is_deleted_only_with_approval() {
     s.decide("orders", another).await;
     s.t.topic("orders").wait_until_deleted().await;
     s.t.wait_until_kafka_topic_deleted("orders").await;
+}
+
+/// Records of what was in force do not survive that another resource owns the Kafka topic.
+#[tokio::test]
+async fn a_resource_that_becomes_the_owner_again_is_compared_with_kafka() {
+    let s = ApprovalFixture::new("rules: [{changes: [ReduceRetention], groups: [approvers]}]").await;
+    let days = |days: u64| format!("config: {{retention.ms: {}}}", days * 86_400_000);
+    let twin = |spec: &str| format!("topicName: {}\n{spec}", s.t.kafka_name("pay"));
+    let retention = async |days: u64| {
+        let wanted = (days * 86_400_000).to_string();
+        s.t.wait_for_kafka_topic("pay", &wanted, |topic| topic.get("retention.ms") == Some(wanted.as_str()))
+            .await;
+    };
+    s.t.topic("pay").apply(&days(1)).await;
+    s.t.topic("pay").wait_until_ready().await;
+    s.t.wait_for_next_second().await;
+    s.t.topic("twin").apply(&twin(&days(1))).await;
+    s.t.topic("twin").wait_for_condition("Ready=False ResourceConflict").await;
+    // Twin takes over what is in force, and keeps more.
+    s.t.topic("pay").annotate("managed", Some("false")).await;
+    s.t.topic("twin").wait_until_ready().await;
+    s.t.topic("twin").apply(&twin(&days(90))).await;
+    retention(90).await;
+    // Pay becomes the owner again, with what it had in force before.
+    s.t.topic("pay").annotate("managed", None).await;
+    let pending_change = s.t.topic("pay").wait_for_condition("Ready=False AwaitingApproval").await;
+    assert_eq!(pending(&pending_change)["changes"], json!([GovernedChange::ReduceRetention]));
+    s.t.topic("pay").apply(&days(90)).await;
+    let owner = s.t.topic("pay").wait_until_ready().await;
+    assert!(owner.status.is_some_and(|status| status.approved.is_some()));
+    // Nor does Twin keep its record when it is not the owner.
+    let displaced = s.t.topic("twin").wait_for_condition("Ready=False ResourceConflict").await;
+    assert_eq!(displaced.status.and_then(|status| status.approved), None);
+    s.t.topic("pay").apply(&days(120)).await;
+    retention(120).await;
+    s.t.topic("pay").delete_and_wait().await;
+    s.t.topic("twin").wait_for_condition("Ready=False AwaitingApproval").await;
+    retention(120).await;
+}
+
+/// The operator sees the resources only when it is too late to notice the change of owners.
+#[tokio::test]
+async fn a_quick_change_of_owners_is_noticed() {
+    let s = ApprovalFixture::new("rules: [{changes: [ReduceRetention], groups: [approvers]}]").await;
+    let day = "config: {retention.ms: 86400000}";
+    s.t.topic("pay").apply(day).await;
+    s.t.topic("pay").wait_until_ready().await;
+    s.t.wait_for_next_second().await;
+    let more = format!("topicName: {}\nconfig: {{retention.ms: 864000000}}", s.t.kafka_name("pay"));
+    s.t.topic("twin").apply(&more).await;
+    s.t.topic("twin").wait_for_condition("Ready=False ResourceConflict").await;
+    for _ in 0..3 {
+        s.t.topic("pay").annotate("managed", Some("false")).await;
+        s.t.wait_for_kafka_topic("pay", "ten days", |topic| topic.get("retention.ms") == Some("864000000"))
+            .await;
+        s.t.topic("pay").annotate("managed", None).await;
+        s.t.topic("pay").wait_for_condition("Ready=False AwaitingApproval").await;
+    }
+    let topic = s.t.kafka_topic("pay").await.expect("the topic exists");
+    assert_eq!(topic.get("retention.ms"), Some("864000000"));
 }
 
 #[tokio::test]
