@@ -148,6 +148,10 @@ pub struct PendingChange {
     /// SHA-256 of the pending spec with all defaults, as canonical JSON (RFC 8785), in hexadecimal. Approvals refer to
     /// it.
     pub hash: String,
+    /// SHA-256 of the existing data that the change takes over, as the operator has seen it, in hexadecimal. Approvals refer
+    /// to it. Unset if nothing is taken over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub takeover_hash: Option<String>,
     /// The `metadata.generation` of the pending spec.
     pub generation: i64,
     /// Action that is pending. Defaults to `Apply`.

@@ -82,6 +82,12 @@ pub struct ChangeApprovalSpec {
     #[schemars(regex(pattern = r"^[0-9a-f]{64}$"))]
     pub spec_hash: String,
 
+    /// SHA-256 of the existing data that the change takes over, in hexadecimal. Copy it from `status.pending.takeoverHash`
+    /// of the target; unset if that is unset. If the data changes before the change is active, the approval is void.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[0-9a-f]{64}$"))]
+    pub takeover_hash: Option<String>,
+
     /// The decision.
     pub decision: Decision,
 

@@ -106,6 +106,8 @@ impl Judge<'_> {
             subject: &subject,
             action: ApprovalAction::Apply,
             hash: &hash,
+            // The controllers decide on a takeover: the webhook does not read Kafka.
+            takeover_hash: None,
             changes: &changes,
             attribution: Attribution::of_change(request.as_ref()),
             decisions: &[],
@@ -168,6 +170,7 @@ impl Judge<'_> {
             subject: &subject,
             action: ApprovalAction::Delete,
             hash: &hash,
+            takeover_hash: None,
             changes: &BTreeSet::from([GovernedChange::Delete]),
             attribution: Attribution::of_deletion(request.as_ref()),
             decisions: &[],
@@ -308,7 +311,7 @@ fn refusal<K: Governed>(
         }
         None => format!("Missing approvals: {}", pending.obstacles().join("; ")),
     };
-    let manifest = approval_manifest(object, action, hash);
+    let manifest = approval_manifest(object, action, hash, None);
     let refusal = Refusal::at(
         Reason::AwaitingApproval,
         field,

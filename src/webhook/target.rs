@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde::de::DeserializeOwned;
 
-use crate::api::{APPROVE, Kind};
+use crate::api::{APPROVE, HasApproval, Kind};
 use crate::domain::approval::eligibility::DecisionTarget;
 use crate::domain::approval::{ChangeRequest, Governed, SpecHash};
 use crate::domain::signature::PublicKeys;
@@ -90,11 +90,16 @@ where
 {
     let Some(resource) = kubernetes.get::<K>(namespace, name).await? else {
         let subject = Revisioned::absent(ObjectRef::new::<K>(namespace, name));
-        return Ok(Target { decision: DecisionTarget { subject, hash: None, request: None }, owner: None });
+        let decision = DecisionTarget { subject, hash: None, takeover_hash: None, request: None };
+        return Ok(Target { decision, owner: None });
     };
     let (subject, hash) = (Revisioned::of(&resource), SpecHash::of(resource.spec()));
     let request = ChangeRequest::verified(&resource, &subject, &hash, keys);
-    let decision = DecisionTarget { subject, hash: Some(hash), request };
+    let pending = resource.status().and_then(HasApproval::pending);
+    let takeover_hash = pending
+        .filter(|pending| pending.hash == hash.as_str() && pending.generation == subject.generation)
+        .and_then(|pending| pending.takeover_hash.clone());
+    let decision = DecisionTarget { subject, hash: Some(hash), takeover_hash, request };
     Ok(Target { decision, owner: resource.owner_ref(&()) })
 }
 

@@ -37,6 +37,8 @@ pub(crate) struct DecisionInput<'a> {
     pub(crate) action: ApprovalAction,
     /// The decision.
     pub(crate) decision: Decision,
+    /// The hash of the existing data that is taken over.
+    pub(crate) takeover_hash: Option<&'a str>,
     /// The reason.
     pub(crate) comment: Option<&'a str>,
     /// Whether the user has the right only by this name and these groups.
@@ -51,6 +53,7 @@ impl<'a> DecisionInput<'a> {
             groups: &["approvers"],
             action: ApprovalAction::Apply,
             decision: Decision::Approve,
+            takeover_hash: None,
             comment: None,
             revocable: false,
         }
@@ -166,12 +169,15 @@ impl WebhookSigner {
     /// Signs a decision on the current spec of a topic, and stores it. Returns its name.
     pub(crate) async fn decide(&self, namespace: &str, name: &str, input: DecisionInput<'_>) -> String {
         let topic = self.topics(namespace).get(name).await.expect("the topic exists");
+        let pending = topic.status.as_ref().and_then(|status| status.pending.as_ref());
+        let seen = pending.and_then(|pending| pending.takeover_hash.as_deref());
+        let input = DecisionInput { takeover_hash: input.takeover_hash.or(seen), ..input };
         self.store(namespace, self.decision(&topic, input)).await
     }
 
     /// A signed decision on the given topic.
     pub(crate) fn decision(&self, topic: &EventTopic, input: DecisionInput<'_>) -> ChangeApproval {
-        let DecisionInput { by, groups, action, decision, comment, revocable } = input;
+        let DecisionInput { by, groups, action, decision, takeover_hash, comment, revocable } = input;
         let approver = Approver {
             username: by.to_owned(),
             groups: groups.iter().map(|group| (*group).to_owned()).collect(),
@@ -188,6 +194,7 @@ impl WebhookSigner {
             target,
             action,
             spec_hash: SpecHash::of(&topic.spec).to_string(),
+            takeover_hash: takeover_hash.map(ToOwned::to_owned),
             decision,
             comment: comment.map(ToOwned::to_owned),
             approver: Some(approver.clone()),

@@ -74,6 +74,14 @@ pub enum FactsLookup<F> {
 }
 
 impl<F> FactsLookup<F> {
+    /// The facts, or these if they are not available.
+    fn or<'a>(&'a self, others: &'a F) -> &'a F {
+        match self {
+            Self::Available(facts) => facts,
+            Self::Failed(_) | Self::Unknown => others,
+        }
+    }
+
     fn obstacle(self) -> Option<Obstacle> {
         match self {
             Self::Failed(failure) => Some(Obstacle::Failed(failure)),
@@ -138,11 +146,8 @@ async fn decide_governed<'k, R: GovernedReconciler>(
         false => FactsLookup::Available(Default::default()),
     };
     let no_facts = Default::default();
-    let known = match &facts {
-        FactsLookup::Available(facts) => facts,
-        FactsLookup::Failed(_) | FactsLookup::Unknown => &no_facts,
-    };
-    let changes = active.classify::<R::Object>(resource.spec(), known);
+    let changes = active.classify::<R::Object>(resource.spec(), facts.or(&no_facts));
+    context.takeover_hash = R::Object::takeover_hash(facts.or(&no_facts));
     let record = active.record().cloned();
     match (context.authorize(ApprovalAction::Apply, &changes).await?, facts) {
         (Authorization::Granted(grant), FactsLookup::Available(_)) => {
@@ -156,7 +161,7 @@ async fn decide_governed<'k, R: GovernedReconciler>(
             Ok(borrowed(Disposition::Hold(facts.obstacle()), report))
         }
         (Authorization::Pending(approval), facts) => {
-            let diff = R::Object::diff(active.previous(), resource.spec());
+            let diff = R::Object::diff(active.previous(), resource.spec(), facts.or(&no_facts));
             let pending =
                 context.pending_status(ApprovalAction::Apply, &approval, &diff, active.unknown_because());
             let restored = active.restore(resource);
@@ -227,6 +232,8 @@ struct ApprovalContext<'a, K> {
     subject: Revisioned,
     hash: SpecHash,
     record: Option<ActiveRecord>,
+    /// The hash of the existing data that the change takes over.
+    takeover_hash: Option<String>,
     request: Option<ChangeRequest>,
     decisions: Vec<VerifiedDecision>,
     rules: &'a Rules,
@@ -249,7 +256,19 @@ impl<'a, K: Governed> ApprovalContext<'a, K> {
                 (request, services.approvals.decisions_on(&subject, &hash, &keys))
             }
         };
-        Self { resource, subject, hash, record, request, decisions, rules, services, now: services.now() }
+        let now = services.now();
+        Self {
+            resource,
+            subject,
+            hash,
+            record,
+            takeover_hash: None,
+            request,
+            decisions,
+            rules,
+            services,
+            now,
+        }
     }
 
     /// Determines the active spec. Reads from Kubernetes only if it differs from the declared spec, or is unknown to
@@ -327,6 +346,7 @@ impl<'a, K: Governed> ApprovalContext<'a, K> {
             subject: &self.subject,
             action,
             hash: &self.hash,
+            takeover_hash: self.takeover_hash.as_deref(),
             changes,
             attribution: match action {
                 ApprovalAction::Apply => Attribution::of_change(self.request.as_ref()),
@@ -362,6 +382,7 @@ impl<'a, K: Governed> ApprovalContext<'a, K> {
             subject: &self.subject,
             action,
             hash: &self.hash,
+            takeover_hash: self.takeover_hash.as_deref(),
             approval,
             request: self.request.as_ref(),
             diff,

@@ -149,6 +149,7 @@ mod tests {
     fn pending(expires: Option<Timestamp>) -> ApprovalReport {
         let change = PendingChange {
             hash: String::new(),
+            takeover_hash: None,
             generation: 1,
             action: Default::default(),
             changes: Vec::new(),

@@ -41,6 +41,14 @@ pub(super) async fn sync(
     }
 }
 
+/// Remembers the state of a Kafka topic that is not changed yet, so that a resync notices when it changes.
+pub(super) fn remember(identity: &Identity, observed: Option<&Observed>, context: &Context) {
+    let (cluster, topic) = (&identity.cluster, &identity.topic);
+    let changed_at = context.connections.last_seen(cluster, topic).and_then(|last| last.changed_at());
+    let last_seen = LastSeen::new(observed, changed_at, Instant::now());
+    context.connections.set_last_seen(cluster, topic, Some(last_seen));
+}
+
 /// Returns the connection to the topic's cluster.
 ///
 /// # Errors

@@ -100,7 +100,10 @@ impl GovernedReconciler for TopicReconciler {
         let Ok(Permission::Managed(identity, _)) = permission else { return FactsLookup::Unknown };
         match self.0.connections.reach(&identity.cluster) {
             ClusterState::Available(kafka) => match kafka.describe_topic(&identity.topic).await {
-                Ok(observed) => FactsLookup::Available(observed),
+                Ok(observed) => {
+                    kafka_topic::remember(&identity, observed.as_ref(), &self.0);
+                    FactsLookup::Available(observed)
+                }
                 Err(error) => FactsLookup::Failed(error.to_failure()),
             },
             ClusterState::Unavailable(reason) => {

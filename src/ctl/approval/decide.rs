@@ -119,6 +119,8 @@ struct Subject<K> {
     resource: ResourceArg,
     namespace: String,
     hash: String,
+    /// The hash of the existing data that the change takes over.
+    takeover_hash: Option<String>,
     action: ApprovalAction,
     /// The change as text, for the confirmation.
     preview: String,
@@ -200,6 +202,7 @@ fn change_approval<K>(subject: &Subject<K>, decision: Decision, comment: Option<
             },
             action: subject.action,
             spec_hash: subject.hash.clone(),
+            takeover_hash: subject.takeover_hash.clone(),
             decision,
             comment: comment.map(String::from),
             approver: None,
@@ -226,6 +229,7 @@ impl DecideArgs {
                     resource: proposal.resource,
                     namespace: proposal.namespace,
                     hash: proposal.hash.to_string(),
+                    takeover_hash: None,
                     action: self.action.into(),
                     preview: proposal.preview,
                     stored: None,
@@ -265,7 +269,8 @@ async fn pending_change<K: GovernedResource>(
     let lines = stored.diff_lines(session, pending).await;
     let preview = render::pending_change(&resource, &namespace, pending, &lines, now());
     let (action, hash) = (pending.action, stored.hash.to_string());
-    Ok(Subject { resource, namespace, hash, action, preview, stored: Some(stored) })
+    let takeover_hash = pending.takeover_hash.clone();
+    Ok(Subject { resource, namespace, hash, takeover_hash, action, preview, stored: Some(stored) })
 }
 
 /// The deletion of a resource with its data.
@@ -288,7 +293,7 @@ async fn deletion<K: GovernedResource>(
         stored.hash
     );
     let (action, hash) = (ApprovalAction::Delete, stored.hash.to_string());
-    Ok(Subject { resource, namespace, hash, action, preview, stored: Some(stored) })
+    Ok(Subject { resource, namespace, hash, takeover_hash: None, action, preview, stored: Some(stored) })
 }
 
 /// Waits for what follows from a decision; `None` if nothing was pending or nothing is to be awaited.
@@ -300,7 +305,8 @@ async fn wait_for_outcome<K: GovernedResource>(
     timeout: Duration,
 ) -> anyhow::Result<Option<String>> {
     let Progress::Pending(pending) = before.progress() else { return Ok(None) };
-    if timeout.is_zero() {
+    // A decision on a deletion that nobody has requested yet has no outcome.
+    if timeout.is_zero() || pending.action != subject.action {
         return Ok(None);
     }
     let deadline = tokio::time::Instant::now() + timeout;
@@ -459,6 +465,7 @@ mod tests {
             resource: ResourceArg { kind: Kind::of::<EventTopic>(), name: "orders".into() },
             namespace: "shop".into(),
             hash: "ab".repeat(32),
+            takeover_hash: None,
             action: ApprovalAction::Delete,
             preview: String::new(),
             stored: None,

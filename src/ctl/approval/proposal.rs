@@ -118,7 +118,7 @@ fn preview<K: GovernedResource>(
     }
     let verb = if base.is_some() { "would change" } else { "would be created" };
     let mut lines = vec![format!("{place} {verb}"), String::new()];
-    let diff = K::diff(base, spec);
+    let diff = K::diff(base, spec, &K::Facts::default());
     lines.extend(diff.iter().map(|line| format!("  {}", plain(line))));
     if !diff.is_empty() {
         lines.push(String::new());

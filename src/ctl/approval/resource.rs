@@ -108,10 +108,16 @@ impl<K: GovernedResource> StoredResource<K> {
     }
 
     /// The differences of a pending change, a line each. They are computed here, because anyone who may write the status
-    /// could forge those in it. The status is used only if the active spec cannot be read.
+    /// could forge those in it. The status is used only if the active spec cannot be read, or existing data is taken over.
     pub(super) async fn diff_lines(&self, session: &Session, pending: &PendingChange) -> Vec<String> {
+        // Only the operator knows the existing data.
+        if pending.takeover_hash.is_some() {
+            return pending.diff.clone();
+        }
         let computed = match (pending.action, self.active_spec(session).await) {
-            (ApprovalAction::Apply, Ok(base)) => K::diff(base.as_ref(), self.object.spec()),
+            (ApprovalAction::Apply, Ok(base)) => {
+                K::diff(base.as_ref(), self.object.spec(), &K::Facts::default())
+            }
             _ => Vec::new(),
         };
         if computed.is_empty() { pending.diff.clone() } else { computed }

@@ -75,7 +75,7 @@ pub(super) async fn withdraw<K: GovernedResource>(
 fn preview<K: GovernedResource>(place: &str, stored: &StoredResource<K>, active: &K::Spec) -> String {
     let mut lines =
         vec![format!("{place} would declare its active spec again, without these changes:"), String::new()];
-    let diff = K::diff(Some(active), stored.object.spec());
+    let diff = K::diff(Some(active), stored.object.spec(), &K::Facts::default());
     match diff.is_empty() {
         true => lines.push(format!("  hash {}", stored.hash)),
         false => lines.extend(diff.iter().map(|line| format!("  {}", plain(line)))),

@@ -22,6 +22,8 @@ pub struct AuthorizationInput<'a> {
     pub action: ApprovalAction,
     /// The spec.
     pub hash: &'a SpecHash,
+    /// The hash of the existing data that it takes over; `None` if there is none.
+    pub takeover_hash: Option<&'a str>,
     /// What it changes.
     pub changes: &'a BTreeSet<GovernedChange>,
     /// Who requested it.
@@ -270,7 +272,9 @@ impl AuthorizationInput<'_> {
             && (decision.uid == *uid || (decision.uid.is_none() && decision.generation == 0));
         let is_valid = match decision.decision {
             Decision::Approve => {
-                self.rules.expiry(decision.at) > self.now
+                // A rejection does not depend on what is taken over.
+                decision.takeover_hash.as_deref() == self.takeover_hash
+                    && self.rules.expiry(decision.at) > self.now
                     && self.attribution.is_independent_of(&decision.approver.username)
             }
             // A rejection counts until the change is replaced, even if its approver is later named as the author.

@@ -20,6 +20,8 @@ pub struct VerifiedDecision {
     pub action: ApprovalAction,
     /// The [`SpecHash`](super::SpecHash) that was decided on.
     pub hash: String,
+    /// The hash of the existing data that the change takes over.
+    pub takeover_hash: Option<String>,
     /// The decision.
     pub decision: Decision,
     /// The approver.
@@ -52,6 +54,7 @@ impl VerifiedDecision {
             generation: spec.target.generation.unwrap_or_default(),
             action: spec.action,
             hash: spec.spec_hash.clone(),
+            takeover_hash: spec.takeover_hash.clone(),
             decision: spec.decision,
             approver: approver.clone(),
             at,
@@ -77,6 +80,7 @@ pub fn statement<'a>(
         generation: spec.target.generation,
         action: spec.action,
         hash: &spec.spec_hash,
+        takeover_hash: spec.takeover_hash.as_deref(),
         decision: spec.decision,
         approver,
         at,

@@ -4,7 +4,7 @@ use eventcenter_sdk::Reason;
 
 use super::request::ChangeRequest;
 use super::{Rules, SpecHash};
-use crate::api::{ApprovalAction, ApprovalMode, ChangeApproval};
+use crate::api::{ApprovalAction, ApprovalMode, ChangeApproval, Decision};
 use crate::domain::{ObjectRef, Refusal, Revisioned};
 
 /// The resource that is decided on, as the API server has it.
@@ -14,6 +14,8 @@ pub struct DecisionTarget {
     pub subject: Revisioned,
     /// The hash of its declared spec; `None` if it does not exist.
     pub hash: Option<SpecHash>,
+    /// The hash of the existing data that the spec takes over, as the operator reports it.
+    pub takeover_hash: Option<String>,
     /// Who requested that spec; `None` if that is not certain.
     pub request: Option<ChangeRequest>,
 }
@@ -86,6 +88,22 @@ pub fn check_eligibility(
                 format!("there is no {kind} {name} in namespace {namespace}"),
             ),
         });
+    }
+    let is_approval = (spec.action, spec.decision) == (ApprovalAction::Apply, Decision::Approve);
+    if is_current && is_approval && spec.takeover_hash != target.takeover_hash {
+        return Err(Refusal::at(
+            Reason::ApprovalOutdated,
+            "spec.takeoverHash",
+            match &target.takeover_hash {
+                Some(current) => format!(
+                    "{kind} {name} takes over existing data, whose hash is {current} now: review the change (eventctl diff \
+                     {kind} {name} -n {namespace}) and approve it with that hash"
+                ),
+                None => format!(
+                    "{kind} {name} takes over no existing data now: review it again and leave the field out"
+                ),
+            },
+        ));
     }
     match &target.request {
         Some(request)

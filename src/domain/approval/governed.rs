@@ -43,8 +43,14 @@ pub trait Governed:
         Self::Facts::default()
     }
 
-    /// The difference between two specs for people, a line each.
-    fn diff(base: Option<&Self::Spec>, new: &Self::Spec) -> Vec<String>;
+    /// The difference between two specs for people, a line each. A first spec is compared with the existing data that it
+    /// takes over.
+    fn diff(base: Option<&Self::Spec>, new: &Self::Spec, facts: &Self::Facts) -> Vec<String>;
+
+    /// Identifies the existing data that a spec takes over; `None` if there is none.
+    fn takeover_hash(_facts: &Self::Facts) -> Option<String> {
+        None
+    }
 
     /// Whether deleting a resource with this spec deletes data.
     fn destroys_data(spec: &Self::Spec) -> bool;

@@ -50,6 +50,8 @@ pub struct PendingInput<'a> {
     pub action: ApprovalAction,
     /// The spec.
     pub hash: &'a SpecHash,
+    /// The hash of the existing data that it takes over.
+    pub takeover_hash: Option<&'a str>,
     /// The approvals that it needs.
     pub approval: &'a PendingApproval,
     /// Who requested it.
@@ -72,6 +74,7 @@ impl PendingInput<'_> {
         let whole_seconds = Timestamp::from_second(now.as_second()).unwrap_or(now);
         let change = PendingChange {
             hash: hash.to_string(),
+            takeover_hash: self.takeover_hash.map(ToOwned::to_owned),
             generation: subject.generation,
             action,
             changes: approval.changes.clone(),
@@ -81,7 +84,7 @@ impl PendingInput<'_> {
             missing: approval.obstacles(),
             rejected: approval.rejected.clone(),
             diff: self.diff.to_vec(),
-            approve_with: Some(approval_manifest(&subject.object, action, hash)),
+            approve_with: Some(approval_manifest(&subject.object, action, hash, self.takeover_hash)),
         };
         PendingStatus { change, refusal: self.refusal::<K>(), expires: approval.expires }
     }
@@ -167,13 +170,19 @@ fn distinct_people(request: &ChangeRequest) -> Vec<String> {
 
 /// A ChangeApproval that approves a change, for `kubectl create -f -`.
 #[must_use]
-pub fn approval_manifest(object: &ObjectRef, action: ApprovalAction, hash: &SpecHash) -> String {
+pub fn approval_manifest(
+    object: &ObjectRef,
+    action: ApprovalAction,
+    hash: &SpecHash,
+    takeover_hash: Option<&str>,
+) -> String {
     let ObjectRef { kind, namespace, name } = object;
+    let takeover = takeover_hash.map(|hash| format!("  takeoverHash: {hash}\n")).unwrap_or_default();
     format!(
         "apiVersion: eventcenter.io/v1alpha1\n\
          kind: ChangeApproval\n\
          metadata:\n  generateName: {name}-\n  namespace: {namespace}\n\
-         spec:\n  target:\n    kind: {kind}\n    name: {name}\n  action: {action:?}\n  specHash: {hash}\n  decision: {:?}\n",
+         spec:\n  target:\n    kind: {kind}\n    name: {name}\n  action: {action:?}\n  specHash: {hash}\n{takeover}  decision: {:?}\n",
         Decision::Approve
     )
 }
@@ -295,6 +304,7 @@ mod tests {
             subject: &subject,
             action,
             hash: &hash,
+            takeover_hash: None,
             approval,
             request: None,
             diff: &[],
@@ -313,12 +323,13 @@ mod tests {
         let many: String = (0..60).map(|key| format!("key.{key}: 1, ")).collect();
         let orders = topic(&format!("config: {{{many}}}"));
         let (subject, hash) = (Revisioned::of(&orders), SpecHash::of(&orders.spec));
-        let diff = crate::domain::topic::diff::diff(Some(&before.spec), &orders.spec);
+        let diff = crate::domain::topic::diff::diff(Some(&before.spec), &orders.spec, None);
         let (approval, action) = (pending(&[]), ApprovalAction::Apply);
         let input = PendingInput {
             subject: &subject,
             action,
             hash: &hash,
+            takeover_hash: None,
             approval: &approval,
             request: None,
             diff: &diff,
@@ -399,6 +410,7 @@ mod tests {
                 subject: &subject,
                 action,
                 hash: &hash,
+                takeover_hash: None,
                 approval,
                 request: None,
                 diff: &[],

@@ -52,6 +52,9 @@ pub enum Statement<'a> {
         action: ApprovalAction,
         /// The [`SpecHash`](super::SpecHash) that is decided on.
         hash: &'a str,
+        /// The hash of the existing data that the change takes over.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        takeover_hash: Option<&'a str>,
         /// The decision.
         decision: Decision,
         /// The approver.

@@ -63,6 +63,7 @@ pub(super) fn approval(by: &str) -> VerifiedDecision {
         generation: 3,
         action: ApprovalAction::Apply,
         hash: hash("new").to_string(),
+        takeover_hash: None,
         decision: Decision::Approve,
         approver: Approver { username: by.into(), groups: groups(&["approvers"]), revocable: false },
         at: at(-3600),

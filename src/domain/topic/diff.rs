@@ -11,7 +11,7 @@ use crate::api::{
     Owner, TopicAcl,
 };
 use crate::domain::registration::Source;
-use crate::domain::topic::{Change, Declared, plan};
+use crate::domain::topic::{Change, Declared, Observed, plan};
 
 /// Further lines are only counted.
 const MAX_LINES: usize = 50;
@@ -22,16 +22,17 @@ const MAX_LINE_CHARS: usize = 300;
 /// Longer values are truncated, so that a line has room for two of them.
 const MAX_VALUE_CHARS: usize = 100;
 
-/// The changes, one line each; empty if there are none.
+/// The changes, one line each; empty if there are none. `existing` is the Kafka topic that a first spec takes over.
 #[must_use]
-pub fn diff(base: Option<&EventTopicSpec>, new: &EventTopicSpec) -> Vec<String> {
+pub fn diff(base: Option<&EventTopicSpec>, new: &EventTopicSpec, existing: Option<&Observed>) -> Vec<String> {
     if base == Some(new) {
         return Vec::new();
     }
     let mut lines = Lines::default();
-    match base {
-        None => lines.creation(new),
-        Some(base) => lines.kafka(base, new),
+    match (base, existing) {
+        (None, None) => lines.creation(new),
+        (None, Some(existing)) => lines.takeover(existing, new),
+        (Some(base), _) => lines.kafka(base, new),
     }
     lines.access(base, new);
     lines.event_types(base, new);
@@ -66,7 +67,29 @@ impl Lines {
         lines
     }
 
-    /// A topic is created, or an existing one adopted.
+    /// An existing topic is taken over. The changes are those of the Kafka topic.
+    fn takeover(&mut self, existing: &Observed, new: &EventTopicSpec) {
+        self.named("cluster", None, new.cluster.as_ref());
+        self.named("topicName", None, new.topic_name.as_ref());
+        let declared = match change::parse(new) {
+            Ok(declared) => declared,
+            Err(refusal) => return self.add(true, refusal),
+        };
+        self.add(
+            true,
+            format!("take over the existing Kafka topic with partitions: {}", existing.partitions),
+        );
+        for change in plan(&declared, Some(existing), false, None).changes {
+            match change::governed_change(&change) {
+                GovernedChange::ReduceRetention => {
+                    self.add(true, format!("{change}, which may delete records"))
+                }
+                _ => self.add(true, change),
+            }
+        }
+    }
+
+    /// A topic is created.
     fn creation(&mut self, new: &EventTopicSpec) {
         let declared = match change::parse(new) {
             Ok(declared) => declared,

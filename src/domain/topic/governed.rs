@@ -36,8 +36,12 @@ impl Governed for EventTopic {
         Observed::in_status(self)
     }
 
-    fn diff(base: Option<&EventTopicSpec>, new: &EventTopicSpec) -> Vec<String> {
-        diff::diff(base, new)
+    fn diff(base: Option<&EventTopicSpec>, new: &EventTopicSpec, existing: &Option<Observed>) -> Vec<String> {
+        diff::diff(base, new, existing.as_ref())
+    }
+
+    fn takeover_hash(existing: &Option<Observed>) -> Option<String> {
+        existing.as_ref().map(Observed::hash)
     }
 
     fn destroys_data(spec: &EventTopicSpec) -> bool {

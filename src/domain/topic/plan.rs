@@ -5,9 +5,12 @@ use std::fmt;
 
 use eventcenter_sdk::Reason;
 
+use serde_json::json;
+
 use super::{Declared, value};
 use crate::api::{DriftAction, DriftPolicy, EventTopic};
 use crate::domain::Refusal;
+use crate::domain::approval::SpecHash;
 
 /// The observed state of a Kafka topic.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -23,6 +26,14 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// SHA-256 of what a takeover may change, in hexadecimal. It does not include the replicas, which reassignments change for a
+    /// moment.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        let Self { id, partitions, config, replicas: _ } = self;
+        SpecHash::of(&json!({"id": id, "partitions": partitions, "config": config})).to_string()
+    }
+
     /// The state in the status of a resource, observed when the status was last written; `None` if Kafka had no topic.
     #[must_use]
     pub fn in_status(topic: &EventTopic) -> Option<Self> {

@@ -293,8 +293,15 @@ fn is_repeated(
     keys: &PublicKeys,
 ) -> bool {
     VerifiedDecision::verify(other, subject, keys).is_some_and(|other| {
-        (&other.uid, other.generation, other.action, other.decision, &other.hash)
-            == (&decision.uid, decision.generation, decision.action, decision.decision, &decision.hash)
+        (&other.uid, other.generation, other.action, other.decision, &other.hash, &other.takeover_hash)
+            == (
+                &decision.uid,
+                decision.generation,
+                decision.action,
+                decision.decision,
+                &decision.hash,
+                &decision.takeover_hash,
+            )
             && person::may_be_same(&other.approver.username, &decision.approver.username)
     })
 }

@@ -181,6 +181,48 @@ async fn a_quick_change_of_owners_is_noticed() {
     assert_eq!(topic.get("retention.ms"), Some("864000000"));
 }
 
+/// The approver of a takeover sees what Kafka has, and approves nothing else.
+#[tokio::test]
+async fn a_takeover_is_reviewed_against_kafka_and_its_approval_covers_that() {
+    let s = ApprovalFixture::new("rules: [{changes: [Create], groups: [approvers]}]").await;
+    let kafka = &s.t.stage.kafka;
+    let name = s.t.kafka_name("orders");
+    kafka.create(&name, 3, &[("cleanup.policy", "compact"), ("retention.ms", "31536000000")]).await;
+    s.request("orders", "partitions: 3\nconfig: {retention.ms: 3600000}").await;
+    let waiting = s.wait_until_pending("orders").await;
+    let diff = [
+        "take over the existing Kafka topic with partitions: 3",
+        "retention.ms: 31536000000 -> 3600000, which may delete records",
+        "cleanup.policy: compact -> default, which may delete records",
+    ];
+    assert_eq!(pending(&waiting)["diff"], json!(diff));
+    let hash = pending(&waiting)["takeoverHash"].as_str().expect("a hash").to_owned();
+    let manifest = waiting.status.and_then(|status| status.pending?.approve_with).expect("a manifest");
+    assert!(manifest.contains(&format!("takeoverHash: {hash}")), "{manifest}");
+    // Kafka changes before the approval is given.
+    kafka.set(&name, "retention.ms", "63072000000").await;
+    let changed =
+        s.t.topic("orders")
+            .wait_for_status("the hash has changed", |topic| pending(topic)["takeoverHash"] != json!(hash))
+            .await;
+    assert!(
+        pending(&changed)["diff"].to_string().contains("63072000000 -> 3600000"),
+        "{}",
+        pending(&changed)
+    );
+    let old = DecisionInput { takeover_hash: Some(&hash), ..DecisionInput::approve("bob") };
+    s.decide("orders", old).await;
+    s.apply_approved("marker", "{}").await;
+    assert_eq!(
+        kafka.topic(&name).await.and_then(|topic| Some(topic.get("retention.ms")?.to_owned())).as_deref(),
+        Some("63072000000")
+    );
+    let current = pending(&changed)["takeoverHash"].as_str().expect("a hash").to_owned();
+    s.decide("orders", DecisionInput { takeover_hash: Some(&current), ..DecisionInput::approve("carol") })
+        .await;
+    s.t.wait_for_kafka_topic("orders", "an hour", |topic| topic.get("retention.ms") == Some("3600000")).await;
+}
+
 #[tokio::test]
 async fn an_unapproved_topic_is_never_deleted() {
     let s = ApprovalFixture::new("rules: [{changes: [Create, Any], groups: [approvers]}]").await;

@@ -16,6 +16,7 @@ fn stored(by: &str) -> ChangeApproval {
         },
         action: ApprovalAction::Apply,
         spec_hash: hash("new").to_string(),
+        takeover_hash: None,
         decision: Decision::Approve,
         comment: Some("fine".into()),
         approver: Some(Approver { username: by.into(), groups: groups(&["approvers"]), revocable: false }),

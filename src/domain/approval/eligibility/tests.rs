@@ -28,6 +28,7 @@ fn check(change: impl FnOnce(&mut Case), expected: Expect) {
         target: DecisionTarget {
             subject: orders(),
             hash: Some(hash("new")),
+            takeover_hash: None,
             request: Some(requested_by(&["alice"], &["Carol <carol@example.com>"])),
         },
         username: "bob",
@@ -49,6 +50,7 @@ fn check(change: impl FnOnce(&mut Case), expected: Expect) {
             },
             action: case.action,
             spec_hash: case.hash.to_string(),
+            takeover_hash: None,
             decision: case.decision,
             comment: None,
             approver: None,

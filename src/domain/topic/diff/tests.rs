@@ -7,7 +7,7 @@ use expect_test::{Expect, expect};
 /// An empty `base` is no active spec.
 fn check(base: &str, new: &str, expected: Expect) {
     let base = (!base.is_empty()).then(|| topic(base).spec);
-    expected.assert_eq(&diff(base.as_ref(), &topic(new).spec).join("\n"));
+    expected.assert_eq(&diff(base.as_ref(), &topic(new).spec, None).join("\n"));
 }
 
 #[test]
@@ -42,6 +42,43 @@ fn a_first_declaration() {
     );
     check(
         "",
+        "{partitions: 0}",
+        expect![
+            "InvalidResource: spec.partitions and spec.replicas: write numbers of at least 1 (replicas at most 32767)"
+        ],
+    );
+}
+
+#[test]
+fn a_takeover_is_compared_with_kafka() {
+    let existing = Observed {
+        id: "id-1".into(),
+        partitions: 3,
+        replicas: 1,
+        config: [("cleanup.policy", "compact"), ("retention.ms", "31536000000"), ("segment.ms", "5")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+    };
+    let check = |new: &str, expected: Expect| {
+        expected.assert_eq(&diff(None, &topic(new).spec, Some(&existing)).join("\n"));
+    };
+    check(
+        "{partitions: 6, retention: {time: 1h}}",
+        expect![[r#"
+        take over the existing Kafka topic with partitions: 3
+        retention.ms: 31536000000 -> 3600000, which may delete records
+        cleanup.policy: compact -> default, which may delete records
+        segment.ms: 5 -> default
+        partitions: 3 -> 6"#]],
+    );
+    check(
+        "{partitions: 1, config: {segment.ms: 5}}",
+        expect![[r#"
+        take over the existing Kafka topic with partitions: 3
+        cleanup.policy: compact -> default, which may delete records
+        retention.ms: 31536000000 -> default, which may delete records"#]],
+    );
+    check(
         "{partitions: 0}",
         expect![
             "InvalidResource: spec.partitions and spec.replicas: write numbers of at least 1 (replicas at most 32767)"
@@ -274,6 +311,7 @@ fn lines_are_bounded() {
     let lines = diff(
         Some(&topic(&format!("{{config: {{{key}: {long}}}}}")).spec),
         &topic(&format!("{{config: {{{key}: x{long}}}}}")).spec,
+        None,
     );
     assert_eq!(lines.iter().map(|line| line.chars().count()).collect::<Vec<_>>(), [MAX_LINE_CHARS]);
     assert!(lines[0].ends_with('…'), "{}", lines[0]);
@@ -283,7 +321,7 @@ fn lines_are_bounded() {
 fn many_lines_are_counted() {
     let config: Vec<String> = (0..70).map(|n| format!("k{n}: {n}")).collect();
     let new = format!("{{config: {{{}}}, retention: {{time: 1d}}}}", config.join(", "));
-    let lines = diff(Some(&topic("{}").spec), &topic(&new).spec);
+    let lines = diff(Some(&topic("{}").spec), &topic(&new).spec, None);
     assert_eq!(lines.len(), MAX_LINES + 1);
     expect![[r#"
         retention.ms: default -> 86400000

@@ -33,6 +33,37 @@ fn approvals_ahead_count_where_changes_are_denied() {
 }
 
 #[test]
+fn the_approval_of_a_takeover_is_void_if_the_existing_data_changes() {
+    let saw = |hash: Option<&str>| VerifiedDecision {
+        takeover_hash: hash.map(ToOwned::to_owned),
+        ..approval("bob")
+    };
+    let takeover = |now: Option<&'static str>, decision: VerifiedDecision| Change {
+        takeover_hash: now,
+        ..change(ONE).decided([decision])
+    };
+    let missing = expect![[r#"
+        held: 0/1 of ReduceRetention
+          ReduceRetention needs 1 more from group approvers"#]];
+    takeover(Some("a"), saw(Some("a"))).check(expect!["open: approved by bob"]);
+    for (now, decision) in [
+        (Some("b"), saw(Some("a"))),
+        (Some("a"), saw(None)),
+        (None, saw(Some("a"))),
+        // In advance nobody knows what exists.
+        (Some("a"), VerifiedDecision { uid: None, generation: 0, ..saw(None) }),
+    ] {
+        missing.assert_eq(&print(&takeover(now, decision).authorize()));
+    }
+    // A rejection counts whatever exists.
+    takeover(Some("b"), VerifiedDecision { takeover_hash: Some("a".into()), ..rejection("carol", "no") })
+        .check(expect![[r#"
+            held: 0/1 of ReduceRetention
+              ReduceRetention needs 1 more from group approvers
+              rejected by carol: no"#]]);
+}
+
+#[test]
 fn a_creation_is_approved_without_a_uid() {
     let ahead = || VerifiedDecision { uid: None, generation: 0, ..approval("bob") };
     let made = |uid: Option<&str>, generation: i64, mode: &str| {

@@ -20,6 +20,7 @@ struct Change {
     rules: Rules,
     subject: Revisioned,
     action: ApprovalAction,
+    takeover_hash: Option<&'static str>,
     touches: Vec<GovernedChange>,
     request: Option<ChangeRequest>,
     decisions: Vec<VerifiedDecision>,
@@ -31,6 +32,7 @@ fn change(yaml: &str) -> Change {
         rules: rules(yaml),
         subject: orders(),
         action: ApprovalAction::Apply,
+        takeover_hash: None,
         touches: vec![GovernedChange::ReduceRetention, GovernedChange::Any],
         request: Some(requested_by(&["alice"], &[])),
         decisions: Vec::new(),
@@ -74,6 +76,7 @@ impl Change {
             subject: &self.subject,
             action: self.action,
             hash: &hash("new"),
+            takeover_hash: self.takeover_hash,
             changes: &self.touches.iter().copied().collect(),
             attribution: match self.action {
                 ApprovalAction::Apply => Attribution::of_change(self.request.as_ref()),

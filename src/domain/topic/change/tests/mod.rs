@@ -451,7 +451,7 @@ proptest::proptest! {
         let touched = EventTopic::classify(Some(&base), &new, &None);
         proptest::prop_assert_eq!(touched.is_empty(), base == new);
         proptest::prop_assert_eq!(touched.contains(&GovernedChange::Any), base != new);
-        proptest::prop_assert_eq!(diff(Some(&base), &new).is_empty(), base == new);
+        proptest::prop_assert_eq!(diff(Some(&base), &new, None).is_empty(), base == new);
         proptest::prop_assert!(EventTopic::classify(Some(&new), &new, &None).is_empty());
     }
 
