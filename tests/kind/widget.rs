@@ -62,7 +62,7 @@ impl Governed for Widget {
         false
     }
 
-    fn diff(base: Option<&WidgetSpec>, new: &WidgetSpec) -> Vec<String> {
+    fn diff(base: Option<&WidgetSpec>, new: &WidgetSpec, _: &()) -> Vec<String> {
         base.map(|base| format!("size: {} -> {}", base.size, new.size)).into_iter().collect()
     }
 
