@@ -44,9 +44,12 @@ pub const DELETE_FINALIZER: &str = "eventcenter.io/clean-up-kafka";
 /// Set to `"true"` on a ConfigMap, EventTopics of its namespace may use its schemas.
 pub const SCHEMA_LABEL: &str = "eventcenter.io/schema";
 
-/// Label of a registered revision of a schema: the uid of its EventTopic. Unlike a name, a uid always fits into a
-/// label.
+/// Label of a registered revision of a schema: the uid of the EventTopic that declared it. Unlike a name, a uid always fits
+/// into a label.
 pub const REVISION_LABEL: &str = "eventcenter.io/event-topic-uid";
+
+/// Label of a registered revision of a schema: a hash of its Kafka topic, to which the revision belongs.
+pub const KAFKA_TOPIC_LABEL: &str = "eventcenter.io/kafka-topic";
 
 /// The author of a change that another user applies: a pipeline sets it from the commit.
 pub const AUTHORED_BY: &str = "eventcenter.io/authored-by";

@@ -155,6 +155,7 @@ pub async fn run(
             announce,
             kafka_cluster::follow_secrets(&context),
             topic::schema::watch_schemas(&context),
+            topic::schema::release_owned_revisions(&context),
             approval::follow_trusted_keys(&services, &context.governed),
             approval::follow_decisions(&services, &context.governed),
             resync::run(&context),

@@ -20,7 +20,7 @@ use super::tenant::{TenantFacts, Tenants};
 use super::topic::access::{self, AclCleanup, plan_acl_cleanup};
 use super::topic::deletion::{DeletionPlan, plan_deletion};
 use super::topic::validate::{self, Neighbours, claimed};
-use super::topic::{FormerOwners, Grants, Identity, Permission, identity, quota};
+use super::topic::{FormerOwners, Grants, Identity, Permission, SchemaHistory, identity, quota};
 use super::{ObjectRef, Refusal};
 use crate::api::{EventTopic, Kind, Tenant, TopicAcl, Usage, WhenSuspended};
 use crate::domain::management::{ManagementMode, management_mode};
@@ -263,6 +263,14 @@ impl Catalog {
             Some(Identity { cluster: cluster.parse().ok()?, topic: topic.parse().ok()? })
         };
         in_status().or_else(|| identity::identity(topic, &self.tenants, &self.clusters).ok())
+    }
+
+    /// Where the registered schemas of a resource's Kafka topic are stored; `None` if it has no valid Kafka topic.
+    #[must_use]
+    pub fn schema_history(&self, topic: &EventTopic) -> Option<SchemaHistory> {
+        let tenant = self.tenants.of_namespace(&topic.namespace().unwrap_or_default()).ok()?;
+        let identity = identity::identity(topic, &self.tenants, &self.clusters).ok()?;
+        Some(SchemaHistory::of(&identity, tenant, &self.tenants))
     }
 
     /// Plans the deletion of a topic.

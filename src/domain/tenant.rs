@@ -107,6 +107,18 @@ impl Tenants {
         self.by_name.values()
     }
 
+    /// The namespaces of a tenant, sorted.
+    pub fn namespaces_of<'a>(&'a self, tenant: &'a TenantFacts) -> impl Iterator<Item = &'a str> {
+        let mut namespaces: Vec<&str> = self
+            .by_namespace
+            .iter()
+            .filter(|(_, owner)| owner.name == tenant.name)
+            .map(|(namespace, _)| namespace.as_str())
+            .collect();
+        namespaces.sort_unstable();
+        namespaces.into_iter()
+    }
+
     /// Namespaces whose tenant is another one than before, or has changed.
     #[must_use]
     pub fn changed_namespaces<'a>(&'a self, before: &'a Self) -> BTreeSet<&'a str> {

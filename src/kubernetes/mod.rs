@@ -31,7 +31,7 @@ pub use event::{EventRecord, EventType};
 pub use lease::{Leadership, Lease, LeaseLost, LeaseSettings};
 pub use list::ListError;
 pub use rest_session::{Download, RestError, RestLogin, RestSession, Secret};
-pub use revision::StoredRevision;
+pub use revision::{OwnedRevision, StoredRevision};
 pub use seal_keys::{SealKey, SealRole, TrustedKeys};
 pub use secret::SecretError;
 pub use session::{Denial, Login, Session, SessionError};

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::manifest::differ;
 use crate::api::{
     APPROVED_LABEL, AUTHORED_BY, BREAK_GLASS, GOVERN, GROUP, KindInfo, MANAGED, REQUEST, REQUESTED_BY,
-    WITHDRAW,
+    REVISION_LABEL, WITHDRAW,
 };
 
 /// The ValidatingAdmissionPolicies and their bindings.
@@ -74,6 +74,8 @@ pub fn policies() -> Vec<Value> {
     .chain(deletions())
     .chain(decisions())
     .chain(approvals())
+    .chain(revisions("approved-revisions-are-the-operators", APPROVED_LABEL, "approved revisions"))
+    .chain(revisions("schema-revisions-are-the-operators", REVISION_LABEL, "registered schemas"))
     .collect()
 }
 
@@ -166,21 +168,21 @@ fn decisions() -> [Value; 4] {
     ]
 }
 
+/// Whether the user has the verb `govern` on a resource, which is a CEL expression.
+fn governs(resource: &str) -> String {
+    format!(
+        "authorizer.group('{GROUP}').resource({resource}).namespace(request.namespace).check('{GOVERN}').allowed()"
+    )
+}
+
 /// Protects the fields of approvals. Seals prevent forgeries; these policies prevent deletion of sealed values and replacement
 /// by older ones.
-fn approvals() -> [Value; 6] {
+fn approvals() -> [Value; 4] {
     let stamps = "stamps-are-the-webhooks";
-    let (records, revisions) = ("approval-is-the-operators", "approved-revisions-are-the-operators");
+    let records = "approval-is-the-operators";
     let resources = |subresource: &str| -> Vec<String> {
         KindInfo::governed().map(|kind| format!("{}{subresource}", kind.plural)).collect()
     };
-    let governs = |resource: &str| {
-        format!(
-            "authorizer.group('{GROUP}').resource({resource}).namespace(request.namespace).check('{GOVERN}').allowed()"
-        )
-    };
-    let governs_all: Vec<String> =
-        KindInfo::governed().map(|kind| governs(&format!("'{}'", kind.plural))).collect();
     [
         policy(
             stamps,
@@ -222,8 +224,16 @@ fn approvals() -> [Value; 6] {
             }),
         ),
         binding(records, None),
+    ]
+}
+
+/// Protects the ControllerRevisions with this label. The garbage collector and the namespace controller may delete them.
+fn revisions(name: &str, label: &str, what: &str) -> [Value; 2] {
+    let governs_all: Vec<String> =
+        KindInfo::governed().map(|kind| governs(&format!("'{}'", kind.plural))).collect();
+    [
         policy(
-            revisions,
+            name,
             json!({
                 "failurePolicy": "Fail",
                 "matchConstraints": {
@@ -231,20 +241,20 @@ fn approvals() -> [Value; 6] {
                         "apiGroups": ["apps"], "apiVersions": ["v1"], "resources": ["controllerrevisions"],
                         "operations": ["CREATE", "UPDATE", "DELETE"],
                     }],
-                    "objectSelector": {"matchExpressions": [{"key": APPROVED_LABEL, "operator": "Exists"}]},
+                    "objectSelector": {"matchExpressions": [{"key": label, "operator": "Exists"}]},
                 },
                 "matchConditions": not_the_control_plane(),
                 "validations": [{
                     "expression": governs_all.join(" && "),
                     "message": format!(
-                        "NotSupported: metadata.labels[{APPROVED_LABEL}]: only the operator (verb {GOVERN}) may write \
-                         approved revisions. Leave it as it is; it is deleted with its resource"
+                        "NotSupported: metadata.labels[{label}]: only the operator (verb {GOVERN}) may write {what}. Leave it \
+                         as it is"
                     ),
                     "reason": "Forbidden",
                 }],
             }),
         ),
-        binding(revisions, None),
+        binding(name, None),
     ]
 }
 

@@ -9,16 +9,18 @@ use tokio::sync::Semaphore;
 use tokio::task::block_in_place;
 
 use super::cache::Snapshot;
+use super::context::ReviewContext;
 use crate::api::{EventTopic, EventType, SCHEMA_LABEL};
 use crate::domain::admission::{Change, Verdict, summarize};
 use crate::domain::registration::{
     DeclaredSchema, Revision, Source, is_newest, is_transitive, parse_schemas, plan_registration,
 };
 use crate::domain::{ObjectRef, Refusal};
-use crate::kubernetes::{KubeClient, WriteError};
+use crate::kubernetes::WriteError;
 
 /// Judges the schemas of an EventTopic that this change adds.
-pub(super) async fn judge_topic(change: &Change<'_, EventTopic>, kubernetes: &KubeClient) -> Vec<Refusal> {
+pub(super) async fn judge_topic(change: &Change<'_, EventTopic>, context: &ReviewContext) -> Vec<Refusal> {
+    let kubernetes = &context.kubernetes;
     let (old, new) = match *change {
         Change::Create(new) => (None, new),
         Change::Update { old, new } => (Some(old), new),
@@ -35,14 +37,13 @@ pub(super) async fn judge_topic(change: &Change<'_, EventTopic>, kubernetes: &Ku
     };
     let (declared, refused) = one_at_a_time(|| parse_schemas(changed, |from| texts.get(from).cloned())).await;
     let refusals: Vec<Refusal> = refused.into_iter().map(|(_, refusal)| refusal).collect();
+    if !refusals.is_empty() {
+        return refusals;
+    }
     match old {
-        Some(old)
-            if refusals.is_empty()
-                && !one_at_a_time(|| is_compatible_with_stored(old, new, &declared)).await =>
-        {
-            compare(new, &declared, kubernetes).await
-        }
-        _ => refusals,
+        Some(old) if one_at_a_time(|| is_compatible_with_stored(old, new, &declared)).await => Vec::new(),
+        // A new resource may take over a Kafka topic with registered schemas.
+        _ => compare(new, &declared, context).await,
     }
 }
 
@@ -68,7 +69,7 @@ fn is_compatible_with_stored(old: &EventTopic, new: &EventTopic, declared: &[Dec
 pub(super) async fn judge_config_map(
     change: &Change<'_, ConfigMap>,
     topics: &[EventTopic],
-    kubernetes: &KubeClient,
+    context: &ReviewContext,
 ) -> Verdict {
     let new = match *change {
         Change::Create(new) | Change::Update { new, .. } => new,
@@ -90,7 +91,7 @@ pub(super) async fn judge_config_map(
             one_at_a_time(|| parse_schemas(used, |from| data.get(&from.key).cloned())).await;
         let mut found: Vec<Refusal> = refused.into_iter().map(|(_, refusal)| refusal).collect();
         if found.is_empty() {
-            found = compare(topic, &declared, kubernetes).await;
+            found = compare(topic, &declared, context).await;
         }
         let about = ObjectRef::of(topic);
         refusals.extend(found.into_iter().map(|refusal| {
@@ -116,8 +117,11 @@ pub(super) fn topics_using(change: &Change<'_, ConfigMap>, snapshot: &Snapshot) 
     snapshot.topics_in(&namespace).filter(uses).cloned().collect()
 }
 
-async fn compare(topic: &EventTopic, declared: &[DeclaredSchema], kubernetes: &KubeClient) -> Vec<Refusal> {
-    let history = match kubernetes.list_cached_schema_revisions(topic).await {
+async fn compare(topic: &EventTopic, declared: &[DeclaredSchema], context: &ReviewContext) -> Vec<Refusal> {
+    // Without a valid Kafka topic the resource is refused for that.
+    let history = context.cache.read(|snapshot| snapshot.catalog.schema_history(topic)).flatten();
+    let Some(history) = history else { return Vec::new() };
+    let history = match context.kubernetes.list_cached_schema_revisions(topic, &history).await {
         Ok(history) => history,
         Err(error) => return vec![unreadable(&error)],
     };

@@ -27,4 +27,5 @@ mod outage;
 mod process;
 mod recreated;
 mod unregistered;
+mod upgrade;
 mod webhook;

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::Api;
-use kube::api::ListParams;
+use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::support::{Fixture, has_condition, message};
@@ -170,12 +170,59 @@ async fn old_revisions_are_removed() {
 }
 
 #[tokio::test]
-async fn the_history_is_deleted_with_the_topic() {
+async fn the_history_is_deleted_with_the_kafka_topic() {
     let t = Fixture::new("schemas").await;
-    t.topic("orders").apply_and_wait(&spec_with(FIRST)).await;
+    let deleted = format!("deletionPolicy: Delete\n{}", spec_with(FIRST));
+    t.topic("orders").apply_and_wait(&deleted).await;
     t.topic("orders").delete_and_wait().await;
     t.topic("orders").apply_and_wait(&spec_with(BROKEN)).await;
     assert_eq!(revisions(&t, "orders").await, [1]);
+}
+
+/// Registered schemas belong to the Kafka topic: neither deleting the resource nor another resource drops them.
+#[tokio::test]
+async fn schemas_stay_registered_when_another_resource_owns_the_kafka_topic() {
+    let t = Fixture::new("schemas").await;
+    t.topic("orders").apply_and_wait(&spec_with(FIRST)).await;
+    t.topic("orders").apply_and_wait(&spec_with(MORE)).await;
+    t.topic("orders").delete_and_wait().await;
+    // Created again, first without types.
+    t.topic("orders").apply_and_wait("{}").await;
+    t.topic("orders").apply(&spec_with(BROKEN)).await;
+    let refused = t.topic("orders").wait_for_condition("Ready=False SchemaIncompatible").await;
+    assert!(message(&refused, "Ready").contains("Order.Created.v1"), "{}", message(&refused, "Ready"));
+    t.topic("orders").apply_and_wait(&spec_with(MORE)).await;
+    assert_eq!(t.topic("orders").get().await.status.expect("a status").event_types[0].revision, 2);
+    t.topic("orders").delete_and_wait().await;
+    // Taken over under another name.
+    let twin = |schema: &str| format!("topicName: {}\n{}", t.kafka_name("orders"), spec_with(schema));
+    t.topic("twin").apply(&twin(BROKEN)).await;
+    t.topic("twin").wait_for_condition("Ready=False SchemaIncompatible").await;
+    t.topic("twin").apply_and_wait(&twin(MORE)).await;
+    assert_eq!(t.topic("twin").get().await.status.expect("a status").event_types[0].revision, 2);
+}
+
+/// A revision as the version before stored it: with an owner, and without the label of its Kafka topic.
+#[tokio::test]
+async fn schemas_registered_by_an_older_version_count() {
+    let t = Fixture::new("schemas").await;
+    let topic = t.topic("orders").apply_and_wait(&spec_with(FIRST)).await;
+    let uid = topic.metadata.uid.expect("a uid");
+    let api = Api::<ControllerRevision>::namespaced(t.kube.client(), &t.namespace);
+    let of_topic = ListParams::default().labels(&format!("{}={uid}", eventcenter::api::REVISION_LABEL));
+    let stored = api.list(&of_topic).await.expect("a list").items.remove(0);
+    let older = json!({"metadata": {
+        "labels": {eventcenter::api::KAFKA_TOPIC_LABEL: null},
+        "ownerReferences": [{
+            "apiVersion": "eventcenter.io/v1alpha1", "kind": "EventTopic", "name": "orders", "uid": uid,
+        }],
+    }});
+    let name = stored.metadata.name.expect("a name");
+    api.patch(&name, &PatchParams::default(), &Patch::Merge(older)).await.expect("patched");
+    t.topic("orders").apply(&spec_with(BROKEN)).await;
+    t.topic("orders").wait_for_condition("Ready=False SchemaIncompatible").await;
+    t.topic("orders").apply_and_wait(&spec_with(MORE)).await;
+    assert_eq!(revisions(&t, "orders").await, [1, 2]);
 }
 
 mod before_it_is_stored {
@@ -189,6 +236,17 @@ mod before_it_is_stored {
 
     async fn fixture() -> Fixture {
         Fixture::on(stage::with_webhook(), "schemas").await
+    }
+
+    /// The webhook compares a new resource with the schemas of the Kafka topic that it takes over.
+    #[tokio::test]
+    async fn a_created_resource_is_compared_with_registered_schemas() {
+        let t = fixture().await;
+        t.topic("orders").apply_and_wait(&spec_with(FIRST)).await;
+        t.topic("orders").delete_and_wait().await;
+        let refused = t.topic("orders").try_apply(&spec_with(BROKEN)).await.expect_err("refused").to_string();
+        assert!(refused.contains("SchemaIncompatible: spec.eventTypes"), "{refused}");
+        t.topic("orders").apply_and_wait(&spec_with(MORE)).await;
     }
 
     #[tokio::test]

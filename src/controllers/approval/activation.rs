@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use kube::ResourceExt;
 
 use super::super::effect::EffectError;
 use super::super::runtime::Informer;
@@ -164,6 +165,7 @@ async fn store_revision<K: Governed>(
 ) -> Result<String, EffectError<WriteError>> {
     let name = revision_name(subject, hash);
     let revision = StoredRevision {
+        namespace: resource.namespace().unwrap_or_default(),
         name: name.clone(),
         number: subject.generation,
         data: revision_data(resource.spec()),

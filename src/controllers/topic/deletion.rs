@@ -12,7 +12,7 @@ use super::super::effect::{EffectError, ToFailure};
 use super::super::queue::Watched;
 use super::super::runtime::{ReconcileResult, Reconciled};
 use super::finalizer::{FINALIZER_REMOVED, has_finalizer, release};
-use super::{access, kafka_topic, status};
+use super::{access, kafka_topic, schema, status};
 use crate::api::{DELETE_FINALIZER, EventTopic};
 use crate::domain::approval::ApprovalState;
 use crate::domain::audit::Action;
@@ -104,6 +104,8 @@ async fn delete_kafka_topic(
                     )
                 })
             })?;
+            let deleted = schema::delete_history(topic, context).await;
+            deleted.map_err(|error| Outcome::Failed(error.to_failure()))?;
             if let Some(activation) = activation {
                 publish(topic, activation, &context.services);
             }

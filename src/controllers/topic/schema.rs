@@ -7,10 +7,12 @@ use super::super::context::Context;
 use super::super::effect::EffectError;
 use crate::api::{EventTopic, RegisteredType};
 use crate::domain::audit::Action;
+use crate::domain::backoff;
 use crate::domain::registration::{
     DeclaredSchema, Revision, Source, Step, is_registered, parse_schemas, plan_registration,
 };
 use crate::domain::topic::status::Schemas;
+use crate::error_chain::ErrorChain;
 use crate::kubernetes::{StoredRevision, WriteError};
 
 /// Registers new compatible schemas. `None` if the topic has no schemas.
@@ -28,10 +30,13 @@ pub(super) async fn register_schemas(
     if schemas.refusals.is_empty() && is_registered(&declared, status) {
         return Ok(Some(Schemas { registered: status.to_vec(), refusals: Vec::new() }));
     }
-    let history = context.services.kubernetes.list_schema_revisions(topic).await?;
-    let revisions: Vec<Revision> = history
-        .into_iter()
-        .filter_map(|stored| Revision::from_data(stored.name, stored.number, &stored.data))
+    let history = context.services.catalog.lock().schema_history(topic);
+    // The topic is valid if its schemas are registered.
+    let Some(history) = history else { return Ok(Some(schemas)) };
+    let stored = context.services.kubernetes.list_schema_revisions(topic, &history).await?;
+    let revisions: Vec<Revision> = stored
+        .iter()
+        .filter_map(|stored| Revision::from_data(stored.name.clone(), stored.number, &stored.data))
         .collect();
     let compatibility = topic.spec.compatibility.unwrap_or_default();
     let registration = plan_registration(topic, &declared, &revisions, compatibility);
@@ -44,13 +49,17 @@ pub(super) async fn register_schemas(
                     revision.number, revision.id, revision.object_name
                 );
                 let data = revision.to_data();
-                let stored = StoredRevision { name: revision.object_name, number: revision.number, data };
-                let create = context.services.kubernetes.create_schema_revision(topic, stored);
+                let namespace = topic.namespace().unwrap_or_default();
+                let stored =
+                    StoredRevision { namespace, name: revision.object_name, number: revision.number, data };
+                let create = context.services.kubernetes.create_schema_revision(topic, &history, stored);
                 context.services.effect(topic, Action::RegisterSchema, what, create).await?;
             }
             Step::Delete { object_name } => {
                 let what = format!("ControllerRevision {object_name}: the schema has enough newer revisions");
-                let delete = context.services.kubernetes.delete_schema_revision(topic, &object_name);
+                let old = stored.iter().find(|stored| stored.name == object_name);
+                let namespace = old.map(|old| old.namespace.as_str()).unwrap_or_default();
+                let delete = context.services.kubernetes.delete_schema_revision(namespace, &object_name);
                 context.services.effect(topic, Action::ForgetRevision, what, delete).await?;
             }
         }
@@ -58,6 +67,48 @@ pub(super) async fn register_schemas(
     schemas.registered.extend(registration.registered);
     schemas.refusals.extend(registration.refusals);
     Ok(Some(schemas))
+}
+
+/// Deletes the registered schemas of a Kafka topic that has been deleted.
+pub(super) async fn delete_history(
+    topic: &EventTopic,
+    context: &Context,
+) -> Result<(), EffectError<WriteError>> {
+    let services = &context.services;
+    let history = services.catalog.lock().schema_history(topic);
+    let Some(history) = history else { return Ok(()) };
+    for revision in services.kubernetes.list_schema_revisions(topic, &history).await? {
+        let what = format!("ControllerRevision {}: its Kafka topic was deleted", revision.name);
+        let delete = services.kubernetes.delete_schema_revision(&revision.namespace, &revision.name);
+        services.effect(topic, Action::ForgetRevision, what, delete).await?;
+    }
+    Ok(())
+}
+
+/// Makes the schemas that an older version has registered outlive their resources. Retries until that succeeds.
+pub(in crate::controllers) async fn release_owned_revisions(context: &Context) {
+    context.topics.wait_until_synced().await;
+    while let Err(error) = try_release_owned_revisions(context).await {
+        tracing::warn!(error = %ErrorChain(&error), "releasing the registered schemas from their resources; retrying");
+        tokio::time::sleep(backoff::MIN_DELAY).await;
+    }
+}
+
+async fn try_release_owned_revisions(context: &Context) -> Result<(), EffectError<WriteError>> {
+    let services = &context.services;
+    for revision in services.kubernetes.list_owned_schema_revisions().await? {
+        let topics = context.topics.objects.state();
+        let owner = topics
+            .iter()
+            .filter_map(|topic| topic.0.as_ref().ok())
+            .find(|topic| topic.metadata.uid.as_ref() == Some(&revision.uid));
+        let history = owner.and_then(|topic| services.catalog.lock().schema_history(topic));
+        let (Some(topic), Some(history)) = (owner, history) else { continue };
+        let what = format!("ControllerRevision {}: it belongs to the Kafka topic", revision.name);
+        let release = services.kubernetes.release_schema_revision(&revision, &history);
+        services.effect(topic, Action::KeepRevision, what, release).await?;
+    }
+    Ok(())
 }
 
 /// The valid declared schemas, and for each invalid one the refusal and the registered revision, if any.

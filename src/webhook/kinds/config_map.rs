@@ -17,6 +17,6 @@ impl Admit for ConfigMap {
     async fn inspect(change: &Change<'_, Self>, _: &User, context: &ReviewContext) -> Verdict {
         let topics =
             context.cache.read(|snapshot| schema::topics_using(change, snapshot)).unwrap_or_default();
-        schema::judge_config_map(change, &topics, &context.kubernetes).await
+        schema::judge_config_map(change, &topics, context).await
     }
 }

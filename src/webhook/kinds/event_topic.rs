@@ -21,7 +21,7 @@ impl Admit for EventTopic {
     }
 
     async fn inspect(change: &Change<'_, Self>, _: &User, context: &ReviewContext) -> Verdict {
-        Verdict { refusals: schema::judge_topic(change, &context.kubernetes).await, warnings: Vec::new() }
+        Verdict { refusals: schema::judge_topic(change, context).await, warnings: Vec::new() }
     }
 }
 
