@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::convert::{to_i64, to_u64};
 use super::log::{Audit, StoredCheckpoint};
 use crate::domain::audit::LogName;
+use crate::domain::audit::checkpoint::MAX_NOTE_BYTES;
 use crate::store::Error;
 use crate::store::database::{reading, writing};
 
@@ -21,10 +22,31 @@ impl Audit {
         log: &LogName,
         limit: usize,
     ) -> Result<Vec<StoredCheckpoint>, Error> {
-        const QUERY: &str =
-            "SELECT size, note, time FROM audit_checkpoint WHERE log = $1 ORDER BY size DESC LIMIT $2";
+        self.list_checkpoints_before(log, None, limit).await
+    }
+
+    /// Lists the checkpoints of a log that are smaller than a size, the newest first. A note that is too long to be valid is
+    /// truncated.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn list_checkpoints_before(
+        &self,
+        log: &LogName,
+        size: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<StoredCheckpoint>, Error> {
+        const QUERY: &str = "SELECT size, substr(note, 1, CAST($4 AS integer)), time FROM audit_checkpoint \
+             WHERE log = $1 AND size < $3 ORDER BY size DESC LIMIT $2";
+        let before = size.map_or(i64::MAX, to_i64);
         let rows: Vec<(i64, String, i64)> = reading!(&self.database, pool => {
-            sqlx::query_as(QUERY).bind(log.as_str()).bind(to_i64(limit as u64)).fetch_all(pool).await
+            sqlx::query_as(QUERY)
+                .bind(log.as_str())
+                .bind(to_i64(limit as u64))
+                .bind(before)
+                .bind(to_i64(MAX_NOTE_BYTES as u64 + 1))
+                .fetch_all(pool)
+                .await
         })
         .map_err(Error::driver(READING))?;
         let to_checkpoint = |(size, note, time)| {

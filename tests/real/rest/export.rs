@@ -5,15 +5,20 @@ use std::net::TcpStream;
 
 use eventcenter::domain::audit::checkpoint::TrustedKeys;
 use eventcenter::domain::audit::export::{Line, Reader};
-use eventcenter::domain::audit::verify::Verified;
+use eventcenter::domain::audit::verify::{DropEvidence, Verified};
 use serde_json::Value;
 
 use super::http::{parse, request, send};
-use super::server::{RECORDS, SIGNED, TestServer, fill, start, users};
+use super::server::{RECORDS, SIGNED, TestServer, drop_first, fill, start, users};
 
 /// Verifies an export with the published keys. Returns the result and the numbers of records and gaps.
 fn verify_export(server: &TestServer, text: &str) -> (Verified, usize, usize) {
     let data = server.get(&users().shopper, "/api/audit/checkpoints").data();
+    verify_with_keys(&data, text)
+}
+
+/// As [`verify_export`], with the keys in a response about checkpoints.
+fn verify_with_keys(data: &Value, text: &str) -> (Verified, usize, usize) {
     let keys: Vec<&str> = data["keys"].as_array().expect("keys").iter().filter_map(Value::as_str).collect();
     let mut reader = Reader::new(TrustedKeys::parse(&keys.join("\n")), Vec::new());
     let (mut records, mut gaps) = (0, 0);
@@ -56,6 +61,36 @@ fn an_export_with_a_filter_is_verified_as_well() {
         assert_eq!((records, verified.checkpoints), (expected, SIGNED.len()), "{query}");
         assert!(gaps >= SIGNED.len(), "{query}");
     }
+}
+
+/// Whatever the filter, an export proves that the retention dropped the first records.
+#[test]
+fn an_export_contains_the_record_of_the_drop() {
+    let users = users();
+    let data = fill(users);
+    drop_first(data.folder.path(), &users.shop, 512);
+    let (operator, port) = start(data.folder.path(), &[]);
+    let bearer = format!("Bearer {}", users.shopper);
+    let get = |path: &str| send(port, "GET", path, &[("Authorization", &bearer)]);
+    let keys = get("/api/audit/checkpoints").data();
+    for (query, matching) in
+        [("", None), ("?actor=alice", Some(18)), ("?action=DropRecords", Some(0)), ("?kind=No", Some(0))]
+    {
+        let answer = get(&format!("/api/audit/logs/export{query}"));
+        let (verified, records, _) = verify_with_keys(&keys, &answer.text());
+        assert_eq!(
+            (verified.first, verified.drop),
+            (512, DropEvidence::Recorded { seq: RECORDS }),
+            "{query}"
+        );
+        assert!(verified.signed > RECORDS, "{query}");
+        if let Some(matching) = matching {
+            assert_eq!(records, matching + 1, "{query}");
+        }
+    }
+    let csv = get("/api/audit/logs/export?format=csv&actor=alice").text();
+    assert!(!csv.contains("DropRecords"), "{csv}");
+    operator.stop().expect("the operator stops");
 }
 
 #[test]
