@@ -4,7 +4,7 @@
 //! are the leaves of a Merkle tree ([`merkle`], RFC 6962). A hash chain beside it identifies the changed record where the tree
 //! only shows that some record changed. The root of the tree is signed periodically ([`checkpoint`]) and published outside of
 //! the database, which reveals a truncated log and a restored old database. [`mod@verify`] detects tampering, [`export`] is the
-//! file format with everything that verification needs, [`cursor`] encodes where a page of records begins, [`drop`] proves that
+//! file format with everything that verification needs, [`cursor`] encodes where a page of records begins, [`mod@drop`] proves that
 //! the retention dropped records, and [`change`] computes the difference of a resource that a record contains.
 //!
 //! The types of records, filters and proofs are in the SDK ([`eventcenter_sdk::rest::audit`]), because REST clients use them.

@@ -1,5 +1,7 @@
 //! `eventctl audit`: verifies that a database or an export is unchanged.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use super::archive::{Archive, Clock};
@@ -186,4 +188,20 @@ fn help_lists_examples_and_exit_codes() {
         assert_eq!(code, 0, "{command}");
         assert!(out.contains(&format!("  eventctl audit {command} ")) && out.contains("Exit codes"), "{out}");
     }
+}
+
+/// Exports of the version before the redesign; see `tests/data/v0/README.md`.
+#[test]
+fn exports_of_an_earlier_version_are_verified_by_the_same_rules() {
+    let archive = Archive::empty();
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/v0");
+    for name in ["team-a.ndjson", "shop-denied.ndjson", "audit-keys.txt"] {
+        std::fs::copy(data.join(name), archive.path(name)).expect("a copy");
+    }
+    let verify = |name: &str| format!("verify --file {name}.ndjson --key audit-keys.txt");
+    archive.check(&verify("team-a"), 0, "team-a: 27 records (0 to 26) are intact");
+    let filtered = "shop: the export has the filter outcome Denied and leaves out 270 of 273 records";
+    archive.check(&verify("shop-denied"), 2, filtered);
+    let unproven = "shop: records 0 to 767 are missing: the export does not contain the record which shows";
+    archive.check(&format!("{} --filtered", verify("shop-denied")), 2, unproven);
 }

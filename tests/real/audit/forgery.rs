@@ -3,6 +3,7 @@
 use eventcenter::domain::audit::merkle::{Hash, Range};
 use eventcenter::domain::audit::{Action, Actor, Event, Outcome, Via};
 use eventcenter::store::Store;
+use regex::Regex;
 
 use super::archive::{Archive, Clock, shop};
 
@@ -96,6 +97,30 @@ async fn checkpoints_are_removed_from_an_export() {
         lines.push("{\"end\":{\"records\":0}}".into());
     });
     archive.check(VERIFY_EXPORT, 2, "shop: no checkpoint with a trusted signature covers the log");
+}
+
+/// Without a later checkpoint a file can be shortened to an earlier one, and continued: the result says what is not signed.
+#[tokio::test]
+async fn later_records_claim_to_be_of_the_last_interval() {
+    let archive = archive().await;
+    let time = Regex::new("\"time\":\"[^\"]*\"").expect("a pattern");
+    archive.write_edited(|lines| {
+        for line in &mut lines[line_of(100)..line_of(900)] {
+            *line = time.replace(line, "\"time\":\"2026-09-21T13:00:00Z\"").into_owned();
+        }
+        lines.remove(2);
+    });
+    archive.check(VERIFY_EXPORT, 0, "shop: 100 records (0 to 99) are intact");
+    archive.check(
+        VERIFY_EXPORT,
+        0,
+        "no checkpoint covers the last 800 records yet: nothing shows that they are as they were written",
+    );
+    archive.check(
+        &format!("{VERIFY_EXPORT} --checkpoint late.note"),
+        1,
+        "records between 100 and 899 were rewritten",
+    );
 }
 
 #[tokio::test]

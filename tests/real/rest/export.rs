@@ -2,14 +2,16 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
 
 use eventcenter::domain::audit::checkpoint::TrustedKeys;
 use eventcenter::domain::audit::export::{Line, Reader};
 use eventcenter::domain::audit::verify::{DropEvidence, Verified};
 use serde_json::Value;
+use xtask::test_environment::TestEnvironment;
 
 use super::http::{parse, request, send};
-use super::server::{RECORDS, SIGNED, TestServer, drop_first, fill, start, users};
+use super::server::{INSTALLATION, RECORDS, SIGNED, TestServer, drop_first, fill, start, users};
 
 /// Verifies an export with the published keys. Returns the result and the numbers of records and gaps.
 fn verify_export(server: &TestServer, text: &str) -> (Verified, usize, usize) {
@@ -91,6 +93,57 @@ fn an_export_contains_the_record_of_the_drop() {
     let csv = get("/api/audit/logs/export?format=csv&actor=alice").text();
     assert!(!csv.contains("DropRecords"), "{csv}");
     operator.stop().expect("the operator stops");
+}
+
+/// `eventctl` exports and verifies with the keys and checkpoints of the cluster.
+#[test]
+fn eventctl_verifies_exports_with_the_cluster() {
+    let users = users();
+    let data = fill(users);
+    let (operator, port) = start(data.folder.path(), &[]);
+    let kubeconfig = TestEnvironment::get().expect("the environment").kubeconfig.clone();
+    let eventctl = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_eventctl"));
+        let command = command.arg("audit").args(arguments).current_dir(data.folder.path());
+        let command = command.env("KUBECONFIG", &kubeconfig).env("EVENTCTL_TOKEN", &users.shopper);
+        let output = command.env("EVENTCTL_SERVER", format!("http://127.0.0.1:{port}")).output();
+        let output = output.expect("eventctl runs");
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).expect("text"))
+    };
+    let assert = |arguments: &[&str], code: i32, part: &str| {
+        let (actual, text) = eventctl(arguments);
+        assert!(actual == Some(code) && text.contains(part), "{arguments:?}: {actual:?}\n{text}");
+    };
+    let intact = format!("{}: 600 records (0 to 599) are intact", users.shop);
+    assert(&["verify", "--cluster"], 0, &intact);
+    assert(&["export", "--to", "all.ndjson"], 0, "all.ndjson: ");
+    assert(&["verify", "--cluster", "--file", "all.ndjson"], 0, &intact);
+    assert(&["export", "--actor", "alice", "--to", "alice.ndjson"], 0, "alice.ndjson: 70 records");
+    let filtered = "the export has the filter actor \"alice\" and leaves out ";
+    assert(&["verify", "--cluster", "--file", "alice.ndjson"], 2, filtered);
+    assert(&["verify", "--cluster", "--file", "alice.ndjson", "--filtered"], 0, filtered);
+    operator.stop().expect("the operator stops");
+
+    // Records are removed without a record of the retention.
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let store = super::server::open(data.folder.path());
+        let log = users.shop.parse().expect("a log");
+        assert_eq!(store.audit().drop_before(&log, 256).await.expect("records are dropped"), 256);
+        store.close().await;
+    });
+    let store = [
+        "verify",
+        "--cluster",
+        "--store",
+        "sqlite:eventcenter.db",
+        "--installation",
+        INSTALLATION,
+        "--tenant",
+        &users.shop,
+    ];
+    assert(&store, 1, "records 0 to 255 are missing: no record shows that the retention dropped them");
 }
 
 #[test]
