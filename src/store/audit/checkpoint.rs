@@ -57,6 +57,22 @@ impl Audit {
         rows.into_iter().map(to_checkpoint).collect()
     }
 
+    /// Lists the logs that have checkpoints, whether or not they have records.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn list_signed_logs(&self) -> Result<Vec<LogName>, Error> {
+        const QUERY: &str = "SELECT DISTINCT log FROM audit_checkpoint ORDER BY log";
+        let logs: Vec<String> =
+            reading!(&self.database, pool => sqlx::query_scalar(QUERY).fetch_all(pool).await)
+                .map_err(Error::driver(READING))?;
+        let parse = |log: String| {
+            let problem = || format!("{log:?} is not a log");
+            log.parse().map_err(|_| Error::Corrupt { operation: READING, problem: problem() })
+        };
+        logs.into_iter().map(parse).collect()
+    }
+
     /// Stores a checkpoint, unless there is one of the same size.
     ///
     /// # Errors

@@ -139,6 +139,21 @@ async fn checkpoints_are_removed_from_a_database() {
     archive.check(&format!("{VERIFY_STORE} --checkpoint late.note"), 0, "900 records (0 to 899) are intact");
 }
 
+/// A log without a head is not listed, but its checkpoints are.
+#[tokio::test]
+async fn a_log_is_hidden() {
+    let archive = archive().await;
+    let verify = "verify --store sqlite:audit.db --key keys.txt";
+    archive.sql("UPDATE audit_head SET size = 0, range_hashes = x'' WHERE log = 'shop'").await;
+    archive.check(verify, 1, "shop: records were added without the journal: the log has 900, 0 according to");
+    archive
+        .sql("DELETE FROM audit_head WHERE log = 'shop'; DELETE FROM audit_record WHERE log = 'shop'")
+        .await;
+    archive.sql("DELETE FROM audit_node WHERE log = 'shop'").await;
+    archive.check(verify, 1, "shop: the log was truncated: it has 0 records, 900 according to");
+    archive.check(verify, 1, "_platform: 3 records (0 to 2) are intact");
+}
+
 /// The gap of one record.
 fn gap(line: &str) -> String {
     let record = line.strip_prefix("{\"record\":").and_then(|line| line.strip_suffix('}')).expect("a record");

@@ -28,10 +28,12 @@ pub(super) fn open(url: &StoreUrl) -> anyhow::Result<Store> {
     Store::open(url).with_context(|| format!("opening {url}"))
 }
 
-/// The logs in the database, and those that a checkpoint names.
+/// The logs in the database, and those that a checkpoint names: their heads may have been changed or deleted.
 pub(super) async fn logs(audit: &Audit, trust: &Trust) -> anyhow::Result<BTreeSet<LogName>> {
-    let stored = audit.list_logs().await.context("listing the logs")?;
-    Ok(stored.into_iter().chain(trust.logs()).collect())
+    const LISTING: &str = "listing the logs";
+    let stored = audit.list_logs().await.context(LISTING)?;
+    let signed = audit.list_signed_logs().await.context(LISTING)?;
+    Ok(stored.into_iter().chain(signed).chain(trust.logs()).collect())
 }
 
 /// Verifies a log.
