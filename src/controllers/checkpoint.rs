@@ -82,7 +82,13 @@ pub(super) async fn run(context: &Context) {
             && expired.is_none_or(|last| last.elapsed() >= RETENTION_INTERVAL)
         {
             match retention::drop_expired(&published, age, context).await {
-                Ok(()) => expired = Some(Instant::now()),
+                Ok(has_dropped) => {
+                    expired = Some(Instant::now());
+                    if has_dropped {
+                        // A drop is proven once its record is signed.
+                        ticks.reset_immediately();
+                    }
+                }
                 Err(error) => {
                     tracing::warn!(error = %ErrorChain(&error), "cannot drop expired records of the audit log");
                 }

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use eventcenter_sdk::Reason;
+use jiff::Timestamp;
 
 use super::super::context::Context;
 use super::super::effect::{EffectError, ToFailure};
-use crate::domain::audit::{Action, Actor, Event, LogName, Outcome, Via};
+use crate::domain::audit::LogName;
+use crate::domain::audit::drop::DroppedRecords;
 use crate::domain::{Failure, Refusal};
 use crate::store;
 
@@ -24,46 +26,52 @@ impl ToFailure for store::Error {
     }
 }
 
-/// Drops expired records that a published checkpoint covers, and records that in the log itself.
+/// Drops expired records that a published checkpoint covers, and records that in the log itself. Returns whether any were dropped.
+///
+/// # Errors
+/// The last failure; the records of the other logs are dropped nevertheless.
 pub(super) async fn drop_expired(
     published: &PublishedSizes,
     age: Duration,
     context: &Context,
-) -> Result<(), EffectError<store::Error>> {
-    let Ok(before) = context.services.now().checked_sub(age) else { return Ok(()) };
+) -> Result<bool, EffectError<store::Error>> {
+    let Ok(before) = context.services.now().checked_sub(age) else { return Ok(false) };
+    let mut result = Ok(false);
     for (log, (first, size)) in published {
-        let old = context.services.audit.log.find_first_since(log, before).await?;
-        let until = old.min(*size) / SUBTREE_SIZE * SUBTREE_SIZE;
-        if until <= *first {
-            continue;
+        match drop_expired_of(log, *first, *size, before, context).await {
+            Ok(has_dropped) => result = result.map(|has_dropped_before| has_dropped_before || has_dropped),
+            Err(error) => result = Err(error),
         }
-        let start = drop_record(log, *first, until, before, &context.services.audit.instance);
-        let first_retained =
-            context.services.run_recorded(start, context.services.audit.log.drop_before(log, until)).await?;
-        tracing::info!(%log, first = first_retained, "dropped audit records older than the retention");
     }
-    Ok(())
+    result
 }
 
-fn drop_record(log: &LogName, from: u64, until: u64, before: jiff::Timestamp, instance: &str) -> Event {
-    let actor = Actor { user: instance.to_owned(), groups: Vec::new(), via: Via::Controllers };
-    let message = format!("records {from} to {}, which are older than {before:.0}", until - 1);
-    let start = Event::new(log.clone(), actor, Action::DropRecords, Outcome::Started);
-    Event { message: Some(message), ..start }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_event_names_the_dropped_records() {
-        let log = LogName::of(Some("shop"));
-        let event = drop_record(&log, 256, 512, jiff::Timestamp::UNIX_EPOCH, "pod-1");
-        assert_eq!(event.log, log);
-        assert_eq!(
-            event.message.as_deref(),
-            Some("records 256 to 511, which are older than 1970-01-01T00:00:00Z")
+/// Drops the records of a log that are older than a time and within its first `size` records.
+async fn drop_expired_of(
+    log: &LogName,
+    first: u64,
+    size: u64,
+    before: Timestamp,
+    context: &Context,
+) -> Result<bool, EffectError<store::Error>> {
+    let audit = &context.services.audit.log;
+    let old = audit.find_first_since(log, before).await?;
+    let until = old.min(size) / SUBTREE_SIZE * SUBTREE_SIZE;
+    if until <= first {
+        return Ok(false);
+    }
+    // The record of this drop proves the earlier ones as well.
+    if first > 0 && audit.find_drop(log, first).await?.is_none() {
+        tracing::error!(
+            reason = %Reason::AuditInconsistent, %log, first,
+            "no expired records are dropped, because no record shows that the retention dropped those before the first: run \
+             eventctl audit verify for details"
         );
+        return Ok(false);
     }
+    let dropped = DroppedRecords { from: first, until };
+    let start = dropped.to_event(log.clone(), before, &context.services.audit.instance);
+    let first_retained = context.services.run_recorded(start, audit.drop_before(log, until)).await?;
+    tracing::info!(%log, first = first_retained, "dropped audit records older than the retention");
+    Ok(true)
 }

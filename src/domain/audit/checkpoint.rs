@@ -13,7 +13,7 @@ use eventcenter_sdk::merkle::Hash;
 use eventcenter_sdk::rest::audit::LogName;
 
 /// Maximum size of a note, in bytes. Ours have a few hundred.
-const MAX_NOTE_BYTES: usize = 16 * 1024;
+pub const MAX_NOTE_BYTES: usize = 16 * 1024;
 
 /// Signature type of Ed25519 in verifier keys and key ids.
 const ED25519_TYPE: u8 = 1;

@@ -4,8 +4,8 @@
 //! are the leaves of a Merkle tree ([`merkle`], RFC 6962). A hash chain beside it identifies the changed record where the tree
 //! only shows that some record changed. The root of the tree is signed periodically ([`checkpoint`]) and published outside of
 //! the database, which reveals a truncated log and a restored old database. [`mod@verify`] detects tampering, [`export`] is the
-//! file format with everything that verification needs, [`cursor`] encodes where a page of records begins, and [`change`]
-//! computes the difference of a resource that a record contains.
+//! file format with everything that verification needs, [`cursor`] encodes where a page of records begins, [`mod@drop`] proves that
+//! the retention dropped records, and [`change`] computes the difference of a resource that a record contains.
 //!
 //! The types of records, filters and proofs are in the SDK ([`eventcenter_sdk::rest::audit`]), because REST clients use them.
 //!
@@ -15,6 +15,7 @@ mod canonical;
 pub mod change;
 pub mod checkpoint;
 pub mod cursor;
+pub mod drop;
 pub mod export;
 pub mod record;
 #[cfg(test)]

@@ -7,7 +7,10 @@ use uuid::Uuid;
 
 use super::checkpoint::{Checkpoint, TrustedKeys, origin};
 use super::record::{Draft, Event, canonical_json};
-use super::verify::{Batch, Columns, Finding, Row, StoredValues, TrustedCheckpoints, Verified, Verifier};
+use super::verify::{
+    Batch, Columns, Finding, LEVEL_STEP, Row, StoredEnd, StoredNode, StoredValues, Times, TrustedCheckpoints,
+    Verified, Verifier,
+};
 use crate::domain::signature::SigningKey;
 use eventcenter_sdk::merkle::{Hash, Node, Range};
 use eventcenter_sdk::rest::audit::{Action, Actor, LogName, Outcome, Record, Target, Via};
@@ -66,7 +69,7 @@ pub(super) fn record(seq: u64) -> Record {
 #[derive(Clone, Debug)]
 pub(super) struct Log {
     pub(super) rows: Vec<Row>,
-    pub(super) nodes: Vec<(Node, Hash)>,
+    pub(super) nodes: Vec<StoredNode>,
     pub(super) recorded_size: u64,
     pub(super) dropped: Range,
     pub(super) chain: Hash,
@@ -134,15 +137,40 @@ impl Log {
     /// Recomputes the stored nodes.
     pub(super) fn store_nodes(&mut self) {
         let mut range = self.dropped.clone();
-        self.nodes.clear();
+        let mut nodes = Vec::new();
         for row in &self.rows {
             let stored = row.stored.as_ref().expect("stored values");
             range.push(stored.hash, |node, hash| {
-                if node.level > 0 && node.level % 8 == 0 {
-                    self.nodes.push((node, hash));
+                if node.level > 0 && node.level % LEVEL_STEP == 0 {
+                    nodes.push((node, hash));
                 }
             });
         }
+        let stored = |(node, hash): (Node, Hash)| {
+            let block = node.index << node.level..(node.index + 1) << node.level;
+            let times = (node.level == LEVEL_STEP).then(|| self.times(block)).flatten();
+            StoredNode { node, hash, times }
+        };
+        self.nodes = nodes.into_iter().map(stored).collect();
+    }
+
+    /// The times of the records at positions.
+    fn times(&self, positions: std::ops::Range<u64>) -> Option<Times> {
+        let rows = self.rows.iter().filter(|row| positions.contains(&row.seq));
+        let times = rows.map(|row| row.stored.as_ref().expect("stored values").columns.time);
+        Some((times.clone().min()?, times.max()?))
+    }
+
+    /// The end of the log as the database states it.
+    pub(super) fn end(&self) -> StoredEnd {
+        let mut range = self.dropped.clone();
+        for row in &self.rows {
+            range.push(row.stored.as_ref().expect("stored values").hash, |_, _| {});
+        }
+        let chain =
+            self.rows.last().and_then(|row| row.stored.as_ref()).map_or(self.chain, |stored| stored.chain);
+        let size = self.recorded_size;
+        StoredEnd { size, range, chain, times: self.times(size >> LEVEL_STEP << LEVEL_STEP..size) }
     }
 
     /// Renumbers rows and records from a row on.
@@ -193,18 +221,21 @@ impl Log {
     /// Verifies the log like a database: rows in batches with their nodes.
     pub(super) fn verify(&self, checkpoints: &[(Checkpoint, &str)]) -> Result<Verified, Finding> {
         let mut verifier = self.verifier(checkpoints);
-        let mut nodes: Vec<_> =
-            self.nodes.iter().map(|(node, hash)| ((node.index + 1) << node.level, *node, *hash)).collect();
-        nodes.sort_unstable();
+        let mut nodes: Vec<_> = self
+            .nodes
+            .iter()
+            .map(|stored| ((stored.node.index + 1) << stored.node.level, stored.clone()))
+            .collect();
+        nodes.sort_by_key(|(end, stored)| (*end, stored.node));
         for rows in self.rows.chunks(300) {
             let next = rows.last().map_or(0, |row| row.seq + 1);
-            let rest = nodes.split_off(nodes.partition_point(|(end, ..)| *end <= next));
+            let rest = nodes.split_off(nodes.partition_point(|(end, _)| *end <= next));
             let ended = std::mem::replace(&mut nodes, rest).into_iter();
-            let nodes = ended.map(|(_, node, hash)| (node, hash)).collect();
+            let nodes = ended.map(|(_, stored)| stored).collect();
             let batch = Batch { rows: rows.to_vec(), nodes, ..Batch::default() };
             verifier.verify_batch(batch).map_err(|mismatch| mismatch.finding)?;
         }
-        nodes.iter().try_for_each(|(_, node, hash)| verifier.verify_node(*node, hash))?;
+        nodes.iter().try_for_each(|(_, stored)| verifier.verify_node(stored.node, &stored.hash))?;
         verifier.finish(Some(self.recorded_size))
     }
 }

@@ -125,6 +125,8 @@ struct Export {
     read: u64,
     /// The number of exported records.
     records: u64,
+    /// The record which shows that the retention dropped the first records. It is exported whether or not it matches the filter.
+    drop: Option<store::StoredRecord>,
     /// The first bytes, until they are sent.
     prologue: Vec<u8>,
     _permit: OwnedSemaphorePermit,
@@ -145,6 +147,8 @@ impl Export {
         checkpoints.retain(|checkpoint| (head.first..=head.size).contains(&checkpoint.size));
         checkpoints.sort_by_key(|checkpoint| checkpoint.size);
         let signed_sizes = checkpoints.iter().map(|checkpoint| checkpoint.size).collect();
+        let needs_drop = format == ExportFormat::Ndjson && head.first > 0;
+        let drop = if needs_drop { state.audit.find_drop(&log, head.first).await? } else { None };
         let mut prologue = Vec::new();
         match format {
             ExportFormat::Csv => prologue = csv::header(),
@@ -174,6 +178,7 @@ impl Export {
             written: head.first,
             read: head.first,
             records: 0,
+            drop: drop.filter(|drop| (head.first..head.size).contains(&drop.record.seq)),
             prologue,
             _permit: permit,
         })
@@ -207,8 +212,10 @@ impl Export {
         }
         while part.is_empty() && self.read < self.size {
             let audit = &self.state.audit;
-            let page = audit.list_forward(&self.log, &self.filter, self.read, self.size, PAGE_SIZE).await?;
+            let mut page =
+                audit.list_forward(&self.log, &self.filter, self.read, self.size, PAGE_SIZE).await?;
             self.read = page.next.unwrap_or(self.size);
+            self.add_drop(&mut page.records);
             self.write_page(&page.records, &mut part).await?;
         }
         if self.read < self.size {
@@ -220,6 +227,14 @@ impl Export {
             write(&mut part, &Line::End(End { records: self.records }));
         }
         Ok((part, true))
+    }
+
+    /// Adds the record of the drop to the page that it belongs to.
+    fn add_drop(&mut self, page: &mut Vec<store::StoredRecord>) {
+        let Some(drop) = self.drop.take_if(|drop| drop.record.seq < self.read) else { return };
+        if let Err(at) = page.binary_search_by_key(&drop.record.seq, |stored| stored.record.seq) {
+            page.insert(at, drop);
+        }
     }
 
     async fn write_page(

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::convert::{to_i64, to_u64};
 use super::log::{Audit, StoredCheckpoint};
 use crate::domain::audit::LogName;
+use crate::domain::audit::checkpoint::MAX_NOTE_BYTES;
 use crate::store::Error;
 use crate::store::database::{reading, writing};
 
@@ -21,10 +22,31 @@ impl Audit {
         log: &LogName,
         limit: usize,
     ) -> Result<Vec<StoredCheckpoint>, Error> {
-        const QUERY: &str =
-            "SELECT size, note, time FROM audit_checkpoint WHERE log = $1 ORDER BY size DESC LIMIT $2";
+        self.list_checkpoints_before(log, None, limit).await
+    }
+
+    /// Lists the checkpoints of a log that are smaller than a size, the newest first. A note that is too long to be valid is
+    /// truncated.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn list_checkpoints_before(
+        &self,
+        log: &LogName,
+        size: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<StoredCheckpoint>, Error> {
+        const QUERY: &str = "SELECT size, substr(note, 1, CAST($4 AS integer)), time FROM audit_checkpoint \
+             WHERE log = $1 AND size < $3 ORDER BY size DESC LIMIT $2";
+        let before = size.map_or(i64::MAX, to_i64);
         let rows: Vec<(i64, String, i64)> = reading!(&self.database, pool => {
-            sqlx::query_as(QUERY).bind(log.as_str()).bind(to_i64(limit as u64)).fetch_all(pool).await
+            sqlx::query_as(QUERY)
+                .bind(log.as_str())
+                .bind(to_i64(limit as u64))
+                .bind(before)
+                .bind(to_i64(MAX_NOTE_BYTES as u64 + 1))
+                .fetch_all(pool)
+                .await
         })
         .map_err(Error::driver(READING))?;
         let to_checkpoint = |(size, note, time)| {
@@ -33,6 +55,22 @@ impl Audit {
             Ok(StoredCheckpoint { size: to_u64(size, READING)?, note, time })
         };
         rows.into_iter().map(to_checkpoint).collect()
+    }
+
+    /// Lists the logs that have checkpoints, whether or not they have records.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn list_signed_logs(&self) -> Result<Vec<LogName>, Error> {
+        const QUERY: &str = "SELECT DISTINCT log FROM audit_checkpoint ORDER BY log";
+        let logs: Vec<String> =
+            reading!(&self.database, pool => sqlx::query_scalar(QUERY).fetch_all(pool).await)
+                .map_err(Error::driver(READING))?;
+        let parse = |log: String| {
+            let problem = || format!("{log:?} is not a log");
+            log.parse().map_err(|_| Error::Corrupt { operation: READING, problem: problem() })
+        };
+        logs.into_iter().map(parse).collect()
     }
 
     /// Stores a checkpoint, unless there is one of the same size.

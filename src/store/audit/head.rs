@@ -4,13 +4,14 @@ use super::convert::{to_hash, to_u64};
 use super::log::{Audit, Head};
 use crate::domain::audit::LogName;
 use crate::domain::audit::merkle::{Hash, Range};
+use crate::domain::audit::verify::StoredEnd;
 use crate::store::Error;
 use crate::store::database::reading;
 
 const READING: &str = "reading the end of the audit log";
 
-/// The columns of `audit_head`, without the times of its last block.
-type HeadRow = (i64, i64, Vec<u8>, Vec<u8>, Vec<u8>);
+/// The columns of `audit_head`.
+type HeadRow = (i64, i64, Vec<u8>, Vec<u8>, Vec<u8>, Option<i64>, Option<i64>);
 
 /// The hash chain before the first record.
 const INITIAL_CHAIN: Hash = Hash([0; 32]);
@@ -57,9 +58,23 @@ impl Audit {
     /// The database is unavailable.
     pub async fn read_head(&self, log: &LogName) -> Result<Head, Error> {
         match self.read_head_row(log).await? {
-            Some((size, first, _, chain, hashes)) => Head::from_columns(size, first, &chain, &hashes),
+            Some((size, first, _, chain, hashes, ..)) => Head::from_columns(size, first, &chain, &hashes),
             None => Ok(Head::empty()),
         }
+    }
+
+    /// Reads the end of a log with the values that only a verification compares.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub(super) async fn read_end(&self, log: &LogName) -> Result<StoredEnd, Error> {
+        let (head, times) = match self.read_head_row(log).await? {
+            Some((size, first, _, chain, hashes, earliest, latest)) => {
+                (Head::from_columns(size, first, &chain, &hashes)?, earliest.zip(latest))
+            }
+            None => (Head::empty(), None),
+        };
+        Ok(StoredEnd { size: head.size, range: head.range, chain: head.chain, times })
     }
 
     /// Reads the hash chain before the first record that exists.
@@ -68,14 +83,13 @@ impl Audit {
     /// The database is unavailable.
     pub async fn read_first_chain(&self, log: &LogName) -> Result<Hash, Error> {
         match self.read_head_row(log).await? {
-            Some((_, _, first_chain, _, _)) => to_hash(&first_chain, READING),
+            Some((_, _, first_chain, ..)) => to_hash(&first_chain, READING),
             None => Ok(INITIAL_CHAIN),
         }
     }
 
     async fn read_head_row(&self, log: &LogName) -> Result<Option<HeadRow>, Error> {
-        const QUERY: &str =
-            "SELECT size, first, first_chain, chain, range_hashes FROM audit_head WHERE log = $1";
+        const QUERY: &str = "SELECT size, first, first_chain, chain, range_hashes, earliest, latest FROM audit_head WHERE log = $1";
         reading!(&self.database, pool => sqlx::query_as(QUERY).bind(log.as_str()).fetch_optional(pool).await)
             .map_err(Error::driver(READING))
     }

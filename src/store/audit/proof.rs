@@ -8,7 +8,7 @@ use super::convert::{to_hash, to_i64, to_u64};
 use super::log::Audit;
 use crate::domain::audit::LogName;
 use crate::domain::audit::merkle::{Consistency, Hash, Inclusion, Node, Nodes, Range};
-use crate::domain::audit::verify::LEVEL_STEP;
+use crate::domain::audit::verify::{LEVEL_STEP, StoredNode};
 use crate::store::Error;
 use crate::store::database::{Database, reading, snapshot};
 
@@ -29,8 +29,8 @@ const NODES_POSTGRES: &str = "SELECT node.level, node.idx, node.hash FROM json_a
 const NODES_SQLITE: &str = "SELECT node.level, node.idx, node.hash FROM json_each($2) AS part CROSS JOIN audit_node AS node \
      WHERE node.log = $1 AND node.level = part.value ->> 0 AND node.idx >= part.value ->> 1 AND node.idx < part.value ->> 2";
 
-/// The index and the hash of a node.
-type NodeRow = (i64, Vec<u8>);
+/// The index and the hash of a node, and the times of the records below it.
+type NodeRow = (i64, Vec<u8>, Option<i64>, Option<i64>);
 
 /// The leaves and nodes to read.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -92,8 +92,9 @@ impl Audit {
     ///
     /// # Errors
     /// The database is unavailable.
-    pub async fn read_nodes(&self, log: &LogName, from: u64, until: u64) -> Result<Vec<(Node, Hash)>, Error> {
-        const QUERY: &str = "SELECT idx, hash FROM audit_node WHERE log = $1 AND level = $2 AND idx >= $3 AND idx < $4 ORDER BY idx";
+    pub async fn read_nodes(&self, log: &LogName, from: u64, until: u64) -> Result<Vec<StoredNode>, Error> {
+        const QUERY: &str = "SELECT idx, hash, earliest, latest FROM audit_node \
+             WHERE log = $1 AND level = $2 AND idx >= $3 AND idx < $4 ORDER BY idx";
         let mut nodes = Vec::new();
         // The size of a log has at most 63 bits.
         for level in
@@ -113,11 +114,13 @@ impl Audit {
             if rows.is_empty() && after >> LEVEL_STEP == 0 {
                 break;
             }
-            for (index, hash) in rows {
-                nodes.push((Node { level, index: to_u64(index, PROVING)? }, to_hash(&hash, PROVING)?));
+            for (index, hash, earliest, latest) in rows {
+                let node = Node { level, index: to_u64(index, PROVING)? };
+                let (hash, times) = (to_hash(&hash, PROVING)?, earliest.zip(latest));
+                nodes.push(StoredNode { node, hash, times });
             }
         }
-        nodes.sort_unstable_by_key(|(node, _)| (node.index + 1) << node.level);
+        nodes.sort_unstable_by_key(|stored| (stored.node.index + 1) << stored.node.level);
         Ok(nodes)
     }
 

@@ -2,52 +2,92 @@
 
 use jiff::Timestamp;
 
-use super::convert::{to_i64, to_u64};
-use super::log::{Audit, BLOCK_RECORDS};
-use crate::domain::audit::LogName;
-use crate::domain::audit::verify::SEGMENT_RECORDS;
+use super::convert::to_i64;
+use super::log::{Audit, BLOCK_RECORDS, Head, StoredRecord};
+use crate::domain::audit::drop::DroppedRecords;
+use crate::domain::audit::merkle::{Hash, Range};
+use crate::domain::audit::verify::{Columns, SEGMENT_RECORDS};
+use crate::domain::audit::{Action, Filter, LogName};
 use crate::store::Error;
-use crate::store::database::{snapshot, writing};
+use crate::store::database::writing;
 
 const FINDING: &str = "finding old records of the audit log";
 const DROPPING: &str = "dropping old records of the audit log";
+
+/// Number of records that are read at once: whole blocks, because a log begins with a block.
+const MAX_SCANNED_RECORDS: usize = 4 * BLOCK_RECORDS as usize;
+
+/// Number of records of drops that are read at once.
+const DROPS_PER_PAGE: usize = 50;
 
 /// Number of records that a transaction drops, to keep it short.
 const BATCH_RECORDS: u64 = 4 * BLOCK_RECORDS;
 
 impl Audit {
     /// Returns the position of the first record that is not older than a time, or the size of the log: records before it may be
-    /// dropped.
+    /// dropped. Reads the records themselves and compares them with the stored nodes: a column of times that was changed does
+    /// not cause the drop of younger records.
+    ///
+    /// # Errors
+    /// The database is unavailable, or records do not match their nodes.
+    pub async fn find_first_since(&self, log: &LogName, time: Timestamp) -> Result<u64, Error> {
+        let Head { size, first, .. } = self.read_head(log).await?;
+        let time = time.as_microsecond();
+        let mut start = first;
+        // Usually the first record is not older yet.
+        let mut limit = 1;
+        while start < size {
+            let rows = self.read_rows(log, start, limit).await?;
+            let mut older = Range::empty(start);
+            let mut blocks = older.clone();
+            for row in rows.iter().filter(|row| row.seq < size) {
+                // A missing record ends the search.
+                if row.seq != older.end() || time_of(&row.body, row.seq)? >= time {
+                    break;
+                }
+                older.push(Hash::leaf(&row.body), |_, _| {});
+                if older.end().is_multiple_of(BLOCK_RECORDS) {
+                    blocks = older.clone();
+                }
+            }
+            if blocks != self.read_range(log, start, blocks.end()).await? {
+                let last = blocks.end() - 1;
+                let problem = format!("records {start} to {last} of the log {log} do not match their nodes");
+                return Err(Error::Corrupt { operation: FINDING, problem });
+            }
+            if older.end() - start < limit as u64 {
+                return Ok(older.end());
+            }
+            if limit == MAX_SCANNED_RECORDS {
+                start = older.end();
+            }
+            limit = MAX_SCANNED_RECORDS;
+        }
+        Ok(size)
+    }
+
+    /// Finds the oldest record which shows that the retention dropped the records before a position.
     ///
     /// # Errors
     /// The database is unavailable.
-    pub async fn find_first_since(&self, log: &LogName, time: Timestamp) -> Result<u64, Error> {
-        // First the block of that record, then the record.
-        const BLOCKS: &str =
-            "SELECT MIN(idx) FROM audit_node WHERE log = $1 AND level = 8 AND idx >= $2 AND latest >= $3";
-        const RECORDS: &str =
-            "SELECT seq FROM audit_record WHERE log = $1 AND seq >= $2 AND time >= $3 ORDER BY seq LIMIT 1";
-        let head = self.read_head(log).await?;
-        let time = time.as_microsecond();
-        let found: Option<i64> = snapshot!(&self.database, FINDING, transaction => {
-            let block: Option<i64> = sqlx::query_scalar(BLOCKS)
-                .bind(log.as_str())
-                .bind(to_i64(head.first / BLOCK_RECORDS))
-                .bind(time)
-                .fetch_one(&mut *transaction)
-                .await
-                .map_err(Error::driver(FINDING))?;
-            // Without such a block the record is after the last complete block.
-            let from = block.map_or(head.size / BLOCK_RECORDS * BLOCK_RECORDS, |block| to_u64(block, FINDING).unwrap_or(0) * BLOCK_RECORDS);
-            sqlx::query_scalar(RECORDS)
-                .bind(log.as_str())
-                .bind(to_i64(from.max(head.first)))
-                .bind(time)
-                .fetch_optional(&mut *transaction)
-                .await
-                .map_err(Error::driver(FINDING))?
-        });
-        found.map_or(Ok(head.size), |seq| to_u64(seq, FINDING))
+    pub async fn find_drop(&self, log: &LogName, first: u64) -> Result<Option<StoredRecord>, Error> {
+        let filter = Filter { action: Some(Action::DropRecords.to_string()), ..Filter::default() };
+        let (mut found, mut before) = (None, None);
+        loop {
+            let page = self.list_backward(log, &filter, before, DROPS_PER_PAGE).await?;
+            for stored in page.records {
+                match DroppedRecords::parse(&stored.record) {
+                    Some(dropped) if dropped.until >= first => found = Some(stored),
+                    // Older drops have ended before it as well.
+                    Some(_) => return Ok(found),
+                    None => {}
+                }
+            }
+            before = page.next;
+            if before.is_none() {
+                return Ok(found);
+            }
+        }
     }
 
     /// Drops complete blocks of records before a position, and returns the first remaining record. The nodes of dropped records
@@ -109,4 +149,13 @@ impl Audit {
             Ok(moved.rows_affected() == 1)
         })
     }
+}
+
+/// The time in a record, in microseconds since 1970.
+fn time_of(body: &[u8], seq: u64) -> Result<i64, Error> {
+    let parsed = Columns::parse(body).map_err(|error| Error::Corrupt {
+        operation: FINDING,
+        problem: format!("record {seq} cannot be read: {error}"),
+    })?;
+    Ok(parsed.time)
 }

@@ -3,12 +3,12 @@
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::mpsc;
 
-use super::log::{Audit, Head};
+use super::log::Audit;
 use super::rows::Rows;
 use crate::domain::audit::LogName;
-use crate::domain::audit::merkle::{Hash, Node};
 use crate::domain::audit::verify::{
-    Batch, Finding, Mismatch, Posting, SEGMENT_RECORDS, TrustedCheckpoints, Verified, Verifier,
+    Batch, Finding, Mismatch, Posting, SEGMENT_RECORDS, StoredEnd, StoredNode, TrustedCheckpoints, Verified,
+    Verifier,
 };
 use crate::store::Error;
 
@@ -29,7 +29,7 @@ const MAX_TRAILING_RECORDS: u64 = 1 << 20;
 /// A batch before decoding.
 struct EncodedBatch {
     rows: Rows,
-    nodes: Vec<(Node, Hash)>,
+    nodes: Vec<StoredNode>,
     index: Vec<(u64, Vec<Posting>)>,
 }
 
@@ -46,11 +46,11 @@ impl Audit {
         mut on_progress: impl FnMut(u64, u64),
     ) -> Result<Result<Verified, Box<Mismatch>>, Error> {
         loop {
-            let head = self.read_head(log).await?;
-            let result = self.verify_from(log, &head, checkpoints.clone(), &mut on_progress).await?;
+            let first = self.read_head(log).await?.first;
+            let result = self.verify_from(log, first, checkpoints.clone(), &mut on_progress).await?;
             if let Err(mismatch) = &result
                 && let Finding::Missing { from, .. } | Finding::IndexMismatch { from, .. } = mismatch.finding
-                && self.read_head(log).await?.first > from.max(head.first)
+                && self.read_head(log).await?.first > from.max(first)
             {
                 // The retention dropped these records during the verification.
                 continue;
@@ -62,20 +62,19 @@ impl Audit {
     async fn verify_from(
         &self,
         log: &LogName,
-        head: &Head,
+        first: u64,
         checkpoints: TrustedCheckpoints,
         on_progress: &mut impl FnMut(u64, u64),
     ) -> Result<Result<Verified, Box<Mismatch>>, Error> {
-        let dropped = self.read_range(log, 0, head.first).await?;
+        let dropped = self.read_range(log, 0, first).await?;
         let chain = self.read_first_chain(log).await?;
         let verifier = Verifier::new(log.clone(), dropped, chain, checkpoints);
         let (sender, receiver) = mpsc::channel(MAX_QUEUED_BATCHES);
         let comparing = tokio::task::spawn_blocking(move || compare(verifier, receiver));
-        let head = self.read_batches(log, head, sender, on_progress).await?;
+        let end = self.read_batches(log, first, sender, on_progress).await?;
         let result = comparing.await.map_err(|error| Error::unavailable(VERIFYING, error))??;
         Ok(result.and_then(|verifier| {
-            let verified =
-                verifier.finish(Some(head.size)).and_then(|verified| verified.verify_range(&head.range));
+            let verified = verifier.finish(Some(end.size)).and_then(|verified| verified.verify_end(&end));
             verified.map_err(|finding| Box::new(Mismatch { finding, body: Vec::new() }))
         }))
     }
@@ -84,11 +83,11 @@ impl Audit {
     async fn read_batches(
         &self,
         log: &LogName,
-        head: &Head,
+        first: u64,
         batches: mpsc::Sender<EncodedBatch>,
         on_progress: &mut impl FnMut(u64, u64),
-    ) -> Result<Head, Error> {
-        let (mut from, mut head) = (head.first, head.clone());
+    ) -> Result<StoredEnd, Error> {
+        let (mut from, mut end) = (first, self.read_end(log).await?);
         let indexed_segments = self.read_indexed_end(log).await? / SEGMENT_RECORDS;
         'reading: loop {
             // Batches are read ahead on the assumption that no record is missing.
@@ -101,14 +100,14 @@ impl Audit {
                 .buffered(MAX_CONCURRENT_READS)
                 .boxed();
             let empty = loop {
-                let Some((batch, next)) = read_ahead.try_next().await? else { return Ok(head) };
+                let Some((batch, next)) = read_ahead.try_next().await? else { return Ok(end) };
                 let Some(next) = next else { break batch };
                 let is_complete = from.checked_add(BATCH_ROWS) == Some(next);
                 from = next;
-                on_progress(from, head.size.max(from));
+                on_progress(from, end.size.max(from));
                 if batches.send(batch).await.is_err() {
                     // There is a finding; later batches do not matter.
-                    return Ok(head);
+                    return Ok(end);
                 }
                 if !is_complete {
                     continue 'reading;
@@ -116,15 +115,15 @@ impl Audit {
             };
             drop(read_ahead);
             let trailing = self.read_nodes(log, from, from.saturating_add(MAX_TRAILING_RECORDS)).await?;
-            let previous = std::mem::replace(&mut head, self.read_head(log).await?);
-            if head.size > from && head.size != previous.size {
+            let previous = std::mem::replace(&mut end, self.read_end(log).await?);
+            if end.size > from && end.size != previous.size {
                 continue;
             }
-            if head.size <= from {
+            if end.size <= from {
                 // Nodes after the end reveal a truncated log whose recorded size was changed.
                 drop(batches.send(EncodedBatch { nodes: trailing, ..empty }).await);
             }
-            return Ok(head);
+            return Ok(end);
         }
     }
 
@@ -145,8 +144,9 @@ impl Audit {
         let next = rows.last()?.map(|last| last.saturating_add(1));
         // Nodes and indexes that later rows complete are read again with those.
         let end = next.unwrap_or(from);
-        let is_complete =
-            |(node, _): &(Node, Hash)| (u128::from(node.index) + 1) << node.level <= u128::from(end);
+        let is_complete = |StoredNode { node, .. }: &StoredNode| {
+            (u128::from(node.index) + 1) << node.level <= u128::from(end)
+        };
         let nodes = nodes.into_iter().filter(is_complete).collect();
         let index = index.into_iter().filter(|(start, _)| start + SEGMENT_RECORDS <= end).collect();
         Ok((EncodedBatch { rows, nodes, index }, next))

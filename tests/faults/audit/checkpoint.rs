@@ -5,16 +5,20 @@ use std::path::Path;
 
 use anyhow::Result;
 use eventcenter::domain::audit::checkpoint::{Checkpoint, TrustedKeys, origin};
-use eventcenter::domain::audit::{Action, Filter, LogName};
-use eventcenter::store::{Audit, Store, StoreUrl};
+use eventcenter::domain::audit::verify::{DropEvidence, TrustedCheckpoints};
+use eventcenter::domain::audit::{Action, Actor, Event, Filter, LogName, Outcome, Via};
+use eventcenter::store::{Audit, Journal, Metrics, Options, Policy, Store, StoreUrl};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Api;
 use kube::api::DeleteParams;
+use prometheus_client::registry::Registry;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 use xtask::kubectl::NAMESPACE;
 use xtask::operator::Operator;
 
 use crate::fixture::FaultFixture;
+use crate::support::MAX_WAIT;
 use crate::support::audit::AuditLogs;
 
 const SHORT_INTERVAL: [&str; 2] = ["--audit-checkpoint-interval", "200ms"];
@@ -248,7 +252,55 @@ async fn expired_records_are_dropped_once_they_are_signed() -> Result<()> {
     let left = store.read(&s.log, &Filter::default()).await;
     assert_eq!(left.first().map(|record| record.seq), Some(256));
     assert_eq!(metric(&operator, "eventcenter_audit_consistent", &s.log), Some(1.0));
+    let checkpoints = TrustedCheckpoints::default();
+    let verified = audit(s.data.path()).verify(&s.log, &checkpoints, |_, _| {}).await?.expect("no finding");
+    assert_eq!(verified.drop, DropEvidence::Recorded { seq: records[0].seq });
     Ok(())
+}
+
+/// A drop proves the earlier ones, so it has to be refused if these are not recorded.
+#[tokio::test]
+async fn nothing_is_dropped_after_an_unrecorded_drop() -> Result<()> {
+    let s = CheckpointFixture::new("unrecorded").await?;
+    let operator = s.start_operator(&[])?;
+    s.wait_for_cluster().await;
+    assert!(operator.stop()?.success());
+    let store = Store::open(&StoreUrl::Sqlite(s.data.path().join("eventcenter.db")))?;
+    // The logs are processed by name.
+    let (tampered, other) = (LogName::of(Some("a-tampered")), LogName::of(Some("z-other")));
+    for log in [&tampered, &other] {
+        fill(&store, log, 600).await?;
+    }
+    assert_eq!(store.audit().drop_before(&tampered, 256).await?, 256);
+    store.close().await;
+
+    let _operator = s.start_operator(&["--audit-retention", "100ms"])?;
+    let logs = AuditLogs::in_folder(s.data.path());
+    logs.wait(&other, &by(Action::DropRecords), |records| records.len() == 2).await;
+    assert_eq!(logs.read(&tampered, &by(Action::DropRecords)).await, []);
+    assert_eq!(audit(s.data.path()).read_head(&tampered).await?.first, 256);
+    Ok(())
+}
+
+/// Writes records to a log.
+async fn fill(store: &Store, log: &LogName, count: usize) -> Result<()> {
+    let stop = CancellationToken::new();
+    let metrics = Metrics::register(&mut Registry::default());
+    let (policy, instance) = (Policy::Required, "filler".to_owned());
+    let options = Options { policy, timeout: MAX_WAIT, instance, spool: None };
+    let (journal, work) = Journal::start(store.clone(), options, metrics, now, stop.clone())?;
+    let (work, recorder) = (tokio::spawn(work), journal.recorder("webhook"));
+    let actor = Actor { user: "alice".to_owned(), groups: Vec::new(), via: Via::Admission };
+    for _ in 0..count {
+        recorder.enqueue(Event::new(log.clone(), actor.clone(), Action::Update, Outcome::Allowed)).await;
+    }
+    stop.cancel();
+    Ok(work.await?)
+}
+
+#[allow(clippy::disallowed_methods, reason = "the journal is given a clock, as by the program")]
+fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
 }
 
 fn by(action: Action) -> Filter {

@@ -2,18 +2,25 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
 
 use eventcenter::domain::audit::checkpoint::TrustedKeys;
 use eventcenter::domain::audit::export::{Line, Reader};
-use eventcenter::domain::audit::verify::Verified;
+use eventcenter::domain::audit::verify::{DropEvidence, Verified};
 use serde_json::Value;
+use xtask::test_environment::TestEnvironment;
 
 use super::http::{parse, request, send};
-use super::server::{RECORDS, SIGNED, TestServer, fill, start, users};
+use super::server::{INSTALLATION, RECORDS, SIGNED, TestServer, drop_first, fill, start, users};
 
 /// Verifies an export with the published keys. Returns the result and the numbers of records and gaps.
 fn verify_export(server: &TestServer, text: &str) -> (Verified, usize, usize) {
     let data = server.get(&users().shopper, "/api/audit/checkpoints").data();
+    verify_with_keys(&data, text)
+}
+
+/// As [`verify_export`], with the keys in a response about checkpoints.
+fn verify_with_keys(data: &Value, text: &str) -> (Verified, usize, usize) {
     let keys: Vec<&str> = data["keys"].as_array().expect("keys").iter().filter_map(Value::as_str).collect();
     let mut reader = Reader::new(TrustedKeys::parse(&keys.join("\n")), Vec::new());
     let (mut records, mut gaps) = (0, 0);
@@ -56,6 +63,87 @@ fn an_export_with_a_filter_is_verified_as_well() {
         assert_eq!((records, verified.checkpoints), (expected, SIGNED.len()), "{query}");
         assert!(gaps >= SIGNED.len(), "{query}");
     }
+}
+
+/// Whatever the filter, an export proves that the retention dropped the first records.
+#[test]
+fn an_export_contains_the_record_of_the_drop() {
+    let users = users();
+    let data = fill(users);
+    drop_first(data.folder.path(), &users.shop, 512);
+    let (operator, port) = start(data.folder.path(), &[]);
+    let bearer = format!("Bearer {}", users.shopper);
+    let get = |path: &str| send(port, "GET", path, &[("Authorization", &bearer)]);
+    let keys = get("/api/audit/checkpoints").data();
+    for (query, matching) in
+        [("", None), ("?actor=alice", Some(18)), ("?action=DropRecords", Some(0)), ("?kind=No", Some(0))]
+    {
+        let answer = get(&format!("/api/audit/logs/export{query}"));
+        let (verified, records, _) = verify_with_keys(&keys, &answer.text());
+        assert_eq!(
+            (verified.first, verified.drop),
+            (512, DropEvidence::Recorded { seq: RECORDS }),
+            "{query}"
+        );
+        assert!(verified.signed > RECORDS, "{query}");
+        if let Some(matching) = matching {
+            assert_eq!(records, matching + 1, "{query}");
+        }
+    }
+    let csv = get("/api/audit/logs/export?format=csv&actor=alice").text();
+    assert!(!csv.contains("DropRecords"), "{csv}");
+    operator.stop().expect("the operator stops");
+}
+
+/// `eventctl` exports and verifies with the keys and checkpoints of the cluster.
+#[test]
+fn eventctl_verifies_exports_with_the_cluster() {
+    let users = users();
+    let data = fill(users);
+    let (operator, port) = start(data.folder.path(), &[]);
+    let kubeconfig = TestEnvironment::get().expect("the environment").kubeconfig.clone();
+    let eventctl = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_eventctl"));
+        let command = command.arg("audit").args(arguments).current_dir(data.folder.path());
+        let command = command.env("KUBECONFIG", &kubeconfig).env("EVENTCTL_TOKEN", &users.shopper);
+        let output = command.env("EVENTCTL_SERVER", format!("http://127.0.0.1:{port}")).output();
+        let output = output.expect("eventctl runs");
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).expect("text"))
+    };
+    let assert = |arguments: &[&str], code: i32, part: &str| {
+        let (actual, text) = eventctl(arguments);
+        assert!(actual == Some(code) && text.contains(part), "{arguments:?}: {actual:?}\n{text}");
+    };
+    let intact = format!("{}: 600 records (0 to 599) are intact", users.shop);
+    assert(&["verify", "--cluster"], 0, &intact);
+    assert(&["export", "--to", "all.ndjson"], 0, "all.ndjson: ");
+    assert(&["verify", "--cluster", "--file", "all.ndjson"], 0, &intact);
+    assert(&["export", "--actor", "alice", "--to", "alice.ndjson"], 0, "alice.ndjson: 70 records");
+    let filtered = "the export has the filter actor \"alice\" and leaves out ";
+    assert(&["verify", "--cluster", "--file", "alice.ndjson"], 2, filtered);
+    assert(&["verify", "--cluster", "--file", "alice.ndjson", "--filtered"], 0, filtered);
+    operator.stop().expect("the operator stops");
+
+    // Records are removed without a record of the retention.
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let store = super::server::open(data.folder.path());
+        let log = users.shop.parse().expect("a log");
+        assert_eq!(store.audit().drop_before(&log, 256).await.expect("records are dropped"), 256);
+        store.close().await;
+    });
+    let store = [
+        "verify",
+        "--cluster",
+        "--store",
+        "sqlite:eventcenter.db",
+        "--installation",
+        INSTALLATION,
+        "--tenant",
+        &users.shop,
+    ];
+    assert(&store, 1, "records 0 to 255 are missing: no record shows that the retention dropped them");
 }
 
 #[test]

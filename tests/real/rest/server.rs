@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use eventcenter::domain::audit::checkpoint::{Checkpoint, origin};
+use eventcenter::domain::audit::drop::DroppedRecords;
 use eventcenter::domain::audit::{Action, Actor, Event, LogName, Outcome, Target, Via};
 use eventcenter::domain::signature::SigningKey;
 use eventcenter::store::{
@@ -146,6 +147,23 @@ pub(super) fn add(folder: &Path, log: &str, records: u64, length: usize) {
         }
         stop.cancel();
         writing.await.expect("the journal ends");
+        store.close().await;
+    });
+}
+
+/// Drops the first records of a log, as the retention does, and signs the log.
+pub(super) fn drop_first(folder: &Path, log: &str, until: u64) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let store = open(folder);
+        let (recorder, stop, writing) = journal(&store);
+        let log: LogName = log.parse().expect("a log");
+        let event = DroppedRecords { from: 0, until }.to_event(log.clone(), clock(), "operator-0");
+        recorder.record(event).await.expect("the drop is recorded");
+        assert_eq!(store.audit().drop_before(&log, until).await.expect("records are dropped"), until);
+        stop.cancel();
+        writing.await.expect("the journal ends");
+        sign(&store, &log).await;
         store.close().await;
     });
 }

@@ -2,13 +2,14 @@
 //!
 //! - [`database`]: a separate database for each test, and SQL without the store; [`journal`]: writes and verifies logs.
 //! - [`behaviour`]: reading, searching and proving records. [`v0`]: data of the version before the redesign.
-//! - [`tamper`]: tampering with a database is detected and described.
+//! - [`tamper`]: tampering with a database is detected and described; [`derived`]: that with values derived from the records.
 //! - [`crash`]: databases and writers are killed at random moments without losing acknowledged records.
 //! - [`replica`]: concurrent replicas. [`outage`]: outages of the database. [`tls`]: PostgreSQL with TLS.
 
 mod behaviour;
 mod crash;
 mod database;
+mod derived;
 mod journal;
 mod outage;
 mod replica;

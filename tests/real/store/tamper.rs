@@ -21,16 +21,16 @@ const RECORDS: usize = 600;
 const SIGNED: usize = 500;
 
 /// A log to tamper with.
-struct TestLog {
+pub(super) struct TestLog {
     database: TestDatabase,
-    store: Store,
-    audit: Audit,
-    acme: LogName,
+    pub(super) store: Store,
+    pub(super) audit: Audit,
+    pub(super) acme: LogName,
     published: StoredCheckpoint,
 }
 
 impl TestLog {
-    async fn create(database: TestDatabase) -> Result<Self> {
+    pub(super) async fn create(database: TestDatabase) -> Result<Self> {
         let acme = log("acme");
         let store = database.store().await?;
         let audit = store.audit();
@@ -48,11 +48,11 @@ impl TestLog {
         Ok(test)
     }
 
-    async fn sql(&self, statements: &str) -> Result<()> {
+    pub(super) async fn sql(&self, statements: &str) -> Result<()> {
         self.database.sql(statements).await
     }
 
-    async fn verify(
+    pub(super) async fn verify(
         &self,
     ) -> Result<
         Result<eventcenter::domain::audit::verify::Verified, eventcenter::domain::audit::verify::Finding>,
@@ -61,7 +61,7 @@ impl TestLog {
     }
 
     /// Checks the finding. Ids, which are random, are replaced.
-    async fn expect_finding(&self, expected: Expect) -> Result<()> {
+    pub(super) async fn expect_finding(&self, expected: Expect) -> Result<()> {
         let found = match self.verify().await? {
             Ok(verified) => format!("no finding: {verified:?}"),
             Err(finding) => finding.to_string(),
@@ -74,7 +74,7 @@ impl TestLog {
         Ok(())
     }
 
-    async fn rows(&self, from: u64) -> Result<Vec<Row>> {
+    pub(super) async fn rows(&self, from: u64) -> Result<Vec<Row>> {
         Ok(self.audit.read_rows(&self.acme, from, 2 * RECORDS).await?)
     }
 
@@ -88,8 +88,13 @@ impl TestLog {
         Ok((String::from_utf8(body)?, hash))
     }
 
-    fn bytes(&self, hash: &Hash) -> String {
+    pub(super) fn bytes(&self, hash: &Hash) -> String {
         self.database.bytes(&hash.0)
+    }
+
+    /// Bytes as an SQL literal.
+    pub(super) fn bytes_of(&self, bytes: &[u8]) -> String {
+        self.database.bytes(bytes)
     }
 
     fn text(text: &str) -> String {

@@ -13,10 +13,12 @@ use super::super::super::terminal::plain;
 use super::super::line_buffer::LineBuffer;
 use super::super::log_client::LogClient;
 use super::super::progress_line::ProgressLine;
+use super::options::VerifyOptions;
 use super::report::{LocatedFinding, LogReport};
 use super::trust::Trust;
 use crate::domain::audit::Filter;
 use crate::domain::audit::export::{ExportError, Header, Line, MAX_LINE_BYTES, Reader};
+use crate::domain::audit::verify::{Unverified, Verified};
 use crate::kubernetes::RestError;
 
 /// Size of the read buffer in bytes.
@@ -30,32 +32,28 @@ const RECORD_PREFIX: &str = r#"{"record":"#;
 const RECORD_SUFFIX: &str = "}";
 
 /// Verifies the export in a file.
-pub(super) async fn verify(
-    path: &Path,
-    installation: Option<&str>,
-    trust: &Trust,
-) -> anyhow::Result<LogReport> {
+pub(super) async fn verify(path: &Path, trust: &Trust, options: &VerifyOptions) -> anyhow::Result<LogReport> {
     let opened: Box<dyn Read + Send> = match is_input(path) {
         true => Box::new(std::io::stdin()),
         false => Box::new(File::open(path).with_context(|| format!("reading {}", name(path)))?),
     };
     let lines = FileLines(BufReader::with_capacity(BUFFER_BYTES, opened));
-    let (installation, trust) = (installation.map(str::to_owned), trust.clone());
-    let verified = tokio::task::spawn_blocking(move || verify_lines(lines, installation.as_deref(), &trust));
+    let (trust, options) = (trust.clone(), options.clone());
+    let verified = tokio::task::spawn_blocking(move || verify_lines(lines, &trust, &options));
     verified.await.context("verifying")?.with_context(|| name(path))
 }
 
-/// Verifies an export of the server.
+/// Verifies an export of the server, which is requested without a filter and therefore must not have one.
 pub(super) async fn verify_export(
     log: &LogClient,
-    installation: Option<&str>,
     trust: &Trust,
+    options: &VerifyOptions,
 ) -> anyhow::Result<LogReport> {
     let mut download = log.export(&Filter::default(), ExportFormat::Ndjson).await?;
     let (sender, chunks) = mpsc::channel(MAX_PENDING_CHUNKS);
     let lines = DownloadLines { chunks, buffer: Some(LineBuffer::default()) };
-    let (installation, trust) = (installation.map(str::to_owned), trust.clone());
-    let verified = tokio::task::spawn_blocking(move || verify_lines(lines, installation.as_deref(), &trust));
+    let (trust, options) = (trust.clone(), VerifyOptions { accepts_filter: false, ..options.clone() });
+    let verified = tokio::task::spawn_blocking(move || verify_lines(lines, &trust, &options));
     while let Some(chunk) = download.next().await.transpose() {
         let is_last = chunk.is_err();
         // The verification closes the channel at the first finding.
@@ -70,8 +68,8 @@ pub(super) async fn verify_export(
 /// Verifies the lines of an export.
 fn verify_lines(
     lines: impl Iterator<Item = anyhow::Result<Vec<u8>>>,
-    installation: Option<&str>,
     trust: &Trust,
+    options: &VerifyOptions,
 ) -> anyhow::Result<LogReport> {
     let mut progress = ProgressLine::start();
     let mut started: Option<(Header, Reader)> = None;
@@ -81,15 +79,18 @@ fn verify_lines(
             Some(started) => started,
             None => {
                 let header = parse_header(&line)?;
-                if let Some(expected) = installation
-                    && expected != header.installation
+                if let Some(expected) = &options.installation
+                    && *expected != header.installation
                 {
                     bail!(
                         "this is an export of the installation {}, not of {expected}",
                         plain(&header.installation)
                     );
                 }
-                let reader = Reader::new(trust.keys().clone(), trust.notes(&header.log));
+                let reader = Reader::new(
+                    trust.keys().clone(),
+                    if trust.has_keys() { trust.notes(&header.log) } else { Vec::new() },
+                );
                 started.insert((header, reader))
             }
         };
@@ -101,7 +102,7 @@ fn verify_lines(
     progress.finish();
     let Some((header, reader)) = started else { bail!("the export is empty") };
     match reader.finish() {
-        Ok(verified) => Ok(LogReport::new(header.log, Some(verified), Vec::new(), Vec::new())),
+        Ok(verified) => Ok(report_verified(&header, verified, options)),
         Err(error) => report(error, &header, ""),
     }
 }
@@ -116,13 +117,26 @@ fn parse_header(line: &str) -> anyhow::Result<Header> {
     }
 }
 
+/// Reports an export without a finding.
+fn report_verified(header: &Header, verified: Verified, options: &VerifyOptions) -> LogReport {
+    let mut assessment = verified.assess(options.requirements);
+    let filtered = header.has_filter().then(|| Unverified::Filtered {
+        filter: header.filter.to_string(),
+        omitted: verified.omitted,
+        all: verified.omitted + verified.records,
+    });
+    let (accepted, refused) = if options.accepts_filter { (filtered, None) } else { (None, filtered) };
+    assessment.unverified.extend(refused);
+    LogReport::of_verified(verified, assessment, Vec::new(), accepted)
+}
+
 /// Reports a finding with its record.
 fn report(error: ExportError, header: &Header, line: &str) -> anyhow::Result<LogReport> {
     match error {
         ExportError::Tampered(finding) => {
             let body = line.strip_prefix(RECORD_PREFIX).and_then(|line| line.strip_suffix(RECORD_SUFFIX));
             let found = LocatedFinding::new(finding, body.unwrap_or_default().as_bytes());
-            Ok(LogReport::new(header.log.clone(), None, vec![found], Vec::new()))
+            Ok(LogReport::of_finding(header.log.clone(), found, Vec::new()))
         }
         malformed @ ExportError::Malformed { .. } => Err(malformed.into()),
     }
@@ -193,7 +207,9 @@ mod tests {
     fn other_text_is_refused() {
         let check = |text: &str| {
             let lines = FileLines(BufReader::new(text.as_bytes()));
-            verify_lines(lines, None, &Trust::default()).map(|_| ()).map_err(|error| error.to_string())
+            verify_lines(lines, &Trust::default(), &VerifyOptions::default())
+                .map(|_| ())
+                .map_err(|error| error.to_string())
         };
         assert_eq!(check(""), Err("the export is empty".into()));
         assert!(check("time,actor\n").is_err_and(|error| error.contains("this is not an export")));

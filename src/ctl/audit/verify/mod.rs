@@ -4,12 +4,14 @@
 //! elsewhere, whose signatures are verified with public keys.
 
 mod file;
+mod options;
 mod report;
 mod store;
 pub(super) mod trust;
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 use clap::{Args, ValueEnum};
@@ -19,7 +21,9 @@ use super::super::login::block_on;
 use super::super::output::Answer;
 use super::log_client::ServerArgs;
 use super::time_arg;
+use crate::domain::audit::verify::Requirements;
 use crate::store::StoreUrl;
+use options::{VerifyOptions, signing_delay};
 use report::LogReport;
 use trust::{ClusterLookup, Trust};
 
@@ -28,11 +32,12 @@ Examples:
   eventctl audit verify --tenant shop
   eventctl audit verify --file shop.ndjson --key keys.txt
   eventctl audit verify --file shop.ndjson --key keys.txt --checkpoint last-month.note
+  eventctl audit verify --file denied.ndjson --key keys.txt --filtered
   eventctl audit verify --store sqlite:/var/lib/eventcenter/eventcenter.db
 
 The keys: kubectl get configmap eventcenter-seals -n eventcenter-system -o jsonpath='{.data.audit}' > keys.txt
 
-Exit codes: 0 the log is intact, 1 a finding, 2 an error occurred.";
+Exit codes: 0 the log is intact, 1 a finding, 2 it cannot be verified or an error occurred.";
 
 /// Verify that a log is intact.
 ///
@@ -66,6 +71,13 @@ pub(in crate::ctl) struct Verify {
     /// Accept checkpoints without verifying their signatures if no public key is known.
     #[arg(long)]
     unsigned: bool,
+    /// Accept an export with a filter, which leaves records out.
+    #[arg(long, requires = "file")]
+    filtered: bool,
+    /// Time within which the operator signs records, more than its --audit-checkpoint-interval. Records at the end of the log may be
+    /// unsigned if they were written within this time.
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = signing_delay)]
+    signing_delay: Duration,
     /// Output format.
     #[arg(long, short, value_enum, default_value_t = Output::Text, value_name = "FORMAT")]
     output: Output,
@@ -94,12 +106,18 @@ pub(super) fn answer(arguments: &Verify) -> anyhow::Result<Answer> {
         let login = arguments.server.kubernetes_login();
         let cluster = (lookup, &login, arguments.operator_namespace.as_str());
         let trust = Trust::collect(&arguments.keys, &arguments.checkpoints, cluster).await?;
+        let options = VerifyOptions {
+            installation: arguments.installation.clone(),
+            // Without keys no signature can be verified, which needs --unsigned.
+            requirements: Requirements { signing_delay: trust.has_keys().then_some(arguments.signing_delay) },
+            accepts_filter: arguments.filtered,
+        };
         let reports = match (&arguments.file, &arguments.store) {
-            (Some(path), _) => vec![file::verify(path, arguments.installation.as_deref(), &trust).await?],
-            (None, Some(url)) => verify_store(arguments, url, &trust).await?,
+            (Some(path), _) => vec![file::verify(path, &trust, &options).await?],
+            (None, Some(url)) => verify_store(arguments, url, &trust, &options).await?,
             (None, None) => {
                 let log = arguments.server.open().await?;
-                vec![file::verify_export(&log, arguments.installation.as_deref(), &trust).await?]
+                vec![file::verify_export(&log, &trust, &options).await?]
             }
         };
         if let (Some(tenant), [one]) = (&arguments.server.tenant, reports.as_slice())
@@ -112,23 +130,28 @@ pub(super) fn answer(arguments: &Verify) -> anyhow::Result<Answer> {
     })
 }
 
-async fn verify_store(arguments: &Verify, url: &StoreUrl, trust: &Trust) -> anyhow::Result<Vec<LogReport>> {
+async fn verify_store(
+    arguments: &Verify,
+    url: &StoreUrl,
+    trust: &Trust,
+    options: &VerifyOptions,
+) -> anyhow::Result<Vec<LogReport>> {
     let store = store::open(url)?;
     let audit = store.audit();
-    let installation = arguments.installation.as_deref().unwrap_or(DEFAULT_INSTALLATION);
+    let installation = options.installation.as_deref().unwrap_or(DEFAULT_INSTALLATION);
     let logs = match &arguments.server.tenant {
         Some(tenant) => [tenant.clone()].into(),
         None => store::logs(&audit, trust).await?,
     };
     let mut reports = Vec::new();
     for log in &logs {
-        reports.push(store::verify(&audit, log, installation, trust).await?);
+        reports.push(store::verify(&audit, log, installation, trust, options.requirements).await?);
     }
     store.close().await;
     Ok(reports)
 }
 
-/// Renders the reports. Without keys the exit code is 0 only with `--unsigned`.
+/// Renders the reports. Without keys the exit code is 0 only with `--unsigned`, and never if a log cannot be verified.
 fn render(arguments: &Verify, reports: &[LogReport], has_keys: bool) -> anyhow::Result<Answer> {
     let zone = time_arg::now().time_zone().clone();
     let text = match arguments.output {
@@ -142,13 +165,23 @@ fn render(arguments: &Verify, reports: &[LogReport], has_keys: bool) -> anyhow::
             all.join("\n")
         }
     };
-    let yes = reports.iter().all(LogReport::is_intact);
-    if yes && !has_keys && !arguments.unsigned {
-        drop(writeln!(std::io::stdout(), "{text}"));
-        return Err(anyhow!(
+    let yes = !reports.iter().any(LogReport::has_findings);
+    let unverified: Vec<&str> =
+        reports.iter().filter(|report| !report.is_verified()).map(|report| report.log().as_str()).collect();
+    let problem = match (yes, unverified.as_slice()) {
+        (false, _) => None,
+        (true, []) if has_keys || arguments.unsigned => None,
+        (true, []) => Some(anyhow!(
             "no signature was verified, because no public key is known: give --key FILE or --cluster, or accept that with \
              --unsigned"
-        ));
+        )),
+        (true, logs) => Some(anyhow!("it is not known whether these logs are intact: {}", logs.join(", "))),
+    };
+    match problem {
+        Some(problem) => {
+            drop(writeln!(std::io::stdout(), "{text}"));
+            Err(problem)
+        }
+        None => Ok(Answer { yes, text }),
     }
-    Ok(Answer { yes, text })
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::super::super::terminal::plain;
 use super::super::{render, time_arg};
-use crate::domain::audit::verify::{Finding, Verified};
+use crate::domain::audit::verify::{Assessment, DropEvidence, Finding, Unverified, Verified};
 use crate::domain::audit::{LogName, Record};
 
 /// A finding, and the record that it is about.
@@ -21,6 +21,9 @@ pub(super) struct LogReport {
     log: LogName,
     verified: Option<Verified>,
     findings: Vec<LocatedFinding>,
+    unverified: Vec<Unverified>,
+    /// The filter that the user accepts.
+    accepted_filter: Option<Unverified>,
 }
 
 impl LocatedFinding {
@@ -42,6 +45,7 @@ fn id(finding: &Finding) -> Option<&str> {
         Finding::Edited { id, .. }
         | Finding::Rewritten { id, .. }
         | Finding::ColumnMismatch { id, .. }
+        | Finding::FilterMismatch { id, .. }
         | Finding::Inserted { id, .. } => Some(id),
         _ => None,
     }
@@ -54,6 +58,7 @@ pub(super) fn position(finding: &Finding) -> Option<u64> {
         | Finding::Edited { seq, .. }
         | Finding::Rewritten { seq, .. }
         | Finding::ColumnMismatch { seq, .. }
+        | Finding::FilterMismatch { seq, .. }
         | Finding::Inserted { seq, .. } => Some(*seq),
         Finding::Swapped { first, .. } => Some(*first),
         _ => None,
@@ -75,26 +80,57 @@ const fn json_name(finding: &Finding) -> &'static str {
         Finding::NodeMismatch { .. } => "Node",
         Finding::NodeMissing { .. } => "Unkept",
         Finding::IndexMismatch { .. } => "Index",
+        Finding::TimesMismatch { .. } => "Times",
+        Finding::EndMismatch { .. } => "End",
+        Finding::Omitted { .. } => "Omitted",
+        Finding::FilterMismatch { .. } => "Filter",
+        Finding::DropNotRecorded { .. } => "Drop",
         Finding::RootMismatch { .. } => "Root",
         Finding::UntrustedCheckpoint { .. } => "Forged",
     }
 }
 
+/// The name of a reason in the JSON output.
+const fn json_reason(unverified: &Unverified) -> &'static str {
+    match unverified {
+        Unverified::NoCheckpoint { .. } => "NoCheckpoint",
+        Unverified::NotSigned { .. } => "NotSigned",
+        Unverified::DropNotSigned { .. } => "DropNotSigned",
+        Unverified::DropOmitted { .. } => "DropOmitted",
+        Unverified::Filtered { .. } => "Filtered",
+    }
+}
+
 impl LogReport {
-    /// The findings in the log come before the checkpoints that are not trusted.
-    pub(super) fn new(
-        log: LogName,
-        verified: Option<Verified>,
-        mut findings: Vec<LocatedFinding>,
+    /// Reports a log whose records match its checkpoints, with the checkpoints that are not trusted. `accepted_filter` is the
+    /// filter of an export that the user accepts.
+    pub(super) fn of_verified(
+        verified: Verified,
+        assessment: Assessment,
         untrusted: Vec<Finding>,
+        accepted_filter: Option<Unverified>,
     ) -> Self {
-        findings.extend(untrusted.into_iter().map(|finding| LocatedFinding { finding, record: None }));
-        Self { log, verified, findings }
+        let Assessment { mut findings, unverified } = assessment;
+        findings.extend(untrusted);
+        let findings = findings.into_iter().map(|finding| LocatedFinding { finding, record: None }).collect();
+        Self { log: verified.log.clone(), verified: Some(verified), findings, unverified, accepted_filter }
     }
 
-    /// Whether the verification found nothing.
-    pub(super) fn is_intact(&self) -> bool {
-        self.findings.is_empty()
+    /// Reports the finding in a log, and the checkpoints that are not trusted.
+    pub(super) fn of_finding(log: LogName, finding: LocatedFinding, untrusted: Vec<Finding>) -> Self {
+        let untrusted = untrusted.into_iter().map(|finding| LocatedFinding { finding, record: None });
+        let findings = std::iter::once(finding).chain(untrusted).collect();
+        Self { log, verified: None, findings, unverified: Vec::new(), accepted_filter: None }
+    }
+
+    /// Whether something shows that the log was tampered with.
+    pub(super) fn has_findings(&self) -> bool {
+        !self.findings.is_empty()
+    }
+
+    /// Whether everything that is required of the log is known.
+    pub(super) fn is_verified(&self) -> bool {
+        self.unverified.is_empty()
     }
 
     /// The log.
@@ -107,20 +143,21 @@ impl LogReport {
         let log = &self.log;
         let mut lines = Vec::new();
         if let Some(verified) = &self.verified {
-            let caveat = if self.is_intact() { "" } else { ", but a checkpoint is not trusted" };
-            lines.push(match verified.records {
-                0 => format!("{log}: there are no records{caveat}"),
-                records => {
-                    let (first, last) = (verified.first, verified.size.saturating_sub(1));
-                    format!("{log}: {records} records ({first} to {last}) are intact{caveat}")
-                }
-            });
+            lines.push(format!("{log}: {}", self.intact_records(verified, has_keys)));
             let root = verified.root.to_string();
             lines.push(format!("  size {}, root {}…", verified.size, &root[..16]));
-            lines.push(signature_line(verified, has_keys));
-            if verified.first > 0 {
-                lines.push(format!("  the retention deleted the first {} records", verified.first));
+            lines.extend(signature_lines(verified, has_keys));
+            if let DropEvidence::Recorded { seq } = verified.drop
+                && (!has_keys || seq < verified.signed)
+            {
+                let first = verified.first;
+                lines.push(format!(
+                    "  record {seq} shows that the retention dropped the first {first} records"
+                ));
             }
+            lines.extend(
+                self.accepted_filter.iter().map(|filter| format!("  {}", plain(&filter.to_string()))),
+            );
         }
         for LocatedFinding { finding, record } in &self.findings {
             lines.push(format!("{log}: {}", plain(&finding.to_string())));
@@ -131,7 +168,30 @@ impl LogReport {
         if let Some(first) = self.findings.first() {
             lines.push(format!("  what to do: {}", remedy(&first.finding)));
         }
+        for unverified in &self.unverified {
+            lines.push(format!("{log}: {}", plain(&unverified.to_string())));
+            lines.push(format!("  what to do: {}", verification_remedy(unverified)));
+        }
         lines.join("\n")
+    }
+
+    /// Which records are intact. Records that are not signed do not count if signatures are verified.
+    fn intact_records(&self, verified: &Verified, has_keys: bool) -> String {
+        let Verified { first, records, size, signed, signed_records, .. } = *verified;
+        let (count, end) = if has_keys { (signed_records, signed) } else { (records, size) };
+        let caveat = match (self.findings.first().map(|located| &located.finding), has_keys) {
+            (Some(Finding::UntrustedCheckpoint { .. }), _) => ", but a checkpoint is not trusted",
+            (Some(_), _) => ", but the log was tampered with",
+            (None, _) => "",
+        };
+        match count {
+            0 if records == 0 && size == first => format!("there are no records{caveat}"),
+            0 => format!("no record is known to be intact{caveat}"),
+            count => {
+                let are = if has_keys { "are intact" } else { "are consistent; no signature was verified" };
+                format!("{count} records ({first} to {}) {are}{caveat}", end.saturating_sub(1))
+            }
+        }
     }
 
     /// The result as JSON. `has_keys` states whether signatures were verified.
@@ -142,28 +202,41 @@ impl LogReport {
         let verified = self.verified.as_ref().map(|verified| {
             json!({
                 "first": verified.first, "records": verified.records, "size": verified.size, "root": verified.root,
-                "checkpoints": verified.checkpoints, "signed": verified.signed,
+                "checkpoints": verified.checkpoints, "signed": verified.signed, "omitted": verified.omitted,
             })
         });
+        let unverified = self
+            .unverified
+            .iter()
+            .map(|unverified| json!({"reason": json_reason(unverified), "message": unverified.to_string()}));
         json!({
-            "log": self.log, "right": self.is_intact(), "signaturesChecked": has_keys, "verified": verified,
-            "findings": findings.collect::<Vec<_>>(),
+            "log": self.log, "right": !self.has_findings() && self.is_verified(), "signaturesChecked": has_keys,
+            "verified": verified, "findings": findings.collect::<Vec<_>>(),
+            "unverified": unverified.collect::<Vec<_>>(),
+            "filter": self.accepted_filter.as_ref().map(ToString::to_string),
         })
     }
 }
 
 /// How many records are covered by signed checkpoints.
-fn signature_line(verified: &Verified, has_keys: bool) -> String {
-    let after = verified.size.saturating_sub(verified.signed);
+fn signature_lines(verified: &Verified, has_keys: bool) -> Vec<String> {
     let by = if has_keys { "signed by a trusted key" } else { "whose signatures were not verified" };
-    match (verified.checkpoints, after) {
-        (0, _) => "  no checkpoint: records that are missing at the end cannot be detected".into(),
-        (count, 0) => format!("  {}, {by}, and all records are covered", checkpoints(count)),
-        (count, after) => format!(
-            "  {}, {by}, up to {} records; no checkpoint covers the last {after}",
-            checkpoints(count),
-            verified.signed
-        ),
+    let (count, unsigned) = (checkpoints(verified.checkpoints), verified.unsigned());
+    match (verified.checkpoints, unsigned) {
+        (0, _) => vec!["  no checkpoint: nothing shows that the records are as they were written".into()],
+        (_, 0) => vec![format!("  {count}, {by}, and all records are covered")],
+        (_, unsigned) => {
+            let last = match unsigned {
+                1 => "record yet: nothing shows that it is as it was written".to_owned(),
+                unsigned => {
+                    format!("{unsigned} records yet: nothing shows that they are as they were written")
+                }
+            };
+            vec![
+                format!("  {count}, {by}, up to {} records", verified.signed),
+                format!("  no checkpoint covers the last {last}"),
+            ]
+        }
     }
 }
 
@@ -198,6 +271,22 @@ fn remedy(finding: &Finding) -> &'static str {
             "keep the database, its backups and the checkpoints unchanged, as evidence. Look for the missing records in an \
              older export or copy of the database, and find out whether an older copy was restored"
         }
+        Finding::TimesMismatch { .. } => {
+            "the records up to there are intact, but searches and exports by time may have missed some, and the retention \
+             may drop too many: find out who could write to the database, then restore the columns earliest and latest of \
+             audit_node from a backup, or from the records"
+        }
+        Finding::EndMismatch { .. } => {
+            "the records are intact, but records that are added from now on will not match them: stop the operator, find out \
+             who could write to the database, and restore the row of audit_head from a backup, or from the last record"
+        }
+        Finding::Omitted { .. } | Finding::FilterMismatch { .. } => {
+            "keep the file as evidence, find out who could change it, and export the log again"
+        }
+        Finding::DropNotRecorded { .. } => {
+            "keep the database, its backups and the checkpoints unchanged, as evidence. Look for the missing records in an \
+             older export or copy of the database, and find out who could write to the database"
+        }
         Finding::IndexMismatch { .. } => {
             "the records up to there are intact, but searches and filtered exports may have missed some: find out who could \
              write to the database, then rebuild the index (see docs/audit.md)"
@@ -213,94 +302,25 @@ fn remedy(finding: &Finding) -> &'static str {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::audit::merkle::Hash;
-    use expect_test::expect;
-
-    fn verified() -> Verified {
-        Verified {
-            log: log(),
-            first: 0,
-            records: 120,
-            size: 120,
-            root: Hash::leaf(b"x"),
-            checkpoints: 2,
-            signed: 100,
+/// The remedy of what is not known of a log.
+fn verification_remedy(unverified: &Unverified) -> &'static str {
+    match unverified {
+        Unverified::NoCheckpoint { .. } | Unverified::NotSigned { .. } => {
+            "compare with the published checkpoint (--cluster), or with one that you have kept (--checkpoint); for a log that \
+             was written just now, try again after the next checkpoint. If the operator signs less often, set --signing-delay. \
+             Otherwise checkpoints were removed, or the log is no longer signed"
+        }
+        Unverified::DropNotSigned { .. } => {
+            "verify again after the next checkpoint, or with one that covers that record (--cluster, --checkpoint)"
+        }
+        Unverified::DropOmitted { .. } => {
+            "export the log again, because an earlier version left that record out; or verify an export without a filter"
+        }
+        Unverified::Filtered { .. } => {
+            "verify an export without a filter; or accept with --filtered that only the records in this one are verified"
         }
     }
-
-    fn log() -> LogName {
-        "shop".parse().expect("a log")
-    }
-
-    fn record() -> Value {
-        json!({
-            "id": "019aa5d0-0000-7000-8000-000000000007", "seq": 7, "tenant": "shop", "time": "2026-11-21T10:05:07Z",
-            "actor": {"user": "alice\u{1b}[2K", "via": "Admission"}, "action": "Update", "outcome": "Denied",
-            "target": {"kind": "EventTopic", "namespace": "shop", "name": "orders"},
-            "origin": {"component": "webhook", "instance": "a"},
-        })
-    }
-
-    #[test]
-    fn an_intact_log() {
-        let report = LogReport::new(log(), Some(verified()), Vec::new(), Vec::new());
-        assert!(report.is_intact());
-        expect![[r#"
-            shop: 120 records (0 to 119) are intact
-              size 120, root 3c7e9bc930dc93f0…
-              2 checkpoints, signed by a trusted key, up to 100 records; no checkpoint covers the last 20"#]]
-        .assert_eq(&report.to_text(true, &TimeZone::UTC));
-        let dropped = Verified { first: 20, records: 100, signed: 120, ..verified() };
-        let report = LogReport::new(log(), Some(dropped), Vec::new(), Vec::new());
-        expect![[r#"
-            shop: 100 records (20 to 119) are intact
-              size 120, root 3c7e9bc930dc93f0…
-              2 checkpoints, whose signatures were not verified, and all records are covered
-              the retention deleted the first 20 records"#]]
-        .assert_eq(&report.to_text(false, &TimeZone::UTC));
-        let without_checkpoint = Verified { checkpoints: 0, signed: 0, ..verified() };
-        let report = LogReport::new(log(), Some(without_checkpoint), Vec::new(), Vec::new());
-        assert!(report.to_text(true, &TimeZone::UTC).contains("no checkpoint: "));
-        expect![[r#"{"findings":[],"log":"shop","right":true,"signaturesChecked":true,"verified":{"checkpoints":0,"first":0,"records":120,"root":"3c7e9bc930dc93f01fa69985ef242d9f9e861f3c5355aa24ce5ef4b4b8a70ccb","signed":0,"size":120}}"#]].assert_eq(&report.to_json(true).to_string());
-    }
-
-    #[test]
-    fn a_finding_names_the_record_and_the_remedy() {
-        let finding = Finding::Edited { seq: 7, id: "019aa5d0-0000-7000-8000-000000000007".into() };
-        let found = LocatedFinding::new(finding, record().to_string().as_bytes());
-        let report = LogReport::new(log(), None, vec![found], Vec::new());
-        assert!(!report.is_intact());
-        expect![[r#"
-            shop: record 7 (019aa5d0-0000-7000-8000-000000000007) was edited: its content does not match its hash
-              record: 019aa5d0-0000-7000-8000-000000000007, 2026-11-21 10:05:07, alice�[2K, Update EventTopic shop/orders, Denied
-              what to do: keep the database, its backups and the checkpoints unchanged, as evidence. Compare the record with an older export or copy of the database; the records before it are intact"#]].assert_eq(&report.to_text(true, &TimeZone::UTC));
-        let json = report.to_json(true);
-        assert_eq!(
-            (&json["findings"][0]["finding"], &json["findings"][0]["seq"]),
-            (&json!("Edited"), &json!(7))
-        );
-        let other = Finding::Unreadable { seq: 8 };
-        assert!(
-            LocatedFinding::new(other, record().to_string().as_bytes()).record.is_none(),
-            "another record"
-        );
-    }
-
-    #[test]
-    fn an_untrusted_checkpoint() {
-        let untrusted = Finding::UntrustedCheckpoint {
-            source: "the store's checkpoint of 5 records".into(),
-            problem: "why".into(),
-        };
-        let report = LogReport::new(log(), Some(verified()), Vec::new(), vec![untrusted]);
-        expect![[r#"
-            shop: 120 records (0 to 119) are intact, but a checkpoint is not trusted
-              size 120, root 3c7e9bc930dc93f0…
-              2 checkpoints, signed by a trusted key, up to 100 records; no checkpoint covers the last 20
-            shop: the store's checkpoint of 5 records is not trusted: why
-              what to do: find out who could write that checkpoint, and whether a key is missing (--key): replaced keys still verify what they signed"#]].assert_eq(&report.to_text(true, &TimeZone::UTC));
-    }
 }
+
+#[cfg(test)]
+mod tests;

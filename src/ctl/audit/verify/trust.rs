@@ -117,9 +117,9 @@ impl Trust {
         &self.keys
     }
 
-    /// The notes of a log, each after its source; none if no key is known.
+    /// The notes of a log, each after its source.
     pub(super) fn notes(&self, log: &LogName) -> Vec<(String, String)> {
-        let notes = self.notes.iter().filter(|note| note.log == log.as_str() && self.has_keys());
+        let notes = self.notes.iter().filter(|note| note.log == log.as_str());
         notes.map(|note| (note.source.clone(), note.text.clone())).collect()
     }
 
@@ -145,19 +145,17 @@ impl Trust {
         }
     }
 
-    /// The checkpoints of a log, with those stored beside it. Notes that are not trusted are findings. Without keys no
+    /// The checkpoints of notes, each of which follows its source. Notes that are not trusted are findings. Without keys no
     /// signature is verified.
     pub(super) fn checkpoints(
         &self,
         installation: &str,
         log: &LogName,
-        stored: impl IntoIterator<Item = (String, String)>,
+        notes: impl IntoIterator<Item = (String, String)>,
     ) -> (TrustedCheckpoints, Vec<Finding>) {
         let origin = origin(installation, log);
-        let notes = self.notes.iter().filter(|note| note.log == log.as_str());
-        let notes = notes.map(|note| (note.source.clone(), note.text.clone()));
         let (mut trusted, mut untrusted) = (TrustedCheckpoints { checkpoints: Vec::new() }, Vec::new());
-        for (source, text) in notes.chain(stored) {
+        for (source, text) in notes {
             match self.verify(&text, &origin) {
                 Ok(checkpoint) => trusted.checkpoints.push((checkpoint, source)),
                 Err(problem) => untrusted.push(Finding::UntrustedCheckpoint { source, problem }),
@@ -261,11 +259,10 @@ mod tests {
             &[("shop", sign_checkpoint("shop")), ("other", sign_checkpoint("other"))],
         );
         let shop = "shop".parse().expect("a log");
-        let (trusted, untrusted) =
-            trust.checkpoints("site", &shop, [("the store".into(), sign_checkpoint("shop"))]);
+        let (trusted, untrusted) = trust.checkpoints("site", &shop, trust.notes(&shop));
         assert_eq!(untrusted, []);
         let names: Vec<&str> = trusted.checkpoints.iter().map(|(_, source)| source.as_str()).collect();
-        assert_eq!(names, ["a note", "the store"]);
+        assert_eq!(names, ["a note"]);
         assert!(
             trust.check_given_checkpoints(&[&shop]).is_err_and(
                 |error| error.to_string() == "a note covers the log other, which was not verified"
@@ -277,14 +274,16 @@ mod tests {
     #[test]
     fn an_untrusted_note_is_reported_with_its_problem() {
         let shop = "shop".parse().expect("a log");
-        let problem =
-            |trust: &Trust, installation: &str| match trust.checkpoints(installation, &shop, []).1.as_slice()
-            {
-                [Finding::UntrustedCheckpoint { source, problem }] => {
-                    format!("{source}: {problem}")
-                }
-                other => format!("{other:?}"),
-            };
+        let problem = |trust: &Trust, installation: &str| match trust
+            .checkpoints(installation, &shop, trust.notes(&shop))
+            .1
+            .as_slice()
+        {
+            [Finding::UntrustedCheckpoint { source, problem }] => {
+                format!("{source}: {problem}")
+            }
+            other => format!("{other:?}"),
+        };
         let notes = [("shop", sign_checkpoint("shop"))];
         assert_eq!(
             problem(&trust(&key(2).public_key(), &notes), "site"),
@@ -297,7 +296,8 @@ mod tests {
         assert!(problem(&trust("", &notes), "elsewhere").contains("not elsewhere/audit/shop"));
         let edited = [("shop", sign_checkpoint("shop").replace("\n5\n", "\n4\n"))];
         assert!(problem(&trust(&key(1).public_key(), &edited), "site").contains("the signature is invalid"));
-        assert_eq!(trust("", &edited).checkpoints("site", &shop, []).1, [], "there is no key");
+        let unsigned = trust("", &edited);
+        assert_eq!(unsigned.checkpoints("site", &shop, unsigned.notes(&shop)).1, [], "there is no key");
     }
 
     #[test]

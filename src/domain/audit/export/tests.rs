@@ -441,3 +441,60 @@ fn invalid_headers() {
         ],
     );
 }
+
+/// The header of an export names its filter, and its records match it.
+#[test]
+fn filters() {
+    let filter = |filter: &'static str| {
+        move |lines: &mut Vec<String>| lines[0] = lines[0].replace(r#"{"text":"topic"}"#, filter)
+    };
+    check(
+        filter("{}"),
+        expect!["records 150 to 199 were left out: an export without a filter contains every record"],
+    );
+    check(
+        |lines| {
+            filter("{}")(lines);
+            // A gap without records leaves nothing out.
+            lines[FIRST + 150] = text(&Line::Gap(Range::empty(150)));
+        },
+        expect!["records 150 to 199 are missing"],
+    );
+    check(
+        filter(r#"{"text":"nobody"}"#),
+        expect![[
+            r#"record 0 (01900000-0000-7000-8000-000000000000) does not match the filter that the export names: text "nobody""#
+        ]],
+    );
+    check(
+        filter(r#"{"kind":"EventTopic","since":"2023-11-14T22:13:20Z"}"#),
+        expect!["verified: 250 records of 0..300, signed up to 290 by 2 checkpoints"],
+    );
+    check(
+        filter(r#"{"until":"2023-11-14T22:13:20Z"}"#),
+        expect![
+            "record 0 (01900000-0000-7000-8000-000000000000) does not match the filter that the export names: until 2023-11-14T22:13:20Z"
+        ],
+    );
+    let omitted = read(&export(), &[]).expect("no finding");
+    assert_eq!((omitted.records, omitted.omitted, omitted.signed_records), (250, 50, 240));
+}
+
+/// Checkpoints are verified when they are read, and only their values are kept.
+#[test]
+fn the_number_of_checkpoints_is_bounded() {
+    let line = text(&Line::Checkpoint(Log::whole().checkpoint(100).sign(&key('1'))));
+    check(
+        |lines| lines.splice(1..1, vec![line.clone(); MAX_CHECKPOINTS - 2]).for_each(drop),
+        expect!["verified: 250 records of 0..300, signed up to 290 by 1000 checkpoints"],
+    );
+    check(
+        |lines| lines.splice(1..1, vec![line.clone(); MAX_CHECKPOINTS - 1]).for_each(drop),
+        expect!["line 1002: more than 1000 checkpoints"],
+    );
+    let long = text(&Line::Checkpoint("x".repeat(MAX_LINE_BYTES - 100)));
+    check(
+        |lines| lines.insert(1, long),
+        expect!["the checkpoint in line 2 is not trusted: not a signed checkpoint: the note is too long"],
+    );
+}

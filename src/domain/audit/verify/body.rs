@@ -15,11 +15,11 @@ pub(super) struct ParsedBody<'a> {
     pub(super) seq: u64,
     #[serde(borrow)]
     pub(super) tenant: Cow<'a, str>,
-    time: Timestamp,
+    pub(super) time: Timestamp,
     #[serde(borrow)]
     actor: Actor<'a>,
     #[serde(borrow)]
-    action: Cow<'a, str>,
+    pub(super) action: Cow<'a, str>,
     #[serde(borrow)]
     target: Option<Target<'a>>,
     #[serde(borrow)]

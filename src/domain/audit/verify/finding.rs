@@ -91,6 +91,41 @@ pub enum Finding {
         /// The end of these records, exclusive.
         to: u64,
     },
+    /// The times of a node do not match the records below it: a search by time may miss some.
+    TimesMismatch {
+        /// The first record below it.
+        from: u64,
+        /// The end of these records, exclusive.
+        to: u64,
+    },
+    /// What the database states about the end of the log does not match its records. The records themselves are unchanged.
+    EndMismatch {
+        /// The number of records.
+        size: u64,
+        /// The column of `audit_head`.
+        column: &'static str,
+    },
+    /// Records of an export without a filter were replaced by their hashes.
+    Omitted {
+        /// The first.
+        from: u64,
+        /// The end of these records, exclusive.
+        to: u64,
+    },
+    /// A record does not match the filter of its export: the filter was changed after the export.
+    FilterMismatch {
+        /// Its position.
+        seq: u64,
+        /// Its id.
+        id: String,
+        /// The filter.
+        filter: String,
+    },
+    /// The first records do not exist, and no record shows that the retention dropped them.
+    DropNotRecorded {
+        /// The first record that exists.
+        first: u64,
+    },
     /// The root of the records up to a checkpoint is not the signed one: the log was rewritten after the previous checkpoint.
     RootMismatch {
         /// The first record that may differ.
@@ -140,19 +175,49 @@ impl fmt::Display for Finding {
                 )
             }
             Self::NodeMismatch { from, to } => {
-                let last = to.saturating_sub(1);
-                write!(f, "records {from} to {last} were rewritten: they do not match the stored tree node")
+                let (records, they) =
+                    (Records(*from, *to), if is_one(*from, *to) { "it does" } else { "they do" });
+                write!(f, "{records} {} rewritten: {they} not match the stored tree node", were(*from, *to))
             }
             Self::NodeMissing { from, to } => {
-                let last = to.saturating_sub(1);
                 write!(
                     f,
-                    "the tree node of records {from} to {last} is missing: their inclusion cannot be proved"
+                    "the tree node of {} is missing: their inclusion cannot be proved",
+                    Records(*from, *to)
                 )
             }
             Self::IndexMismatch { from, to } => {
-                let last = to.saturating_sub(1);
-                write!(f, "the index of records {from} to {last} was changed: a search may miss some of them")
+                write!(f, "the index of {} was changed: a search may miss some of them", Records(*from, *to))
+            }
+            Self::TimesMismatch { from, to } => {
+                write!(
+                    f,
+                    "the times of the tree node of {} were changed: a search by time may miss some of them",
+                    Records(*from, *to)
+                )
+            }
+            Self::EndMismatch { size, column } => {
+                write!(f, "the column {column} of audit_head does not match the {size} records of the log")
+            }
+            Self::Omitted { from, to } => {
+                write!(
+                    f,
+                    "{} {} left out: an export without a filter contains every record",
+                    Records(*from, *to),
+                    were(*from, *to)
+                )
+            }
+            Self::FilterMismatch { seq, id, filter } => {
+                let filter = printable(filter);
+                write!(f, "record {seq}{} does not match the filter that the export names: {filter}", Id(id))
+            }
+            Self::DropNotRecorded { first } => {
+                let (records, were) = (Records(0, *first), if is_one(0, *first) { "is" } else { "are" });
+                write!(f, "{records} {were} missing: no record shows that the retention dropped them")
+            }
+            Self::RootMismatch { from, to, source } if is_one(*from, *to) => {
+                let (records, source) = (Records(*from, *to), printable(source));
+                write!(f, "{records} was rewritten: the root up to it does not match {source}")
             }
             Self::RootMismatch { from, to, source } => {
                 let (last, source) = (to.saturating_sub(1), printable(source));
@@ -166,6 +231,29 @@ impl fmt::Display for Finding {
             }
         }
     }
+}
+
+/// Records from a position up to, not including, another one: `record 5`, or `records 5 to 9`.
+pub(super) struct Records(pub(super) u64, pub(super) u64);
+
+impl fmt::Display for Records {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(from, to) = self;
+        match is_one(*from, *to) {
+            true => write!(f, "record {from}"),
+            false => write!(f, "records {from} to {}", to.saturating_sub(1)),
+        }
+    }
+}
+
+/// Whether these are a single record.
+fn is_one(from: u64, to: u64) -> bool {
+    to.saturating_sub(from) <= 1
+}
+
+/// The verb for these records.
+fn were(from: u64, to: u64) -> &'static str {
+    if is_one(from, to) { "was" } else { "were" }
 }
 
 /// The id of a record in parentheses; empty if it is unknown.

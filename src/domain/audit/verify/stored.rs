@@ -1,6 +1,6 @@
 //! The form in which a database stores a log, as far as it can be verified.
 
-use eventcenter_sdk::merkle::Hash;
+use eventcenter_sdk::merkle::{Hash, Node, Range};
 
 /// Records per segment. The inverted index has a separate list of positions for each segment.
 pub const SEGMENT_RECORDS: u64 = 1024;
@@ -66,4 +66,31 @@ pub struct Posting {
     pub value: String,
     /// Positions relative to the first record of the segment; `None` if there are more than [`MAX_LISTED_POSITIONS`].
     pub positions: Option<Vec<u64>>,
+}
+
+/// The earliest and the latest time of some records, in microseconds since 1970.
+pub type Times = (i64, i64);
+
+/// A node of the tree as a database stores it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredNode {
+    /// Its place in the tree.
+    pub node: Node,
+    /// Its hash.
+    pub hash: Hash,
+    /// For nodes of the lowest stored level the times of the records below it, by which searches skip nodes.
+    pub times: Option<Times>,
+}
+
+/// The end of a log as a database stores it, in addition to the records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredEnd {
+    /// The number of records, including dropped ones.
+    pub size: u64,
+    /// The compact range of all records.
+    pub range: Range,
+    /// The hash chain up to the last record.
+    pub chain: Hash,
+    /// The times of the records after the last node of the lowest stored level, if there are any.
+    pub times: Option<Times>,
 }

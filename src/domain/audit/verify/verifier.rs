@@ -7,48 +7,17 @@ use super::checkpoints::TrustedCheckpoints;
 use super::finding::Finding;
 use super::index::SegmentIndex;
 use super::misplaced::{Conclusion, Misplaced};
-use super::stored::{LEVEL_STEP, Posting, Row, SEGMENT_RECORDS, StoredValues};
+use super::stored::{LEVEL_STEP, Posting, Row, SEGMENT_RECORDS, StoredNode, StoredValues};
+use super::times::RecordTimes;
+use super::verified::{DropEvidence, Verified};
 use crate::domain::audit::canonical;
 use crate::domain::audit::checkpoint::Checkpoint;
+use crate::domain::audit::drop::DroppedRecords;
 use eventcenter_sdk::merkle::{Hash, Node, Nodes, Range};
-use eventcenter_sdk::rest::audit::LogName;
+use eventcenter_sdk::rest::audit::{Action, LogName};
 
 /// Maximum number of remembered nodes: those over the last 8 million records, which take some megabytes.
 const MAX_NODES: usize = 64 * 1024;
-
-/// A log without findings.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verified {
-    /// The name of the log.
-    pub log: LogName,
-    /// The first record that exists; the retention dropped those before.
-    pub first: u64,
-    /// The number of verified records.
-    pub records: u64,
-    /// The number of records of the log, including dropped ones.
-    pub size: u64,
-    /// The root of the tree.
-    pub root: Hash,
-    /// The number of checkpoints that match.
-    pub checkpoints: usize,
-    /// The size of the largest of these checkpoints; later records are not signed yet.
-    pub signed: u64,
-}
-
-impl Verified {
-    /// Compares the compact range that the database stores of the whole log, if it has the same size. It reveals a rewritten
-    /// end of the log, after the last checkpoint and the last node.
-    ///
-    /// # Errors
-    /// The roots differ.
-    pub fn verify_range(self, stored: &Range) -> Result<Self, Finding> {
-        let is_mismatch = stored.end() == self.size && stored.root().is_some_and(|root| root != self.root);
-        match is_mismatch {
-            true => Err(Finding::NodeMismatch { from: self.signed, to: self.size }),
-            false => Ok(self),
-        }
-    }
-}
 
 /// Verifies a log from its first record on. After a finding every further call returns the same finding.
 #[derive(Debug)]
@@ -62,6 +31,11 @@ pub struct Verifier {
     chain: Option<Hash>,
     next_seq: u64,
     records: u64,
+    /// The number of records in gaps.
+    omitted: u64,
+    times: RecordTimes,
+    /// The position of the first record which shows that the retention dropped the records that do not exist.
+    drop_seq: Option<u64>,
     /// Identifies an inserted record before the current one.
     previous: Previous,
     misplaced: Option<Misplaced>,
@@ -72,8 +46,9 @@ pub struct Verifier {
     /// The checkpoints that have not been reached, by size.
     pending_checkpoints: VecDeque<(Checkpoint, String)>,
     matched_checkpoints: usize,
-    /// The size of the largest matched checkpoint.
+    /// The size of the largest matched checkpoint, and the number of records that were read up to there.
     signed: u64,
+    signed_records: u64,
     finding: Option<Finding>,
 }
 
@@ -98,6 +73,9 @@ impl Verifier {
             dropped,
             chain: Some(chain),
             records: 0,
+            omitted: 0,
+            times: RecordTimes::default(),
+            drop_seq: None,
             previous: Previous::default(),
             misplaced: None,
             nodes: BTreeMap::new(),
@@ -105,6 +83,7 @@ impl Verifier {
             pending_checkpoints: pending_checkpoints.into(),
             matched_checkpoints: 0,
             signed: 0,
+            signed_records: 0,
             finding: None,
         };
         verifier.finding = match verifier.dropped.start() {
@@ -187,6 +166,10 @@ impl Verifier {
             }
             self.index.0.add(&stored.columns);
         }
+        self.times.add(seq, body.time.as_microsecond());
+        if body.action == Action::DropRecords.as_str() && self.drop_seq.is_none() && self.proves_drop(row) {
+            self.drop_seq = Some(seq);
+        }
         self.previous.id.clear();
         self.previous.id.push_str(&body.id);
         let nodes = &mut self.nodes;
@@ -201,6 +184,13 @@ impl Verifier {
         }
         self.records += 1;
         self.compare_root()
+    }
+
+    /// Whether a record shows that the retention dropped the records that do not exist.
+    fn proves_drop(&self, row: &Row) -> bool {
+        let record = serde_json::from_slice(&row.body).ok();
+        let dropped = record.as_ref().and_then(DroppedRecords::parse);
+        dropped.is_some_and(|dropped| dropped.until >= self.dropped.end())
     }
 
     /// Compares content, hash and chain. Returns the hash of the leaf.
@@ -287,6 +277,7 @@ impl Verifier {
         if gap.end() > gap.start() {
             // The chain of omitted records is unknown.
             (self.chain, self.previous) = (None, Previous::default());
+            self.omitted += gap.end() - gap.start();
             self.next_seq = gap.end();
         }
         self.compare_root()
@@ -299,6 +290,21 @@ impl Verifier {
     /// The node does not match the records.
     pub fn verify_node(&mut self, node: Node, hash: &Hash) -> Result<(), Finding> {
         self.unless_failed(|verifier| verifier.compare_node(node, hash))
+    }
+
+    /// Compares the times that a node of the lowest stored level has, if all records below it were read and the last of them was the
+    /// last one that was read.
+    pub(super) fn verify_times(&mut self, stored: &StoredNode) -> Result<(), Finding> {
+        self.unless_failed(|verifier| {
+            let from = stored.node.index << stored.node.level;
+            let is_whole = verifier.misplaced.is_none() && from >= verifier.dropped.end();
+            match verifier.times.complete_block(from).filter(|_| is_whole) {
+                Some(times) if stored.times != Some(times) => {
+                    Err(Finding::TimesMismatch { from, to: from + (1 << stored.node.level) })
+                }
+                _ => Ok(()),
+            }
+        })
     }
 
     /// Compares the stored index of a segment, which has to be the last one that was read, or the one before.
@@ -354,7 +360,8 @@ impl Verifier {
                 return Err(Finding::RootMismatch { from, to: size, source });
             }
             self.matched_checkpoints += 1;
-            self.signed = size;
+            (self.signed, self.signed_records) = (size, self.records);
+            self.times.reset_unsigned();
         }
         Ok(())
     }
@@ -382,15 +389,27 @@ impl Verifier {
         if let Some(recorded) = recorded_size.filter(|recorded| *recorded < found) {
             return Err(Finding::Surplus { found, recorded });
         }
+        let drop = match (self.dropped.end(), self.drop_seq, self.omitted) {
+            (0, ..) => DropEvidence::NothingDropped,
+            (_, Some(seq), _) => DropEvidence::Recorded { seq },
+            (_, None, 0) => DropEvidence::NotRecorded,
+            (_, None, _) => DropEvidence::Unknown,
+        };
         Ok(Verified {
             log: self.log,
             first: self.dropped.end(),
             records: self.records,
+            omitted: self.omitted,
             size: found,
             // A range that does not begin at 0 was a finding.
             root: self.range.root().unwrap_or_else(Hash::empty),
+            chain: self.chain,
             checkpoints: self.matched_checkpoints,
             signed: self.signed,
+            signed_records: self.signed_records,
+            unsigned_times: self.times.unsigned(),
+            last_times: self.times.last_block(),
+            drop,
         })
     }
 }

@@ -145,7 +145,7 @@ fn an_edited_chain() {
 #[test]
 fn an_edited_node() {
     check(
-        &[("one of them", &|log| log.nodes[2].1 = Hash([7; 32]))],
+        &[("one of them", &|log| log.nodes[2].hash = Hash([7; 32]))],
         expect![[r#"
             one of them
                 rows: verified: 2000 records of 0..2000, signed up to 0 by 0 checkpoints
@@ -159,11 +159,11 @@ fn an_edited_node() {
 fn a_deleted_node() {
     check(
         &[
-            ("one of them", &|log| log.nodes.retain(|(node, _)| *node != Node { level: 8, index: 2 })),
+            ("one of them", &|log| log.nodes.retain(|stored| stored.node != Node { level: 8, index: 2 })),
             ("the last", &|log| log.nodes.truncate(log.nodes.len() - 1)),
             // Misplaced records take precedence.
             ("and records swapped", &|log| {
-                log.nodes.retain(|(node, _)| *node != Node { level: 8, index: 2 });
+                log.nodes.retain(|stored| stored.node != Node { level: 8, index: 2 });
                 log.rows.swap(700, 900);
                 (log.rows[700].seq, log.rows[900].seq) = (700, 900);
             }),

@@ -1,11 +1,14 @@
 //! Prints the findings of tampered logs.
 //!
 //! `content` changes records, `order` moves, adds and removes them, `dropped` is about the retention, `export` about exports,
-//! `checkpoint` about signatures, `hostile` about input that crashes programs.
+//! `checkpoint` about signatures, `assessment` about logs without a finding, `end` about the times and ends that a database
+//! states, `hostile` about input that crashes programs.
 
+mod assessment;
 mod checkpoint;
 mod content;
 mod dropped;
+mod end;
 mod export;
 mod hostile;
 mod order;
@@ -14,6 +17,7 @@ use expect_test::{Expect, expect};
 
 use super::*;
 use crate::domain::audit::checkpoint::Checkpoint;
+use crate::domain::audit::drop::DroppedRecords;
 use crate::domain::audit::testing::{
     self, INSTALLATION, Log, SIGNED, SIZE, describe, key, log_name, record, trusted,
 };
