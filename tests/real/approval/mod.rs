@@ -10,6 +10,7 @@
 //! - `forged`: decisions and statuses that are not signed.
 //! - `hold`: what is pending and what takes effect.
 //! - `journey`: whole workflows on all parts together.
+//! - `pipeline`: the recipe that sets the author from the Git history.
 //! - `removal`: deletions of data.
 //! - `signing_key`: the key that signs requests and decisions.
 //! - `team`: a tenant with rules behind the webhook, and its users.
@@ -24,6 +25,7 @@ mod fixture;
 mod forged;
 mod hold;
 mod journey;
+mod pipeline;
 mod removal;
 mod signing_key;
 mod team;
