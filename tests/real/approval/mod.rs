@@ -3,6 +3,7 @@
 //! - `access`: ACLs while a change is pending.
 //! - `admission`: who may request and who may decide.
 //! - `approvers`: whose approvals count, and for how long.
+//! - `author`: who counts as the author of a change.
 //! - `bypass`: a recreated, unmanaged, paused or deleted resource.
 //! - `command_line`: `eventctl`, and the same program as a plugin of kubectl.
 //! - `deleter`: deletions through the garbage collector, a robot or a terminating resource; withdrawn decisions.
@@ -18,6 +19,7 @@
 mod access;
 mod admission;
 mod approvers;
+mod author;
 mod bypass;
 mod command_line;
 mod deleter;
