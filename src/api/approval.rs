@@ -56,6 +56,32 @@ pub struct Approval {
         extend("x-kubernetes-list-type" = "set")
     )]
     pub break_glass: Vec<String>,
+
+    /// People with several names, such as a login and the addresses of their commits. Two names of different entries belong
+    /// to different people. Other names that are equal before the `@` count as one person, whatever the domain. Defaults to
+    /// none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 512), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["user"]))]
+    pub identities: Vec<Identity>,
+}
+
+/// A person with several names.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Identity {
+    /// Name of the person as a Kubernetes user, such as `alice@example.com`.
+    #[schemars(length(min = 1, max = 512))]
+    pub user: String,
+
+    /// Other names of the person: user names, and addresses or logins of authors, such as
+    /// `1234+alice@users.noreply.github.com`. A name belongs to one person. Defaults to none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 16),
+        inner(length(min = 1, max = 512)),
+        extend("x-kubernetes-list-type" = "set")
+    )]
+    pub aliases: Vec<String>,
 }
 
 /// How the webhook treats a change that still needs approval.

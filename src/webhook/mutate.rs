@@ -35,6 +35,7 @@ pub(super) async fn complete_governed<K: Governed + DeserializeOwned>(
         let Some((key, trusted)) = context.seal_keys.get() else { return Outcome::NotReady };
         let annotation_context = AnnotationContext {
             requester: request.user_info.requester(),
+            field_manager: request.field_manager(),
             rules,
             key,
             webhook: &trusted.webhook,

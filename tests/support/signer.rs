@@ -161,8 +161,16 @@ impl WebhookSigner {
         before: Option<&EventTopic>,
     ) -> ChangeRequest {
         let (subject, hash) = (Revisioned::of(topic), SpecHash::of(&topic.spec));
-        let context =
-            RequestContext { subject: &subject, hash: &hash, requester, rules, pending: None, now: now() };
+        let context = RequestContext {
+            subject: &subject,
+            hash: &hash,
+            requester,
+            field_manager: None,
+            rules,
+            is_withdrawal: false,
+            pending: None,
+            now: now(),
+        };
         seal_request(&context, before, topic, &self.key).expect("the user may request the change")
     }
 

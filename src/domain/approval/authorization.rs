@@ -7,9 +7,10 @@ use jiff::Timestamp;
 
 use super::claims::BreakGlass;
 use super::decision::VerifiedDecision;
+use super::identity::Identities;
 use super::request::ChangeRequest;
 use super::rules::{MissingApprovals, Rule};
-use super::{Rules, SpecHash, person};
+use super::{Rules, SpecHash};
 use crate::api::{ApprovalAction, ApprovalMode, Approver, Decision, GovernedChange, Rejection};
 use crate::domain::Revisioned;
 
@@ -74,9 +75,9 @@ impl<'a> Attribution<'a> {
     }
 
     /// Whether the change may be approved by this user, as far as its requesters are concerned.
-    fn is_independent_of(self, approver: &str) -> bool {
+    fn is_independent_of(self, approver: &str, rules: &Rules) -> bool {
         match self {
-            Self::Request(request) => request.is_independent_of(approver),
+            Self::Request(request) => request.is_independent_of(approver, rules),
             Self::Missing => false,
             Self::Anyone => true,
         }
@@ -167,7 +168,11 @@ pub fn authorize(input: &AuthorizationInput<'_>) -> Authorization {
     let additional = input.attribution.additional_approvals();
     let tallies: Vec<Tally<'_>> = rules
         .iter()
-        .map(|rule| Tally { rule, need: rule.approvals + additional, approvals: approvals(rule, &counting) })
+        .map(|rule| Tally {
+            rule,
+            need: rule.approvals + additional,
+            approvals: approvals(rule, &counting, input.rules.identities()),
+        })
         .collect();
     let missing: Vec<MissingApprovals> =
         tallies.iter().filter_map(|tally| tally.rule.missing(input.changes, tally.lacks())).collect();
@@ -234,15 +239,19 @@ fn may_approve(rule: &Rule, approver: &Approver) -> bool {
 }
 
 /// One approval of each person who may approve by a rule, independent of the order of the decisions.
-fn approvals<'a>(rule: &Rule, counting: &[&'a VerifiedDecision]) -> Vec<&'a VerifiedDecision> {
+fn approvals<'a>(
+    rule: &Rule,
+    counting: &[&'a VerifiedDecision],
+    identities: &Identities,
+) -> Vec<&'a VerifiedDecision> {
     let counts = |decision: &&VerifiedDecision| {
         decision.decision == Decision::Approve && may_approve(rule, &decision.approver)
     };
     let same = |one: &VerifiedDecision, other: &VerifiedDecision| {
-        person::may_be_same(&one.approver.username, &other.approver.username)
+        identities.may_be_same(&one.approver.username, &other.approver.username)
     };
     let approvals: Vec<&VerifiedDecision> = counting.iter().copied().filter(counts).collect();
-    // `bob` may be `bob@example.com` or `bob@example.org`, who are two people: a name that could match several others is sorted last, so that it does not replace both. Of one person's approvals the newest expires last.
+    // `bob` may be `bob@example.com` or `bob@example.org`, who are two people if the tenant declares them: a name that could match several others is sorted last, so that it does not replace both. Of one person's approvals the newest expires last.
     let mut ordered: Vec<_> = approvals
         .iter()
         .map(|decision| {
@@ -275,7 +284,7 @@ impl AuthorizationInput<'_> {
                 // A rejection does not depend on what is taken over.
                 decision.takeover_hash.as_deref() == self.takeover_hash
                     && self.rules.expiry(decision.at) > self.now
-                    && self.attribution.is_independent_of(&decision.approver.username)
+                    && self.attribution.is_independent_of(&decision.approver.username, self.rules)
             }
             // A rejection counts until the change is replaced, even if its approver is later named as the author.
             Decision::Reject => true,

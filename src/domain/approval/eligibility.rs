@@ -109,7 +109,7 @@ pub fn check_eligibility(
         Some(request)
             if is_current
                 && spec.action == ApprovalAction::Apply
-                && !request.is_independent_of(user.username) =>
+                && !request.is_independent_of(user.username, rules) =>
         {
             Err(not_allowed(format!(
                 "{} requested or wrote this change ({}): another person has to decide",

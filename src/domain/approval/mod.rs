@@ -3,7 +3,8 @@
 //! The module is independent of kinds: a kind classifies its changes by implementing [`governed::Governed`].
 //!
 //! - [`rules`]: what a tenant requires.
-//! - [`hash`]: the identity of a spec. [`person`]: which user names may be one person.
+//! - [`hash`]: the identity of a spec. [`person`], [`identity`]: which names may be one person.
+//! - [`author`], [`authorship`]: the author of a change, and which request has named them.
 //! - [`claims`], [`request`], [`annotations`]: who requested a spec. [`deletion`]: who deletes. [`decision`]: who decided.
 //! - [`eligibility`]: whether a user may decide. [`authorization`]: whether a change may take effect.
 //! - [`active`]: the active spec. [`pending`]: the report of a pending change.
@@ -14,13 +15,16 @@
 
 pub mod active;
 pub mod annotations;
+pub mod author;
 pub mod authorization;
+pub mod authorship;
 pub mod claims;
 pub mod decision;
 pub mod deletion;
 pub mod eligibility;
 pub mod governed;
 pub mod hash;
+pub mod identity;
 pub mod pending;
 pub mod person;
 pub mod request;

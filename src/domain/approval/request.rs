@@ -9,6 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use serde::{Deserialize, Serialize};
 
+use super::author::Author;
+use super::authorship::{AuthorSource, author_source};
 use super::claims::{BreakGlass, RequestClaims};
 use super::{Rules, SpecHash, Statement, person};
 use crate::api::{AUTHORED_BY, BREAK_GLASS, REQUEST};
@@ -119,13 +121,18 @@ impl ChangeRequest {
     /// Whether an approver is certainly another person than every requester and author. Service accounts of one namespace
     /// count as one.
     #[must_use]
-    pub fn is_independent_of(&self, approver: &str) -> bool {
-        self.people().all(|person| {
+    pub fn is_independent_of(&self, approver: &str, rules: &Rules) -> bool {
+        let identities = rules.identities();
+        let is_requester = |requester: &String| {
             let namespaces =
-                person::service_account_namespace(approver).zip(person::service_account_namespace(person));
-            let share_namespace = namespaces.is_some_and(|(one, other)| one == other);
-            !share_namespace && !person::may_be_same(approver, person)
-        })
+                person::service_account_namespace(approver).zip(person::service_account_namespace(requester));
+            namespaces.is_some_and(|(one, other)| one == other) || identities.may_be_same(approver, requester)
+        };
+        // Earlier versions sealed lists of authors.
+        let is_author = |authors: &String| {
+            authors.split([',', ';']).any(|author| identities.may_be_same(approver, author))
+        };
+        !self.claims.requesters.iter().any(is_requester) && !self.claims.authors.iter().any(is_author)
     }
 }
 
@@ -149,8 +156,12 @@ pub struct RequestContext<'a> {
     pub hash: &'a SpecHash,
     /// The requester.
     pub requester: Requester<'a>,
+    /// The field manager that the request names, if it does.
+    pub field_manager: Option<&'a str>,
     /// The rules of the tenant.
     pub rules: &'a Rules,
+    /// Whether the spec is the active one, so that the request withdraws the pending change.
+    pub is_withdrawal: bool,
     /// The previous request, if its spec is not active.
     pub pending: Option<&'a ChangeRequest>,
     /// The time of the request.
@@ -160,32 +171,16 @@ pub struct RequestContext<'a> {
 /// Creates and seals a request.
 ///
 /// # Errors
-/// Automation that does not name the author, or more than 32 requesters and authors.
+/// Automation that does not name the author itself, an author who is not exactly one person, or more than 32 requesters and
+/// authors of a change that is not withdrawn.
 pub fn seal_request<K: kube::Resource>(
     context: &RequestContext<'_>,
     old: Option<&K>,
     new: &K,
     key: &SigningKey,
 ) -> Result<ChangeRequest, Refusal> {
-    let RequestContext { subject, hash, requester, rules, pending, now } = *context;
-    let annotation = |resource: &K, name: &str| {
-        resource
-            .annotations()
-            .get(name)
-            .map(|value| value.trim().to_owned())
-            .filter(|value| !value.is_empty())
-    };
-    let author = annotation(new, AUTHORED_BY);
-    if author.is_none() && rules.is_automation(requester.username) {
-        return Err(Refusal::at(
-            Reason::ApprovalNotAllowed,
-            format!("metadata.annotations[{AUTHORED_BY}]"),
-            format!(
-                "{} applies changes written by others and must name the author: have the pipeline set the annotation from the commit",
-                requester.username
-            ),
-        ));
-    }
+    let RequestContext { subject, hash, requester, rules, pending, now, .. } = *context;
+    let author = author(context, old, new)?;
     // An unchanged reason belongs to an earlier change.
     let reason = annotation(new, BREAK_GLASS)
         .filter(|reason| old.and_then(|old| annotation(old, BREAK_GLASS)).as_ref() != Some(reason));
@@ -196,8 +191,9 @@ pub fn seal_request<K: kube::Resource>(
     });
     let before = pending.map(|request| &request.claims);
     let requesters = add_name(before.map(|before| &before.requesters), Some(requester.username));
+    let author = author.map(|author| author.to_string());
     let authors = add_name(before.map(|before| &before.authors), author.as_deref());
-    if requesters.len() + authors.len() > MAX_PEOPLE {
+    if requesters.len() + authors.len() > MAX_PEOPLE && !context.is_withdrawal {
         return Err(Refusal::at(
             Reason::ApprovalNotAllowed,
             "spec",
@@ -217,6 +213,56 @@ pub fn seal_request<K: kube::Resource>(
     };
     let seal = key.seal(&statement(&subject.object, &claims));
     Ok(ChangeRequest { claims, seal })
+}
+
+/// The author whom a request names itself.
+///
+/// Automation has to name one. A person who changes an object does not answer for the author whom an earlier request has named.
+fn author<K: kube::Resource>(
+    context: &RequestContext<'_>,
+    old: Option<&K>,
+    new: &K,
+) -> Result<Option<Author>, Refusal> {
+    let RequestContext { requester, field_manager, rules, .. } = *context;
+    let source = author_source(old, new, field_manager);
+    match (annotation(new, AUTHORED_BY), rules.is_automation(requester.username), source) {
+        (Some(text), _, AuthorSource::Request) | (Some(text), true, AuthorSource::LastApplied) => {
+            parse_author(&text, rules).map(Some)
+        }
+        (_, false, _) => Ok(None),
+        (Some(text), true, AuthorSource::Earlier) => Err(refuse_author(format!(
+            "somebody else set this author ({text:?}), and {} applies a manifest without one: have the pipeline set the \
+             annotation in the manifest, from the commit",
+            requester.username
+        ))),
+        (None, true, _) => Err(refuse_author(format!(
+            "{} applies changes written by others and must name the author: have the pipeline set the annotation from the commit",
+            requester.username
+        ))),
+    }
+}
+
+/// Parses the text of the annotation.
+///
+/// # Errors
+/// It does not name exactly one person.
+pub(super) fn parse_author(text: &str, rules: &Rules) -> Result<Author, Refusal> {
+    let shown: String = text.chars().take(MAX_SHOWN).collect();
+    Author::parse(text, rules)
+        .map_err(|error| refuse_author(format!("{shown:?} does not name exactly one person: {error}")))
+}
+
+/// Maximum number of characters of an author in a message.
+const MAX_SHOWN: usize = 120;
+
+fn refuse_author(message: String) -> Refusal {
+    Refusal::at(Reason::ApprovalNotAllowed, format!("metadata.annotations[{AUTHORED_BY}]"), message)
+}
+
+/// The text of an annotation; `None` if there is none or it is blank.
+pub(super) fn annotation(resource: &impl kube::Resource, key: &str) -> Option<String> {
+    let text = resource.annotations().get(key)?.trim();
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 fn add_name(before: Option<&Vec<String>>, new: Option<&str>) -> Vec<String> {

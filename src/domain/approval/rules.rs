@@ -6,6 +6,7 @@ use std::fmt;
 use eventcenter_sdk::Reason;
 use jiff::{SignedDuration, Timestamp};
 
+use super::identity::Identities;
 use super::person;
 use crate::api::{self, ApprovalMode, GovernedChange, Kind};
 use crate::domain::Refusal;
@@ -21,6 +22,7 @@ pub struct Rules {
     automation: BTreeSet<String>,
     robots: BTreeSet<String>,
     break_glass: BTreeSet<String>,
+    identities: Identities,
 }
 
 /// One rule: which changes need how many approvals, and from which groups.
@@ -44,6 +46,7 @@ impl Default for Rules {
             automation: BTreeSet::new(),
             robots: BTreeSet::new(),
             break_glass: BTreeSet::new(),
+            identities: Identities::default(),
         }
     }
 }
@@ -52,7 +55,7 @@ impl Rules {
     /// Parses `spec.approval` of a Tenant.
     ///
     /// # Errors
-    /// `validFor` is not a duration, or a rule names a kind whose changes need no approval.
+    /// `validFor` is not a duration, a rule names a kind whose changes need no approval, or an identity is ambiguous.
     pub fn parse(declared: Option<&api::Approval>) -> Result<Self, Refusal> {
         let Some(declared) = declared else { return Ok(Self::default()) };
         let text = declared.valid_for.as_deref().unwrap_or("7d");
@@ -91,6 +94,7 @@ impl Rules {
             automation: set(&declared.automation),
             robots: set(&declared.robots),
             break_glass: set(&declared.break_glass),
+            identities: Identities::parse(&declared.identities, &declared.automation)?,
         })
     }
 
@@ -130,6 +134,17 @@ impl Rules {
     #[must_use]
     pub fn is_automation(&self, username: &str) -> bool {
         self.automation.contains(username)
+    }
+
+    /// The users that apply changes written by others.
+    pub fn automation(&self) -> impl Iterator<Item = &str> {
+        self.automation.iter().map(String::as_str)
+    }
+
+    /// The people whom the tenant has declared with several names.
+    #[must_use]
+    pub fn identities(&self) -> &Identities {
+        &self.identities
     }
 
     /// Whether a user is a person, or a service account that may approve.

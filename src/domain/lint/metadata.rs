@@ -1,4 +1,4 @@
-//! What the API server demands of `metadata`: names, labels and annotations.
+//! What the API server demands of `metadata`: names, labels and annotations; and annotations that belong to no manifest.
 //!
 //! The syntax is that of the Kubernetes documentation ("Object Names and IDs", "Labels and Selectors"): RFC 1123 for
 //! names, a qualified name for keys.
@@ -6,6 +6,7 @@
 use serde_json::Value;
 
 use super::field_path::FieldPath;
+use crate::api::{DELETION_REQUEST, REQUEST, REQUESTED_BY};
 
 const MAX_NAME: usize = 253;
 const MAX_LABEL: usize = 63;
@@ -38,8 +39,21 @@ pub(super) fn check(object: &Value, is_namespaced: bool) -> Vec<(FieldPath, Stri
     }
     check_map(metadata.get("labels"), &field.key("labels"), check_label_value, &mut wrong);
     check_map(metadata.get("annotations"), &field.key("annotations"), |_| Ok(()), &mut wrong);
+    let stamps =
+        STAMPS.iter().filter(|key| metadata.get("annotations").is_some_and(|all| all.get(key).is_some()));
+    wrong.extend(stamps.map(|key| {
+        let field = field.key("annotations").key(key);
+        let rule = format!(
+            "{field}: only the webhook writes it, for one object and one content: in a manifest it is ignored, and Argo CD \
+             reports a difference that never ends: remove it (kubectl get -o yaml prints it)"
+        );
+        (field, rule)
+    }));
     wrong
 }
+
+/// The annotations that only the webhook writes.
+const STAMPS: [&str; 3] = [REQUEST, REQUESTED_BY, DELETION_REQUEST];
 
 fn check_map(
     map: Option<&Value>,

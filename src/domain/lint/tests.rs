@@ -334,3 +334,30 @@ fn a_rule_that_cannot_be_evaluated_is_reported() {
         assert_eq!((outcome.violations.len(), outcome.unevaluated.len()), (0, 1), "{rule}: {outcome:?}");
     }
 }
+
+#[test]
+fn annotations_that_only_the_webhook_writes() {
+    let metadata =
+        |annotations: &str| format!("{{name: orders, namespace: shop, annotations: {annotations}}}");
+    let stamped = metadata(
+        "{eventcenter.io/request: '{}', eventcenter.io/requested-by: alice, eventcenter.io/deletion-request: '{}', \
+         eventcenter.io/authored-by: alice}",
+    );
+    check(
+        "",
+        &[TENANT, &resource("EventTopic", &stamped, "{owner: {team: a}}")].concat(),
+        expect![[r#"
+        1 Tenant shop: allowed
+        2 EventTopic shop/orders: refused: InvalidResource: metadata.annotations[eventcenter.io/request]: only the webhook writes it, for one object and one content: in a manifest it is ignored, and Argo CD reports a difference that never ends: remove it (kubectl get -o yaml prints it)
+        refused: InvalidResource: metadata.annotations[eventcenter.io/requested-by]: only the webhook writes it, for one object and one content: in a manifest it is ignored, and Argo CD reports a difference that never ends: remove it (kubectl get -o yaml prints it)
+        refused: InvalidResource: metadata.annotations[eventcenter.io/deletion-request]: only the webhook writes it, for one object and one content: in a manifest it is ignored, and Argo CD reports a difference that never ends: remove it (kubectl get -o yaml prints it)"#]],
+    );
+    let named = metadata("{eventcenter.io/authored-by: alice, example.com/requested-by: alice}");
+    check(
+        "",
+        &[TENANT, &resource("EventTopic", &named, "{owner: {team: a}}")].concat(),
+        expect![[r#"
+        1 Tenant shop: allowed
+        2 EventTopic shop/orders: allowed"#]],
+    );
+}

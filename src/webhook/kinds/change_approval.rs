@@ -192,12 +192,12 @@ async fn check_decision(
     let deciding = DecidingUser { username: &user.username, groups: &user.groups, has_approve_verb };
     check_eligibility(approval, &target, deciding, rules)?;
     let decision = check_seal(approval, &target.subject, user, rules, keys)?;
-    match stored.iter().find(|other| is_repeated(other, &decision, &target.subject, keys)) {
+    match stored.iter().find(|other| is_repeated(other, &decision, &target.subject, rules, keys)) {
         None => Ok(()),
         Some(other) => Err(Refusal::new(
             Reason::ApprovalNotAllowed,
             format!(
-                "{} has already made this decision, in ChangeApproval {}: a person counts once, whatever the user name",
+                "{} has already made this decision, in ChangeApproval {}: a person counts once, whatever the user name, unless spec.approval.identities of the Tenant declares two people",
                 user.username,
                 other.name_any()
             ),
@@ -290,6 +290,7 @@ fn is_repeated(
     other: &ChangeApproval,
     decision: &VerifiedDecision,
     subject: &Revisioned,
+    rules: &Rules,
     keys: &PublicKeys,
 ) -> bool {
     VerifiedDecision::verify(other, subject, keys).is_some_and(|other| {
@@ -302,7 +303,7 @@ fn is_repeated(
                 &decision.hash,
                 &decision.takeover_hash,
             )
-            && person::may_be_same(&other.approver.username, &decision.approver.username)
+            && rules.identities().may_be_same(&other.approver.username, &decision.approver.username)
     })
 }
 

@@ -31,7 +31,9 @@ fn ask(
         subject: &subject,
         hash: &hash,
         requester,
+        field_manager: None,
         rules: &rules,
+        is_withdrawal: false,
         pending: waiting,
         now: at(0),
     };
@@ -128,20 +130,20 @@ fn requesters_and_authors_are_not_independent_approvers() {
         "system:serviceaccount:ci:b",
         "system:serviceaccount:cd:a",
     ] {
-        table.push_str(&format!("{name}: {}\n", request.is_independent_of(name)));
+        table.push_str(&format!("{name}: {}\n", request.is_independent_of(name, &Rules::default())));
     }
     expect![[r#"
         alice: false
         ALICE@example.com: false
         carol: false
-        carol@example.org: true
+        carol@example.org: false
         bob: true
         system:serviceaccount:ci:a: false
         system:serviceaccount:ci:b: false
         system:serviceaccount:cd:a: true
     "#]]
     .assert_eq(&table);
-    assert!(waiting(&[], &[]).is_independent_of("alice"));
+    assert!(waiting(&[], &[]).is_independent_of("alice", &Rules::default()));
 }
 
 #[test]
@@ -223,7 +225,9 @@ fn created() -> Stored {
         subject: &subject,
         hash: &hash,
         requester,
+        field_manager: None,
         rules: &rules,
+        is_withdrawal: false,
         pending: None,
         now: at(0),
     };

@@ -274,12 +274,58 @@ fn two_approvals_are_of_two_people() {
 }
 
 #[test]
+fn approvers_with_one_login_count_as_one_unless_the_tenant_declares_them() {
+    let two = ["bob@example.com", "bob@example.org"].map(approval);
+    change(TWO).decided(two.clone()).check(expect![[r#"
+        held: 1/2 of ReduceRetention
+          ReduceRetention needs 1 more from group approvers
+          until 2026-01-13T11:00:00Z"#]]);
+    let declared =
+        |identities: &str| change(&TWO.replace("rules:", &format!("identities: {identities}, rules:")));
+    declared("[{user: bob@example.com}, {user: bob@example.org}]")
+        .decided(two.clone())
+        .check(expect!["open: approved by bob@example.com, bob@example.org"]);
+    declared("[{user: bob@example.com}]").decided(two).check(expect![[r#"
+        held: 1/2 of ReduceRetention
+          ReduceRetention needs 1 more from group approvers
+          until 2026-01-13T11:00:00Z"#]]);
+    let aliases = ["bob", "robert@home.example"].map(approval);
+    change(TWO).decided(aliases.clone()).check(expect!["open: approved by bob, robert@home.example"]);
+    declared("[{user: bob, aliases: [robert@home.example]}]").decided(aliases).check(expect![[r#"
+        held: 1/2 of ReduceRetention
+          ReduceRetention needs 1 more from group approvers
+          until 2026-01-13T11:00:00Z"#]]);
+}
+
+#[test]
+fn an_alias_of_the_requester_or_author_cannot_approve() {
+    let declared = &ONE.replace("rules:", "identities: [{user: alice, aliases: [al@home.example]}], rules:");
+    let decided = |requesters: &[&str], authors: &[&str], by: &str| {
+        print(&change(declared).requested_by(requesters, authors).decided([approval(by)]).authorize())
+    };
+    for (requesters, authors) in [(&["alice"][..], &[][..]), (&["carol"], &["Al <al@home.example>"])] {
+        for by in ["oidc:alice", "al@home.example", "alice@elsewhere.example"] {
+            let printed = decided(requesters, authors, by);
+            assert!(printed.starts_with("held: 0/1"), "{by} of {requesters:?} for {authors:?}: {printed}");
+        }
+        assert_eq!(decided(requesters, authors, "bob"), "open: approved by bob");
+    }
+    // A list, as earlier versions sealed it.
+    let printed = decided(&["carol"], &["dave@example.com, Al <al@home.example>"], "alice");
+    assert!(printed.starts_with("held: 0/1"), "{printed}");
+}
+
+#[test]
 fn the_number_of_approvals_does_not_depend_on_the_order() {
+    let declared =
+        &TWO.replace("rules:", "identities: [{user: bob@example.com}, {user: bob@example.org}], rules:");
     let decisions = || ["bob", "bob@example.com", "bob@example.org"].map(approval);
     let mut backwards = decisions();
     backwards.reverse();
-    change(TWO).decided(decisions()).check(expect!["open: approved by bob@example.com, bob@example.org"]);
-    change(TWO).decided(backwards).check(expect!["open: approved by bob@example.com, bob@example.org"]);
+    change(declared)
+        .decided(decisions())
+        .check(expect!["open: approved by bob@example.com, bob@example.org"]);
+    change(declared).decided(backwards).check(expect!["open: approved by bob@example.com, bob@example.org"]);
 }
 
 #[test]
