@@ -198,7 +198,7 @@ fn the_rights_cover_every_kind() {
         let controllers = verbs(&operator, "eventcenter-controllers", plural);
         let has = |verbs: &[&str], required: &[&str]| required.iter().all(|verb| verbs.contains(verb));
         assert!(has(&controllers, &["list", "watch"]), "the operator cannot watch {plural}: {controllers:?}");
-        let has_status = (kind.definition)().spec.versions.iter().any(|version| {
+        let has_status = kind.custom_resource_definition().spec.versions.iter().any(|version| {
             version.subresources.as_ref().is_some_and(|subresources| subresources.status.is_some())
         });
         let on_status = verbs(&operator, "eventcenter-controllers", &status);

@@ -117,7 +117,7 @@ pub struct ApprovalTarget {
     /// Kind of the target.
     pub kind: Kind,
     /// Name of the target.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"))]
     pub name: String,
     /// UID of the target, so that the decision does not apply to another resource with the same name. Set by the
     /// webhook; unset if the target does not exist yet.

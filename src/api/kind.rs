@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::OnceLock;
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSON};
 use kube::CustomResourceExt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -29,7 +29,7 @@ pub struct KindInfo {
     pub governance: Governance,
     /// Whether admission completes an object before it is validated.
     pub mutation: Mutation,
-    /// Builds the CustomResourceDefinition.
+    /// Builds the CustomResourceDefinition from the type; see [`KindInfo::custom_resource_definition`].
     pub definition: fn() -> CustomResourceDefinition,
 }
 
@@ -113,7 +113,22 @@ pub fn kinds() -> impl Iterator<Item = &'static KindInfo> {
 /// The custom resource definitions in the order in which they are installed.
 #[must_use]
 pub fn definitions() -> Vec<CustomResourceDefinition> {
-    kinds().map(|kind| (kind.definition)()).collect()
+    kinds().map(KindInfo::custom_resource_definition).collect()
+}
+
+/// The status of a resource that no controller has seen. Without it, tools that follow kstatus (Flux, Argo CD, `kubectl wait`)
+/// take a resource without conditions for a finished one.
+const INITIAL_STATUS: &str = r#"{"observedGeneration": -1}"#;
+
+fn set_initial_status(definition: &mut CustomResourceDefinition) {
+    let initial = serde_json::from_str(INITIAL_STATUS).expect("written above as JSON");
+    for version in &mut definition.spec.versions {
+        let schema = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut());
+        let status = schema.and_then(|schema| schema.properties.as_mut()?.get_mut("status"));
+        if let Some(status) = status {
+            status.default = Some(JSON(Clone::clone(&initial)));
+        }
+    }
 }
 
 /// Adds kinds to those of the product. Has an effect once, before anything reads the table.
@@ -130,6 +145,14 @@ impl KindInfo {
         let name = folded.strip_suffix(GROUP).and_then(|name| name.strip_suffix('.')).unwrap_or(&folded);
         let name = name.strip_suffix(".v1alpha1").unwrap_or(name);
         kinds().find(|kind| kind.is_named(name))
+    }
+
+    /// The CustomResourceDefinition.
+    #[must_use]
+    pub fn custom_resource_definition(&self) -> CustomResourceDefinition {
+        let mut definition = (self.definition)();
+        set_initial_status(&mut definition);
+        definition
     }
 
     /// The kinds whose changes may need approval.
@@ -210,7 +233,7 @@ mod tests {
     #[test]
     fn the_table_agrees_with_the_definitions() {
         for kind in kinds() {
-            let definition = (kind.definition)();
+            let definition = kind.custom_resource_definition();
             let names = definition.spec.names;
             assert_eq!(names.kind, kind.name);
             assert_eq!(names.plural, kind.plural, "{}", kind.name);

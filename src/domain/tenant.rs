@@ -230,7 +230,7 @@ fn parse(tenant: &Tenant) -> Result<TenantFacts, Refusal> {
 
 /// A topic name would belong to two tenants if one prefix were the start of another.
 fn check_prefix(facts: TenantFacts, older: &[Arc<TenantFacts>]) -> Result<TenantFacts, Refusal> {
-    let (ours, overlaps) = (facts.prefix.as_ref(), |a: &str, b: &str| a.starts_with(b) || b.starts_with(a));
+    let ours = facts.prefix.as_ref();
     match older.iter().find(|other| overlaps(ours, other.prefix.as_ref())) {
         None => Ok(facts),
         Some(other) => Err(Refusal::at(
@@ -243,6 +243,13 @@ fn check_prefix(facts: TenantFacts, older: &[Arc<TenantFacts>]) -> Result<Tenant
             ),
         )),
     }
+}
+
+/// Whether topics with these prefixes could have one name. Kafka does not distinguish `.` and `_`: its metrics have one name for
+/// both, so it refuses a topic whose name differs from that of another one only in them.
+fn overlaps(one: &str, other: &str) -> bool {
+    let (one, other) = (one.replace('_', "."), other.replace('_', "."));
+    one.starts_with(&other) || other.starts_with(&one)
 }
 
 #[cfg(test)]
@@ -314,6 +321,17 @@ mod tests {
                 inner: ResourceConflict: spec.topicPrefix: shop.eu. overlaps with shop. of tenant shop, which is older: choose a prefix that neither starts with another prefix nor is the start of one
                 outer: InvalidResource: spec.topicPrefix: topic prefix `shop` does not end in a separator; end it in `.`, `-` or `_`"#]],
         );
+    }
+
+    /// Kafka refuses a topic `a_b` beside `a.b`.
+    #[test]
+    fn prefixes_that_kafka_does_not_distinguish_overlap() {
+        for (one, other) in [("shop.", "shop_"), ("shop_", "shop.eu."), ("shop_eu-", "shop.")] {
+            assert!(overlaps(one, other) && overlaps(other, one), "{one} {other}");
+        }
+        for (one, other) in [("shop.", "shop-"), ("shop_", "shops."), ("shop.eu.", "shop_us.")] {
+            assert!(!overlaps(one, other) && !overlaps(other, one), "{one} {other}");
+        }
     }
 
     #[test]

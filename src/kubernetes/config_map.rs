@@ -34,7 +34,10 @@ impl KubeClient {
         // The keys are sorted, so each ConfigMap is read once.
         for key in keys {
             if last.as_ref().is_none_or(|(name, _)| *name != key.name) {
-                let map = in_time(maps.get_opt(&key.name)).await;
+                let map = match is_object_name(&key.name) {
+                    true => in_time(maps.get_opt(&key.name)).await,
+                    false => Ok(None),
+                };
                 let map = map.map_err(write::failed("reading a ConfigMap with schemas"))?;
                 last = Some((&key.name, map.filter(is_labelled)));
             }
@@ -63,6 +66,14 @@ impl KubeClient {
             }
         })
     }
+}
+
+/// Whether a text can be the name of an object. Resources that were stored before the definition had a pattern may contain others,
+/// and the client does not escape names in URLs.
+fn is_object_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.'))
+        && !name.starts_with('.')
 }
 
 fn is_labelled(map: &ConfigMap) -> bool {

@@ -28,6 +28,9 @@ pub fn policies() -> Vec<Value> {
                     variable("another", "params.metadata.name != object.metadata.name"),
                     variable("prefix", &prefix("object")),
                     variable("otherPrefix", &prefix("params")),
+                    // Kafka does not distinguish the two characters in the names of topics.
+                    variable("comparable", "variables.prefix.replace('_', '.')"),
+                    variable("otherComparable", "variables.otherPrefix.replace('_', '.')"),
                     variable("moved", &format!("oldObject == null || variables.prefix != {}", prefix("oldObject"))),
                     // Only new namespaces are checked, so that an existing conflict can be resolved step by step.
                     variable(
@@ -49,8 +52,8 @@ pub fn policies() -> Vec<Value> {
                     },
                     {
                         "expression": "!variables.another || !variables.moved || \
-                            !(variables.prefix.startsWith(variables.otherPrefix) || \
-                            variables.otherPrefix.startsWith(variables.prefix))",
+                            !(variables.comparable.startsWith(variables.otherComparable) || \
+                            variables.otherComparable.startsWith(variables.comparable))",
                         "messageExpression": "'ResourceConflict: spec.topicPrefix: ' + variables.prefix + \
                             ' overlaps with ' + variables.otherPrefix + ' of tenant ' + params.metadata.name + \
                             ': choose a prefix that neither starts with another prefix nor is the start of one'",

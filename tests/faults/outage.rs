@@ -388,7 +388,7 @@ async fn resources_are_deleted_while_kafka_is_unreachable() -> Result<()> {
     let retained = serde_json::from_value(json!({"metadata": {"name": "retained"}, "spec": {}}))?;
     topics.create(&Default::default(), &retained).await?;
     t.eventually("the topic has a status", async || match topics.get("retained").await {
-        Ok(topic) if topic.status.is_some() => Ok(()),
+        Ok(topic) if topic.status.as_ref().is_some_and(|status| !status.conditions.is_empty()) => Ok(()),
         other => Err(format!("{other:?}")),
     })
     .await;

@@ -1,6 +1,22 @@
 //! Creation of topics.
 
-use crate::support::{Fixture, message};
+use serde_json::json;
+
+use crate::support::{Fixture, cluster_scoped, message};
+
+/// Tools that follow kstatus take a resource without status for a finished one.
+#[tokio::test]
+async fn a_resource_that_no_controller_has_seen_is_in_progress() {
+    let t = Fixture::new("unseen").await;
+    let mut manifests = vec![t.topic("orders").manifest("{}")];
+    manifests.push(cluster_scoped("Tenant", &format!("{}-more", t.namespace), json!({"namespaces": []})));
+    let cluster = json!({"bootstrapServers": ["127.0.0.1:1"]});
+    manifests.push(cluster_scoped("KafkaCluster", &format!("{}-more", t.namespace), cluster));
+    for manifest in manifests {
+        let answer = t.kube.create(&manifest, "?dryRun=All").await;
+        assert_eq!(answer.body["status"], json!({"observedGeneration": -1}), "{answer:?}");
+    }
+}
 
 #[tokio::test]
 async fn an_empty_spec_gets_the_defaults() {

@@ -32,7 +32,8 @@ async fn a_topic_paused_from_the_start_is_not_created() {
     let mut manifest = t.topic("orders").manifest("{}");
     manifest["metadata"]["annotations"] = serde_json::json!({"eventcenter.io/paused": "true"});
     t.apply(&manifest).await;
-    t.topic("orders").wait_for_condition("Ready=True Paused").await;
+    // Nobody may take it for a finished topic.
+    t.topic("orders").wait_for_condition("Ready=False Paused").await;
     t.wait_for_resync().await;
     assert!(t.kafka_topic("orders").await.is_none());
     t.topic("orders").annotate("paused", Some("false")).await;

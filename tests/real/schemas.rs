@@ -238,6 +238,19 @@ mod before_it_is_stored {
         Fixture::on(stage::with_webhook(), "schemas").await
     }
 
+    /// A name that is not that of an object could change the URL of a request, and unlink the ConfigMap from its topics.
+    #[tokio::test]
+    async fn references_are_names_of_objects() {
+        let t = fixture().await;
+        for (name, key) in [("sch?x=", "a.json"), ("a/b", "a.json"), ("..", "a.json"), ("schemas", "a/b")] {
+            let spec = json!({"eventTypes": [{
+                "name": "Order.Created.v1", "schemaFrom": {"configMapKeyRef": {"name": name, "key": key}},
+            }]});
+            let refused = t.topic("orders").try_apply(spec).await.expect_err("refused").to_string();
+            assert!(refused.contains("configMapKeyRef") && refused.contains("should match"), "{refused}");
+        }
+    }
+
     /// The webhook compares a new resource with the schemas of the Kafka topic that it takes over.
     #[tokio::test]
     async fn a_created_resource_is_compared_with_registered_schemas() {

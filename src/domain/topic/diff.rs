@@ -5,6 +5,9 @@
 
 use std::fmt::Display;
 
+use json_patch::PatchOperation;
+use serde_json::{Map, Value};
+
 use super::change::{self, Pair};
 use crate::api::{
     Compatibility, CompatibilityMode, CompatibilityPolicy, DeletionPolicy, EventTopicSpec, GovernedChange,
@@ -18,6 +21,9 @@ const MAX_LINES: usize = 50;
 
 /// Longer lines are truncated.
 const MAX_LINE_CHARS: usize = 300;
+
+/// Further changes of one schema are only counted.
+const MAX_SCHEMA_CHANGES: usize = 5;
 
 /// Longer values are truncated, so that a line has room for two of them.
 const MAX_VALUE_CHARS: usize = 100;
@@ -259,10 +265,34 @@ fn type_changes(pair: &Pair<'_>) -> Vec<String> {
         (_, Source::ConfigMap(from)) => {
             Some(format!(": the schema is key {} of ConfigMap {}", from.key, from.name))
         }
-        (_, Source::Inline(_)) => Some(": the schema changes".into()),
+        (Source::Inline(before), Source::Inline(after)) => {
+            Some(format!(": the schema changes: {}", schema_changes(before, after)))
+        }
+        (Source::ConfigMap(_), Source::Inline(_)) => Some(": the schema is part of the resource".into()),
     };
     let description = text_change(before.description.as_ref(), after.description.as_ref());
     schema.into_iter().chain(description.map(|verb| format!(": description: {verb}"))).collect()
+}
+
+/// The changed parts of a schema, as JSON pointers.
+fn schema_changes(before: &Map<String, Value>, after: &Map<String, Value>) -> String {
+    let (before, after) = (Value::Object(before.clone()), Value::Object(after.clone()));
+    let changes = json_patch::diff(&before, &after).0;
+    let mut lines: Vec<String> = changes
+        .iter()
+        .take(MAX_SCHEMA_CHANGES)
+        .map(|change| {
+            let verb = match change {
+                PatchOperation::Add(_) => "adds",
+                PatchOperation::Remove(_) => "removes",
+                _ => "changes",
+            };
+            format!("{verb} {}", change.path())
+        })
+        .collect();
+    let more = changes.len().saturating_sub(MAX_SCHEMA_CHANGES);
+    lines.extend((more > 0).then(|| format!("and {more} more")));
+    lines.join(", ")
 }
 
 /// How a text changed that is too long to show.

@@ -119,7 +119,9 @@ pub fn status(
             conditions.keep(SCHEMA_COMPATIBLE);
         }
         Outcome::Paused => {
-            let ready = condition::find(&before.conditions, READY).is_none_or(|ready| ready.status == "True");
+            // A topic that was never ready does not become ready by being paused.
+            let ready =
+                condition::find(&before.conditions, READY).is_some_and(|ready| ready.status == "True");
             conditions.set(READY, ready, Reason::Paused, "paused by the annotation eventcenter.io/paused");
             conditions.keep(IN_SYNC);
             conditions.keep(SCHEMA_COMPATIBLE);

@@ -28,7 +28,7 @@ pub(crate) fn run(context: &Context) -> Result<ExitCode> {
         Health::Broken(state, problems) => {
             print!("{}", table(&state));
             let up = context.command("up");
-            println!("\nBroken: {}. `{up}` cleans up and restarts it.", problems.join(", "));
+            println!("\nBroken: {}. `{up}` removes it and starts a new, empty one.", problems.join(", "));
             println!("Log: {}", display_path(&context.folder.log()));
             Ok(ExitCode::FAILURE)
         }

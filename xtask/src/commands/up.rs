@@ -15,7 +15,7 @@ use super::{Context, Place, build, display_path, status};
 /// Start a Kubernetes control plane, Kafka and the operator in the background.
 ///
 /// Returns when all of it is ready and writes target/dev/env for the shell. Everything listens on loopback only, on free
-/// ports, and runs until `cargo xtask down`. If the environment is up, shows it; if a part has died, restarts it.
+/// ports, and runs until `cargo xtask down`. If the environment is up, shows it; if a part has died, replaces it by a new, empty one.
 ///
 /// The first run compiles Kubernetes (about 9 minutes) and the operator (5 to 10 minutes).
 #[derive(clap::Args, Default, Clone)]

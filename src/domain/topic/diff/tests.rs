@@ -172,7 +172,7 @@ fn event_types() {
             eventTypes: Order.Lost.v1: the schema is removed
             eventTypes: Order.Moved.v1: the schema is key moved.json of ConfigMap schemas
             eventTypes: Order.Moved.v1: description: changed
-            eventTypes: Order.Created.v1: the schema changes
+            eventTypes: Order.Created.v1: the schema changes: changes /type
             eventTypes: Order.Created.v2 is added
             eventTypes: Order.Paid.v1: a schema is added
             eventTypes: Order.Paid.v1: description: added
