@@ -217,16 +217,25 @@ pub struct TenantStatus {
     pub usage: Option<Usage>,
 }
 
-/// Granted resources of a tenant. Resources that exceed a quota are not included.
+/// Granted resources of a tenant, and Kafka topics with its prefix that no EventTopic manages. Resources that exceed a quota are
+/// not included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Usage {
-    /// Number of EventTopics.
+    /// Number of topics.
     pub topics: i64,
-    /// Number of partitions of all EventTopics.
+    /// Number of partitions of all topics.
     pub partitions: i64,
     /// Sum of retention size times partitions of the topics that limit it, in bytes.
     pub retention_bytes: i64,
+    /// Number of topics that no EventTopic manages, counted if the tenant has quotas.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unmanaged_topics: i64,
     /// Number of EventTopics that are on hold because of a quota.
     pub held: i64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }

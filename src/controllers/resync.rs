@@ -5,13 +5,14 @@
 
 use std::collections::HashSet;
 
-use eventcenter_sdk::name::{ClusterName, TopicName};
+use eventcenter_sdk::name::{ClusterName, TenantName, TopicName};
 use futures::future::join_all;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::acl_resync;
 use super::context::Context;
 use crate::domain::cluster::Unregistered;
+use crate::domain::topic::quota;
 use crate::kafka::Kafka;
 
 /// Compares at an interval until dropped.
@@ -71,11 +72,30 @@ async fn refresh_unregistered(context: &Context, cluster: &ClusterName, kafka: &
     let mut registered = registered_names(context, cluster);
     let Ok(all) = kafka.list_topics().await else { return };
     registered.extend(registered_names(context, cluster));
+    count_unmanaged(context, cluster, kafka, &all).await;
     let unregistered = Unregistered::of(all, |name| registered.contains(name));
     context.services.metrics.set_unregistered(cluster, unregistered.count);
     if context.unregistered.set(cluster, unregistered) {
         context.clusters.queue.enqueue(None, cluster.as_ref());
     }
+}
+
+/// Counts the Kafka topics of tenants with quotas that no resource manages.
+async fn count_unmanaged(context: &Context, cluster: &ClusterName, kafka: &Kafka, names: &[String]) {
+    let (tenants, topics): (Vec<TenantName>, Vec<TopicName>) =
+        context.services.catalog.lock().unmanaged(cluster, names).into_iter().unzip();
+    let observed = kafka.describe_topics(&topics).await;
+    let mut counted = Vec::with_capacity(topics.len());
+    for ((tenant, topic), observed) in tenants.into_iter().zip(topics).zip(observed) {
+        match observed {
+            Ok(Some(observed)) => counted.push((tenant, topic, quota::observed(&observed))),
+            Ok(None) => {}
+            // The counts of the last time stay.
+            Err(_) => return,
+        }
+    }
+    let affected = context.services.catalog.lock().replace_unmanaged(cluster, counted);
+    context.enqueue_topics(affected);
 }
 
 fn registered_names(context: &Context, cluster: &ClusterName) -> HashSet<String> {

@@ -8,14 +8,14 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use eventcenter_sdk::Reason;
-use eventcenter_sdk::name::{ClusterName, TopicName};
+use eventcenter_sdk::name::{ClusterName, TenantName, TopicName};
 use kube::ResourceExt;
 
 use super::approval::SpecHash;
 use super::cluster::Clusters;
 use super::event_type::{self, TenantType};
 use super::ownership::{Claim, Claims};
-use super::quota::Ledger;
+use super::quota::{Amount, Ledger};
 use super::tenant::{TenantFacts, Tenants};
 use super::topic::access::{self, AclCleanup, plan_acl_cleanup};
 use super::topic::deletion::{DeletionPlan, plan_deletion};
@@ -112,13 +112,19 @@ impl Catalog {
             Some(tenant) => active_access(topic, tenant),
             None => access::declared_acls(topic),
         };
-        self.grants.upsert(&claim.resource, identity.filter(|_| stays), access);
+        self.grants.upsert(&claim.resource, identity.clone().filter(|_| stays), access);
         let types = tenant.into_iter().flat_map(|tenant| {
             let declared =
                 topic.spec.event_types.iter().filter_map(|declared| event_type::parse(declared).ok());
             declared.map(|id| TenantType { tenant: tenant.name.clone(), id })
         });
         affected.extend(self.types.set(&claim, types));
+        if let (Some(tenant), Some(identity)) = (tenant, &identity)
+            && self.claims.owner(identity) == Some(&claim.resource)
+            && quota::granted(topic) != Amount::ZERO
+        {
+            self.ledger.take_over(&tenant.name, &(identity.cluster.clone(), identity.topic.clone()));
+        }
         let count = tenant.map(|tenant| (&tenant.name, quota::requested(topic), quota::granted(topic)));
         affected.extend(self.ledger.upsert(&claim, count));
         affected
@@ -271,6 +277,44 @@ impl Catalog {
         let tenant = self.tenants.of_namespace(&topic.namespace().unwrap_or_default()).ok()?;
         let identity = identity::identity(topic, &self.tenants, &self.clusters).ok()?;
         Some(SchemaHistory::of(&identity, tenant, &self.tenants))
+    }
+
+    /// Counts the Kafka topic that a deleted or unmanaged resource leaves behind, until the topics in Kafka are counted again.
+    pub fn leave_behind(&mut self, topic: &EventTopic) {
+        let Ok(tenant) = self.tenants.of_namespace(&topic.namespace().unwrap_or_default()) else { return };
+        let Some(status) = &topic.status else { return };
+        let (Some(cluster), Some(name)) = (&status.cluster, &status.topic_name) else { return };
+        let (Ok(cluster), Ok(name)) = (cluster.parse(), name.parse()) else { return };
+        let identity = Identity { cluster, topic: name };
+        let this = ObjectRef::of(topic);
+        if self.claims.owner(&identity).is_none_or(|owner| *owner == this) {
+            self.changed = true;
+            let kafka_topic = (identity.cluster, identity.topic);
+            self.ledger.leave_behind(&tenant.name, kafka_topic, quota::granted(topic));
+        }
+    }
+
+    /// The Kafka topics in a cluster that count towards a quota although no resource manages them, with their tenants.
+    #[must_use]
+    pub fn unmanaged(&self, cluster: &ClusterName, names: &[String]) -> Vec<(TenantName, TopicName)> {
+        let limited: Vec<&Arc<TenantFacts>> =
+            self.tenants.in_force().filter(|tenant| tenant.limits.are_counted()).collect();
+        let count = |name: &String| {
+            let tenant = limited.iter().find(|tenant| name.starts_with(tenant.prefix.as_ref()))?;
+            let identity = Identity { cluster: cluster.clone(), topic: name.parse().ok()? };
+            self.claims.owner(&identity).is_none().then(|| (tenant.name.clone(), identity.topic))
+        };
+        names.iter().filter_map(count).collect()
+    }
+
+    /// Replaces the Kafka topics in a cluster that no resource manages. Returns the topics to reconcile.
+    pub fn replace_unmanaged(
+        &mut self,
+        cluster: &ClusterName,
+        topics: impl IntoIterator<Item = (TenantName, TopicName, Amount)>,
+    ) -> Vec<ObjectRef> {
+        self.changed = true;
+        self.ledger.replace_unmanaged(cluster, topics)
     }
 
     /// Plans the deletion of a topic.

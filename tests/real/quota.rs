@@ -26,7 +26,7 @@ async fn wait_for_usage(t: &Fixture, expected: Value) {
 async fn the_youngest_topic_is_held_until_the_quota_allows_it() {
     let t = Fixture::new("quota").await;
     apply_quota(&t, json!({"topics": 2})).await;
-    t.topic("a").apply_and_wait("{}").await;
+    t.topic("a").apply_and_wait("deletionPolicy: Delete").await;
     t.topic("b").apply_and_wait("{}").await;
     t.wait_for_next_second().await;
     t.topic("c").apply("{}").await;
@@ -112,4 +112,32 @@ async fn a_hundred_simultaneous_topics_stay_within_the_quota() {
     let created = join_all(names.iter().map(|name| t.kafka_topic(name))).await;
     assert_eq!(created.iter().flatten().count(), 10, "Kafka has only the admitted topics");
     wait_for_usage(&t, json!({"topics": 10, "partitions": 10, "retentionBytes": 0, "held": 90})).await;
+}
+
+/// What is left behind in Kafka uses the quota like everything else.
+#[tokio::test]
+async fn topics_that_no_resource_manages_use_the_quota() {
+    let t = Fixture::new("quota").await;
+    apply_quota(&t, json!({"topics": 2})).await;
+    for name in ["one", "two"] {
+        t.topic(name).apply_and_wait("{}").await;
+    }
+    t.topic("one").delete_and_wait().await;
+    t.topic("two").annotate("managed", Some("false")).await;
+    t.topic("two").wait_for_condition("Ready=True Unmanaged").await;
+    t.topic("three").apply("{}").await;
+    let held = t.topic("three").wait_for_condition("Ready=False TenantQuotaExceeded").await;
+    assert!(message(&held, "Ready").contains("2 are used and this topic requests 1 more"), "{held:?}");
+    // Also after the topics in Kafka were counted.
+    wait_for_usage(
+        &t,
+        json!({"topics": 2, "partitions": 2, "retentionBytes": 0, "unmanagedTopics": 2, "held": 1}),
+    )
+    .await;
+    assert!(t.kafka_topic("three").await.is_none());
+    // A resource for what exists already adds nothing.
+    t.topic("one").apply_and_wait("{}").await;
+    // What is deleted in Kafka frees the quota.
+    t.stage.kafka.delete(&t.kafka_name("two")).await;
+    t.topic("three").wait_until_ready().await;
 }

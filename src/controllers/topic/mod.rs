@@ -25,7 +25,7 @@ use super::runtime::{Informer, ReconcileResult, Reconciled, Reconciler};
 use super::services::Services;
 
 use crate::api::{DeletionPolicy, EventTopic};
-use crate::domain::management::management_mode;
+use crate::domain::management::{ManagementMode, management_mode};
 use crate::domain::topic::deletion::wants_finalizer;
 use crate::domain::topic::status::Outcome;
 use crate::domain::topic::{Declared, Identity, Observed, Permission};
@@ -48,13 +48,25 @@ impl Reconciler for TopicReconciler {
     }
 
     fn object_delivered(&self, topic: &EventTopic) {
-        let affected = self.0.services.catalog.lock().upsert(topic);
+        let affected = {
+            let mut catalog = self.0.services.catalog.lock();
+            if matches!(management_mode(topic), Ok(ManagementMode::Unmanaged)) {
+                catalog.leave_behind(topic);
+            }
+            catalog.upsert(topic)
+        };
         self.0.enqueue_topics(affected);
     }
 
     fn object_deleted(&self, topic: &Watched<EventTopic>) {
         self.0.services.approvals.forget(topic);
-        let affected = self.0.services.catalog.lock().remove(&ObjectRef::of(topic));
+        let affected = {
+            let mut catalog = self.0.services.catalog.lock();
+            let retained =
+                topic.0.as_ref().ok().filter(|topic| topic.spec.deletion_policy == DeletionPolicy::Retain);
+            retained.into_iter().for_each(|topic| catalog.leave_behind(topic));
+            catalog.remove(&ObjectRef::of(topic))
+        };
         self.0.enqueue_topics(affected);
     }
 

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use eventcenter_sdk::Reason;
-use eventcenter_sdk::name::TenantName;
+use eventcenter_sdk::name::{ClusterName, TenantName, TopicName};
 
-use super::Limits;
+use super::{KafkaTopic, Limits, UnmanagedTopics};
 use crate::api::Usage;
 use crate::domain::object_ref::ObjectRef;
 use crate::domain::ownership::Claim;
@@ -44,7 +44,7 @@ impl Amount {
         }
     }
 
-    fn plus(self, other: Self) -> Self {
+    pub(super) fn plus(self, other: Self) -> Self {
         self.join(other, i64::saturating_add)
     }
 
@@ -53,7 +53,7 @@ impl Amount {
     }
 
     /// The part of this amount that exceeds `granted`.
-    fn beyond(self, granted: Self) -> Self {
+    pub(super) fn beyond(self, granted: Self) -> Self {
         self.minus(granted).join(Self::ZERO, i64::max)
     }
 }
@@ -83,6 +83,7 @@ struct Account {
 #[derive(Debug, Default)]
 pub struct Ledger {
     accounts: HashMap<TenantName, Account>,
+    unmanaged: UnmanagedTopics,
     by_resource: HashMap<ObjectRef, (TenantName, Claim)>,
 }
 
@@ -147,8 +148,29 @@ impl Ledger {
         self.accounts.get(tenant).map(|account| account.on_hold.iter().cloned().collect()).unwrap_or_default()
     }
 
-    /// Checks whether a topic can be granted what it requests, after the granted amounts of all topics and the requests of
-    /// older ones. An unknown topic counts as the youngest.
+    /// Adds a Kafka topic that no resource manages any more.
+    pub fn leave_behind(&mut self, tenant: &TenantName, topic: KafkaTopic, amount: Amount) {
+        self.unmanaged.insert(tenant, topic, amount);
+    }
+
+    /// Removes a Kafka topic that a resource manages now.
+    pub fn take_over(&mut self, tenant: &TenantName, topic: &KafkaTopic) {
+        self.unmanaged.remove(tenant, topic);
+    }
+
+    /// Replaces the Kafka topics of a cluster that no resource manages. Returns the topics on hold that may be granted now.
+    pub fn replace_unmanaged(
+        &mut self,
+        cluster: &ClusterName,
+        topics: impl IntoIterator<Item = (TenantName, TopicName, Amount)>,
+    ) -> Vec<ObjectRef> {
+        let tenants = self.unmanaged.replace(cluster, topics);
+        tenants.iter().flat_map(|tenant| self.on_hold(tenant)).collect()
+    }
+
+    /// Checks whether a topic can be granted what it requests, after the granted amounts of all topics, what no resource manages,
+    /// and the requests of older ones. An unknown topic counts as the youngest. `kafka_topic` is the one that the topic names,
+    /// which it may take over.
     ///
     /// # Errors
     /// `TenantQuotaExceeded`, with the remaining amount.
@@ -157,18 +179,24 @@ impl Ledger {
         tenant: &TenantName,
         limits: &Limits,
         resource: &ObjectRef,
+        kafka_topic: &KafkaTopic,
         requested: Amount,
     ) -> Result<(), Refusal> {
         let empty = Account::default();
         let account = self.accounts.get(tenant).unwrap_or(&empty);
         let claim = self.by_resource.get(resource).filter(|(of, _)| of == tenant).map(|(_, claim)| claim);
-        let known = claim.and_then(|claim| account.entries.get(claim)).copied();
-        let known = known.unwrap_or(Entry { requested: Amount::ZERO, granted: Amount::ZERO });
-        let all = account.max.minus(known.max()).plus(Entry { requested, ..known }.max());
+        let counted = claim.and_then(|claim| account.entries.get(claim)).copied();
+        let counted = counted.unwrap_or(Entry { requested: Amount::ZERO, granted: Amount::ZERO });
+        // What a topic takes over is used already.
+        let existing = self.unmanaged.of(tenant, kafka_topic);
+        let known = Entry { granted: counted.granted.join(existing, i64::max), ..counted };
+        let unmanaged = self.unmanaged.total(tenant);
+        let all = account.max.minus(counted.max()).plus(Entry { requested, ..known }.max());
+        let all = all.plus(unmanaged).minus(existing);
         if limits.exceeded(all, all).is_none() {
             return Ok(());
         }
-        let mut used = account.granted;
+        let mut used = account.granted.plus(unmanaged);
         for (other, entry) in &account.entries {
             if claim == Some(other) {
                 break;
@@ -208,11 +236,15 @@ impl Ledger {
     /// The usage of a tenant.
     #[must_use]
     pub fn usage(&self, tenant: &TenantName) -> Usage {
-        let Some(account) = self.accounts.get(tenant) else { return Usage::default() };
+        let empty = Account::default();
+        let account = self.accounts.get(tenant).unwrap_or(&empty);
+        let unmanaged = self.unmanaged.total(tenant);
+        let used = account.granted.plus(unmanaged);
         Usage {
-            topics: account.granted.topics,
-            partitions: account.granted.partitions,
-            retention_bytes: account.granted.retention_bytes,
+            topics: used.topics,
+            partitions: used.partitions,
+            retention_bytes: used.retention_bytes,
+            unmanaged_topics: unmanaged.topics,
             held: i64::try_from(account.on_hold.len()).unwrap_or(i64::MAX),
         }
     }
@@ -324,6 +356,10 @@ mod tests {
         }
     }
 
+    fn kafka_topic() -> KafkaTopic {
+        ("main".parse().expect("a name"), "shop.orders".parse().expect("a name"))
+    }
+
     fn amount(partitions: i64) -> Amount {
         Amount { topics: 1, partitions, retention_bytes: 0 }
     }
@@ -342,7 +378,7 @@ mod tests {
         resource: &ObjectRef,
         requested: Amount,
     ) -> Result<(), Refusal> {
-        let result = ledger.check(&tenant(), limits, resource, requested);
+        let result = ledger.check(&tenant(), limits, resource, &kafka_topic(), requested);
         match result {
             Ok(()) => ledger.reserve(resource, requested),
             Err(_) => ledger.hold(resource),
@@ -378,7 +414,7 @@ mod tests {
                 c: TenantQuotaExceeded: metadata: tenant shop may have 2 topics (quotas.topics), 2 are used and this topic requests 1 more: delete one that is no longer needed, or ask the platform's administrator for a larger quota
                 a: granted
                 b: granted
-                Usage { topics: 2, partitions: 2, retention_bytes: 0, held: 1 }"#]],
+                Usage { topics: 2, partitions: 2, retention_bytes: 0, unmanaged_topics: 0, held: 1 }"#]],
         );
     }
 
@@ -390,7 +426,7 @@ mod tests {
             expect![[r#"
                 old: TenantQuotaExceeded: spec.partitions: tenant shop may have 4 partitions (quotas.partitions), 8 are used and this topic requests 6 more: request at most 0 more, or ask the platform's administrator for a larger quota
                 young: granted
-                Usage { topics: 2, partitions: 8, retention_bytes: 0, held: 1 }"#]],
+                Usage { topics: 2, partitions: 8, retention_bytes: 0, unmanaged_topics: 0, held: 1 }"#]],
         );
     }
 
@@ -403,7 +439,7 @@ mod tests {
                 a: granted
                 b: TenantQuotaExceeded: spec.partitions: tenant shop may have 10 partitions (quotas.partitions), 8 are used and this topic requests 5 more: request at most 2 more, or ask the platform's administrator for a larger quota
                 c: granted
-                Usage { topics: 2, partitions: 10, retention_bytes: 0, held: 1 }"#]],
+                Usage { topics: 2, partitions: 10, retention_bytes: 0, unmanaged_topics: 0, held: 1 }"#]],
         );
     }
 
@@ -412,9 +448,9 @@ mod tests {
         let mut ledger = Ledger::default();
         ledger.upsert(&claim("a", 1), Some((&tenant(), amount(1), Amount::ZERO)));
         let new = ObjectRef::new::<crate::api::EventTopic>("shop", "new");
-        assert!(ledger.check(&tenant(), &limits(1, 9), &new, amount(1)).is_err());
-        assert!(ledger.check(&tenant(), &limits(2, 2), &new, amount(1)).is_ok());
-        assert!(ledger.check(&tenant(), &limits(2, 2), &new, amount(2)).is_err());
+        assert!(ledger.check(&tenant(), &limits(1, 9), &new, &kafka_topic(), amount(1)).is_err());
+        assert!(ledger.check(&tenant(), &limits(2, 2), &new, &kafka_topic(), amount(1)).is_ok());
+        assert!(ledger.check(&tenant(), &limits(2, 2), &new, &kafka_topic(), amount(2)).is_err());
     }
 
     #[test]

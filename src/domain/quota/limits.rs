@@ -55,6 +55,12 @@ impl Limits {
         })
     }
 
+    /// Whether a quota counts over all topics of the tenant.
+    #[must_use]
+    pub fn are_counted(&self) -> bool {
+        [self.topics, self.partitions, self.retention_bytes].iter().any(Option::is_some)
+    }
+
     /// Checks the configuration of one topic, by Kafka's names. `current` is the configuration in Kafka, if the topic
     /// exists: its values may stay.
     ///

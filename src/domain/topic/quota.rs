@@ -1,6 +1,6 @@
 //! What an EventTopic counts towards its tenant's quotas.
 
-use super::Declared;
+use super::{Declared, Observed};
 use crate::api::EventTopic;
 use crate::domain::quota::{Amount, Limits};
 use crate::domain::refusal::Refusal;
@@ -22,6 +22,13 @@ pub fn granted(topic: &EventTopic) -> Amount {
     };
     let bytes = status.config.get("retention.bytes").and_then(|bytes| bytes.parse().ok());
     Amount::of_topic(i64::from(status.partitions.unwrap_or_default()), bytes)
+}
+
+/// The amount of a topic in Kafka.
+#[must_use]
+pub fn observed(observed: &Observed) -> Amount {
+    let bytes = observed.config.get("retention.bytes").and_then(|bytes| bytes.parse().ok());
+    Amount::of_topic(i64::from(observed.partitions), bytes)
 }
 
 /// Checks a topic against the limits for single topics.

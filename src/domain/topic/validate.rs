@@ -128,7 +128,9 @@ pub fn validate(topic: &EventTopic, neighbours: &Neighbours<'_>) -> Result<Valid
     let declared = Declared::read(topic)?;
     access::check(topic, tenant)?;
     quota::check_limits(topic, &declared, &tenant.limits)?;
-    neighbours.ledger.check(&tenant.name, &tenant.limits, &this, quota::requested(topic))?;
+    let kafka_topic = (identity.cluster.clone(), identity.topic.clone());
+    let requested = quota::requested(topic);
+    neighbours.ledger.check(&tenant.name, &tenant.limits, &this, &kafka_topic, requested)?;
     Ok(ValidatedTopic { tenant: Arc::clone(tenant), identity, declared, types })
 }
 
