@@ -16,6 +16,10 @@ const (
 	kubeletClient = "kube-apiserver-kubelet-client"
 )
 
+// webhookClient is the common name of the client certificate with which the API server
+// calls admission webhooks that ask for one.
+const webhookClient = "kube-apiserver-webhook-client"
+
 // controllers lists the controllers that an operator and its CronJobs, Jobs, Deployments
 // and StatefulSets need. The node lifecycle controller is absent: the only node runs in
 // this process, and its pods must not be evicted after a long stop.
@@ -55,6 +59,22 @@ rules:
 - level: None
 `
 
+// admissionConfig gives the API server the kubeconfig PATH for its calls of admission webhooks.
+const admissionConfig = `apiVersion: apiserver.config.k8s.io/v1
+kind: AdmissionConfiguration
+plugins:
+- name: ValidatingAdmissionWebhook
+  configuration:
+    apiVersion: apiserver.config.k8s.io/v1
+    kind: WebhookAdmissionConfiguration
+    kubeConfigFile: PATH
+- name: MutatingAdmissionWebhook
+  configuration:
+    apiVersion: apiserver.config.k8s.io/v1
+    kind: WebhookAdmissionConfiguration
+    kubeConfigFile: PATH
+`
+
 // writeConfig writes every certificate, kubeconfig and policy file of the data directory.
 func writeConfig(ca *pki.Authority, server, nodeName string) error {
 	if _, err := ca.Key("sa"); err != nil { // signs ServiceAccount tokens
@@ -86,6 +106,16 @@ func writeConfig(ca *pki.Authority, server, nodeName string) error {
 			return err
 		}
 	}
+	if err := ca.Client("webhook-client", webhookClient); err != nil {
+		return err
+	}
+	if err := ca.WebhookKubeconfig("webhook-client"); err != nil {
+		return err
+	}
+	config := strings.ReplaceAll(admissionConfig, "PATH", ca.Path("webhook-client.kubeconfig"))
+	if err := os.WriteFile(ca.Path("admission.yaml"), []byte(config), 0o600); err != nil {
+		return err
+	}
 	return os.WriteFile(ca.Path("audit-policy.yaml"), []byte(auditPolicy), 0o600)
 }
 
@@ -111,6 +141,7 @@ func apiserverFlags(ca *pki.Authority, etcd string, port int) []string {
 		"--service-account-signing-key-file=" + ca.Path("sa.key"),
 		"--authorization-mode=RBAC",
 		"--allow-privileged=true",
+		"--admission-control-config-file=" + ca.Path("admission.yaml"),
 		"--audit-policy-file=" + ca.Path("audit-policy.yaml"),
 		"--audit-log-path=" + ca.Path("audit.log"),
 		"--audit-log-maxsize=200",

@@ -20,6 +20,7 @@ use crate::http::{self, Limits};
 // Anybody can connect, and the kubelet's probe must not wait behind clients that do nothing: connections are short.
 const LIMITS: Limits = Limits {
     max_connections: 1024,
+    max_unidentified: None,
     handshake_timeout: Duration::from_secs(2),
     first_request_timeout: Duration::from_secs(2),
     idle_timeout: Duration::from_secs(2),

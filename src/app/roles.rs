@@ -17,7 +17,7 @@ use crate::controllers::{self, AllMetrics, Checkpoints, Options};
 use crate::domain::audit::{Action, Actor, Event, LogName, Outcome, Target, Via};
 use crate::kubernetes::{KubeClient, LeaseLost, LeaseSettings};
 use crate::rest;
-use crate::webhook::{self, Lifetimes, Source};
+use crate::webhook::{self, ClientAuthority, Lifetimes, Source};
 
 /// Interval between renewals of the Lease.
 const RENEW_INTERVAL: Duration = Duration::from_secs(2);
@@ -76,11 +76,20 @@ pub(super) async fn run_webhook(
                 serving: settings.webhook_certificate_validity,
             },
             names,
-            configurations: settings.webhook_configuration.clone(),
         },
+    };
+    let clients = match &settings.webhook_client_ca {
+        None => None,
+        Some(file) => Some(ClientAuthority {
+            authorities: std::fs::read_to_string(file)
+                .with_context(|| format!("reading {} (--webhook-client-ca)", file.display()))?,
+            common_name: settings.webhook_client_name.clone(),
+        }),
     };
     let options = webhook::Options {
         source,
+        clients,
+        configurations: settings.webhook_configuration.clone(),
         secret: settings.webhook_certificate_secret.clone(),
         drain: settings.webhook_drain,
         instance: instance.to_owned(),

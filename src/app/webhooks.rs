@@ -20,7 +20,17 @@ pub(super) fn webhooks(arguments: &Webhooks) -> ExitCode {
 
 fn write(arguments: &Webhooks) -> anyhow::Result<()> {
     let address = match &arguments.url {
-        Some(url) => Address::Url(url.trim_end_matches('/').to_owned()),
+        Some(url) => {
+            let origin = url.trim_end_matches('/');
+            let host = origin.strip_prefix("https://");
+            if host.is_none_or(|host| host.is_empty() || host.contains(['/', '?', '#', '@'])) {
+                anyhow::bail!(
+                    "--url {url}: a webhook has scheme, host and port only, because its replicas write the path. Write \
+                     https://HOST:PORT"
+                );
+            }
+            Address::Url(origin.to_owned())
+        }
         None => {
             let NamespacedName { namespace, name } = arguments.service.clone();
             Address::Service { namespace, name }

@@ -12,6 +12,8 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio_rustls::TlsAcceptor;
 
+use super::ClientVerification;
+
 /// Why a certificate and its key cannot be served. No variant contains the key.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidCertificate {
@@ -34,6 +36,7 @@ pub enum InvalidCertificate {
 pub struct ServingCertificate {
     current: Arc<Current>,
     config: Arc<ServerConfig>,
+    clients: Option<ClientVerification>,
 }
 
 #[derive(Debug, Default)]
@@ -52,20 +55,22 @@ impl fmt::Debug for ServingCertificate {
 }
 
 impl ServingCertificate {
-    /// No certificate: handshakes fail until one is set.
+    /// No certificate: handshakes fail until one is set. With `clients`, a client needs a certificate of its own.
     ///
     /// # Errors
     /// rustls supports none of the TLS versions.
-    pub fn new() -> Result<Self, rustls::Error> {
+    pub fn new(clients: Option<ClientVerification>) -> Result<Self, rustls::Error> {
         let current = Arc::new(Current::default());
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::clone(&current) as Arc<dyn ResolvesServerCert>);
+        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        let config = match &clients {
+            Some(clients) => config.with_client_cert_verifier(clients.verifier()),
+            None => config.with_no_client_auth(),
+        };
+        let mut config = config.with_cert_resolver(Arc::clone(&current) as Arc<dyn ResolvesServerCert>);
         // HTTP/1.1 only: over HTTP/2 an API server would have one connection to one replica of the webhook.
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { current, config: Arc::new(config) })
+        Ok(Self { current, config: Arc::new(config), clients })
     }
 
     /// Serves this certificate chain with its private key, both PEM, on new connections. Returns whether it differs from the
@@ -81,6 +86,11 @@ impl ServingCertificate {
 
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(Arc::clone(&self.config))
+    }
+
+    /// Which clients are accepted, unless all are.
+    pub(super) fn clients(&self) -> Option<&ClientVerification> {
+        self.clients.as_ref()
     }
 }
 

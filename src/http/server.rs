@@ -18,10 +18,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use super::ServingCertificate;
+use super::unidentified::UnidentifiedConnections;
+use super::{ClientIdentification, ServingCertificate};
 
 /// How long the server waits after `accept` failed, most likely because too many files are open.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -31,6 +31,9 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 pub struct Limits {
     /// Open connections. Further clients wait until one is closed.
     pub max_connections: usize,
+    /// Open connections whose client no route has identified ([`ClientIdentification`]); a further one closes the oldest.
+    /// `None`: clients are not identified.
+    pub max_unidentified: Option<usize>,
     /// Duration of a TLS handshake.
     pub handshake_timeout: Duration,
     /// Time from the handshake to the end of the first request's headers.
@@ -62,8 +65,8 @@ pub async fn serve(
     stop: &CancellationToken,
 ) {
     let connections = Arc::new(Semaphore::new(limits.max_connections));
+    let unidentified = limits.max_unidentified.map(UnidentifiedConnections::new);
     let graceful = GracefulShutdown::new();
-    let acceptor = certificate.map(ServingCertificate::acceptor);
     let accept = async {
         loop {
             let permit = Arc::clone(&connections).acquire_owned().await.expect("it is never closed");
@@ -75,10 +78,12 @@ pub async fn serve(
                     continue;
                 }
             };
-            let connection = Connection { routes: routes.clone(), watcher: graceful.watcher(), peer, limits };
-            let acceptor = acceptor.clone();
+            let client = unidentified.as_ref().map(UnidentifiedConnections::register);
+            let connection =
+                Connection { routes: routes.clone(), watcher: graceful.watcher(), peer, client, limits };
+            let certificate = certificate.cloned();
             tokio::spawn(async move {
-                if let Err(error) = connection.accept(stream, acceptor).await {
+                if let Err(error) = connection.accept_unless_closed(stream, certificate).await {
                     tracing::debug!(error, "a connection ended early");
                 }
                 drop(permit);
@@ -103,17 +108,32 @@ struct Connection {
     routes: Router,
     watcher: Watcher,
     peer: SocketAddr,
+    client: Option<ClientIdentification>,
     limits: Limits,
 }
 
 impl Connection {
-    async fn accept(self, stream: TcpStream, acceptor: Option<TlsAcceptor>) -> Result<(), String> {
+    /// Serves the connection until it ends, or is closed in favour of others because its client is not identified.
+    async fn accept_unless_closed(
+        self,
+        stream: TcpStream,
+        certificate: Option<ServingCertificate>,
+    ) -> Result<(), String> {
+        let Some(client) = self.client.clone() else { return self.accept(stream, certificate).await };
+        tokio::select! {
+            ended = self.accept(stream, certificate) => ended,
+            () = client.closed() => Err("too many clients are not identified".into()),
+        }
+    }
+
+    async fn accept(self, stream: TcpStream, certificate: Option<ServingCertificate>) -> Result<(), String> {
         stream.set_nodelay(true).map_err(|error| error.to_string())?;
-        let Some(acceptor) = acceptor else { return self.serve(stream).await };
-        let handshake = timeout(self.limits.handshake_timeout, acceptor.accept(stream)).await;
-        let stream = handshake
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-            .map_err(|error| format!("the TLS handshake: {error}"))?;
+        let Some(certificate) = certificate else { return self.serve(stream).await };
+        let handshake = timeout(self.limits.handshake_timeout, certificate.acceptor().accept(stream)).await;
+        let stream = handshake.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(|error| {
+            certificate.clients().inspect(|clients| clients.report(&error));
+            format!("the TLS handshake: {error}")
+        })?;
         self.serve(stream).await
     }
 
@@ -121,7 +141,7 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Self { routes, watcher, peer, limits } = self;
+        let Self { routes, watcher, peer, client, limits } = self;
         let has_request = Arc::new(AtomicBool::new(false));
         let peer = Peer(peer.ip().to_canonical());
         let routes = TowerToHyperService::new(routes);
@@ -130,6 +150,7 @@ impl Connection {
             service_fn(move |mut request: Request<Incoming>| {
                 has_request.store(true, Ordering::Relaxed);
                 request.extensions_mut().insert(peer);
+                client.clone().map(|client| request.extensions_mut().insert(client));
                 routes.call(request)
             })
         };

@@ -1,26 +1,21 @@
-//! The Secret with the webhook's certificates, and the webhook configurations whose `caBundle` trusts them.
+//! The Secret with the webhook's certificates.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use futures::{Stream, StreamExt};
 use k8s_openapi::ByteString;
-use k8s_openapi::api::admissionregistration::v1::{
-    MutatingWebhookConfiguration, ValidatingWebhookConfiguration, WebhookClientConfig,
-};
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::PostParams;
 use kube::core::ObjectMeta;
-use kube::core::Request;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::watch_object;
 use kube::{Api, Resource, ResourceExt};
-use serde::de::{DeserializeOwned, IgnoredAny};
-use serde_json::{Value, json};
+use serde::de::DeserializeOwned;
 
 use super::KubeClient;
 use super::timeout::in_time;
-use super::write::{WriteError, failed, json_patch};
+use super::write::{WriteError, failed};
 
 /// A Secret as it was read. `Debug` does not show its data.
 #[derive(Clone)]
@@ -48,41 +43,6 @@ impl CertificateSecret {
     #[must_use]
     pub fn is_same_version(&self, other: &Self) -> bool {
         (self.0.uid(), self.0.resource_version()) == (other.0.uid(), other.0.resource_version())
-    }
-}
-
-/// The kind of a webhook configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum WebhookConfigurationKind {
-    /// A ValidatingWebhookConfiguration.
-    Validating,
-    /// A MutatingWebhookConfiguration.
-    Mutating,
-}
-
-/// The certificate authorities that a webhook configuration trusts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WebhookConfiguration {
-    /// Its kind.
-    pub kind: WebhookConfigurationKind,
-    /// Its name.
-    pub name: String,
-    /// The name and the `caBundle` (PEM) of each webhook in it.
-    pub webhooks: Vec<(String, Vec<u8>)>,
-}
-
-impl WebhookConfiguration {
-    fn of<K: Resource>(
-        kind: WebhookConfigurationKind,
-        configuration: &K,
-        webhooks: impl Iterator<Item = (String, WebhookClientConfig)>,
-    ) -> Self {
-        let trusted = |client: WebhookClientConfig| client.ca_bundle.unwrap_or_default().0;
-        Self {
-            kind,
-            name: configuration.name_any(),
-            webhooks: webhooks.map(|(name, client)| (name, trusted(client))).collect(),
-        }
     }
 }
 
@@ -138,63 +98,6 @@ impl KubeClient {
 
     fn secrets(&self) -> Api<Secret> {
         Api::namespaced(self.client.clone(), self.namespace())
-    }
-
-    /// Watches a ValidatingWebhookConfiguration; `None` while it does not exist.
-    pub fn watch_validating(
-        &self,
-        name: &str,
-    ) -> impl Stream<Item = Option<WebhookConfiguration>> + Send + use<> {
-        let api = Api::<ValidatingWebhookConfiguration>::all(self.client.clone());
-        log_watch_errors("ValidatingWebhookConfiguration", watch_object(api, name)).map(|configuration| {
-            configuration.map(|configuration| {
-                let webhooks = configuration.webhooks.clone().unwrap_or_default().into_iter();
-                let webhooks = webhooks.map(|webhook| (webhook.name, webhook.client_config));
-                WebhookConfiguration::of(WebhookConfigurationKind::Validating, &configuration, webhooks)
-            })
-        })
-    }
-
-    /// Watches a MutatingWebhookConfiguration; `None` while it does not exist.
-    pub fn watch_mutating(
-        &self,
-        name: &str,
-    ) -> impl Stream<Item = Option<WebhookConfiguration>> + Send + use<> {
-        let api = Api::<MutatingWebhookConfiguration>::all(self.client.clone());
-        log_watch_errors("MutatingWebhookConfiguration", watch_object(api, name)).map(|configuration| {
-            configuration.map(|configuration| {
-                let webhooks = configuration.webhooks.clone().unwrap_or_default().into_iter();
-                let webhooks = webhooks.map(|webhook| (webhook.name, webhook.client_config));
-                WebhookConfiguration::of(WebhookConfigurationKind::Mutating, &configuration, webhooks)
-            })
-        })
-    }
-
-    /// Sets the `caBundle` of all webhooks of a configuration, and nothing else.
-    ///
-    /// # Errors
-    /// The configuration has changed or no longer exists, or the API server does not answer.
-    pub async fn update_ca_bundle(
-        &self,
-        configuration: &WebhookConfiguration,
-        authorities: &str,
-    ) -> Result<(), WriteError> {
-        const WHAT: &str = "writing caBundle";
-        let bundle = json!(ByteString(authorities.as_bytes().to_vec()));
-        let operations = configuration.webhooks.iter().enumerate().flat_map(|(index, (name, _))| {
-            [
-                json!({"op": "test", "path": format!("/webhooks/{index}/name"), "value": name}),
-                json!({"op": "add", "path": format!("/webhooks/{index}/clientConfig/caBundle"), "value": bundle}),
-            ]
-        });
-        let patch: Patch<Value> = json_patch(operations.collect());
-        let url = match configuration.kind {
-            WebhookConfigurationKind::Validating => ValidatingWebhookConfiguration::url_path(&(), None),
-            WebhookConfigurationKind::Mutating => MutatingWebhookConfiguration::url_path(&(), None),
-        };
-        let request = Request::new(url).patch(&configuration.name, &PatchParams::default(), &patch);
-        let request = request.map_err(|error| failed(WHAT)(kube::Error::BuildRequest(error)))?;
-        in_time(self.client.request::<IgnoredAny>(request)).await.map(drop).map_err(failed(WHAT))
     }
 }
 

@@ -22,10 +22,11 @@ mod session;
 mod timeout;
 mod token_review;
 mod watch;
+mod webhook_configuration;
 mod write;
 
 pub use access_review::UserInfo;
-pub use certificate::{CertificateSecret, WebhookConfiguration, WebhookConfigurationKind};
+pub use certificate::CertificateSecret;
 pub use checkpoint::{PublishedCheckpoints, UnpublishedLogs};
 pub use event::{EventRecord, EventType};
 pub use lease::{Leadership, Lease, LeaseLost, LeaseSettings};
@@ -36,6 +37,9 @@ pub use seal_keys::{SealKey, SealRole, TrustedKeys};
 pub use secret::SecretError;
 pub use session::{Denial, Login, Session, SessionError};
 pub use token_review::AuthenticatedUser;
+pub use webhook_configuration::{
+    WebhookClient, WebhookConfiguration, WebhookConfigurationKind, WebhookEndpoint,
+};
 pub use write::WriteError;
 
 use std::sync::Arc;

@@ -33,7 +33,7 @@ pub(super) struct WatchedCertificate {
 impl WatchedCertificate {
     /// The certificate of the Secret with this name; none is served before the Secret is read.
     pub(super) fn new(secret: String) -> Result<Self, rustls::Error> {
-        Ok(Self { secret, served: ServingCertificate::new()? })
+        Ok(Self { secret, served: ServingCertificate::new(None)? })
     }
 
     /// What the server serves.

@@ -50,6 +50,7 @@ const MAX_HEADER_BYTES: usize = 32 * 1024;
 
 const LIMITS: Limits = Limits {
     max_connections: 1_024,
+    max_unidentified: None,
     handshake_timeout: Duration::from_secs(10),
     first_request_timeout: Duration::from_secs(30),
     idle_timeout: Duration::from_secs(30),

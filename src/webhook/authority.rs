@@ -13,6 +13,7 @@ use futures::stream::select;
 use jiff::Timestamp;
 use tokio::time::sleep;
 
+use super::caller::RenewalTime;
 use super::certificate::{self, IssueError, Lifetimes, Material, Step};
 use super::metrics::Metrics;
 use super::self_audit::SelfAudit;
@@ -35,8 +36,6 @@ pub enum Source {
         lifetimes: Lifetimes,
         /// The names and addresses of the webhook.
         names: BTreeSet<String>,
-        /// The name of both webhook configurations.
-        configurations: String,
     },
     /// Another issuer, such as cert-manager, which also writes the `caBundle`.
     External,
@@ -45,9 +44,13 @@ pub enum Source {
 /// Reconciles the certificates.
 pub(super) struct CertificateManager {
     pub(super) kubernetes: KubeClient,
+    /// The name of both webhook configurations.
+    pub(super) configurations: String,
     /// The Secret in the operator's namespace.
     pub(super) secret: String,
     pub(super) serving: ServingCertificate,
+    /// The tokens in the paths are renewed with the serving certificate.
+    pub(super) renewal: RenewalTime,
     pub(super) metrics: Metrics,
     pub(super) own: SelfAudit,
     pub(super) clock: fn() -> Timestamp,
@@ -86,9 +89,7 @@ impl CertificateManager {
     /// Maintains the certificates until dropped. Calls `ready` whenever the webhook can be called.
     pub(super) async fn run(self, source: Source, ready: impl Fn()) {
         match source {
-            Source::SelfSigned { lifetimes, names, configurations } => {
-                self.manage(lifetimes, &names, &configurations, ready).await;
-            }
+            Source::SelfSigned { lifetimes, names } => self.manage(lifetimes, &names, ready).await,
             Source::External => self.follow(ready).await,
         }
     }
@@ -120,16 +121,10 @@ impl CertificateManager {
         }
     }
 
-    async fn manage(
-        &self,
-        lifetimes: Lifetimes,
-        names: &BTreeSet<String>,
-        configurations: &str,
-        ready: impl Fn(),
-    ) {
+    async fn manage(&self, lifetimes: Lifetimes, names: &BTreeSet<String>, ready: impl Fn()) {
         let secret = self.kubernetes.watch_certificate_secret(&self.secret).map(WatchEvent::Secret);
-        let validating = self.kubernetes.watch_validating(configurations).map(WatchEvent::Validating);
-        let mutating = self.kubernetes.watch_mutating(configurations).map(WatchEvent::Mutating);
+        let validating = self.kubernetes.watch_validating(&self.configurations).map(WatchEvent::Validating);
+        let mutating = self.kubernetes.watch_mutating(&self.configurations).map(WatchEvent::Mutating);
         let mut changes = std::pin::pin!(select(secret, select(validating, mutating)));
         let mut state = State::default();
         let mut pause = Duration::ZERO;
@@ -263,7 +258,7 @@ impl CertificateManager {
             .into_iter()
             .flatten()
             .filter(|configuration| {
-                configuration.webhooks.iter().any(|(_, trusted)| trusted != bundle.as_bytes())
+                configuration.webhooks.iter().any(|webhook| webhook.authorities != bundle.as_bytes())
             })
             .collect();
         if outdated.is_empty() {
@@ -287,7 +282,9 @@ impl CertificateManager {
         }
         // The watch will return the same.
         let known = [&mut state.validating, &mut state.mutating].into_iter().flatten().flatten();
-        known.flat_map(|known| &mut known.webhooks).for_each(|(_, trusted)| *trusted = bundle.clone().into());
+        known
+            .flat_map(|known| &mut known.webhooks)
+            .for_each(|webhook| webhook.authorities = bundle.clone().into());
         Ok(())
     }
 
@@ -298,6 +295,7 @@ impl CertificateManager {
                 if changed {
                     tracing::info!(certificate = ?serving, "serving a new certificate");
                     self.metrics.set_certificate_expiry(serving.to);
+                    self.renewal.raise(serving.from);
                 }
                 true
             }

@@ -327,6 +327,13 @@ impl Certificate {
     }
 }
 
+/// Whether a certificate (DER) has this common name in its subject, and no other.
+pub(super) fn has_common_name(certificate: &[u8], name: &str) -> bool {
+    let Ok((_, certificate)) = parse_x509_certificate(certificate) else { return false };
+    let mut names = certificate.subject().iter_common_name().map(|common| common.as_str().ok());
+    names.next() == Some(Some(name)) && names.next().is_none()
+}
+
 fn name(name: &GeneralName<'_>) -> Option<String> {
     match name {
         GeneralName::DNSName(name) => Some((*name).to_owned()),

@@ -25,7 +25,7 @@ pub enum Address {
         /// Its name.
         name: String,
     },
-    /// At a URL without a trailing slash.
+    /// At a URL of scheme, host and port only.
     Url(String),
 }
 
@@ -78,15 +78,14 @@ pub fn configurations(wanted: &Wanted) -> Vec<Value> {
         kinds().filter(|kind| kind.scope == Scope::Namespaced).map(|kind| kind.plural).collect();
     let mut validating: Vec<Value> = kinds().filter_map(|kind| declarations(wanted, kind)).collect();
     validating.push(deletions(wanted, "deletions", rule(&deletable, json!(["DELETE"]))));
-    validating
-        .extend(kinds().filter(|kind| is_decision(kind)).map(|kind| decisions(wanted, kind, "validate")));
+    validating.extend(kinds().filter(|kind| is_decision(kind)).map(|kind| decisions(wanted, kind)));
     validating.extend([schemas(wanted, json!(["CREATE", "UPDATE"])), schemas(wanted, json!(["DELETE"]))]);
     // Another webhook may change an object after ours; the annotations are about what is stored.
     let mutating: Vec<Value> = kinds()
         .filter_map(|kind| match kind.mutation {
             Mutation::Never => None,
             Mutation::OnWrite => Some(annotations(wanted, kind)),
-            Mutation::OnCreate => Some(decisions(wanted, kind, "mutate")),
+            Mutation::OnCreate => Some(decisions(wanted, kind)),
         })
         .map(|mut webhook| {
             webhook["reinvocationPolicy"] = json!("IfNeeded");
@@ -119,7 +118,7 @@ fn declarations(wanted: &Wanted, kind: &KindInfo) -> Option<Value> {
     };
     let conditions = json!([condition("not-being-deleted", LIVING), condition("changed", &changed)]);
     let name = format!("{}.{GROUP}", kind.plural);
-    Some(webhook(wanted, &name, "validate", rule(&[kind.plural], operations), conditions))
+    Some(webhook(wanted, &name, rule(&[kind.plural], operations), conditions))
 }
 
 /// Adds the annotations that name the requesters of a governed resource, and the finalizer.
@@ -128,22 +127,22 @@ fn annotations(wanted: &Wanted, kind: &KindInfo) -> Value {
     let changed = format!("{SPEC} || {annotations} || {}", finalizer_is_removed());
     let conditions = json!([condition("not-being-deleted", LIVING), condition("asks", &changed)]);
     let rule = rule(&[kind.plural], json!(["CREATE", "UPDATE"]));
-    webhook(wanted, &format!("{}.{GROUP}", kind.plural), "mutate", rule, conditions)
+    webhook(wanted, &format!("{}.{GROUP}", kind.plural), rule, conditions)
 }
 
 /// Deletions that must not depend on the webhook. The controllers check the deletion of data again; of other deletions only
 /// the user would not be recorded.
 fn deletions(wanted: &Wanted, name: &str, rule: Value) -> Value {
     let conditions = json!([condition("not-being-deleted", LIVING)]);
-    let mut webhook = webhook(wanted, &format!("{name}.{GROUP}"), "validate", rule, conditions);
+    let mut webhook = webhook(wanted, &format!("{name}.{GROUP}"), rule, conditions);
     webhook["failurePolicy"] = json!("Ignore");
     webhook
 }
 
 /// Decisions on changes.
-fn decisions(wanted: &Wanted, kind: &KindInfo, path: &str) -> Value {
+fn decisions(wanted: &Wanted, kind: &KindInfo) -> Value {
     let rule = rule(&[kind.plural], json!(["CREATE"]));
-    webhook(wanted, &format!("{}.{GROUP}", kind.plural), path, rule, json!([]))
+    webhook(wanted, &format!("{}.{GROUP}", kind.plural), rule, json!([]))
 }
 
 fn rule(kinds: &[&str], operations: Value) -> Value {
@@ -165,7 +164,7 @@ fn schemas(wanted: &Wanted, operations: Value) -> Value {
     });
     let mut webhook = match deletes {
         true => deletions(wanted, "schema-deletions", rule),
-        false => webhook(wanted, &format!("schemas.{GROUP}"), "validate", rule, conditions),
+        false => webhook(wanted, &format!("schemas.{GROUP}"), rule, conditions),
     };
     webhook["objectSelector"] = json!({"matchLabels": {SCHEMA_LABEL: "true"}});
     let mut excluded = vec!["kube-system", "kube-public", "kube-node-lease"];
@@ -182,12 +181,13 @@ fn condition(name: &str, expression: &str) -> Value {
     json!({"name": name, "expression": expression})
 }
 
-fn webhook(wanted: &Wanted, name: &str, path: &str, rule: Value, conditions: Value) -> Value {
+/// One webhook. It has no path: the replicas write paths with tokens, and applying the manifest again does not remove them.
+fn webhook(wanted: &Wanted, name: &str, rule: Value, conditions: Value) -> Value {
     let client = match &wanted.address {
         Address::Service { namespace, name } => {
-            json!({"service": {"namespace": namespace, "name": name, "path": format!("/{path}"), "port": 443}})
+            json!({"service": {"namespace": namespace, "name": name, "port": 443}})
         }
-        Address::Url(url) => json!({"url": format!("{url}/{path}")}),
+        Address::Url(url) => json!({"url": url}),
     };
     json!({
         "name": name,

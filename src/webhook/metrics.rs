@@ -30,12 +30,18 @@ struct KindAndReason {
     reason: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusalCause {
+    cause: &'static str,
+}
+
 /// The webhook's metrics.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     duration: Family<Kind, Histogram>,
     reviews: Family<KindAndReason, Counter>,
     expiry: Gauge<i64, AtomicI64>,
+    refused_callers: Family<RefusalCause, Counter>,
 }
 
 /// The labels of a finished review.
@@ -55,6 +61,7 @@ impl Metrics {
             duration: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             reviews: Family::default(),
             expiry: Gauge::default(),
+            refused_callers: Family::default(),
         };
         registry.register_with_unit(
             "webhook_review",
@@ -73,6 +80,11 @@ impl Metrics {
             Unit::Seconds,
             metrics.expiry.clone(),
         );
+        registry.register(
+            "webhook_refused_callers",
+            "Callers of the webhook's port that are not the API server, by cause",
+            metrics.refused_callers.clone(),
+        );
         metrics
     }
 
@@ -80,6 +92,10 @@ impl Metrics {
         let ReviewLabels { kind, operation, outcome, reason } = labels;
         self.duration.get_or_create(&Kind { kind, operation, outcome }).observe(took.as_secs_f64());
         self.reviews.get_or_create(&KindAndReason { kind, operation, outcome, reason }).inc();
+    }
+
+    pub(super) fn count_refused_caller(&self, cause: &'static str) {
+        self.refused_callers.get_or_create(&RefusalCause { cause }).inc();
     }
 
     pub(super) fn set_certificate_expiry(&self, at: Timestamp) {

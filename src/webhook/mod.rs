@@ -3,7 +3,8 @@
 //! The decisions are made by [`crate::domain::admission`], from the snapshot of all declarations in `cache`.
 //!
 //! - `server`: the limits of connections. `certificate`, `authority`: when certificates are renewed, and the renewal.
-//! - `route`, `request`, `review`, `outcome`: one AdmissionReview and its response. `context`: the state it uses.
+//! - `caller`, `path_token`: who is answered. `path`, `path_manager`: the paths at which the API server calls the webhook.
+//! - `route`, `body`, `request`, `review`, `outcome`: one AdmissionReview and its response. `context`: the state it uses.
 //! - `kinds`: one file a kind. `schema`: schemas. `approval`, `mutate`, `target`: governed kinds; `seal_keys`: their keys.
 //! - `record`: the audit record of a review.
 //! - `manifest`, `policy`: the configurations that make the API server call the webhook.
@@ -11,11 +12,13 @@
 //! Requests that cannot be checked are refused: before all resources have been listed, and for an unknown kind or
 //! object.
 //!
-//! Deliberately absent: leadership, and writes to anything but the webhook's own certificates and keys. Every replica answers.
+//! Deliberately absent: leadership, and writes to anything but the webhook's own certificates, keys and paths. Every replica answers.
 
 mod approval;
 mod authority;
+mod body;
 mod cache;
+mod caller;
 mod certificate;
 mod context;
 mod kinds;
@@ -24,6 +27,9 @@ mod metrics;
 mod mutate;
 mod outcome;
 mod patch;
+mod path;
+mod path_manager;
+mod path_token;
 mod policy;
 mod record;
 mod request;
@@ -50,13 +56,15 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::http::{self, ServingCertificate};
+use crate::http::{self, ClientVerification, InvalidClientAuthority, ServingCertificate};
 use crate::kubernetes::KubeClient;
 use crate::store::Recorder;
 use authority::CertificateManager;
 use cache::Cache;
+use caller::{CallerAuthenticator, Credential, RenewalTime};
 use context::ReviewContext;
 use kinds::Handlers;
+use path_manager::PathManager;
 use review::Reviewer;
 use seal_keys::SealKeys;
 use self_audit::SelfAudit;
@@ -66,6 +74,10 @@ use self_audit::SelfAudit;
 pub struct Options {
     /// Who issues the certificates.
     pub source: Source,
+    /// The name of both webhook configurations.
+    pub configurations: String,
+    /// The certificates that the API server has as a client, if it has one. Otherwise a token in the path identifies it.
+    pub clients: Option<ClientAuthority>,
     /// The Secret with the certificates in the operator's namespace.
     pub secret: String,
     /// How long reviews are still served after `stop`, until the Service and the API servers use other replicas.
@@ -93,7 +105,11 @@ pub async fn run(
     stop: CancellationToken,
     ready: impl Fn(bool),
 ) -> Result<(), SetupError> {
-    let serving = ServingCertificate::new().map_err(SetupError)?;
+    let (credential, clients) = match &options.clients {
+        Some(clients) => (Credential::ClientCertificate, Some(clients.verification(metrics.clone())?)),
+        None => (Credential::PathToken, None),
+    };
+    let serving = ServingCertificate::new(clients).map_err(SetupError::Tls)?;
     let cache = Arc::new(Cache::default());
     let seal_keys = Arc::new(SealKeys::default());
     let handlers = Handlers::of_product(options.additional);
@@ -109,28 +125,55 @@ pub async fn run(
     };
     let reviewer = Reviewer { context, handlers };
     let own = SelfAudit::new(options.recorder, &options.instance, kubernetes.namespace());
+    // While no replica ran, the API server has shown the path in its errors.
+    let renewal = RenewalTime::new(clock());
+    let callers = CallerAuthenticator::new(
+        credential,
+        kubernetes.clone(),
+        options.configurations.clone(),
+        renewal.clone(),
+        metrics.clone(),
+        clock,
+    );
+    let paths = PathManager {
+        kubernetes: kubernetes.clone(),
+        configurations: options.configurations.clone(),
+        callers: callers.clone(),
+        renewal: renewal.clone(),
+        own: own.clone(),
+        clock,
+        secret: path_token::random_secret,
+    };
     let certificates = CertificateManager {
         kubernetes: kubernetes.clone(),
+        configurations: options.configurations,
         secret: options.secret,
         serving: serving.clone(),
+        renewal,
         metrics,
         own: own.clone(),
         clock,
     };
-    let certified = Notify::new();
+    let (certified, reachable) = (Notify::new(), Notify::new());
     let announce = async {
-        tokio::join!(cache.wait_until_synced(), seal_keys.wait_until_available(), certified.notified());
+        tokio::join!(
+            cache.wait_until_synced(),
+            seal_keys.wait_until_available(),
+            certified.notified(),
+            reachable.notified()
+        );
         tracing::info!("the webhook answers");
         ready(true);
         stop.cancelled().await;
         ready(false);
         std::future::pending::<()>().await;
     };
-    let routes = server::closing_connections(route::routes(reviewer), stop.clone());
+    let routes = server::closing_connections(route::routes(callers, reviewer), stop.clone());
     let limits = server::limits(options.drain);
     let background = async {
         tokio::join!(
             certificates.run(options.source, || certified.notify_one()),
+            paths.run(|| reachable.notify_one()),
             cache.follow(&kubernetes),
             seal_keys.follow(&kubernetes, &own),
             announce
@@ -143,7 +186,34 @@ pub async fn run(
     }
 }
 
+/// The certificates that API servers have as clients.
+#[derive(Clone, Debug)]
+pub struct ClientAuthority {
+    /// The authorities that sign them, in PEM.
+    pub authorities: String,
+    /// Their common name; `None` accepts every certificate of the authorities.
+    pub common_name: Option<String>,
+}
+
+impl ClientAuthority {
+    fn verification(&self, metrics: Metrics) -> Result<ClientVerification, InvalidClientAuthority> {
+        let name = self.common_name.clone();
+        let accepts = move |certificate: &[u8]| {
+            name.as_ref().is_none_or(|name| certificate::has_common_name(certificate, name))
+        };
+        ClientVerification::new(&self.authorities, accepts, move || {
+            metrics.count_refused_caller("certificate")
+        })
+    }
+}
+
 /// TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
-#[error("setting up TLS for the webhook: {0}")]
-pub struct SetupError(#[source] rustls::Error);
+pub enum SetupError {
+    /// TLS itself.
+    #[error("setting up TLS for the webhook: {0}")]
+    Tls(#[source] rustls::Error),
+    /// The authorities of clients.
+    #[error("setting up the certificates of the webhook's clients: {0}")]
+    Clients(#[from] InvalidClientAuthority),
+}

@@ -1,70 +1,89 @@
-//! Paths and bodies.
+//! Requests: who sends them, their limits, and their responses.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::str::FromStr;
 
-use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use axum::{Extension, Router};
 
-use super::outcome::ReviewType;
+use super::body::{BodyError, BodyReader, MAX_BODY_BYTES};
+use super::caller::{CallerAuthenticator, RefusedCaller};
 use super::review::Reviewer;
-
-/// Maximum size of a review: both versions of an object, each at most 1.5 MiB (etcd) or 3 MiB (API server), and JSON.
-const MAX_BODY_BYTES: u32 = 8 * 1024 * 1024;
-
-/// Maximum number of bytes of reviews in memory. Further requests wait.
-const MAX_TOTAL_BYTES: u32 = 4 * MAX_BODY_BYTES;
-
-/// Timeout of reading a body.
-const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+use crate::http::ClientIdentification;
 
 #[derive(Clone)]
 struct Shared {
+    callers: CallerAuthenticator,
+    bodies: BodyReader,
     reviewer: Reviewer,
-    bytes: Arc<Semaphore>,
 }
 
-/// `/validate` and `/mutate`.
-pub(super) fn routes(reviewer: Reviewer) -> Router {
-    let shared = Shared { reviewer, bytes: Arc::new(Semaphore::new(MAX_TOTAL_BYTES as usize)) };
-    let validate = async |State(shared): State<Shared>, headers: HeaderMap, body: Body| {
-        answer(shared, ReviewType::Validate, &headers, body).await
-    };
-    let mutate = async |State(shared): State<Shared>, headers: HeaderMap, body: Body| {
-        answer(shared, ReviewType::Mutate, &headers, body).await
-    };
-    Router::new().route("/validate", post(validate)).route("/mutate", post(mutate)).with_state(shared)
+/// Answers reviews of the API server. Other callers learn neither which paths exist nor which methods they have.
+pub(super) fn routes(callers: CallerAuthenticator, reviewer: Reviewer) -> Router {
+    let shared = Shared { callers, bodies: BodyReader::default(), reviewer };
+    Router::new().fallback(answer).with_state(shared)
 }
 
-async fn answer(shared: Shared, review_type: ReviewType, headers: &HeaderMap, body: Body) -> Response {
-    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    let Some(length) = length else {
-        return (StatusCode::LENGTH_REQUIRED, "Content-Length is needed\n").into_response();
+async fn answer(
+    State(shared): State<Shared>,
+    client: Option<Extension<ClientIdentification>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let review_type = match shared.callers.authenticate(uri.path()).await {
+        Ok(review_type) => review_type,
+        Err(refused) => {
+            tracing::debug!(%refused, "refused a caller");
+            let status = match refused {
+                RefusedCaller::NoToken | RefusedCaller::UnknownToken => StatusCode::FORBIDDEN,
+                RefusedCaller::Unchecked => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            return (status, format!("{refused}\n")).into_response();
+        }
     };
-    let Some(length) = u32::try_from(length).ok().filter(|length| *length <= MAX_BODY_BYTES) else {
-        return (StatusCode::PAYLOAD_TOO_LARGE, format!("at most {MAX_BODY_BYTES} bytes\n")).into_response();
+    if let Some(Extension(client)) = client {
+        client.confirm();
+    }
+    if method != Method::POST {
+        return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "POST")]).into_response();
+    }
+    if let Err(refused) = check_length(&headers) {
+        return refused.into_response();
+    }
+    let guard = shared.callers.guard_review();
+    let body = match shared.bodies.read(body).await {
+        Ok(body) => body,
+        Err(error) => {
+            let status = match error {
+                BodyError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+                BodyError::Incomplete => StatusCode::BAD_REQUEST,
+                BodyError::TooLate => StatusCode::REQUEST_TIMEOUT,
+            };
+            return (status, format!("{error}\n")).into_response();
+        }
     };
-    let arrived = timeout(BODY_TIMEOUT, async {
-        let permit = shared.bytes.acquire_many(length).await;
-        to_bytes(body, MAX_BODY_BYTES as usize).await.map(|bytes| (bytes, permit))
-    });
-    let (bytes, _permit) = match arrived.await {
-        Ok(Ok(arrived)) => arrived,
-        Ok(Err(_)) => return (StatusCode::BAD_REQUEST, "the body ended early\n").into_response(),
-        Err(_) => return (StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time\n").into_response(),
-    };
-    match shared.reviewer.answer(review_type, &bytes).await {
+    let response = match shared.reviewer.answer(review_type, &body.bytes).await {
         Ok(answer) => ([(CONTENT_TYPE, "application/json")], answer).into_response(),
         Err(error) => {
             tracing::debug!(%error, "the body is not an AdmissionReview");
             (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response()
         }
+    };
+    guard.complete();
+    response
+}
+
+/// The API server announces the length of each review.
+fn check_length(headers: &HeaderMap) -> Result<(), (StatusCode, String)> {
+    let length = headers.get(CONTENT_LENGTH).and_then(|value| u64::from_str(value.to_str().ok()?).ok());
+    match length.map(usize::try_from) {
+        None => Err((StatusCode::LENGTH_REQUIRED, "Content-Length is needed\n".to_owned())),
+        Some(Ok(length)) if length <= MAX_BODY_BYTES => Ok(()),
+        Some(_) => Err((StatusCode::PAYLOAD_TOO_LARGE, format!("{}\n", BodyError::TooLarge))),
     }
 }

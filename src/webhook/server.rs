@@ -17,9 +17,11 @@ use crate::http::Limits;
 pub(super) const fn limits(drain: Duration) -> Limits {
     Limits {
         // An API server opens a connection for each concurrent review.
-        max_connections: 1_024,
-        handshake_timeout: Duration::from_secs(10),
-        first_request_timeout: Duration::from_secs(10),
+        max_connections: 2_048,
+        max_unidentified: Some(1_024),
+        // As long as an API server waits for a review.
+        handshake_timeout: super::manifest::TIMEOUT,
+        first_request_timeout: super::manifest::TIMEOUT,
         // Longer than an API server keeps an idle connection (90 s): if the webhook closed it first, a review sent at that
         // moment would fail.
         idle_timeout: Duration::from_mins(3),

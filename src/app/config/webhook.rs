@@ -1,6 +1,7 @@
 //! Settings of the role `webhook`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -40,9 +41,24 @@ pub(in crate::app) struct Webhook {
     #[arg(long, env = "EVENTCENTER_WEBHOOK_DNS_NAME", value_name = "NAME", value_delimiter = ',')]
     pub(in crate::app) webhook_dns_name: Vec<String>,
 
-    /// Name of the webhook configurations whose caBundle the webhook updates.
+    /// Name of the webhook configurations whose paths and caBundle the webhook updates.
     #[arg(long, env = "EVENTCENTER_WEBHOOK_CONFIGURATION", value_name = "NAME", default_value = DEFAULT_CONFIGURATION_NAME)]
     pub(in crate::app) webhook_configuration: String,
+
+    /// File with the CA (PEM) that signs the API server's client certificate. The webhook then answers only clients with such
+    /// a certificate. Default: the API server is identified by a token in the path, which the webhook writes into its
+    /// configurations.
+    #[arg(long, env = "EVENTCENTER_WEBHOOK_CLIENT_CA", value_name = "FILE")]
+    pub(in crate::app) webhook_client_ca: Option<PathBuf>,
+
+    /// Common name of the API server's client certificate. Default: any name.
+    #[arg(
+        long,
+        env = "EVENTCENTER_WEBHOOK_CLIENT_NAME",
+        value_name = "NAME",
+        requires = "webhook_client_ca"
+    )]
+    pub(in crate::app) webhook_client_name: Option<String>,
 
     /// Validity of the webhook's serving certificate. It is renewed after two thirds of that time.
     #[arg(long, env = "EVENTCENTER_WEBHOOK_CERTIFICATE_VALIDITY", value_name = "TIME", default_value = "90d", value_parser = seconds)]

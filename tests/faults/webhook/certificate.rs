@@ -15,6 +15,7 @@ use serde_json::json;
 use xtask::kubectl::NAMESPACE;
 
 use super::availability::{Stream, wait_until_answered};
+use super::caller::Paths;
 use crate::fixture::{FaultFixture, metric};
 use crate::support::MAX_WAIT;
 
@@ -62,12 +63,17 @@ async fn certificates_are_rotated_under_load_without_a_failed_review() -> Result
     wait_until_answered(&t).await;
     let stream = Stream::begin(&t, "rotation", 3);
     let before = data(&t).await?;
+    let paths = Paths::read(&t).await?;
     wait_for_changes(&t, "tls.crt", 4).await;
     wait_for_changes(&t, "ca.key", 2).await;
     stream.wait_for_progress(20).await;
     let (failed, last) = stream.end(&t, "rotation").await?;
     assert_eq!(failed, 0, "{last}");
+    // Each certificate comes with new tokens in both paths.
+    let renewed = Paths::read(&t).await?;
+    assert!(renewed.validate != paths.validate && renewed.mutate != paths.mutate);
     let output = webhook.output()?;
+    assert!(output.matches("wrote the path of the webhook").count() >= 8, "{output}");
     assert!(output.matches("serving a new certificate").count() >= 4, "{output}");
     let after = data(&t).await?;
     assert!(["ca.crt", "ca.key", "tls.crt", "tls.key"].iter().all(|key| before[*key] != after[*key]));

@@ -2,83 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use anyhow::Result;
 use serde_json::{Value, json};
-use xtask::kubectl::NAMESPACE;
 
 use super::availability::wait_until_answered;
+use super::caller::{Caller, Paths, review, split};
 use crate::fixture::FaultFixture;
-
-/// A client that trusts the webhook's authority.
-struct Caller {
-    port: u16,
-    config: Arc<ClientConfig>,
-}
-
-impl Caller {
-    async fn new(t: &FaultFixture, port: u16) -> Result<Self> {
-        let secret = Api::<Secret>::namespaced(t.kube.client(), NAMESPACE).get("eventcenter-webhook").await?;
-        let data = secret.data.context("the Secret has no data")?;
-        let mut roots = RootCertStore::empty();
-        for authority in CertificateDer::pem_slice_iter(&data["ca.crt"].0) {
-            roots.add(authority?)?;
-        }
-        let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        Ok(Self { port, config: Arc::new(config) })
-    }
-
-    fn connect(&self) -> Result<StreamOwned<ClientConnection, TcpStream>> {
-        let stream = TcpStream::connect(("127.0.0.1", self.port))?;
-        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-        let connection = ClientConnection::new(Arc::clone(&self.config), ServerName::try_from("127.0.0.1")?)?;
-        Ok(StreamOwned::new(connection, stream))
-    }
-
-    /// Sends these bytes. Returns everything that arrives until the connection ends.
-    fn send(&self, bytes: &[u8]) -> Result<String> {
-        let mut stream = self.connect()?;
-        stream.write_all(bytes)?;
-        let mut answer = Vec::new();
-        // The connection may end without close_notify.
-        drop(stream.read_to_end(&mut answer));
-        Ok(String::from_utf8_lossy(&answer).into_owned())
-    }
-
-    fn post(&self, path: &str, body: &str) -> Result<(u16, String)> {
-        let length = body.len();
-        let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
-        );
-        split(&self.send(&[head.as_bytes(), body.as_bytes()].concat())?)
-    }
-}
-
-fn split(answer: &str) -> Result<(u16, String)> {
-    let (head, body) = answer.split_once("\r\n\r\n").with_context(|| format!("no answer: {answer:?}"))?;
-    let status = head.split(' ').nth(1).context("a status")?.parse()?;
-    Ok((status, body.to_owned()))
-}
-
-fn review(kind: &str, operation: &str, object: &Value) -> Value {
-    json!({
-        "apiVersion": "admission.k8s.io/v1",
-        "kind": "AdmissionReview",
-        "request": {
-            "uid": "one", "operation": operation, "name": "orders", "namespace": "wire",
-            "kind": {"group": "eventcenter.io", "version": "v1alpha1", "kind": kind},
-            "resource": {"group": "eventcenter.io", "version": "v1alpha1", "resource": "eventtopics"},
-            "userInfo": {"username": "alice"}, "object": object, "oldObject": null, "dryRun": false,
-        },
-    })
-}
 
 #[tokio::test]
 async fn requests_that_are_no_reviews_are_refused() -> Result<()> {
@@ -90,28 +21,31 @@ async fn requests_that_are_no_reviews_are_refused() -> Result<()> {
     let caller = Caller::new(&t, port).await?;
 
     // Paths and methods.
-    assert_eq!(caller.post("/", "{}")?.0, 404);
-    assert_eq!(caller.post("/metrics", "{}")?.0, 404);
-    assert_eq!(split(&caller.send(b"GET /validate HTTP/1.1\r\nHost: x\r\n\r\n")?)?.0, 405);
+    let path = Paths::read(&t).await?.validate;
+    for other in ["/", "/metrics", "/validate"] {
+        assert_eq!(caller.post(other, "{}")?.0, 403);
+        assert_eq!(caller.send_head(&format!("GET {other}"), "")?.0, 403);
+    }
+    assert_eq!(caller.send_head(&format!("GET {path}"), "")?.0, 405);
     // Bodies.
-    assert_eq!(split(&caller.send(b"POST /validate HTTP/1.1\r\nHost: x\r\n\r\n")?)?.0, 411);
+    let post = format!("POST {path}");
+    assert_eq!(caller.send_head(&post, "")?.0, 411);
     for body in
         ["", "garbage", "{}", "[1, 2]", r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}"#]
     {
-        let (status, text) = caller.post("/validate", body)?;
+        let (status, text) = caller.post(&path, body)?;
         assert_eq!(status, 400, "{body}: {text}");
         assert!(text.starts_with("this is not an AdmissionReview of admission.k8s.io/v1: "), "{text}");
     }
     let mut other = review("EventTopic", "CREATE", &json!({"metadata": {}}));
     other["apiVersion"] = json!("admission.k8s.io/v1beta1");
-    assert_eq!(caller.post("/validate", &other.to_string())?.0, 400);
-    let huge = b"POST /validate HTTP/1.1\r\nHost: x\r\nContent-Length: 8388609\r\n\r\n";
-    assert_eq!(split(&caller.send(huge)?)?.0, 413);
-    let cut = b"POST /validate HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nonly this";
-    assert_eq!(split(&caller.send(cut)?)?.0, 408, "the rest of the body is missing");
+    assert_eq!(caller.post(&path, &other.to_string())?.0, 400);
+    assert_eq!(caller.send_head(&post, "Content-Length: 8388609\r\n")?.0, 413);
+    let cut = format!("{post} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nonly this");
+    assert_eq!(split(&caller.send(cut.as_bytes())?)?.0, 408, "the rest of the body is missing");
     // Deeper than any parser should descend.
     let deep = format!("{{\"request\": {}", "[".repeat(100_000));
-    assert_eq!(caller.post("/validate", &deep)?.0, 400);
+    assert_eq!(caller.post(&path, &deep)?.0, 400);
     // Headers without an end.
     let endless = [&b"POST /validate HTTP/1.1\r\n"[..], &b"A: b\r\n".repeat(20_000)].concat();
     let answer = caller.send(&endless);
@@ -151,8 +85,9 @@ async fn undecodable_reviews_are_refused_with_the_parsers_error() -> Result<()> 
     let _webhook = t.parts.start_webhook("a", port, &[])?;
     wait_until_answered(&t).await;
     let caller = Caller::new(&t, port).await?;
+    let path = Paths::read(&t).await?.validate;
     let send_review = |review: &Value| -> Result<Value> {
-        let (status, answer) = caller.post("/validate", &review.to_string())?;
+        let (status, answer) = caller.post(&path, &review.to_string())?;
         assert_eq!(status, 200, "{answer}");
         let answer: Value = serde_json::from_str(&answer)?;
         assert_eq!(answer["response"]["uid"], "one");

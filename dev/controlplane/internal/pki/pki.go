@@ -130,6 +130,23 @@ func (a *Authority) Kubeconfig(name, server string) error {
 	return clientcmd.WriteToFile(*c, a.Path(name+".kubeconfig"))
 }
 
+// WebhookKubeconfig writes name.kubeconfig, with which the API server presents the client
+// certificate called name to every admission webhook that asks for one.
+func (a *Authority) WebhookKubeconfig(name string) error {
+	crt, err := os.ReadFile(a.Path(name + ".crt"))
+	if err != nil {
+		return err
+	}
+	key, err := os.ReadFile(a.Path(name + ".key"))
+	if err != nil {
+		return err
+	}
+	c := api.NewConfig()
+	// The name is the host of the webhook; * is any.
+	c.AuthInfos["*"] = &api.AuthInfo{ClientCertificateData: crt, ClientKeyData: key}
+	return clientcmd.WriteToFile(*c, a.Path(name+".kubeconfig"))
+}
+
 // Key reads the private key name.key, or creates it if there is none.
 func (a *Authority) Key(name string) (*ecdsa.PrivateKey, error) {
 	path := a.Path(name + ".key")
