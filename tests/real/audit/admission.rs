@@ -61,9 +61,9 @@ async fn each_decision_on_a_topic_is_recorded_and_nothing_else() {
     // Dry runs are not recorded.
     for method in [WriteMethod::DryRun, WriteMethod::ReplaceDryRun] {
         assert_status(&alice.write(&topic("{}"), method).await, 200);
-        assert_status(&alice.write(&topic("topicName: else.orders"), method).await, 400);
+        assert_status(&alice.write(&topic("topicName: else.orders"), method).await, 403);
     }
-    assert_status(&alice.write(&topic("topicName: else.orders"), WriteMethod::Apply).await, 400);
+    assert_status(&alice.write(&topic("topicName: else.orders"), WriteMethod::Apply).await, 403);
     assert_status(&alice.write(&topic("config: {segment.ms: 3600000}"), WriteMethod::Apply).await, 200);
     // A repeated apply and a change of a label are not recorded.
     assert_status(&alice.write(&topic("config: {segment.ms: 3600000}"), WriteMethod::Apply).await, 200);
@@ -78,7 +78,7 @@ async fn each_decision_on_a_topic_is_recorded_and_nothing_else() {
         &alice
             .write(&topic("{retention: {time: 999999999999999999w}, partitions: 2}"), WriteMethod::Apply)
             .await,
-        400,
+        403,
     );
     t.topic("orders").wait_until_ready().await;
     assert_status(&alice.try_delete(t.topic("orders").path()).await, 200);
@@ -270,7 +270,7 @@ async fn the_api_servers_audit_log_names_the_record() {
     // While the operator writes the status, the API server may first review an old copy; its log names one of the two records.
     t.topic("orders").wait_until_ready().await;
     let invalid = t.topic("orders").manifest("retention: {time: 999999999999999999w}");
-    assert_status(&fred.write(&invalid, WriteMethod::Apply).await, 400);
+    assert_status(&fred.write(&invalid, WriteMethod::Apply).await, 403);
     let records = logs.read(&log(&t), &by(&user)).await;
     let file = stage::webhook_audit_log();
     for record in &records {
