@@ -36,7 +36,7 @@ impl Desk {
     /// Applies a topic, and waits until the operator has written its status.
     async fn declare(&self, name: &str, spec: &str) -> EventTopic {
         self.0.apply(&self.manifest(name, spec)).await;
-        self.0.topic(name).wait_for_condition("Ready=True Paused").await
+        self.0.topic(name).wait_for_condition("Ready=False Paused").await
     }
 
     async fn set_status(&self, name: &str, status: Value) {
