@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use serde_json::Value;
 
+use super::expansion::ExpandedSize;
 use crate::domain::schema::{Document, StrictValue};
 
 /// Maximum size of a file in bytes; schemas and events are far smaller.
@@ -34,15 +35,25 @@ pub(super) fn schema(path: &Path) -> anyhow::Result<Document> {
 /// Reads a JSON or YAML value. Repeated keys are an error.
 pub(super) fn value(path: &Path) -> anyhow::Result<Value> {
     let text = text(path).with_context(|| format!("reading {}", name(path)))?;
-    let parsed: Result<StrictValue, String> = if is_json(path, &text) {
-        serde_json::from_str(&text).map_err(|error| format!("this is not JSON: {error}"))
-    } else {
-        serde_yaml::from_str(&text).map_err(|error| format!("this is not YAML: {error}"))
-    };
-    match parsed {
-        Ok(StrictValue(value)) => Ok(value),
-        Err(error) => bail!("{}: {error}", name(path)),
-    }
+    let parsed = if is_json(path, &text) { parse_json(&text) } else { parse_yaml(&text) };
+    parsed.map_err(|error| anyhow::anyhow!("{}: {error}", name(path)))
+}
+
+fn parse_json(text: &str) -> Result<Value, String> {
+    let parsed = serde_json::from_str(text).map_err(|error| format!("this is not JSON: {error}"));
+    parsed.map(|StrictValue(value)| value)
+}
+
+/// Parses a YAML value. Repeated keys are an error.
+///
+/// # Errors
+/// The text is not YAML, not one value, or its aliases repeat too much. The message has the position.
+pub fn parse_yaml(text: &str) -> Result<Value, String> {
+    let invalid = |error| format!("this is not YAML: {error}");
+    let size = serde_yaml::from_str(text).map_err(invalid)?;
+    ExpandedSize::check(&[size], text)?;
+    let StrictValue(value) = serde_yaml::from_str(text).map_err(invalid)?;
+    Ok(value)
 }
 
 /// Whether a path is standard input.

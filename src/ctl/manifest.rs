@@ -7,26 +7,33 @@ use std::path::Path;
 
 use anyhow::Context;
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
+use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::options::DuplicateKeyPolicy;
 use serde_saphyr::{Location, Spanned};
 
+use super::expansion::{self, ExpandedSize};
 use super::file;
 use crate::domain::lint::{FieldPath, Segment};
 
+/// Maximum number of nodes that have an anchor, and of those that aliases repeat, in one file. Each takes some 80 bytes.
+const MAX_ALIASED_NODES: usize = 50_000;
+
 /// A position in a file, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Position {
-    pub(super) line: u64,
-    pub(super) column: u64,
+pub struct Position {
+    /// The line.
+    pub line: u64,
+    /// The column.
+    pub column: u64,
 }
 
 /// An object in a file.
 #[derive(Debug)]
-pub(super) struct Manifest {
+pub struct Manifest {
     /// The object as the API server would get it. The last of repeated keys counts.
-    pub(super) object: Value,
+    pub object: Value,
     node: Spanned<Node>,
 }
 
@@ -41,18 +48,45 @@ enum Node {
 /// Reads the objects of a file; each item of a List is an object. Documents that are not mappings are left out.
 pub(super) fn read(path: &Path) -> anyhow::Result<Vec<Manifest>> {
     let text = file::text(path).with_context(|| format!("reading {}", file::name(path)))?;
-    parse(&text).map_err(|error| anyhow::anyhow!("{}: {error}", file::name(path)))
+    parse_manifests(&text).map_err(|error| anyhow::anyhow!("{}: {error}", file::name(path)))
 }
 
-/// Reads the objects of a text.
-pub(super) fn parse(text: &str) -> Result<Vec<Manifest>, String> {
+/// Parses the objects of a text.
+///
+/// # Errors
+/// The text is not YAML, or its aliases repeat too much. The message has the position.
+pub fn parse_manifests(text: &str) -> Result<Vec<Manifest>, String> {
+    let sizes: Vec<ExpandedSize> = parse_documents(text)?;
+    ExpandedSize::check(&sizes, text)?;
+    let documents: Vec<Spanned<Node>> = parse_documents(text)?;
+    Ok(documents.into_iter().flat_map(objects).collect())
+}
+
+/// Parses the documents of a text.
+fn parse_documents<T: DeserializeOwned>(text: &str) -> Result<Vec<T>, String> {
     let options = serde_saphyr::options! {
         duplicate_keys: DuplicateKeyPolicy::LastWins,
         legacy_octal_numbers: true,
+        budget: serde_saphyr::budget! {
+            max_recorded_anchor_events: MAX_ALIASED_NODES,
+            // `ExpandedSize` is more precise.
+            enforce_alias_anchor_ratio: false,
+        },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_ALIASED_NODES },
     };
-    let documents: Vec<Spanned<Node>> = serde_saphyr::from_multiple_with_options(text, options)
-        .map_err(|error| format!("this is not YAML: {}", error.without_snippet()))?;
-    Ok(documents.into_iter().flat_map(objects).collect())
+    serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
+        let mut cause = error.without_snippet();
+        while let serde_saphyr::Error::AliasError { error, .. } = cause {
+            cause = error;
+        }
+        match cause {
+            serde_saphyr::Error::AliasReplayLimitExceeded { .. }
+            | serde_saphyr::Error::Budget { breach: BudgetBreach::RecordedAnchorEvents { .. }, .. } => {
+                expansion::too_large()
+            }
+            _ => format!("this is not YAML: {}", error.without_snippet()),
+        }
+    })
 }
 
 /// The objects of a document.
@@ -81,7 +115,8 @@ fn objects(document: Spanned<Node>) -> Vec<Manifest> {
 impl Manifest {
     /// The position of a field: of its key in a mapping, of the item in a sequence. A missing field has the position of
     /// the nearest field that contains it.
-    pub(super) fn position(&self, field: &FieldPath) -> Position {
+    #[must_use]
+    pub fn position(&self, field: &FieldPath) -> Position {
         let (mut node, mut position) = (&self.node, self.node.referenced);
         for segment in field.segments() {
             let inner = match (segment, &node.value) {
@@ -103,7 +138,8 @@ impl Manifest {
     }
 
     /// The keys that are repeated in a mapping.
-    pub(super) fn repeated_keys(&self) -> Vec<FieldPath> {
+    #[must_use]
+    pub fn repeated_keys(&self) -> Vec<FieldPath> {
         let mut repeated = Vec::new();
         self.node.value.find_repeated_keys(&FieldPath::default(), &mut repeated);
         repeated
@@ -244,7 +280,7 @@ spec:
     two
   last: {a: 1, b: [1, 2]}
 ";
-        let manifests = parse(text).expect("YAML");
+        let manifests = parse_manifests(text).expect("YAML");
         let [a, b] = manifests.as_slice() else { panic!("two documents: {manifests:?}") };
         assert_eq!(a.object, json!({"kind": "A", "spec": {"config": {"retention.ms": 1}}}));
         for (manifest, field, expected) in [
@@ -267,7 +303,7 @@ spec:
     #[test]
     fn fields_of_json_have_positions() {
         let text = "{\n\t\"kind\": \"A\",\n\t\"spec\": {\"a\": [\n\t\t1,\n\t\t\"\\ud83d\\ude00 \\/\"\n\t], \"b\": null}\n}\n";
-        let manifests = parse(text).expect("JSON");
+        let manifests = parse_manifests(text).expect("JSON");
         let [one] = manifests.as_slice() else { panic!("one object: {manifests:?}") };
         assert_eq!(one.object, json!({"kind": "A", "spec": {"a": [1, "😀 /"], "b": null}}));
         assert_eq!(position(one, "spec.a[1]"), (5, 3));
@@ -277,7 +313,7 @@ spec:
     #[test]
     fn items_of_a_list_are_objects() {
         let text = "kind: List\nitems:\n- kind: A\n  spec: {a: 1}\n- 7\n- kind: B\n---\n---\n- none\n";
-        let manifests = parse(text).expect("YAML");
+        let manifests = parse_manifests(text).expect("YAML");
         let kinds: Vec<_> = manifests.iter().map(|manifest| manifest.object["kind"].clone()).collect();
         assert_eq!(kinds, ["A", "B"]);
         assert_eq!(position(&manifests[0], "spec.a"), (4, 10));
@@ -286,7 +322,7 @@ spec:
 
     #[test]
     fn repeated_keys_are_reported() {
-        let manifests = parse("spec:\n  a: 1\n  b: [{c: 1, c: 2}]\n  a: 3\n").expect("YAML");
+        let manifests = parse_manifests("spec:\n  a: 1\n  b: [{c: 1, c: 2}]\n  a: 3\n").expect("YAML");
         let repeated: Vec<String> = manifests[0].repeated_keys().iter().map(ToString::to_string).collect();
         assert_eq!(repeated, ["spec.b[0].c", "spec.a"]);
         assert_eq!(manifests[0].object["spec"]["a"], 3);
@@ -296,7 +332,7 @@ spec:
     #[test]
     fn scalars_have_the_types_of_yaml_1_1() {
         let text = "{a: yes, b: 'yes', c: 017, d: 1.5, e: ~, f: 2026-01-01, g: 1e3, h: 99999999999, 1: x}";
-        let manifests = parse(text).expect("YAML");
+        let manifests = parse_manifests(text).expect("YAML");
         assert_eq!(
             manifests[0].object,
             json!({"a": true, "b": "yes", "c": 15, "d": 1.5, "e": null, "f": "2026-01-01", "g": 1e3, "h": 99_999_999_999_i64, "1": "x"})
@@ -305,7 +341,7 @@ spec:
 
     #[test]
     fn a_syntax_error_has_a_position() {
-        let error = parse("kind: A\n---\na: [1\nb: 2\n").expect_err("an unclosed bracket");
+        let error = parse_manifests("kind: A\n---\na: [1\nb: 2\n").expect_err("an unclosed bracket");
         assert!(error.contains("line "), "{error}");
     }
 }

@@ -4,13 +4,14 @@
 //! sets the exit code: 0 for yes, 1 for no, 2 for an error.
 //!
 //! - `approval`, `audit`, `lint`, `schema`, `adopt`: the commands.
-//! - `login`, `resource_arg`, `file`, `manifest`: arguments and input. `output`, `terminal`: output.
+//! - `login`, `resource_arg`, `file`, `expansion`, `manifest`: arguments and input. `output`, `terminal`: output.
 //!
 //! Deliberately absent: rules. The commands call the same functions of the domain as the operator.
 
 mod adopt;
 mod approval;
 mod audit;
+mod expansion;
 mod file;
 mod lint;
 mod login;
@@ -19,6 +20,9 @@ mod output;
 mod resource_arg;
 mod schema;
 mod terminal;
+
+pub use file::parse_yaml;
+pub use manifest::{Manifest, Position, parse_manifests};
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -28,7 +28,9 @@ mod response;
 mod route;
 mod state;
 
+pub use audit::parse_filter;
 pub use metrics::Metrics;
+pub use response::ApiError;
 pub use route::document;
 pub use state::{MetricsPage, Options};
 

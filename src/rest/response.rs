@@ -20,7 +20,7 @@ pub(super) fn success<T: Serialize>(data: T) -> HttpResponse {
 
 /// Why a request fails. The middleware, which knows the request's id, renders it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ApiError {
+pub struct ApiError {
     reason: Reason,
     message: String,
     kind: Kind,
@@ -111,7 +111,7 @@ impl ApiError {
     }
 }
 
-/// A placeholder, which the middleware replaces by [`ApiError::into_http`].
+/// A placeholder, which the middleware replaces by a response.
 impl IntoResponse for ApiError {
     fn into_response(self) -> HttpResponse {
         let mut response = StatusCode::INTERNAL_SERVER_ERROR.into_response();

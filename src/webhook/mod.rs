@@ -46,7 +46,7 @@ pub use cache::Snapshot;
 pub use certificate::Lifetimes;
 pub use kinds::{Admit, AdmitGoverned, Handler};
 pub use metrics::Metrics;
-pub use request::User;
+pub use request::{InvalidReview, Request, User};
 
 use std::sync::Arc;
 use std::time::Duration;

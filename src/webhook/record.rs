@@ -196,7 +196,6 @@ mod tests {
     use expect_test::{Expect, expect};
     use serde_json::{Value, json};
 
-    use super::super::request::Review;
     use super::*;
 
     /// A review of an EventTopic, with some of its fields replaced (RFC 7396).
@@ -238,8 +237,8 @@ mod tests {
     /// The lines of a record that depend on the review; empty if there is no record.
     fn lines(review: &Value, outcome: &Outcome) -> Vec<String> {
         let text = review.to_string();
-        let review: Review<'_> = serde_json::from_str(&text).expect("a review");
-        let event = event(&review.request.expect("a request"), outcome, LogName::of(Some("shop")));
+        let request = Request::parse(text.as_bytes()).expect("a review");
+        let event = event(&request, outcome, LogName::of(Some("shop")));
         let Some(event) = event else { return Vec::new() };
         let draft = event.into_draft(Uuid::nil(), jiff::Timestamp::UNIX_EPOCH, "webhook", "a");
         let record = serde_json::to_value(draft.at_seq(0)).expect("JSON");

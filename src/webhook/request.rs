@@ -18,19 +18,36 @@ use crate::kubernetes::UserInfo;
 
 /// An AdmissionReview.
 #[derive(Debug, Deserialize)]
-pub(super) struct Review<'a> {
+struct Review<'a> {
     /// Its version.
     #[serde(flatten)]
-    pub(super) types: TypeMeta,
+    types: TypeMeta,
     /// The request.
     #[serde(borrow)]
-    pub(super) request: Option<Request<'a>>,
+    request: Option<Request<'a>>,
+}
+
+/// The version and the kind of reviews.
+const V1: (&str, &str) = ("admission.k8s.io/v1", "AdmissionReview");
+
+/// A body is not an AdmissionReview of `admission.k8s.io/v1`.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidReview {
+    /// It is not JSON with the fields of a review.
+    #[error("{0}")]
+    Malformed(#[from] serde_json::Error),
+    /// It has another version or kind.
+    #[error("{} {}", .0.api_version, .0.kind)]
+    Unsupported(TypeMeta),
+    /// It has no request.
+    #[error("there is no request")]
+    NoRequest,
 }
 
 /// An AdmissionRequest.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Request<'a> {
+pub struct Request<'a> {
     /// Identifies the request; the response repeats it.
     pub(super) uid: String,
     /// The type of the object.
@@ -146,29 +163,52 @@ impl fmt::Display for Request<'_> {
     }
 }
 
+impl<'a> Request<'a> {
+    /// Parses the request in the body of an AdmissionReview. Its objects are not parsed yet.
+    ///
+    /// # Errors
+    /// The body is not a review with a request.
+    pub fn parse(body: &'a [u8]) -> Result<Self, InvalidReview> {
+        let review: Review<'a> = serde_json::from_slice(body)?;
+        if (review.types.api_version.as_str(), review.types.kind.as_str()) != V1 {
+            return Err(InvalidReview::Unsupported(review.types));
+        }
+        review.request.ok_or(InvalidReview::NoRequest)
+    }
+}
+
 impl Request<'_> {
     /// The new object; `None` for a deletion.
-    pub(super) fn object<K: DeserializeOwned>(&self) -> Option<Result<K, serde_json::Error>> {
+    ///
+    /// # Errors
+    /// It is not an object of this type.
+    pub fn object<K: DeserializeOwned>(&self) -> Option<Result<K, serde_json::Error>> {
         self.object.map(parse)
     }
 
     /// The stored object; `None` for a creation.
-    pub(super) fn old_object<K: DeserializeOwned>(&self) -> Option<Result<K, serde_json::Error>> {
+    ///
+    /// # Errors
+    /// It is not an object of this type.
+    pub fn old_object<K: DeserializeOwned>(&self) -> Option<Result<K, serde_json::Error>> {
         self.old_object.map(parse)
     }
 
     /// The stored object, as far as records contain it; `None` for a creation.
-    pub(super) fn before(&self) -> Option<Value> {
+    #[must_use]
+    pub fn before(&self) -> Option<Value> {
         self.old_object.and_then(parse_for_record)
     }
 
     /// The new object, as far as records contain it; `None` for a deletion.
-    pub(super) fn after(&self) -> Option<Value> {
+    #[must_use]
+    pub fn after(&self) -> Option<Value> {
         self.object.and_then(parse_for_record)
     }
 
     /// The size of both objects in bytes.
-    pub(super) fn size(&self) -> usize {
+    #[must_use]
+    pub fn size(&self) -> usize {
         [self.object, self.old_object].into_iter().flatten().map(|text| text.get().len()).sum()
     }
 

@@ -18,7 +18,7 @@ use super::kinds::Handlers;
 use super::metrics::ReviewLabels;
 use super::outcome::{Outcome, ReviewType};
 use super::record::record;
-use super::request::{Request, Review};
+use super::request::{InvalidReview, Request};
 use crate::domain::Refusal;
 use crate::domain::approval::SPEC_HASH_CAUSE;
 
@@ -38,14 +38,11 @@ impl Reviewer {
     /// Answers the body of a request.
     pub(super) async fn answer(&self, review_type: ReviewType, body: &[u8]) -> Result<Vec<u8>, NotAReview> {
         let begun = Instant::now();
-        let review = match serde_json::from_slice::<Review<'_>>(body) {
-            Ok(review) => review,
-            Err(error) => return answer_invalid(body, &error),
+        let request = match Request::parse(body) {
+            Ok(request) => request,
+            Err(InvalidReview::Malformed(error)) => return answer_invalid(body, &error),
+            Err(error) => return Err(NotAReview(error.to_string())),
         };
-        if (review.types.api_version.as_str(), review.types.kind.as_str()) != V1 {
-            return Err(NotAReview(format!("{} {}", review.types.api_version, review.types.kind)));
-        }
-        let request = review.request.ok_or_else(|| NotAReview("there is no request".into()))?;
         let context = match request.dry_run {
             true => Cow::Owned(self.context.for_dry_run()),
             false => Cow::Borrowed(&self.context),
@@ -177,9 +174,6 @@ fn code(reason: Reason) -> u16 {
         _ => 403,
     }
 }
-
-/// The reviews that are answered.
-const V1: (&str, &str) = ("admission.k8s.io/v1", "AdmissionReview");
 
 /// The answer to a review that cannot be parsed: a refusal with the parser's error, if at least the uid can be.
 fn answer_invalid(body: &[u8], error: &serde_json::Error) -> Result<Vec<u8>, NotAReview> {

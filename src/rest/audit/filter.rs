@@ -1,5 +1,6 @@
 //! The parameters that name a log and filter its records.
 
+use axum::http::Uri;
 use eventcenter_sdk::rest::audit::{Action, Filter};
 use utoipa::IntoParams;
 
@@ -21,6 +22,16 @@ impl LogParameters {
     pub(super) fn read(query: &mut QueryParameters) -> Result<Self, ApiError> {
         Ok(Self { tenant: query.text("tenant")? })
     }
+}
+
+/// Parses a query that has only the parameters of a filter. It is not percent-decoded yet.
+///
+/// # Errors
+/// The query is malformed, or a parameter breaks a rule.
+pub fn parse_filter(query: &str) -> Result<Filter, ApiError> {
+    let uri = Uri::builder().path_and_query(format!("/?{query}")).build();
+    let uri = uri.map_err(|_| ApiError::invalid("the query is malformed: write NAME=VALUE&NAME=VALUE"))?;
+    QueryParameters::parse(&uri, &Filter::PARAMETERS).and_then(|mut query| read(&mut query))
 }
 
 /// Reads the parameters of a filter.
@@ -53,9 +64,7 @@ mod tests {
     use super::*;
 
     fn check(query: &str, expected: Expect) {
-        let uri = format!("/logs?{query}").parse().unwrap();
-        let filter = QueryParameters::parse(&uri, &Filter::PARAMETERS).and_then(|mut query| read(&mut query));
-        let filter = match filter {
+        let filter = match parse_filter(query) {
             Ok(filter) => serde_json::to_string(&filter).unwrap(),
             Err(error) => format!("{error:?}"),
         };

@@ -14,3 +14,5 @@ pub(super) mod logs;
 mod root;
 #[cfg(test)]
 mod tests;
+
+pub use filter::parse_filter;
