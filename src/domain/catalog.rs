@@ -297,8 +297,12 @@ impl Catalog {
     /// The Kafka topics in a cluster that count towards a quota although no resource manages them, with their tenants.
     #[must_use]
     pub fn unmanaged(&self, cluster: &ClusterName, names: &[String]) -> Vec<(TenantName, TopicName)> {
+        let may_use = |tenant: &TenantFacts| match tenant.clusters.is_empty() {
+            true => self.clusters.default() == Some(cluster),
+            false => tenant.clusters.contains(cluster),
+        };
         let limited: Vec<&Arc<TenantFacts>> =
-            self.tenants.in_force().filter(|tenant| tenant.limits.are_counted()).collect();
+            self.tenants.in_force().filter(|tenant| tenant.limits.are_counted() && may_use(tenant)).collect();
         let count = |name: &String| {
             let tenant = limited.iter().find(|tenant| name.starts_with(tenant.prefix.as_ref()))?;
             let identity = Identity { cluster: cluster.clone(), topic: name.parse().ok()? };

@@ -1,7 +1,7 @@
 //! What the API server's policies enforce of approvals while no webhook is installed.
 
 use anyhow::Result;
-use eventcenter::api::{APPROVED_LABEL, REQUEST, REQUESTED_BY};
+use eventcenter::api::{APPROVED_LABEL, REQUEST, REQUESTED_BY, REVISION_LABEL};
 use kube::api::{Patch, PatchParams};
 use kube::core::Request;
 use serde_json::{Value, json};
@@ -173,43 +173,53 @@ async fn only_the_operator_writes_approved_and_pending() -> Result<()> {
 
 #[tokio::test]
 async fn approved_revisions_stay_until_their_topic_or_namespace_is_deleted() -> Result<()> {
-    let (t, admin) = policies("revisions").await?;
+    revisions_stay("revisions", APPROVED_LABEL, "approved revisions").await
+}
+
+#[tokio::test]
+async fn registered_schemas_stay_until_their_owner_or_namespace_is_deleted() -> Result<()> {
+    revisions_stay("schemas", REVISION_LABEL, "registered schemas").await
+}
+
+/// ControllerRevisions with this label stay until what owns them, or their namespace, is deleted.
+async fn revisions_stay(home: &'static str, label: &str, what: &str) -> Result<()> {
+    let (t, admin) = policies(home).await?;
     let topic = t.topic("orders").apply(json!({})).await;
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "deleted"}});
     admin.apply(&namespace).await;
     let revision = |name: &str, namespace: &str| {
         json!({
             "apiVersion": "apps/v1", "kind": "ControllerRevision", "revision": 1, "data": {"spec": {}},
-            "metadata": {"name": name, "namespace": namespace, "labels": {APPROVED_LABEL: "x"}},
+            "metadata": {"name": name, "namespace": namespace, "labels": {label: "x"}},
         })
     };
-    let mut owned = revision("owned", "revisions");
+    let mut owned = revision("owned", home);
     owned["metadata"]["ownerReferences"] = json!([{
         "apiVersion": "eventcenter.io/v1alpha1", "kind": "EventTopic", "name": "orders", "uid": topic.metadata.uid,
     }]);
     for object in [&owned, &revision("kept", "deleted")] {
         admin.apply(object).await;
     }
-    let expected = "only the operator (verb govern) may write approved revisions";
+    let expected = &format!("only the operator (verb govern) may write {what}");
     let of = |arguments: &[&str]| -> Vec<String> {
-        arguments.iter().chain(&["-n", "revisions"]).map(ToString::to_string).collect()
+        arguments.iter().chain(&["-n", home]).map(ToString::to_string).collect()
     };
-    let labelled = format!("{APPROVED_LABEL}=y");
+    let labelled = format!("{label}=y");
     wait_until_refused(
         &t,
         &of(&["label", "controllerrevision", "owned", "--overwrite", &labelled]),
         expected,
     )
     .await;
-    let unlabelled = format!("{APPROVED_LABEL}-");
+    let unlabelled = format!("{label}-");
     assert_refused(&t, &of(&["label", "controllerrevision", "owned", &unlabelled]), expected);
     assert_refused(&t, &of(&["delete", "controllerrevision", "owned"]), expected);
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("new.yaml").display().to_string();
-    std::fs::write(&file, revision("new", "revisions").to_string())?;
+    std::fs::write(&file, revision("new", home).to_string())?;
     assert_refused(&t, &["create", "-f", &file], expected);
     // Revisions of other programs are not protected.
-    let mut other = revision("other", "revisions");
+    let mut other = revision("other", home);
     other["metadata"]["labels"] = json!({"app": "x"});
     std::fs::write(&file, other.to_string())?;
     mallory(&t, &["create", "-f", &file]).map_err(anyhow::Error::msg)?;

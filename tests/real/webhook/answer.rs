@@ -76,6 +76,12 @@ async fn kubectl_shows_the_webhooks_message() {
         );
     }
     t.kubectl(&["apply", "-f", &valid]).expect("the topic is accepted");
+    // A forced apply takes no refusal for an immutable field, which it would answer by deleting the topic.
+    let before = t.topic("orders").get().await.uid();
+    let refused = file("refused.yaml", "retention: {time: 999999999999999999w}");
+    let error = t.kubectl(&["apply", "--force", "-f", &refused]).expect_err("the webhook refuses the change");
+    assert!(error.contains("InvalidResource: spec.retention.time"), "{error}");
+    assert_eq!(t.topic("orders").get().await.uid(), before);
     let taken = file("taken.yaml", &format!("{{topicName: {}orders, owner: {{team: shop}}}}", t.prefix));
     let mut other = t.topic("other").manifest("{}");
     other["spec"]["topicName"] = json!(format!("{}orders", t.prefix));
