@@ -78,7 +78,10 @@ pub(super) async fn delete_history(
     let history = services.catalog.lock().schema_history(topic);
     let Some(history) = history else { return Ok(()) };
     for revision in services.kubernetes.list_schema_revisions(topic, &history).await? {
-        let what = format!("ControllerRevision {}: its Kafka topic was deleted", revision.name);
+        let what = format!(
+            "revision {} of a schema of a deleted Kafka topic, as ControllerRevision {}",
+            revision.number, revision.name
+        );
         let delete = services.kubernetes.delete_schema_revision(&revision.namespace, &revision.name);
         services.effect(topic, Action::ForgetRevision, what, delete).await?;
     }

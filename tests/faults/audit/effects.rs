@@ -100,6 +100,8 @@ async fn each_write_has_two_records_in_the_tenants_log() -> Result<()> {
         Succeeded AlterConfig (completion) (plain): Kafka topic effects.plain in main: flush.ms: default -> 7 | retention.ms: default -> 1000
         Started DeleteTopic (orders): Kafka topic effects.orders in main and its data
         Succeeded DeleteTopic (completion) (orders): Kafka topic effects.orders in main and its data
+        Started ForgetRevision (orders): revision 1 of a schema of a deleted Kafka topic
+        Succeeded ForgetRevision (completion) (orders): revision 1 of a schema of a deleted Kafka topic
         Started RemoveFinalizer (orders): the cleanup in Kafka is complete
         Succeeded RemoveFinalizer (completion) (orders): the cleanup in Kafka is complete
     "#]].assert_eq(&print(&records, &uid));

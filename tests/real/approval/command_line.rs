@@ -240,7 +240,12 @@ async fn approve_waits_for_the_result() {
     // The status that the operator would write.
     let generation = topic.metadata.generation;
     let approved = json!({"hash": hash, "generation": generation, "at": "2026-11-21T12:00:00Z", "seal": "s"});
-    desk.set_status("orders", json!({"approved": approved, "pending": null})).await;
+    let ready = json!([{
+        "type": "Ready", "status": "True", "reason": "Available", "message": "",
+        "lastTransitionTime": "2026-11-21T12:00:00Z", "observedGeneration": generation,
+    }]);
+    let status = json!({"approved": approved, "pending": null, "conditions": ready});
+    desk.set_status("orders", status).await;
     let (code, out, err) = to_command_output(&child.wait_with_output().expect("the program ends"));
     assert_eq!(
         (code, out.as_str(), err.as_str()),
