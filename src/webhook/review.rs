@@ -140,9 +140,15 @@ fn failure(code: u16, reason: &str, message: String) -> Status {
     }
 }
 
+/// A message without the word by which Flux recognizes an immutable field, whatever the status (`IsImmutableError` of its package
+/// `ssa/errors`): if it is forced to, it deletes the resource then. A message may quote what users have written.
+fn without_immutable(message: &str) -> String {
+    message.replace("immutable", "unchangeable")
+}
+
 /// All refusals, a line each, with code and reason of the first.
 fn refused(request: &Request<'_>, refusals: &[Refusal]) -> Status {
-    let lines: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+    let lines: Vec<String> = refusals.iter().map(|refusal| without_immutable(&refusal.to_string())).collect();
     let reason = refusals.first().map_or(Reason::InvalidResource, |refusal| refusal.reason);
     let cause = |refusal: &Refusal, reason: &str, message: String| StatusCause {
         reason: reason.to_owned(),
@@ -193,4 +199,18 @@ fn answer_invalid(body: &[u8], error: &serde_json::Error) -> Result<Vec<u8>, Not
     let message = format!("{}: the review cannot be parsed: {error}", Reason::InvalidResource);
     response.result = failure(code(Reason::InvalidResource), Reason::InvalidResource.as_str(), message);
     serde_json::to_vec(&response.into_review()).map_err(|error| NotAReview(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_refusal_looks_like_that_of_an_immutable_field() {
+        let message = "It was rejected by bob: the spec is immutable";
+        assert_eq!(without_immutable(message), "It was rejected by bob: the spec is unchangeable");
+        let codes = [Reason::InvalidResource, Reason::ResourceConflict, Reason::TenantNotFound].map(code);
+        assert_eq!(codes, [403; 3]);
+        assert_eq!(code(Reason::Internal), Reason::Internal.http_status());
+    }
 }
