@@ -112,19 +112,28 @@ func (a *Authority) Client(name, user string, groups ...string) error {
 	})
 }
 
-// Kubeconfig writes name.kubeconfig, which contains the client certificate called name.
-func (a *Authority) Kubeconfig(name, server string) error {
+// clientAuthInfo is the client certificate called name, for a kubeconfig.
+func (a *Authority) clientAuthInfo(name string) (*api.AuthInfo, error) {
 	crt, err := os.ReadFile(a.Path(name + ".crt"))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	key, err := os.ReadFile(a.Path(name + ".key"))
+	if err != nil {
+		return nil, err
+	}
+	return &api.AuthInfo{ClientCertificateData: crt, ClientKeyData: key}, nil
+}
+
+// Kubeconfig writes name.kubeconfig, which contains the client certificate called name.
+func (a *Authority) Kubeconfig(name, server string) error {
+	user, err := a.clientAuthInfo(name)
 	if err != nil {
 		return err
 	}
 	c := api.NewConfig()
 	c.Clusters["local"] = &api.Cluster{Server: server, CertificateAuthorityData: a.certPEM}
-	c.AuthInfos[name] = &api.AuthInfo{ClientCertificateData: crt, ClientKeyData: key}
+	c.AuthInfos[name] = user
 	c.Contexts["local"] = &api.Context{Cluster: "local", AuthInfo: name}
 	c.CurrentContext = "local"
 	return clientcmd.WriteToFile(*c, a.Path(name+".kubeconfig"))
@@ -133,17 +142,13 @@ func (a *Authority) Kubeconfig(name, server string) error {
 // WebhookKubeconfig writes name.kubeconfig, with which the API server presents the client
 // certificate called name to every admission webhook that asks for one.
 func (a *Authority) WebhookKubeconfig(name string) error {
-	crt, err := os.ReadFile(a.Path(name + ".crt"))
-	if err != nil {
-		return err
-	}
-	key, err := os.ReadFile(a.Path(name + ".key"))
+	user, err := a.clientAuthInfo(name)
 	if err != nil {
 		return err
 	}
 	c := api.NewConfig()
 	// The name is the host of the webhook; * is any.
-	c.AuthInfos["*"] = &api.AuthInfo{ClientCertificateData: crt, ClientKeyData: key}
+	c.AuthInfos["*"] = user
 	return clientcmd.WriteToFile(*c, a.Path(name+".kubeconfig"))
 }
 
