@@ -86,7 +86,8 @@ impl KubeClient {
         K: Resource<DynamicType = ()>,
     {
         let (own, uid) = (resource.namespace().unwrap_or_default(), resource.uid().unwrap_or_default());
-        let of_topic = format!("{KAFKA_TOPIC_LABEL}={}", history.topic_label);
+        // The admission policy protects revisions with the other label.
+        let of_topic = format!("{KAFKA_TOPIC_LABEL}={},{REVISION_LABEL}", history.topic_label);
         let of_resource = format!("{REVISION_LABEL}={uid},!{KAFKA_TOPIC_LABEL}");
         let mut selections: Vec<(&String, &str)> =
             history.namespaces.iter().map(|namespace| (namespace, of_topic.as_str())).collect();

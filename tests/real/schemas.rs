@@ -2,7 +2,8 @@
 
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::Api;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::core::ObjectMeta;
 use serde_json::{Value, json};
 
 use crate::support::{Fixture, has_condition, message};
@@ -200,6 +201,32 @@ async fn schemas_stay_registered_when_another_resource_owns_the_kafka_topic() {
     t.topic("twin").wait_for_condition("Ready=False SchemaIncompatible").await;
     t.topic("twin").apply_and_wait(&twin(MORE)).await;
     assert_eq!(t.topic("twin").get().await.status.expect("a status").event_types[0].revision, 2);
+}
+
+/// The policy protects revisions with both labels, so one with only the label of the Kafka topic may be anybody's.
+#[tokio::test]
+async fn a_revision_without_the_protected_label_is_no_registered_schema() {
+    let t = Fixture::new("schemas").await;
+    let topic = t.topic("orders").apply_and_wait(&spec_with(FIRST)).await;
+    let api = Api::<ControllerRevision>::namespaced(t.kube.client(), &t.namespace);
+    let uid = topic.metadata.uid.expect("a uid");
+    let of_topic = ListParams::default().labels(&format!("{}={uid}", eventcenter::api::REVISION_LABEL));
+    let mut forged = api.list(&of_topic).await.expect("a list").items.remove(0);
+    let broken = t.topic("other").apply_and_wait(&spec_with(BROKEN).replace("Created", "Paid")).await;
+    let hash = &broken.status.expect("a status").event_types[0].schema_hash;
+    forged.metadata = ObjectMeta {
+        name: Some("forged".into()),
+        labels: forged.metadata.labels.map(|mut labels| {
+            labels.remove(eventcenter::api::REVISION_LABEL);
+            labels
+        }),
+        ..ObjectMeta::default()
+    };
+    forged.revision = 2;
+    forged.data.as_mut().expect("data").0["schemaHash"] = json!(hash);
+    api.create(&PostParams::default(), &forged).await.expect("the API server accepts it");
+    t.topic("orders").apply(&spec_with(BROKEN)).await;
+    t.topic("orders").wait_for_condition("Ready=False SchemaIncompatible").await;
 }
 
 /// A revision as the version before stored it: with an owner, and without the label of its Kafka topic.

@@ -101,10 +101,10 @@ async fn try_release_owned_revisions(context: &Context) -> Result<(), EffectErro
     let services = &context.services;
     for revision in services.kubernetes.list_owned_schema_revisions().await? {
         let topics = context.topics.objects.state();
-        let owner = topics
-            .iter()
-            .filter_map(|topic| topic.0.as_ref().ok())
-            .find(|topic| topic.metadata.uid.as_ref() == Some(&revision.uid));
+        let owner = topics.iter().filter_map(|topic| topic.0.as_ref().ok()).find(|topic| {
+            topic.metadata.uid.as_ref() == Some(&revision.uid)
+                && topic.metadata.namespace.as_ref() == Some(&revision.namespace)
+        });
         let history = owner.and_then(|topic| services.catalog.lock().schema_history(topic));
         let (Some(topic), Some(history)) = (owner, history) else { continue };
         let what = format!("ControllerRevision {}: it belongs to the Kafka topic", revision.name);

@@ -189,13 +189,13 @@ impl<S> ActiveSpec<S> {
         }
     }
 
-    /// Whether [`ActiveSpec::classify`] depends on the facts.
+    /// Whether the change is compared with the facts: the classification, or the difference and its approval.
     #[must_use]
     pub fn depends_on_facts<K: Governed<Spec = S>>(&self, new: &S) -> bool {
         match self {
-            Self::Current(_) | Self::Unknown(_) => false,
+            Self::Current(_) => false,
             Self::Previous(_, base) => K::depends_on_facts(Some(base), new),
-            Self::None => K::depends_on_facts(None, new),
+            Self::Unknown(_) | Self::None => K::depends_on_facts(None, new),
         }
     }
 

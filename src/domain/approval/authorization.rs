@@ -147,7 +147,8 @@ pub(super) const UNKNOWN_REQUESTER: &str = "the requester of this change is unkn
 
 /// The obstacle if a deletion is attributed to nobody in particular.
 pub(super) const UNKNOWN_DELETER: &str = "the deletion is not attributed to a person, so it needs one approval more than the rules \
-                                          declare: the user is unknown to the webhook, or a program such as a garbage collector";
+                                          declare: the user is a program, such as a garbage collector, or unknown to the webhook. A person who \
+                                          deletes the resource needs only the declared approvals";
 
 /// Decides whether a change may take effect.
 #[must_use]

@@ -153,6 +153,8 @@ async fn a_status_that_is_removed_while_no_operator_runs() -> Result<()> {
     let lost = t.topic("first").wait_for_condition("Ready=False AwaitingApproval").await;
     let text = message(&lost, "Ready");
     assert!(text.contains("the active spec is unknown (status.approved was removed)"), "{text}");
+    let diff = lost.status.and_then(|status| status.pending).expect("a pending change").diff;
+    assert_eq!(diff[0], "take over the existing Kafka topic with partitions: 1", "{diff:?}");
     assert_eq!(t.kafka_topic("first").await.map(|topic| topic.partitions), Some(1));
     webhook.decide(name, "first", DecisionInput::approve("bob")).await;
     t.topic("first").wait_until_ready().await;

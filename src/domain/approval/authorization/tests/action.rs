@@ -129,16 +129,16 @@ fn a_deletion_by_an_unknown_user_needs_one_approval_more() {
     };
     deletion(&[]).check(expect![[r#"
         held: 0/2 of Delete
-          the deletion is not attributed to a person, so it needs one approval more than the rules declare: the user is unknown to the webhook, or a program such as a garbage collector
+          the deletion is not attributed to a person, so it needs one approval more than the rules declare: the user is a program, such as a garbage collector, or unknown to the webhook. A person who deletes the resource needs only the declared approvals
           Delete needs 2 more from group approvers"#]]);
     deletion(&["bob"]).check(expect![[r#"
         held: 1/2 of Delete
-          the deletion is not attributed to a person, so it needs one approval more than the rules declare: the user is unknown to the webhook, or a program such as a garbage collector
+          the deletion is not attributed to a person, so it needs one approval more than the rules declare: the user is a program, such as a garbage collector, or unknown to the webhook. A person who deletes the resource needs only the declared approvals
           Delete needs 1 more from group approvers
           until 2026-01-13T11:00:00Z"#]]);
     deletion(&["bob", "oidc:Bob"]).check(expect![[r#"
         held: 1/2 of Delete
-          the deletion is not attributed to a person, so it needs one approval more than the rules declare: the user is unknown to the webhook, or a program such as a garbage collector
+          the deletion is not attributed to a person, so it needs one approval more than the rules declare: the user is a program, such as a garbage collector, or unknown to the webhook. A person who deletes the resource needs only the declared approvals
           Delete needs 1 more from group approvers
           until 2026-01-13T11:00:00Z"#]]);
     deletion(&["bob", "carol"]).check(expect!["open: approved by bob, carol"]);
@@ -146,7 +146,7 @@ fn a_deletion_by_an_unknown_user_needs_one_approval_more() {
     rejected.decisions.push(VerifiedDecision { action: ApprovalAction::Delete, ..rejection("dave", "no") });
     rejected.check(expect![[r#"
         held: 2/2 of Delete
-          the deletion is not attributed to a person, so it needs one approval more than the rules declare: the user is unknown to the webhook, or a program such as a garbage collector
+          the deletion is not attributed to a person, so it needs one approval more than the rules declare: the user is a program, such as a garbage collector, or unknown to the webhook. A person who deletes the resource needs only the declared approvals
           rejected by dave: no
           until 2026-01-13T11:00:00Z"#]]);
     // A rule that does not cover deletions requires nothing.
