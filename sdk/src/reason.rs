@@ -119,6 +119,10 @@ reasons! {
         "A Secret that the resource refers to, or a key in it, does not exist."
     SchemaNotFound "SCHEMA_NOT_FOUND" Waiting http 404 rest 40401 retry false
         "The ConfigMap with a schema, its label, or the key in it is missing."
+    TemplateNotFound "TEMPLATE_NOT_FOUND" Waiting http 404 rest 40401 retry false
+        "There is no TaskTemplate of this name in the namespace, or it is pending approval."
+    TopicNotFound "TOPIC_NOT_FOUND" Waiting http 404 rest 40401 retry false
+        "There is no EventTopic of this name in the namespace, or it has no Kafka topic yet."
     TenantNotFound "TENANT_NOT_FOUND" Refused http 404 rest 40401 retry false
         "No tenant owns this namespace, or there is no tenant of this name."
     TenantSuspended "TENANT_SUSPENDED" Refused http 403 rest 40301 retry false
@@ -153,6 +157,8 @@ reasons! {
         "The audit log is unavailable, and no change is made without a record."
     ClusterUnavailable "CLUSTER_UNAVAILABLE" Failed http 503 rest 50001 retry true
         "The KafkaCluster exists, but the operator is not connected to it."
+    StoreUnavailable "STORE_UNAVAILABLE" Failed http 503 rest 50001 retry true
+        "The database is unavailable; runs are planned again as soon as it answers."
     KafkaUnavailable "QUEUE_UNAVAILABLE" Failed http 503 rest 50001 retry true
         "Kafka did not answer in time, or answered that it is temporarily unavailable."
     KafkaError "KAFKA_ERROR" Failed http 502 rest 50001 retry true

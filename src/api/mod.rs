@@ -16,7 +16,11 @@ pub mod event_topic;
 pub mod event_type;
 pub mod kafka_cluster;
 pub mod kind;
+pub mod scheduled_task;
 pub mod status;
+pub mod task_schedule;
+pub mod task_target;
+pub mod task_template;
 pub mod tenant;
 
 pub use access::*;
@@ -26,7 +30,11 @@ pub use event_topic::*;
 pub use event_type::*;
 pub use kafka_cluster::*;
 pub use kind::*;
+pub use scheduled_task::*;
 pub use status::*;
+pub use task_schedule::*;
+pub use task_target::*;
+pub use task_template::*;
 pub use tenant::*;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -65,6 +73,21 @@ pub const REQUEST: &str = "eventcenter.io/request";
 
 /// The user who deletes a governed resource, with the webhook's signature. Written by the webhook.
 pub const DELETION_REQUEST: &str = "eventcenter.io/deletion-request";
+
+/// Runs a ScheduledTask once for each value.
+pub const TRIGGER: &str = "eventcenter.io/trigger";
+
+/// Label of CronJobs, Jobs and pods of a ScheduledTask: its uid.
+pub const TASK_LABEL: &str = "eventcenter.io/task-uid";
+
+/// Annotation of a Job: the id of its run.
+pub const RUN_ID: &str = "eventcenter.io/run-id";
+
+/// Annotation of a Job: the number of the attempt that it is, from 1.
+pub const ATTEMPT: &str = "eventcenter.io/attempt";
+
+/// Annotation of a CronJob that the operator suspended: why it makes the Jobs itself.
+pub const SUSPENDED_BECAUSE: &str = "eventcenter.io/suspended-because";
 
 /// The RBAC verb that lets a user approve changes of a kind.
 pub const APPROVE: &str = "approve";

@@ -3,7 +3,10 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde::Serialize;
 
-use super::{ApprovedSpec, EventTopicStatus, KafkaClusterStatus, PendingChange, TenantStatus};
+use super::{
+    ApprovedSpec, EventTopicStatus, KafkaClusterStatus, PendingChange, ScheduledTaskStatus,
+    TaskTemplateStatus, TenantStatus,
+};
 
 /// A status with standard conditions.
 pub trait HasConditions {
@@ -79,5 +82,5 @@ macro_rules! has_approval {
     )+};
 }
 
-has_conditions!(TenantStatus, KafkaClusterStatus, EventTopicStatus);
-has_approval!(EventTopicStatus);
+has_conditions!(TenantStatus, KafkaClusterStatus, EventTopicStatus, ScheduledTaskStatus, TaskTemplateStatus);
+has_approval!(EventTopicStatus, ScheduledTaskStatus, TaskTemplateStatus);

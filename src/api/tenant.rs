@@ -102,6 +102,10 @@ pub struct TenantSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub naming: Option<Naming>,
 
+    /// What the tenant's ScheduledTasks may use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks: Option<TaskLimits>,
+
     /// Approval rules. Defaults to none: no change needs approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
@@ -166,6 +170,27 @@ pub struct Quotas {
     #[schemars(length(min = 1, max = 20))]
     #[x_kube(validation = Rule::new("self.matches('^[1-9][0-9]{0,17}(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$')").message("spec.quotas.messageSize: write a number of bytes, alone or with Ki, Mi, Gi, Ti, Pi, k, M, G, T or P, such as 1Mi"))]
     pub message_size: Option<String>,
+}
+
+/// What the ScheduledTasks of a tenant may use.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskLimits {
+    /// Images of containers, such as `registry.example.com/shop/*`; a `*` stands for any characters. Defaults to all images.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 512)), extend("x-kubernetes-list-type" = "set"))]
+    pub images: Vec<String>,
+
+    /// Names of ServiceAccounts that pods of tasks may use besides `default`, and whose tokens HTTP calls may send. Defaults
+    /// to none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 253)), extend("x-kubernetes-list-type" = "set"))]
+    pub service_accounts: Vec<String>,
+
+    /// Maximum number of concurrent runs of all tasks of the tenant. Further runs wait. Defaults to no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100_000))]
+    pub concurrent_runs: Option<i32>,
 }
 
 /// Naming rules for event types.

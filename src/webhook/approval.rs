@@ -298,7 +298,8 @@ fn refusal<K: Governed>(
         ApprovalAction::Delete => (
             K::DELETION_FIELD,
             format!(
-                "deleting {kind} {name} deletes its data, which must be approved first; or {}",
+                "deleting {kind} {name} {}, which must be approved first; or {}",
+                K::DELETION_EFFECT,
                 K::KEEP_DATA
             ),
         ),

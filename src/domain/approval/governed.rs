@@ -30,6 +30,9 @@ pub trait Governed:
     /// The remedy for a requester who does not want the data deleted.
     const KEEP_DATA: &'static str;
 
+    /// What a deletion does, in a sentence about the resource.
+    const DELETION_EFFECT: &'static str = "deletes its data";
+
     /// Which governed changes lead from the active spec to a new one. Empty if the specs are equal, and otherwise at
     /// least [`GovernedChange::Any`].
     fn classify(base: Option<&Self::Spec>, new: &Self::Spec, facts: &Self::Facts)

@@ -1,7 +1,39 @@
 //! ScheduledTasks: when a task is due, what a run does, and what its result means.
 //!
-//! `run` has the runs of a task and their states.
+//! | module | contents |
+//! |---|---|
+//! | [`schedule`] | when a task is due |
+//! | [`definition`] | a task as it is executed, parsed and checked |
+//! | [`pod`], [`http`], [`event`] | the three targets |
+//! | [`engine`], [`job`] | who executes the runs; CronJobs and Jobs |
+//! | [`work`] | what is stored with a run for its executor |
+//! | [`reference`] | references in a target, and their values |
+//! | [`run`] | runs and their states |
+//! | [`index`] | dependencies and templates of all tasks |
+//! | [`board`] | which open runs may start |
 
+pub mod board;
+pub mod definition;
+pub mod engine;
+pub mod event;
+mod governed;
+pub mod http;
+pub mod index;
+pub mod job;
+pub mod pod;
+pub mod reference;
+pub mod retry;
 pub mod run;
+pub mod schedule;
+pub mod tenant_rules;
+#[cfg(test)]
+pub(crate) mod testing;
+mod timing;
+pub mod work;
 
+pub use definition::{Definition, Target, Timing};
+pub use index::TaskIndex;
+pub use retry::RetryPlan;
 pub use run::{Attempt, Executor, NewRun, Outcome, Run, RunId, RunState, TaskKey, Trigger};
+pub use tenant_rules::TaskRules;
+pub use work::Work;

@@ -14,6 +14,7 @@ use crate::api::{
     Owner, TopicAcl,
 };
 use crate::domain::registration::Source;
+use crate::domain::spec_diff::{escape, truncate};
 use crate::domain::topic::{Change, Declared, Observed, plan};
 
 /// Further lines are only counted.
@@ -316,29 +317,6 @@ fn name(owner: &Owner) -> String {
 fn mode(compatibility: Compatibility) -> String {
     let word = serde_json::to_value(compatibility.mode).ok();
     word.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
-}
-
-/// Escapes invisible characters: line breaks, control characters and changes of the text direction.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        let is_invisible = matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}');
-        if is_invisible || c.is_control() {
-            escaped.extend(c.escape_default());
-        } else {
-            escaped.push(c);
-        }
-    }
-    escaped
-}
-
-/// Truncates to `max` characters, with an ellipsis at the end.
-fn truncate(text: &str, max: usize) -> String {
-    if text.chars().count() <= max {
-        return text.to_owned();
-    }
-    text.chars().take(max - 1).chain(['…']).collect()
 }
 
 #[cfg(test)]

@@ -1,0 +1,311 @@
+//! A task as the operator executes it: its spec with its template, parsed and checked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use eventcenter_sdk::Reason;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+
+use super::board::Gate;
+use super::reference::{Reference, RunProperty};
+use super::retry::RetryPlan;
+use super::schedule::{CatchUp, Timetable};
+use super::tenant_rules::TaskRules;
+use super::{event, http, pod, timing};
+use crate::api::{
+    ConcurrencyPolicy, EventTarget, EventTrigger, FailureAction, HttpTarget, ScheduledTaskSpec, TaskTarget,
+    TaskTemplateSpec, Upstream,
+};
+use crate::domain::{Refusal, quantity};
+
+/// Duration of a call without a declared timeout.
+const DEFAULT_CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Number of ended Jobs that are kept by default.
+const DEFAULT_HISTORY: i32 = 3;
+
+/// A task as the operator executes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Definition {
+    /// When it runs.
+    pub timing: Timing,
+    /// Whether no occurrences are planned.
+    pub is_suspended: bool,
+    /// What it does.
+    pub target: Target,
+    /// Its parameters with their values, those of the template included.
+    pub parameters: BTreeMap<String, String>,
+    /// What the start of its runs depends on.
+    pub gate: Gate,
+    /// How failed runs are retried.
+    pub retry: RetryPlan,
+    /// Maximum duration of an attempt; `None` is unlimited.
+    pub timeout: Option<Duration>,
+    /// Number of pods that share a run; `None` is one pod without an index.
+    pub shards: Option<NonZeroU32>,
+    /// Number of succeeded and of failed Jobs that are kept.
+    pub history: (i32, i32),
+    /// What happens after a failure.
+    pub on_failure: Option<FailureAction>,
+    /// The properties of a run that the target contains.
+    pub run_properties: BTreeSet<RunProperty>,
+}
+
+/// When a task runs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Timing {
+    /// By hand only.
+    Manual,
+    /// By time.
+    Time {
+        /// The times.
+        timetable: Timetable,
+        /// Maximum delay of each run.
+        jitter: Duration,
+        /// Which late runs are made up for.
+        catch_up: CatchUp,
+    },
+    /// After other tasks.
+    After(Vec<Upstream>),
+    /// For events.
+    OnEvent(EventTrigger),
+}
+
+/// What a task does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Target {
+    /// Runs a pod.
+    Container(Box<PodTemplateSpec>),
+    /// Calls an HTTP server.
+    Http(HttpTarget),
+    /// Publishes an event.
+    Event(EventTarget),
+}
+
+impl Definition {
+    /// Reads a task. `template` is the active spec of the template that it names; `created` is when the task was created.
+    ///
+    /// # Errors
+    /// The first field that breaks a rule.
+    pub fn read(
+        spec: &ScheduledTaskSpec,
+        template: Option<&TaskTemplateSpec>,
+        created: Timestamp,
+        rules: &TaskRules,
+    ) -> Result<Self, Refusal> {
+        let timing = timing::read(spec.schedule.as_ref(), created)?;
+        let (field, declared) = match (&spec.target, template) {
+            (Some(target), _) => ("spec.target", target),
+            (None, Some(template)) => ("spec.target of the template", &template.target),
+            (None, None) => {
+                return Err(Refusal::at(
+                    Reason::InvalidResource,
+                    "spec.target",
+                    "is missing: declare a target, or name a template",
+                ));
+            }
+        };
+        let parameters = merge_parameters(spec, template)?;
+        let target = Target::read(field, declared, rules)?;
+        let mut references = target.references(field)?;
+        if let Some(action) = &spec.on_failure {
+            check_failure_action(action, rules, &mut references)?;
+        }
+        for reference in &references {
+            if let Reference::Parameter(name) = reference
+                && !parameters.contains_key(name)
+            {
+                return Err(Refusal::at(
+                    Reason::InvalidResource,
+                    "spec.parameters",
+                    format!("{reference} has no value: add the parameter {name}"),
+                ));
+            }
+        }
+        let is_container = matches!(target, Target::Container(_));
+        if spec.shards.is_some() && !is_container {
+            return Err(Refusal::at(
+                Reason::InvalidResource,
+                "spec.shards",
+                "applies to container targets only: remove it",
+            ));
+        }
+        let timeout = spec.timeout.as_deref().map(|text| parse_duration("spec.timeout", text)).transpose()?;
+        let history = spec.history.clone().unwrap_or_default();
+        Ok(Self {
+            timing,
+            is_suspended: spec.suspend,
+            parameters,
+            gate: gate(spec, rules),
+            retry: RetryPlan::read(spec.retry.as_ref())?,
+            timeout: timeout.or((!is_container).then_some(DEFAULT_CALL_TIMEOUT)),
+            shards: spec.shards.and_then(|shards| NonZeroU32::new(u32::try_from(shards).ok()?)),
+            history: (
+                history.succeeded.unwrap_or(DEFAULT_HISTORY),
+                history.failed.unwrap_or(DEFAULT_HISTORY),
+            ),
+            on_failure: spec.on_failure.clone(),
+            run_properties: references
+                .iter()
+                .filter_map(|reference| match reference {
+                    Reference::Run(property) => Some(*property),
+                    _ => None,
+                })
+                .collect(),
+            target,
+        })
+    }
+
+    /// The first time after `after` at which the task is due; `None` if no time is known.
+    #[must_use]
+    pub fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
+        match &self.timing {
+            Timing::Time { timetable, .. } if !self.is_suspended => timetable.next_after(after),
+            _ => None,
+        }
+    }
+
+    /// Checks the values that a trigger replaces.
+    ///
+    /// # Errors
+    /// The task has no such parameter, or the value is too long.
+    pub fn check_parameters(&self, replaced: &BTreeMap<String, String>) -> Result<(), Refusal> {
+        const MAX_VALUE_BYTES: usize = 16 * 1024;
+        for (name, value) in replaced {
+            let invalid = |detail: String| {
+                Err(Refusal::at(Reason::InvalidResource, format!("parameters.{name}"), detail))
+            };
+            if !self.parameters.contains_key(name) {
+                let names: Vec<&str> = self.parameters.keys().map(String::as_str).collect();
+                return invalid(match names.is_empty() {
+                    true => "the task has no parameters: omit it".to_owned(),
+                    false => format!("the task has no such parameter: write one of {}", names.join(", ")),
+                });
+            }
+            if value.len() > MAX_VALUE_BYTES {
+                return invalid(format!("the value has more than {MAX_VALUE_BYTES} bytes: shorten it"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Target {
+    /// Reads a declared target.
+    ///
+    /// # Errors
+    /// The first field that breaks a rule.
+    pub fn read(field: &str, declared: &TaskTarget, rules: &TaskRules) -> Result<Self, Refusal> {
+        match (&declared.container, &declared.http, &declared.event) {
+            (Some(container), None, None) => {
+                let field = format!("{field}.container.template");
+                let template = pod::parse_template(&field, &container.template)?;
+                pod::check_template(&field, &template, rules)?;
+                Ok(Self::Container(Box::new(template)))
+            }
+            (None, Some(target), None) => {
+                http::check(&format!("{field}.http"), target, rules)?;
+                Ok(Self::Http(target.clone()))
+            }
+            (None, None, Some(target)) => {
+                event::check(&format!("{field}.event"), target)?;
+                Ok(Self::Event(target.clone()))
+            }
+            _ => Err(Refusal::at(
+                Reason::InvalidResource,
+                field,
+                "set exactly one of container, http and event",
+            )),
+        }
+    }
+
+    fn references(&self, field: &str) -> Result<BTreeSet<Reference>, Refusal> {
+        match self {
+            Self::Container(template) => pod::references(&format!("{field}.container.template"), template),
+            Self::Http(target) => http::references(&format!("{field}.http"), target),
+            Self::Event(target) => event::references(&format!("{field}.event"), target),
+        }
+    }
+}
+
+fn check_failure_action(
+    action: &FailureAction,
+    rules: &TaskRules,
+    references: &mut BTreeSet<Reference>,
+) -> Result<(), Refusal> {
+    if let Some(target) = &action.http {
+        http::check("spec.onFailure.http", target, rules)?;
+        references.extend(http::references("spec.onFailure.http", target)?);
+    }
+    if let Some(target) = &action.event {
+        event::check("spec.onFailure.event", target)?;
+        references.extend(event::references("spec.onFailure.event", target)?);
+    }
+    Ok(())
+}
+
+/// The parameters of a task: those of its template with their defaults, replaced by its own.
+fn merge_parameters(
+    spec: &ScheduledTaskSpec,
+    template: Option<&TaskTemplateSpec>,
+) -> Result<BTreeMap<String, String>, Refusal> {
+    let Some(template) = template.filter(|_| spec.target.is_none()) else {
+        return Ok(spec.parameters.clone());
+    };
+    let name = spec.template.as_deref().unwrap_or_default();
+    for parameter in spec.parameters.keys() {
+        if !template.parameters.iter().any(|declared| declared.name == *parameter) {
+            return Err(Refusal::at(
+                Reason::InvalidResource,
+                format!("spec.parameters.{parameter}"),
+                format!("template {name} has no such parameter: remove it"),
+            ));
+        }
+    }
+    let mut merged = BTreeMap::new();
+    for declared in &template.parameters {
+        let value = spec.parameters.get(&declared.name).or(declared.default.as_ref()).ok_or_else(|| {
+            Refusal::at(
+                Reason::InvalidResource,
+                format!("spec.parameters.{}", declared.name),
+                format!("template {name} needs a value: set it"),
+            )
+        })?;
+        merged.insert(declared.name.clone(), value.clone());
+    }
+    Ok(merged)
+}
+
+fn gate(spec: &ScheduledTaskSpec, rules: &TaskRules) -> Gate {
+    let concurrency = spec.concurrency.clone().unwrap_or_default();
+    let limit = concurrency.limit.and_then(|limit| usize::try_from(limit).ok());
+    let task_limit = match (&concurrency.group, concurrency.policy) {
+        (None, ConcurrencyPolicy::Queue) => Some(limit.unwrap_or(1)),
+        (None, ConcurrencyPolicy::Allow) => limit,
+        (Some(_), ConcurrencyPolicy::Queue) => Some(1),
+        _ => None,
+    };
+    Gate {
+        policy: concurrency.policy,
+        task_limit,
+        group: concurrency.group.map(|group| (group, limit.unwrap_or(1))),
+        tenant_limit: rules.concurrent_runs,
+    }
+}
+
+/// Parses a duration of a spec.
+///
+/// # Errors
+/// It is none.
+pub(super) fn parse_duration(field: &str, text: &str) -> Result<Duration, Refusal> {
+    let millis = quantity::parse_millis(text).and_then(|millis| u64::try_from(millis).ok());
+    millis.map(Duration::from_millis).ok_or_else(|| {
+        Refusal::at(
+            Reason::InvalidResource,
+            field,
+            format!("{text:?} is not a duration: write a number and its unit, such as 30s"),
+        )
+    })
+}
