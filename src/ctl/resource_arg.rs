@@ -129,7 +129,7 @@ mod tests {
         }
         assert_eq!(
             parse("secret/orders"),
-            Err("secret is not a kind with approvals: use EventTopic, TaskTemplate, ScheduledTask".into())
+            Err("secret is not a kind with approvals: use EventTopic or TaskTemplate or ScheduledTask".into())
         );
     }
 
