@@ -20,6 +20,7 @@ mod governed;
 pub mod http;
 pub mod index;
 pub mod job;
+pub mod planning;
 pub mod pod;
 pub mod reference;
 pub mod retry;
