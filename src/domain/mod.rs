@@ -23,6 +23,7 @@ pub mod refusal;
 pub mod registration;
 pub mod schema;
 pub mod signature;
+pub mod task;
 pub mod tenant;
 #[cfg(test)]
 pub(crate) mod testing;

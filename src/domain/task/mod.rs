@@ -1,0 +1,3 @@
+//! Decisions about ScheduledTasks.
+
+pub mod schedule;
