@@ -21,4 +21,5 @@ mod mutation;
 mod name;
 mod query;
 mod review;
+mod schedule;
 mod schema;
