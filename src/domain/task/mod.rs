@@ -27,6 +27,7 @@ pub mod retry;
 pub mod rights;
 pub mod run;
 pub mod schedule;
+pub mod status;
 pub mod tenant_rules;
 #[cfg(test)]
 pub(crate) mod testing;
