@@ -230,22 +230,57 @@ mod tests {
     #[test]
     fn a_failed_run_does_not_make_the_task_unready() {
         let task = task("{target: {http: {url: 'https://a/'}}}");
-        check(&task, &scheduled(false), None, expect!["Ready=True Available: the task is scheduled as declared"]);
-        check(&task, &scheduled(false), Some(("Succeeded", "")), expect![[r#"
+        check(
+            &task,
+            &scheduled(false),
+            None,
+            expect!["Ready=True Available: the task is scheduled as declared"],
+        );
+        check(
+            &task,
+            &scheduled(false),
+            Some(("Succeeded", "")),
+            expect![[r#"
             Ready=True Available: the task is scheduled as declared
-            LastRunSucceeded=True RunSucceeded: the run of 2026-06-01T00:00:00Z succeeded"#]]);
-        check(&task, &scheduled(true), Some(("Failed", "HTTP 503")), expect![[r#"
+            LastRunSucceeded=True RunSucceeded: the run of 2026-06-01T00:00:00Z succeeded"#]],
+        );
+        check(
+            &task,
+            &scheduled(true),
+            Some(("Failed", "HTTP 503")),
+            expect![[r#"
             Ready=True Suspended: the schedule is suspended by spec.suspend
-            LastRunSucceeded=False RunFailed: the run of 2026-06-01T00:00:00Z failed: HTTP 503"#]]);
-        check(&task, &scheduled(false), Some(("Missed", "late")), expect![[r#"
+            LastRunSucceeded=False RunFailed: the run of 2026-06-01T00:00:00Z failed: HTTP 503"#]],
+        );
+        check(
+            &task,
+            &scheduled(false),
+            Some(("Missed", "late")),
+            expect![[r#"
             Ready=True Available: the task is scheduled as declared
-            LastRunSucceeded=False RunFailed: the run of 2026-06-01T00:00:00Z was missed: late"#]]);
-        check(&task, &scheduled(false), Some(("Skipped", "overlap")), expect!["Ready=True Available: the task is scheduled as declared"]);
+            LastRunSucceeded=False RunFailed: the run of 2026-06-01T00:00:00Z was missed: late"#]],
+        );
+        check(
+            &task,
+            &scheduled(false),
+            Some(("Skipped", "overlap")),
+            expect!["Ready=True Available: the task is scheduled as declared"],
+        );
         let refusal = Refusal::at(Reason::TemplateNotFound, "spec.template", "missing");
-        check(&task, &Outcome::Refused(refusal), None, expect![[r#"
+        check(
+            &task,
+            &Outcome::Refused(refusal),
+            None,
+            expect![[r#"
             Ready=False TemplateNotFound: spec.template: missing
-            Reconciling=True TemplateNotFound: spec.template: missing"#]]);
-        check(&task, &Outcome::Paused, None, expect!["Ready=False Paused: paused by the annotation eventcenter.io/paused"]);
+            Reconciling=True TemplateNotFound: spec.template: missing"#]],
+        );
+        check(
+            &task,
+            &Outcome::Paused,
+            None,
+            expect!["Ready=False Paused: paused by the annotation eventcenter.io/paused"],
+        );
     }
 
     #[test]
