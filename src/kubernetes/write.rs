@@ -36,6 +36,15 @@ pub enum WriteError {
     },
 }
 
+impl WriteError {
+    /// Whether the API server refuses the object, so that retrying cannot succeed.
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        let Self::Api { source, .. } = self else { return false };
+        matches!(&**source, kube::Error::Api(status) if status.code == 422 || status.code == 400)
+    }
+}
+
 pub(super) fn failed(what: &'static str) -> impl FnOnce(kube::Error) -> WriteError {
     move |error| match &error {
         kube::Error::Api(status) if status.code == 404 => WriteError::NotFound { what },

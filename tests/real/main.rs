@@ -45,5 +45,6 @@ mod security;
 mod shape;
 mod store;
 mod suspended;
+mod task;
 mod tenancy;
 mod webhook;
