@@ -123,7 +123,7 @@ pub struct Upstream {
     pub task: String,
     /// How its run must have ended. Defaults to `Succeeded`.
     #[serde(default)]
-    pub on: UpstreamResult,
+    pub result: UpstreamResult,
 }
 
 /// How the run of an upstream task must have ended.

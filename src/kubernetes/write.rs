@@ -49,7 +49,10 @@ pub(super) fn failed(what: &'static str) -> impl FnOnce(kube::Error) -> WriteErr
     move |error| match &error {
         kube::Error::Api(status) if status.code == 404 => WriteError::NotFound { what },
         // A JSON patch whose test fails is answered with 422, a stale resourceVersion with 409.
-        kube::Error::Api(status) if status.code == 409 || status.code == 422 => WriteError::Conflict { what },
+        kube::Error::Api(status) if status.code == 409 || status.code == 422 => {
+            tracing::debug!(what, %error, "the API server refuses a write");
+            WriteError::Conflict { what }
+        }
         _ => WriteError::Api { what, source: Box::new(error) },
     }
 }

@@ -212,6 +212,12 @@ impl Planner<'_> {
         for id in released {
             self.starter.release(id);
         }
+        // The places of the others have changed.
+        for task in self.context.task_registry.with_board(|board| board.waiting_tasks()) {
+            if let Some(task) = self.tasks.get(&task) {
+                self.context.task_registry.mark_changed(&task.active.key);
+            }
+        }
         Ok(())
     }
 

@@ -230,6 +230,12 @@ impl Board {
         self.runs.contains_key(&id)
     }
 
+    /// The tasks with waiting runs.
+    #[must_use]
+    pub fn waiting_tasks(&self) -> Vec<Uuid> {
+        self.waiting_of_task.keys().copied().collect()
+    }
+
     /// Number of waiting runs.
     #[must_use]
     pub fn waiting(&self) -> usize {

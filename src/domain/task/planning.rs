@@ -203,11 +203,11 @@ pub enum FanIn {
 pub fn decide_fan_in(upstream: &[Upstream], ended: &BTreeMap<String, RunState>) -> FanIn {
     for declared in upstream {
         if let Some(state) = ended.get(&declared.task)
-            && !matches(declared.on, *state)
+            && !matches(declared.result, *state)
         {
             return FanIn::Skip(format!(
                 "task {} ended as {state}, and this task follows {:?} runs only",
-                declared.task, declared.on
+                declared.task, declared.result
             ));
         }
     }

@@ -97,7 +97,7 @@ fn a_suspension_is_another_schedule() {
 fn a_fan_in_waits_for_all_and_skips_what_cannot_match() {
     use RunState::{Cancelled, Failed, Skipped, Succeeded};
     use UpstreamResult as On;
-    let upstream = |task: &str, on| Upstream { task: task.into(), on };
+    let upstream = |task: &str, result| Upstream { task: task.into(), result };
     let both = [upstream("a", On::Succeeded), upstream("b", On::Completed)];
     let ended =
         |states: &[(&str, RunState)]| states.iter().map(|(name, state)| ((*name).into(), *state)).collect();

@@ -106,7 +106,7 @@ async fn the_target_of_a_task_needs_approval_if_the_tenant_says_so() {
     let pending = task.status.and_then(|status| status.pending).expect("a pending change");
     assert!(pending.diff.iter().any(|line| line.contains("echo old -> echo new")), "{:?}", pending.diff);
     // The approved target runs meanwhile.
-    t.task("job").annotate("eventcenter.io/trigger", Some("1")).await;
+    t.task("job").annotate("trigger", Some("1")).await;
     let run = t.wait_for_ended("job", eventcenter::domain::task::RunState::Succeeded, 1).await.remove(0);
     assert_eq!(t.log_of(&run, 1).await.as_deref(), Some("old\n"));
     let refused = t.kube.try_delete(t.task("job").path()).await;
@@ -125,7 +125,7 @@ async fn a_template_gives_its_target_to_tasks_and_stops_them_when_it_is_gone() {
     });
     t.template("shell").apply(template).await;
     t.task("job").wait_for_condition("Ready=True").await;
-    t.task("job").annotate("eventcenter.io/trigger", Some("1")).await;
+    t.task("job").annotate("trigger", Some("1")).await;
     let run = t.wait_for_ended("job", eventcenter::domain::task::RunState::Succeeded, 1).await.remove(0);
     assert_eq!(t.log_of(&run, 1).await.as_deref(), Some("from the task!\n"));
     t.template("shell").delete_and_wait().await;

@@ -15,11 +15,12 @@ async fn a_chain_has_one_id_and_a_fan_in_waits_for_all() {
     t.schedule("extract", json!({"target": script("true")})).await;
     t.schedule("left", after(json!([{"task": "extract"}]), "true")).await;
     t.schedule("right", after(json!([{"task": "extract"}]), "exit 1")).await;
-    t.schedule("join", after(json!([{"task": "left"}, {"task": "right", "on": "Completed"}]), "true")).await;
-    t.schedule("alarm", after(json!([{"task": "right", "on": "Failed"}]), "true")).await;
-    t.schedule("never", after(json!([{"task": "right", "on": "Succeeded"}]), "true")).await;
+    t.schedule("join", after(json!([{"task": "left"}, {"task": "right", "result": "Completed"}]), "true"))
+        .await;
+    t.schedule("alarm", after(json!([{"task": "right", "result": "Failed"}]), "true")).await;
+    t.schedule("never", after(json!([{"task": "right", "result": "Succeeded"}]), "true")).await;
     t.schedule("later", after(json!([{"task": "never"}]), "true")).await;
-    t.task("extract").annotate("eventcenter.io/trigger", Some("1")).await;
+    t.task("extract").annotate("trigger", Some("1")).await;
     let join = t.wait_for_ended("join", RunState::Succeeded, 1).await.remove(0);
     t.wait_for_ended("alarm", RunState::Succeeded, 1).await;
     let never = t.wait_for_ended("never", RunState::Skipped, 1).await.remove(0);

@@ -64,16 +64,16 @@ async fn the_operator_makes_the_jobs_of_other_schedules_once_each() {
 #[tokio::test]
 async fn a_schedule_that_a_cron_job_cannot_do_has_a_suspended_one() {
     let t = fixture("suspended-cron-job").await;
-    let spec = json!({"schedule": {"cron": "@every 1s", "dst": "Once"}, "target": script("true")});
+    let spec = json!({"schedule": {"cron": "@every 1s", "catchUp": "All"}, "target": script("true")});
     t.schedule("once", spec).await;
     let path = ObjectPath::of_kind::<CronJob>(Some(&t.namespace), "once");
     let cron_job: CronJob = t.kube.get(&path).await.expect("a CronJob");
     assert_eq!(cron_job.spec.as_ref().and_then(|spec| spec.suspend), Some(true));
     let because = &cron_job.annotations()["eventcenter.io/suspended-because"];
-    assert_eq!(because, "eventcenter creates the Jobs, because a CronJob cannot do: schedule.dst Once");
+    assert_eq!(because, "eventcenter creates the Jobs, because a CronJob cannot do: schedule.catchUp All");
     t.wait_for_ended("once", RunState::Succeeded, 1).await;
     // The other way: the CronJob takes over.
-    t.task("once").patch_spec(json!({"schedule": {"dst": "AsClock"}})).await;
+    t.task("once").patch_spec(json!({"schedule": {"catchUp": "Latest"}})).await;
     let resumed = until(async || {
         let cron_job: CronJob = t.kube.get(&path).await.ok_or("there is none")?;
         let is_suspended = cron_job.spec.as_ref().and_then(|spec| spec.suspend);
@@ -93,7 +93,7 @@ async fn a_failed_attempt_is_retried_after_a_delay_and_the_task_stays_ready() {
         "target": script("echo attempt $EVENTCENTER_ATTEMPT; exit 3"),
     });
     t.schedule("flaky", spec).await;
-    t.task("flaky").annotate("eventcenter.io/trigger", Some("first")).await;
+    t.task("flaky").annotate("trigger", Some("first")).await;
     let run = t.wait_for_ended("flaky", RunState::Failed, 1).await.remove(0);
     assert_eq!(
         (run.attempts, run.outcome.exit_code, run.outcome.message.as_deref()),
@@ -123,7 +123,7 @@ async fn shards_know_their_index_and_one_that_fails_is_retried_alone() {
     );
     let spec = json!({"shards": 3, "retry": {"limit": 1}, "target": script(&text)});
     t.schedule("batch", spec).await;
-    t.task("batch").annotate("eventcenter.io/trigger", Some("now")).await;
+    t.task("batch").annotate("trigger", Some("now")).await;
     t.wait_for_ended("batch", RunState::Succeeded, 1).await;
     let started = std::fs::read_to_string(folder.path().join("started")).expect("pods have run");
     let mut started: Vec<&str> = started.lines().collect();
@@ -143,7 +143,7 @@ async fn values_of_secrets_are_not_in_the_log() {
     target["container"]["template"]["spec"]["containers"][0]["env"] =
         json!([{"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "login", "key": "password"}}}]);
     t.schedule("careless", json!({"target": target})).await;
-    t.task("careless").annotate("eventcenter.io/trigger", Some("1")).await;
+    t.task("careless").annotate("trigger", Some("1")).await;
     let run = t.wait_for_ended("careless", RunState::Succeeded, 1).await.remove(0);
     assert_eq!(t.log_of(&run, 1).await.as_deref(), Some("the password is ***\n"));
 }
@@ -152,10 +152,10 @@ async fn values_of_secrets_are_not_in_the_log() {
 async fn a_long_run_times_out_and_a_deleted_job_is_a_cancelled_run() {
     let t = fixture("timeout").await;
     t.schedule("slow", json!({"timeout": "1s", "target": script("sleep 600")})).await;
-    t.task("slow").annotate("eventcenter.io/trigger", Some("1")).await;
+    t.task("slow").annotate("trigger", Some("1")).await;
     t.wait_for_ended("slow", RunState::TimedOut, 1).await;
     t.schedule("endless", json!({"target": script("sleep 600")})).await;
-    t.task("endless").annotate("eventcenter.io/trigger", Some("1")).await;
+    t.task("endless").annotate("trigger", Some("1")).await;
     let running = |runs: &[eventcenter::domain::task::Run]| {
         runs.first().is_some_and(|run| run.state == RunState::Running)
     };
@@ -174,7 +174,7 @@ async fn a_name_that_is_too_long_for_a_cron_job_is_shortened() {
     let cron_job = task.status.and_then(|status| status.engine).and_then(|engine| engine.cron_job);
     assert_eq!(cron_job.map(|name| name.len()), Some(52));
     t.wait_for_ended(&name, RunState::Succeeded, 1).await;
-    t.task(&name).annotate("eventcenter.io/trigger", Some("by-hand")).await;
+    t.task(&name).annotate("trigger", Some("by-hand")).await;
     t.wait_for_runs(&name, "one by hand", |runs| {
         runs.iter().any(|run| run.trigger.kind() == "Manual" && run.state == RunState::Succeeded)
     })

@@ -17,7 +17,7 @@ async fn the_same_trigger_runs_once() {
     t.schedule("job", json!({"parameters": {"who": "world"}, "target": script("echo hello $(params.who)")}))
         .await;
     for id in ["a", "b", "a"] {
-        t.task("job").annotate("eventcenter.io/trigger", Some(id)).await;
+        t.task("job").annotate("trigger", Some(id)).await;
         t.task("job")
             .wait_for_status(&format!("lastTrigger {id}"), |task| {
                 task.status.as_ref().and_then(|status| status.last_trigger.as_deref()) == Some(id)
@@ -37,9 +37,9 @@ async fn the_same_trigger_runs_once() {
 async fn a_run_that_would_overlap_is_skipped_and_says_why() {
     let t = fixture("forbid").await;
     t.schedule("slow", json!({"target": script("sleep 600")})).await;
-    t.task("slow").annotate("eventcenter.io/trigger", Some("1")).await;
+    t.task("slow").annotate("trigger", Some("1")).await;
     t.wait_for_runs("slow", "running", is_running).await;
-    t.task("slow").annotate("eventcenter.io/trigger", Some("2")).await;
+    t.task("slow").annotate("trigger", Some("2")).await;
     let runs = t.wait_for_ended("slow", RunState::Skipped, 1).await;
     let skipped = runs.iter().find(|run| run.state == RunState::Skipped).expect("waited for");
     assert_eq!(
@@ -49,7 +49,7 @@ async fn a_run_that_would_overlap_is_skipped_and_says_why() {
     // Replace: the new run cancels the old one.
     t.task("slow").patch_spec(json!({"concurrency": {"policy": "Replace"}})).await;
     t.task("slow").wait_for_condition("Ready=True").await;
-    t.task("slow").annotate("eventcenter.io/trigger", Some("3")).await;
+    t.task("slow").annotate("trigger", Some("3")).await;
     let runs = t.wait_for_ended("slow", RunState::Cancelled, 1).await;
     let cancelled = runs.iter().find(|run| run.state == RunState::Cancelled).expect("waited for");
     assert_eq!(cancelled.outcome.message.as_deref(), Some("cancelled by concurrency policy Replace"));
@@ -69,7 +69,7 @@ async fn the_jobs_of_a_group_wait_suspended_and_start_in_order() {
     };
     for name in ["a", "b", "c"] {
         t.schedule(name, spec(name)).await;
-        t.task(name).annotate("eventcenter.io/trigger", Some("1")).await;
+        t.task(name).annotate("trigger", Some("1")).await;
         let expected = if name == "a" { RunState::Running } else { RunState::Queued };
         t.wait_for_runs(name, expected.as_str(), |runs| {
             runs.first().is_some_and(|run| run.state == expected)
@@ -102,7 +102,7 @@ async fn a_suspended_task_runs_by_hand_only_and_makes_nothing_up() {
         json!({"schedule": {"every": "1s", "catchUp": "All"}, "suspend": true, "target": script("true")});
     let task = t.schedule("paused", spec).await;
     assert_eq!(task.status.and_then(|status| status.next), None);
-    t.task("paused").annotate("eventcenter.io/trigger", Some("1")).await;
+    t.task("paused").annotate("trigger", Some("1")).await;
     t.wait_for_ended("paused", RunState::Succeeded, 1).await;
     assert_eq!(t.runs("paused").await.len(), 1);
     let resumed = Timestamp::now();
@@ -119,7 +119,7 @@ async fn a_suspended_task_runs_by_hand_only_and_makes_nothing_up() {
 async fn a_running_job_is_cancelled_and_its_log_is_kept() {
     let t = fixture("cancel").await;
     t.schedule("slow", json!({"target": script("echo started; sleep 600")})).await;
-    t.task("slow").annotate("eventcenter.io/trigger", Some("1")).await;
+    t.task("slow").annotate("trigger", Some("1")).await;
     let run = t.wait_for_runs("slow", "running", is_running).await.remove(0);
     // The log of the process is there some moments after its start.
     let job = run.executed_by.clone().expect("a Job");

@@ -107,6 +107,7 @@ impl Planner<'_> {
             self.runs.cancel(*id, "concurrency policy Replace", now).await?;
         }
         for run in planned.runs {
+            self.context.task_registry.mark_changed(&run.task);
             self.enqueue_job(run);
         }
         for uid in due {

@@ -17,6 +17,7 @@ impl Planner<'_> {
         let (mut advances, mut ends, mut started) = (Vec::new(), Vec::new(), Vec::new());
         let mut planned = PlannedRuns::default();
         for run in requested {
+            self.context.task_registry.mark_changed(&run.task);
             let Some(task) = self.tasks.get(&run.task.uid) else {
                 ends.push(skip(&run, inactive(&run.task.name).message(), now));
                 continue;
