@@ -2,7 +2,7 @@
 //!
 //! This module owns storage: transactions, indexes, connection pools, migrations. [`Store`] is the connection,
 //! [`Audit`] reads the audit log, [`Journal`] writes it. Every query names its log, so that no query can return records
-//! of another tenant.
+//! of another tenant. [`Runs`] is the run log of ScheduledTasks and the queue from which runners claim runs.
 //!
 //! Deliberately absent: what is recorded, who may read it, and whether a log was tampered with
 //! ([`crate::domain::audit`]).
@@ -14,6 +14,7 @@ mod journal;
 mod metrics;
 mod migration;
 mod postgres;
+mod runs;
 mod spool;
 mod sqlite;
 mod url;
@@ -22,8 +23,14 @@ pub use audit::{Audit, Head, Page, StoredCheckpoint, StoredRecord};
 pub use error::Error;
 pub use journal::{Journal, Options, Policy, RecordError, Recorder, WriteOutcome};
 pub use metrics::Metrics;
+pub use runs::{
+    Advance, CancelOutcome, Claim, ClaimedRun, Cursor, CursorMove, Expired, ExpiryCursor, FinishedAttempt,
+    JobStart, ObservedEnd, ObservedRun, Planned, Renewal, RunCursor, RunFilter, RunPage, Runs, Signal,
+    Statistics, Subscription, Then, UnreportedRun, UnstartedEnd,
+};
 pub use url::{InvalidStoreUrl, StoreUrl};
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use database::{Database, reading};
@@ -37,6 +44,7 @@ const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct Store {
     database: Database,
+    signals: Arc<runs::Signals>,
 }
 
 impl Store {
@@ -49,7 +57,7 @@ impl Store {
             StoreUrl::Postgres(url) => Database::Postgres(postgres::open(url)?),
             StoreUrl::Sqlite(file) => Database::Sqlite(Sqlite::open(file)?),
         };
-        Ok(Self { database })
+        Ok(Self { signals: runs::Signals::new(&database), database })
     }
 
     /// Applies the migrations of this version. Concurrent processes wait for each other.
@@ -91,6 +99,12 @@ impl Store {
     #[must_use]
     pub fn audit(&self) -> Audit {
         Audit::new(self.database.clone())
+    }
+
+    /// The runs of ScheduledTasks.
+    #[must_use]
+    pub fn runs(&self) -> Runs {
+        Runs::new(self.database.clone(), Arc::clone(&self.signals))
     }
 
     /// Closes all connections after their running statements.
