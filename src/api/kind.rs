@@ -9,7 +9,7 @@ use kube::CustomResourceExt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::{ChangeApproval, EventTopic, KafkaCluster, Tenant};
+use super::{ChangeApproval, EventTopic, KafkaCluster, ScheduledTask, TaskTemplate, Tenant};
 
 /// API group of every resource of the product.
 pub const GROUP: &str = "eventcenter.io";
@@ -90,6 +90,24 @@ const KINDS: &[KindInfo] = &[
         governance: Governance::Governed,
         mutation: Mutation::OnWrite,
         definition: EventTopic::crd,
+    },
+    KindInfo {
+        name: "TaskTemplate",
+        plural: "tasktemplates",
+        short_name: "ttpl",
+        scope: Scope::Namespaced,
+        governance: Governance::Governed,
+        mutation: Mutation::OnWrite,
+        definition: TaskTemplate::crd,
+    },
+    KindInfo {
+        name: "ScheduledTask",
+        plural: "scheduledtasks",
+        short_name: "stask",
+        scope: Scope::Namespaced,
+        governance: Governance::Governed,
+        mutation: Mutation::OnWrite,
+        definition: ScheduledTask::crd,
     },
     KindInfo {
         name: "ChangeApproval",

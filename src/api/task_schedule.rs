@@ -23,9 +23,6 @@ use serde::{Deserialize, Serialize};
     validation = Rule::new("!has(self.catchUpWindow) || !has(self.catchUp) || self.catchUp != 'Skip'")
         .message("spec.schedule.catchUpWindow has no effect with catchUp Skip: remove it")
         .field_path(".catchUpWindow"),
-    validation = Rule::new("!has(self.notBefore) || !has(self.notAfter) || timestamp(self.notBefore) < timestamp(self.notAfter)")
-        .message("spec.schedule.notAfter must be later than notBefore")
-        .field_path(".notAfter"),
 )]
 pub struct TaskSchedule {
     /// Cron expression with five fields or a descriptor such as `@daily`, as in a Kubernetes CronJob.

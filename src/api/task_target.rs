@@ -10,7 +10,7 @@ use serde_json::Value;
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("[has(self.container), has(self.http), has(self.event)].filter(x, x).size() == 1")
-        .message("set exactly one of container, http and event"),
+        .message("spec.target: set exactly one of container, http and event"),
 )]
 pub struct TaskTarget {
     /// Runs a pod.
@@ -58,7 +58,7 @@ pub struct HttpTarget {
     /// The address, `http` or `https`. The tenant's `spec.callbacks.hosts` must allow its host. Path and query may contain
     /// `$(params.NAME)` and the other references of a pod template; their values are percent-encoded.
     #[schemars(length(min = 1, max = 2048))]
-    #[x_kube(validation = Rule::new("self.startsWith('http://') || self.startsWith('https://')").message("url: write an address that begins with https:// or http://"))]
+    #[x_kube(validation = Rule::new("self.startsWith('http://') || self.startsWith('https://')").message("spec.target.http.url: write an address that begins with https:// or http://"))]
     pub url: String,
 
     /// Headers of the request. `Idempotency-Key` is the id of the run. Defaults to none.
@@ -131,7 +131,7 @@ impl HttpMethod {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.value) != has(self.valueFrom)").message("set either value or valueFrom"),
+    validation = Rule::new("has(self.value) != has(self.valueFrom)").message("spec.target.http.headers: set either value or valueFrom"),
 )]
 pub struct HttpHeader {
     /// Name of the header.

@@ -127,7 +127,10 @@ mod tests {
         for line in ["", "EventTopic", "EventTopic/", "EventTopic a/b", "etopic/a/b"] {
             assert!(parse(line).is_err_and(|error| error.contains("KIND NAME")), "{line}");
         }
-        assert_eq!(parse("secret/orders"), Err("secret is not a kind with approvals: use EventTopic".into()));
+        assert_eq!(
+            parse("secret/orders"),
+            Err("secret is not a kind with approvals: use EventTopic or TaskTemplate or ScheduledTask".into())
+        );
     }
 
     #[test]

@@ -16,6 +16,7 @@ use super::cluster::Clusters;
 use super::event_type::{self, TenantType};
 use super::ownership::{Claim, Claims};
 use super::quota::{Amount, Ledger};
+use super::task::{self, TaskIndex};
 use super::tenant::{TenantFacts, Tenants};
 use super::topic::access::{self, AclCleanup, plan_acl_cleanup};
 use super::topic::deletion::{DeletionPlan, plan_deletion};
@@ -36,6 +37,7 @@ pub struct Catalog {
     ledger: Ledger,
     grants: Grants,
     former_owners: FormerOwners,
+    tasks: TaskIndex,
     changed: bool,
 }
 
@@ -89,6 +91,29 @@ impl Catalog {
             types: &self.types,
             ledger: &self.ledger,
         }
+    }
+
+    /// Whether a topic is declared.
+    #[must_use]
+    pub fn has_topic(&self, topic: &ObjectRef) -> bool {
+        self.topics.contains(topic)
+    }
+
+    /// The tasks and templates.
+    #[must_use]
+    pub fn tasks(&self) -> &TaskIndex {
+        &self.tasks
+    }
+
+    /// The tasks and templates, to change them.
+    pub fn tasks_mut(&mut self) -> &mut TaskIndex {
+        &mut self.tasks
+    }
+
+    /// What a task is validated against.
+    #[must_use]
+    pub fn task_neighbours(&self) -> task::Neighbours<'_> {
+        task::Neighbours { tenants: &self.tenants, tasks: &self.tasks }
     }
 
     /// Adds or updates a topic. Returns the other topics to reconcile.

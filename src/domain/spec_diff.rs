@@ -123,10 +123,14 @@ mod tests {
                 new[0].n: 1
                 z: removed"#]],
         );
-        check(None, &json!({"a": {"b": 1, "c": []}, "target": {"list": ["x", "y"]}}), expect![[r#"
+        check(
+            None,
+            &json!({"a": {"b": 1, "c": []}, "target": {"list": ["x", "y"]}}),
+            expect![[r#"
             target.list: ["x","y"]
             a.b: 1
-            a.c: []"#]]);
+            a.c: []"#]],
+        );
         check(Some(&base), &base, expect![""]);
     }
 

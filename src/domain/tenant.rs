@@ -16,6 +16,7 @@ use super::condition::{Conditions, Health};
 use super::event_type::convention;
 use super::quota::Limits;
 use super::refusal::Refusal;
+use super::task::TaskRules;
 use crate::api::{Tenant, TenantStatus, Usage, WhenSuspended};
 
 /// A valid tenant.
@@ -35,6 +36,8 @@ pub struct TenantFacts {
     pub conventions: BTreeSet<Convention>,
     /// Its approval rules.
     pub approval: Rules,
+    /// What its tasks may use.
+    pub tasks: TaskRules,
 }
 
 /// All tenants, with conflicts resolved.
@@ -225,6 +228,10 @@ fn parse(tenant: &Tenant) -> Result<TenantFacts, Refusal> {
             .map(|word| convention(*word))
             .collect(),
         approval: Rules::parse(tenant.spec.approval.as_ref())?,
+        tasks: TaskRules::of(
+            tenant.name_any().parse().map_err(|error| invalid("metadata.name", &error))?,
+            tenant.spec.tasks.as_ref(),
+        ),
     })
 }
 

@@ -91,6 +91,33 @@ impl KubeClient {
         self.review_access(user, attributes).await
     }
 
+    /// Whether a user may use a verb on a subresource of a resource in a namespace.
+    ///
+    /// # Errors
+    /// As [`Self::is_allowed`].
+    pub async fn is_allowed_subresource_in<K>(
+        &self,
+        user: UserInfo<'_>,
+        verb: &str,
+        subresource: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<bool, WriteError>
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let attributes = ResourceAttributes {
+            group: Some(K::group(&()).into_owned()),
+            resource: Some(K::plural(&()).into_owned()),
+            subresource: Some(subresource.to_owned()),
+            namespace: Some(namespace.to_owned()),
+            name: Some(name.to_owned()),
+            verb: Some(verb.to_owned()),
+            ..ResourceAttributes::default()
+        };
+        self.review_access(user, attributes).await
+    }
+
     async fn review_access(
         &self,
         user: UserInfo<'_>,

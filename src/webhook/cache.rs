@@ -1,7 +1,7 @@
 //! The declarations in memory: the [`Catalog`], and as much of each resource as it takes to rebuild it when tenants or
 //! clusters change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 use futures::{Stream, StreamExt};
@@ -12,7 +12,7 @@ use parking_lot::RwLock;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
-use crate::api::{EventTopic, EventTopicStatus, KafkaCluster, Tenant};
+use crate::api::{EventTopic, EventTopicStatus, KafkaCluster, ScheduledTask, TaskTemplate, Tenant};
 use crate::domain::Catalog;
 use crate::domain::ObjectRef;
 use crate::domain::cluster::Clusters;
@@ -29,6 +29,9 @@ pub struct Snapshot {
     /// The Kafka clusters.
     pub(super) clusters: KindStore<KafkaCluster>,
     topics: KindStore<EventTopic>,
+    /// The tasks and templates of an incomplete list; the catalog has those of the previous one until it is complete.
+    listed_tasks: BTreeSet<ObjectRef>,
+    listed_templates: BTreeSet<ObjectRef>,
 }
 
 /// The objects of a kind that could be deserialized.
@@ -157,6 +160,49 @@ impl Snapshot {
     }
 }
 
+impl Snapshot {
+    fn task(&mut self, event: Event<DeserializeGuard<ScheduledTask>>) -> bool {
+        let tasks = self.catalog.tasks_mut();
+        match event {
+            Event::Init => self.listed_tasks.clear(),
+            Event::InitApply(guard) => {
+                self.listed_tasks.insert(ObjectRef::of(&guard));
+                guard.0.iter().for_each(|task| tasks.set_task(task, &task.spec));
+            }
+            Event::InitDone => {
+                tasks.retain_tasks(&std::mem::take(&mut self.listed_tasks));
+                return true;
+            }
+            Event::Apply(guard) => guard.0.iter().for_each(|task| tasks.set_task(task, &task.spec)),
+            Event::Delete(guard) => tasks.remove_task(&ObjectRef::of(&guard)),
+        }
+        false
+    }
+
+    fn template(&mut self, event: Event<DeserializeGuard<TaskTemplate>>) -> bool {
+        let tasks = self.catalog.tasks_mut();
+        let mut set = |guard: &DeserializeGuard<TaskTemplate>| {
+            if let Ok(template) = &guard.0 {
+                tasks.set_template(&ObjectRef::of(template), &template.spec);
+            }
+        };
+        match event {
+            Event::Init => self.listed_templates.clear(),
+            Event::InitApply(guard) => {
+                self.listed_templates.insert(ObjectRef::of(&guard));
+                set(&guard);
+            }
+            Event::InitDone => {
+                tasks.retain_templates(&std::mem::take(&mut self.listed_templates));
+                return true;
+            }
+            Event::Apply(guard) => set(&guard),
+            Event::Delete(guard) => drop(tasks.remove_template(&ObjectRef::of(&guard))),
+        }
+        false
+    }
+}
+
 /// Drops the fields of a topic that the catalog does not use, which is most of it.
 fn strip(mut topic: EventTopic) -> EventTopic {
     let is_of_product = |key: &str| key.starts_with(concat!("eventcenter.io", "/"));
@@ -185,12 +231,15 @@ fn strip(mut topic: EventTopic) -> EventTopic {
     topic
 }
 
+/// Number of kinds that the snapshot contains.
+const KINDS: usize = 5;
+
 /// The snapshot, and whether it is complete.
 #[derive(Debug)]
 pub(super) struct Cache {
     snapshot: RwLock<Snapshot>,
-    /// Which kinds have been listed: tenants, clusters, topics.
-    listed: watch::Sender<[bool; 3]>,
+    /// Which kinds have been listed: tenants, clusters, topics, templates, tasks.
+    listed: watch::Sender<[bool; KINDS]>,
     /// Notifies of each change.
     changed: watch::Sender<()>,
     /// When the last refresh began.
@@ -199,7 +248,7 @@ pub(super) struct Cache {
 
 impl Default for Cache {
     fn default() -> Self {
-        let (listed, changed) = (watch::Sender::new([false; 3]), watch::Sender::new(()));
+        let (listed, changed) = (watch::Sender::new([false; KINDS]), watch::Sender::new(()));
         Self { snapshot: RwLock::default(), listed, changed, refreshed: Mutex::default() }
     }
 }
@@ -207,7 +256,7 @@ impl Default for Cache {
 impl Cache {
     /// Reads the snapshot; `None` until all resources have been listed.
     pub(super) fn read<T>(&self, read: impl FnOnce(&Snapshot) -> T) -> Option<T> {
-        if *self.listed.borrow() != [true; 3] {
+        if *self.listed.borrow() != [true; KINDS] {
             return None;
         }
         Some(read(&self.snapshot.read()))
@@ -238,10 +287,10 @@ impl Cache {
 
     /// Waits until all resources have been listed once.
     pub(super) async fn wait_until_synced(&self) {
-        self.wait_until_listed(|listed| *listed == [true; 3]).await;
+        self.wait_until_listed(|listed| *listed == [true; KINDS]).await;
     }
 
-    async fn wait_until_listed(&self, enough: impl FnMut(&[bool; 3]) -> bool) {
+    async fn wait_until_listed(&self, enough: impl FnMut(&[bool; KINDS]) -> bool) {
         // The sender is owned by `self`, so it is never closed.
         drop(self.listed.subscribe().wait_for(enough).await);
     }
@@ -256,7 +305,9 @@ impl Cache {
         tokio::join!(
             self.follow_kind(0, kubernetes.watch(), Snapshot::tenant),
             self.follow_kind(1, kubernetes.watch(), Snapshot::cluster),
-            topics
+            topics,
+            self.follow_kind(3, kubernetes.watch(), Snapshot::template),
+            self.follow_kind(4, kubernetes.watch(), Snapshot::task)
         );
     }
 

@@ -40,6 +40,7 @@ mod seal_keys;
 mod self_audit;
 mod server;
 mod target;
+mod task_rights;
 
 pub use authority::Source;
 pub use cache::Snapshot;

@@ -11,7 +11,7 @@ use super::pending::{self, PendingItem};
 use super::resource::GovernedResource;
 use super::target::Target;
 use super::withdraw::{self, Withdraw};
-use crate::api::{Decision, EventTopic, Kind};
+use crate::api::{Decision, EventTopic, Kind, ScheduledTask, TaskTemplate};
 use crate::kubernetes::Session;
 
 type Run<Arguments, Subject> =
@@ -33,7 +33,11 @@ pub(super) struct GovernedKind {
 }
 
 /// The governed kinds. Another one is registered here.
-pub(super) const GOVERNED_KINDS: &[GovernedKind] = &[GovernedKind::of::<EventTopic>()];
+pub(super) const GOVERNED_KINDS: &[GovernedKind] = &[
+    GovernedKind::of::<EventTopic>(),
+    GovernedKind::of::<TaskTemplate>(),
+    GovernedKind::of::<ScheduledTask>(),
+];
 
 impl GovernedKind {
     const fn of<K: GovernedResource>() -> Self {

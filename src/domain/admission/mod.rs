@@ -5,10 +5,12 @@
 //! get warnings.
 
 pub mod kafka_cluster;
+pub mod task;
 pub mod tenant;
 pub mod topic;
 
 pub use kafka_cluster::kafka_cluster;
+pub use task::{task, task_template, task_warnings};
 pub use tenant::tenant;
 pub use topic::topic;
 

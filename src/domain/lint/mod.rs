@@ -30,7 +30,10 @@ use super::event_type::TypeId;
 use super::registration::{self, DeclaredSchema, Revision, plan_registration};
 use super::tenant::Tenants;
 use super::{Catalog, ObjectRef, Refusal};
-use crate::api::{self, EventTopic, GROUP, KafkaCluster, KafkaClusterSpec, SCHEMA_LABEL, Tenant};
+use crate::api::{
+    self, EventTopic, GROUP, KafkaCluster, KafkaClusterSpec, SCHEMA_LABEL, ScheduledTask, TaskTemplate,
+    Tenant,
+};
 
 /// An object in a file.
 #[derive(Clone, Debug)]
@@ -115,11 +118,10 @@ pub fn lint(manifests: &[Manifest<'_>], before: &[Manifest<'_>]) -> Vec<Report> 
         verdicts.push((*manifest, admission::kafka_cluster(&Change::Create(cluster), &catalog)));
     }
     for (manifest, topic) in &folder.topics {
-        let earlier =
-            old.topics.iter().map(|(_, old)| old).find(|old| ObjectRef::of(*old) == ObjectRef::of(topic));
-        let change = match earlier {
-            Some(old) => Change::Update { old, new: topic },
-            None => Change::Create(topic),
+        let change = change_of(&old.topics, topic);
+        let earlier = match change {
+            Change::Update { old, .. } => Some(old),
+            _ => None,
         };
         let mut verdict = admission::topic(&change, &catalog);
         let earlier = earlier.map(|earlier| (earlier, &old.texts));
@@ -127,6 +129,7 @@ pub fn lint(manifests: &[Manifest<'_>], before: &[Manifest<'_>]) -> Vec<Report> 
         catalog.upsert(topic);
         verdicts.push((*manifest, verdict));
     }
+    verdicts.extend(judge_tasks(&folder, &old, &mut catalog));
     for (manifest, verdict) in verdicts {
         folder.add(manifest, verdict);
     }
@@ -135,6 +138,32 @@ pub fn lint(manifests: &[Manifest<'_>], before: &[Manifest<'_>]) -> Vec<Report> 
         Report { manifest, resource: describe(object), diagnostics }
     };
     folder.diagnostics.into_iter().map(report).collect()
+}
+
+/// The verdicts on templates and tasks. A folder is applied in any order, so all of them are in the catalog first.
+fn judge_tasks(folder: &Folder, old: &Folder, catalog: &mut Catalog) -> Vec<(usize, Verdict)> {
+    for (_, template) in &folder.templates {
+        catalog.tasks_mut().set_template(&ObjectRef::of(template), &template.spec);
+    }
+    for (_, task) in &folder.tasks {
+        catalog.tasks_mut().set_task(task, &task.spec);
+    }
+    let templates = folder.templates.iter().map(|(manifest, template)| {
+        (*manifest, admission::task_template(&change_of(&old.templates, template), catalog))
+    });
+    let tasks = folder
+        .tasks
+        .iter()
+        .map(|(manifest, task)| (*manifest, admission::task(&change_of(&old.tasks, task), catalog)));
+    templates.chain(tasks).collect()
+}
+
+/// The change from the resource of the same name before, if there was one.
+fn change_of<'a, K: kube::Resource<DynamicType = ()>>(before: &'a [(usize, K)], new: &'a K) -> Change<'a, K> {
+    match before.iter().map(|(_, old)| old).find(|old| ObjectRef::of(*old) == ObjectRef::of(new)) {
+        Some(old) => Change::Update { old, new },
+        None => Change::Create(new),
+    }
 }
 
 /// Texts of ConfigMaps, by namespace, name and key.
@@ -214,6 +243,8 @@ struct Folder {
     tenants: Vec<(usize, Tenant)>,
     kafka_clusters: Vec<(usize, KafkaCluster)>,
     topics: Vec<(usize, EventTopic)>,
+    templates: Vec<(usize, TaskTemplate)>,
+    tasks: Vec<(usize, ScheduledTask)>,
     texts: Texts,
     diagnostics: BTreeMap<usize, Vec<Diagnostic>>,
 }
@@ -231,6 +262,8 @@ impl Folder {
                     "Tenant" => folder.parse(index, object, |folder| &mut folder.tenants),
                     "KafkaCluster" => folder.parse(index, object, |folder| &mut folder.kafka_clusters),
                     "EventTopic" => folder.parse(index, object, |folder| &mut folder.topics),
+                    "TaskTemplate" => folder.parse(index, object, |folder| &mut folder.templates),
+                    "ScheduledTask" => folder.parse(index, object, |folder| &mut folder.tasks),
                     _ => {}
                 }
             } else if text(object, "/kind") == "ConfigMap" {
@@ -240,6 +273,7 @@ impl Folder {
         folder.tenants.sort_by_cached_key(|(_, tenant)| age(tenant));
         folder.kafka_clusters.sort_by_cached_key(|(_, cluster)| age(cluster));
         folder.topics.sort_by_cached_key(|(_, topic)| age(topic));
+        folder.tasks.sort_by_cached_key(|(_, task)| age(task));
         folder
     }
 

@@ -90,7 +90,7 @@ fn unknown_fields_are_reported() {
         "",
         "apiVersion: eventcenter.io/v1alpha1\nkind: EventTopics\nmetadata: {name: a}\n",
         expect![
-            "1 EventTopics a: refused: InvalidResource: kind: there is no kind EventTopics in eventcenter.io: write one of ChangeApproval, EventTopic, KafkaCluster, Tenant"
+            "1 EventTopics a: refused: InvalidResource: kind: there is no kind EventTopics in eventcenter.io: write one of ChangeApproval, EventTopic, KafkaCluster, ScheduledTask, TaskTemplate, Tenant"
         ],
     );
 }
@@ -299,6 +299,13 @@ const BROKEN_RULES: &[(&str, Option<&str>, &str)] = &[
     ("EventTopic", None, "{access: [{principal: 'User:a', operations: [Write], groups: [shop.a]}]}"),
     ("Tenant", None, "{quotas: {retentionTime: 7 days, retentionSize: 1 GB, messageSize: 1 MB}}"),
     ("Tenant", None, "{approval: {rules: [], validFor: soon}}"),
+    ("ScheduledTask", None, "{target: {}, template: t}"),
+    ("ScheduledTask", None, "{target: {http: {url: 'ftp://a'}}, shards: 2}"),
+    ("ScheduledTask", None, "{shards: 2, retry: {limit: 1, backoff: {initial: soon, max: later}}}"),
+    ("ScheduledTask", None, "{schedule: {timeZone: UTC, dst: Once, anchor: '2026-01-01T00:00:00Z', every: soon, jitter: some, catchUpWindow: x, catchUp: Skip, cron: x}}"),
+    ("ScheduledTask", None, "{schedule: {at: '2026-01-01T00:00:00Z', timeZone: UTC, dst: Once, anchor: '2026-01-01T00:00:00Z', notBefore: '2026-01-02T00:00:00Z', notAfter: '2026-01-01T00:00:00Z'}}"),
+    ("ScheduledTask", None, "{concurrency: {limit: 2}, timeout: soon, parameters: {a b: c}, onFailure: {}}"),
+    ("ScheduledTask", None, "{target: {http: {url: 'https://a', headers: [{name: a}]}}}"),
     ("ChangeApproval", Some("{comment: a}"), "{comment: b}"),
 ];
 

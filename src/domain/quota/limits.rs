@@ -13,6 +13,8 @@ use crate::domain::refusal::Refusal;
 pub struct Limits {
     /// Maximum number of EventTopics.
     pub topics: Option<i64>,
+    /// Maximum number of ScheduledTasks.
+    pub tasks: Option<i64>,
     /// Maximum number of partitions of all topics.
     pub partitions: Option<i64>,
     /// Maximum retention size of all topics, in bytes.
@@ -47,6 +49,7 @@ impl Limits {
         };
         Ok(Self {
             topics: quotas.topics,
+            tasks: quotas.tasks,
             partitions: quotas.partitions,
             retention_bytes: parse_quantity("retentionSize", &quotas.retention_size, quantity::parse_bytes)?
                 .map(|(bytes, _)| bytes),

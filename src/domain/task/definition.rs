@@ -221,6 +221,18 @@ impl Target {
         }
     }
 
+    /// The parameters that the target contains.
+    ///
+    /// # Errors
+    /// A reference names a property that does not exist.
+    pub fn parameters(&self, field: &str) -> Result<BTreeSet<String>, Refusal> {
+        let names = self.references(field)?.into_iter().filter_map(|reference| match reference {
+            Reference::Parameter(name) => Some(name),
+            _ => None,
+        });
+        Ok(names.collect())
+    }
+
     fn references(&self, field: &str) -> Result<BTreeSet<Reference>, Refusal> {
         match self {
             Self::Container(template) => pod::references(&format!("{field}.container.template"), template),

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use eventcenter_sdk::Reason;
+use jiff::Timestamp;
 
 use crate::api::{ScheduledTask, ScheduledTaskSpec, TaskTemplate, TaskTemplateSpec, Upstream};
+use crate::domain::age::age;
 use crate::domain::{ObjectRef, Refusal};
 
 /// The references of all tasks, and all templates.
@@ -18,19 +20,19 @@ pub struct TaskIndex {
 struct References {
     upstream: Vec<Upstream>,
     template: Option<String>,
+    age: (Timestamp, String),
 }
 
-impl References {
-    fn of(spec: &ScheduledTaskSpec) -> Self {
-        let upstream = spec.schedule.as_ref().map(|schedule| schedule.after.clone()).unwrap_or_default();
-        Self { upstream, template: spec.template.clone() }
-    }
+fn upstream_of(spec: &ScheduledTaskSpec) -> Vec<Upstream> {
+    spec.schedule.as_ref().map(|schedule| schedule.after.clone()).unwrap_or_default()
 }
 
 impl TaskIndex {
     /// Adds or replaces a task, with the spec that is executed.
-    pub fn set_task(&mut self, task: ObjectRef, spec: &ScheduledTaskSpec) {
-        self.tasks.insert(task, References::of(spec));
+    pub fn set_task(&mut self, task: &ScheduledTask, spec: &ScheduledTaskSpec) {
+        let references =
+            References { upstream: upstream_of(spec), template: spec.template.clone(), age: age(task) };
+        self.tasks.insert(ObjectRef::of(task), references);
     }
 
     /// Removes a task.
@@ -109,13 +111,20 @@ impl TaskIndex {
         })
     }
 
+    /// The number of tasks in these namespaces that are older than this one.
+    pub fn count_older<'a>(&self, task: &ObjectRef, namespaces: impl Iterator<Item = &'a str>) -> usize {
+        let age = self.tasks.get(task).map(|references| &references.age);
+        let is_older =
+            |other: &(&ObjectRef, &References)| other.0 != task && age.is_none_or(|age| other.1.age < *age);
+        namespaces.map(|namespace| self.in_namespace(namespace).filter(is_older).count()).sum()
+    }
+
     /// Checks that a task with this spec does not follow itself, directly or through others.
     ///
     /// # Errors
     /// It does; the message has the path.
     pub fn check_cycle(&self, task: &ObjectRef, spec: &ScheduledTaskSpec) -> Result<(), Refusal> {
-        let start: Vec<String> =
-            References::of(spec).upstream.into_iter().map(|upstream| upstream.task).collect();
+        let start: Vec<String> = upstream_of(spec).into_iter().map(|upstream| upstream.task).collect();
         let Some(path) = self.path_to(task, &start) else { return Ok(()) };
         let names = path.iter().map(String::as_str).chain([&*task.name]);
         let cycle: Vec<&str> = [&*task.name].into_iter().chain(names).collect();
@@ -180,12 +189,17 @@ mod tests {
         ObjectRef::new::<ScheduledTask>("shop", name)
     }
 
+    fn set(index: &mut TaskIndex, namespace: &str, name: &str, after: &[&str]) {
+        let task = task(&format!("{{metadata: {{namespace: {namespace}, name: {name}}}, template: t}}"));
+        index.set_task(&task, &spec(after));
+    }
+
     #[test]
     fn a_cycle_is_refused_with_its_path() {
         let mut index = TaskIndex::default();
-        index.set_task(reference("load"), &spec(&["extract"]));
-        index.set_task(reference("report"), &spec(&["load", "check"]));
-        index.set_task(ObjectRef::new::<ScheduledTask>("other", "extract"), &spec(&["report"]));
+        set(&mut index, "shop", "load", &["extract"]);
+        set(&mut index, "shop", "report", &["load", "check"]);
+        set(&mut index, "other", "extract", &["report"]);
         assert_eq!(index.check_cycle(&reference("extract"), &spec(&[])), Ok(()));
         assert_eq!(index.check_cycle(&reference("extract"), &spec(&["none"])), Ok(()));
         let refusal = index.check_cycle(&reference("extract"), &spec(&["report"])).expect_err("a cycle");
@@ -197,8 +211,8 @@ mod tests {
     #[test]
     fn downstream_tasks_are_those_of_the_namespace() {
         let mut index = TaskIndex::default();
-        index.set_task(reference("load"), &spec(&["extract"]));
-        index.set_task(ObjectRef::new::<ScheduledTask>("other", "load"), &spec(&["extract"]));
+        set(&mut index, "shop", "load", &["extract"]);
+        set(&mut index, "other", "load", &["extract"]);
         let downstream = index.downstream_of(&reference("extract"));
         assert_eq!(downstream.iter().map(|(task, _)| task.to_string()).collect::<Vec<_>>(), ["shop/load"]);
         index.remove_task(&reference("load"));

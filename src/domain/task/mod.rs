@@ -23,12 +23,14 @@ pub mod job;
 pub mod pod;
 pub mod reference;
 pub mod retry;
+pub mod rights;
 pub mod run;
 pub mod schedule;
 pub mod tenant_rules;
 #[cfg(test)]
 pub(crate) mod testing;
 mod timing;
+pub mod validate;
 pub mod work;
 
 pub use definition::{Definition, Target, Timing};
@@ -36,4 +38,5 @@ pub use index::TaskIndex;
 pub use retry::RetryPlan;
 pub use run::{Attempt, Executor, NewRun, Outcome, Run, RunId, RunState, TaskKey, Trigger};
 pub use tenant_rules::TaskRules;
+pub use validate::{Neighbours, validate, validate_template};
 pub use work::Work;

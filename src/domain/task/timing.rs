@@ -39,6 +39,15 @@ pub(super) fn read(schedule: Option<&TaskSchedule>, created: Timestamp) -> Resul
             "the maximum is 24h: write a shorter time",
         ));
     }
+    if let (Some(first), Some(last)) = (schedule.not_before, schedule.not_after)
+        && first >= last
+    {
+        return Err(Refusal::at(
+            Reason::InvalidResource,
+            "spec.schedule.notAfter",
+            "must be later than notBefore: write a later time",
+        ));
+    }
     let window = schedule.catch_up_window.as_deref();
     let window = window.map(|text| parse_duration("spec.schedule.catchUpWindow", text)).transpose()?;
     let kind = match schedule.catch_up.unwrap_or_default() {

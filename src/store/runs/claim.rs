@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::Runs;
 use super::attempt::{self, EndedRow};
-use super::plan::{IdRow, to_hex};
+use super::id::{IdRow, to_hex};
 use super::row::{RunRow, run_columns, to_micros, to_runs, to_time};
 use super::signal::Signal;
 use super::statement::{Statement, batch, same};

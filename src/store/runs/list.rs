@@ -6,7 +6,7 @@ use eventcenter_sdk::name::TenantName;
 use uuid::Uuid;
 
 use super::Runs;
-use super::plan::IdRow;
+use super::id::to_id_rows;
 use super::query::{self, RunCursor, RunFilter};
 use super::report::limit_argument;
 use super::row::{AttemptRow, RunRow, run_columns, to_runs};
@@ -95,7 +95,7 @@ impl Runs {
     /// # Errors
     /// The database is unavailable.
     pub async fn load_work(&self, runs: &[RunId]) -> Result<HashMap<RunId, String>, Error> {
-        let ids = to_json(&runs.iter().map(|run| IdRow::of(run.0)).collect::<Vec<_>>());
+        let ids = to_json(&to_id_rows(runs));
         let rows: Vec<(Uuid, String)> =
             fetch(&self.database, READING, SELECT_WORK, &[Argument::Text(&ids)]).await?;
         Ok(rows.into_iter().map(|(id, work)| (RunId(id), work)).collect())

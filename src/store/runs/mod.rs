@@ -10,6 +10,7 @@
 
 mod attempt;
 mod claim;
+mod id;
 mod list;
 mod observed;
 mod plan;

@@ -7,6 +7,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::Runs;
+use super::id::{IdRow, in_order, to_hex};
 use super::row::{to_micros, to_time};
 use super::signal::Signal;
 use super::statement::{Statement, batch, same};
@@ -95,23 +96,6 @@ struct MoveRow<'a> {
 #[derive(Serialize)]
 struct TaskRow {
     task: String,
-}
-
-/// The id of a run in a batch.
-#[derive(Serialize)]
-pub(super) struct IdRow {
-    pub(super) id: String,
-}
-
-impl IdRow {
-    pub(super) fn of(id: Uuid) -> Self {
-        Self { id: to_hex(id) }
-    }
-}
-
-/// An id in a batch.
-pub(super) fn to_hex(id: Uuid) -> String {
-    id.simple().to_string()
 }
 
 #[derive(Serialize)]
@@ -247,10 +231,11 @@ pub(super) async fn insert_runs(
         return Ok(Vec::new());
     }
     let rows: Vec<NewRow<'_>> = runs.iter().map(|run| to_new_row(run, now)).collect();
-    let inserted: Vec<(Uuid,)> = transaction.fetch_batch(INSERT_RUNS, &rows).await?;
+    let mut inserted: Vec<(Uuid,)> = transaction.fetch_batch(INSERT_RUNS, &rows).await?;
     let ids: Vec<IdRow> = inserted.iter().map(|(id,)| IdRow::of(*id)).collect();
     let known: Vec<(Uuid,)> = transaction.fetch_batch(DELETE_KNOWN, &ids).await?;
-    Ok(inserted.into_iter().filter(|id| !known.contains(id)).map(|(id,)| RunId(id)).collect())
+    inserted.retain(|id| !known.contains(id));
+    Ok(in_order(runs.iter().map(|run| run.id), &inserted))
 }
 
 fn to_new_row(run: &NewRun, now: Timestamp) -> NewRow<'_> {

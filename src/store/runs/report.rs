@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::Runs;
-use super::plan::IdRow;
+use super::id::{in_order, to_id_rows};
 use super::row::{RunRow, narrow, run_columns, to_runs, to_time};
 use super::statement::{Statement, batch, same};
 use super::transaction::{Argument, Transaction, fetch};
@@ -151,7 +151,7 @@ impl Runs {
         }
         let mut transaction = Transaction::begin(&self.database, REPORTING).await?;
         let moved: Vec<(Uuid,)> = transaction.fetch_batch(MOVE, &to_id_rows(runs)).await?;
-        let moved: Vec<RunId> = moved.into_iter().map(|(id,)| RunId(id)).collect();
+        let moved = in_order(runs.iter().copied(), &moved);
         let rows = to_id_rows(&moved);
         for statement in [COUNT, DELETE] {
             let _: Vec<(Uuid,)> = transaction.fetch_batch(statement, &rows).await?;
@@ -180,7 +180,7 @@ impl Runs {
         let mut transaction = Transaction::begin(&self.database, REPORTING).await?;
         let marked: Vec<(Uuid,)> = transaction.fetch_batch(MARK_STARTED, &to_id_rows(runs)).await?;
         transaction.commit().await?;
-        Ok(marked.into_iter().map(|(id,)| RunId(id)).collect())
+        Ok(in_order(runs.iter().copied(), &marked))
     }
 
     /// Reads the statistics of all tasks.
@@ -214,11 +214,4 @@ impl StatisticsRow {
 
 pub(super) fn limit_argument(limit: usize) -> Argument<'static> {
     Argument::Integer(i64::try_from(limit).unwrap_or(i64::MAX))
-}
-
-/// The ids in the order in which all processes lock runs.
-fn to_id_rows(runs: &[RunId]) -> Vec<IdRow> {
-    let mut runs = runs.to_vec();
-    runs.sort();
-    runs.iter().map(|run| IdRow::of(run.0)).collect()
 }

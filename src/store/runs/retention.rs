@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::Runs;
-use super::plan::IdRow;
+use super::id::IdRow;
 use super::report::limit_argument;
 use super::row::{to_micros, to_time};
 use super::statement::{Statement, batch, same};

@@ -1,6 +1,6 @@
 //! Changes the state of runs. Each change names the state that it expects, so that repeating it, or making it late, has no effect.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::Runs;
 use super::attempt::{self, EndedRow};
-use super::plan::to_hex;
+use super::id::{in_order, to_hex};
 use super::row::{corrupt, to_micros};
 use super::signal::Signal;
 use super::statement::{Statement, batch, same};
@@ -199,7 +199,7 @@ impl Runs {
     /// # Errors
     /// The database is unavailable.
     pub async fn advance(&self, runs: &[Advance]) -> Result<Vec<RunId>, Error> {
-        let changed = self.change(ADVANCE, &sorted(runs, |run| run.id, to_advance_row)).await?;
+        let changed = self.change(ADVANCE, runs, |run| run.id, to_advance_row).await?;
         if runs.iter().any(|run| run.state == RunState::Ready) {
             self.signals.send(Signal::Claimable);
         }
@@ -211,7 +211,7 @@ impl Runs {
     /// # Errors
     /// The database is unavailable.
     pub async fn end_unstarted(&self, runs: &[UnstartedEnd]) -> Result<Vec<RunId>, Error> {
-        let changed = self.change(END_UNSTARTED, &sorted(runs, |run| run.id, to_end_row)).await?;
+        let changed = self.change(END_UNSTARTED, runs, |run| run.id, to_end_row).await?;
         self.signals.send(Signal::Changed);
         Ok(changed)
     }
@@ -270,14 +270,20 @@ impl Runs {
         }
     }
 
-    async fn change(&self, statement: Statement, rows: &[impl Serialize]) -> Result<Vec<RunId>, Error> {
-        if rows.is_empty() {
+    async fn change<'a, T, R: Serialize>(
+        &self,
+        statement: Statement,
+        values: &'a [T],
+        id: fn(&T) -> RunId,
+        to_row: fn(&'a T) -> R,
+    ) -> Result<Vec<RunId>, Error> {
+        if values.is_empty() {
             return Ok(Vec::new());
         }
         let mut transaction = Transaction::begin(&self.database, CHANGING).await?;
-        let changed: Vec<(Uuid,)> = transaction.fetch_batch(statement, rows).await?;
+        let changed: Vec<(Uuid,)> = transaction.fetch_batch(statement, &sorted(values, id, to_row)).await?;
         transaction.commit().await?;
-        Ok(to_ids(changed))
+        Ok(in_order(values.iter().map(id), &changed))
     }
 }
 
@@ -287,7 +293,7 @@ pub(super) async fn start_jobs(
 ) -> Result<Vec<RunId>, Error> {
     let changed: Vec<(Uuid,)> =
         transaction.fetch_batch(START_JOB, &sorted(starts, |start| start.id, to_start_row)).await?;
-    Ok(to_ids(changed))
+    Ok(in_order(starts.iter().map(|start| start.id), &changed))
 }
 
 pub(super) async fn finish_attempts(
@@ -297,14 +303,11 @@ pub(super) async fn finish_attempts(
     let rows = sorted(attempts, |attempt| attempt.id, to_finish_row);
     let changed: Vec<(Uuid, i64)> = transaction.fetch_batch(FINISH, &rows).await?;
     let started: HashMap<Uuid, i64> = changed.iter().copied().collect();
-    let mut ended = HashSet::new();
-    let rows: Vec<EndedRow<'_>> = attempts
-        .iter()
-        .filter(|attempt| ended.insert(attempt.id))
-        .filter_map(|attempt| started.get(&attempt.id.0).map(|started_at| to_ended_row(attempt, *started_at)))
-        .collect();
-    attempt::insert(transaction, &rows).await?;
-    Ok(changed.into_iter().map(|(id, _)| RunId(id)).collect())
+    let ids: Vec<(Uuid,)> = changed.iter().map(|(id, _)| (*id,)).collect();
+    let is_current = |attempt: &FinishedAttempt| -> Option<i64> { started.get(&attempt.id.0).copied() };
+    let ended = attempts.iter().filter_map(|one| Some(to_ended_row(one, is_current(one)?)));
+    attempt::insert(transaction, &ended.collect::<Vec<_>>()).await?;
+    Ok(in_order(attempts.iter().map(|attempt| attempt.id), &ids))
 }
 
 /// The rows in the order of their ids, in which all processes lock runs.
@@ -312,10 +315,6 @@ fn sorted<'a, T, R>(values: &'a [T], id: impl Fn(&T) -> RunId, to_row: impl Fn(&
     let mut values: Vec<&T> = values.iter().collect();
     values.sort_by_key(|value| id(value));
     values.into_iter().map(to_row).collect()
-}
-
-fn to_ids(rows: Vec<(Uuid,)>) -> Vec<RunId> {
-    rows.into_iter().map(|(id,)| RunId(id)).collect()
 }
 
 fn to_advance_row(run: &Advance) -> AdvanceRow<'_> {

@@ -7,6 +7,8 @@ mod change_approval;
 mod config_map;
 mod event_topic;
 mod kafka_cluster;
+mod scheduled_task;
+mod task_template;
 mod tenant;
 
 use std::borrow::Cow;
@@ -24,7 +26,7 @@ use super::outcome::{NotReady, Outcome};
 use super::request::{Operation, Request, User};
 use super::target::{GovernedKind, GovernedKinds};
 use super::{approval, mutate};
-use crate::api::{ChangeApproval, EventTopic, KafkaCluster, Tenant};
+use crate::api::{ChangeApproval, EventTopic, KafkaCluster, ScheduledTask, TaskTemplate, Tenant};
 use crate::domain::admission::{Change, Verdict};
 use crate::domain::approval::{Governed, person};
 
@@ -135,6 +137,8 @@ impl Handlers {
             Handler::of::<Tenant>(),
             Handler::of::<KafkaCluster>(),
             Handler::governed::<EventTopic>(),
+            Handler::governed::<TaskTemplate>(),
+            Handler::governed::<ScheduledTask>(),
             Handler::completing::<ChangeApproval>(),
             Handler::of::<ConfigMap>(),
         ];

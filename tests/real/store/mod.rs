@@ -4,6 +4,7 @@
 //! - [`behaviour`]: reading, searching and proving records. [`v0`]: data of the version before the redesign.
 //! - [`tamper`]: tampering with a database is detected and described; [`derived`]: that with values derived from the records.
 //! - [`crash`]: databases and writers are killed at random moments without losing acknowledged records.
+//! - [`runs`]: the run log and the work queue of tasks.
 //! - [`replica`]: concurrent replicas. [`outage`]: outages of the database. [`tls`]: PostgreSQL with TLS.
 
 mod behaviour;
@@ -13,6 +14,7 @@ mod derived;
 mod journal;
 mod outage;
 mod replica;
+mod runs;
 mod tamper;
 mod tls;
 mod v0;

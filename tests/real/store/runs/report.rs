@@ -1,0 +1,172 @@
+//! The outbox, statistics and the retention.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use eventcenter::domain::task::{NewRun, RunId, RunState, TaskKey};
+use eventcenter::store::FinishedAttempt;
+use jiff::Timestamp;
+
+use super::super::database::TestDatabase;
+use super::super::on_both;
+use super::{TestRuns, at, finished, scheduled, task, tenant};
+
+on_both! {
+    a_run_is_reported_once,
+    two_processes_count_a_run_once,
+    statistics_are_sums,
+    starts_are_announced_once,
+    the_retention_keeps_the_newest_runs_and_those_in_use,
+    the_retention_proceeds_in_batches,
+}
+
+/// Ends runs of a task, one each second, in these states.
+async fn end(test: &TestRuns, task: &TaskKey, states: &[RunState]) -> Result<Vec<RunId>> {
+    let ids = test.ready(task, states.len() as i64).await?;
+    let claimed = test.claim("one", states.len()).await?;
+    let ends: Vec<FinishedAttempt> = claimed
+        .iter()
+        .zip(states)
+        .zip(1..)
+        .map(|((one, state), second)| FinishedAttempt {
+            at: at(1000 + second),
+            ..finished(one, "one", *state)
+        })
+        .collect();
+    assert_eq!(test.runs.finish_attempt(&ends).await?.len(), states.len());
+    Ok(ids)
+}
+
+async fn a_run_is_reported_once(database: TestDatabase) -> Result<()> {
+    let test = TestRuns::create(database).await?;
+    let ids = end(&test, &task(1), &[RunState::Succeeded; 3]).await?;
+    let open = test.runs.insert(&[scheduled(&task(1), 50)], at(0)).await?[0];
+    let unreported = test.runs.list_unreported(2).await?;
+    assert_eq!(
+        unreported.iter().map(|one| one.run.id).collect::<Vec<_>>(),
+        ids[..2],
+        "in the order of their ends"
+    );
+    let before = test.get(ids[0]).await?;
+    let mut moved = test.runs.mark_reported(&[ids[0], ids[1], open]).await?;
+    moved.sort_by_key(|id| ids.iter().position(|one| one == id));
+    assert_eq!(moved, ids[..2], "an open run is not reported");
+    assert_eq!(test.runs.mark_reported(&ids).await?, [ids[2]]);
+    assert_eq!(test.runs.mark_reported(&ids).await?, []);
+    assert_eq!(test.runs.list_unreported(9).await?, []);
+    assert_eq!(test.state(open).await?, RunState::Ready);
+    // The run is unchanged except for its work.
+    let after = test.get(ids[0]).await?;
+    assert_eq!((after.work.as_deref(), before.work.is_some()), (None, true));
+    assert_eq!(after, eventcenter::domain::task::Run { work: None, ..before });
+    assert_eq!(test.runs.log_tail(&tenant("acme"), ids[0], 1).await?.as_deref(), Some("tail"));
+    Ok(())
+}
+
+async fn two_processes_count_a_run_once(database: TestDatabase) -> Result<()> {
+    let test = TestRuns::create(database).await?;
+    let ids = end(&test, &task(1), &[RunState::Succeeded; 100]).await?;
+    let reversed: Vec<RunId> = ids.iter().rev().copied().collect();
+    let (one, two, three) = tokio::join!(
+        test.runs.mark_reported(&ids),
+        test.runs.mark_reported(&reversed),
+        test.runs.mark_reported(&ids[30..60])
+    );
+    assert_eq!(one?.len() + two?.len() + three?.len(), 100);
+    assert_eq!(test.runs.load_statistics().await?[&task(1).uid].succeeded, 100);
+    Ok(())
+}
+
+async fn statistics_are_sums(database: TestDatabase) -> Result<()> {
+    use RunState::{Cancelled, Failed, Missed, Skipped, Succeeded, TimedOut};
+    let test = TestRuns::create(database).await?;
+    let ids = end(&test, &task(1), &[Succeeded, TimedOut, Succeeded, Failed, Cancelled]).await?;
+    test.runs.mark_reported(&ids[..1]).await?;
+    // Runs are counted in any order.
+    test.runs.mark_reported(&ids[3..]).await?;
+    test.runs.mark_reported(&ids[1..3]).await?;
+    let unstarted = [(Missed, 70), (Missed, 71), (Skipped, 72)];
+    let unstarted = unstarted.map(|(state, second)| NewRun { state, ..scheduled(&task(1), second) });
+    test.runs.insert(&unstarted, at(5000)).await?;
+    test.runs.mark_reported(&unstarted.each_ref().map(|run| run.id)).await?;
+    let statistics = test.runs.load_statistics().await?.remove(&task(1).uid).expect("a row");
+    assert_eq!((statistics.succeeded, statistics.failed, statistics.timed_out), (2, 1, 1));
+    assert_eq!((statistics.cancelled, statistics.missed, statistics.skipped), (1, 2, 1));
+    assert_eq!(statistics.succeeded_duration, Duration::from_secs(4));
+    assert_eq!(statistics.last_started_at, Some(at(1000)));
+    assert_eq!(statistics.last_success_at, Some(at(1003)));
+    assert_eq!(statistics.last_failure_at, Some(at(1004)));
+    test.runs.delete_tasks(&[task(1).uid]).await?;
+    assert!(test.runs.load_statistics().await?.is_empty());
+    Ok(())
+}
+
+async fn starts_are_announced_once(database: TestDatabase) -> Result<()> {
+    let test = TestRuns::create(database).await?;
+    let ids = test.ready(&task(1), 3).await?;
+    assert_eq!(test.runs.list_unannounced_starts(9).await?, []);
+    let claimed = test.claim("one", 2).await?;
+    assert_eq!(test.runs.list_unannounced_starts(9).await?.len(), 2);
+    assert_eq!(test.runs.mark_start_announced(&[ids[0]]).await?, [ids[0]]);
+    assert_eq!(test.runs.mark_start_announced(&[ids[0]]).await?, []);
+    let starts = test.runs.list_unannounced_starts(9).await?;
+    assert_eq!(starts.iter().map(|run| run.id).collect::<Vec<_>>(), [ids[1]]);
+    let ends: Vec<_> = claimed.iter().map(|one| finished(one, "one", RunState::Succeeded)).collect();
+    test.runs.finish_attempt(&ends).await?;
+    assert_eq!(test.runs.list_unannounced_starts(9).await?, []);
+    // The end of a run tells whether its start is still to be announced.
+    let mut ended = test.runs.list_unreported(9).await?;
+    ended.sort_by_key(|one| !one.start_announced);
+    let announced: Vec<_> = ended.iter().map(|one| (one.run.id, one.start_announced)).collect();
+    assert_eq!(announced, [(ids[0], true), (ids[1], false)]);
+    Ok(())
+}
+
+/// Deletes until nothing is left to examine.
+async fn expire(test: &TestRuns, before: Timestamp, keep_last: u32, limit: usize) -> Result<(usize, usize)> {
+    let (mut deleted, mut batches, mut from) = (0, 0, None);
+    loop {
+        let expired = test.runs.expire(before, keep_last, from, limit).await?;
+        deleted += expired.deleted;
+        batches += 1;
+        from = expired.next;
+        if from.is_none() {
+            return Ok((deleted, batches));
+        }
+    }
+}
+
+async fn the_retention_keeps_the_newest_runs_and_those_in_use(database: TestDatabase) -> Result<()> {
+    let test = TestRuns::create(database).await?;
+    let often = end(&test, &task(1), &[RunState::Succeeded; 6]).await?;
+    let seldom = end(&test, &task(2), &[RunState::Failed; 2]).await?;
+    test.runs.mark_reported(&often).await?;
+    test.runs.mark_reported(&seldom).await?;
+    let unreported = end(&test, &task(3), &[RunState::Succeeded]).await?;
+    let open = test.runs.insert(&[scheduled(&task(3), 9)], at(0)).await?;
+    assert_eq!(expire(&test, at(1001), 0, 100).await?.0, 0, "none has ended before");
+    assert_eq!(expire(&test, at(9000), 2, 100).await?.0, 4);
+    for id in &often[..4] {
+        assert!(test.runs.get(&tenant("acme"), *id).await?.is_none());
+        assert_eq!(test.runs.log_tail(&tenant("acme"), *id, 1).await?, None);
+    }
+    for id in often[4..].iter().chain(&seldom).chain(&unreported).chain(&open) {
+        assert!(test.runs.get(&tenant("acme"), *id).await?.is_some());
+    }
+    assert_eq!(test.runs.attempts(&tenant("acme"), often[5]).await?.len(), 1);
+    assert_eq!(expire(&test, at(1006), 0, 100).await?.0, 3, "those that ended before");
+    assert_eq!(expire(&test, at(9000), 0, 100).await?.0, 1);
+    assert_eq!(test.runs.list_unreported(9).await?.len(), 1);
+    assert_eq!(test.runs.load_statistics().await?[&task(1).uid].succeeded, 6, "sums are kept");
+    Ok(())
+}
+
+async fn the_retention_proceeds_in_batches(database: TestDatabase) -> Result<()> {
+    let test = TestRuns::create(database).await?;
+    let ids = end(&test, &task(1), &[RunState::Succeeded; 25]).await?;
+    test.runs.mark_reported(&ids).await?;
+    // Kept runs do not stop the batches.
+    assert_eq!(expire(&test, at(9000), 25, 10).await?, (0, 3));
+    assert_eq!(expire(&test, at(9000), 3, 10).await?, (22, 3));
+    Ok(())
+}
