@@ -4,13 +4,14 @@
 //! A module imports only modules to its left:
 //!
 //! ```text
-//! sdk ← api ← domain ← { kafka | store | kubernetes | http } ← { controllers | webhook | rest } ← { app | ctl }
+//! sdk ← api ← domain ← { kafka | store | kubernetes | http | callback } ← { controllers | webhook | rest | runner } ← { app | ctl }
 //! ```
 //!
 //! - [`api`]: the custom resources.
 //! - [`domain`]: every decision, pure.
 //! - [`kafka`], [`store`], [`kubernetes`]: Kafka, the database and Kubernetes, each named there and nowhere else.
 //! - [`http`]: HTTP servers and their TLS.
+//! - [`callback`]: HTTP requests to addresses of users.
 //! - [`controllers`]: what brings them together.
 //! - [`webhook`]: what the API server asks.
 //! - [`rest`]: what people and programs ask.
@@ -19,6 +20,7 @@
 
 pub mod api;
 pub mod app;
+pub mod callback;
 pub mod controllers;
 pub mod ctl;
 pub mod domain;

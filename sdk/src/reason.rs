@@ -131,6 +131,8 @@ reasons! {
         "The change would exceed a quota of the tenant."
     ClusterNotAllowed "CLUSTER_NOT_ALLOWED" Refused http 403 rest 40301 retry false
         "The tenant may not use this KafkaCluster."
+    HostNotAllowed "HOST_NOT_ALLOWED" Refused http 403 rest 40301 retry false
+        "The tenant may not send requests to this host or address."
     ResourceConflict "RESOURCE_CONFLICT" Refused http 409 rest 40001 retry false
         "An older resource already declares the same object."
     ResourceInUse "RESOURCE_IN_USE" Refused http 409 rest 40001 retry false

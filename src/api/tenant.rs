@@ -110,6 +110,10 @@ pub struct TenantSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
 
+    /// Limits of the HTTP requests that the tenant's resources cause.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callbacks: Option<Callbacks>,
+
     /// Description of the tenant, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
@@ -214,6 +218,25 @@ pub enum NamingConvention {
     System,
     /// `order.created`.
     Dotted,
+}
+
+/// Limits of the HTTP requests that the tenant's resources cause.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Callbacks {
+    /// The hosts that the tenant's resources may call: a name (`api.example.com`), all names below a domain
+    /// (`*.example.com`), an IP address (`10.1.2.3`) or a network (`10.0.0.0/8`, `fd00::/8`); each for all ports or one
+    /// (`api.example.com:8443`, `[fd00::/8]:8443`). A listed name may resolve to public and private addresses; loopback,
+    /// link-local, metadata and other special addresses need an entry with the address or its network. Defaults to all hosts
+    /// with public addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(min = 1, max = 256),
+        inner(length(min = 1, max = 261)),
+        extend("x-kubernetes-list-type" = "set")
+    )]
+    #[x_kube(validation = Rule::new(r"self.all(h, h.matches('^([*][.])?[a-z0-9_.-]+(/[0-9]{1,2})?(:[1-9][0-9]{0,4})?$') || h.matches('^[0-9a-f:.]+(/[0-9]{1,3})?$') || h.matches(r'^\[[0-9a-f:.]+(/[0-9]{1,3})?\](:[1-9][0-9]{0,4})?$'))").message("spec.callbacks.hosts: write a host name in lower case, *.DOMAIN, an IP address or a network such as 10.0.0.0/8, with or without a port such as :8443 (an IPv6 address with a port in brackets)"))]
+    pub hosts: Vec<String>,
 }
 
 /// Observed state of a Tenant.

@@ -9,6 +9,7 @@ pub mod age;
 pub mod approval;
 pub mod audit;
 pub mod backoff;
+pub mod callback;
 pub mod catalog;
 pub mod cluster;
 pub mod condition;

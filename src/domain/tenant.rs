@@ -12,6 +12,7 @@ use kube::ResourceExt;
 
 use super::age::age;
 use super::approval::Rules;
+use super::callback::HostPolicy;
 use super::condition::{Conditions, Health};
 use super::event_type::convention;
 use super::quota::Limits;
@@ -38,6 +39,8 @@ pub struct TenantFacts {
     pub approval: Rules,
     /// What its tasks may use.
     pub tasks: TaskRules,
+    /// The hosts that it may call.
+    pub callbacks: HostPolicy,
 }
 
 /// All tenants, with conflicts resolved.
@@ -209,8 +212,11 @@ fn parse(tenant: &Tenant) -> Result<TenantFacts, Refusal> {
     let invalid = |field: &str, error: &dyn std::fmt::Display| {
         Refusal::at(Reason::InvalidResource, field, error.to_string())
     };
+    let name: TenantName = tenant.name_any().parse().map_err(|error| invalid("metadata.name", &error))?;
+    let hosts = tenant.spec.callbacks.as_ref().map_or(&[][..], |callbacks| &callbacks.hosts);
     Ok(TenantFacts {
-        name: tenant.name_any().parse().map_err(|error| invalid("metadata.name", &error))?,
+        callbacks: HostPolicy::of(&name, hosts)?,
+        name,
         prefix: prefix(tenant).parse().map_err(|error| invalid("spec.topicPrefix", &error))?,
         clusters: tenant
             .spec
@@ -298,6 +304,27 @@ mod tests {
                 shop-test -> shop shop.
                 shop: ready
                 bank: ready"#]],
+        );
+    }
+
+    #[test]
+    fn an_invalid_host_is_refused() {
+        check(
+            &[
+                ("shop", 1, "{namespaces: [a], callbacks: {hosts: [api.example.com, 10.0.0.1/8]}}"),
+                (
+                    "bank",
+                    2,
+                    "{namespaces: [b], callbacks: {hosts: ['*.example.com:8443', '[fd00::/8]:443']}}",
+                ),
+                ("blog", 3, "{namespaces: [c], callbacks: {}}"),
+            ],
+            expect_test::expect![[r#"
+                b -> bank bank.
+                c -> blog blog.
+                shop: InvalidResource: spec.callbacks.hosts[1]: the address has bits after the prefix: write 10.0.0.0/8
+                bank: ready
+                blog: ready"#]],
         );
     }
 

@@ -25,13 +25,13 @@ const LAYERS: &[&[&str]] = &[
     &["api"],
     &["domain"],
     &["kafka", "store", "kubernetes", "callback", "http"],
-    &["controllers", "webhook", "rest", "dispatcher", "collector"],
+    &["controllers", "webhook", "rest", "runner", "dispatcher", "collector"],
     &["app", "ctl"],
     &["main", "eventctl", "kubectl-eventcenter"],
 ];
 
 const LEFT_ONLY: &str = "imports go to the left only: { sdk | error_chain } ← api ← domain ← { kafka | store | kubernetes | callback | http } ← \
-                         { controllers | webhook | rest | dispatcher | collector } ← { app | ctl } ← { main | eventctl }";
+                         { controllers | webhook | rest | runner | dispatcher | collector } ← { app | ctl } ← { main | eventctl }";
 
 const APART: &str =
     "modules inside one pair of braces never import each other: a module to their right wires them";
@@ -60,9 +60,9 @@ const RESERVED: &[(&[&str], &[&str], &str)] = &[
         "only the module kubernetes uses the client of Kubernetes: others use resources, not requests",
     ),
     (
-        &["hyper::client", "hyper_util::client", "reqwest", "ureq"],
+        &["hyper::client", "hyper_util::client", "hickory_resolver", "reqwest", "ureq"],
         &["callback"],
-        "only the module callback sends HTTP requests to other services",
+        "only the module callback resolves names and sends HTTP requests to other services",
     ),
     (&["clap"], &["app", "ctl"], "only app and ctl parse a command line"),
     (&["anyhow"], &["app", "ctl"], "errors below app and ctl have types: a variant names the operation"),
@@ -348,6 +348,10 @@ fn violations_are_reported() {
         ("src/controllers/x.rs", "use kube::*;", kubernetes),
         ("src/controllers/x.rs", "use kube::runtime::watcher::{self, watcher};", kubernetes),
         ("src/controllers/x.rs", "use reqwest::Client;", callback),
+        ("src/runner/x.rs", "use hickory_resolver::Resolver;", callback),
+        ("src/callback/x.rs", "use crate::http::serve;", APART),
+        ("src/callback/x.rs", "use crate::runner::run;", LEFT_ONLY),
+        ("src/runner/x.rs", "use crate::controllers::Options;", APART),
         ("src/http/x.rs", "use hyper_util::client::legacy::Client;", callback),
         ("src/controllers/x.rs", "use hyper::Request;", RESERVED[6].2),
         ("src/webhook/x.rs", "use hyper::server::conn::http1;", RESERVED[6].2),
@@ -408,6 +412,8 @@ fn legal_code_is_not_reported() {
             "use eventcenter_kafka_admin::AdminClient; async fn f() { tokio::spawn(g()).await }",
         ),
         ("src/http/x.rs", "use hyper::server::conn::http1; use hyper_util::rt::TokioIo;"),
+        ("src/callback/x.rs", "use hyper::client::conn::http1; use crate::domain::callback::HostPolicy;"),
+        ("src/runner/x.rs", "use crate::callback::CallbackClient; use crate::store::Journal;"),
         ("src/webhook/x.rs", "use crate::http::ServingCertificate; use rcgen::KeyPair;"),
         ("src/main.rs", "fn main() { eventcenter::app::main() }"),
         ("src/eventctl.rs", "fn main() { eventcenter::ctl::main() }"),

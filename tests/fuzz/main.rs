@@ -13,6 +13,7 @@
 
 mod approval;
 mod audit;
+mod callback;
 mod envelope;
 mod export;
 mod harness;

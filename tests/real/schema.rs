@@ -150,6 +150,13 @@ async fn every_rule_of_tenants_and_clusters_is_enforced() {
             "spec.quotas.retentionSize: write a number of bytes, alone or with Ki, Mi, Gi, Ti, Pi, k, M, G, T or P, such as 500Gi",
         ),
         ("quotas: {messageSize: big}", "spec.quotas.messageSize: write a number of bytes"),
+        ("callbacks: {hosts: []}", "spec.callbacks.hosts in body should have at least 1 items"),
+        ("callbacks: {hosts: [a.example, a.example]}", "duplicate"),
+        (
+            "callbacks: {hosts: ['https://api.example.com']}",
+            "spec.callbacks.hosts: write a host name in lower case, *.DOMAIN, an IP address or a network such as 10.0.0.0/8, with or without a port such as :8443 (an IPv6 address with a port in brackets)",
+        ),
+        ("callbacks: {hosts: ['[fd00::1]443']}", "spec.callbacks.hosts: write a host name"),
         (
             "naming: {conventions: [entity]}",
             r#"spec.naming.conventions[0]: Unsupported value: "entity": supported values: "Entity", "Service", "System", "Dotted""#,

@@ -56,6 +56,32 @@ fn a_good_folder() {
     );
 }
 
+/// The definition and the operator accept the same hosts, as far as the definition can tell.
+#[test]
+fn hosts_of_callbacks_are_checked() {
+    let tenant = |hosts: &str| {
+        resource("Tenant", "{name: shop}", &format!("{{namespaces: [shop], callbacks: {{hosts: {hosts}}}}}"))
+    };
+    let good = "[api.example.com, my_service.svc:8080, '*.example.com:443', 10.0.0.1, '10.0.0.0/8:80', 'fd00::/8', \
+                '[fd00::1]', '[fd00::/8]:8443', '::/0']";
+    check("", &tenant(good), expect!["1 Tenant shop: allowed"]);
+    for bad in
+        ["[]", "[Example.com]", "['https://example.com']", "['*']", "['[fd00::1]443']", "[example.com/a]"]
+    {
+        let reports = check_all("", &tenant(bad));
+        let by_definition =
+            reports[0].diagnostics.iter().any(|one| one.to_string().contains("spec.callbacks.hosts"));
+        assert!(by_definition, "{bad}: {:?}", reports[0].diagnostics);
+    }
+    check(
+        "",
+        &tenant("['*.com']"),
+        expect![
+            "1 Tenant shop: refused: InvalidResource: spec.callbacks.hosts[0]: a wildcard needs a domain of at least two labels: write it like *.example.com"
+        ],
+    );
+}
+
 #[test]
 fn rules_are_kept_in_the_order_of_the_files() {
     check(
@@ -306,6 +332,7 @@ const BROKEN_RULES: &[(&str, Option<&str>, &str)] = &[
     ("ScheduledTask", None, "{schedule: {at: '2026-01-01T00:00:00Z', timeZone: UTC, dst: Once, anchor: '2026-01-01T00:00:00Z', notBefore: '2026-01-02T00:00:00Z', notAfter: '2026-01-01T00:00:00Z'}}"),
     ("ScheduledTask", None, "{concurrency: {limit: 2}, timeout: soon, parameters: {a b: c}, onFailure: {}}"),
     ("ScheduledTask", None, "{target: {http: {url: 'https://a', headers: [{name: a}]}}}"),
+    ("Tenant", None, "{callbacks: {hosts: ['https://example.com']}}"),
     ("ChangeApproval", Some("{comment: a}"), "{comment: b}"),
 ];
 
