@@ -131,9 +131,10 @@ fn a_misspelt_field_in_an_example_is_detected() {
 }
 
 /// The resources of Kubernetes that the roles of the operator and of users name, by group.
-const KUBERNETES: [(&str, &str); 9] = [
+const KUBERNETES: [(&str, &str); 10] = [
     ("", "configmaps"),
     ("", "secrets"),
+    ("", "serviceaccounts/token"),
     ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
     ("admissionregistration.k8s.io", "validatingwebhookconfigurations"),
     ("apps", "controllerrevisions"),

@@ -119,7 +119,13 @@ fn start_with_webhook() -> anyhow::Result<WithWebhook> {
         cluster: Cluster::Own(shared.control_plane.clone()),
         kafka: Kafka::Existing(shared.bootstrap.clone()),
         sasl: false,
-        operator: Some(OperatorPlan { program: program().to_owned(), arguments, webhook: true, api: false }),
+        operator: Some(OperatorPlan {
+            program: program().to_owned(),
+            arguments,
+            webhook: true,
+            api: false,
+            runner: true,
+        }),
     };
     let environment = TempEnvironment::start(&plan, &Console::stderr())?;
     let kubectl = environment.kubectl();
@@ -153,6 +159,7 @@ fn start() -> anyhow::Result<Shared> {
     // An environment that is kept still has the Lease of the program that used it before.
     options.arguments.extend(["--lease".into(), format!("tests-{}", unique())]);
     options.arguments.extend(SINGLE_REPLICA.map(String::from));
+    options.runner = true;
     let operator = Operator::start(&options, &folder.join(format!("{LOG}.log")))?;
     let bootstrap = &environment.bootstrap;
     apply(&environment.kubectl(), &main_cluster(bootstrap))?;
