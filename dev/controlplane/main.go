@@ -8,6 +8,7 @@
 //	config.go    certificates, kubeconfigs and flags of the two Kubernetes servers
 //	child.go     a re-executed server: its log, its exit
 //	etcd.go      the embedded etcd
+//	cron.go      the `cron` command: when CronJobs run
 //	internal/pki     certificate authority, certificates, kubeconfigs
 //	internal/spawn   child processes that never outlive this one
 //	internal/node    the node: pods as local processes
@@ -34,6 +35,7 @@ Usage:
   controlplane up --help
   controlplane kube-apiserver [FLAGS]             only this server, with upstream's flags
   controlplane kube-controller-manager [FLAGS]    only this server, with upstream's flags
+  controlplane cron < QUERIES                     how Kubernetes reads cron expressions
 `
 
 // Exit codes: 0 stopped by a signal, 1 error, 2 invalid usage.
@@ -58,6 +60,8 @@ func run(args []string) int {
 		return server(apiserver.NewAPIServerCommand(), args)
 	case controllerManagerName:
 		return server(controllermanager.NewControllerManagerCommand(), args)
+	case "cron":
+		return cron(args[2:])
 	case "help", "-h", "-help", "--help":
 		fmt.Print(usage)
 		return 0

@@ -44,6 +44,7 @@ CREATE INDEX task_run_running ON task_run (lease_until) WHERE state = 'Running';
 CREATE INDEX task_run_requested ON task_run (scheduled_at) WHERE state = 'Requested';
 CREATE INDEX task_run_unreported ON task_run (ended_at, id) WHERE ended_at IS NOT NULL;
 CREATE INDEX task_run_tenant ON task_run (tenant, scheduled_at, id);
+CREATE INDEX task_run_chain ON task_run (chain) WHERE chain <> id;
 
 -- Ended runs that were reported. Rows are inserted once, never updated, and deleted by the retention.
 CREATE TABLE task_run_history (
@@ -77,6 +78,8 @@ CREATE INDEX task_run_history_tenant ON task_run_history (tenant, scheduled_at, 
 CREATE INDEX task_run_history_task ON task_run_history (tenant, namespace, task_name, scheduled_at, id);
 -- Most runs succeed; those are found without an index of the state.
 CREATE INDEX task_run_history_state ON task_run_history (tenant, state, scheduled_at, id) WHERE state <> 'Succeeded';
+-- Runs that somebody or something requested are few among those of schedules.
+CREATE INDEX task_run_history_trigger ON task_run_history (tenant, scheduled_at, id) WHERE trigger_kind <> 'Schedule';
 CREATE INDEX task_run_history_chain ON task_run_history (chain) WHERE chain <> id;
 CREATE INDEX task_run_history_ended ON task_run_history (ended_at, id);
 

@@ -99,6 +99,12 @@ reasons! {
         "The resource is observed; nothing is changed or deleted for it."
     Drifted "DRIFTED" Steady http 200 rest 0 retry false
         "Kafka differs from the spec, and the resource declares that drift is reported and not corrected."
+    Suspended "SUSPENDED" Steady http 200 rest 0 retry false
+        "The schedule of the task is suspended; it can be triggered by hand."
+    RunSucceeded "RUN_SUCCEEDED" Steady http 200 rest 0 retry false
+        "The last run of the task succeeded."
+    RunFailed "RUN_FAILED" Failed http 502 rest 50001 retry false
+        "The last run of the task failed, timed out or was not started in time."
     QuotaNearlyReached "QUOTA_NEARLY_REACHED" Steady http 200 rest 0 retry false
         "The tenant uses at least four fifths of one of its quotas."
     Progressing "PROGRESSING" Waiting http 202 rest 0 retry false

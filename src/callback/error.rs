@@ -80,8 +80,12 @@ pub enum TlsFailure {
     InvalidCertificate,
     /// The server refused the handshake.
     RefusedByServer,
-    /// The server does not speak TLS, or ended the connection.
+    /// The server supports no version or algorithm that rustls supports.
+    Incompatible,
+    /// The server does not speak TLS.
     NoTls,
+    /// The connection ended during the handshake.
+    Interrupted,
 }
 
 impl fmt::Display for TlsFailure {
@@ -93,7 +97,11 @@ impl fmt::Display for TlsFailure {
             Self::WrongName => "the certificate is for another host",
             Self::InvalidCertificate => "the certificate is invalid",
             Self::RefusedByServer => "the server refused the handshake",
+            Self::Incompatible => {
+                "the server supports no version or algorithm of TLS that the operator supports"
+            }
             Self::NoTls => "the server does not speak TLS",
+            Self::Interrupted => "the connection ended during the handshake",
         })
     }
 }

@@ -68,6 +68,8 @@ pub(super) fn failure(error: &io::Error) -> TlsFailure {
             _ => TlsFailure::InvalidCertificate,
         },
         Some(rustls::Error::AlertReceived(_)) => TlsFailure::RefusedByServer,
-        _ => TlsFailure::NoTls,
+        Some(rustls::Error::InvalidMessage(_)) => TlsFailure::NoTls,
+        Some(_) => TlsFailure::Incompatible,
+        None => TlsFailure::Interrupted,
     }
 }

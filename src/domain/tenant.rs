@@ -214,8 +214,10 @@ fn parse(tenant: &Tenant) -> Result<TenantFacts, Refusal> {
     };
     let name: TenantName = tenant.name_any().parse().map_err(|error| invalid("metadata.name", &error))?;
     let hosts = tenant.spec.callbacks.as_ref().map_or(&[][..], |callbacks| &callbacks.hosts);
+    let callbacks = HostPolicy::of(&name, hosts)?;
     Ok(TenantFacts {
-        callbacks: HostPolicy::of(&name, hosts)?,
+        tasks: TaskRules::of(name.clone(), tenant.spec.tasks.as_ref(), callbacks.clone()),
+        callbacks,
         name,
         prefix: prefix(tenant).parse().map_err(|error| invalid("spec.topicPrefix", &error))?,
         clusters: tenant
@@ -234,10 +236,6 @@ fn parse(tenant: &Tenant) -> Result<TenantFacts, Refusal> {
             .map(|word| convention(*word))
             .collect(),
         approval: Rules::parse(tenant.spec.approval.as_ref())?,
-        tasks: TaskRules::of(
-            tenant.name_any().parse().map_err(|error| invalid("metadata.name", &error))?,
-            tenant.spec.tasks.as_ref(),
-        ),
     })
 }
 

@@ -12,6 +12,7 @@ mod config_map;
 mod event;
 mod get;
 mod guard;
+mod job;
 mod lease;
 mod list;
 mod rest_session;

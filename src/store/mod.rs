@@ -14,7 +14,7 @@ mod journal;
 mod metrics;
 mod migration;
 mod postgres;
-mod runs;
+pub mod runs;
 mod spool;
 mod sqlite;
 mod url;

@@ -10,7 +10,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair,
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 
 use crate::server::{OK, Server};
@@ -112,12 +112,25 @@ async fn an_invalid_certificate_is_refused_with_its_reason() {
 
 #[tokio::test]
 async fn a_server_without_tls_is_refused() {
-    let server = Server::handle(LOCALHOST, |mut stream, _| async move {
+    let plain = Server::handle(LOCALHOST, |mut stream, _| async move {
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+        // Closing without reading would reset the connection.
+        let _ = stream.read_to_end(&mut Vec::new()).await;
     })
     .await;
-    let text = refused(&client(), &server, TlsFailure::NoTls).await;
-    expect!["TLS with 127.0.0.1:PORT: the server does not speak TLS: received corrupt message of type InvalidContentType"].assert_eq(&text);
+    let closing = Server::handle(LOCALHOST, |mut stream, _| async move {
+        // The client has begun the handshake.
+        stream.read_u8().await.unwrap();
+        stream.set_zero_linger().unwrap();
+    })
+    .await;
+    let texts = [
+        refused(&client(), &plain, TlsFailure::NoTls).await,
+        refused(&client(), &closing, TlsFailure::Interrupted).await,
+    ];
+    expect![[r#"
+        TLS with 127.0.0.1:PORT: the server does not speak TLS: received corrupt message of type InvalidContentType
+        TLS with 127.0.0.1:PORT: the connection ended during the handshake: Connection reset by peer (os error 104)"#]].assert_eq(&texts.join("\n"));
 }
 
 #[test]

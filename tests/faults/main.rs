@@ -26,6 +26,7 @@ mod leader;
 mod outage;
 mod process;
 mod recreated;
+mod schedule;
 mod unregistered;
 mod upgrade;
 mod webhook;

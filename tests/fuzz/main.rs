@@ -22,4 +22,5 @@ mod mutation;
 mod name;
 mod query;
 mod review;
+mod schedule;
 mod schema;

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use eventcenter_sdk::Reason;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use url::Url;
 
 use super::reference::{Reference, Values, references_of};
 use super::tenant_rules::TaskRules;
 use crate::api::{HttpTarget, SecretKey};
 use crate::domain::Refusal;
+use crate::domain::callback::{check_header, check_header_name, parse_url};
 
 /// Everything but the unreserved characters of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -36,7 +36,7 @@ pub const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
 const CONTENT_TYPE: &str = "content-type";
 
-/// Checks an HTTP target by itself and by the rules of the tenant, except for its host.
+/// Checks an HTTP target by itself and by the rules of the tenant.
 ///
 /// # Errors
 /// The first field that breaks a rule.
@@ -52,33 +52,17 @@ pub fn check(field: &str, target: &HttpTarget, rules: &TaskRules) -> Result<(), 
                 .into(),
         );
     }
-    let url = match Url::parse(&target.url) {
-        Ok(url) => url,
-        Err(error) => {
-            return invalid("url", format!("{error}: write an address such as https://example.com/path"));
-        }
-    };
-    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-        return invalid("url", "write an address that begins with https:// or http://".into());
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return invalid(
-            "url",
-            "must not contain user information: read a header Authorization from a Secret (headers)".into(),
-        );
-    }
-    if url.fragment().is_some() {
-        return invalid("url", "a fragment (#) is not sent to a server: remove it".into());
-    }
+    let field_of_url = format!("{field}.url");
+    let url = parse_url(&field_of_url, &target.url)?;
+    rules.hosts.check_url(&field_of_url, &url)?;
     for header in &target.headers {
         if RESERVED_HEADERS.contains(&header.name.to_ascii_lowercase().as_str()) {
             return invalid("headers", format!("{} is set by eventcenter: remove it", header.name));
         }
-        if header.value.as_ref().is_some_and(|value| value.chars().any(char::is_control)) {
-            return invalid(
-                "headers",
-                format!("the value of {} has a control character: remove it", header.name),
-            );
+        let field = format!("{field}.headers");
+        match &header.value {
+            Some(value) => check_header(&field, &header.name, value)?,
+            None => check_header_name(&field, &header.name)?,
         }
     }
     if let Some(token) = &target.service_account_token {
@@ -222,7 +206,7 @@ mod tests {
     }
 
     fn refused(yaml: &str, expected: Expect) {
-        let rules = TaskRules::of("shop".parse().expect("a name"), None);
+        let rules = crate::domain::task::testing::rules();
         let refusal = check("spec.target.http", &target(yaml), &rules).expect_err("refused");
         expected.assert_eq(&refusal.to_string());
     }
@@ -232,7 +216,7 @@ mod tests {
         refused(
             "url: 'ftp://a/'",
             expect![
-                "InvalidResource: spec.target.http.url: write an address that begins with https:// or http://"
+                "InvalidResource: spec.target.http.url: only http and https URLs are called: write https://HOST/PATH"
             ],
         );
         refused(
@@ -250,19 +234,19 @@ mod tests {
         refused(
             "url: 'https://me:pass@a/'",
             expect![
-                "InvalidResource: spec.target.http.url: must not contain user information: read a header Authorization from a Secret (headers)"
+                "InvalidResource: spec.target.http.url: a URL contains no user name and no password, because everybody who reads the resource sees them: put them into a Secret, and send them in a header"
             ],
         );
         refused(
             "url: 'https://a/#top'",
             expect![
-                "InvalidResource: spec.target.http.url: a fragment (#) is not sent to a server: remove it"
+                "InvalidResource: spec.target.http.url: a fragment is never sent: remove # and what follows it"
             ],
         );
         refused(
             "url: 'https://'",
             expect![
-                "InvalidResource: spec.target.http.url: empty host: write an address such as https://example.com/path"
+                "InvalidResource: spec.target.http.url: it is no URL (empty host): write https://HOST/PATH"
             ],
         );
         refused(
@@ -272,7 +256,7 @@ mod tests {
         refused(
             "{url: 'https://a/', headers: [{name: x, value: \"a\\nb\"}]}",
             expect![
-                "InvalidResource: spec.target.http.headers: the value of x has a control character: remove it"
+                "InvalidResource: spec.target.http.headers: the value of the header x has characters other than printable ASCII: encode them"
             ],
         );
         refused(

@@ -26,6 +26,7 @@ pub mod index;
 pub mod job;
 pub mod mask;
 pub mod permission;
+pub mod planning;
 pub mod pod;
 pub mod reference;
 pub mod report;
@@ -33,6 +34,7 @@ pub mod retry;
 pub mod rights;
 pub mod run;
 pub mod schedule;
+pub mod status;
 pub mod tenant_rules;
 #[cfg(test)]
 pub(crate) mod testing;

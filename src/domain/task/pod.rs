@@ -221,15 +221,14 @@ fn secrets_of_volume(volume: &Volume) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::TaskLimits;
+    use crate::domain::task::testing::rules_of;
     use expect_test::{Expect, expect};
 
     const RULES: &str = "{images: ['registry.example.com/shop/*', busybox], serviceAccounts: [batch]}";
 
     fn check(rules: &str, spec: &str, expected: Expect) {
         let template = serde_yaml::from_str(&format!("{{spec: {spec}}}")).expect("YAML");
-        let rules: TaskLimits = serde_yaml::from_str(rules).expect("rules");
-        let rules = TaskRules::of("shop".parse().expect("a name"), Some(&rules));
+        let rules = rules_of(rules);
         let result = parse_template("spec.target.container.template", &template)
             .and_then(|template| check_template("spec.target.container.template", &template, &rules));
         expected.assert_eq(&result.map_or_else(|refusal| refusal.to_string(), |()| "allowed".into()));

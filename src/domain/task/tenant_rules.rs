@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use eventcenter_sdk::name::TenantName;
 
 use crate::api;
+use crate::domain::callback::HostPolicy;
 
 /// The ServiceAccount that every namespace has, which a pod uses that names none.
 const DEFAULT_SERVICE_ACCOUNT: &str = "default";
@@ -20,18 +21,21 @@ pub struct TaskRules {
     pub service_accounts: BTreeSet<String>,
     /// Maximum number of concurrent runs; `None` is unlimited.
     pub concurrent_runs: Option<usize>,
+    /// The hosts that calls may reach.
+    pub hosts: HostPolicy,
 }
 
 impl TaskRules {
     /// Reads `spec.tasks` of a Tenant.
     #[must_use]
-    pub fn of(tenant: TenantName, declared: Option<&api::TaskLimits>) -> Self {
+    pub fn of(tenant: TenantName, declared: Option<&api::TaskLimits>, hosts: HostPolicy) -> Self {
         let declared = declared.cloned().unwrap_or_default();
         Self {
             tenant,
             images: declared.images,
             service_accounts: declared.service_accounts.into_iter().collect(),
             concurrent_runs: declared.concurrent_runs.and_then(|limit| usize::try_from(limit).ok()),
+            hosts,
         }
     }
 
@@ -95,7 +99,7 @@ mod tests {
 
     #[test]
     fn an_empty_list_allows_every_image_and_the_default_account_only() {
-        let rules = TaskRules::of("shop".parse().expect("a name"), None);
+        let rules = crate::domain::task::testing::rules();
         assert!(rules.allows_image("anything"));
         assert!(rules.allows_service_account_of_pod("default") && !rules.allows_service_account("default"));
     }

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{Definition, TaskRules};
-use crate::api::ScheduledTask;
+use crate::api::{ScheduledTask, TaskLimits};
+use crate::domain::callback::HostPolicy;
 
 /// A task with this spec, as YAML. `metadata` overrides its metadata.
 pub(crate) fn task(spec: &str) -> ScheduledTask {
@@ -36,5 +37,13 @@ pub(crate) fn definition(task: &ScheduledTask) -> Definition {
 
 /// The rules of a tenant that declares none.
 pub(crate) fn rules() -> TaskRules {
-    TaskRules::of("shop".parse().expect("a name"), None)
+    rules_of("{}")
+}
+
+/// The rules of a tenant with this `spec.tasks`.
+pub(crate) fn rules_of(tasks: &str) -> TaskRules {
+    let tenant = "shop".parse().expect("a name");
+    let limits: TaskLimits = serde_yaml::from_str(tasks).expect("YAML");
+    let hosts = HostPolicy::of(&tenant, &[]).expect("no hosts");
+    TaskRules::of(tenant, Some(&limits), hosts)
 }

@@ -230,7 +230,7 @@ mod tests {
             SHOP,
             "{target: {http: {url: 'https://a/'}}, onFailure: {http: {url: 'ftp://a/'}}}",
             expect![
-                "InvalidResource: spec.onFailure.http.url: write an address that begins with https:// or http://"
+                "InvalidResource: spec.onFailure.http.url: only http and https URLs are called: write https://HOST/PATH"
             ],
         );
     }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::Runs;
 use super::attempt::{self, EndedRow};
-use super::id::{IdRow, to_hex};
+use super::id::{IdRow, to_hex, to_id_rows};
 use super::row::{RunRow, run_columns, to_micros, to_runs, to_time};
 use super::signal::Signal;
 use super::statement::{Statement, batch, same};
@@ -284,6 +284,7 @@ impl Runs {
         let rows = to_json(&rows);
         let arguments = [Argument::Text(&rows), Argument::Text(runner), Argument::Integer(to_lease(lease))];
         let mut transaction = Transaction::begin(&self.database, RENEWING).await?;
+        transaction.lock_runs(&to_id_rows(&claims.iter().map(|(id, _)| *id).collect::<Vec<_>>())).await?;
         let renewed: Vec<(Uuid, bool)> = transaction.fetch(RENEW, &arguments).await?;
         transaction.commit().await?;
         let renewed: HashMap<Uuid, bool> = renewed.into_iter().collect();

@@ -1,7 +1,8 @@
 //! Translates a filter of runs into SQL.
 //!
 //! A query is a union of parts, each of which reads the newest runs from one range of one index: of a table, a tenant, and if the
-//! filter has states, of a state. A condition on several tenants or states at once would read and sort all of their runs.
+//! filter has states, of a state of the history. A condition on several tenants or states at once would read and sort all of their
+//! runs.
 
 use eventcenter_sdk::name::TenantName;
 use jiff::Timestamp;
@@ -47,12 +48,40 @@ const OPEN: &str = "task_run";
 const HISTORY: &str = "task_run_history";
 
 /// The runs of one range of one index.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Part<'a> {
     table: &'static str,
     tenant: &'a TenantName,
-    state: Option<RunState>,
+    /// One of these states; none for all states.
+    states: &'a [RunState],
     chain: Option<Chain>,
+}
+
+impl Part<'_> {
+    fn is_ended_only(&self) -> bool {
+        !self.states.is_empty() && self.states.iter().all(|state| state.is_final())
+    }
+
+    /// The index that finds few runs, if there is one.
+    fn selective_index(&self, filter: &RunFilter) -> Option<&'static str> {
+        let is_open = self.table == OPEN;
+        match self.chain {
+            Some(Chain::First(_)) if is_open => Some("sqlite_autoindex_task_run_1"),
+            Some(Chain::First(_)) => Some("sqlite_autoindex_task_run_history_1"),
+            Some(Chain::Others(_)) if is_open => Some("task_run_chain"),
+            Some(Chain::Others(_)) => Some("task_run_history_chain"),
+            None if is_open && self.is_ended_only() => Some("task_run_unreported"),
+            None if !is_open && self.states.is_empty() && has_no_schedule(filter) => {
+                Some("task_run_history_trigger")
+            }
+            None => None,
+        }
+    }
+}
+
+/// Whether a filter has kinds of triggers, but not `Schedule`.
+fn has_no_schedule(filter: &RunFilter) -> bool {
+    !filter.triggers.is_empty() && !filter.triggers.iter().any(|kind| kind == "Schedule")
 }
 
 /// The runs of a chain are its first one, and others by an index.
@@ -64,24 +93,20 @@ enum Chain {
 
 /// The parts whose union has all runs of a filter.
 pub(super) fn parts(filter: &RunFilter) -> Vec<Part<'_>> {
-    let states: Vec<Option<RunState>> = match filter.states.as_slice() {
-        [] => vec![None],
-        states => states.iter().copied().map(Some).collect(),
-    };
     let chains = match filter.chain {
         Some(chain) => vec![Some(Chain::First(chain)), Some(Chain::Others(chain))],
         None => vec![None],
     };
+    let states = filter.states.as_slice();
     let mut parts = Vec::new();
     for tenant in &filter.tenants {
-        for &state in &states {
-            for &chain in &chains {
-                for table in [OPEN, HISTORY] {
-                    if table == OPEN || state.is_none_or(RunState::is_final) {
-                        parts.push(Part { table, tenant, state, chain });
-                    }
-                }
+        for &chain in &chains {
+            parts.push(Part { table: OPEN, tenant, states, chain });
+            if states.is_empty() {
+                parts.push(Part { table: HISTORY, tenant, states, chain });
             }
+            let ended = states.chunks(1).filter(|state| state[0].is_final());
+            parts.extend(ended.map(|states| Part { table: HISTORY, tenant, states, chain }));
         }
     }
     parts
@@ -105,6 +130,10 @@ where
     for (number, part) in parts.iter().enumerate() {
         query.push(if number == 0 { "SELECT * FROM (SELECT " } else { " UNION ALL SELECT * FROM (SELECT " });
         query.push(run_columns!()).push(" FROM ").push(part.table);
+        // SQLite has no statistics, and would read all runs of the tenant in the wanted order instead.
+        if let Some(index) = part.selective_index(filter).filter(|_| DB::NAME == sqlx::Sqlite::NAME) {
+            query.push(" INDEXED BY ").push(index);
+        }
         query.push(" WHERE tenant = ").push_bind(part.tenant.as_str());
         push_conditions(&mut query, filter, part, after);
         query.push(ORDER).push_bind(limit).push(") AS part").push(number);
@@ -124,12 +153,8 @@ fn push_conditions<DB>(
     for<'q> i64: Encode<'q, DB> + Type<DB>,
     for<'q> Uuid: Encode<'q, DB> + Type<DB>,
 {
-    match filter.namespaces.as_deref() {
-        None => {}
-        Some([namespace]) => {
-            query.push(" AND namespace = ").push_bind(namespace.as_str());
-        }
-        Some(namespaces) => push_list(query, "namespace", namespaces.iter().map(String::as_str)),
+    if let Some(namespaces) = &filter.namespaces {
+        push_list(query, "namespace", namespaces.iter().map(String::as_str));
     }
     if let Some(task) = &filter.task {
         query.push(" AND task_name = ").push_bind(task.as_str());
@@ -137,15 +162,21 @@ fn push_conditions<DB>(
     if let Some(uid) = filter.uid {
         query.push(" AND task = ").push_bind(uid);
     }
-    if let Some(state) = part.state {
-        query.push(" AND state = ").push_bind(state.as_str());
-        // So that PostgreSQL and SQLite know that the partial index has the rows.
-        if part.table == HISTORY && state != RunState::Succeeded {
+    if !part.states.is_empty() {
+        push_list(query, "state", part.states.iter().map(|state| state.as_str()));
+        // The conditions of partial indexes.
+        if part.table == HISTORY && !part.states.contains(&RunState::Succeeded) {
             query.push(" AND state <> 'Succeeded'");
+        }
+        if part.table == OPEN && part.is_ended_only() {
+            query.push(" AND ended_at IS NOT NULL");
         }
     }
     if !filter.triggers.is_empty() {
         push_list(query, "trigger_kind", filter.triggers.iter().map(String::as_str));
+        if part.table == HISTORY && has_no_schedule(filter) {
+            query.push(" AND trigger_kind <> 'Schedule'");
+        }
     }
     if let Some(from) = filter.from {
         query.push(" AND scheduled_at >= ").push_bind(to_micros(from));
@@ -168,15 +199,23 @@ fn push_conditions<DB>(
     }
 }
 
+/// Restricts a column to values. A single one is an equality, by which an index is read in the order of its other columns.
 fn push_list<'a, DB>(
     query: &mut QueryBuilder<DB>,
     column: &'static str,
-    values: impl Iterator<Item = &'a str>,
+    mut values: impl ExactSizeIterator<Item = &'a str>,
 ) where
     DB: Database,
     for<'q> &'q str: Encode<'q, DB> + Type<DB>,
 {
-    query.push(" AND ").push(column).push(" IN (");
+    query.push(" AND ").push(column);
+    if values.len() == 1
+        && let Some(value) = values.next()
+    {
+        query.push(" = ").push_bind(value);
+        return;
+    }
+    query.push(" IN (");
     let mut list = query.separated(", ");
     // An empty list is not a list in PostgreSQL; no name is empty.
     list.push_bind("");

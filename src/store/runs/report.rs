@@ -49,6 +49,7 @@ const MOVE: Statement = batch!(
          WHERE id IN (SELECT id FROM batch) AND ended_at IS NOT NULL ORDER BY id ON CONFLICT (id) DO NOTHING RETURNING id"
     )
 );
+/// A wrong clock can make a run take a negative time or decades, whose sum would exceed a bigint; such a run counts as 0.
 const COUNT: Statement = batch!(
     [id uuid]
     "INSERT INTO task_statistics (task, succeeded, failed, timed_out, cancelled, missed, skipped, duration, last_started_at, \
@@ -56,7 +57,8 @@ const COUNT: Statement = batch!(
      COUNT(*) FILTER (WHERE state = 'Failed'), COUNT(*) FILTER (WHERE state = 'TimedOut'), \
      COUNT(*) FILTER (WHERE state = 'Cancelled'), COUNT(*) FILTER (WHERE state = 'Missed'), \
      COUNT(*) FILTER (WHERE state = 'Skipped'), \
-     CAST(COALESCE(SUM(ended_at - started_at) FILTER (WHERE state = 'Succeeded'), 0) AS bigint), MAX(started_at), \
+     CAST(COALESCE(SUM(CASE WHEN ended_at BETWEEN started_at AND started_at + 31536000000000 THEN ended_at - started_at ELSE 0 END) \
+     FILTER (WHERE state = 'Succeeded'), 0) AS bigint), MAX(started_at), \
      MAX(ended_at) FILTER (WHERE state = 'Succeeded'), MAX(ended_at) FILTER (WHERE state IN ('Failed', 'TimedOut')) \
      FROM task_run WHERE id IN (SELECT id FROM batch) GROUP BY task ORDER BY task \
      ON CONFLICT (task) DO UPDATE SET succeeded = task_statistics.succeeded + excluded.succeeded, \
@@ -101,7 +103,8 @@ pub struct Statistics {
     pub missed: u64,
     /// Number of runs that ended as `Skipped`.
     pub skipped: u64,
-    /// The sum of the times from the first start to the end of the succeeded runs.
+    /// The sum of the times from the first start to the end of the succeeded runs. A run of more than a year, or one that ended before
+    /// it started because a clock was set, counts as 0.
     pub succeeded_duration: Duration,
     /// When the latest run started.
     pub last_started_at: Option<Timestamp>,
@@ -203,8 +206,7 @@ impl StatisticsRow {
             cancelled: narrow(self.cancelled)?,
             missed: narrow(self.missed)?,
             skipped: narrow(self.skipped)?,
-            // A clock that was set back makes durations negative.
-            succeeded_duration: Duration::from_micros(u64::try_from(self.duration).unwrap_or(0)),
+            succeeded_duration: Duration::from_micros(narrow(self.duration)?),
             last_started_at: self.last_started_at.map(to_time).transpose()?,
             last_success_at: self.last_success_at.map(to_time).transpose()?,
             last_failure_at: self.last_failure_at.map(to_time).transpose()?,

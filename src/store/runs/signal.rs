@@ -148,7 +148,7 @@ async fn notify(signals: Arc<Signals>, pool: PgPool) {
     }
 }
 
-/// Listens to other processes until the store is closed or dropped.
+/// Listens to other processes until the store is closed.
 async fn listen(signals: std::sync::Weak<Signals>, pool: PgPool) {
     let mut delay = MIN_RETRY_DELAY;
     // A connection of its own, because it is never returned.

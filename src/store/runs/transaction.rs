@@ -10,12 +10,19 @@ use sqlx::{FromRow, Postgres, Sqlite};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::statement::Statement;
+use super::id::IdRow;
+use super::statement::{Statement, batch};
 use crate::store::Error;
 use crate::store::database::Database;
 
 /// Maximum duration of a statement, for connections that do not answer. PostgreSQL itself ends statements later.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(20);
+
+const LOCK_RUNS: Statement = batch!(
+    [id uuid]
+    postgres: "SELECT id FROM task_run WHERE id IN (SELECT id FROM batch) ORDER BY id FOR UPDATE",
+    sqlite: "SELECT id FROM batch"
+);
 
 /// An argument of a statement.
 #[derive(Clone, Debug)]
@@ -124,6 +131,15 @@ impl Transaction {
         rows: &[impl Serialize],
     ) -> Result<Vec<T>, Error> {
         self.fetch(statement, &[Argument::Text(&to_json(rows))]).await
+    }
+
+    /// Locks runs in the order of their ids, for statements that change runs which other transactions change as well: an update locks
+    /// rows in the order of its plan, so two of them could wait for each other. SQLite has one writer at a time.
+    pub(super) async fn lock_runs(&mut self, runs: &[IdRow]) -> Result<(), Error> {
+        if matches!(self.connection, Connection::Postgres(_)) {
+            let _: Vec<(Uuid,)> = self.fetch_batch(LOCK_RUNS, runs).await?;
+        }
+        Ok(())
     }
 
     /// Commits. After an error the transaction may or may not have been committed.

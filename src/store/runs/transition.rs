@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::Runs;
 use super::attempt::{self, EndedRow};
-use super::id::{in_order, to_hex};
+use super::id::{in_order, to_hex, to_id_rows};
 use super::row::{corrupt, to_micros};
 use super::signal::Signal;
 use super::statement::{Statement, batch, same};
@@ -300,14 +300,16 @@ pub(super) async fn finish_attempts(
     transaction: &mut Transaction,
     attempts: &[FinishedAttempt],
 ) -> Result<Vec<RunId>, Error> {
+    let ids: Vec<RunId> = attempts.iter().map(|attempt| attempt.id).collect();
+    transaction.lock_runs(&to_id_rows(&ids)).await?;
     let rows = sorted(attempts, |attempt| attempt.id, to_finish_row);
     let changed: Vec<(Uuid, i64)> = transaction.fetch_batch(FINISH, &rows).await?;
     let started: HashMap<Uuid, i64> = changed.iter().copied().collect();
-    let ids: Vec<(Uuid,)> = changed.iter().map(|(id, _)| (*id,)).collect();
+    let changed: Vec<(Uuid,)> = changed.into_iter().map(|(id, _)| (id,)).collect();
     let is_current = |attempt: &FinishedAttempt| -> Option<i64> { started.get(&attempt.id.0).copied() };
     let ended = attempts.iter().filter_map(|one| Some(to_ended_row(one, is_current(one)?)));
     attempt::insert(transaction, &ended.collect::<Vec<_>>()).await?;
-    Ok(in_order(attempts.iter().map(|attempt| attempt.id), &ids))
+    Ok(in_order(ids.into_iter(), &changed))
 }
 
 /// The rows in the order of their ids, in which all processes lock runs.

@@ -99,6 +99,16 @@ string_enum! {
         KeepRevision,
         /// Delete the ControllerRevision of a spec that is no longer active.
         ForgetRevision,
+        /// Create or change the CronJob of a ScheduledTask.
+        ApplyCronJob,
+        /// Delete the CronJob of a ScheduledTask.
+        DeleteCronJob,
+        /// Run a ScheduledTask by hand.
+        TriggerRun,
+        /// Cancel a run of a ScheduledTask.
+        CancelRun,
+        /// A run of a ScheduledTask ended.
+        EndRun,
         /// Issue or renew a certificate, or update the CA bundles of the API server's configurations.
         RenewCertificate,
         /// Create a signing key.

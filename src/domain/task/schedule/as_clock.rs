@@ -4,10 +4,9 @@
 //! no other definition has. This module makes the same steps; it only takes many at once where the wall clock does not
 //! change. `tests/faults/schedule.rs` compares both. What users may notice:
 //!
-//! - A time in a gap does not run, and a repeated time runs twice, unless the search for the second one starts on an
-//!   earlier day.
-//! - Where the wall clock changes by less than an hour (Lord Howe Island), a fixed hour does not run on the day on which it
-//!   is put forward, unless the search starts after the change.
+//! - A time in a gap does not run. A repeated time runs twice; a repeated midnight may run at its second occurrence only.
+//! - Where the wall clock changes by less than an hour (Lord Howe Island), a fixed hour after the change does not run on
+//!   that day, unless the search starts after the change; and a minute of the hour before may run in the hour after.
 //! - Where midnight is in the gap, an expression that is restricted to the day before may run at the end of the gap, and
 //!   one that is restricted to the day itself may not run.
 //! - Where the midnight of the first day of a month is in the gap, an expression that is restricted to the month may only
@@ -17,7 +16,7 @@
 //! gap.
 
 use jiff::Timestamp;
-use jiff::civil::{Date, DateTime};
+use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{Offset, TimeZone};
 
 use super::field::{Field, Fields};
@@ -66,8 +65,7 @@ impl Walk<'_> {
     fn find_month(&mut self) -> Option<Step> {
         while !self.fields.month.contains(self.at.time.month()) {
             if self.truncate() {
-                self.at =
-                    self.resolve(self.at.time.date().first_of_month().to_datetime(jiff::civil::Time::MIN))?;
+                self.at = self.resolve(self.at.time.date().first_of_month().to_datetime(Time::MIN))?;
             }
             let next = add_month(self.at.time.date())?;
             self.at = self.resolve(next.to_datetime(self.at.time.time()))?;
@@ -81,7 +79,7 @@ impl Walk<'_> {
     fn find_day(&mut self) -> Option<Step> {
         while !self.fields.match_day(self.at.time.date()) {
             if self.truncate() {
-                self.at = self.resolve(self.at.time.date().to_datetime(jiff::civil::Time::MIN))?;
+                self.at = self.resolve(self.at.time.date().to_datetime(Time::MIN))?;
             }
             self.at = match self.skip_days() {
                 Some(at) => at,
@@ -105,7 +103,9 @@ impl Walk<'_> {
             date = date.tomorrow().ok()?;
             days += 1;
         }
-        self.same_offset(days * DAY)
+        // The library chooses the instant of a midnight anew: it may be the second of two, or none.
+        self.resolve(date.to_datetime(Time::MIN))
+            .filter(|at| at.is_midnight() && at.second == self.at.second + days * DAY)
     }
 
     fn next_day(&self) -> Option<Local> {

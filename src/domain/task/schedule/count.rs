@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::Offset;
 
-use super::cron::CronSchedule;
+use super::cron::{CronSchedule, EARLIEST};
 use super::field::Fields;
 use super::local::{DAY, HOUR, floor_second};
 
@@ -23,7 +23,7 @@ pub(super) fn count(
     until: Timestamp,
     at_most: u64,
 ) -> (u64, Option<Timestamp>) {
-    let (mut total, mut position, mut last) = (0, after, None);
+    let (mut total, mut position, mut last) = (0, after.max(EARLIEST), None);
     let mut quiet = Quiet::around(cron, position);
     while total < at_most {
         if floor_second(position) >= quiet.end {

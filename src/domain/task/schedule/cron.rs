@@ -6,6 +6,9 @@ use jiff::tz::TimeZone;
 use super::field::Fields;
 use super::{as_clock, once};
 
+/// Expressions have no earlier times: a search may go back to the beginning of its month, which the calendar has to contain.
+pub(super) const EARLIEST: Timestamp = Timestamp::constant(-377_700_000_000, 0);
+
 /// What happens to scheduled times when the wall clock changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum DstPolicy {
@@ -45,6 +48,7 @@ impl CronSchedule {
     /// The first time after `after`. `None` if there is none in this and the five following years, as in Kubernetes.
     #[must_use]
     pub fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
+        let after = after.max(EARLIEST);
         match self.dst {
             DstPolicy::AsClock => as_clock::next_after(&self.fields, &self.zone, after),
             DstPolicy::Once => once::next_after(&self.fields, &self.zone, after),

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::quote::quote;
+
 /// A field of a cron expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CronField {
@@ -85,10 +87,10 @@ impl fmt::Display for CronField {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FieldRule {
     /// A value is neither a number nor a name.
-    #[error("{0:?} is neither a number nor a name of this field")]
+    #[error("{} is neither a number nor a name of this field", quote(.0))]
     NotAValue(String),
     /// The step is no number.
-    #[error("the step {0:?} is not a positive number")]
+    #[error("the step {} is not a positive number", quote(.0))]
     InvalidStep(String),
     /// The first value is below the minimum.
     #[error("{value} is below the minimum {min}")]
@@ -133,7 +135,7 @@ pub enum InvalidCron {
     ContainsZone,
     /// The number of fields is not five.
     #[error(
-        "the expression has {found} fields: write minute, hour, day of month, month and day of week, \
+        "the number of fields is {found}, not 5: write minute, hour, day of month, month and day of week, \
          such as \"30 2 * * *\""
     )]
     FieldCount {
@@ -141,7 +143,7 @@ pub enum InvalidCron {
         found: usize,
     },
     /// A field is invalid.
-    #[error("{field} {text:?}: {rule}: {}", field.remedy())]
+    #[error("{field} {}: {rule}: {}", quote(text), field.remedy())]
     Field {
         /// The field.
         field: CronField,
@@ -152,8 +154,9 @@ pub enum InvalidCron {
     },
     /// The expression begins with `@` and is no descriptor.
     #[error(
-        "{text:?} is not a descriptor: write @yearly, @annually, @monthly, @weekly, @daily, @midnight, @hourly, \
-         or an interval such as \"@every 1h30m\""
+        "{} is not a descriptor: write @yearly, @annually, @monthly, @weekly, @daily, @midnight, @hourly, \
+         or an interval such as \"@every 1h30m\"",
+        quote(text)
     )]
     UnknownDescriptor {
         /// The expression.
@@ -161,7 +164,8 @@ pub enum InvalidCron {
     },
     /// What follows `@every` is no duration.
     #[error(
-        "the interval {text:?} is not a duration: write numbers with the units h, m and s, such as \"@every 1h30m\""
+        "the interval {} is not a duration: write numbers with the units h, m and s, such as \"@every 1h30m\"",
+        quote(text)
     )]
     Interval {
         /// What follows `@every `.

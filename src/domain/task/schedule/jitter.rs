@@ -23,6 +23,8 @@ pub fn jitter_of(task_uid: &str, scheduled: Timestamp, max: Duration) -> Duratio
 
 #[cfg(test)]
 mod tests {
+    use expect_test::expect;
+
     use super::*;
 
     const UID: &str = "5f0c3a52-6c0e-4b6f-9a44-0d9c9a1f5f6e";
@@ -31,9 +33,14 @@ mod tests {
     fn the_delay_is_the_same_in_every_version() {
         let at = |second| Timestamp::from_second(second).expect("in range");
         let minute = Duration::from_secs(60);
-        assert_eq!(jitter_of(UID, at(1_800_000_000), minute), Duration::from_nanos(0));
-        assert_eq!(jitter_of(UID, at(1_800_000_060), minute), Duration::from_nanos(0));
-        assert_eq!(jitter_of("another", at(1_800_000_000), minute), Duration::from_nanos(0));
+        let delays = [(UID, 1_800_000_000), (UID, 1_800_000_060), ("another", 1_800_000_000)]
+            .map(|(uid, second)| format!("{:?}\n", jitter_of(uid, at(second), minute)));
+        expect![[r#"
+            38.276047987s
+            22.0731318s
+            5.918829395s
+        "#]]
+        .assert_eq(&delays.concat());
         assert_eq!(jitter_of(UID, Timestamp::MIN, Duration::ZERO), Duration::ZERO);
         assert!(jitter_of(UID, Timestamp::MAX, Duration::MAX) < Duration::from_nanos(u64::MAX));
     }

@@ -15,8 +15,8 @@
 //! The user chooses between two policies:
 //!
 //! - [`DstPolicy::AsClock`] is the behaviour of Kubernetes' CronJob controller, whose library (robfig/cron) is followed
-//!   step by step ([`as_clock`]). A time in a gap does not run. A repeated time of a fixed hour runs twice, unless the
-//!   search starts between the two. The library has some peculiarities, which are listed in [`as_clock`].
+//!   step by step. A time in a gap does not run, and a repeated time runs twice. The library has some peculiarities, which
+//!   `as_clock.rs` lists.
 //! - [`DstPolicy::Once`]: each scheduled local time runs exactly once. A time in a gap runs at the end of the gap, and
 //!   several times of one expression in the same gap run once. A repeated time runs at its first occurrence.
 //!
@@ -43,6 +43,7 @@ mod jitter;
 mod local;
 mod next;
 mod once;
+mod quote;
 mod timetable;
 mod zone;
 

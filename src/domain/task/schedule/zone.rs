@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
+use super::quote::quote;
+
 /// The zone of a schedule that names none.
 pub const DEFAULT_ZONE: &str = "Etc/UTC";
 
@@ -32,7 +34,7 @@ pub enum InvalidZone {
     )]
     Local,
     /// The database has no such zone.
-    #[error("{name:?} is not a time zone: write an IANA name{}", suggest(.nearest.as_deref()))]
+    #[error("{} is not a time zone: write an IANA name{}", quote(name), suggest(.nearest.as_deref()))]
     Unknown {
         /// The name.
         name: String,
@@ -130,6 +132,7 @@ mod tests {
             "Europe/Berlin/",
             "Europe",
             "+02:00",
+            "A name that is much longer than that of any time zone on this planet",
         ];
         let errors: String =
             names.iter().map(|name| format!("{}\n", parse_zone(name).expect_err(name))).collect();
@@ -149,6 +152,7 @@ mod tests {
             "Europe/Berlin/" is not a time zone: write an IANA name. The nearest one is Europe/Berlin
             "Europe" is not a time zone: write an IANA name, such as Europe/Berlin
             "+02:00" is not a time zone: write an IANA name, such as Europe/Berlin
+            "A name that is much longer than that of "… is not a time zone: write an IANA name, such as Europe/Berlin
         "#]]
         .assert_eq(&errors);
     }

@@ -16,6 +16,7 @@ on_both! {
     an_expired_claim_is_taken_over,
     an_expired_claim_of_a_cancelled_run_ends_it,
     claims_are_renewed,
+    a_runner_renews_claims_while_it_ends_attempts,
     the_clock_of_a_runner_takes_over_nothing,
 }
 
@@ -135,6 +136,27 @@ async fn claims_are_renewed(database: TestDatabase) -> Result<()> {
     // Only the claim that was not renewed is taken over.
     let taken = test.claim("two", 9).await?;
     assert_eq!(taken.iter().map(|one| one.run.id).collect::<Vec<_>>(), [ids[2]]);
+    Ok(())
+}
+
+/// Both change many runs at once, in opposite orders.
+async fn a_runner_renews_claims_while_it_ends_attempts(database: TestDatabase) -> Result<()> {
+    let test = TestRuns::create(database).await?;
+    for round in 0..10 {
+        let new: Vec<NewRun> = (0..100).map(|second| scheduled(&task(1), round * 100 + second)).collect();
+        test.runs.insert(&new, at(0)).await?;
+        let claimed = test.claim("one", 100).await?;
+        let mut ends: Vec<_> = claimed.iter().map(|one| finished(one, "one", RunState::Succeeded)).collect();
+        let claims: Vec<_> = claimed.iter().rev().map(|one| (one.run.id, one.attempt)).collect();
+        ends.reverse();
+        let renewing = || test.runs.renew("one", &claims, LEASE);
+        let (ended, first, second) = tokio::join!(test.runs.finish_attempt(&ends), renewing(), renewing());
+        assert_eq!(ended?.len(), 100);
+        for renewals in [first?, second?] {
+            let kept = renewals.iter().filter(|one| one.claim == Claim::Kept).count();
+            assert!(kept == 0 || kept == 100, "before or after the end: {kept}");
+        }
+    }
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 //!
 //! - [`planning`]: cursors and insertions. [`transition`]: changes of state and their guards. [`claim`]: runners.
 //! - [`report`]: the outbox, statistics and the retention. [`reading`]: lists, filters and the isolation of tenants.
-//! - [`signal`]: wake-ups.
+//! - `signal`: wake-ups, also of other processes.
 
 mod claim;
 mod planning;

@@ -13,6 +13,7 @@ on_both! {
     a_run_is_read_back_unchanged,
     a_cursor_moves_by_compare_and_set,
     a_stale_cursor_writes_nothing,
+    one_of_several_leaders_plans_an_occurrence,
     an_id_exists_once,
     a_run_that_is_final_at_first_is_ended,
     planned_runs_stay_open_when_the_planner_dies,
@@ -85,6 +86,28 @@ async fn a_stale_cursor_writes_nothing(database: TestDatabase) -> Result<()> {
     assert_eq!(test.runs.plan(&[other_hash], &[], at(0)).await?.stale, [Uuid::from_u128(2)]);
     assert_eq!(test.runs.load_cursors().await?[&Uuid::from_u128(1)], cursor(1, 10));
     assert!(test.runs.get(&tenant("acme"), runs[0].id).await?.is_none());
+    Ok(())
+}
+
+async fn one_of_several_leaders_plans_an_occurrence(database: TestDatabase) -> Result<()> {
+    let test = TestRuns::create(database).await?;
+    for round in 0..20 {
+        let moves = [moved(1, (round > 0).then_some(round), round + 1), moved(2, None, round)];
+        // Each leader would plan another run.
+        let leaders = (0..4).map(|leader| {
+            let (runs, moves) = (test.runs.clone(), moves.clone());
+            let run = scheduled(&task(1), 1000 + round * 4 + leader);
+            tokio::spawn(async move { runs.plan(&moves, &[run], at(0)).await })
+        });
+        let mut inserted = Vec::new();
+        for planned in futures::future::join_all(leaders).await {
+            let planned = planned??;
+            assert_eq!(planned.inserted.len(), usize::from(!planned.stale.contains(&Uuid::from_u128(1))));
+            inserted.extend(planned.inserted);
+        }
+        assert_eq!(inserted.len(), 1, "round {round}");
+    }
+    assert_eq!(test.runs.list_open(None, 100).await?.len(), 20);
     Ok(())
 }
 

@@ -15,6 +15,7 @@ on_both! {
     a_run_is_reported_once,
     two_processes_count_a_run_once,
     statistics_are_sums,
+    a_wrong_clock_does_not_stop_reports,
     starts_are_announced_once,
     the_retention_keeps_the_newest_runs_and_those_in_use,
     the_retention_proceeds_in_batches,
@@ -98,6 +99,27 @@ async fn statistics_are_sums(database: TestDatabase) -> Result<()> {
     assert_eq!(statistics.last_failure_at, Some(at(1004)));
     test.runs.delete_tasks(&[task(1).uid]).await?;
     assert!(test.runs.load_statistics().await?.is_empty());
+    Ok(())
+}
+
+async fn a_wrong_clock_does_not_stop_reports(database: TestDatabase) -> Result<()> {
+    let test = TestRuns::create(database).await?;
+    let mut ids = Vec::new();
+    for (second, started_at, ended_at) in
+        [(1, Timestamp::UNIX_EPOCH, at(0)), (2, at(0), at(9_000_000_000)), (3, at(10), at(7))]
+    {
+        ids.extend(test.runs.insert(&[scheduled(&task(1), second)], at(0)).await?);
+        test.database
+            .sql(&format!(
+                "UPDATE task_run SET state = 'Succeeded', started_at = {}, ended_at = {} WHERE state = 'Ready'",
+                started_at.as_microsecond(),
+                ended_at.as_microsecond()
+            ))
+            .await?;
+    }
+    assert_eq!(test.runs.mark_reported(&ids).await?.len(), 3);
+    let statistics = test.runs.load_statistics().await?.remove(&task(1).uid).expect("a row");
+    assert_eq!((statistics.succeeded, statistics.succeeded_duration), (3, Duration::ZERO));
     Ok(())
 }
 

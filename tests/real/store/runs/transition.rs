@@ -194,17 +194,18 @@ async fn an_observed_run_never_returns_from_its_end(database: TestDatabase) -> R
         outcome: Outcome { exit_code: Some(0), log_tail: Some("bye".to_owned()), ..Outcome::default() },
         pod: Some("pod-1".to_owned()),
     };
+    let still = std::slice::from_ref(&running);
     let ended = |state| ObservedRun { end: Some(end(state)), ..running.clone() };
-    assert_eq!(test.runs.record(&[running.clone()]).await?, []);
-    assert_eq!(test.runs.record(&[running.clone()]).await?, []);
+    assert_eq!(test.runs.record(still).await?, []);
+    assert_eq!(test.runs.record(still).await?, []);
     assert_eq!(test.state(id).await?, RunState::Running);
     assert_eq!(test.runs.attempts(&tenant("acme"), id).await?[0].executed_by.as_deref(), Some("nightly-1"));
     assert_eq!(test.runs.record(&[ended(RunState::Succeeded)]).await?, [id]);
     assert_eq!(test.runs.record(&[ended(RunState::Failed)]).await?, []);
-    assert_eq!(test.runs.record(&[running.clone()]).await?, []);
+    assert_eq!(test.runs.record(still).await?, []);
     assert_eq!(test.state(id).await?, RunState::Succeeded);
     test.runs.mark_reported(&[id]).await?;
-    assert_eq!(test.runs.record(&[running.clone()]).await?, []);
+    assert_eq!(test.runs.record(still).await?, []);
     assert_eq!(test.runs.record(&[ended(RunState::Failed)]).await?, []);
     let run = test.get(id).await?;
     assert_eq!((run.state, run.started_at, run.ended_at), (RunState::Succeeded, Some(at(2)), Some(at(9))));

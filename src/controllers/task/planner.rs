@@ -1,0 +1,225 @@
+//! Plans runs: by time, by request, and after the ends of others.
+//!
+//! One loop, in the process that leads. Each round writes to the store first and then changes what is in memory, so that
+//! nothing starts that is not stored. If the store fails, everything in memory is read again from it.
+
+mod due;
+mod ends;
+mod requests;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::super::context::Context;
+use super::job_starter::JobStarter;
+use super::registry::{Command, Commands};
+use crate::domain::task::planning::ActiveTask;
+use crate::domain::task::{Executor, Run, RunState};
+use crate::store;
+use crate::store::runs::{Cursor, Runs, Signal, Subscription, UnstartedEnd};
+
+/// The planner looks at the clock and at the store at least this often: signals may be lost, and clocks may jump.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Delay before the store is read again after an error.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// Number of runs that are read from the store at once.
+const PAGE: usize = 500;
+
+/// The state of the planner.
+pub(super) struct Planner<'c> {
+    context: &'c Context,
+    runs: Runs,
+    tasks: HashMap<Uuid, PlannedTask>,
+    /// When each task is due next.
+    timers: BTreeSet<(Timestamp, Uuid)>,
+    /// The cursors in the store, of inactive tasks as well.
+    cursors: HashMap<Uuid, Cursor>,
+    /// Open runs of tasks that are not active yet.
+    unplaced: HashMap<Uuid, Vec<Run>>,
+    starter: JobStarter<'c>,
+}
+
+struct PlannedTask {
+    active: Arc<ActiveTask>,
+    next: Option<Timestamp>,
+}
+
+/// Plans until dropped.
+pub(in crate::controllers) async fn run(context: &Context, commands: Commands) {
+    let Commands(mut commands) = commands;
+    let runs = context.runs.clone();
+    let mut changed = runs.subscribe(Signal::Changed);
+    let mut planner = Planner {
+        context,
+        starter: JobStarter::new(context),
+        runs,
+        tasks: HashMap::new(),
+        timers: BTreeSet::new(),
+        cursors: HashMap::new(),
+        unplaced: HashMap::new(),
+    };
+    loop {
+        if let Err(error) = planner.load().await {
+            tracing::warn!(error = %crate::error_chain::ErrorChain(&error), "waiting for the database to plan runs");
+            tokio::time::sleep(RETRY_DELAY).await;
+            continue;
+        }
+        let error = loop {
+            planner.wait(&mut commands, &mut changed).await;
+            while let Ok(command) = commands.try_recv() {
+                planner.apply(command);
+            }
+            if let Err(error) = planner.advance().await {
+                break error;
+            }
+        };
+        tracing::warn!(error = %crate::error_chain::ErrorChain(&error), "planning runs failed; reading the open runs again");
+        tokio::time::sleep(RETRY_DELAY).await;
+    }
+}
+
+impl Planner<'_> {
+    /// Reads cursors, statistics and open runs.
+    async fn load(&mut self) -> Result<(), store::Error> {
+        self.cursors = self.runs.load_cursors().await?;
+        let statistics = self.runs.load_statistics().await?;
+        self.context.tasks_registry.load_statistics(statistics);
+        let mut open: HashMap<Uuid, Vec<Run>> = HashMap::new();
+        let mut after = None;
+        loop {
+            let page = self.runs.list_open(after, PAGE).await?;
+            after = page.last().map(|run| run.id);
+            for run in page {
+                open.entry(run.task.uid).or_default().push(run);
+            }
+            if after.is_none() {
+                break;
+            }
+        }
+        self.context.tasks_registry.with_board(|board| *board = Default::default());
+        self.unplaced = open;
+        self.timers.clear();
+        for active in self.tasks.values().map(|task| Arc::clone(&task.active)).collect::<Vec<_>>() {
+            self.set(active);
+        }
+        Ok(())
+    }
+
+    /// Waits for something to do.
+    async fn wait(
+        &mut self,
+        commands: &mut tokio::sync::mpsc::UnboundedReceiver<Command>,
+        changed: &mut Subscription,
+    ) {
+        let until_due = self.timers.first().map_or(POLL_INTERVAL, |(next, _)| {
+            let until = next.duration_since(self.context.services.now());
+            Duration::try_from(until).unwrap_or_default().min(POLL_INTERVAL)
+        });
+        tokio::select! {
+            () = tokio::time::sleep(until_due) => {}
+            () = changed.notified() => {}
+            command = commands.recv() => match command {
+                Some(command) => self.apply(command),
+                // The registry lives as long as the context.
+                None => std::future::pending().await,
+            },
+            () = self.starter.failed() => {}
+        }
+    }
+
+    /// One round.
+    async fn advance(&mut self) -> Result<(), store::Error> {
+        self.plan_due().await?;
+        self.plan_requested().await?;
+        self.report_ends().await?;
+        self.release_queued().await?;
+        self.starter.start().await;
+        Ok(())
+    }
+
+    fn apply(&mut self, command: Command) {
+        match command {
+            Command::Set(active) => self.set(active),
+            Command::Deactivate(task) => self.deactivate(task),
+            Command::Delete(task) => {
+                self.deactivate(task);
+                self.unplaced.remove(&task);
+                self.starter.delete_task(task);
+            }
+        }
+    }
+
+    fn deactivate(&mut self, task: Uuid) {
+        if let Some(PlannedTask { next: Some(next), .. }) = self.tasks.remove(&task) {
+            self.timers.remove(&(next, task));
+        }
+        self.context.tasks_registry.set_next(task, None);
+    }
+
+    /// Places the open runs of a task on the board, and plans its next time.
+    fn set(&mut self, active: Arc<ActiveTask>) {
+        let uid = active.key.uid;
+        for run in self.unplaced.remove(&uid).into_iter().flatten() {
+            self.place(&active, run);
+        }
+        if let Some(PlannedTask { next: Some(next), .. }) = self.tasks.remove(&uid) {
+            self.timers.remove(&(next, uid));
+        }
+        self.tasks.insert(uid, PlannedTask { active, next: None });
+        self.schedule(uid);
+    }
+
+    fn place(&mut self, active: &ActiveTask, run: Run) {
+        let open = active.open_run(run.id, run.scheduled_at);
+        let is_job = run.executor == Some(Executor::Job);
+        self.context.tasks_registry.with_board(|board| match run.state {
+            RunState::Queued => board.restore_queued(open),
+            RunState::Ready | RunState::Running => board.restore_started(open),
+            _ => {}
+        });
+        match run.state {
+            RunState::Ready if is_job => self.starter.enqueue(run, false),
+            RunState::Queued if is_job => self.starter.enqueue(run, true),
+            _ => {}
+        }
+    }
+
+    /// Lets waiting runs start that may.
+    async fn release_queued(&mut self) -> Result<(), store::Error> {
+        let released = self.context.tasks_registry.with_board(crate::domain::task::board::Board::release);
+        if released.is_empty() {
+            return Ok(());
+        }
+        let now = self.context.services.now();
+        let advances: Vec<_> = released
+            .iter()
+            .map(|id| store::runs::Advance {
+                id: *id,
+                state: RunState::Ready,
+                due_at: now,
+                executor: None,
+                work: None,
+                message: None,
+            })
+            .collect();
+        self.runs.advance(&advances).await?;
+        for id in released {
+            self.starter.release(id);
+        }
+        Ok(())
+    }
+
+    /// Ends runs that have not started.
+    async fn end_unstarted(&self, ends: &[UnstartedEnd]) -> Result<(), store::Error> {
+        if ends.is_empty() {
+            return Ok(());
+        }
+        self.runs.end_unstarted(ends).await.map(drop)
+    }
+}

@@ -1,0 +1,139 @@
+//! What follows from the end of a run: statistics, Events, records, and the tasks that follow it.
+
+use std::collections::BTreeMap;
+
+use eventcenter_sdk::Reason;
+use kube::runtime::reflector::ObjectRef as StoreRef;
+use uuid::Uuid;
+
+use super::{PAGE, Planner};
+use crate::api::ScheduledTask;
+use crate::domain::ObjectRef;
+use crate::domain::audit::{Action, Outcome as AuditOutcome};
+use crate::domain::task::planning::{FanIn, decide_fan_in};
+use crate::domain::task::{NewRun, Run, RunState, Trigger};
+use crate::kubernetes::{EventRecord, EventType};
+use crate::store;
+use crate::store::runs::{RunFilter, UnreportedRun};
+
+/// Number of runs of a chain that are read.
+const MAX_CHAIN: usize = 1000;
+
+impl Planner<'_> {
+    /// Reports the runs that have ended, then marks them: each report can be made again.
+    pub(super) async fn report_ends(&mut self) -> Result<(), store::Error> {
+        loop {
+            let ended = self.runs.list_unreported(PAGE).await?;
+            if ended.is_empty() {
+                return Ok(());
+            }
+            let is_last = ended.len() < PAGE;
+            let mut followers = Vec::new();
+            for UnreportedRun { run, .. } in &ended {
+                followers.extend(self.follow(run).await?);
+            }
+            if !followers.is_empty() {
+                self.runs.insert(&followers, self.context.services.now()).await?;
+            }
+            let ids: Vec<_> = ended.iter().map(|ended| ended.run.id).collect();
+            let reported = self.runs.mark_reported(&ids).await?;
+            for UnreportedRun { run, .. } in ended.iter().filter(|ended| reported.contains(&ended.run.id)) {
+                self.report(run).await;
+            }
+            if is_last && followers.is_empty() {
+                return Ok(());
+            }
+            self.plan_requested().await?;
+        }
+    }
+
+    async fn report(&mut self, run: &Run) {
+        let context = self.context;
+        context.tasks_registry.with_board(|board| board.end(run.id));
+        context.tasks_registry.count_end(run);
+        self.starter.forget(run.id);
+        context.task_metrics.observe_end(run);
+        context.enqueue_task(&run.task);
+        let reference = StoreRef::<_>::new(&run.task.name).within(&run.task.namespace);
+        let Some(task) = context.tasks.objects.get(&reference) else { return };
+        let Ok(task) = &task.0 else { return };
+        let (outcome, reason) = match run.state {
+            RunState::Succeeded => (AuditOutcome::Succeeded, None),
+            RunState::Failed | RunState::TimedOut | RunState::Missed => {
+                (AuditOutcome::Failed, Some(Reason::RunFailed))
+            }
+            _ => return,
+        };
+        let message = run.outcome.message.as_deref();
+        let because = message.map(|message| format!(": {message}")).unwrap_or_default();
+        let what = format!("run {} of {} {}{because}", run.id, run.scheduled_at, run.state);
+        context.services.record_event(task, Action::EndRun, outcome, reason, what.clone()).await;
+        if outcome == AuditOutcome::Failed {
+            let event = EventRecord { kind: EventType::Warning, reason: word(run.state), message: what };
+            context.services.kubernetes.publish_event(task, event);
+        }
+    }
+
+    /// The runs of the tasks that follow one.
+    async fn follow(&self, run: &Run) -> Result<Vec<NewRun>, store::Error> {
+        // A time that was missed started no chain.
+        let is_in_chain = run.started_at.is_some() || matches!(run.trigger, Trigger::Upstream { .. });
+        if !is_in_chain {
+            return Ok(Vec::new());
+        }
+        let reference = ObjectRef::new::<ScheduledTask>(&run.task.namespace, &run.task.name);
+        let downstream = self.context.services.catalog.lock().tasks().downstream_of(&reference);
+        if downstream.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ended = self.ended_of_chain(run).await?;
+        let now = self.context.services.now();
+        let mut runs = Vec::new();
+        for (task, upstream) in downstream {
+            let Some(active) = self.find(&task) else { continue };
+            let trigger = Trigger::Upstream { chain: run.chain };
+            let new = active.requested(trigger, Some(run.chain), now);
+            match decide_fan_in(&upstream, &ended) {
+                FanIn::Wait => {}
+                FanIn::Run => runs.push(new),
+                FanIn::Skip(why) => {
+                    runs.push(NewRun { state: RunState::Skipped, message: Some(why), ..new });
+                }
+            }
+        }
+        Ok(runs)
+    }
+
+    fn find(&self, task: &ObjectRef) -> Option<std::sync::Arc<crate::domain::task::planning::ActiveTask>> {
+        let reference = StoreRef::new(&task.name).within(&task.namespace);
+        let object = self.context.tasks.objects.get(&reference)?;
+        let uid: Uuid = object.0.as_ref().ok()?.metadata.uid.as_ref()?.parse().ok()?;
+        self.tasks.get(&uid).map(|task| std::sync::Arc::clone(&task.active))
+    }
+
+    /// The ended runs of a chain by task: of several of one task, such as a repeated one, the youngest.
+    async fn ended_of_chain(&self, run: &Run) -> Result<BTreeMap<String, RunState>, store::Error> {
+        let filter = RunFilter {
+            tenants: vec![run.task.tenant.clone()],
+            namespaces: vec![run.task.namespace.clone()],
+            chain: Some(run.chain),
+            ..RunFilter::default()
+        };
+        let page = self.runs.list(&filter, None, MAX_CHAIN).await?;
+        let mut ended = BTreeMap::new();
+        // The newest first, so that a repeated run counts instead of the one that it repeats.
+        for other in page.runs.iter().filter(|other| other.state.is_final()) {
+            ended.entry(other.task.name.clone()).or_insert(other.state);
+        }
+        ended.insert(run.task.name.clone(), run.state);
+        Ok(ended)
+    }
+}
+
+fn word(state: RunState) -> &'static str {
+    match state {
+        RunState::Missed => "RunMissed",
+        RunState::TimedOut => "RunTimedOut",
+        _ => "RunFailed",
+    }
+}

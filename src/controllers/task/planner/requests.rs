@@ -1,0 +1,63 @@
+//! Runs that users and other runs request.
+
+use super::{PAGE, Planner};
+use crate::domain::task::planning::{PlannedRuns, inactive};
+use crate::domain::task::{Executor, Run, RunState};
+use crate::store;
+use crate::store::runs::{Advance, UnstartedEnd};
+
+impl Planner<'_> {
+    /// Plans the requested runs.
+    pub(super) async fn plan_requested(&mut self) -> Result<(), store::Error> {
+        let requested = self.runs.list_requested(PAGE).await?;
+        if requested.is_empty() {
+            return Ok(());
+        }
+        let now = self.context.services.now();
+        let (mut advances, mut ends, mut started) = (Vec::new(), Vec::new(), Vec::new());
+        let mut planned = PlannedRuns::default();
+        for run in requested {
+            let Some(task) = self.tasks.get(&run.task.uid) else {
+                ends.push(skip(&run, inactive(&run.task.name).message(), now));
+                continue;
+            };
+            let active = &task.active;
+            let admitted = self
+                .context
+                .tasks_registry
+                .with_board(|board| active.admit_requested(&run, board, &mut planned));
+            match admitted {
+                Ok((RunState::Skipped, why)) => ends.push(skip(&run, why.unwrap_or_default(), now)),
+                Err(refusal) => ends.push(skip(&run, refusal.message(), now)),
+                Ok((state, message)) => {
+                    let (executor, work) = (active.executor(), active.work(&run.parameters));
+                    advances.push(Advance {
+                        id: run.id,
+                        state,
+                        due_at: now,
+                        executor: Some(executor),
+                        work: Some(work.clone()),
+                        message,
+                    });
+                    if executor == Executor::Job {
+                        started.push(Run { state, due_at: now, executor: Some(executor), work: Some(work), ..run });
+                    }
+                }
+            }
+        }
+        self.runs.advance(&advances).await?;
+        self.end_unstarted(&ends).await?;
+        for id in planned.replaced {
+            self.runs.cancel(id, "concurrency policy Replace", now).await?;
+        }
+        for run in started {
+            let is_suspended = run.state == RunState::Queued;
+            self.starter.enqueue(run, is_suspended);
+        }
+        Ok(())
+    }
+}
+
+fn skip(run: &Run, message: String, at: jiff::Timestamp) -> UnstartedEnd {
+    UnstartedEnd { id: run.id, state: RunState::Skipped, at, message: Some(message), cancelled_by: None }
+}

@@ -1,0 +1,186 @@
+//! The active tasks and their open runs, shared by reconcilers, planner and the watch of Jobs.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use crate::api::{LastRun, RunCounts, ScheduledTask};
+use crate::domain::task::board::Board;
+use crate::domain::task::planning::ActiveTask;
+use crate::domain::task::status::{RunFacts, last_run};
+use crate::domain::task::{Run, RunState};
+use crate::store::runs::Statistics;
+
+/// A change of the active tasks, for the planner.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// The task is active with this definition.
+    Set(Arc<ActiveTask>),
+    /// The task is not active, but may become so again.
+    Deactivate(Uuid),
+    /// The task was deleted.
+    Delete(Uuid),
+}
+
+/// A task with its object, as Jobs need it.
+#[derive(Clone, Debug)]
+pub(super) struct RegisteredTask {
+    pub(super) active: Arc<ActiveTask>,
+    /// The object with its active spec.
+    pub(super) object: Arc<ScheduledTask>,
+}
+
+/// The active tasks.
+#[derive(Debug)]
+pub(in crate::controllers) struct Registry {
+    commands: mpsc::UnboundedSender<Command>,
+    state: Mutex<State>,
+}
+
+/// The receiver of the commands, which the planner takes.
+pub(in crate::controllers) struct Commands(pub(super) mpsc::UnboundedReceiver<Command>);
+
+#[derive(Debug, Default)]
+struct State {
+    tasks: HashMap<Uuid, RegisteredTask>,
+    board: Board,
+    runs: HashMap<Uuid, RunsOfTask>,
+}
+
+/// What is known about the runs of a task.
+#[derive(Clone, Debug, Default)]
+struct RunsOfTask {
+    statistics: Statistics,
+    last: Option<LastRun>,
+    next: Option<Timestamp>,
+}
+
+impl Registry {
+    pub(in crate::controllers) fn new() -> (Self, Commands) {
+        let (commands, receiver) = mpsc::unbounded_channel();
+        (Self { commands, state: Mutex::default() }, Commands(receiver))
+    }
+
+    /// Makes a task active. The planner hears of it if its definition is another one.
+    pub(super) fn set(&self, active: ActiveTask, object: ScheduledTask) {
+        let active = Arc::new(active);
+        let registered = RegisteredTask { active: Arc::clone(&active), object: Arc::new(object) };
+        let before = self.state.lock().tasks.insert(active.key.uid, registered);
+        if before.is_none_or(|before| *before.active != *active) {
+            self.send(Command::Set(active));
+        }
+    }
+
+    /// Makes a task inactive. Its open runs continue.
+    pub(super) fn deactivate(&self, task: Uuid) {
+        if self.state.lock().tasks.remove(&task).is_some() {
+            self.send(Command::Deactivate(task));
+        }
+    }
+
+    /// Forgets a deleted task.
+    pub(super) fn delete(&self, task: Uuid) {
+        let mut state = self.state.lock();
+        state.tasks.remove(&task);
+        state.runs.remove(&task);
+        state.board.forget_task(task);
+        drop(state);
+        self.send(Command::Delete(task));
+    }
+
+    /// An active task.
+    pub(super) fn get(&self, task: Uuid) -> Option<RegisteredTask> {
+        self.state.lock().tasks.get(&task).cloned()
+    }
+
+    /// Runs a function on the open runs.
+    pub(super) fn with_board<T>(&self, f: impl FnOnce(&mut Board) -> T) -> T {
+        f(&mut self.state.lock().board)
+    }
+
+    /// Replaces the statistics, as the store has them.
+    pub(super) fn load_statistics(&self, all: HashMap<Uuid, Statistics>) {
+        let mut state = self.state.lock();
+        for (task, statistics) in all {
+            state.runs.entry(task).or_default().statistics = statistics;
+        }
+    }
+
+    /// Sets when a task is due next. Returns whether that has changed.
+    pub(super) fn set_next(&self, task: Uuid, next: Option<Timestamp>) -> bool {
+        let mut state = self.state.lock();
+        let runs = state.runs.entry(task).or_default();
+        std::mem::replace(&mut runs.next, next) != next
+    }
+
+    /// Counts a run that has ended.
+    pub(super) fn count_end(&self, run: &Run) {
+        let mut state = self.state.lock();
+        let runs = state.runs.entry(run.task.uid).or_default();
+        let statistics = &mut runs.statistics;
+        match run.state {
+            RunState::Succeeded => {
+                statistics.succeeded += 1;
+                let duration = run.started_at.zip(run.ended_at).map(|(start, end)| end.duration_since(start));
+                statistics.succeeded_duration +=
+                    duration.and_then(|duration| duration.try_into().ok()).unwrap_or_default();
+            }
+            RunState::Failed => statistics.failed += 1,
+            RunState::TimedOut => statistics.timed_out += 1,
+            RunState::Cancelled => statistics.cancelled += 1,
+            RunState::Missed => statistics.missed += 1,
+            RunState::Skipped => statistics.skipped += 1,
+            RunState::Requested | RunState::Queued | RunState::Ready | RunState::Running => {}
+        }
+        set_last(runs, last_run(run));
+    }
+
+    /// Shows a run that has started as the last one.
+    pub(super) fn show_start(&self, run: &Run) {
+        let mut state = self.state.lock();
+        set_last(state.runs.entry(run.task.uid).or_default(), last_run(run));
+    }
+
+    /// What the status of a task shows.
+    pub(super) fn facts(&self, task: Uuid) -> RunFacts {
+        let state = self.state.lock();
+        let runs = state.runs.get(&task).cloned().unwrap_or_default();
+        RunFacts {
+            last: runs.last,
+            next: runs.next,
+            open: state.board.open_of(task),
+            place: state.board.place_of(task),
+            counts: counts(&runs.statistics),
+            last_trigger: None,
+        }
+    }
+
+    fn send(&self, command: Command) {
+        // The receiver is dropped only while the process stops.
+        let _ = self.commands.send(command);
+    }
+}
+
+/// An older run never replaces a younger one.
+fn set_last(runs: &mut RunsOfTask, last: LastRun) {
+    if runs.last.as_ref().is_none_or(|before| before.scheduled <= last.scheduled) {
+        runs.last = Some(last);
+    }
+}
+
+fn counts(statistics: &Statistics) -> RunCounts {
+    let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let mean = statistics.succeeded_duration.as_millis().checked_div(u128::from(statistics.succeeded));
+    RunCounts {
+        succeeded: count(statistics.succeeded),
+        failed: count(statistics.failed + statistics.timed_out),
+        cancelled: count(statistics.cancelled),
+        missed: count(statistics.missed),
+        skipped: count(statistics.skipped),
+        mean_duration_ms: mean.and_then(|mean| i64::try_from(mean).ok()),
+    }
+}

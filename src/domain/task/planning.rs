@@ -1,0 +1,240 @@
+//! The runs that follow from occurrences, triggers and the ends of other runs.
+
+use std::collections::BTreeMap;
+
+use eventcenter_sdk::Reason;
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+use uuid::{Builder, Uuid};
+
+use super::board::{Admission, Board, OpenRun};
+use super::schedule::{DuePlan, jitter_of};
+use super::work::Destination;
+use super::{Definition, Executor, NewRun, Run, RunId, RunState, TaskKey, Timing, Trigger, Work};
+use crate::api::{EngineType, ScheduledTaskSpec, Upstream, UpstreamResult};
+use crate::domain::Refusal;
+
+/// A task whose runs are planned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ActiveTask {
+    /// The task.
+    pub key: TaskKey,
+    /// What it does.
+    pub definition: Definition,
+    /// Who executes its occurrences.
+    pub engine: EngineType,
+    /// Where its events are published.
+    pub destination: Option<Destination>,
+    /// Distinguishes schedules: a cursor of another schedule does not count.
+    pub schedule_hash: String,
+    /// From when on its occurrences count.
+    pub since: Timestamp,
+}
+
+/// The hash of a schedule. A suspension is another schedule, so that times that pass meanwhile are not made up for.
+#[must_use]
+pub fn schedule_hash(spec: &ScheduledTaskSpec) -> String {
+    let text = serde_json::to_string(&(&spec.schedule, spec.suspend)).unwrap_or_default();
+    hex::encode(&Sha256::digest(text.as_bytes())[..16])
+}
+
+/// The chain of an occurrence: tasks of a namespace that are due at the same time belong together, so that a task that
+/// follows several of them can wait for all.
+#[must_use]
+pub fn chain_of(namespace: &str, time: Timestamp) -> Uuid {
+    let mut hasher = Sha256::new();
+    hasher.update(namespace.as_bytes());
+    hasher.update(b"\0");
+    hasher.update(time.as_microsecond().to_be_bytes());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hasher.finalize()[..16]);
+    Builder::from_custom_bytes(bytes).into_uuid()
+}
+
+/// A run that was planned, and the runs that it replaces.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PlannedRuns {
+    /// The runs.
+    pub runs: Vec<NewRun>,
+    /// Runs to cancel (concurrency policy `Replace`).
+    pub replaced: Vec<RunId>,
+}
+
+impl ActiveTask {
+    /// Who executes a run that the operator starts itself.
+    #[must_use]
+    pub fn executor(&self) -> Executor {
+        match self.engine {
+            EngineType::CronJob | EngineType::Job => Executor::Job,
+            EngineType::Runner => Executor::Runner,
+        }
+    }
+
+    /// The run as the board needs it.
+    #[must_use]
+    pub fn open_run(&self, id: RunId, scheduled_at: Timestamp) -> OpenRun {
+        OpenRun {
+            id,
+            task: self.key.uid,
+            tenant: self.key.tenant.clone(),
+            namespace: self.key.namespace.clone(),
+            scheduled_at,
+            gate: self.definition.gate.clone(),
+        }
+    }
+
+    /// The runs of due and missed occurrences.
+    pub fn plan_occurrences(&self, plan: &DuePlan, board: &mut Board, planned: &mut PlannedRuns) {
+        let Timing::Time { jitter, .. } = &self.definition.timing else { return };
+        if let Some(range) = plan.missed_before {
+            let message = format!(
+                "{}; the same for {} more until {}",
+                range.reason,
+                range.count.saturating_sub(1),
+                range.last
+            );
+            planned.runs.push(self.ended(range.first, RunState::Missed, message));
+        }
+        for missed in &plan.missed {
+            planned.runs.push(self.ended(missed.scheduled, RunState::Missed, missed.reason.to_string()));
+        }
+        for due in &plan.runs {
+            let trigger = Trigger::Schedule { time: due.scheduled };
+            let id = RunId::of(self.key.uid, &trigger);
+            let delay = jitter_of(&self.key.uid.to_string(), due.scheduled, *jitter);
+            let due_at = due.scheduled.saturating_add(delay).unwrap_or(due.scheduled);
+            let admission = board.admit(self.open_run(id, due.scheduled));
+            let (state, message) = decide_state(admission, planned);
+            planned.runs.push(NewRun {
+                due_at,
+                state,
+                executor: Some(self.executor()),
+                work: Some(self.work(&BTreeMap::new())),
+                message,
+                ..self.occurrence(due.scheduled)
+            });
+        }
+    }
+
+    /// What happens with a requested run: `Queued`, `Ready` or `Skipped` with the reason.
+    ///
+    /// # Errors
+    /// The parameters are not those of the task.
+    pub fn admit_requested(
+        &self,
+        run: &Run,
+        board: &mut Board,
+        planned: &mut PlannedRuns,
+    ) -> Result<(RunState, Option<String>), Refusal> {
+        self.definition.check_parameters(&run.parameters)?;
+        let admission = board.admit(self.open_run(run.id, run.scheduled_at));
+        Ok(decide_state(admission, planned))
+    }
+
+    /// What the executor of a run does, as JSON.
+    #[must_use]
+    pub fn work(&self, replaced: &BTreeMap<String, String>) -> String {
+        Work::of(&self.definition, replaced, self.destination.clone()).to_json()
+    }
+
+    /// A run that a user or another run requests.
+    #[must_use]
+    pub fn requested(&self, trigger: Trigger, chain: Option<Uuid>, now: Timestamp) -> NewRun {
+        let id = RunId::of(self.key.uid, &trigger);
+        NewRun {
+            id,
+            task: self.key.clone(),
+            trigger,
+            scheduled_at: now,
+            due_at: now,
+            state: RunState::Requested,
+            executor: None,
+            chain: chain.unwrap_or(id.0),
+            parameters: BTreeMap::new(),
+            work: None,
+            requested_by: None,
+            message: None,
+        }
+    }
+
+    /// An occurrence that is observed or ends without a start.
+    #[must_use]
+    pub fn occurrence(&self, time: Timestamp) -> NewRun {
+        NewRun {
+            chain: chain_of(&self.key.namespace, time),
+            scheduled_at: time,
+            due_at: time,
+            ..self.requested(Trigger::Schedule { time }, None, time)
+        }
+    }
+
+    /// An occurrence that was not started.
+    #[must_use]
+    pub fn ended(&self, time: Timestamp, state: RunState, message: String) -> NewRun {
+        NewRun { state, message: Some(message), ..self.occurrence(time) }
+    }
+}
+
+fn decide_state(admission: Admission, planned: &mut PlannedRuns) -> (RunState, Option<String>) {
+    match admission {
+        Admission::Start => (RunState::Ready, None),
+        Admission::Queue(why) => (RunState::Queued, Some(why)),
+        Admission::Skip(why) => (RunState::Skipped, Some(why)),
+        Admission::Replace(replaced) => {
+            planned.replaced.extend(replaced);
+            (RunState::Ready, None)
+        }
+    }
+}
+
+/// Whether a task that follows others runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FanIn {
+    /// A run of an upstream task has not ended.
+    Wait,
+    /// All have ended as declared.
+    Run,
+    /// One has ended otherwise; the text says which.
+    Skip(String),
+}
+
+/// Decides whether a task runs that follows others. `ended` has the ended runs of the chain, by the names of their tasks.
+#[must_use]
+pub fn decide_fan_in(upstream: &[Upstream], ended: &BTreeMap<String, RunState>) -> FanIn {
+    for declared in upstream {
+        if let Some(state) = ended.get(&declared.task)
+            && !matches(declared.on, *state)
+        {
+            return FanIn::Skip(format!(
+                "task {} ended as {state}, and this task follows {:?} runs only",
+                declared.task, declared.on
+            ));
+        }
+    }
+    match upstream.iter().all(|declared| ended.contains_key(&declared.task)) {
+        true => FanIn::Run,
+        false => FanIn::Wait,
+    }
+}
+
+fn matches(on: UpstreamResult, state: RunState) -> bool {
+    let failed = matches!(state, RunState::Failed | RunState::TimedOut);
+    match on {
+        UpstreamResult::Succeeded => state == RunState::Succeeded,
+        UpstreamResult::Failed => failed,
+        UpstreamResult::Completed => failed || state == RunState::Succeeded,
+    }
+}
+
+/// The refusal of a trigger of a task that is not active.
+#[must_use]
+pub fn inactive(task: &str) -> Refusal {
+    Refusal::new(
+        Reason::NotSupported,
+        format!("task {task} is not active, see its condition Ready: it runs once that is True"),
+    )
+}
+
+#[cfg(test)]
+#[path = "planning_tests.rs"]
+mod tests;
