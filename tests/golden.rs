@@ -234,3 +234,36 @@ fn the_rights_cover_every_kind() {
         }
     }
 }
+
+/// The roles of the operator, each with the permissions that it has alone.
+const ROLES: [&str; 4] = ["controllers", "webhook", "api", "runner"];
+
+#[test]
+fn each_role_has_an_account_with_its_own_rights_only() {
+    let all = documents(&repository().join("dev/operator-rbac.yaml"));
+    let name = |document: &Value| document["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let bound_to = |account: &str| -> Vec<String> {
+        let has_account = |binding: &&Value| {
+            let subjects = binding["subjects"].as_array().into_iter().flatten();
+            subjects.clone().any(|subject| subject["name"] == account)
+        };
+        let role = |binding: &Value| binding["roleRef"]["name"].as_str().unwrap_or_default().to_owned();
+        let mut roles: Vec<String> = all.iter().filter(has_account).map(role).collect();
+        roles.sort();
+        roles.dedup();
+        roles
+    };
+    let accounts: Vec<String> =
+        all.iter().filter(|document| document["kind"] == "ServiceAccount").map(name).collect();
+    let mut every: Vec<String> = ROLES.map(|role| format!("eventcenter-{role}")).into();
+    for role in &every {
+        assert!(accounts.contains(role), "{accounts:?}");
+        assert_eq!(bound_to(role), std::slice::from_ref(role));
+    }
+    every.sort();
+    assert_eq!(bound_to("eventcenter"), every, "the account of a process with all roles");
+    for kind in ["tenants", "kafkaclusters", "eventtopics", "tasktemplates", "scheduledtasks"] {
+        let verbs = verbs(&all, "eventcenter-webhook", kind);
+        assert!(verbs.contains(&"list") && verbs.contains(&"watch"), "the webhook cannot watch {kind}");
+    }
+}

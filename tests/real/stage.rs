@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use xtask::console::Console;
 use xtask::environment::{Cluster, Kafka, OperatorPlan, Plan, SINGLE_REPLICA, TempEnvironment};
-use xtask::kubectl::{Kubectl, NAMESPACE};
+use xtask::kubectl::{Kubectl, NAMESPACE, role_kubeconfig};
 use xtask::operator::Operator;
 use xtask::process;
 use xtask::test_environment::TestEnvironment;
@@ -99,6 +99,15 @@ pub(crate) fn webhook_metric(name: &str, labels: &[&str]) -> f64 {
 pub(crate) fn webhook_logs() -> AuditLogs {
     let mut environment = started_with_webhook().environment();
     AuditLogs::in_folder(environment.operator().expect("the plan has an operator").data())
+}
+
+/// Starts another webhook on the API server of [`with_webhook`], which does not call it, with only the rights of that role.
+pub(crate) fn start_webhook_alone() -> anyhow::Result<Operator> {
+    let folder = started_with_webhook().environment().folder().to_owned();
+    let mut options = options(&role_kubeconfig(&folder, "webhook"));
+    options.webhook = Some(xtask::port::free()?);
+    options.arguments = ["--roles", "webhook"].map(String::from).into();
+    Operator::start(&options, &folder.join("webhook-alone.log"))
 }
 
 /// The API server's own audit log on [`with_webhook`].

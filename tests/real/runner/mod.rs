@@ -25,7 +25,6 @@ use tempfile::TempDir;
 use tokio::task::block_in_place;
 use uuid::Uuid;
 use xtask::environment::temporary_folder;
-use xtask::kubectl::NAMESPACE;
 use xtask::operator::{Operator, OperatorOptions};
 
 use crate::stage;
@@ -79,16 +78,7 @@ impl Runner {
         }))
         .await;
         let folder = temporary_folder()?;
-        let kubeconfig = folder.path().join("runner.kubeconfig");
-        block_in_place(|| -> Result<()> {
-            let kubectl = stage::environment().kubectl();
-            let token = kubectl.run(&["create", "token", "eventcenter-runner", "-n", NAMESPACE])?;
-            let operator = std::fs::read(&stage::environment().operator_kubeconfig)?;
-            let mut own: Value = serde_json::from_slice(&operator)?;
-            own["users"][0]["user"] = json!({"token": token.trim()});
-            std::fs::write(&kubeconfig, own.to_string())?;
-            Ok(())
-        })?;
+        let kubeconfig = stage::environment().role_kubeconfig("runner");
         let runs = database.store().await?.runs();
         Ok(Self { t, runs, database, folder, kubeconfig })
     }
