@@ -131,13 +131,17 @@ fn a_misspelt_field_in_an_example_is_detected() {
 }
 
 /// The resources of Kubernetes that the roles of the operator and of users name, by group.
-const KUBERNETES: [(&str, &str); 10] = [
+const KUBERNETES: [(&str, &str); 14] = [
     ("", "configmaps"),
     ("", "secrets"),
     ("", "serviceaccounts/token"),
     ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
     ("admissionregistration.k8s.io", "validatingwebhookconfigurations"),
     ("apps", "controllerrevisions"),
+    ("batch", "cronjobs"),
+    ("batch", "jobs"),
+    ("", "pods"),
+    ("", "pods/log"),
     ("authentication.k8s.io", "tokenreviews"),
     ("authorization.k8s.io", "subjectaccessreviews"),
     ("coordination.k8s.io", "leases"),

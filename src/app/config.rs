@@ -108,6 +108,10 @@ pub(super) struct Config {
     #[arg(long, env = "EVENTCENTER_KAFKA_SETTLE_TIME", value_name = "TIME", default_value = "5s", value_parser = duration)]
     pub(super) kafka_settle_time: Duration,
 
+    /// Minimum time between two writes of a ScheduledTask's status because of its runs.
+    #[arg(long, env = "EVENTCENTER_TASK_STATUS_INTERVAL", value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub(super) task_status_interval: Duration,
+
     /// Maximum number of concurrent reconciles of topics.
     #[arg(long, env = "EVENTCENTER_CONCURRENCY", value_name = "NUMBER", default_value_t = 512, value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub(super) concurrency: u16,

@@ -194,6 +194,7 @@ pub(super) async fn run_controllers(
         resync: config.resync_interval,
         heartbeat: config.heartbeat_interval,
         settle_time: config.kafka_settle_time,
+        task_status_interval: config.task_status_interval,
         concurrency: config.concurrency,
     };
     let ready = || {
@@ -201,6 +202,7 @@ pub(super) async fn run_controllers(
         role.set_ready(true);
     };
     let topic = config.audit.audit_checkpoint_topic.clone();
+    let runs = audit.store.runs();
     let audit = controllers::Audit {
         recorder: recorder.clone(),
         log: audit.store.audit(),
@@ -217,6 +219,7 @@ pub(super) async fn run_controllers(
         kubernetes.clone(),
         options,
         audit,
+        runs,
         metrics,
         clock,
         &additional,

@@ -10,10 +10,12 @@ use super::options::Options;
 use super::runtime::Informer;
 use super::seen_acls::SeenAcls;
 use super::services::Services;
+use super::task::{CronJobs, TaskMetrics, TaskRegistry};
 use super::unregistered::UnregisteredTopics;
-use crate::api::{EventTopic, KafkaCluster, Tenant};
+use crate::api::{EventTopic, KafkaCluster, ScheduledTask, TaskTemplate, Tenant};
 use crate::domain::ObjectRef;
 use crate::domain::topic::Identity;
+use crate::store::Runs;
 
 /// The state of all controllers.
 pub(super) struct Context {
@@ -23,6 +25,13 @@ pub(super) struct Context {
     pub(super) tenants: Informer<Tenant>,
     pub(super) clusters: Informer<KafkaCluster>,
     pub(super) topics: Informer<EventTopic>,
+    pub(super) templates: Informer<TaskTemplate>,
+    pub(super) tasks: Informer<ScheduledTask>,
+    pub(super) task_registry: TaskRegistry,
+    pub(super) cron_jobs: CronJobs,
+    pub(super) task_metrics: TaskMetrics,
+    /// The stored runs of tasks.
+    pub(super) runs: Runs,
     pub(super) connections: Connections,
     pub(super) access: SeenAcls,
     pub(super) unregistered: UnregisteredTopics,
@@ -50,6 +59,12 @@ impl Context {
     pub(super) fn enqueue_topics(&self, topics: impl IntoIterator<Item = ObjectRef>) {
         for topic in topics {
             self.topics.queue.enqueue(Some(&topic.namespace), &topic.name);
+        }
+    }
+
+    pub(super) fn enqueue_tasks(&self, tasks: impl IntoIterator<Item = ObjectRef>) {
+        for task in tasks {
+            self.tasks.queue.enqueue(Some(&task.namespace), &task.name);
         }
     }
 }

@@ -186,6 +186,20 @@ impl Services {
         }
     }
 
+    /// Queues the record of an event about a resource, without waiting for it.
+    pub(super) async fn enqueue_event(
+        &self,
+        resource: &impl Resource<DynamicType = ()>,
+        action: Action,
+        outcome: Outcome,
+        why: Option<Reason>,
+        what: String,
+    ) {
+        let tenant = self.tenant_of(resource);
+        let event = about(resource, tenant.as_deref(), &self.audit.instance, action, outcome);
+        self.audit.recorder.enqueue(Event { reason: why, message: Some(what), ..event }).await;
+    }
+
     fn tenant_of(&self, resource: &impl Resource<DynamicType = ()>) -> Option<String> {
         self.catalog.lock().tenant_of(&resource.namespace()?)
     }

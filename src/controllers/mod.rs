@@ -11,7 +11,7 @@
 //! - `connections`: connections to Kafka. `last_seen`: the state after the last reconciles. `seen_acls` and
 //!   `unregistered`: the same for ACLs and for topics without an EventTopic. `resync` and `acl_resync`: compare these with
 //!   Kafka at an interval, and enqueue the topics that differ.
-//! - `tenant`, `kafka_cluster`, `topic`: one [`Reconciler`] each.
+//! - `tenant`, `kafka_cluster`, `topic`: one [`Reconciler`] each. `task`: two, and what plans and observes the runs of tasks.
 //! - `checkpoint`: signs the audit log.
 //!
 //! Deliberately absent: decisions (they are in the domain), and logic that depends on the cause of a reconcile: only
@@ -35,6 +35,7 @@ mod runtime;
 mod seen_acls;
 mod services;
 mod status;
+mod task;
 mod tenant;
 mod topic;
 mod unregistered;
@@ -55,13 +56,15 @@ pub use queue::Watched;
 pub use runtime::{Informer, InformerStreams, ReconcileResult, Reconciled, Reconciler};
 pub use services::Services;
 
-use crate::api::{EventTopic, Kind};
+use crate::api::{EventTopic, Kind, ScheduledTask, TaskTemplate};
 use crate::kubernetes::{KubeClient, SealRole};
+use crate::store::Runs;
 use approval::{ApprovalStore, GovernedQueues, wait_for_key};
 use connections::Connections;
 use context::Context;
 use kafka_cluster::KafkaClusterReconciler;
 use seen_acls::SeenAcls;
+use task::{CronJobs, TaskMetrics, TaskReconciler, TaskRegistry, TemplateReconciler};
 use tenant::TenantReconciler;
 use topic::TopicReconciler;
 use unregistered::UnregisteredTopics;
@@ -71,12 +74,13 @@ use unregistered::UnregisteredTopics;
 pub struct AllMetrics {
     controllers: Metrics,
     kafka: crate::kafka::Metrics,
+    tasks: TaskMetrics,
 }
 
 impl AllMetrics {
     /// Creates and registers the metrics; those of requests to Kafka are registered already.
     pub fn register(registry: &mut Registry, kafka: crate::kafka::Metrics) -> Self {
-        Self { controllers: Metrics::register(registry), kafka }
+        Self { controllers: Metrics::register(registry), kafka, tasks: TaskMetrics::register(registry) }
     }
 }
 
@@ -92,6 +96,7 @@ pub async fn run(
     kubernetes: KubeClient,
     options: Options,
     audit: Audit,
+    runs: Runs,
     metrics: AllMetrics,
     clock: fn() -> Timestamp,
     additional: &[MakeController],
@@ -102,15 +107,20 @@ pub async fn run(
         key = wait_for_key(&kubernetes, &audit, SealRole::Controllers) => key,
         () = stop.cancelled() => return,
     };
-    let AllMetrics { controllers: metrics, kafka } = metrics;
+    let AllMetrics { controllers: metrics, kafka, tasks: task_metrics } = metrics;
     let approvals = ApprovalStore::new(key);
     let services = Arc::new(Services::new(kubernetes, approvals, metrics.clone(), audit, clock));
     let (tenants, tenant_streams) = Informer::new(&services);
     let (clusters, cluster_streams) = Informer::new(&services);
     let (topics, topic_streams) = Informer::new(&services);
+    let (templates, template_streams) = Informer::new(&services);
+    let (tasks, task_streams) = Informer::new(&services);
+    let (task_registry, commands) = TaskRegistry::new();
     let additional: Vec<KindController> = additional.iter().map(|make| make(&services)).collect();
     let mut governed = GovernedQueues::new();
     governed.insert(Kind::of::<EventTopic>(), Arc::new(topics.clone()));
+    governed.insert(Kind::of::<TaskTemplate>(), Arc::new(templates.clone()));
+    governed.insert(Kind::of::<ScheduledTask>(), Arc::new(tasks.clone()));
     governed.extend(additional.iter().filter_map(|kind| kind.governed.clone()));
     let context = Arc::new(Context {
         services: Arc::clone(&services),
@@ -118,6 +128,12 @@ pub async fn run(
         tenants,
         clusters,
         topics,
+        templates,
+        tasks,
+        task_registry,
+        cron_jobs: CronJobs::new(),
+        task_metrics,
+        runs,
         connections: Connections::new(kafka),
         access: SeenAcls::default(),
         unregistered: UnregisteredTopics::default(),
@@ -128,6 +144,8 @@ pub async fn run(
         KindController::new(Arc::new(TenantReconciler(Arc::clone(&context))), tenant_streams, 4),
         KindController::new(Arc::new(KafkaClusterReconciler(Arc::clone(&context))), cluster_streams, 16),
         KindController::governed(Arc::new(TopicReconciler(Arc::clone(&context))), topic_streams, concurrency),
+        KindController::governed(Arc::new(TemplateReconciler(Arc::clone(&context))), template_streams, 4),
+        KindController::governed(Arc::new(TaskReconciler(Arc::clone(&context))), task_streams, 64),
     ];
     let kinds: Vec<KindController> = product.into_iter().chain(additional).collect();
     metrics.export(metrics::Exported {
@@ -160,7 +178,8 @@ pub async fn run(
             approval::follow_decisions(&services, &context.governed),
             resync::run(&context),
             checkpoint::run(&context),
-            tenant::follow_usage(&context)
+            tenant::follow_usage(&context),
+            task::run(&context, commands)
         );
         std::future::pending::<()>().await;
     };

@@ -15,6 +15,8 @@ pub struct Options {
     pub heartbeat: Duration,
     /// How long Kafka may return the previous state after a change by the operator.
     pub settle_time: Duration,
+    /// Minimum time between two writes of a task's status because of its runs.
+    pub task_status_interval: Duration,
     /// Maximum number of concurrent reconciles of topics, which bounds memory and the size of batches.
     pub concurrency: u16,
 }

@@ -42,6 +42,13 @@ impl WriteError {
     pub fn is_temporary(&self) -> bool {
         matches!(self, Self::Api { source, .. } if is_temporary(source))
     }
+
+    /// Whether the API server refuses the object, so that retrying cannot succeed.
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        let Self::Api { source, .. } = self else { return false };
+        matches!(&**source, kube::Error::Api(status) if status.code == 422 || status.code == 400)
+    }
 }
 
 pub(super) fn failed(what: &'static str) -> impl FnOnce(kube::Error) -> WriteError {

@@ -48,5 +48,6 @@ mod security;
 mod shape;
 mod store;
 mod suspended;
+mod task;
 mod tenancy;
 mod webhook;

@@ -110,6 +110,12 @@ pub(crate) fn start_webhook_alone() -> anyhow::Result<Operator> {
     Operator::start(&options, &folder.join("webhook-alone.log"))
 }
 
+/// The data folder of the operator on [`with_webhook`].
+pub(crate) fn webhook_data() -> PathBuf {
+    let mut environment = started_with_webhook().environment();
+    environment.operator().expect("the plan has an operator").data().to_owned()
+}
+
 /// The API server's own audit log on [`with_webhook`].
 pub(crate) fn webhook_audit_log() -> PathBuf {
     let mut environment = started_with_webhook().environment();

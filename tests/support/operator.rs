@@ -12,8 +12,14 @@ pub(crate) fn program() -> &'static Path {
 /// Options with short intervals. An operator finds drift soon, and trusts soon what Kafka shows after a change of its own.
 pub(crate) fn options(kubeconfig: &Path) -> OperatorOptions {
     let mut options = OperatorOptions::new(program(), kubeconfig);
-    let arguments = ["--resync-interval", "1s", "--heartbeat-interval", "1s", "--kafka-settle-time", "1s"];
-    options.arguments = arguments.map(String::from).into();
+    let arguments = [
+        ["--resync-interval", "1s"],
+        ["--heartbeat-interval", "1s"],
+        ["--kafka-settle-time", "1s"],
+        ["--task-status-interval", "1s"],
+    ]
+    .concat();
+    options.arguments = arguments.into_iter().map(String::from).collect();
     options
 }
 

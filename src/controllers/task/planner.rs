@@ -42,7 +42,7 @@ pub(super) struct Planner<'c> {
     cursors: HashMap<Uuid, Cursor>,
     /// Open runs of tasks that are not active yet.
     unplaced: HashMap<Uuid, Vec<Run>>,
-    starter: JobStarter<'c>,
+    starter: JobStarter,
 }
 
 struct PlannedTask {
@@ -51,13 +51,13 @@ struct PlannedTask {
 }
 
 /// Plans until dropped.
-pub(in crate::controllers) async fn run(context: &Context, commands: Commands) {
+pub(super) async fn run(context: &Context, commands: Commands, starter: JobStarter) {
     let Commands(mut commands) = commands;
     let runs = context.runs.clone();
     let mut changed = runs.subscribe(Signal::Changed);
     let mut planner = Planner {
         context,
-        starter: JobStarter::new(context),
+        starter,
         runs,
         tasks: HashMap::new(),
         timers: BTreeSet::new(),
@@ -89,7 +89,7 @@ impl Planner<'_> {
     async fn load(&mut self) -> Result<(), store::Error> {
         self.cursors = self.runs.load_cursors().await?;
         let statistics = self.runs.load_statistics().await?;
-        self.context.tasks_registry.load_statistics(statistics);
+        self.context.task_registry.load_statistics(statistics);
         let mut open: HashMap<Uuid, Vec<Run>> = HashMap::new();
         let mut after = None;
         loop {
@@ -102,7 +102,7 @@ impl Planner<'_> {
                 break;
             }
         }
-        self.context.tasks_registry.with_board(|board| *board = Default::default());
+        self.context.task_registry.with_board(|board| *board = Default::default());
         self.unplaced = open;
         self.timers.clear();
         for active in self.tasks.values().map(|task| Arc::clone(&task.active)).collect::<Vec<_>>() {
@@ -129,7 +129,6 @@ impl Planner<'_> {
                 // The registry lives as long as the context.
                 None => std::future::pending().await,
             },
-            () = self.starter.failed() => {}
         }
     }
 
@@ -139,7 +138,8 @@ impl Planner<'_> {
         self.plan_requested().await?;
         self.report_ends().await?;
         self.release_queued().await?;
-        self.starter.start().await;
+        let waiting = self.context.task_registry.with_board(|board| board.waiting());
+        self.context.task_metrics.set_waiting(waiting);
         Ok(())
     }
 
@@ -159,7 +159,7 @@ impl Planner<'_> {
         if let Some(PlannedTask { next: Some(next), .. }) = self.tasks.remove(&task) {
             self.timers.remove(&(next, task));
         }
-        self.context.tasks_registry.set_next(task, None);
+        self.context.task_registry.set_next(task, None);
     }
 
     /// Places the open runs of a task on the board, and plans its next time.
@@ -178,7 +178,7 @@ impl Planner<'_> {
     fn place(&mut self, active: &ActiveTask, run: Run) {
         let open = active.open_run(run.id, run.scheduled_at);
         let is_job = run.executor == Some(Executor::Job);
-        self.context.tasks_registry.with_board(|board| match run.state {
+        self.context.task_registry.with_board(|board| match run.state {
             RunState::Queued => board.restore_queued(open),
             RunState::Ready | RunState::Running => board.restore_started(open),
             _ => {}
@@ -192,7 +192,7 @@ impl Planner<'_> {
 
     /// Lets waiting runs start that may.
     async fn release_queued(&mut self) -> Result<(), store::Error> {
-        let released = self.context.tasks_registry.with_board(crate::domain::task::board::Board::release);
+        let released = self.context.task_registry.with_board(crate::domain::task::board::Board::release);
         if released.is_empty() {
             return Ok(());
         }

@@ -1,18 +1,20 @@
 //! The active tasks and their open runs, shared by reconcilers, planner and the watch of Jobs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::api::{LastRun, RunCounts, ScheduledTask};
 use crate::domain::task::board::Board;
 use crate::domain::task::planning::ActiveTask;
 use crate::domain::task::status::{RunFacts, last_run};
-use crate::domain::task::{Run, RunState};
+use crate::domain::task::{Run, RunState, TaskKey};
 use crate::store::runs::Statistics;
 
 /// A change of the active tasks, for the planner.
@@ -36,7 +38,7 @@ pub(super) struct RegisteredTask {
 
 /// The active tasks.
 #[derive(Debug)]
-pub(in crate::controllers) struct Registry {
+pub(in crate::controllers) struct TaskRegistry {
     commands: mpsc::UnboundedSender<Command>,
     state: Mutex<State>,
 }
@@ -49,6 +51,10 @@ struct State {
     tasks: HashMap<Uuid, RegisteredTask>,
     board: Board,
     runs: HashMap<Uuid, RunsOfTask>,
+    /// Namespace and name of tasks whose runs have changed since their status was written.
+    changed: HashSet<(String, String)>,
+    /// When the status of tasks was written last, within the interval.
+    taken: HashMap<(String, String), Instant>,
 }
 
 /// What is known about the runs of a task.
@@ -59,7 +65,7 @@ struct RunsOfTask {
     next: Option<Timestamp>,
 }
 
-impl Registry {
+impl TaskRegistry {
     pub(in crate::controllers) fn new() -> (Self, Commands) {
         let (commands, receiver) = mpsc::unbounded_channel();
         (Self { commands, state: Mutex::default() }, Commands(receiver))
@@ -126,8 +132,9 @@ impl Registry {
             RunState::Succeeded => {
                 statistics.succeeded += 1;
                 let duration = run.started_at.zip(run.ended_at).map(|(start, end)| end.duration_since(start));
-                statistics.succeeded_duration +=
-                    duration.and_then(|duration| duration.try_into().ok()).unwrap_or_default();
+                if let Some(Ok(duration)) = duration.map(Duration::try_from) {
+                    statistics.succeeded_duration += duration;
+                }
             }
             RunState::Failed => statistics.failed += 1,
             RunState::TimedOut => statistics.timed_out += 1,
@@ -137,12 +144,6 @@ impl Registry {
             RunState::Requested | RunState::Queued | RunState::Ready | RunState::Running => {}
         }
         set_last(runs, last_run(run));
-    }
-
-    /// Shows a run that has started as the last one.
-    pub(super) fn show_start(&self, run: &Run) {
-        let mut state = self.state.lock();
-        set_last(state.runs.entry(run.task.uid).or_default(), last_run(run));
     }
 
     /// What the status of a task shows.
@@ -157,6 +158,26 @@ impl Registry {
             counts: counts(&runs.statistics),
             last_trigger: None,
         }
+    }
+
+    /// Notes that the runs of a task have changed since its status was written.
+    pub(super) fn mark_changed(&self, task: &TaskKey) {
+        let mut state = self.state.lock();
+        state.changed.insert((task.namespace.clone(), task.name.clone()));
+    }
+
+    /// Takes the tasks whose status is to be written: those that have changed, and were not taken within `interval`.
+    pub(super) fn take_changed(&self, interval: Duration) -> Vec<(String, String)> {
+        let mut state = self.state.lock();
+        let now = Instant::now();
+        state.taken.retain(|_, taken| now.duration_since(*taken) < interval);
+        let State { changed, taken, .. } = &mut *state;
+        let due: Vec<_> = changed.iter().filter(|task| !taken.contains_key(*task)).cloned().collect();
+        for task in &due {
+            changed.remove(task);
+            taken.insert(task.clone(), now);
+        }
+        due
     }
 
     fn send(&self, command: Command) {

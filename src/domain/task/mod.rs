@@ -25,6 +25,7 @@ pub mod http;
 pub mod index;
 pub mod job;
 pub mod mask;
+pub mod observation;
 pub mod permission;
 pub mod planning;
 pub mod pod;

@@ -31,6 +31,12 @@ const SELECT_REQUESTED: Statement = same!(
     run_columns!(),
     " FROM task_run WHERE state = 'Requested' ORDER BY scheduled_at LIMIT $1"
 );
+const SELECT_CANCELLED_JOBS: Statement = same!(
+    "SELECT ",
+    run_columns!(),
+    " FROM task_run WHERE state = 'Running' AND cancelled_by IS NOT NULL AND executor IN ('Job', 'CronJob') \
+     ORDER BY id LIMIT $1"
+);
 const SELECT_WORK: Statement = batch!(
     [id uuid]
     "SELECT id, work FROM task_run WHERE id IN (SELECT id FROM batch) AND work IS NOT NULL"
@@ -88,6 +94,14 @@ impl Runs {
     /// The database is unavailable.
     pub async fn list_requested(&self, limit: usize) -> Result<Vec<Run>, Error> {
         to_runs(fetch(&self.database, READING, SELECT_REQUESTED, &[limit_argument(limit)]).await?)
+    }
+
+    /// Lists running runs of Jobs whose cancellation was requested, without their work. Their Jobs are to be deleted.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn list_cancelled_jobs(&self, limit: usize) -> Result<Vec<Run>, Error> {
+        to_runs(fetch(&self.database, READING, SELECT_CANCELLED_JOBS, &[limit_argument(limit)]).await?)
     }
 
     /// Reads the work of runs that are not reported; those without work are absent.

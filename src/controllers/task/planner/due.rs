@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{PlannedTask, Planner};
-use crate::api::EngineType;
-use crate::domain::task::planning::PlannedRuns;
+use crate::api::{EngineType, ScheduledTask};
+use crate::domain::ObjectRef;
+use crate::domain::task::planning::{ActiveTask, PlannedRuns};
 use crate::domain::task::schedule::plan_due;
 use crate::domain::task::{Executor, NewRun, Run, RunState, Timing};
 use crate::store;
@@ -40,8 +41,8 @@ impl Planner<'_> {
             EngineType::CronJob => active.definition.next_after(self.context.services.now()),
             _ => due.filter(|due| *due != Timestamp::MIN),
         };
-        if self.context.tasks_registry.set_next(uid, shown) {
-            self.context.enqueue_task(&active.key);
+        if self.context.task_registry.set_next(uid, shown) {
+            self.context.task_registry.mark_changed(&active.key);
         }
     }
 
@@ -81,9 +82,13 @@ impl Planner<'_> {
                 true => at,
                 false => {
                     let plan = plan_due(timetable, at, now, *catch_up, RUNS_PER_TASK);
+                    let first = planned.runs.len();
                     self.context
-                        .tasks_registry
+                        .task_registry
                         .with_board(|board| active.plan_occurrences(&plan, board, &mut planned));
+                    if !self.has_downstream(active) {
+                        planned.runs[first..].iter_mut().for_each(|run| run.chain = run.id.0);
+                    }
                     plan.cursor
                 }
             };
@@ -111,6 +116,12 @@ impl Planner<'_> {
             self.schedule(*uid);
         }
         Ok(())
+    }
+
+    /// Whether other tasks follow a task. Only then its runs share a chain with those of other tasks at the same time.
+    fn has_downstream(&self, active: &ActiveTask) -> bool {
+        let task = ObjectRef::new::<ScheduledTask>(&active.key.namespace, &active.key.name);
+        !self.context.services.catalog.lock().tasks().downstream_of(&task).is_empty()
     }
 
     /// Starts the Job of a stored run, if it has one; of a queued run, it starts suspended.

@@ -49,11 +49,11 @@ impl Planner<'_> {
 
     async fn report(&mut self, run: &Run) {
         let context = self.context;
-        context.tasks_registry.with_board(|board| board.end(run.id));
-        context.tasks_registry.count_end(run);
+        context.task_registry.with_board(|board| board.end(run.id));
+        context.task_registry.count_end(run);
         self.starter.forget(run.id);
         context.task_metrics.observe_end(run);
-        context.enqueue_task(&run.task);
+        context.task_registry.mark_changed(&run.task);
         let reference = StoreRef::<_>::new(&run.task.name).within(&run.task.namespace);
         let Some(task) = context.tasks.objects.get(&reference) else { return };
         let Ok(task) = &task.0 else { return };
@@ -67,7 +67,7 @@ impl Planner<'_> {
         let message = run.outcome.message.as_deref();
         let because = message.map(|message| format!(": {message}")).unwrap_or_default();
         let what = format!("run {} of {} {}{because}", run.id, run.scheduled_at, run.state);
-        context.services.record_event(task, Action::EndRun, outcome, reason, what.clone()).await;
+        context.services.enqueue_event(task, Action::EndRun, outcome, reason, what.clone()).await;
         if outcome == AuditOutcome::Failed {
             let event = EventRecord { kind: EventType::Warning, reason: word(run.state), message: what };
             context.services.kubernetes.publish_event(task, event);
@@ -115,7 +115,7 @@ impl Planner<'_> {
     async fn ended_of_chain(&self, run: &Run) -> Result<BTreeMap<String, RunState>, store::Error> {
         let filter = RunFilter {
             tenants: vec![run.task.tenant.clone()],
-            namespaces: vec![run.task.namespace.clone()],
+            namespaces: Some(vec![run.task.namespace.clone()]),
             chain: Some(run.chain),
             ..RunFilter::default()
         };

@@ -24,7 +24,7 @@ impl Planner<'_> {
             let active = &task.active;
             let admitted = self
                 .context
-                .tasks_registry
+                .task_registry
                 .with_board(|board| active.admit_requested(&run, board, &mut planned));
             match admitted {
                 Ok((RunState::Skipped, why)) => ends.push(skip(&run, why.unwrap_or_default(), now)),
@@ -40,7 +40,13 @@ impl Planner<'_> {
                         message,
                     });
                     if executor == Executor::Job {
-                        started.push(Run { state, due_at: now, executor: Some(executor), work: Some(work), ..run });
+                        started.push(Run {
+                            state,
+                            due_at: now,
+                            executor: Some(executor),
+                            work: Some(work),
+                            ..run
+                        });
                     }
                 }
             }

@@ -1,0 +1,291 @@
+//! Stores what was observed of Jobs.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use kube::ResourceExt;
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector::{ObjectRef as StoreRef, Store};
+use uuid::Uuid;
+
+use super::super::context::Context;
+use super::job_end::{End, read_end};
+use super::job_starter::JobStarter;
+use crate::domain::task::job::scheduled_time;
+use crate::domain::task::observation::{JobProgress, is_of_cron_job, progress_of, run_of, task_of};
+use crate::domain::task::{Executor, NewRun, Outcome, Run, RunState, Timing, Work};
+use crate::error_chain::ErrorChain;
+use crate::store;
+use crate::store::runs::{FinishedAttempt, JobStart, ObservedEnd, ObservedRun, Then};
+
+/// Delay before observations are stored again after an error.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// Number of missed times of a CronJob that are recorded at once.
+const MAX_MISSED: usize = 100;
+
+/// A Job, and its end if it has ended.
+#[derive(Debug)]
+pub(super) struct Observed {
+    pub(super) job: Job,
+    pub(super) end: Option<End>,
+}
+
+/// Stores what was observed.
+pub(super) struct JobRecorder<'c> {
+    context: &'c Context,
+    jobs: Store<DeserializeGuard<Job>>,
+    starter: JobStarter,
+    /// The ended Jobs whose ends are stored, by uid.
+    recorded: HashSet<String>,
+    /// The last observed time of each task with a CronJob.
+    last_times: HashMap<Uuid, Timestamp>,
+}
+
+impl<'c> JobRecorder<'c> {
+    pub(super) fn new(context: &'c Context, jobs: Store<DeserializeGuard<Job>>, starter: JobStarter) -> Self {
+        Self { context, jobs, starter, recorded: HashSet::new(), last_times: HashMap::new() }
+    }
+
+    /// The Job of this name.
+    pub(super) fn find(
+        &self,
+        reference: &StoreRef<DeserializeGuard<Job>>,
+    ) -> Option<Arc<DeserializeGuard<Job>>> {
+        self.jobs.get(reference)
+    }
+
+    /// Forgets a deleted Job.
+    pub(super) fn forget(&mut self, uid: &str) {
+        self.recorded.remove(uid);
+    }
+
+    /// Stores observations; retries until the store accepts them.
+    pub(super) async fn store(&mut self, observed: Vec<Observed>) {
+        while let Err(error) = self.try_store(&observed).await {
+            tracing::warn!(error = %ErrorChain(&error), "waiting for the database to store the ends of Jobs");
+            tokio::time::sleep(RETRY_DELAY).await;
+        }
+        for one in observed.iter().filter(|one| one.end.is_some()) {
+            self.recorded.insert(one.job.uid().unwrap_or_default());
+            self.prune(&one.job).await;
+        }
+    }
+
+    async fn try_store(&mut self, observed: &[Observed]) -> Result<(), store::Error> {
+        let context = self.context;
+        let (mut starts, mut ends, mut of_cron_jobs) = (Vec::new(), Vec::new(), Vec::new());
+        for Observed { job, end } in observed {
+            if let Some((id, attempt)) = run_of(job) {
+                starts.push(JobStart { id, attempt, at: started_at(job, context), job: job.name_any() });
+                ends.extend(end.as_ref().map(|end| (job, id, attempt, end)));
+            } else if is_of_cron_job(job) {
+                of_cron_jobs.extend(self.observed_run(job, end.as_ref()));
+            }
+        }
+        context.runs.start_job(&starts).await?;
+        context.runs.record(&of_cron_jobs).await?;
+        let mut finished = Vec::new();
+        let mut retried: HashMap<_, Run> = HashMap::new();
+        for (job, id, attempt, end) in ends {
+            let (then, run) = decide(context, job, attempt, end).await?;
+            let is_cancelled = run.as_ref().is_some_and(|run| run.cancelled_by.is_some());
+            if let (Then::Retry { due_at }, Some(run)) = (then, run) {
+                retried.insert(id, Run { due_at, attempts: attempt, state: RunState::Ready, ..run });
+            }
+            finished.push(FinishedAttempt {
+                id,
+                attempt,
+                at: end.at,
+                state: if is_cancelled { RunState::Cancelled } else { end.state },
+                outcome: end.outcome.clone(),
+                executed_by: end.pod.clone(),
+                runner: None,
+                then,
+            });
+        }
+        let changed = context.runs.finish_attempt(&finished).await?;
+        for id in changed {
+            if let Some(run) = retried.remove(&id) {
+                self.starter.enqueue(run, false);
+            }
+        }
+        for Observed { job, .. } in observed {
+            if let Some(task) = task_of(job).and_then(|task| context.task_registry.get(task)) {
+                context.task_registry.mark_changed(&task.active.key);
+            }
+        }
+        Ok(())
+    }
+
+    /// The run of a Job that Kubernetes' CronJob controller created, and the times before it that have no Job.
+    fn observed_run(&self, job: &Job, end: Option<&End>) -> Option<ObservedRun> {
+        let context = self.context;
+        let time = scheduled_time(job)?;
+        let task = context.task_registry.get(task_of(job)?)?;
+        let active = task.active;
+        let run = NewRun { executor: Some(Executor::CronJob), ..active.occurrence(time) };
+        let is_new = !context.task_registry.with_board(|board| board.contains(run.id));
+        if end.is_none() && is_new {
+            context.task_registry.with_board(|board| board.restore_started(active.open_run(run.id, time)));
+        }
+        Some(ObservedRun {
+            job: job.name_any(),
+            started_at: started_at(job, context),
+            end: end.map(|end| ObservedEnd {
+                at: end.at,
+                state: end.state,
+                outcome: end.outcome.clone(),
+                pod: end.pod.clone(),
+            }),
+            run,
+        })
+    }
+
+    /// Records the times of a CronJob that have no Job: those between the last observed one and this one.
+    async fn record_missed(&mut self, job: &Job) -> Result<(), store::Error> {
+        let (Some(time), Some(uid)) = (scheduled_time(job).filter(|_| is_of_cron_job(job)), task_of(job))
+        else {
+            return Ok(());
+        };
+        let context = self.context;
+        let Some(task) = context.task_registry.get(uid) else { return Ok(()) };
+        let before = self.last_times.get(&uid).copied();
+        if before.is_some_and(|before| before >= time) {
+            return Ok(());
+        }
+        self.last_times.insert(uid, time);
+        let Some(before) = before.or(task
+            .object
+            .status
+            .as_ref()
+            .and_then(|status| status.last.as_ref().map(|last| last.scheduled)))
+        else {
+            return Ok(());
+        };
+        let Timing::Time { timetable, .. } = &task.active.definition.timing else { return Ok(()) };
+        let jobs = self.jobs.state();
+        let has_job = |time: Timestamp| {
+            jobs.iter()
+                .filter_map(|job| job.0.as_ref().ok())
+                .any(|job| task_of(job) == Some(uid) && scheduled_time(job) == Some(time))
+        };
+        let missed: Vec<NewRun> = timetable
+            .occurrences_after(before)
+            .take_while(|missed| *missed < time)
+            .take(MAX_MISSED)
+            .filter(|missed| !has_job(*missed))
+            .map(|missed| {
+                let why =
+                    "the CronJob controller started no Job: a previous run had not ended, or it was away";
+                NewRun {
+                    executor: Some(Executor::CronJob),
+                    ..task.active.ended(missed, RunState::Missed, why.into())
+                }
+            })
+            .collect();
+        context.runs.insert(&missed, context.services.now()).await.map(drop)
+    }
+
+    /// Ends a run whose Job no longer exists.
+    pub(super) async fn end_without_job(&self, run: &Run) {
+        let message = match &run.cancelled_by {
+            Some(by) => format!("cancelled by {by}"),
+            None => "its Job was deleted before it ended".into(),
+        };
+        let outcome = Outcome { message: Some(message), ..Outcome::default() };
+        finish(self.context, run, RunState::Cancelled, outcome, None).await;
+    }
+
+    /// Ends a cancelled run: reads its log, stores the end, and deletes the Job.
+    pub(super) async fn end_cancelled(&self, run: &Run, job: &Job) {
+        let by = run.cancelled_by.as_deref().unwrap_or_default();
+        let end = read_end(self.context, job, RunState::Cancelled, self.context.services.now(), None).await;
+        let outcome = Outcome { message: Some(format!("cancelled by {by}")), ..end.outcome };
+        finish(self.context, run, RunState::Cancelled, outcome, end.pod).await;
+        if let Err(error) = self.context.services.kubernetes.delete_owned(job).await {
+            tracing::warn!(job = job.name_any(), %error, "deleting the Job of a cancelled run");
+        }
+    }
+
+    /// Deletes the ended Jobs of a task that exceed its history. Their runs are stored.
+    async fn prune(&mut self, job: &Job) {
+        if let Err(error) = self.record_missed(job).await {
+            tracing::warn!(error = %ErrorChain(&error), "recording missed times");
+        }
+        let Some(uid) = task_of(job) else { return };
+        let Some(task) = self.context.task_registry.get(uid) else { return };
+        let jobs = self.jobs.state();
+        let (mut succeeded, mut failed) = (Vec::new(), Vec::new());
+        for job in jobs.iter().filter_map(|job| job.0.as_ref().ok()).filter(|job| task_of(job) == Some(uid)) {
+            match progress_of(job) {
+                JobProgress::Ended { ended, state: RunState::Succeeded, .. } => succeeded.push((ended, job)),
+                JobProgress::Ended { ended, .. } => failed.push((ended, job)),
+                JobProgress::Waiting | JobProgress::Running(_) => {}
+            }
+        }
+        let (keep_succeeded, keep_failed) = task.active.definition.history;
+        for (mut ended, keep) in [(succeeded, keep_succeeded), (failed, keep_failed)] {
+            ended.sort_by_key(|(ended, _)| std::cmp::Reverse(*ended));
+            for (_, job) in ended.into_iter().skip(usize::try_from(keep).unwrap_or(0)) {
+                if !self.recorded.contains(&job.uid().unwrap_or_default()) {
+                    continue;
+                }
+                if let Err(error) = self.context.services.kubernetes.delete_owned(job).await {
+                    tracing::warn!(job = job.name_any(), %error, "deleting an ended Job");
+                }
+            }
+        }
+    }
+}
+
+/// Whether a failed attempt is followed by another one, with its run.
+async fn decide(
+    context: &Context,
+    job: &Job,
+    attempt: u32,
+    end: &End,
+) -> Result<(Then, Option<Run>), store::Error> {
+    if !matches!(end.state, RunState::Failed | RunState::TimedOut) {
+        return Ok((Then::End, None));
+    }
+    let Some((id, _)) = run_of(job) else { return Ok((Then::End, None)) };
+    let tenant = context.services.catalog.lock().tenant_of(&job.namespace().unwrap_or_default());
+    let Some(tenant) = tenant.and_then(|tenant| tenant.parse().ok()) else { return Ok((Then::End, None)) };
+    let Some(run) = context.runs.get(&tenant, id).await? else { return Ok((Then::End, None)) };
+    let work = run.work.as_deref().and_then(|work| Work::parse(work).ok());
+    let delay = work.filter(|work| work.shards.is_none()).and_then(|work| work.retry.delay_after(attempt));
+    let then = match delay {
+        Some(delay) if run.cancelled_by.is_none() => {
+            Then::Retry { due_at: end.at.saturating_add(delay).unwrap_or(end.at) }
+        }
+        _ => Then::End,
+    };
+    Ok((then, Some(run)))
+}
+
+fn started_at(job: &Job, context: &Context) -> Timestamp {
+    match progress_of(job) {
+        JobProgress::Running(started) | JobProgress::Ended { started, .. } => started,
+        JobProgress::Waiting => context.services.now(),
+    }
+}
+
+async fn finish(context: &Context, run: &Run, state: RunState, outcome: Outcome, pod: Option<String>) {
+    let finished = FinishedAttempt {
+        id: run.id,
+        attempt: run.attempts,
+        at: context.services.now(),
+        state,
+        outcome,
+        executed_by: pod,
+        runner: None,
+        then: Then::End,
+    };
+    if let Err(error) = context.runs.finish_attempt(&[finished]).await {
+        tracing::warn!(error = %ErrorChain(&error), "storing the end of a run");
+    }
+}

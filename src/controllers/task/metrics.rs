@@ -1,0 +1,90 @@
+//! Metrics of tasks.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::domain::task::Run;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RunLabels {
+    tenant: String,
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TenantLabel {
+    tenant: String,
+}
+
+/// Metrics of tasks. The names of tasks are no labels: there may be tens of thousands.
+#[derive(Clone, Debug)]
+pub(in crate::controllers) struct TaskMetrics {
+    ended: Family<RunLabels, Counter>,
+    duration: Family<TenantLabel, Histogram>,
+    lateness: Histogram,
+    waiting: Gauge,
+}
+
+impl TaskMetrics {
+    /// Creates and registers the metrics.
+    pub(in crate::controllers) fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            ended: Family::default(),
+            duration: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.05, 3.0, 12))),
+            lateness: Histogram::new(exponential_buckets(0.005, 2.5, 12)),
+            waiting: Gauge::default(),
+        };
+        registry.register(
+            "task_runs",
+            "Ended runs of ScheduledTasks, by tenant and state",
+            metrics.ended.clone(),
+        );
+        registry.register_with_unit(
+            "task_run_duration",
+            "Time from the first start to the end of runs",
+            Unit::Seconds,
+            metrics.duration.clone(),
+        );
+        registry.register_with_unit(
+            "task_job_lateness",
+            "Time from the due time of a run to the creation of its Job by the operator",
+            Unit::Seconds,
+            metrics.lateness.clone(),
+        );
+        registry.register(
+            "task_runs_waiting",
+            "Runs that wait for others (concurrency, groups, limits of tenants)",
+            metrics.waiting.clone(),
+        );
+        metrics
+    }
+
+    /// Counts an ended run.
+    pub(super) fn observe_end(&self, run: &Run) {
+        let tenant = run.task.tenant.to_string();
+        let labels = RunLabels { tenant: tenant.clone(), state: run.state.as_str() };
+        self.ended.get_or_create(&labels).inc();
+        let duration = run.started_at.zip(run.ended_at).map(|(start, end)| end.duration_since(start));
+        if let Some(Ok(duration)) = duration.map(Duration::try_from) {
+            self.duration.get_or_create(&TenantLabel { tenant }).observe(duration.as_secs_f64());
+        }
+    }
+
+    /// Measures how late a Job was created.
+    pub(super) fn observe_start(&self, run: &Run, now: Timestamp) {
+        let late = Duration::try_from(now.duration_since(run.due_at)).unwrap_or_default();
+        self.lateness.observe(late.as_secs_f64());
+    }
+
+    /// Sets the number of waiting runs.
+    pub(super) fn set_waiting(&self, waiting: usize) {
+        self.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+    }
+}

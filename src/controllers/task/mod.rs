@@ -1,0 +1,58 @@
+//! ScheduledTasks: observe, plan, apply, report.
+//!
+//! - `reconcile` makes a task active: approval, rules, engine, CronJob, status. `template`: the same for TaskTemplates.
+//! - `registry`: the active tasks and their open runs.
+//! - `planner`: which runs exist, and what follows from their ends.
+//! - `job_starter`: creates Jobs. `job_watch`, `job_end`, `job_record`: observe them, read their logs, store their ends.
+//! - `cron_job`: the CronJobs of tasks.
+//!
+//! The runs of HTTP calls and events are executed by the role `runner`, which claims them in the store.
+
+mod cron_job;
+mod job_end;
+mod job_record;
+mod job_starter;
+mod job_watch;
+mod metrics;
+mod planner;
+mod reconcile;
+mod registry;
+mod template;
+
+pub(super) use cron_job::CronJobs;
+pub(super) use metrics::TaskMetrics;
+pub(super) use reconcile::TaskReconciler;
+pub(super) use registry::{Commands, TaskRegistry};
+pub(super) use template::TemplateReconciler;
+
+use std::time::Duration;
+
+use super::context::Context;
+use job_starter::JobStarter;
+
+/// How often tasks are looked for whose status is to be written.
+const STATUS_TICK: Duration = Duration::from_millis(200);
+
+/// Plans and observes runs until dropped.
+pub(super) async fn run(context: &Context, commands: Commands) {
+    let (starter, requests) = JobStarter::new();
+    tokio::join!(
+        planner::run(context, commands, starter.clone()),
+        job_starter::run(context, requests),
+        job_watch::follow(context, starter),
+        cron_job::follow(context),
+        write_statuses(context),
+    );
+}
+
+/// Reconciles the tasks whose runs have changed, each at most once in an interval: a task may have a run each second.
+async fn write_statuses(context: &Context) {
+    let mut ticks = tokio::time::interval(STATUS_TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        for (namespace, name) in context.task_registry.take_changed(context.options.task_status_interval) {
+            context.tasks.queue.enqueue(Some(&namespace), &name);
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! Makes a task active, or says why it is not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use eventcenter_sdk::Reason;
+use kube::ResourceExt;
+use kube::core::object::HasSpec;
+use kube::runtime::reflector::ObjectRef as StoreRef;
+use uuid::Uuid;
+
+use super::super::approval::{
+    ApprovalDecision, ApprovalReport, Disposition, FactsLookup, GovernedReconciler, activate, decide,
+    prune_revisions, report_status,
+};
+use super::super::context::Context;
+use super::super::effect::ToFailure;
+use super::super::queue::Watched;
+use super::super::runtime::{Informer, ReconcileResult, Reconciled, Reconciler};
+use super::super::services::Services;
+use super::cron_job;
+use crate::api::{ScheduledTask, TRIGGER, WhenSuspended};
+use crate::domain::condition::{self};
+use crate::domain::management::{ManagementMode, management_mode};
+use crate::domain::task::engine::{EngineChoice, choose};
+use crate::domain::task::planning::{ActiveTask, schedule_hash};
+use crate::domain::task::status::{Outcome, build_status, describe_schedule};
+use crate::domain::task::validate::created;
+use crate::domain::task::work::Destination;
+use crate::domain::task::{Definition, Target, TaskKey, Trigger, validate};
+use crate::domain::topic::validate::suspended;
+use crate::domain::{Failure, ObjectRef, Refusal, backoff};
+
+/// Delay before a task is reconciled again that waits for an EventTopic.
+const TOPIC_RETRY: Duration = Duration::from_secs(5);
+
+/// Reconciles ScheduledTasks.
+pub(in crate::controllers) struct TaskReconciler(pub(in crate::controllers) Arc<Context>);
+
+impl Reconciler for TaskReconciler {
+    type Object = ScheduledTask;
+
+    fn services(&self) -> &Services {
+        &self.0.services
+    }
+
+    fn informer(&self) -> &Informer<ScheduledTask> {
+        &self.0.tasks
+    }
+
+    /// A task that the reconciler has not seen counts with its declared spec.
+    fn object_delivered(&self, task: &ScheduledTask) {
+        let mut catalog = self.0.services.catalog.lock();
+        if !catalog.tasks().has_task(&ObjectRef::of(task)) {
+            catalog.tasks_mut().set_task(task, &task.spec);
+        }
+    }
+
+    fn object_deleted(&self, task: &Watched<ScheduledTask>) {
+        self.0.services.approvals.forget(task);
+        self.0.services.catalog.lock().tasks_mut().remove_task(&ObjectRef::of(task));
+        if let Some(uid) = uid_of(task) {
+            self.0.task_registry.delete(uid);
+        }
+    }
+
+    fn objects_listed(&self) {
+        let tasks = self.0.tasks.objects.state();
+        let mut catalog = self.0.services.catalog.lock();
+        for task in tasks.iter().filter_map(|task| task.0.as_ref().ok()) {
+            catalog.tasks_mut().set_task(task, &task.spec);
+        }
+        let present = tasks.iter().map(|task| ObjectRef::of(&**task)).collect();
+        catalog.tasks_mut().retain_tasks(&present);
+    }
+
+    async fn reconcile(&self, task: &ScheduledTask) -> ReconcileResult {
+        if task.metadata.deletion_timestamp.is_some() {
+            self.deactivate(task);
+            return Ok(Reconciled::until_change(Reason::Deleting));
+        }
+        let ApprovalDecision { resource, disposition, mut report } = decide(self, task).await?;
+        match disposition {
+            Disposition::Apply => {
+                let outcome = self.apply(&resource).await;
+                self.report(&resource, outcome, &report).await
+            }
+            Disposition::Activate(activation) => {
+                let (active, record) =
+                    activate(&*resource, &activation, &self.0.tasks, &self.0.services).await?;
+                report.record = Some(record.clone());
+                let outcome = self.apply(&active).await;
+                let reconciled = self.report(&active, outcome, &report).await?;
+                prune_revisions(&active, record.as_status(), &self.0.services).await;
+                Ok(reconciled)
+            }
+            Disposition::Hold(Some(obstacle)) => {
+                self.deactivate(task);
+                let outcome = match obstacle {
+                    super::super::approval::Obstacle::Refused(refusal) => Outcome::Refused(refusal),
+                    super::super::approval::Obstacle::Failed(failure) => Outcome::Failed(failure),
+                };
+                self.report(task, outcome, &report).await
+            }
+            Disposition::Hold(None) => Ok(Reconciled::requeue(Reason::Progressing, backoff::MIN_DELAY)),
+        }
+    }
+
+    async fn report_failure(&self, task: &ScheduledTask, failure: Failure) -> ReconcileResult {
+        self.report(task, Outcome::Failed(failure), &ApprovalReport::unchanged(task)).await
+    }
+}
+
+impl GovernedReconciler for TaskReconciler {
+    async fn look_up_facts(&self, _: &ScheduledTask) -> FactsLookup<()> {
+        FactsLookup::Available(())
+    }
+}
+
+/// Why a task is not active.
+enum Inactive {
+    Refused(Refusal),
+    Failed(Failure),
+}
+
+impl TaskReconciler {
+    /// Makes a task with its active spec active.
+    async fn apply(&self, task: &ScheduledTask) -> Outcome {
+        match management_mode(task) {
+            Ok(ManagementMode::Managed) => {}
+            Ok(ManagementMode::Paused) => {
+                self.deactivate(task);
+                return Outcome::Paused;
+            }
+            Ok(ManagementMode::Unmanaged) => {
+                self.deactivate(task);
+                return Outcome::Unmanaged;
+            }
+            Err(refusal) => return Outcome::Refused(refusal),
+        }
+        match self.try_apply(task).await {
+            Ok(outcome) => outcome,
+            Err(inactive) => {
+                self.deactivate(task);
+                match inactive {
+                    Inactive::Refused(refusal) => Outcome::Refused(refusal),
+                    Inactive::Failed(failure) => Outcome::Failed(failure),
+                }
+            }
+        }
+    }
+
+    async fn try_apply(&self, task: &ScheduledTask) -> Result<Outcome, Inactive> {
+        let context = &*self.0;
+        let (definition, tenant) = {
+            let mut catalog = context.services.catalog.lock();
+            catalog.tasks_mut().set_task(task, task.spec());
+            let tenant = catalog.tenants().of_namespace(&task.namespace().unwrap_or_default()).cloned();
+            let tenant = tenant.map_err(Inactive::Refused)?;
+            if tenant.suspended == Some(WhenSuspended::Stop) {
+                return Err(Inactive::Refused(suspended(&tenant)));
+            }
+            let definition =
+                validate(task, task.spec(), catalog.task_neighbours()).map_err(Inactive::Refused)?;
+            (definition, tenant)
+        };
+        let destination = self.find_destination(task, &definition).map_err(Inactive::Refused)?;
+        let choice = choose(task.spec(), &definition);
+        let cron_job = cron_job::sync(task, task.spec(), &definition, &choice, context)
+            .await
+            .map_err(|error| Inactive::Failed(error.to_failure()))?;
+        self.request_trigger(task, &definition, &tenant.name).await.map_err(Inactive::Failed)?;
+        let EngineChoice { engine, .. } = choice;
+        let is_suspended = definition.is_suspended;
+        let schedule = describe_schedule(task.spec());
+        if let Some(key) = key_of(task, tenant.name.clone()) {
+            let since =
+                task.status.as_ref().and_then(|status| status.approved.as_ref()).map(|approved| approved.at);
+            let active = ActiveTask {
+                key,
+                definition,
+                engine,
+                destination,
+                schedule_hash: schedule_hash(task.spec()),
+                since: since.unwrap_or_else(|| created(task)),
+            };
+            context.task_registry.set(active, task.clone());
+        }
+        Ok(Outcome::Scheduled { engine: choice, cron_job, schedule, is_suspended })
+    }
+
+    /// Where the events of a task are published.
+    fn find_destination(
+        &self,
+        task: &ScheduledTask,
+        definition: &Definition,
+    ) -> Result<Option<Destination>, Refusal> {
+        let Target::Event(target) = &definition.target else { return Ok(None) };
+        let namespace = task.namespace().unwrap_or_default();
+        let topic = self.0.topics.objects.get(&StoreRef::new(&target.topic).within(&namespace));
+        let topic = topic.as_ref().and_then(|topic| topic.0.as_ref().ok());
+        let status = topic.and_then(|topic| topic.status.as_ref());
+        let found = status.and_then(|status| {
+            let (cluster, name) = (status.cluster.as_ref()?, status.topic_name.as_ref()?);
+            condition::find(&status.conditions, condition::READY).filter(|ready| ready.status == "True")?;
+            Some(Destination { cluster: cluster.parse().ok()?, topic: name.parse().ok()? })
+        });
+        let found = found.ok_or_else(|| {
+            Refusal::at(
+                Reason::TopicNotFound,
+                "spec.target.event.topic",
+                format!(
+                    "there is no EventTopic {} in namespace {namespace} that is Ready: create it",
+                    target.topic
+                ),
+            )
+        })?;
+        let types = topic.map(|topic| &topic.spec.event_types[..]).unwrap_or_default();
+        if !types.is_empty() && !types.iter().any(|declared| declared.name == target.event_type) {
+            return Err(Refusal::at(
+                Reason::InvalidResource,
+                "spec.target.event.type",
+                format!(
+                    "EventTopic {} does not declare {}: add it there, or correct it",
+                    target.topic, target.event_type
+                ),
+            ));
+        }
+        Ok(Some(found))
+    }
+
+    /// Requests a run for a new value of the trigger annotation. The id of the run is derived from the value, so a repeated
+    /// request is none.
+    async fn request_trigger(
+        &self,
+        task: &ScheduledTask,
+        definition: &Definition,
+        tenant: &eventcenter_sdk::name::TenantName,
+    ) -> Result<(), Failure> {
+        let Some(id) = task.annotations().get(TRIGGER) else { return Ok(()) };
+        let handled = task.status.as_ref().and_then(|status| status.last_trigger.as_ref());
+        if handled == Some(id) {
+            return Ok(());
+        }
+        let Some(key) = key_of(task, tenant.clone()) else { return Ok(()) };
+        let now = self.0.services.now();
+        let active = ActiveTask {
+            key,
+            definition: definition.clone(),
+            engine: crate::api::EngineType::Job,
+            destination: None,
+            schedule_hash: String::new(),
+            since: now,
+        };
+        let run = active.requested(Trigger::Manual { id: id.clone() }, None, now);
+        self.0.runs.insert(&[run], now).await.map(drop).map_err(|error| {
+            tracing::warn!(error = %crate::error_chain::ErrorChain(&error), "storing a triggered run");
+            Failure::retryable(Refusal::new(
+                Reason::StoreUnavailable,
+                "the database is unavailable, so the triggered run is not stored. Retrying automatically.",
+            ))
+        })
+    }
+
+    fn deactivate(&self, task: &ScheduledTask) {
+        if let Some(uid) = uid_of(task) {
+            self.0.task_registry.deactivate(uid);
+        }
+    }
+
+    async fn report(
+        &self,
+        task: &ScheduledTask,
+        outcome: Outcome,
+        report: &ApprovalReport,
+    ) -> ReconcileResult {
+        let context = &*self.0;
+        let services = &context.services;
+        let now = services.now();
+        let is_scheduled = matches!(outcome, Outcome::Scheduled { .. });
+        let mut facts = uid_of(task).map(|uid| context.task_registry.facts(uid)).unwrap_or_default();
+        facts.last_trigger = task.annotations().get(TRIGGER).filter(|_| is_scheduled).cloned();
+        let status = build_status(task, &outcome, &facts, now);
+        let reported = report_status(task, status, is_scheduled, report, &context.tasks, services).await?;
+        let ready = condition::find(&reported.status.conditions, condition::READY);
+        let reason = ready.and_then(|ready| ready.reason.parse().ok()).unwrap_or(Reason::Internal);
+        if ready.is_some_and(|ready| ready.status == "True") {
+            context.tasks.queue.observe_active(task);
+        }
+        let retry = match &outcome {
+            Outcome::Failed(_) => {
+                Some(backoff::delay(condition::failing_since(&reported.status.conditions), now))
+            }
+            Outcome::Refused(refusal) if refusal.reason == Reason::TopicNotFound => Some(TOPIC_RETRY),
+            _ => None,
+        };
+        Ok(Reconciled { reason, requeue_after: report.requeue_before_expiry(retry, now) })
+    }
+}
+
+fn uid_of(task: &impl kube::Resource) -> Option<Uuid> {
+    task.meta().uid.as_ref()?.parse().ok()
+}
+
+fn key_of(task: &ScheduledTask, tenant: eventcenter_sdk::name::TenantName) -> Option<TaskKey> {
+    Some(TaskKey { tenant, namespace: task.namespace()?, name: task.name_any(), uid: uid_of(task)? })
+}

@@ -1,0 +1,231 @@
+//! What the Jobs and pods of a task say about its runs.
+
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
+use kube::ResourceExt;
+use uuid::Uuid;
+
+use super::job::scheduled_time;
+use super::report::Report;
+use super::{Outcome, RunId, RunState};
+use crate::api::{ATTEMPT, RUN_ID, TASK_LABEL};
+
+/// The longest message of an outcome, in bytes.
+const MAX_MESSAGE_BYTES: usize = 4 * 1024;
+
+/// The longest stored end of a log, in bytes.
+pub const MAX_TAIL_BYTES: usize = 64 * 1024;
+
+/// How far a Job is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobProgress {
+    /// It has no pod yet.
+    Waiting,
+    /// It runs since then.
+    Running(Timestamp),
+    /// It has ended.
+    Ended {
+        /// When it started.
+        started: Timestamp,
+        /// When it ended.
+        ended: Timestamp,
+        /// `Succeeded`, `Failed` or `TimedOut`.
+        state: RunState,
+        /// Why, as the Job says it.
+        message: Option<String>,
+    },
+}
+
+/// How far a Job is.
+#[must_use]
+pub fn progress_of(job: &Job) -> JobProgress {
+    let Some(status) = &job.status else { return JobProgress::Waiting };
+    let created = job.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
+    let started = status.start_time.as_ref().map(|time| time.0);
+    let condition = |kind: &str| {
+        let conditions = status.conditions.iter().flatten();
+        conditions.clone().find(|condition| condition.type_ == kind && condition.status == "True")
+    };
+    let ended = match (condition("Complete"), condition("Failed")) {
+        (Some(complete), _) => Some((RunState::Succeeded, complete)),
+        (None, Some(failed)) if failed.reason.as_deref() == Some("DeadlineExceeded") => {
+            Some((RunState::TimedOut, failed))
+        }
+        (None, Some(failed)) => Some((RunState::Failed, failed)),
+        (None, None) => None,
+    };
+    match (ended, started) {
+        (Some((state, condition)), _) => {
+            let started = started.unwrap_or(created);
+            let end = status.completion_time.as_ref().or(condition.last_transition_time.as_ref());
+            let ended = end.map_or(started, |time| time.0);
+            let message = condition.message.clone().filter(|_| state != RunState::Succeeded);
+            JobProgress::Ended { started, ended, state, message }
+        }
+        (None, Some(started)) => JobProgress::Running(started),
+        (None, None) => JobProgress::Waiting,
+    }
+}
+
+/// The run and the attempt of a Job that the operator created.
+#[must_use]
+pub fn run_of(job: &Job) -> Option<(RunId, u32)> {
+    let annotations = job.annotations();
+    Some((RunId(annotations.get(RUN_ID)?.parse().ok()?), annotations.get(ATTEMPT)?.parse().ok()?))
+}
+
+/// The uid of the task of a Job.
+#[must_use]
+pub fn task_of(job: &Job) -> Option<Uuid> {
+    job.labels().get(TASK_LABEL)?.parse().ok()
+}
+
+/// Whether Kubernetes' CronJob controller created a Job.
+#[must_use]
+pub fn is_of_cron_job(job: &Job) -> bool {
+    run_of(job).is_none() && scheduled_time(job).is_some()
+}
+
+/// The pod that tells most about an ended Job: the last one that failed, or else the last one.
+#[must_use]
+pub fn decisive_pod(pods: &[Pod]) -> Option<&Pod> {
+    let started = |pod: &&Pod| pod.status.as_ref().and_then(|status| status.start_time.clone());
+    let failed = |pod: &&Pod| phase(pod) == Some("Failed");
+    pods.iter().filter(failed).max_by_key(started).or_else(|| pods.iter().max_by_key(started))
+}
+
+/// The container of a pod whose end decides: the first that failed, or else the first.
+#[must_use]
+pub fn decisive_container(pod: &Pod) -> Option<(&str, Option<&ContainerStateTerminated>)> {
+    let status = pod.status.as_ref()?;
+    let init = status.init_container_statuses.iter().flatten();
+    let main = status.container_statuses.iter().flatten();
+    let ends = init.chain(main.clone()).map(|container| {
+        let ended = container.state.as_ref().and_then(|state| state.terminated.as_ref());
+        (container.name.as_str(), ended)
+    });
+    let failed = ends.clone().find(|(_, ended)| ended.is_some_and(|ended| ended.exit_code != 0));
+    failed.or_else(|| {
+        main.clone().next().map(|container| {
+            let ended = container.state.as_ref().and_then(|state| state.terminated.as_ref());
+            (container.name.as_str(), ended)
+        })
+    })
+}
+
+/// The result of an ended Job: exit code, message and counts of its decisive pod. `why` is what the Job says.
+#[must_use]
+pub fn outcome_of(state: RunState, why: Option<&str>, pod: Option<&Pod>) -> Outcome {
+    let ended = pod.and_then(decisive_container).and_then(|(_, ended)| ended);
+    let text =
+        ended.and_then(|ended| ended.message.as_deref()).map(str::trim).filter(|text| !text.is_empty());
+    let report = text.and_then(Report::parse);
+    let reason = ended.and_then(|ended| ended.reason.as_deref());
+    let of_pod = pod.and_then(|pod| pod.status.as_ref()?.message.clone());
+    let message = match (&report, state) {
+        (Some(report), _) => report.message.clone(),
+        (None, RunState::TimedOut) => why.map(ToOwned::to_owned),
+        (None, RunState::Succeeded) => None,
+        (None, _) => match (reason, ended) {
+            (Some("OOMKilled"), _) => Some("the container exceeded its memory limit (OOMKilled)".into()),
+            (_, Some(ended)) => Some(format!("exit code {}", ended.exit_code)),
+            (_, None) => of_pod.or_else(|| why.map(ToOwned::to_owned)),
+        },
+    };
+    Outcome {
+        exit_code: ended.map(|ended| ended.exit_code),
+        http_status: None,
+        message: message.map(|message| truncate(&message, MAX_MESSAGE_BYTES)),
+        items: report.as_ref().and_then(|report| report.items),
+        errors: report.as_ref().and_then(|report| report.errors),
+        log_tail: None,
+    }
+}
+
+/// The last bytes of a text, from the beginning of a line if there is one.
+#[must_use]
+pub fn tail_of(text: &str, max: usize) -> &str {
+    if text.len() <= max {
+        return text;
+    }
+    let start = text.ceil_char_boundary(text.len() - max);
+    let tail = &text[start..];
+    tail.find('\n').map_or(tail, |line| &tail[line + 1..])
+}
+
+fn truncate(text: &str, max: usize) -> String {
+    text[..text.floor_char_boundary(max)].to_owned()
+}
+
+fn phase(pod: &Pod) -> Option<&str> {
+    pod.status.as_ref()?.phase.as_deref()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn job(status: serde_json::Value) -> Job {
+        serde_json::from_value(
+            json!({"metadata": {"name": "a", "creationTimestamp": "2026-01-01T00:00:00Z"}, "status": status}),
+        )
+        .expect("a Job")
+    }
+
+    fn pod(status: serde_json::Value) -> Pod {
+        serde_json::from_value(json!({"metadata": {"name": "p"}, "status": status})).expect("a pod")
+    }
+
+    #[test]
+    fn conditions_end_a_job() {
+        let ended = |kind: &str, reason: &str| {
+            progress_of(&job(json!({
+                "startTime": "2026-01-01T00:00:01Z",
+                "conditions": [{"type": kind, "status": "True", "reason": reason, "message": "m", "lastTransitionTime": "2026-01-01T00:00:09Z"}],
+            })))
+        };
+        let state = |progress| match progress {
+            JobProgress::Ended { state, message, .. } => Some((state, message)),
+            _ => None,
+        };
+        assert_eq!(state(ended("Complete", "")), Some((RunState::Succeeded, None)));
+        assert_eq!(
+            state(ended("Failed", "BackoffLimitExceeded")),
+            Some((RunState::Failed, Some("m".into())))
+        );
+        assert_eq!(state(ended("Failed", "DeadlineExceeded")), Some((RunState::TimedOut, Some("m".into()))));
+        assert_eq!(state(ended("Suspended", "")), None);
+        assert_eq!(progress_of(&job(json!({}))), JobProgress::Waiting);
+    }
+
+    #[test]
+    fn the_failed_container_decides() {
+        let ended = |name: &str, code: i32, message: &str| {
+            json!({"name": name, "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+                "state": {"terminated": {"exitCode": code, "message": message}}})
+        };
+        let succeeded = pod(json!({"phase": "Succeeded", "startTime": "2026-01-01T00:00:09Z",
+            "containerStatuses": [ended("a", 0, r#"{"items": 3, "errors": 1}"#)]}));
+        let failed = pod(json!({"phase": "Failed", "startTime": "2026-01-01T00:00:01Z",
+            "containerStatuses": [ended("a", 0, ""), ended("b", 7, "boom")]}));
+        let outcome = outcome_of(RunState::Succeeded, None, Some(&succeeded));
+        assert_eq!(
+            (outcome.exit_code, outcome.items, outcome.errors, outcome.message),
+            (Some(0), Some(3), Some(1), None)
+        );
+        assert_eq!(decisive_pod(&[failed.clone(), succeeded]), Some(&failed));
+        assert_eq!(decisive_container(&failed).map(|(name, _)| name), Some("b"));
+        let outcome = outcome_of(RunState::Failed, Some("backoff"), Some(&failed));
+        assert_eq!((outcome.exit_code, outcome.message.as_deref()), (Some(7), Some("exit code 7")));
+        assert_eq!(outcome_of(RunState::Failed, Some("backoff"), None).message.as_deref(), Some("backoff"));
+    }
+
+    #[test]
+    fn a_tail_begins_with_a_line() {
+        assert_eq!(tail_of("one\ntwo\nthree", 8), "three");
+        assert_eq!(tail_of("one\ntwo", 100), "one\ntwo");
+        assert_eq!(tail_of("üüüü", 3), "ü");
+    }
+}
