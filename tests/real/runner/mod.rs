@@ -1,12 +1,13 @@
 //! The role `runner` as a process with only its own rights. The tests insert runs into its database, as the controllers do.
 //!
-//! [`call`]: HTTP calls. [`credential`]: Secrets and tokens. [`event`]: events. [`claim`]: several runners, kills and stops.
+//! [`task`]: a declared task, with the controllers. [`call`]: HTTP calls. [`credential`]: Secrets and tokens. [`event`]: events. [`claim`]: several runners, kills and stops.
 
 mod call;
 mod claim;
 mod credential;
 mod event;
 mod server;
+mod task;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
