@@ -1,8 +1,8 @@
 //! The role `runner`: executes the HTTP calls and the events of ScheduledTasks, without pods. Many replicas share the work.
 //!
-//! A runner claims due runs in the database ([`Claimer`](claimer::Claimer)), executes them concurrently
-//! ([`Execution`](execution::Execution)), renews its claims while they run ([`Renewer`](renewer::Renewer)) and stores their results
-//! ([`Reporter`](reporter::Reporter)). [`Claims`](claims::Claims) bounds all of it. After a crash another runner takes its runs over
+//! A runner claims due runs in the database (`Claimer`), executes them concurrently
+//! (`Execution`), renews its claims while they run (`Renewer`) and stores their results
+//! (`Reporter`). `Claims` bounds all of it. After a crash another runner takes its runs over
 //! and repeats them with the same `Idempotency-Key`.
 //!
 //! Deliberately absent: when a run is due, which run may start, what follows from its end (the controllers), and what a run does
