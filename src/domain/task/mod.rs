@@ -10,7 +10,7 @@
 //! | [`attempt`] | what follows from the result of an attempt |
 //! | [`permission`] | what a run may do when it is executed |
 //! | [`report`], [`mask`] | what a program reports about its run; values of Secrets in texts |
-//! | [`reference`] | references in a target, and their values |
+//! | [`mod@reference`] | references in a target, and their values |
 //! | [`run`] | runs and their states |
 //! | [`index`] | dependencies and templates of all tasks |
 //! | [`board`] | which open runs may start |
