@@ -29,5 +29,6 @@ pub mod http;
 pub mod kafka;
 pub mod kubernetes;
 pub mod rest;
+pub mod runner;
 pub mod store;
 pub mod webhook;

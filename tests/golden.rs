@@ -131,9 +131,10 @@ fn a_misspelt_field_in_an_example_is_detected() {
 }
 
 /// The resources of Kubernetes that the roles of the operator and of users name, by group.
-const KUBERNETES: [(&str, &str); 13] = [
+const KUBERNETES: [(&str, &str); 14] = [
     ("", "configmaps"),
     ("", "secrets"),
+    ("", "serviceaccounts/token"),
     ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
     ("admissionregistration.k8s.io", "validatingwebhookconfigurations"),
     ("apps", "controllerrevisions"),
@@ -235,5 +236,38 @@ fn the_rights_cover_every_kind() {
             assert!(has(&verbs(&users, "eventcenter-requester", plural), &["create", "update", "delete"]));
             assert!(has(&verbs(&users, "eventcenter-approver", plural), &["get", api::APPROVE]));
         }
+    }
+}
+
+/// The roles of the operator, each with the permissions that it has alone.
+const ROLES: [&str; 4] = ["controllers", "webhook", "api", "runner"];
+
+#[test]
+fn each_role_has_an_account_with_its_own_rights_only() {
+    let all = documents(&repository().join("dev/operator-rbac.yaml"));
+    let name = |document: &Value| document["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let bound_to = |account: &str| -> Vec<String> {
+        let has_account = |binding: &&Value| {
+            let subjects = binding["subjects"].as_array().into_iter().flatten();
+            subjects.clone().any(|subject| subject["name"] == account)
+        };
+        let role = |binding: &Value| binding["roleRef"]["name"].as_str().unwrap_or_default().to_owned();
+        let mut roles: Vec<String> = all.iter().filter(has_account).map(role).collect();
+        roles.sort();
+        roles.dedup();
+        roles
+    };
+    let accounts: Vec<String> =
+        all.iter().filter(|document| document["kind"] == "ServiceAccount").map(name).collect();
+    let mut every: Vec<String> = ROLES.map(|role| format!("eventcenter-{role}")).into();
+    for role in &every {
+        assert!(accounts.contains(role), "{accounts:?}");
+        assert_eq!(bound_to(role), std::slice::from_ref(role));
+    }
+    every.sort();
+    assert_eq!(bound_to("eventcenter"), every, "the account of a process with all roles");
+    for kind in ["tenants", "kafkaclusters", "eventtopics", "tasktemplates", "scheduledtasks"] {
+        let verbs = verbs(&all, "eventcenter-webhook", kind);
+        assert!(verbs.contains(&"list") && verbs.contains(&"watch"), "the webhook cannot watch {kind}");
     }
 }

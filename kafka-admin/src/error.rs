@@ -22,6 +22,8 @@ impl ErrorCode {
     pub const SYSTEM_RESOURCE: Self = Self(-194);
     /// librdkafka: the host name could not be resolved.
     pub const RESOLVE: Self = Self(-193);
+    /// librdkafka: the topic of a message does not exist, or the caller may not describe it.
+    pub const LOCAL_UNKNOWN_TOPIC: Self = Self(-188);
     /// librdkafka: no broker is reachable.
     pub const ALL_BROKERS_DOWN: Self = Self(-187);
     /// librdkafka: an invalid argument.
@@ -40,6 +42,8 @@ impl ErrorCode {
     pub const LEADER_NOT_AVAILABLE: Self = Self(5);
     /// The broker that received the request is not the leader.
     pub const NOT_LEADER_OR_FOLLOWER: Self = Self(6);
+    /// The message is larger than the topic allows.
+    pub const MESSAGE_TOO_LARGE: Self = Self(10);
     /// The broker did not finish within the operation timeout; it may still make the change.
     pub const REQUEST_TIMED_OUT: Self = Self(7);
     /// The connection ended before the response.
@@ -339,12 +343,14 @@ mod tests {
             (ErrorCode::TRANSPORT, "_TRANSPORT"),
             (ErrorCode::SYSTEM_RESOURCE, "_CRIT_SYS_RESOURCE"),
             (ErrorCode::RESOLVE, "_RESOLVE"),
+            (ErrorCode::LOCAL_UNKNOWN_TOPIC, "_UNKNOWN_TOPIC"),
             (ErrorCode::ALL_BROKERS_DOWN, "_ALL_BROKERS_DOWN"),
             (ErrorCode::INVALID_ARGUMENT, "_INVALID_ARG"),
             (ErrorCode::SSL, "_SSL"),
             (ErrorCode::AUTHENTICATION, "_AUTHENTICATION"),
             (ErrorCode::TIMED_OUT_QUEUE, "_TIMED_OUT_QUEUE"),
             (ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, "UNKNOWN_TOPIC_OR_PART"),
+            (ErrorCode::MESSAGE_TOO_LARGE, "MSG_SIZE_TOO_LARGE"),
             (ErrorCode::LEADER_NOT_AVAILABLE, "LEADER_NOT_AVAILABLE"),
             (ErrorCode::NOT_LEADER_OR_FOLLOWER, "NOT_LEADER_FOR_PARTITION"),
             (ErrorCode::REQUEST_TIMED_OUT, "REQUEST_TIMED_OUT"),

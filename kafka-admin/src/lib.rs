@@ -6,7 +6,7 @@
 //! # Map
 //! - [`AdminClient`] (`client`): its creation and closing, the polling thread, the path of a request.
 //! - `topic`, `config`, `describe`, `acl`: the requests by subject, with the decoding of their responses.
-//! - `produce`: producing single messages.
+//! - `produce`: producing messages.
 //! - `input`: validation of input; `options`: timeouts; `error`: the errors of each level.
 //! - `handle`: owners of librdkafka's long-lived objects; `sys`: corrected bindings.
 //!
@@ -63,4 +63,5 @@ pub use config::{ConfigEntries, ConfigEntry, ConfigSource, TopicConfigAlteration
 pub use describe::{Broker, ClusterDescription, TopicDescription};
 pub use error::{BrokerError, ErrorCode, ItemResults, NewClientError, RequestError};
 pub use input::MAX_TOPICS_PER_REQUEST;
+pub use produce::Message;
 pub use topic::NewTopic;

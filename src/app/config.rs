@@ -2,6 +2,7 @@
 
 mod api;
 mod audit;
+mod runner;
 mod value;
 mod webhook;
 
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use api::Api;
 pub(super) use audit::{Audit, AuditPolicy};
+pub(super) use runner::Runner;
 pub(super) use value::NamespacedName;
 use value::{duration, namespaced_name, seconds};
 use webhook::DEFAULT_CONFIGURATION_NAME;
@@ -136,6 +138,9 @@ pub(super) struct Config {
     #[command(flatten)]
     pub(super) api: Api,
 
+    #[command(flatten)]
+    pub(super) runner: Runner,
+
     /// Format of the logs.
     #[arg(long, env = "EVENTCENTER_LOG_FORMAT", value_enum, default_value = "text")]
     pub(super) log_format: LogFormat,
@@ -154,6 +159,8 @@ pub(super) enum Role {
     Webhook,
     /// Serve the REST API of the audit log; every replica.
     Api,
+    /// Execute the HTTP calls and events of tasks; every replica.
+    Runner,
 }
 
 /// Format of the logs.
@@ -208,6 +215,8 @@ mod tests {
             &["--audit-retention", "long"],
             &["--installation", "a+b"],
             &["--api-rate-limit", "0"],
+            &["--runner-concurrency", "0"],
+            &["--runner-lease", "1s"],
             &["--unknown"],
         ] {
             let all = ["eventcenter", "run"].iter().chain(arguments);

@@ -7,22 +7,26 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::audit::Audit;
 use super::clock::clock;
 use super::config::{Certificates, Config};
 use super::health;
 use super::kinds::AdditionalKind;
+use crate::callback::{CallbackClient, CallbackOptions};
 use crate::controllers::{self, AllMetrics, Checkpoints, Options};
 use crate::domain::audit::{Action, Actor, Event, LogName, Outcome, Target, Via};
+use crate::kafka;
 use crate::kubernetes::{KubeClient, LeaseLost, LeaseSettings};
 use crate::rest;
+use crate::runner;
 use crate::webhook::{self, ClientAuthority, Lifetimes, Source};
 
 /// Interval between renewals of the Lease.
 const RENEW_INTERVAL: Duration = Duration::from_secs(2);
 
-/// How long running reconciles may take to finish. A pod has 30 s (terminationGracePeriodSeconds).
+/// How long running reconciles, and the running calls of tasks, may take to finish. A pod has 30 s (terminationGracePeriodSeconds).
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(20);
 
 /// What all roles of the process share.
@@ -125,6 +129,40 @@ pub(super) async fn run_api(
     let running =
         rest::run(kubernetes.clone(), log, recorder, options, listener, metrics, clock, stop.clone(), ready);
     Ok(Box::pin(running).await?)
+}
+
+/// Executes the calls and events of tasks until the process stops.
+pub(super) async fn run_runner(
+    process: &Process<'_>,
+    metrics: runner::Metrics,
+    kafka: kafka::Metrics,
+    role: health::Role,
+) -> anyhow::Result<()> {
+    let Process { config, instance, kubernetes, audit, stop, .. } = *process;
+    let settings = &config.runner;
+    let concurrency = usize::from(settings.runner_concurrency);
+    let defaults = CallbackOptions::default();
+    let callbacks = CallbackClient::new(&CallbackOptions {
+        certificate_authorities: settings.callback_ca.clone(),
+        max_connections: defaults.max_connections.max(concurrency),
+        ..defaults
+    });
+    let services = runner::Services {
+        kubernetes: kubernetes.clone(),
+        runs: audit.store.runs(),
+        callbacks: callbacks.context("preparing HTTP calls (--callback-ca)")?,
+        kafka,
+    };
+    let options = runner::Options {
+        // A claim of an earlier process with the same name is not this one's.
+        name: format!("{instance}.{}", Uuid::now_v7().simple()),
+        concurrency,
+        lease: settings.runner_lease,
+        grace: SHUTDOWN_GRACE,
+    };
+    let ready = move || role.set_ready(true);
+    Box::pin(runner::run(services, options, metrics, clock, stop.clone(), ready)).await;
+    Ok(())
 }
 
 /// Waits to become the leader, runs the controllers until the process stops, and releases the Lease.

@@ -13,11 +13,13 @@ use tokio_util::sync::CancellationToken;
 use super::audit::Audit;
 use super::config::{Config, Role};
 use super::kinds::AdditionalKind;
-use super::roles::{Process, run_api, run_controllers, run_webhook};
+use super::roles::{Process, run_api, run_controllers, run_runner, run_webhook};
 use super::{health, telemetry};
 use crate::controllers::AllMetrics;
+use crate::kafka;
 use crate::kubernetes::KubeClient;
 use crate::rest;
+use crate::runner;
 use crate::webhook;
 
 pub(super) fn run(config: &Config, additional: &[AdditionalKind]) -> ExitCode {
@@ -53,9 +55,11 @@ async fn run_roles(config: &Config, additional: &[AdditionalKind]) -> anyhow::Re
         "Version of the operator",
         Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]),
     );
-    let metrics = AllMetrics::register(&mut registry);
+    let kafka_metrics = kafka::Metrics::register(&mut registry);
+    let metrics = AllMetrics::register(&mut registry, kafka_metrics.clone());
     let webhook_metrics = webhook::Metrics::register(&mut registry);
     let api_metrics = rest::Metrics::register(&mut registry);
+    let runner_metrics = runner::Metrics::register(&mut registry);
     let audit = Audit::open(config, &instance, &mut registry)?;
     let health = health::Health::new(registry);
     audit.monitor(health.clone());
@@ -78,7 +82,7 @@ async fn run_roles(config: &Config, additional: &[AdditionalKind]) -> anyhow::Re
         // Each role registers before it starts, so that readiness waits for all of them.
         let role = |role: Role| config.roles.contains(&role).then(|| health.role());
         let (webhook_role, controllers_role) = (role(Role::Webhook), role(Role::Controllers));
-        let api_role = role(Role::Api);
+        let (api_role, runner_role) = (role(Role::Api), role(Role::Runner));
         // The webhook serves from the start, whichever replica leads.
         let webhook = async {
             match webhook_role {
@@ -98,13 +102,20 @@ async fn run_roles(config: &Config, additional: &[AdditionalKind]) -> anyhow::Re
                 None => Ok(()),
             }
         };
+        let runner = async {
+            match runner_role {
+                Some(role) => Box::pin(run_runner(&process, runner_metrics, kafka_metrics, role)).await,
+                None => Ok(()),
+            }
+        };
         // A failure of one role stops the others gracefully.
-        let (webhook, controllers, api) = tokio::join!(
+        let (webhook, controllers, api, runner) = tokio::join!(
             stop_on_failure(webhook, &stop),
             stop_on_failure(controllers, &stop),
-            stop_on_failure(api, &stop)
+            stop_on_failure(api, &stop),
+            stop_on_failure(runner, &stop)
         );
-        webhook.and(controllers).and(api)
+        webhook.and(controllers).and(api).and(runner)
     };
     // The last records of the roles are written here.
     audit.close().await;

@@ -15,7 +15,7 @@ use super::status::write_status;
 use crate::api::KafkaCluster;
 use crate::domain::cluster::{Clusters, build_status};
 use crate::domain::{Failure, Refusal, backoff};
-use crate::kafka::{ClusterDescription, Credentials, Secret, Settings, TlsSettings};
+use crate::kafka::{ClusterDescription, SecretKeys, SecretTexts, Settings};
 use crate::kubernetes::{KubeClient, SecretError};
 
 /// Rebuilds the clusters of the catalog, closes the connections to removed clusters, and enqueues the affected
@@ -40,19 +40,15 @@ pub(super) async fn follow_secrets(context: &Context) {
     let mut changed = std::pin::pin!(context.services.kubernetes.watch_secrets());
     while let Some(secret) = changed.next().await {
         for cluster in context.clusters.objects.state() {
-            if cluster.0.as_ref().is_ok_and(|cluster| secrets(cluster).any(|name| name == secret)) {
+            if cluster
+                .0
+                .as_ref()
+                .is_ok_and(|cluster| Settings::secrets(cluster).iter().any(|one| one.name == secret))
+            {
                 context.clusters.queue.enqueue(None, &cluster.name_any());
             }
         }
     }
-}
-
-fn secrets(cluster: &KafkaCluster) -> impl Iterator<Item = &str> {
-    let tls = cluster.spec.tls.as_ref();
-    let authorities = tls.and_then(|tls| tls.ca_secret.as_ref()).map(|secret| secret.name.as_str());
-    let certificate = tls.and_then(|tls| tls.certificate_secret.as_ref()).map(|secret| secret.name.as_str());
-    let credentials = cluster.spec.sasl.as_ref().map(|sasl| sasl.secret.name.as_str());
-    authorities.into_iter().chain(certificate).chain(credentials)
 }
 
 /// Reconciles KafkaClusters.
@@ -147,26 +143,11 @@ async fn settings(kubernetes: &KubeClient, cluster: &KafkaCluster) -> Result<Set
         };
         Refusal::new(reason, error.to_string())
     };
-    let mut settings =
-        Settings { bootstrap_servers: cluster.spec.bootstrap_servers.clone(), tls: None, credentials: None };
-    if let Some(tls) = &cluster.spec.tls {
-        let mut read = TlsSettings::default();
-        if let Some(secret) = &tls.ca_secret {
-            let [certificates] = kubernetes.secret(&secret.name, [&secret.key]).await.map_err(refused)?;
-            read.ca_certificates = Some(certificates);
-        }
-        if let Some(secret) = &tls.certificate_secret {
-            let [certificate, key] =
-                kubernetes.secret(&secret.name, ["tls.crt", "tls.key"]).await.map_err(refused)?;
-            read.client_certificate = Some((certificate, Secret::new(key)));
-        }
-        settings.tls = Some(read);
+    let mut texts = SecretTexts::new();
+    for SecretKeys { name, keys } in Settings::secrets(cluster) {
+        let names: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let read = kubernetes.read_secret(kubernetes.namespace(), &name, &names).await.map_err(refused)?;
+        texts.extend(keys.into_iter().zip(read).map(|(key, text)| ((name.clone(), key), text)));
     }
-    if let Some(sasl) = &cluster.spec.sasl {
-        let keys = [sasl.secret.username_key.as_str(), sasl.secret.password_key.as_str()];
-        let [username, password] = kubernetes.secret(&sasl.secret.name, keys).await.map_err(refused)?;
-        let password = Secret::new(password);
-        settings.credentials = Some(Credentials { mechanism: sasl.mechanism, username, password });
-    }
-    Ok(settings)
+    Ok(Settings::of(cluster, &texts))
 }

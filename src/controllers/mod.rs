@@ -78,13 +78,9 @@ pub struct AllMetrics {
 }
 
 impl AllMetrics {
-    /// Creates and registers the metrics.
-    pub fn register(registry: &mut Registry) -> Self {
-        Self {
-            controllers: Metrics::register(registry),
-            kafka: crate::kafka::Metrics::register(registry),
-            tasks: TaskMetrics::register(registry),
-        }
+    /// Creates and registers the metrics; those of requests to Kafka are registered already.
+    pub fn register(registry: &mut Registry, kafka: crate::kafka::Metrics) -> Self {
+        Self { controllers: Metrics::register(registry), kafka, tasks: TaskMetrics::register(registry) }
     }
 }
 

@@ -29,8 +29,23 @@ impl Connection {
     /// # Errors
     /// The client refuses the settings.
     pub(super) fn new(cluster: &ClusterName, settings: &Settings, metrics: &Metrics) -> Result<Self, Error> {
+        Self::with_properties(cluster, settings, &[], metrics)
+    }
+
+    /// Creates the client with further properties of librdkafka. It sends nothing yet.
+    ///
+    /// # Errors
+    /// The client refuses the settings.
+    pub(super) fn with_properties(
+        cluster: &ClusterName,
+        settings: &Settings,
+        further: &[(String, String)],
+        metrics: &Metrics,
+    ) -> Result<Self, Error> {
         let name = cluster.clone();
-        let client = AdminClient::new(&settings.properties(), move |event| log_event(&name, event))?;
+        let mut properties = settings.properties();
+        properties.extend_from_slice(further);
+        let client = AdminClient::new(&properties, move |event| log_event(&name, event))?;
         Ok(Self { client: Arc::new(client), cluster: cluster.clone(), metrics: metrics.clone() })
     }
 

@@ -121,6 +121,10 @@ impl Error {
     }
 }
 
+/// The errors of a message that Kafka refuses because of the message itself.
+const REFUSED_MESSAGES: [ErrorCode; 3] =
+    [ErrorCode::LOCAL_UNKNOWN_TOPIC, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, ErrorCode::MESSAGE_TOO_LARGE];
+
 fn request_reason(error: &RequestError) -> Reason {
     let is_authentication = |text: &str| {
         let text = text.to_ascii_lowercase();
@@ -140,6 +144,7 @@ fn request_reason(error: &RequestError) -> Reason {
             Reason::AuthorizerMissing
         }
         RequestError::Failed { code, .. } if code.is_authorization() => Reason::NotAuthorized,
+        RequestError::Failed { code, .. } if REFUSED_MESSAGES.contains(code) => Reason::KafkaError,
         RequestError::Closed { .. } => Reason::ClusterUnavailable,
         RequestError::InvalidInput { .. } => Reason::KafkaError,
         _ => Reason::KafkaUnavailable,

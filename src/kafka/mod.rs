@@ -9,7 +9,7 @@
 //! is idempotent.
 //!
 //! Modules, from the leaves: `settings`, `error`, `metrics`; `properties` (parses settings), `batch`; `connection` (the
-//! client with metrics and logs); `topics`, `acls` (the requests); `client` ([`Kafka`]).
+//! client with metrics and logs); `topics`, `acls` (the requests); `client` ([`Kafka`]). `producer` ([`Producer`]) publishes the events of tasks.
 
 mod acls;
 mod batch;
@@ -17,6 +17,7 @@ mod client;
 mod connection;
 mod error;
 mod metrics;
+mod producer;
 mod properties;
 mod settings;
 mod topics;
@@ -25,4 +26,5 @@ pub use acls::{AclIndex, AclScope};
 pub use client::{ClusterDescription, Kafka};
 pub use error::Error;
 pub use metrics::Metrics;
-pub use settings::{Credentials, Secret, Settings, TlsSettings};
+pub use producer::{Producer, ProducerRecord};
+pub use settings::{Credentials, Secret, SecretKeys, SecretTexts, Settings, TlsSettings};

@@ -1,8 +1,13 @@
 //! The settings of a connection to one Kafka cluster, including secrets.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::api::SaslMechanism;
+use crate::api::{KafkaCluster, SaslMechanism};
+
+/// The keys of a Secret of type `kubernetes.io/tls`.
+const CERTIFICATE: &str = "tls.crt";
+const PRIVATE_KEY: &str = "tls.key";
 
 /// A text that logs, statuses, Events and errors must not contain.
 #[derive(Clone, PartialEq, Eq)]
@@ -57,7 +62,58 @@ pub struct Credentials {
     pub password: Secret,
 }
 
+/// A Secret that a KafkaCluster names, in the operator's namespace, and the keys that are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretKeys {
+    /// Name of the Secret.
+    pub name: String,
+    /// The keys.
+    pub keys: Vec<String>,
+}
+
+/// The texts of Secrets, by the name of the Secret and the key.
+pub type SecretTexts = BTreeMap<(String, String), String>;
+
 impl Settings {
+    /// The Secrets that the settings of a cluster need.
+    #[must_use]
+    pub fn secrets(cluster: &KafkaCluster) -> Vec<SecretKeys> {
+        let of = |name: &str, keys: [&str; 2]| {
+            let keys = keys.into_iter().filter(|key| !key.is_empty()).map(ToOwned::to_owned).collect();
+            SecretKeys { name: name.to_owned(), keys }
+        };
+        let tls = cluster.spec.tls.as_ref();
+        let authorities =
+            tls.and_then(|tls| tls.ca_secret.as_ref()).map(|secret| of(&secret.name, [&secret.key, ""]));
+        let certificate = tls
+            .and_then(|tls| tls.certificate_secret.as_ref())
+            .map(|secret| of(&secret.name, [CERTIFICATE, PRIVATE_KEY]));
+        let credentials = cluster.spec.sasl.as_ref().map(|sasl| &sasl.secret);
+        let credentials =
+            credentials.map(|secret| of(&secret.name, [&secret.username_key, &secret.password_key]));
+        authorities.into_iter().chain(certificate).chain(credentials).collect()
+    }
+
+    /// The settings of a cluster with the texts of [`Settings::secrets`].
+    #[must_use]
+    pub fn of(cluster: &KafkaCluster, texts: &SecretTexts) -> Self {
+        let text = |name: &str, key: &str| {
+            texts.get(&(name.to_owned(), key.to_owned())).cloned().unwrap_or_default()
+        };
+        let tls = cluster.spec.tls.as_ref().map(|tls| TlsSettings {
+            ca_certificates: tls.ca_secret.as_ref().map(|secret| text(&secret.name, &secret.key)),
+            client_certificate: tls.certificate_secret.as_ref().map(|secret| {
+                (text(&secret.name, CERTIFICATE), Secret::new(text(&secret.name, PRIVATE_KEY)))
+            }),
+        });
+        let credentials = cluster.spec.sasl.as_ref().map(|sasl| Credentials {
+            mechanism: sasl.mechanism,
+            username: text(&sasl.secret.name, &sasl.secret.username_key),
+            password: Secret::new(text(&sasl.secret.name, &sasl.secret.password_key)),
+        });
+        Self { bootstrap_servers: cluster.spec.bootstrap_servers.clone(), tls, credentials }
+    }
+
     /// The settings as librdkafka's configuration properties.
     pub(super) fn properties(&self) -> Vec<(String, String)> {
         let mut properties = vec![

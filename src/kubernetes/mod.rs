@@ -21,6 +21,7 @@ mod seal_keys;
 mod secret;
 mod session;
 mod timeout;
+mod token_request;
 mod token_review;
 mod watch;
 mod webhook_configuration;
@@ -37,6 +38,7 @@ pub use revision::{OwnedRevision, StoredRevision};
 pub use seal_keys::{SealKey, SealRole, TrustedKeys};
 pub use secret::SecretError;
 pub use session::{Denial, Login, Session, SessionError};
+pub use token_request::ServiceAccountToken;
 pub use token_review::AuthenticatedUser;
 pub use webhook_configuration::{
     WebhookClient, WebhookConfiguration, WebhookConfigurationKind, WebhookEndpoint,

@@ -1,4 +1,4 @@
-//! The timeout of requests other than watches.
+//! The timeout of requests other than watches, and which failures are temporary.
 
 use std::time::Duration;
 
@@ -12,5 +12,13 @@ pub(super) async fn in_time<T>(
     match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
         Ok(result) => result,
         Err(_) => Err(kube::Error::Service("the API server did not answer in time".into())),
+    }
+}
+
+/// Whether the same request may succeed later without a change by somebody: the API server did not answer, or is overloaded.
+pub(super) fn is_temporary(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Api(status) => status.code == 429 || status.code >= 500,
+        _ => true,
     }
 }

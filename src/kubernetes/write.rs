@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::KubeClient;
-use super::timeout::in_time;
+use super::timeout::{in_time, is_temporary};
 
 /// A request to the API server failed.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +37,12 @@ pub enum WriteError {
 }
 
 impl WriteError {
+    /// Whether the same request may succeed later without a change by somebody.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::Api { source, .. } if is_temporary(source))
+    }
+
     /// Whether the API server refuses the object, so that retrying cannot succeed.
     #[must_use]
     pub fn is_invalid(&self) -> bool {

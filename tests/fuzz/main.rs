@@ -24,3 +24,4 @@ mod query;
 mod review;
 mod schedule;
 mod schema;
+mod task;

@@ -7,6 +7,8 @@
 //!
 //! [`store`] tests the audit log in its databases, PostgreSQL and SQLite, without Kubernetes.
 //!
+//! [`runner`] tests the role that executes calls and events of tasks: processes with only the rights of that role.
+//!
 //! `docs/behaviours.md` lists the behaviours with their tests.
 //!
 //! No test sleeps to see what happens: it waits for a state. That nothing happens is shown by a later event
@@ -39,6 +41,7 @@ mod load;
 mod quota;
 mod refusal;
 mod rest;
+mod runner;
 mod schema;
 mod schemas;
 mod security;

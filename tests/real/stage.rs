@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use xtask::console::Console;
 use xtask::environment::{Cluster, Kafka, OperatorPlan, Plan, SINGLE_REPLICA, TempEnvironment};
-use xtask::kubectl::{Kubectl, NAMESPACE};
+use xtask::kubectl::{Kubectl, NAMESPACE, role_kubeconfig};
 use xtask::operator::Operator;
 use xtask::process;
 use xtask::test_environment::TestEnvironment;
@@ -101,6 +101,15 @@ pub(crate) fn webhook_logs() -> AuditLogs {
     AuditLogs::in_folder(environment.operator().expect("the plan has an operator").data())
 }
 
+/// Starts another webhook on the API server of [`with_webhook`], which does not call it, with only the rights of that role.
+pub(crate) fn start_webhook_alone() -> anyhow::Result<Operator> {
+    let folder = started_with_webhook().environment().folder().to_owned();
+    let mut options = options(&role_kubeconfig(&folder, "webhook"));
+    options.webhook = Some(xtask::port::free()?);
+    options.arguments = ["--roles", "webhook"].map(String::from).into();
+    Operator::start(&options, &folder.join("webhook-alone.log"))
+}
+
 /// The data folder of the operator on [`with_webhook`].
 pub(crate) fn webhook_data() -> PathBuf {
     let mut environment = started_with_webhook().environment();
@@ -125,7 +134,13 @@ fn start_with_webhook() -> anyhow::Result<WithWebhook> {
         cluster: Cluster::Own(shared.control_plane.clone()),
         kafka: Kafka::Existing(shared.bootstrap.clone()),
         sasl: false,
-        operator: Some(OperatorPlan { program: program().to_owned(), arguments, webhook: true, api: false }),
+        operator: Some(OperatorPlan {
+            program: program().to_owned(),
+            arguments,
+            webhook: true,
+            api: false,
+            runner: true,
+        }),
     };
     let environment = TempEnvironment::start(&plan, &Console::stderr())?;
     let kubectl = environment.kubectl();
@@ -159,6 +174,7 @@ fn start() -> anyhow::Result<Shared> {
     // An environment that is kept still has the Lease of the program that used it before.
     options.arguments.extend(["--lease".into(), format!("tests-{}", unique())]);
     options.arguments.extend(SINGLE_REPLICA.map(String::from));
+    options.runner = true;
     let operator = Operator::start(&options, &folder.join(format!("{LOG}.log")))?;
     let bootstrap = &environment.bootstrap;
     apply(&environment.kubectl(), &main_cluster(bootstrap))?;

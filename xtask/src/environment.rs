@@ -54,6 +54,8 @@ pub struct OperatorPlan {
     pub webhook: bool,
     /// Whether it has the role of the REST API.
     pub api: bool,
+    /// Whether it has the role that executes calls and events of tasks.
+    pub runner: bool,
 }
 
 /// The parts of an environment.
@@ -176,6 +178,7 @@ impl Environment {
         let mut options = OperatorOptions::new(&plan.program, &self.operator_kubeconfig);
         options.arguments = SINGLE_REPLICA.map(String::from).into();
         options.arguments.extend_from_slice(&plan.arguments);
+        options.runner = plan.runner;
         let log = self.operator_log();
         if !plan.webhook && !plan.api {
             self.operator = Some(Operator::start(&options, &log)?);

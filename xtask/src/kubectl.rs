@@ -14,6 +14,9 @@ use crate::process;
 /// The namespace of the operator.
 pub const NAMESPACE: &str = "eventcenter-system";
 
+/// The roles of the operator, each of which has a ServiceAccount `eventcenter-ROLE`.
+const ROLES: [&str; 4] = ["controllers", "webhook", "api", "runner"];
+
 /// kubectl for one cluster.
 #[derive(Debug, Clone)]
 pub struct Kubectl {
@@ -79,8 +82,9 @@ impl Kubectl {
         self.apply(&file).map(drop)
     }
 
-    /// Creates the operator's namespace and, if the repository has them, its ServiceAccount and RBAC. Returns the kubeconfig
-    /// for the operator: that of its ServiceAccount, so that a missing right is noticed, or else this one.
+    /// Creates the operator's namespace and, if the repository has them, its ServiceAccounts and RBAC. Returns the kubeconfig
+    /// for the operator: that of its ServiceAccount, so that a missing right is noticed, or else this one. Those of the roles are
+    /// in the same folder ([`role_kubeconfig`]).
     pub fn prepare_operator(&self, repository: &Path, folder: &Path) -> Result<PathBuf> {
         let namespace = folder.join("namespace.json");
         fs::write(
@@ -98,14 +102,27 @@ impl Kubectl {
         if roles.is_file() {
             self.apply(&roles)?;
         }
-        // An environment may be up for days.
-        let token = self.run(&["create", "token", "eventcenter", "-n", NAMESPACE, "--duration", "720h"])?;
         let admin = self.run(&["config", "view", "--raw", "--minify", "--flatten", "-o", "json"])?;
-        let kubeconfig = with_token(&serde_json::from_str(&admin)?, token.trim())?;
+        let admin = serde_json::from_str(&admin)?;
+        for role in ROLES {
+            self.write_kubeconfig(&admin, &format!("eventcenter-{role}"), &role_kubeconfig(folder, role))?;
+        }
         let file = folder.join("operator.kubeconfig");
-        write_private(&file, &kubeconfig.to_string())?;
+        self.write_kubeconfig(&admin, "eventcenter", &file)?;
         Ok(file)
     }
+
+    /// Writes the kubeconfig of a ServiceAccount in the operator's namespace.
+    fn write_kubeconfig(&self, admin: &Value, account: &str, file: &Path) -> Result<()> {
+        // An environment may be up for days.
+        let token = self.run(&["create", "token", account, "-n", NAMESPACE, "--duration", "720h"])?;
+        write_private(file, &with_token(admin, token.trim())?.to_string())
+    }
+}
+
+/// The kubeconfig of the ServiceAccount of a role, in the folder of the operator's.
+pub fn role_kubeconfig(folder: &Path, role: &str) -> PathBuf {
+    folder.join(format!("{role}.kubeconfig"))
 }
 
 /// The kubeconfig of the same cluster with another user.

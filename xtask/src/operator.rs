@@ -36,6 +36,8 @@ pub struct OperatorOptions {
     pub webhook: Option<u16>,
     /// The port of the REST API, if it has that role.
     pub api: Option<u16>,
+    /// Whether it has the role that executes calls and events of tasks.
+    pub runner: bool,
     /// Whether [`Operator::start`] waits until it is ready.
     pub wait: bool,
 }
@@ -51,6 +53,7 @@ impl OperatorOptions {
             port: None,
             webhook: None,
             api: None,
+            runner: false,
             wait: true,
         }
     }
@@ -213,6 +216,9 @@ fn arguments(options: &OperatorOptions, port: u16, data: &Path) -> Vec<String> {
     if let Some(port) = options.api {
         roles.push("api");
         defaults.push(("--api-listen", format!("127.0.0.1:{port}")));
+    }
+    if options.runner {
+        roles.push("runner");
     }
     if roles.len() > 1 {
         defaults.push(("--roles", roles.join(",")));

@@ -15,7 +15,7 @@ use crate::{
     artefacts::KafkaLibs,
     console::Console,
     environment::{Plan, TempEnvironment},
-    kubectl::Kubectl,
+    kubectl::{Kubectl, role_kubeconfig},
     paths,
 };
 
@@ -103,6 +103,11 @@ impl TestEnvironment {
     /// Kafka's jars with the repository's settings.
     pub fn libs(&self) -> KafkaLibs {
         KafkaLibs::new(&self.kafka_libs, &self.repository)
+    }
+
+    /// The kubeconfig of the ServiceAccount of a role, such as `runner`.
+    pub fn role_kubeconfig(&self, role: &str) -> PathBuf {
+        role_kubeconfig(self.operator_kubeconfig.parent().unwrap_or(Path::new("")), role)
     }
 
     /// kubectl as the administrator.

@@ -21,7 +21,7 @@ use crate::api::{
 use crate::domain::{Refusal, quantity};
 
 /// Duration of a call without a declared timeout.
-const DEFAULT_CALL_TIMEOUT: Duration = Duration::from_secs(30);
+pub const DEFAULT_CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Number of ended Jobs that are kept by default.
 const DEFAULT_HISTORY: i32 = 3;

@@ -7,11 +7,15 @@
 //! | [`pod`], [`http`], [`event`] | the three targets |
 //! | [`engine`], [`job`] | who executes the runs; CronJobs and Jobs |
 //! | [`work`] | what is stored with a run for its executor |
-//! | [`reference`] | references in a target, and their values |
+//! | [`attempt`] | what follows from the result of an attempt |
+//! | [`permission`] | what a run may do when it is executed |
+//! | [`report`], [`mask`] | what a program reports about its run; values of Secrets in texts |
+//! | [`mod@reference`] | references in a target, and their values |
 //! | [`run`] | runs and their states |
 //! | [`index`] | dependencies and templates of all tasks |
 //! | [`board`] | which open runs may start |
 
+pub mod attempt;
 pub mod board;
 pub mod definition;
 pub mod engine;
@@ -22,6 +26,7 @@ pub mod index;
 pub mod job;
 pub mod mask;
 pub mod observation;
+pub mod permission;
 pub mod planning;
 pub mod pod;
 pub mod reference;
@@ -38,8 +43,11 @@ mod timing;
 pub mod validate;
 pub mod work;
 
+pub use attempt::{AttemptEnd, AttemptResult};
 pub use definition::{Definition, Target, Timing};
 pub use index::TaskIndex;
+pub use mask::Mask;
+pub use report::Report;
 pub use retry::RetryPlan;
 pub use run::{Attempt, Executor, NewRun, Outcome, Run, RunId, RunState, TaskKey, Trigger};
 pub use tenant_rules::TaskRules;

@@ -60,7 +60,8 @@ macro_rules! claim {
 macro_rules! select_expired {
     ($dialect:ident) => {
         concat!(
-            "SELECT id, attempts, attempt_started_at, claimed_by, cancelled_by IS NOT NULL AS is_cancelled FROM task_run \
+            "SELECT id, attempts, attempt_started_at, claimed_by, cancelled_by IS NOT NULL AS is_cancelled, lease_until = 0 AS is_released \
+             FROM task_run \
              WHERE state = 'Running' AND lease_until < ",
             now!($dialect),
             " AND claimed_by <> $1 \
@@ -113,6 +114,8 @@ pub struct ClaimedRun {
     pub run: Run,
     /// The number of the attempt that the claim has started.
     pub attempt: u32,
+    /// Whether it was taken over from another runner.
+    pub is_taken_over: bool,
 }
 
 /// The answer to the renewal of a claim.
@@ -149,10 +152,15 @@ struct ExpiredClaim {
     attempt_started_at: i64,
     claimed_by: String,
     is_cancelled: bool,
+    /// Whether the runner has given it up.
+    is_released: bool,
 }
 
 impl ExpiredClaim {
     fn message(&self) -> String {
+        if self.is_released {
+            return format!("the runner {} stopped before the attempt had ended", self.claimed_by);
+        }
         format!("the runner {} was lost: it did not renew its claim", self.claimed_by)
     }
 
@@ -196,7 +204,8 @@ impl Runs {
         if !expired.is_empty() {
             claimed = self.take_over(runner, now, limit, lease).await?;
         }
-        let remaining = limit.saturating_sub(claimed.len());
+        let taken_over = claimed.len();
+        let remaining = limit.saturating_sub(taken_over);
         if remaining > 0 {
             let arguments = [
                 Argument::Text(runner),
@@ -211,7 +220,13 @@ impl Runs {
             due.sort_by_key(|run| (run.due_at, run.id));
             claimed.extend(due);
         }
-        Ok(claimed.into_iter().map(|run| ClaimedRun { attempt: run.attempts, run }).collect())
+        let claimed = claimed.into_iter().enumerate();
+        let to_claimed = |(place, run): (usize, Run)| ClaimedRun {
+            attempt: run.attempts,
+            is_taken_over: place < taken_over,
+            run,
+        };
+        Ok(claimed.map(to_claimed).collect())
     }
 
     /// Takes over runs whose claim has expired.

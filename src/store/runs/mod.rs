@@ -15,6 +15,7 @@ mod list;
 mod observed;
 mod plan;
 mod query;
+mod release;
 mod report;
 mod retention;
 mod row;

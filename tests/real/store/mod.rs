@@ -9,7 +9,7 @@
 
 mod behaviour;
 mod crash;
-mod database;
+pub(crate) mod database;
 mod derived;
 mod journal;
 mod outage;
@@ -42,4 +42,4 @@ macro_rules! on_both {
     };
 }
 
-use on_both;
+pub(crate) use on_both;

@@ -1,4 +1,4 @@
-//! Who can read the paths at which the API server calls the webhook.
+//! The rights of the webhook, and who can read the paths at which the API server calls it.
 
 use kube::core::Request;
 use serde_json::{Value, json};
@@ -46,4 +46,13 @@ async fn only_cluster_administrators_can_read_the_paths() {
             }
         }
     }
+}
+
+/// It is ready when it has listed all resources, its key, and a certificate that the API server trusts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rights_of_the_role_alone_are_enough_to_be_ready() {
+    let webhook = tokio::task::block_in_place(stage::start_webhook_alone).expect("the webhook is ready");
+    let output = webhook.output().expect("its log");
+    assert!(!output.contains("forbidden"), "{output}");
+    tokio::task::block_in_place(|| webhook.stop()).expect("the webhook stops");
 }

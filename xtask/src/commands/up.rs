@@ -118,6 +118,7 @@ fn plan(context: &Context, arguments: &Arguments) -> Result<Plan> {
             arguments: operator_arguments(&arguments.operator_arg),
             webhook: !arguments.no_webhook && matches!(cluster, Cluster::Own(_)),
             api: true,
+            runner: true,
         }),
     };
     Ok(Plan {
