@@ -5,8 +5,7 @@ use k8s_openapi::api::batch::v1::CronJob;
 use kube::ResourceExt;
 use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;
-use kube::runtime::reflector::store::Writer;
-use kube::runtime::reflector::{self, ObjectRef as StoreRef, Store};
+use kube::runtime::reflector::ObjectRef as StoreRef;
 use kube::runtime::watcher::Event;
 use serde_json::Value;
 
@@ -19,22 +18,9 @@ use crate::domain::task::engine::EngineChoice;
 use crate::domain::task::job::{build_cron_job, cron_job_name};
 use crate::kubernetes::WriteError;
 
-/// The watched CronJobs of tasks.
-pub(in crate::controllers) struct CronJobs {
-    objects: Store<DeserializeGuard<CronJob>>,
-    writer: parking_lot::Mutex<Option<Writer<DeserializeGuard<CronJob>>>>,
-}
-
-impl CronJobs {
-    pub(in crate::controllers) fn new() -> Self {
-        let (objects, writer) = reflector::store();
-        Self { objects, writer: parking_lot::Mutex::new(Some(writer)) }
-    }
-}
-
 /// Watches CronJobs until dropped. A CronJob that changes without the operator is reconciled with its task.
 pub(super) async fn follow(context: &Context) {
-    let Some(writer) = context.cron_jobs.writer.lock().take() else { return };
+    let Some(writer) = context.cron_jobs.take_writer() else { return };
     let events = context.services.kubernetes.watch_of_tasks::<CronJob>().reflect(writer);
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {

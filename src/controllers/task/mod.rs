@@ -4,11 +4,12 @@
 //! - `registry`: the active tasks and their open runs.
 //! - `planner`: which runs exist, and what follows from their ends.
 //! - `job_starter`: creates Jobs. `job_watch`, `job_end`, `job_record`: observe them, read their logs, store their ends.
-//! - `cron_job`: the CronJobs of tasks.
+//! - `cron_job`: applies the CronJobs of tasks; `cron_jobs`: those that exist.
 //!
 //! The runs of HTTP calls and events are executed by the role `runner`, which claims them in the store.
 
 mod cron_job;
+mod cron_jobs;
 mod job_end;
 mod job_record;
 mod job_starter;
@@ -19,7 +20,7 @@ mod reconcile;
 mod registry;
 mod template;
 
-pub(super) use cron_job::CronJobs;
+pub(super) use cron_jobs::CronJobs;
 pub(super) use metrics::TaskMetrics;
 pub(super) use reconcile::TaskReconciler;
 pub(super) use registry::{Commands, TaskRegistry};

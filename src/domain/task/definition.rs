@@ -9,16 +9,17 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 
 use super::board::Gate;
+use super::duration::parse_duration;
 use super::reference::{Reference, RunProperty};
 use super::retry::RetryPlan;
-use super::schedule::{CatchUp, Timetable};
 use super::tenant_rules::TaskRules;
-use super::{event, http, pod, timing};
+use super::timing::{self, Timing};
+use super::{event, http, pod};
 use crate::api::{
-    ConcurrencyPolicy, EventTarget, EventTrigger, FailureAction, HttpTarget, ScheduledTaskSpec, TaskTarget,
-    TaskTemplateSpec, Upstream,
+    ConcurrencyPolicy, EventTarget, FailureAction, HttpTarget, ScheduledTaskSpec, TaskTarget,
+    TaskTemplateSpec,
 };
-use crate::domain::{Refusal, quantity};
+use crate::domain::Refusal;
 
 /// Duration of a call without a declared timeout.
 pub const DEFAULT_CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -51,26 +52,6 @@ pub struct Definition {
     pub on_failure: Option<FailureAction>,
     /// The properties of a run that the target contains.
     pub run_properties: BTreeSet<RunProperty>,
-}
-
-/// When a task runs.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Timing {
-    /// By hand only.
-    Manual,
-    /// By time.
-    Time {
-        /// The times.
-        timetable: Timetable,
-        /// Maximum delay of each run.
-        jitter: Duration,
-        /// Which late runs are made up for.
-        catch_up: CatchUp,
-    },
-    /// After other tasks.
-    After(Vec<Upstream>),
-    /// For events.
-    OnEvent(EventTrigger),
 }
 
 /// What a task does.
@@ -305,19 +286,4 @@ fn gate(spec: &ScheduledTaskSpec, rules: &TaskRules) -> Gate {
         group: concurrency.group.map(|group| (group, limit.unwrap_or(1))),
         tenant_limit: rules.concurrent_runs,
     }
-}
-
-/// Parses a duration of a spec.
-///
-/// # Errors
-/// It is none.
-pub(super) fn parse_duration(field: &str, text: &str) -> Result<Duration, Refusal> {
-    let millis = quantity::parse_millis(text).and_then(|millis| u64::try_from(millis).ok());
-    millis.map(Duration::from_millis).ok_or_else(|| {
-        Refusal::at(
-            Reason::InvalidResource,
-            field,
-            format!("{text:?} is not a duration: write a number and its unit, such as 30s"),
-        )
-    })
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::definition::{Definition, Target, Timing};
+use super::definition::{Definition, Target};
 use super::reference::RunProperty;
 use super::schedule::{CatchUpKind, DstPolicy, ON_TIME, Schedule};
+use super::timing::Timing;
 use crate::api::{ConcurrencyPolicy, EngineType, ScheduledTaskSpec};
 
 /// Who executes the runs of a task, and why.

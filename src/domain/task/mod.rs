@@ -18,6 +18,7 @@
 pub mod attempt;
 pub mod board;
 pub mod definition;
+mod duration;
 pub mod engine;
 pub mod event;
 mod governed;
@@ -44,12 +45,13 @@ pub mod validate;
 pub mod work;
 
 pub use attempt::{AttemptEnd, AttemptResult};
-pub use definition::{Definition, Target, Timing};
+pub use definition::{Definition, Target};
 pub use index::TaskIndex;
 pub use mask::Mask;
 pub use report::Report;
 pub use retry::RetryPlan;
 pub use run::{Attempt, Executor, NewRun, Outcome, Run, RunId, RunState, TaskKey, Trigger};
 pub use tenant_rules::TaskRules;
+pub use timing::Timing;
 pub use validate::{Neighbours, validate, validate_template};
 pub use work::Work;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::definition::parse_duration;
+use super::duration::parse_duration;
 use crate::api::Retry;
 use crate::domain::Refusal;
 

@@ -5,12 +5,32 @@ use std::time::Duration;
 use eventcenter_sdk::Reason;
 use jiff::Timestamp;
 
-use super::definition::{Timing, parse_duration};
+use super::duration::parse_duration;
 use super::schedule::{
     CatchUp, CatchUpKind, CronExpression, DEFAULT_ZONE, DstPolicy, FixedRate, Schedule, Timetable, parse_zone,
 };
-use crate::api::{CatchUpMode, DstMode, TaskSchedule};
+use crate::api::{CatchUpMode, DstMode, EventTrigger, TaskSchedule, Upstream};
 use crate::domain::Refusal;
+
+/// When a task runs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Timing {
+    /// By hand only.
+    Manual,
+    /// By time.
+    Time {
+        /// The times.
+        timetable: Timetable,
+        /// Maximum delay of each run.
+        jitter: Duration,
+        /// Which late runs are made up for.
+        catch_up: CatchUp,
+    },
+    /// After other tasks.
+    After(Vec<Upstream>),
+    /// For events.
+    OnEvent(EventTrigger),
+}
 
 /// Maximum jitter: a run must not fall behind the next day's.
 const MAX_JITTER: Duration = Duration::from_hours(24);

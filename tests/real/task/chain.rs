@@ -3,7 +3,7 @@
 use eventcenter::domain::task::RunState;
 use serde_json::{Value, json};
 
-use super::{fixture, script};
+use super::{fixture, now, script};
 
 fn after(upstream: Value, text: &str) -> Value {
     json!({"schedule": {"after": upstream}, "target": script(text)})
@@ -42,7 +42,7 @@ async fn a_chain_has_one_id_and_a_fan_in_waits_for_all() {
 #[tokio::test]
 async fn tasks_of_one_time_belong_to_one_chain() {
     let t = fixture("same-time").await;
-    let at = jiff::Timestamp::now().checked_add(jiff::SignedDuration::from_secs(6)).expect("in range");
+    let at = now().checked_add(jiff::SignedDuration::from_secs(6)).expect("in range");
     let spec = json!({"schedule": {"at": at}, "target": script("true")});
     t.schedule("sum", after(json!([{"task": "one"}, {"task": "two"}]), "true")).await;
     t.schedule("one", spec.clone()).await;

@@ -17,7 +17,7 @@ async fn a_plain_cron_task_is_a_cron_job_whose_runs_are_logged() {
     let task = t.schedule("report", spec).await;
     let engine = task.status.as_ref().and_then(|status| status.engine.clone()).expect("an engine");
     assert_eq!((engine.engine, engine.cron_job.as_deref()), (EngineType::CronJob, Some("report")));
-    let runs = t.wait_for_ended("report", RunState::Succeeded, 2).await;
+    let runs = t.wait_for_ended("report", RunState::Succeeded, 1).await;
     assert_eq!(runs[0].executor, Some(Executor::CronJob));
     let ended = runs.iter().rfind(|run| run.state == RunState::Succeeded).expect("waited for");
     assert_eq!(t.log_of(ended, 1).await.as_deref(), Some("processed\n"));

@@ -24,6 +24,15 @@ fn run_log() -> Runs {
     Store::open(&url).expect("the operator's database").runs()
 }
 
+/// The current time.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test is a process like the operator, and reads the clock itself"
+)]
+fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
+
 /// A pod template whose container runs a shell script.
 fn script(text: &str) -> Value {
     json!({"container": {"template": {"spec": {"containers": [

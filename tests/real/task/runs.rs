@@ -2,10 +2,9 @@
 
 use eventcenter::domain::task::{Run, RunState};
 use eventcenter::store::CancelOutcome;
-use jiff::Timestamp;
 use serde_json::json;
 
-use super::{fixture, run_log, script};
+use super::{fixture, now, run_log, script};
 
 fn is_running(runs: &[Run]) -> bool {
     runs.iter().any(|run| run.state == RunState::Running)
@@ -105,7 +104,7 @@ async fn a_suspended_task_runs_by_hand_only_and_makes_nothing_up() {
     t.task("paused").annotate("trigger", Some("1")).await;
     t.wait_for_ended("paused", RunState::Succeeded, 1).await;
     assert_eq!(t.runs("paused").await.len(), 1);
-    let resumed = Timestamp::now();
+    let resumed = now();
     t.task("paused").patch_spec(json!({"suspend": false})).await;
     let runs = t.wait_for_ended("paused", RunState::Succeeded, 2).await;
     let scheduled = runs.iter().filter(|run| run.trigger.kind() == "Schedule");
@@ -128,7 +127,7 @@ async fn a_running_job_is_cancelled_and_its_log_is_kept() {
         if log.contains("started") { Ok(()) } else { Err(log) }
     });
     logged.await.expect("the pod has a log");
-    let outcome = run_log().cancel(run.id, "alice", Timestamp::now()).await.expect("the run log");
+    let outcome = run_log().cancel(run.id, "alice", now()).await.expect("the run log");
     assert_eq!(outcome, CancelOutcome::Requested);
     let run = t.wait_for_ended("slow", RunState::Cancelled, 1).await.remove(0);
     assert_eq!(run.outcome.message.as_deref(), Some("cancelled by alice"));
