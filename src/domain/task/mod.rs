@@ -11,7 +11,9 @@
 //! | [`run`] | runs and their states |
 //! | [`index`] | dependencies and templates of all tasks |
 //! | [`board`] | which open runs may start |
+//! | [`request`], [`backfill`] | runs that users request |
 
+pub mod backfill;
 pub mod board;
 pub mod definition;
 pub mod engine;
@@ -23,6 +25,7 @@ pub mod job;
 pub mod planning;
 pub mod pod;
 pub mod reference;
+pub mod request;
 pub mod retry;
 pub mod rights;
 pub mod run;
@@ -39,5 +42,6 @@ pub use index::TaskIndex;
 pub use retry::RetryPlan;
 pub use run::{Attempt, Executor, NewRun, Outcome, Run, RunId, RunState, TaskKey, Trigger};
 pub use tenant_rules::TaskRules;
+pub use timing::read as read_timing;
 pub use validate::{Neighbours, validate, validate_template};
 pub use work::Work;

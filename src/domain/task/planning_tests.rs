@@ -49,16 +49,31 @@ const CALL: &str = "target: {http: {url: 'https://a/'}}";
 fn occurrences_become_runs_and_records_of_missed_ones() {
     let every =
         |more: &str| format!("{{schedule: {{every: 1m, {more}}}, concurrency: {{policy: Queue}}, {CALL}}}");
-    plan(&every("catchUp: All"), "2026-06-01T00:00:00Z", "2026-06-01T00:02:01Z", expect![[r#"
+    plan(
+        &every("catchUp: All"),
+        "2026-06-01T00:00:00Z",
+        "2026-06-01T00:02:01Z",
+        expect![[r#"
         2026-06-01T00:01:00Z Ready
-        2026-06-01T00:02:00Z Queued: waits for runs of this task; at most 1 run at once"#]]);
-    plan(&every("catchUp: Latest"), "2026-06-01T00:00:00Z", "2026-06-01T00:03:30Z", expect![[r#"
+        2026-06-01T00:02:00Z Queued: waits for runs of this task; at most 1 run at once"#]],
+    );
+    plan(
+        &every("catchUp: Latest"),
+        "2026-06-01T00:00:00Z",
+        "2026-06-01T00:03:30Z",
+        expect![[r#"
         2026-06-01T00:01:00Z Missed: it could not start on time, and catchUp Latest starts only the latest run
         2026-06-01T00:02:00Z Missed: it could not start on time, and catchUp Latest starts only the latest run
-        2026-06-01T00:03:00Z Ready"#]]);
-    plan(&every("catchUp: Skip"), "2026-06-01T00:00:00Z", "2026-06-01T00:02:30Z", expect![[r#"
+        2026-06-01T00:03:00Z Ready"#]],
+    );
+    plan(
+        &every("catchUp: Skip"),
+        "2026-06-01T00:00:00Z",
+        "2026-06-01T00:02:30Z",
+        expect![[r#"
         2026-06-01T00:01:00Z Missed: it could not start on time, and catchUp Skip starts no late run
-        2026-06-01T00:02:00Z Missed: it could not start on time, and catchUp Skip starts no late run"#]]);
+        2026-06-01T00:02:00Z Missed: it could not start on time, and catchUp Skip starts no late run"#]],
+    );
     plan(
         &format!("{{schedule: {{every: 1m, catchUp: All}}, {CALL}}}"),
         "2026-06-01T00:00:00Z",
