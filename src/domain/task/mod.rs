@@ -7,7 +7,7 @@
 //! | [`pod`], [`http`], [`event`] | the three targets |
 //! | [`engine`], [`job`] | who executes the runs; CronJobs and Jobs |
 //! | [`work`] | what is stored with a run for its executor |
-//! | [`reference`] | references in a target, and their values |
+//! | [`mod@reference`] | references in a target, and their values |
 //! | [`run`] | runs and their states |
 //! | [`index`] | dependencies and templates of all tasks |
 //! | [`board`] | which open runs may start |
