@@ -45,5 +45,6 @@ mod security;
 mod shape;
 mod store;
 mod suspended;
+mod task_command_line;
 mod tenancy;
 mod webhook;

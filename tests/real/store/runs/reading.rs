@@ -208,8 +208,11 @@ async fn the_task_and_the_states_of_runs_are_found(database: TestDatabase) -> Re
     assert_eq!(test.runs.task_of(unknown).await?, None);
     let ids: Vec<RunId> = runs.iter().map(|run| run.id).chain([unknown]).collect();
     for name in ["acme", "globex"] {
-        let expected: std::collections::HashMap<RunId, RunState> =
-            runs.iter().filter(|run| run.task.tenant == tenant(name)).map(|run| (run.id, run.state)).collect();
+        let expected: std::collections::HashMap<RunId, RunState> = runs
+            .iter()
+            .filter(|run| run.task.tenant == tenant(name))
+            .map(|run| (run.id, run.state))
+            .collect();
         assert_eq!(test.runs.states(&tenant(name), &ids).await?, expected);
     }
     assert!(test.runs.states(&tenant("acme"), &[]).await?.is_empty());
