@@ -14,8 +14,8 @@ use crate::kubernetes::Heartbeat;
 /// Interval between heartbeats.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// How long the end of a role may wait for the API server.
-const END_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the end of a role may wait for the API server. Short, because a leader without the API server has to end soon.
+const END_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Sends heartbeats of a role until the process stops. A failure is logged once; no role depends on its heartbeats.
 pub(super) async fn run(process: &Process<'_>, role: Role) {
