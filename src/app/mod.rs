@@ -8,6 +8,7 @@ mod clock;
 mod config;
 mod crds;
 mod health;
+mod heartbeat;
 mod kinds;
 mod openapi;
 mod roles;

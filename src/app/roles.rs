@@ -122,12 +122,23 @@ pub(super) async fn run_api(
         installation: config.audit.installation.clone(),
         rate: settings.api_rate_limit,
         tls_secret: settings.api_tls_secret.clone(),
+        leader_lease: config.lease.clone(),
         metrics_page: rest::MetricsPage(Arc::new(page)),
     };
-    let (log, recorder) = (audit.store.audit(), audit.journal.recorder("api"));
+    let (log, runs, recorder) = (audit.store.audit(), audit.store.runs(), audit.journal.recorder("api"));
     let ready = move |ready| role.set_ready(ready);
-    let running =
-        rest::run(kubernetes.clone(), log, recorder, options, listener, metrics, clock, stop.clone(), ready);
+    let running = rest::run(
+        kubernetes.clone(),
+        log,
+        runs,
+        recorder,
+        options,
+        listener,
+        metrics,
+        clock,
+        stop.clone(),
+        ready,
+    );
     Ok(Box::pin(running).await?)
 }
 

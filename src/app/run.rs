@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use futures::future::join_all;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
@@ -14,7 +15,7 @@ use super::audit::Audit;
 use super::config::{Config, Role};
 use super::kinds::AdditionalKind;
 use super::roles::{Process, run_api, run_controllers, run_runner, run_webhook};
-use super::{health, telemetry};
+use super::{health, heartbeat, telemetry};
 use crate::controllers::AllMetrics;
 use crate::kafka;
 use crate::kubernetes::KubeClient;
@@ -108,12 +109,14 @@ async fn run_roles(config: &Config, additional: &[AdditionalKind]) -> anyhow::Re
                 None => Ok(()),
             }
         };
+        let heartbeats = join_all(config.roles.iter().map(|role| heartbeat::run(&process, *role)));
         // A failure of one role stops the others gracefully.
-        let (webhook, controllers, api, runner) = tokio::join!(
+        let (webhook, controllers, api, runner, _) = tokio::join!(
             stop_on_failure(webhook, &stop),
             stop_on_failure(controllers, &stop),
             stop_on_failure(api, &stop),
-            stop_on_failure(runner, &stop)
+            stop_on_failure(runner, &stop),
+            heartbeats
         );
         webhook.and(controllers).and(api).and(runner)
     };

@@ -29,14 +29,23 @@ pub(super) struct LoginArgs {
 impl LoginArgs {
     /// Opens a session. Sends no request yet.
     pub(super) async fn open(&self) -> Result<Session, SessionError> {
+        Session::open(&self.login()).await
+    }
+
+    /// The login to Kubernetes.
+    pub(super) fn login(&self) -> Login {
         let Self { kubeconfig, context, user, groups, namespace: _ } = self;
-        let login = Login {
+        Login {
             kubeconfig: kubeconfig.clone(),
             context: context.clone(),
             user: user.clone(),
             groups: groups.clone(),
-        };
-        Session::open(&login).await
+        }
+    }
+
+    /// The user to impersonate.
+    pub(super) fn impersonated_user(&self) -> Option<&str> {
+        self.user.as_deref()
     }
 
     /// The namespace of the flag, or else of the session's context.

@@ -3,8 +3,8 @@
 //! Each command is a function from its arguments to an `Answer`. This file parses the command line, prints the answer and
 //! sets the exit code: 0 for yes, 1 for no, 2 for an error.
 //!
-//! - `approval`, `audit`, `lint`, `schema`, `adopt`: the commands.
-//! - `login`, `resource_arg`, `file`, `expansion`, `manifest`: arguments and input. `output`, `terminal`: output.
+//! - `approval`, `audit`, `task`, `lint`, `schema`, `adopt`: the commands.
+//! - `login`, `server`, `resource_arg`, `time_arg`, `file`, `expansion`, `manifest`: arguments and input. `output`, `terminal`: output.
 //!
 //! Deliberately absent: rules. The commands call the same functions of the domain as the operator.
 
@@ -19,7 +19,10 @@ mod manifest;
 mod output;
 mod resource_arg;
 mod schema;
+mod server;
+mod task;
 mod terminal;
+mod time_arg;
 
 pub use file::parse_yaml;
 pub use manifest::{Manifest, Position, parse_manifests};
@@ -38,13 +41,14 @@ Examples:
   eventctl approve EventTopic orders -n shop --comment 'as agreed in OPS-17'
   eventctl lint topics/ --tenants platform/tenants.yaml
   eventctl audit list --since 2h --outcome Denied
+  eventctl task trigger nightly -n shop --wait
 
 Installed as kubectl-eventcenter it is a plugin of kubectl: kubectl eventcenter pending.
 
 Exit codes: 0 success or yes, 1 no, 2 an error occurred.";
 
-/// Event governance from the command line: check manifests, schemas and events, approve pending changes, and read and
-/// verify the audit log.
+/// Event governance from the command line: check manifests, schemas and events, approve pending changes, run tasks, and
+/// read and verify the audit log.
 #[derive(Debug, Parser)]
 #[command(name = NAME, version, propagate_version = true, after_help = EXAMPLES)]
 struct Cli {
@@ -72,6 +76,9 @@ enum Command {
     /// Check schemas, and validate events.
     #[command(subcommand)]
     Schema(schema::Command),
+    /// List, run and follow ScheduledTasks.
+    #[command(subcommand)]
+    Task(Box<task::Command>),
     Withdraw(approval::Withdraw),
 }
 
@@ -102,6 +109,7 @@ fn answer(command: &Command) -> anyhow::Result<Answer> {
         Command::Pending(arguments) => approval::pending(arguments),
         Command::Reject(arguments) => approval::reject(arguments),
         Command::Schema(command) => schema::answer(command),
+        Command::Task(command) => task::answer(command),
         Command::Withdraw(arguments) => approval::withdraw(arguments),
     }
 }

@@ -6,6 +6,7 @@
 use std::io::IsTerminal;
 
 use clap::ValueEnum;
+use jiff::Timestamp;
 
 /// Replaces control characters and those that change the direction of writing.
 pub(super) fn plain(text: &str) -> String {
@@ -14,6 +15,23 @@ pub(super) fn plain(text: &str) -> String {
             || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     text.chars().map(|c| if is_control(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// The time since a moment, in the units of `kubectl`.
+pub(super) fn age(since: Timestamp, now: Timestamp) -> String {
+    let seconds = now.duration_since(since).as_secs().max(0);
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    let with = |more: i64, unit: &str| if more == 0 { String::new() } else { format!("{more}{unit}") };
+    match (minutes, hours, days) {
+        (..2, _, _) => format!("{seconds}s"),
+        (..10, _, _) => format!("{minutes}m{}", with(seconds % 60, "s")),
+        (_, ..3, _) => format!("{minutes}m"),
+        (_, ..8, _) => format!("{hours}h{}", with(minutes % 60, "m")),
+        (_, ..48, _) => format!("{hours}h"),
+        (_, _, ..8) => format!("{days}d{}", with(hours % 24, "h")),
+        (_, _, ..730) => format!("{days}d"),
+        _ => format!("{}y{}", days / 365, with(days % 365, "d")),
+    }
 }
 
 /// A table with columns three spaces apart, as `kubectl` prints it.

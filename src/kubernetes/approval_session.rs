@@ -6,7 +6,7 @@
 use std::fmt::Debug;
 
 use k8s_openapi::api::apps::v1::ControllerRevision;
-use kube::api::{ListParams, PostParams};
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, DeserializeGuard, DynamicObject, NamespaceResourceScope, ObjectList};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -110,6 +110,24 @@ impl Session {
     {
         let params = PostParams { dry_run: false, field_manager: Some(FIELD_MANAGER.into()) };
         self.put::<K>(resource, &params, format!("replacing the {}", K::kind(&()))).await.map(drop)
+    }
+
+    /// Changes fields of a resource (RFC 7396).
+    ///
+    /// # Errors
+    /// The API server refuses it, has no such resource, or does not answer.
+    pub async fn merge_patch<K>(
+        &self,
+        namespace: &str,
+        name: &str,
+        patch: &Value,
+    ) -> Result<Value, SessionError>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+        let patched = in_time(self.dynamic::<K>(namespace).patch(name, &params, &Patch::Merge(patch))).await;
+        patched.map(to_json).map_err(failed(format!("changing the {}", K::kind(&()))))
     }
 
     async fn put<K>(&self, resource: &Value, params: &PostParams, what: String) -> Result<Value, SessionError>

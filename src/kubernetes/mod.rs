@@ -1,17 +1,22 @@
 //! The Kubernetes API client: watches, reads, writes, Events, Secrets and leader election.
 //!
+//! [`Session`] and [`RestSession`] are the API server and the REST API as the user of a command, [`CallerSession`] the API server
+//! as the caller of a REST request.
+//!
 //! This is the only module that names `kube::Client`. Deliberately absent: any decision about what to write. Writes are
 //! merge and JSON patches of the operator's own fields, so that they overwrite no other change; they share a bounded
 //! number of connections.
 
 mod access_review;
 mod approval_session;
+mod caller_session;
 mod certificate;
 mod checkpoint;
 mod config_map;
 mod event;
 mod get;
 mod guard;
+mod heartbeat;
 mod job;
 mod lease;
 mod list;
@@ -28,9 +33,11 @@ mod webhook_configuration;
 mod write;
 
 pub use access_review::UserInfo;
+pub use caller_session::CallerSession;
 pub use certificate::CertificateSecret;
 pub use checkpoint::{PublishedCheckpoints, UnpublishedLogs};
 pub use event::{EventRecord, EventType};
+pub use heartbeat::{Heartbeat, Replica};
 pub use lease::{Leadership, Lease, LeaseLost, LeaseSettings};
 pub use list::ListError;
 pub use rest_session::{Download, RestError, RestLogin, RestSession, Secret};
@@ -47,6 +54,7 @@ pub use write::WriteError;
 
 use std::sync::Arc;
 
+use kube::config::AuthInfo;
 use kube::{Client, Resource};
 use tokio::sync::Semaphore;
 
@@ -57,6 +65,8 @@ const MAX_CONCURRENT_WRITES: usize = 32;
 #[derive(Clone)]
 pub struct KubeClient {
     client: Client,
+    /// The same API server without credentials, for requests with the token of a caller.
+    anonymous: Client,
     writers: Arc<Semaphore>,
     events: event::Sender,
     namespace: Arc<str>,
@@ -77,8 +87,13 @@ impl KubeClient {
     /// No usable configuration.
     pub async fn connect(namespace: &str, instance: &str) -> Result<Self, ConnectError> {
         let config = kube::Config::infer().await.map_err(|source| ConnectError::Config(Box::new(source)))?;
-        let client = Client::try_from(config).map_err(|source| ConnectError::Client(Box::new(source)))?;
+        let mut anonymous = config.clone();
+        anonymous.auth_info = AuthInfo::default();
+        let connect =
+            |config| Client::try_from(config).map_err(|source| ConnectError::Client(Box::new(source)));
+        let (client, anonymous) = (connect(config)?, connect(anonymous)?);
         Ok(Self {
+            anonymous,
             events: event::start(client.clone(), instance),
             client,
             writers: Arc::new(Semaphore::new(MAX_CONCURRENT_WRITES)),

@@ -8,7 +8,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use axum::body::Bytes;
 use axum::body::{Body, BodyDataStream};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{Request, StatusCode, Uri};
 use eventcenter_sdk::rest::{ErrorResponse, Response};
 use futures::StreamExt;
@@ -17,6 +19,7 @@ use kube::config::AuthInfo;
 use kube::{Client, Config};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::session::{Login, SessionError};
@@ -202,16 +205,45 @@ impl RestSession {
         path: &str,
         id: Option<&str>,
     ) -> Result<T, RestError> {
+        parse(what, &self.exchange(what, get_request(path, id)).await?)
+    }
+
+    /// Sends a GET request and returns the body of the response as text.
+    ///
+    /// # Errors
+    /// The server does not answer, or refuses the request.
+    pub async fn get_text(&self, what: &'static str, path: &str) -> Result<String, RestError> {
+        let body = self.exchange(what, get_request(path, None)).await?;
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
+    /// Sends a POST request with a body in JSON and returns `data` of the response.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        what: &'static str,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, RestError> {
+        let body = serde_json::to_vec(body).map_err(|error| invalid(what)(error.into()))?;
+        let request = Request::post(path).header(CONTENT_TYPE, "application/json").body(Sent::from(body));
+        parse(what, &self.exchange(what, request).await?)
+    }
+
+    /// Sends a request and returns the body of a successful response.
+    async fn exchange(
+        &self,
+        what: &'static str,
+        request: Result<Request<Sent>, axum::http::Error>,
+    ) -> Result<Bytes, RestError> {
         let timed_out = |_| RestError::Unavailable { what, source: "no response in time".into() };
         let body = tokio::time::timeout(REQUEST_TIMEOUT, async {
-            let body = self.send(what, path, id).await?;
+            let body = self.send(what, request).await?;
             body.collect_bytes().await.map_err(|error| RestError::Unavailable { what, source: error.into() })
         });
-        let body = body.await.map_err(timed_out)??;
-        let invalid =
-            |source: Box<dyn std::error::Error + Send + Sync>| RestError::InvalidResponse { what, source };
-        let response: Response<T> = serde_json::from_slice(&body).map_err(|error| invalid(error.into()))?;
-        Ok(response.data)
+        body.await.map_err(timed_out)?
     }
 
     /// Sends a GET request and returns the body as a stream.
@@ -220,20 +252,18 @@ impl RestSession {
     /// The server does not answer, or refuses the request.
     pub async fn download(&self, what: &'static str, path: &str) -> Result<Download, RestError> {
         let timed_out = |_| RestError::Unavailable { what, source: "no response in time".into() };
-        let body =
-            tokio::time::timeout(REQUEST_TIMEOUT, self.send(what, path, None)).await.map_err(timed_out)??;
+        let sent = self.send(what, get_request(path, None));
+        let body = tokio::time::timeout(REQUEST_TIMEOUT, sent).await.map_err(timed_out)??;
         Ok(Download { what, body: Body::new(body).into_data_stream() })
     }
 
     /// Sends a request and returns the body of a successful response.
-    async fn send(&self, what: &'static str, path: &str, id: Option<&str>) -> Result<Sent, RestError> {
-        let mut request = Request::get(path);
-        if let Some(id) = id {
-            request = request.header("X-Request-Id", id);
-        }
-        let invalid =
-            |source: Box<dyn std::error::Error + Send + Sync>| RestError::InvalidResponse { what, source };
-        let request = request.body(Sent::empty()).map_err(|error| invalid(error.into()))?;
+    async fn send(
+        &self,
+        what: &'static str,
+        request: Result<Request<Sent>, axum::http::Error>,
+    ) -> Result<Sent, RestError> {
+        let request = request.map_err(|error| invalid(what)(error.into()))?;
         let response = self.client.send(request).await.map_err(|error| unavailable(what, error))?;
         let status = response.status();
         if status == StatusCode::OK {
@@ -242,6 +272,24 @@ impl RestSession {
         let body = response.into_body().collect_bytes().await.map_err(|error| unavailable(what, error))?;
         Err(refused(what, status, &body))
     }
+}
+
+fn get_request(path: &str, id: Option<&str>) -> Result<Request<Sent>, axum::http::Error> {
+    let mut request = Request::get(path);
+    if let Some(id) = id {
+        request = request.header("X-Request-Id", id);
+    }
+    request.body(Sent::empty())
+}
+
+/// `data` of a response.
+fn parse<T: DeserializeOwned>(what: &'static str, body: &[u8]) -> Result<T, RestError> {
+    let response: Response<T> = serde_json::from_slice(body).map_err(|error| invalid(what)(error.into()))?;
+    Ok(response.data)
+}
+
+fn invalid(what: &'static str) -> impl FnOnce(Box<dyn std::error::Error + Send + Sync>) -> RestError {
+    move |source| RestError::InvalidResponse { what, source }
 }
 
 fn unavailable(what: &'static str, error: kube::Error) -> RestError {

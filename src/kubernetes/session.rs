@@ -100,6 +100,8 @@ pub enum SessionError {
     /// Any other error status of the API server.
     #[error("{what}: {message}")]
     Status {
+        /// The HTTP status.
+        code: u16,
         /// The request.
         what: Cow<'static, str>,
         /// The API server's message.
@@ -135,7 +137,7 @@ pub(super) fn failed(what: impl Into<Cow<'static, str>>) -> impl FnOnce(kube::Er
                 (Some((_, own)), ..) => SessionError::Denied(denial(&status, own)),
                 (None, 409, "Conflict") => SessionError::Conflict { what },
                 (None, 403, "Forbidden") => SessionError::Forbidden { what, message },
-                _ => SessionError::Status { what, message },
+                (None, code, _) => SessionError::Status { code, what, message },
             }
         }
         kube::Error::Service(source) => SessionError::Unreachable { what, source },

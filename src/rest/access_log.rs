@@ -151,6 +151,52 @@ impl AccessLog {
         Ok(recorded)
     }
 
+    /// Records a read of a run's log in the log of its tenant. The same read of the same user and address is recorded once a
+    /// minute: `eventctl task logs -f` reads every second.
+    pub(super) async fn record_run_log(
+        &self,
+        origin: &RequestOrigin,
+        actor: Actor,
+        log: &LogName,
+        target: Target,
+        what: String,
+    ) -> Result<RecordedRead, ApiError> {
+        let key = (actor.user.clone(), origin.address, log.clone(), Hash::over(&[what.as_bytes()]));
+        if let Some(written) = self.0.recent_queries.get(&key) {
+            return Ok(RecordedRead(written));
+        }
+        let event = Event::new(log.clone(), actor, Action::ReadRunLog, Outcome::Allowed);
+        let event = Event { target: Some(target), message: Some(what), ..event };
+        let recorded = self.0.recorder.record(origin.sign(event)).await?;
+        if recorded != WriteOutcome::Lost {
+            self.0.recent_queries.insert(key, recorded);
+        }
+        Ok(RecordedRead(recorded))
+    }
+
+    /// Records that an effect begins, makes it, and records how it ended. `event` is the first record, without the origin of the
+    /// request; without that record, the effect is not attempted.
+    pub(super) async fn record_effect<T>(
+        &self,
+        origin: &RequestOrigin,
+        event: Event,
+        effect: impl Future<Output = Result<T, ApiError>>,
+    ) -> Result<T, ApiError> {
+        let start = origin.sign(Event { outcome: Outcome::Started, ..event });
+        let record = match self.0.recorder.record(start.clone()).await {
+            Ok(WriteOutcome::Durable(id) | WriteOutcome::Spooled(id)) => Some(id),
+            Ok(WriteOutcome::Lost) => None,
+            Err(error) => return Err(ApiError::not_recorded(&error)),
+        };
+        let result = effect.await;
+        let failure = result.as_ref().err().map(|error| (error.reason(), error.message().to_owned()));
+        let outcome = if failure.is_some() { Outcome::Failed } else { Outcome::Succeeded };
+        let end = start.completion(record.unwrap_or_default(), outcome, failure);
+        // If the policy allows the effect without its first record, the second one completes none.
+        self.0.recorder.enqueue(Event { completes: record, ..end }).await;
+        result
+    }
+
     /// Counts a request that was refused by the rate limit.
     pub(super) fn count_rate_limited(&self) {
         self.0.metrics.count_refused(Reason::TooManyRequests);
@@ -165,7 +211,17 @@ impl AccessLog {
 
     /// Counts and records a request that is not authorized.
     pub(super) async fn record_forbidden(&self, origin: &RequestOrigin, actor: Actor, log: Option<&LogName>) {
-        self.record_refusal(origin, actor, Reason::Forbidden, log, origin.endpoint.clone()).await;
+        self.record_refusal(origin, actor, Reason::Forbidden, log.map(target), origin.endpoint.clone()).await;
+    }
+
+    /// Counts and records a request about a task that is not authorized.
+    pub(super) async fn record_forbidden_task(
+        &self,
+        origin: &RequestOrigin,
+        actor: Actor,
+        target: Option<Target>,
+    ) {
+        self.record_refusal(origin, actor, Reason::Forbidden, target, origin.endpoint.clone()).await;
     }
 
     async fn record_refusal(
@@ -173,7 +229,7 @@ impl AccessLog {
         origin: &RequestOrigin,
         actor: Actor,
         reason: Reason,
-        log: Option<&LogName>,
+        target: Option<Target>,
         message: String,
     ) {
         self.0.metrics.count_refused(reason);
@@ -181,8 +237,7 @@ impl AccessLog {
             && self.0.refusals.check(&Client::Other).is_ok();
         if is_recorded {
             let event = Event::new(LogName::platform(), actor, Action::RefuseLogin, Outcome::Denied);
-            let event =
-                Event { target: log.map(target), reason: Some(reason), message: Some(message), ..event };
+            let event = Event { target, reason: Some(reason), message: Some(message), ..event };
             self.0.recorder.enqueue(origin.sign(event)).await;
         }
     }

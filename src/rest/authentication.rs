@@ -167,7 +167,7 @@ fn origin(parts: &Parts) -> RequestOrigin {
 }
 
 /// The bearer token of a request with exactly one header `Authorization`.
-fn bearer_token(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(AUTHORIZATION).into_iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
     let (scheme, token) = value.to_str().ok()?.split_once(' ')?;

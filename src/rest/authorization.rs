@@ -175,6 +175,15 @@ impl Authorizer {
 
 /// The log that a request names.
 fn requested_log(headers: &HeaderMap, parameter: Option<&str>) -> Result<Option<LogName>, ApiError> {
+    let Some((field, name)) = requested_tenant(headers, parameter)? else { return Ok(None) };
+    name.parse().map(Some).map_err(|error| ApiError::invalid(format!("{field}: {error}")))
+}
+
+/// The tenant that a request names, and the header or the parameter that does.
+pub(super) fn requested_tenant<'a>(
+    headers: &'a HeaderMap,
+    parameter: Option<&'a str>,
+) -> Result<Option<(&'static str, &'a str)>, ApiError> {
     let mut values = headers.get_all(HEADER).into_iter();
     let header = match (values.next(), values.next()) {
         (None, _) => None,
@@ -195,8 +204,7 @@ fn requested_log(headers: &HeaderMap, parameter: Option<&str>) -> Result<Option<
         return Err(ApiError::invalid(text));
     }
     let name = if header.is_some() { "X-Tenant-Id" } else { "tenant" };
-    let log = header.or(parameter).map(str::parse::<LogName>).transpose();
-    log.map_err(|error| ApiError::invalid(format!("{name}: {error}")))
+    Ok(header.or(parameter).map(|tenant| (name, tenant)))
 }
 
 /// The same text whether the log exists or not.

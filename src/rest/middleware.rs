@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use eventcenter_sdk::Reason;
@@ -32,7 +32,7 @@ pub(super) async fn handle(
     let method = request.method().clone();
     let span = tracing::info_span!("request", %id);
     let response = async {
-        if has_body(request.headers()) {
+        if [Method::GET, Method::HEAD].contains(request.method()) && has_body(request.headers()) {
             return ApiError::unexpected_body().into_response();
         }
         match timeout(REQUEST_TIMEOUT, next.run(request)).await {

@@ -1,4 +1,4 @@
-//! The REST API: reading, exporting and verifying audit logs.
+//! The REST API: audit logs (`audit`), and ScheduledTasks with their runs (`schedule`).
 //!
 //! `route` is the one list of paths, from which `openapi` and the router are made. `middleware` surrounds every request,
 //! `response` is the form of responses, `parameter` parses queries, `rate_limit` limits callers, `certificate` watches the
@@ -8,12 +8,15 @@
 //! `authorization` ask it and keep its answers for some seconds (`cache`). `authorization` resolves a request to the one log that it
 //! is about; handlers read that log only. `access_log` records who read a log and who was refused.
 //!
-//! Deliberately absent: writes other than audit records, and decisions about logs, which are in [`crate::domain::audit`].
+//! `schedule` writes ScheduledTasks with the caller's own token, and requests runs in the run log, which the controllers plan.
+//!
+//! Deliberately absent: decisions about logs and runs, which are in [`crate::domain::audit`] and [`crate::domain::task`].
 
 mod access_log;
 mod audit;
 mod authentication;
 mod authorization;
+mod body;
 mod cache;
 mod certificate;
 mod checkpoint_keys;
@@ -26,6 +29,7 @@ mod rate_limit;
 mod request_id;
 mod response;
 mod route;
+mod schedule;
 mod state;
 
 pub use audit::parse_filter;
@@ -74,6 +78,7 @@ const LIMITS: Limits = Limits {
 pub async fn run(
     kube: KubeClient,
     audit: store::Audit,
+    runs: store::Runs,
     recorder: store::Recorder,
     options: Options,
     listener: TcpListener,
@@ -84,7 +89,7 @@ pub async fn run(
 ) -> Result<(), SetupError> {
     let certificate =
         options.tls_secret.clone().map(WatchedCertificate::new).transpose().map_err(SetupError)?;
-    let state = ApiState::new(kube.clone(), audit, recorder, options, metrics, clock, stop.clone());
+    let state = ApiState::new(kube.clone(), audit, runs, recorder, options, metrics, clock, stop.clone());
     let has_certificate = Notify::new();
     let announce = async {
         if certificate.is_some() {

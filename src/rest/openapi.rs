@@ -8,7 +8,8 @@ use utoipa::{Modify, OpenApi};
     components(schemas(eventcenter_sdk::rest::audit::ExportFormat)),
     info(
         title = "eventcenter",
-        description = "The audit logs of eventcenter: everything that was requested, approved and done, with proofs. \
+        description = "The audit logs of eventcenter: everything that was requested, approved and done, with proofs; and its \
+                       ScheduledTasks with their runs. \
                        Responses are `{code, message, data}`; errors have a fitting HTTP status and a `reason`, the same \
                        word as in Kubernetes, metrics and records.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
@@ -16,6 +17,9 @@ use utoipa::{Modify, OpenApi};
     tags(
         (name = "audit", description = "Audit logs. A caller may read the logs that Kubernetes' RBAC allows: verb `get` on \
                                         `tenants/audit` of `eventcenter.io`, and `list` to export."),
+        (name = "schedule", description = "ScheduledTasks, their runs, and the replicas of the operator. Tasks are read and written \
+                                           with the rights of the caller; runs need verbs on `scheduledtasks/runs` and \
+                                           `scheduledtasks/trigger` of `eventcenter.io`."),
         (name = "description", description = "This document"),
         (name = "health", description = "For probes and monitoring"),
     ),

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::http::header::{ALLOW, CONNECTION, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{CONNECTION, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response as HttpResponse};
 use eventcenter_sdk::Reason;
 use eventcenter_sdk::rest::{ErrorDetails, ErrorResponse, Response};
 use serde::Serialize;
 
+use crate::domain::Refusal;
 use crate::error_chain::ErrorChain;
+use crate::kubernetes::SessionError;
 use crate::store;
 
 /// A successful response with this data.
@@ -44,6 +46,16 @@ impl ApiError {
         Self { reason, message: message.into(), kind: Kind::Plain }
     }
 
+    /// The reason.
+    pub(super) fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// What is wrong, and how to fix it.
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The request breaks a rule.
     pub(super) fn invalid(message: impl Into<String>) -> Self {
         Self::new(Reason::InvalidResource, message)
@@ -63,7 +75,8 @@ impl ApiError {
 
     /// The path does not support the method.
     pub(super) fn method_not_allowed() -> Self {
-        let error = Self::new(Reason::NotSupported, "the path is read-only: send GET");
+        const TEXT: &str = "the path does not support this method: send one that the header Allow names";
+        let error = Self::new(Reason::NotSupported, TEXT);
         Self { kind: Kind::MethodNotAllowed, ..error }
     }
 
@@ -79,13 +92,74 @@ impl ApiError {
         Self { kind: Kind::UnreadBody, ..Self::invalid("GET requests have no body: leave it out") }
     }
 
+    /// The run log cannot be read or written. The caller does not get the database's error.
+    pub(super) fn run_log(error: &store::Error) -> Self {
+        tracing::warn!(error = %ErrorChain(error), "using the run log");
+        match error {
+            store::Error::Unavailable { .. } => {
+                Self::new(Reason::StoreUnavailable, "the run log is temporarily unavailable: try again later")
+            }
+            _ => Self::new(
+                Reason::Internal,
+                "the run log cannot be used; the server's log has the cause under this request's id",
+            ),
+        }
+    }
+
+    /// An effect cannot be recorded, so it was not attempted.
+    pub(super) fn not_recorded(error: &store::RecordError) -> Self {
+        tracing::warn!(error = %ErrorChain(error), "the effect is not attempted, because it cannot be recorded");
+        Self::new(
+            Reason::AuditUnavailable,
+            "no change is made without a record, and the audit log is temporarily not writable: try again later",
+        )
+    }
+
+    /// The API server refuses a request of the caller, or does not answer.
+    pub(super) fn kubernetes(error: &SessionError) -> Self {
+        let message = error.to_string();
+        let reason = match error {
+            SessionError::Denied(denial) => {
+                let reason = denial.reason.parse().unwrap_or(Reason::Forbidden);
+                let repeated = format!("{reason}: ");
+                return Self::new(reason, message.strip_prefix(&repeated).unwrap_or(&message));
+            }
+            SessionError::Forbidden { .. } => Reason::Forbidden,
+            SessionError::Conflict { .. } => Reason::ResourceConflict,
+            SessionError::Status { code, .. } => match code {
+                401 => return Self::unauthenticated(),
+                404 => Reason::NotFound,
+                409 => Reason::ResourceConflict,
+                410 => {
+                    return Self::invalid("cursor: it has expired: omit it, and begin with the first page");
+                }
+                429 => Reason::TooManyRequests,
+                400..500 => Reason::InvalidResource,
+                _ => return Self::api_server_failed(error),
+            },
+            _ => return Self::api_server_failed(error),
+        };
+        Self::new(reason, message)
+    }
+
+    fn api_server_failed(error: &SessionError) -> Self {
+        tracing::warn!(error = %ErrorChain(error), "the API server did not answer a request of a caller");
+        Self::new(Reason::Internal, "the API server of Kubernetes does not answer: try again later")
+    }
+
+    /// A read with the operator's own rights failed.
+    pub(super) fn read_failed(error: &dyn std::error::Error) -> Self {
+        tracing::warn!(error = %ErrorChain(error), "reading from Kubernetes");
+        Self::new(Reason::Internal, "the API server of Kubernetes does not answer: try again later")
+    }
+
     /// Kubernetes cannot be asked who the caller is or what they may read.
     pub(super) fn authentication_unavailable(error: &dyn std::error::Error) -> Self {
         tracing::warn!(error = %ErrorChain(error), "Kubernetes did not review a token or an access");
         Self::new(Reason::AuditUnavailable, "Authentication is temporarily unavailable: try again later")
     }
 
-    /// The response, which names the request.
+    /// The response, which names the request. The router adds the header `Allow`.
     pub(super) fn into_http(self, request_id: &str) -> HttpResponse {
         let status = match self.kind {
             Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -99,13 +173,12 @@ impl ApiError {
         let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();
         match self.kind {
-            Kind::MethodNotAllowed => drop(headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"))),
             Kind::RetryAfter(seconds) => drop(headers.insert(RETRY_AFTER, seconds.into())),
             Kind::UnreadBody => drop(headers.insert(CONNECTION, HeaderValue::from_static("close"))),
             Kind::Plain if self.reason == Reason::Unauthenticated => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"eventcenter\""));
             }
-            Kind::Plain => {}
+            Kind::Plain | Kind::MethodNotAllowed => {}
         }
         response
     }
@@ -117,6 +190,12 @@ impl IntoResponse for ApiError {
         let mut response = StatusCode::INTERNAL_SERVER_ERROR.into_response();
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(refusal.reason, refusal.message())
     }
 }
 
@@ -190,8 +269,7 @@ mod tests {
         .await;
         check(ApiError::method_not_allowed().into_http("r-1"), expect![[r#"
             405 Method Not Allowed
-            allow: GET, HEAD
-            {"code":40001,"message":"NotSupported: the path is read-only: send GET","data":{"reason":"NotSupported","requestId":"r-1"}}"#]])
+            {"code":40001,"message":"NotSupported: the path does not support this method: send one that the header Allow names","data":{"reason":"NotSupported","requestId":"r-1"}}"#]])
         .await;
         for (wait, seconds) in [(Duration::ZERO, 1), (Duration::from_millis(1_001), 2)] {
             let response = ApiError::too_many_requests("slow down", wait).into_http("r-1");

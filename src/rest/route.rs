@@ -11,6 +11,7 @@ use utoipa_axum::routes;
 
 use super::audit::{checkpoints, export, logs};
 use super::response::ApiError;
+use super::schedule::{backfill, nodes, request, runs, tasks};
 use super::state::ApiState;
 use super::{health, middleware, openapi};
 
@@ -21,6 +22,16 @@ fn paths() -> OpenApiRouter<ApiState> {
         .routes(routes!(logs::show))
         .routes(routes!(checkpoints::list))
         .routes(routes!(checkpoints::consistency))
+        .routes(routes!(tasks::list, tasks::create))
+        .routes(routes!(tasks::show, tasks::replace, tasks::patch, tasks::delete))
+        .routes(routes!(request::trigger))
+        .routes(routes!(backfill::backfill))
+        .routes(routes!(runs::list))
+        .routes(routes!(runs::show))
+        .routes(routes!(runs::log))
+        .routes(routes!(request::cancel))
+        .routes(routes!(request::rerun))
+        .routes(routes!(nodes::list))
         .routes(routes!(description))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
@@ -80,6 +91,16 @@ mod tests {
             "/api/audit/logs/{id}",
             "/api/audit/proof/consistency",
             "/api/openapi.json",
+            "/api/schedule/job-logs",
+            "/api/schedule/job-logs/{run}",
+            "/api/schedule/job-logs/{run}/cancel",
+            "/api/schedule/job-logs/{run}/log",
+            "/api/schedule/job-logs/{run}/rerun",
+            "/api/schedule/nodes",
+            "/api/schedule/tasks",
+            "/api/schedule/tasks/{id}",
+            "/api/schedule/tasks/{id}/backfill",
+            "/api/schedule/tasks/{id}/trigger",
             "/healthz",
             "/metrics",
             "/readyz",
@@ -109,12 +130,15 @@ mod tests {
     }
 
     #[test]
-    fn every_path_about_logs_needs_a_token() {
+    fn every_path_about_logs_and_tasks_needs_a_token() {
         let document = read();
         assert_eq!(document["security"], serde_json::json!([{"bearer": []}]));
         for (path, operations) in document["paths"].as_object().unwrap() {
-            let open = operations["get"]["security"] == serde_json::json!([{}]);
-            assert_eq!(open, !path.starts_with("/api/audit/"), "{path}");
+            let needs_token = path.starts_with("/api/audit/") || path.starts_with("/api/schedule/");
+            for operation in operations.as_object().unwrap().values() {
+                let is_open = operation["security"] == serde_json::json!([{}]);
+                assert_eq!(is_open, !needs_token, "{path}");
+            }
         }
     }
 }

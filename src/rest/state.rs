@@ -15,6 +15,7 @@ use super::authentication::Authenticator;
 use super::authorization::Authorizer;
 use super::checkpoint_keys::CheckpointKeys;
 use super::metrics::Metrics;
+use super::schedule::TaskAuthorizer;
 use crate::kubernetes::KubeClient;
 use crate::store;
 
@@ -30,6 +31,8 @@ pub struct Options {
     pub rate: NonZeroU32,
     /// The Secret in the operator's namespace with the TLS certificate; plain HTTP if `None`.
     pub tls_secret: Option<String>,
+    /// The Lease of the leader in the operator's namespace.
+    pub leader_lease: String,
     /// Renders `/metrics`.
     pub metrics_page: MetricsPage,
 }
@@ -50,10 +53,13 @@ pub(super) struct ApiState(Arc<Shared>);
 
 #[derive(Debug)]
 pub(super) struct Shared {
+    pub(super) kube: KubeClient,
     pub(super) audit: store::Audit,
+    pub(super) runs: store::Runs,
     pub(super) options: Options,
     pub(super) authenticator: Authenticator,
     pub(super) authorizer: Authorizer,
+    pub(super) task_authorizer: TaskAuthorizer,
     pub(super) access_log: AccessLog,
     pub(super) checkpoint_keys: CheckpointKeys,
     /// Permits for exports.
@@ -64,9 +70,11 @@ pub(super) struct Shared {
 }
 
 impl ApiState {
+    #[expect(clippy::too_many_arguments, reason = "each of them is another dependency of the process")]
     pub(super) fn new(
         kube: KubeClient,
         audit: store::Audit,
+        runs: store::Runs,
         recorder: store::Recorder,
         options: Options,
         metrics: Metrics,
@@ -77,9 +85,12 @@ impl ApiState {
         Self(Arc::new(Shared {
             authenticator: Authenticator::new(kube.clone(), options.rate, access_log.clone()),
             authorizer: Authorizer::new(kube.clone(), audit.clone(), access_log.clone()),
-            checkpoint_keys: CheckpointKeys::new(kube),
+            task_authorizer: TaskAuthorizer::new(kube.clone(), access_log.clone()),
+            checkpoint_keys: CheckpointKeys::new(kube.clone()),
+            kube,
             exports: Arc::new(Semaphore::new(MAX_EXPORTS)),
             audit,
+            runs,
             options,
             access_log,
             metrics,

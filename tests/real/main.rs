@@ -49,5 +49,6 @@ mod shape;
 mod store;
 mod suspended;
 mod task;
+mod task_command_line;
 mod tenancy;
 mod webhook;

@@ -116,6 +116,11 @@ pub(crate) fn webhook_data() -> PathBuf {
     environment.operator().expect("the plan has an operator").data().to_owned()
 }
 
+/// The kubeconfig of the operator's user on [`with_webhook`].
+pub(crate) fn webhook_operator_kubeconfig() -> PathBuf {
+    started_with_webhook().environment().operator_kubeconfig().to_owned()
+}
+
 /// The API server's own audit log on [`with_webhook`].
 pub(crate) fn webhook_audit_log() -> PathBuf {
     let mut environment = started_with_webhook().environment();

@@ -8,5 +8,6 @@
 
 pub mod audit;
 mod response;
+pub mod schedule;
 
 pub use response::{ErrorDetails, ErrorResponse, Response};

@@ -4,25 +4,9 @@ use jiff::Timestamp;
 
 use super::super::output::program_name;
 use super::super::resource_arg::ResourceArg;
+pub(super) use super::super::terminal::age;
 use super::super::terminal::{plain, table};
 use crate::api::{ApprovalAction, ChangeApproval, GovernedChange, PendingChange};
-
-/// The time since a moment, in the units of `kubectl`.
-pub(super) fn age(since: Timestamp, now: Timestamp) -> String {
-    let seconds = now.duration_since(since).as_secs().max(0);
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-    let with = |more: i64, unit: &str| if more == 0 { String::new() } else { format!("{more}{unit}") };
-    match (minutes, hours, days) {
-        (..2, _, _) => format!("{seconds}s"),
-        (..10, _, _) => format!("{minutes}m{}", with(seconds % 60, "s")),
-        (_, ..3, _) => format!("{minutes}m"),
-        (_, ..8, _) => format!("{hours}h{}", with(minutes % 60, "m")),
-        (_, ..48, _) => format!("{hours}h"),
-        (_, _, ..8) => format!("{days}d{}", with(hours % 24, "h")),
-        (_, _, ..730) => format!("{days}d"),
-        _ => format!("{}y{}", days / 365, with(days % 365, "d")),
-    }
-}
 
 /// Words separated by commas; `<none>` if there are none.
 pub(super) fn joined(words: impl IntoIterator<Item = impl AsRef<str>>) -> String {

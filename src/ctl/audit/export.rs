@@ -14,7 +14,7 @@ use super::super::login::block_on;
 use super::super::output::{Answer, print_note};
 use super::filter_args::RangeFilterArgs;
 use super::line_buffer::LineBuffer;
-use super::log_client::ServerArgs;
+use super::log_client::LogArgs;
 use super::progress_line::ProgressLine;
 use super::time_arg;
 use crate::domain::audit::export::{End, Line};
@@ -44,7 +44,7 @@ pub(in super::super) struct Export {
     #[arg(long, value_parser = format_parser(), default_value_t = ExportFormat::default(), value_name = "FORMAT")]
     format: ExportFormat,
     #[command(flatten)]
-    server: ServerArgs,
+    server: LogArgs,
 }
 
 fn format_parser() -> impl TypedValueParser<Value = ExportFormat> {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::super::login::block_on;
 use super::super::output::{Answer, print_warning};
 use super::filter_args::RangeFilterArgs;
-use super::log_client::{LogClient, ServerArgs};
+use super::log_client::{LogArgs, LogClient};
 use super::output_args::{Output, OutputArgs};
 use super::{render, time_arg};
 use crate::domain::audit::{Filter, Record};
@@ -39,7 +39,7 @@ pub(in super::super) struct List {
     #[command(flatten)]
     format: OutputArgs,
     #[command(flatten)]
-    server: ServerArgs,
+    server: LogArgs,
 }
 
 pub(super) fn answer(arguments: &List) -> anyhow::Result<Answer> {

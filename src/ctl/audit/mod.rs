@@ -16,12 +16,12 @@ mod progress_line;
 mod render;
 mod show;
 mod tail;
-mod time_arg;
 mod verify;
 
 use clap::Subcommand;
 
 use super::output::Answer;
+use super::time_arg;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

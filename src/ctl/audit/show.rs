@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::super::login::block_on;
 use super::super::output::Answer;
 use super::super::terminal::plain;
-use super::log_client::{LogClient, ServerArgs};
+use super::log_client::{LogArgs, LogClient};
 use super::output_args::{Output, OutputArgs};
 use super::render::{self, Layout};
 use super::time_arg;
@@ -49,7 +49,7 @@ pub(in super::super) struct Show {
     #[command(flatten)]
     format: OutputArgs,
     #[command(flatten)]
-    server: ServerArgs,
+    server: LogArgs,
 }
 
 pub(super) fn answer(arguments: &Show) -> anyhow::Result<Answer> {

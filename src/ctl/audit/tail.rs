@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::super::login::block_on;
 use super::super::output::{Answer, print_warning, render_error};
 use super::filter_args::FilterArgs;
-use super::log_client::{LogClient, ServerArgs};
+use super::log_client::{LogArgs, LogClient};
 use super::output_args::{Output, OutputArgs};
 use super::render::{self, Layout};
 use super::time_arg;
@@ -47,7 +47,7 @@ pub(in super::super) struct Tail {
     #[command(flatten)]
     format: OutputArgs,
     #[command(flatten)]
-    server: ServerArgs,
+    server: LogArgs,
 }
 
 pub(super) fn answer(arguments: &Tail) -> anyhow::Result<Answer> {

@@ -7,13 +7,11 @@ use kube::ResourceExt;
 use super::{Change, Verdict, summarize};
 use crate::api::{EventTopic, MANAGED, PAUSED, ScheduledTask, TRIGGER, TaskTemplate};
 use crate::domain::management::management_mode;
+use crate::domain::task::request::check_trigger_id;
 use crate::domain::task::schedule::Schedule;
 use crate::domain::task::{Definition, Target, Timing, validate, validate_template};
 use crate::domain::topic::validate::suspended;
 use crate::domain::{Catalog, ObjectRef, Refusal};
-
-/// Maximum length of a trigger id.
-const MAX_TRIGGER_BYTES: usize = 128;
 
 /// Validates a change of a ScheduledTask. A delete is always allowed.
 #[must_use]
@@ -97,19 +95,7 @@ fn check_trigger(old: Option<&ScheduledTask>, new: &ScheduledTask) -> Result<(),
     let Some(id) = trigger(new).filter(|id| old.and_then(trigger).as_ref() != Some(id)) else {
         return Ok(());
     };
-    let is_valid = !id.is_empty()
-        && id.len() <= MAX_TRIGGER_BYTES
-        && id.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:/".contains(c));
-    match is_valid {
-        true => Ok(()),
-        false => Err(Refusal::at(
-            Reason::InvalidResource,
-            format!("metadata.annotations[{TRIGGER}]"),
-            format!(
-                "a trigger id has 1 to {MAX_TRIGGER_BYTES} letters, digits, '-', '_', '.', ':' and '/': write another one"
-            ),
-        )),
-    }
+    check_trigger_id(&format!("metadata.annotations[{TRIGGER}]"), &id)
 }
 
 fn warnings(task: &ScheduledTask, definition: &Definition, catalog: &Catalog, now: Timestamp) -> Vec<String> {

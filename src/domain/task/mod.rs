@@ -14,8 +14,10 @@
 //! | [`run`] | runs and their states |
 //! | [`index`] | dependencies and templates of all tasks |
 //! | [`board`] | which open runs may start |
+//! | [`request`], [`backfill`] | runs that users request |
 
 pub mod attempt;
+pub mod backfill;
 pub mod board;
 pub mod definition;
 mod duration;
@@ -32,6 +34,7 @@ pub mod planning;
 pub mod pod;
 pub mod reference;
 pub mod report;
+pub mod request;
 pub mod retry;
 pub mod rights;
 pub mod run;
@@ -53,5 +56,6 @@ pub use retry::RetryPlan;
 pub use run::{Attempt, Executor, NewRun, Outcome, Run, RunId, RunState, TaskKey, Trigger};
 pub use tenant_rules::TaskRules;
 pub use timing::Timing;
+pub use timing::read as read_timing;
 pub use validate::{Neighbours, validate, validate_template};
 pub use work::Work;

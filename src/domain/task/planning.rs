@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid};
 
 use super::board::{Admission, Board, OpenRun};
+use super::request::new_run;
 use super::schedule::{DuePlan, jitter_of};
 use super::work::Destination;
 use super::{Definition, Executor, NewRun, Run, RunId, RunState, TaskKey, Timing, Trigger, Work};
@@ -140,21 +141,7 @@ impl ActiveTask {
     /// A run that a user or another run requests.
     #[must_use]
     pub fn requested(&self, trigger: Trigger, chain: Option<Uuid>, now: Timestamp) -> NewRun {
-        let id = RunId::of(self.key.uid, &trigger);
-        NewRun {
-            id,
-            task: self.key.clone(),
-            trigger,
-            scheduled_at: now,
-            due_at: now,
-            state: RunState::Requested,
-            executor: None,
-            chain: chain.unwrap_or(id.0),
-            parameters: BTreeMap::new(),
-            work: None,
-            requested_by: None,
-            message: None,
-        }
+        new_run(&self.key, trigger, chain, now)
     }
 
     /// An occurrence that is observed or ends without a start.

@@ -35,11 +35,11 @@ pub enum Timing {
 /// Maximum jitter: a run must not fall behind the next day's.
 const MAX_JITTER: Duration = Duration::from_hours(24);
 
-/// Reads `spec.schedule`.
+/// Reads `spec.schedule`. `created` is when the task was created.
 ///
 /// # Errors
 /// The first field that breaks a rule.
-pub(super) fn read(schedule: Option<&TaskSchedule>, created: Timestamp) -> Result<Timing, Refusal> {
+pub fn read(schedule: Option<&TaskSchedule>, created: Timestamp) -> Result<Timing, Refusal> {
     let Some(schedule) = schedule else { return Ok(Timing::Manual) };
     if !schedule.after.is_empty() {
         return Ok(Timing::After(schedule.after.clone()));

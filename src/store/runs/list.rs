@@ -9,10 +9,10 @@ use super::Runs;
 use super::id::to_id_rows;
 use super::query::{self, RunCursor, RunFilter};
 use super::report::limit_argument;
-use super::row::{AttemptRow, RunRow, run_columns, to_runs};
+use super::row::{AttemptRow, RunRow, corrupt, run_columns, to_runs};
 use super::statement::{Statement, batch, same};
 use super::transaction::{Argument, fetch, to_json};
-use crate::domain::task::{Attempt, Run, RunId};
+use crate::domain::task::{Attempt, Run, RunId, RunState, TaskKey};
 use crate::store::Error;
 use crate::store::database::reading;
 
@@ -48,6 +48,15 @@ const SELECT_RUN: Statement = same!(
      SELECT ",
     run_columns!(),
     ", NULL FROM task_run_history WHERE id = $1 AND tenant = $2"
+);
+const SELECT_TASK: Statement = same!(
+    "SELECT tenant, namespace, task_name, task FROM task_run WHERE id = $1 UNION ALL \
+     SELECT tenant, namespace, task_name, task FROM task_run_history WHERE id = $1"
+);
+const SELECT_STATES: Statement = batch!(
+    [id uuid]
+    "SELECT id, state FROM task_run WHERE id IN (SELECT id FROM batch) AND tenant = $2 UNION ALL \
+     SELECT id, state FROM task_run_history WHERE id IN (SELECT id FROM batch) AND tenant = $2"
 );
 /// The condition that run `$1` is one of tenant `$2`.
 macro_rules! is_of_tenant {
@@ -152,6 +161,33 @@ impl Runs {
         let arguments = [Argument::Id(id.0), Argument::Text(tenant.as_str())];
         let rows: Vec<RunRow> = fetch(&self.database, READING, SELECT_RUN, &arguments).await?;
         Ok(to_runs(rows)?.into_iter().next())
+    }
+
+    /// The task of a run of any tenant, for the authorization of whoever reads the run.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn task_of(&self, id: RunId) -> Result<Option<TaskKey>, Error> {
+        let rows: Vec<(String, String, String, Uuid)> =
+            fetch(&self.database, READING, SELECT_TASK, &[Argument::Id(id.0)]).await?;
+        let Some((tenant, namespace, name, uid)) = rows.into_iter().next() else { return Ok(None) };
+        let tenant = TenantName::parse(&tenant).map_err(|error| corrupt(error.to_string()))?;
+        Ok(Some(TaskKey { tenant, namespace, name, uid }))
+    }
+
+    /// The states of those runs of a tenant that exist.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn states(
+        &self,
+        tenant: &TenantName,
+        runs: &[RunId],
+    ) -> Result<HashMap<RunId, RunState>, Error> {
+        let ids = to_json(&to_id_rows(runs));
+        let arguments = [Argument::Text(&ids), Argument::Text(tenant.as_str())];
+        let rows: Vec<(Uuid, String)> = fetch(&self.database, READING, SELECT_STATES, &arguments).await?;
+        rows.into_iter().map(|(id, state)| Ok((RunId(id), state.parse().map_err(corrupt)?))).collect()
     }
 
     /// Lists the attempts of a run of a tenant, oldest first, the running one included, without their log tails.

@@ -7,6 +7,7 @@ mod limit;
 mod login;
 mod reading;
 mod rights;
+pub(crate) mod schedule;
 mod server;
 mod tenant_isolation;
 mod tls;

@@ -109,6 +109,8 @@ string_enum! {
         CancelRun,
         /// A run of a ScheduledTask ended.
         EndRun,
+        /// Read the log of a run.
+        ReadRunLog,
         /// Issue or renew a certificate, or update the CA bundles of the API server's configurations.
         RenewCertificate,
         /// Create a signing key.
@@ -189,7 +191,7 @@ mod tests {
             values.join(" "),
             "Create Update Delete TakeEffect BreakGlass RejectChange CreateTopic AddPartitions AlterConfig DeleteTopic \
              CreateAcls DeleteAcls RegisterSchema AddFinalizer RemoveFinalizer KeepRevision ForgetRevision \
-             RenewCertificate MakeKey Lead StopLeading RefuseLogin ReadAudit ExportAudit DropRecords"
+             ApplyCronJob DeleteCronJob TriggerRun CancelRun EndRun ReadRunLog RenewCertificate MakeKey Lead StopLeading RefuseLogin ReadAudit ExportAudit DropRecords"
         );
         for outcome in Outcome::ALL {
             assert_eq!(json!(outcome), json!(outcome.as_str()), "the same string in JSON");

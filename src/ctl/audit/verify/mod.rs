@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use super::super::login::block_on;
 use super::super::output::Answer;
-use super::log_client::ServerArgs;
+use super::log_client::LogArgs;
 use super::time_arg;
 use crate::domain::audit::verify::Requirements;
 use crate::store::StoreUrl;
@@ -82,7 +82,7 @@ pub(in crate::ctl) struct Verify {
     #[arg(long, short, value_enum, default_value_t = Output::Text, value_name = "FORMAT")]
     output: Output,
     #[command(flatten)]
-    server: ServerArgs,
+    server: LogArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

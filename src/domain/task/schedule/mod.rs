@@ -32,6 +32,7 @@
 
 mod as_clock;
 mod catch_up;
+mod clock_change;
 mod count;
 mod cron;
 mod expression;
@@ -54,6 +55,7 @@ pub use catch_up::{
     CatchUp, CatchUpKind, DuePlan, DueRun, MAX_LISTED_MISSED, MissedRange, MissedReason, MissedRun, ON_TIME,
     plan_due,
 };
+pub use clock_change::{ClockChange, ClockChangeKind, clock_changes};
 pub use cron::{CronSchedule, DstPolicy};
 pub use expression::CronExpression;
 pub use fixed_rate::{FixedRate, InvalidPeriod, MIN_PERIOD};

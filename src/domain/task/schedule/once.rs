@@ -83,7 +83,7 @@ fn has_offset(zone: &TimeZone, second: i64, offset: Offset) -> bool {
 }
 
 /// The first local time of the expression after `after`, whether or not it exists.
-fn next_time(fields: &Fields, after: DateTime, last_year: i16) -> Option<DateTime> {
+pub(super) fn next_time(fields: &Fields, after: DateTime, last_year: i16) -> Option<DateTime> {
     let date = after.date();
     if fields.match_date(date)
         && let Some((hour, minute)) = next_in_day(fields, after.hour(), after.minute().checked_add(1)?)

@@ -15,6 +15,7 @@ on_both! {
     filters_find_all_matching_runs,
     pages_are_complete_while_runs_are_reported,
     no_query_returns_runs_of_another_tenant,
+    the_task_and_the_states_of_runs_are_found,
 }
 
 const STATES: [RunState; 6] = [
@@ -193,5 +194,27 @@ async fn no_query_returns_runs_of_another_tenant(database: TestDatabase) -> Resu
         // The same holds for the history.
         test.runs.mark_reported(&ids).await?;
     }
+    Ok(())
+}
+
+async fn the_task_and_the_states_of_runs_are_found(database: TestDatabase) -> Result<()> {
+    let test = TestRuns::create(database).await?;
+    // Some of the runs are in the history.
+    let runs = varied(&test).await?;
+    for run in &runs {
+        assert_eq!(test.runs.task_of(run.id).await?.as_ref(), Some(&run.task));
+    }
+    let unknown = RunId(Uuid::from_u128(1));
+    assert_eq!(test.runs.task_of(unknown).await?, None);
+    let ids: Vec<RunId> = runs.iter().map(|run| run.id).chain([unknown]).collect();
+    for name in ["acme", "globex"] {
+        let expected: std::collections::HashMap<RunId, RunState> = runs
+            .iter()
+            .filter(|run| run.task.tenant == tenant(name))
+            .map(|run| (run.id, run.state))
+            .collect();
+        assert_eq!(test.runs.states(&tenant(name), &ids).await?, expected);
+    }
+    assert!(test.runs.states(&tenant("acme"), &[]).await?.is_empty());
     Ok(())
 }

@@ -1,0 +1,195 @@
+//! Runs as text.
+
+use eventcenter_sdk::rest::schedule::Run;
+use jiff::tz::TimeZone;
+
+use super::super::terminal::{Color, Paint, painted_table, plain, truncated};
+use super::super::time_arg;
+
+/// Maximum width of a message in a table.
+const MESSAGE_WIDTH: usize = 60;
+
+/// How runs are shown.
+#[derive(Clone, Debug)]
+pub(super) struct RunLayout {
+    /// The zone of the times.
+    pub(super) zone: TimeZone,
+    /// Whether to show causes, numbers and who executed them, too.
+    pub(super) is_wide: bool,
+    /// Whether states are coloured.
+    pub(super) colored: bool,
+}
+
+impl RunLayout {
+    /// The layout for standard output.
+    pub(super) fn of_output(is_wide: bool) -> Self {
+        let zone = time_arg::now().time_zone().clone();
+        Self { zone, is_wide, colored: Color::Auto.is_on() }
+    }
+
+    /// A table of runs.
+    pub(super) fn table(&self, runs: &[Run]) -> String {
+        if runs.is_empty() {
+            return "no run matches".into();
+        }
+        let colored = self.colored;
+        let paint = |row: usize, column: usize, at: usize| {
+            (colored && column == at).then(|| paint_of(&runs[row].state)).flatten()
+        };
+        if self.is_wide {
+            let heads = [
+                "RUN",
+                "TASK",
+                "SCHEDULED",
+                "STATE",
+                "TRIGGER",
+                "ATTEMPTS",
+                "DURATION",
+                "RESULT",
+                "ITEMS",
+                "ERRORS",
+                "BY",
+                "EXECUTED-BY",
+                "MESSAGE",
+            ];
+            let rows: Vec<[String; 13]> = runs.iter().map(|run| self.wide_row(run)).collect();
+            return painted_table(heads, &rows, |row, column| paint(row, column, 3));
+        }
+        let heads = ["RUN", "TASK", "SCHEDULED", "STATE", "TRIGGER", "ATTEMPTS", "DURATION", "MESSAGE"];
+        let rows: Vec<[String; 8]> = runs
+            .iter()
+            .map(|run| {
+                [
+                    run.id.to_string(),
+                    plain(&run.task),
+                    time_arg::format(run.scheduled_at, &self.zone),
+                    run.state.clone(),
+                    run.trigger.kind.clone(),
+                    run.attempts.to_string(),
+                    run.duration_ms.map_or_else(|| "-".into(), duration),
+                    message(run, MESSAGE_WIDTH),
+                ]
+            })
+            .collect();
+        painted_table(heads, &rows, |row, column| paint(row, column, 3))
+    }
+
+    fn wide_row(&self, run: &Run) -> [String; 13] {
+        let number = |number: Option<i64>| number.map_or_else(|| "-".into(), |number| number.to_string());
+        let text = |text: &Option<String>| text.as_deref().map_or_else(|| "-".into(), plain);
+        [
+            run.id.to_string(),
+            plain(&format!("{}/{}", run.namespace, run.task)),
+            time_arg::format(run.scheduled_at, &self.zone),
+            run.state.clone(),
+            run.trigger.kind.clone(),
+            run.attempts.to_string(),
+            run.duration_ms.map_or_else(|| "-".into(), duration),
+            result(run).unwrap_or_else(|| "-".into()),
+            number(run.items),
+            number(run.errors),
+            text(&run.requested_by),
+            text(&run.executed_by),
+            message(run, usize::MAX),
+        ]
+    }
+}
+
+fn message(run: &Run, width: usize) -> String {
+    truncated(&plain(run.message.as_deref().unwrap_or_default()), width)
+}
+
+/// The exit code or the HTTP status.
+pub(super) fn result(run: &Run) -> Option<String> {
+    let exit = run.exit_code.map(|code| format!("exit code {code}"));
+    exit.or_else(|| run.http_status.map(|status| format!("HTTP {status}")))
+}
+
+/// One sentence about a run.
+pub(super) fn summary(run: &Run) -> String {
+    let mut parts = vec![run.state.clone()];
+    parts.extend(run.duration_ms.map(|millis| format!("after {}", duration(millis))));
+    parts.extend(result(run).map(|result| format!("({result})")));
+    let message = run.message.as_deref().map(|message| format!(": {}", plain(message)));
+    format!("run {}: {}{}", run.id, parts.join(" "), message.unwrap_or_default())
+}
+
+/// A duration with its two largest units, such as `1m30s` or `250ms`.
+pub(super) fn duration(millis: i64) -> String {
+    let (seconds, minutes, hours, days) =
+        (millis / 1000, millis / 60_000, millis / 3_600_000, millis / 86_400_000);
+    let with = |more: i64, unit: &str| if more == 0 { String::new() } else { format!("{more}{unit}") };
+    match (seconds, minutes, hours) {
+        (0, ..) => format!("{millis}ms"),
+        (..10, ..) if millis % 1000 >= 100 => format!("{seconds}.{}s", millis % 1000 / 100),
+        (..60, ..) => format!("{seconds}s"),
+        (_, ..60, _) => format!("{minutes}m{}", with(seconds % 60, "s")),
+        (_, _, ..24) => format!("{hours}h{}", with(minutes % 60, "m")),
+        _ => format!("{days}d{}", with(hours % 24, "h")),
+    }
+}
+
+fn paint_of(state: &str) -> Option<Paint> {
+    match state {
+        "Succeeded" => Some(Paint::Good),
+        "Failed" | "TimedOut" | "Missed" => Some(Paint::Bad),
+        "Requested" | "Queued" | "Ready" | "Running" => Some(Paint::Open),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use expect_test::expect;
+    use serde_json::{Value, json};
+
+    /// A run with other values.
+    pub(in super::super) fn run(values: Value) -> Run {
+        let mut run = json!({
+            "id": "00000000-0000-0000-0000-000000000001", "tenant": "shop", "namespace": "shop", "task": "nightly",
+            "taskUid": "00000000-0000-0000-0000-000000000002", "trigger": {"type": "Schedule"},
+            "scheduledAt": "2026-11-21T08:00:00Z", "dueAt": "2026-11-21T08:00:00Z", "state": "Succeeded",
+            "chain": "00000000-0000-0000-0000-000000000001", "attempts": 1,
+        });
+        json_patch::merge(&mut run, &values);
+        serde_json::from_value(run).expect("a run")
+    }
+
+    #[test]
+    fn runs_are_a_table() {
+        let runs = [
+            run(json!({"durationMs": 90_500, "message": "1,204 rows"})),
+            run(
+                json!({"state": "Failed", "attempts": 3, "exitCode": 2, "durationMs": 250, "trigger": {"type": "Manual"},
+                "requestedBy": "alice", "message": "cannot\u{1b} connect", "items": 7, "errors": 1, "executedBy": "nightly-1"}),
+            ),
+            run(
+                json!({"state": "Skipped", "attempts": 0, "message": "a previous run has not ended (concurrency policy Forbid), and more"}),
+            ),
+        ];
+        let layout = RunLayout { zone: TimeZone::UTC, is_wide: false, colored: false };
+        expect![[r#"
+            RUN                                    TASK      SCHEDULED             STATE       TRIGGER    ATTEMPTS   DURATION   MESSAGE
+            00000000-0000-0000-0000-000000000001   nightly   2026-11-21 08:00:00   Succeeded   Schedule   1          1m30s      1,204 rows
+            00000000-0000-0000-0000-000000000001   nightly   2026-11-21 08:00:00   Failed      Manual     3          250ms      cannot� connect
+            00000000-0000-0000-0000-000000000001   nightly   2026-11-21 08:00:00   Skipped     Schedule   0          -          a previous run has not ended (concurrency policy Forbid), a…"#]]
+        .assert_eq(&layout.table(&runs));
+        let wide = RunLayout { is_wide: true, ..layout }.table(&runs[1..2]);
+        expect![[r#"
+            RUN                                    TASK           SCHEDULED             STATE    TRIGGER   ATTEMPTS   DURATION   RESULT        ITEMS   ERRORS   BY      EXECUTED-BY   MESSAGE
+            00000000-0000-0000-0000-000000000001   shop/nightly   2026-11-21 08:00:00   Failed   Manual    3          250ms      exit code 2   7       1        alice   nightly-1     cannot� connect"#]]
+        .assert_eq(&wide);
+        expect![
+            "run 00000000-0000-0000-0000-000000000001: Failed after 250ms (exit code 2): cannot� connect"
+        ]
+        .assert_eq(&summary(&runs[1]));
+    }
+
+    #[test]
+    fn a_duration_has_its_two_largest_units() {
+        let texts = [0, 999, 1_000, 1_250, 9_999, 10_500, 60_000, 61_000, 3_600_000, 5_430_000, 90_000_000]
+            .map(duration);
+        assert_eq!(texts.join(" "), "0ms 999ms 1s 1.2s 9.9s 10s 1m 1m1s 1h 1h30m 1d1h");
+    }
+}
