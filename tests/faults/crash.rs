@@ -213,10 +213,20 @@ impl Declared {
 }
 
 /// SplitMix64 (Steele, Lea and Flood): short, and the same on every machine.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn below(&mut self, limit: usize) -> usize {
+    /// A generator with the seed of the environment variable `EVENTCENTER_SEED`, or with a random one. The test prints it.
+    pub(crate) fn from_environment() -> Result<Self> {
+        let seed = match std::env::var("EVENTCENTER_SEED") {
+            Ok(seed) => seed.parse()?,
+            Err(_) => std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0),
+        };
+        Ok(Self(seed))
+    }
+
+    /// A number below the limit.
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -297,24 +307,16 @@ async fn the_old_state_within_the_settle_time_is_no_drift_after_a_restart() -> R
 
 #[tokio::test]
 async fn killed_at_random_moments_of_a_stream_of_changes() -> Result<()> {
-    let seed = match std::env::var("EVENTCENTER_SEED") {
-        Ok(seed) => seed.parse()?,
-        Err(_) => std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0),
-    };
-    println!("to repeat this run: EVENTCENTER_SEED={seed}");
+    let random = Random::from_environment()?;
+    println!("to repeat this run: EVENTCENTER_SEED={}", random.0);
     let t = FaultFixture::new("at-random").await?;
     t.stage.kafka.create("foreign", 1, &[]).await;
     t.stage.kafka.create("at-random.foreign", 1, &[]).await;
     let foreign = t.kafka_topic("foreign").await;
     // Under load, brokers show a change later than the settle time of the other tests.
     let arguments = ["--kafka-settle-time", "5s"];
-    let mut stream = Stream {
-        random: Random(seed),
-        declared: Vec::new(),
-        retained: BTreeSet::new(),
-        deleted: BTreeSet::new(),
-        next: 0,
-    };
+    let mut stream =
+        Stream { random, declared: Vec::new(), retained: BTreeSet::new(), deleted: BTreeSet::new(), next: 0 };
     for _ in 0..12 {
         let mut operator = Some(t.parts.launch_operator("a", &arguments)?);
         // From before the operator has read anything until after it has done everything. It sends heartbeats, so it reaches
@@ -354,7 +356,7 @@ async fn killed_at_random_moments_of_a_stream_of_changes() -> Result<()> {
     let declared = stream.declared.iter().map(|(name, _)| t.kafka_name(name));
     let expected: BTreeSet<String> = declared.chain(["foreign".into(), "at-random.foreign".into()]).collect();
     let found: BTreeSet<String> = &t.stage.kafka.topic_names().await - &stream.retained;
-    assert_eq!(found, expected, "seed {seed}");
+    assert_eq!(found, expected);
     assert_eq!(t.kafka_topic("foreign").await, foreign);
     assert!(foreign.is_some());
     Ok(())

@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use eventcenter::api::{DELETE_FINALIZER, EventTopic, KafkaCluster, Tenant};
+use eventcenter::api::{DELETE_FINALIZER, EventTopic, KafkaCluster, ScheduledTask, Tenant};
 use eventcenter_kafka_admin::AclBindingFilter;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::admissionregistration::v1::{
@@ -183,6 +183,7 @@ async fn clean(fixture: &Fixture) -> Result<()> {
     delete_if_exists(Api::<Secret>::namespaced(client.clone(), NAMESPACE), "eventcenter-webhook").await?;
     let config_maps = Api::<ConfigMap>::namespaced(client.clone(), NAMESPACE);
     delete_if_exists(config_maps, "eventcenter-audit-checkpoints").await?;
+    remove_all::<ScheduledTask>(&client).await?;
     remove_all::<EventTopic>(&client).await?;
     remove_all::<Tenant>(&client).await?;
     remove_all::<KafkaCluster>(&client).await?;

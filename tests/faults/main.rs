@@ -27,6 +27,7 @@ mod outage;
 mod process;
 mod recreated;
 mod schedule;
+mod task;
 mod unregistered;
 mod upgrade;
 mod webhook;

@@ -231,7 +231,8 @@ impl<'c> JobRecorder<'c> {
         for (mut ended, keep) in [(succeeded, keep_succeeded), (failed, keep_failed)] {
             ended.sort_by_key(|(ended, _)| std::cmp::Reverse(*ended));
             for (_, job) in ended.into_iter().skip(usize::try_from(keep).unwrap_or(0)) {
-                if !self.recorded.contains(&job.uid().unwrap_or_default()) {
+                let is_creating = run_of(job).is_some_and(|(id, _)| self.starter.is_creating(id));
+                if is_creating || !self.recorded.contains(&job.uid().unwrap_or_default()) {
                     continue;
                 }
                 if let Err(error) = self.context.services.kubernetes.delete_owned(job).await {

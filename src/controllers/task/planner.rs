@@ -134,9 +134,11 @@ impl Planner<'_> {
 
     /// One round.
     async fn advance(&mut self) -> Result<(), store::Error> {
-        self.plan_due().await?;
-        self.plan_requested().await?;
+        // Ends that were stored before a request count before it.
+        let requested = self.runs.list_requested(PAGE).await?;
         self.report_ends().await?;
+        self.plan_due().await?;
+        self.plan_requested(requested).await?;
         self.release_queued().await?;
         let waiting = self.context.task_registry.with_board(|board| board.waiting());
         self.context.task_metrics.set_waiting(waiting);

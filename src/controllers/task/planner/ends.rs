@@ -40,16 +40,19 @@ impl Planner<'_> {
             for UnreportedRun { run, .. } in ended.iter().filter(|ended| reported.contains(&ended.run.id)) {
                 self.report(run).await;
             }
-            if is_last && followers.is_empty() {
+            if is_last {
                 return Ok(());
             }
-            self.plan_requested().await?;
         }
     }
 
     async fn report(&mut self, run: &Run) {
         let context = self.context;
         context.task_registry.with_board(|board| board.end(run.id));
+        // Its task may become active after this.
+        if let Some(open) = self.unplaced.get_mut(&run.task.uid) {
+            open.retain(|open| open.id != run.id);
+        }
         context.task_registry.count_end(run);
         self.starter.forget(run.id);
         context.task_metrics.observe_end(run);

@@ -1,15 +1,14 @@
 //! Runs that users and other runs request.
 
-use super::{PAGE, Planner};
+use super::Planner;
 use crate::domain::task::planning::{PlannedRuns, inactive};
 use crate::domain::task::{Executor, Run, RunState};
 use crate::store;
 use crate::store::runs::{Advance, UnstartedEnd};
 
 impl Planner<'_> {
-    /// Plans the requested runs.
-    pub(super) async fn plan_requested(&mut self) -> Result<(), store::Error> {
-        let requested = self.runs.list_requested(PAGE).await?;
+    /// Plans requested runs.
+    pub(super) async fn plan_requested(&mut self, requested: Vec<Run>) -> Result<(), store::Error> {
         if requested.is_empty() {
             return Ok(());
         }
