@@ -59,9 +59,9 @@ impl Load {
     {
         let mut watch = match target {
             None => None,
-            Some(target) => {
-                Some(Watch::start(client.clone(), &self.resource, &self.namespace, target).await?)
-            }
+            Some(target) => Some(
+                Watch::start(client.clone(), &self.resource, &self.namespace, &self.prefix, target).await?,
+            ),
         };
         let start = crate::protocol::ready().await?;
         let mut writes = self.start_writers(client, write);

@@ -204,7 +204,7 @@ async fn kubernetes(step: Step, load: &Load) -> Result<Report> {
         Step::ChangeAndStatus => load.run(client, None, baseline::change_and_status).await,
         Step::Rest { seconds } => {
             let duration = Duration::from_secs(seconds);
-            watch::count_events(client, load, duration).await
+            watch::count_events(client, &load.resource, &load.namespace, load.count, duration).await
         }
         Step::Kafka { .. } | Step::Count { .. } | Step::Audit(_) => {
             unreachable!("these steps do not use Kubernetes")

@@ -13,7 +13,6 @@ use kube::{Api, Client};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::load::Load;
 use crate::protocol::{self, Report};
 
 /// The fields of an EventTopic or a ScheduledTask that the watch needs.
@@ -59,6 +58,8 @@ pub(crate) enum Target {
 pub(crate) struct Watch {
     events: Events,
     target: Target,
+    /// The prefix of the names of the objects; those of other steps change, too.
+    prefix: String,
     /// When each object reached the target, by its name.
     reached: HashMap<String, Instant>,
 }
@@ -69,6 +70,7 @@ impl Watch {
         client: Client,
         resource: &ApiResource,
         namespace: &str,
+        prefix: &str,
         target: Target,
     ) -> Result<Self> {
         let objects = Api::<Watched>::namespaced_with(client, namespace, resource);
@@ -77,7 +79,7 @@ impl Watch {
             events.next().await.context("the watch ended")?.context("watching the objects")?,
             Event::InitDone
         ) {}
-        Ok(Self { events, target, reached: HashMap::new() })
+        Ok(Self { events, target, prefix: format!("{prefix}-"), reached: HashMap::new() })
     }
 
     /// Waits for the next event.
@@ -97,7 +99,9 @@ impl Watch {
 
     fn record(&mut self, object: &Watched) {
         let name = object.metadata.name.clone().unwrap_or_default();
-        self.reached.entry(name).or_insert_with(Instant::now);
+        if name.starts_with(&self.prefix) {
+            self.reached.entry(name).or_insert_with(Instant::now);
+        }
     }
 
     /// The number of objects that reached the target.
@@ -112,9 +116,14 @@ impl Watch {
 }
 
 /// Counts the events in a period in which none is expected.
-pub(crate) async fn count_events(client: Client, load: &Load, duration: Duration) -> Result<Report> {
-    let count = load.count;
-    let mut watch = Watch::start(client, &load.resource, &load.namespace, Target::Deleted).await?;
+pub(crate) async fn count_events(
+    client: Client,
+    resource: &ApiResource,
+    namespace: &str,
+    count: u32,
+    duration: Duration,
+) -> Result<Report> {
+    let mut watch = Watch::start(client, resource, namespace, "", Target::Deleted).await?;
     let start = protocol::ready().await?;
     let mut events = 0;
     let end = tokio::time::Instant::now() + duration;

@@ -19,8 +19,8 @@ use tokio::net::TcpListener;
 use tokio::task::LocalSet;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::Schedule;
 use super::manifest::{KEY, SCHEDULED};
+use super::schedule::Schedule;
 use crate::load::Load;
 use crate::protocol::{self, Latency, Message, Report};
 
@@ -71,7 +71,7 @@ pub(super) async fn receive(load: &Load, schedule: Schedule, port: u16) -> Resul
 async fn wait(load: &Load, schedule: Schedule, received: &RefCell<Received>) -> Result<Report> {
     let due = schedule.future_due()?;
     protocol::ready().await?;
-    let count = load.count * schedule.times;
+    let count = load.count * schedule.times();
     let start = Instant::now() + Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or_default();
     let mut ticks = interval(PROGRESS_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,5 +1,6 @@
 //! The Jobs of tasks and CronJobs, as a watch shows them.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::Schedule;
+use super::schedule::Schedule;
 use crate::load::Load;
 use crate::protocol::{self, Latency, Message, Report};
 
@@ -44,10 +45,11 @@ impl Observed {
         }
         self.last_created = self.last_created.max(metadata.creation_timestamp.as_ref().map(|time| time.0));
         let late = Duration::try_from(now.duration_since(run.1)).unwrap_or_default();
-        if self.late.contains_key(&run) {
-            self.repeated += 1;
-        } else {
-            self.late.insert(run, late);
+        match self.late.entry(run) {
+            Entry::Vacant(first) => {
+                first.insert(late);
+            }
+            Entry::Occupied(_) => self.repeated += 1,
         }
         true
     }
@@ -81,7 +83,7 @@ pub(super) async fn observe(client: Client, load: &Load, schedule: Schedule) -> 
         }
     }
     protocol::ready().await?;
-    let count = load.count * schedule.times;
+    let count = load.count * schedule.times();
     let start = Instant::now() + Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or_default();
     let mut last_activity = start;
     let mut ticks = interval(PROGRESS_INTERVAL);

@@ -1,6 +1,7 @@
 //! ScheduledTasks and their runs.
 //!
 //! - [`manifest`]: the tasks, and the CronJobs for comparison.
+//! - [`schedule`]: when they are due.
 //! - [`jobs`]: when each Job of their runs was created.
 //! - [`calls`]: when each HTTP call of their runs was received.
 //!
@@ -10,13 +11,13 @@
 mod calls;
 mod jobs;
 mod manifest;
+mod schedule;
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use clap::Subcommand;
 use eventcenter::api::ScheduledTask;
-use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::CronJob;
 use kube::Client;
 use kube::core::ApiResource;
@@ -25,6 +26,7 @@ use crate::load::Load;
 use crate::protocol::Report;
 use crate::watch::{self, Target};
 use manifest::Kind;
+use schedule::Schedule;
 
 /// The steps with tasks.
 #[derive(clap::Args, Clone, Debug)]
@@ -72,32 +74,6 @@ enum Step {
     },
 }
 
-/// When the tasks are due.
-#[derive(clap::Args, Clone, Copy, Debug)]
-pub(crate) struct Schedule {
-    /// The first due time, in seconds since 1970
-    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
-    due: i64,
-    /// How often each task is due, a second apart
-    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=3600))]
-    times: u32,
-}
-
-impl Schedule {
-    /// The first due time.
-    fn due(self) -> Result<Timestamp> {
-        Timestamp::from_second(self.due).context("--due is out of range")
-    }
-
-    /// The first due time, which has not passed: the runs before the start of a step would be missing.
-    fn future_due(self) -> Result<Timestamp> {
-        let due = self.due()?;
-        let early = due.duration_since(Timestamp::now());
-        ensure!(early.is_positive(), "the runs were due {:#} ago: prepare them earlier", early.abs());
-        Ok(due)
-    }
-}
-
 impl Arguments {
     /// The kind of the objects that the step creates or watches.
     pub(crate) fn resource(&self) -> ApiResource {
@@ -114,7 +90,7 @@ impl Arguments {
                 let due = schedule.due()?;
                 let create = move |writer: crate::load::Writer, number| async move {
                     let name = writer.load.name(number);
-                    let spec = kind.spec(number, writer.load.count, due, schedule.times, port)?;
+                    let spec = kind.spec(number, writer.load.count, due, schedule.times(), port)?;
                     writer.create(number, &manifest::task(&name, &spec)).await
                 };
                 load.run(client, Some(Target::Ready { generation: 1 }), create).await
@@ -129,7 +105,10 @@ impl Arguments {
             }
             Step::Jobs { schedule } => jobs::observe(client, load, schedule).await,
             Step::Calls { schedule, port } => calls::receive(load, schedule, port).await,
-            Step::Rest { seconds } => watch::count_events(client, load, Duration::from_secs(seconds)).await,
+            Step::Rest { seconds } => {
+                let duration = Duration::from_secs(seconds);
+                watch::count_events(client, &load.resource, &load.namespace, load.count, duration).await
+            }
         }
     }
 }

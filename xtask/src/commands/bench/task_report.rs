@@ -64,12 +64,13 @@ impl Report {
     /// As tables.
     pub(crate) fn text(&self) -> String {
         format!(
-            "All roles with {}, {} writers\n\n{}\nCPU time and peak memory, until the last run was observed\n\n{}\nGoals\n\n{}\n{}",
+            "All roles with {}, {} writers\n\n{}\nCPU time and peak memory, until the last run was observed\n\n{}\nGoals\n\n{}\nWrites of the operator to Kubernetes\n\n{}\n{}",
             self.store,
             self.writers,
             self.times(),
             self.costs(),
             goals(self.rows()),
+            self.writes(),
             shares(self.rows()),
         )
     }
@@ -113,6 +114,18 @@ impl Report {
                 &milliseconds(*own_p99),
                 &of_load(created, format!("{} s", number(round(outcome.written_seconds)))),
             ]);
+        }
+        table.to_string()
+    }
+
+    fn writes(&self) -> String {
+        let mut table =
+            Table::new(&[("STEP", Align::Left), ("WRITES", Align::Left), ("REFUSED", Align::Right)]);
+        for row in self.rows() {
+            let writes: Vec<String> =
+                row.writes.done.iter().map(|(write, number)| format!("{number} {write}")).collect();
+            let writes = if writes.is_empty() { "none".into() } else { writes.join(", ") };
+            table.row(&[&row.name, &writes, &row.writes.refused.to_string()]);
         }
         table.to_string()
     }

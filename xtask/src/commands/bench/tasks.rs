@@ -127,7 +127,7 @@ const MAX_DELAY: Duration = Duration::from_secs(60);
 const PREPARED_A_SECOND: u32 = 20;
 
 /// Seconds for the preparation of a step besides the creation of its tasks.
-const PREPARATION: u64 = 10;
+const PREPARATION: u64 = 20;
 
 /// A step that observes runs starts this long before the first is due.
 const LEAD: Duration = Duration::from_secs(2);
@@ -171,7 +171,7 @@ impl Size {
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
     let programs = setup::programs(context, arguments.operator.as_deref(), arguments.generator.as_deref())?;
     let plan = Plan { kafka: Kafka::Existing(NO_KAFKA.into()), ..setup::plan(context)? };
-    let quiet = Duration::from_millis(if arguments.quick { 250 } else { 1000 });
+    let quiet = Duration::from_millis(if arguments.quick { 250 } else { 500 });
     let size = Size::of(arguments);
     let mut stage = Stage::start(&plan, &programs, quiet, &context.console)?;
     let rows = Run { stage: &mut stage, size, store: arguments.store }.run()?;
