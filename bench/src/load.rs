@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use eventcenter::api::{DELETE_FINALIZER, EventTopic};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
-use kube::core::Request;
+use kube::core::{ApiResource, DynamicObject, Request};
 use kube::{Client, Resource};
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
@@ -18,30 +18,32 @@ use crate::watch::{Target, Watch};
 
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
 
-/// The size of the load and the names of its topics.
+/// The size of the load and the names of its objects.
 #[derive(Clone, Debug)]
 pub(crate) struct Load {
-    /// The number of topics.
+    /// The kind of the objects.
+    pub(crate) resource: ApiResource,
+    /// The number of objects.
     pub(crate) count: u32,
     /// The number of concurrent requests.
     pub(crate) writers: u32,
-    /// The namespace of the EventTopics, or the prefix of their namespaces.
+    /// The namespace of the objects, or the prefix of their namespaces.
     pub(crate) namespace: String,
     /// The number of namespaces, `None` for only [`Load::namespace`].
     pub(crate) namespaces: Option<u32>,
-    /// The prefix of the topics' names.
+    /// The prefix of the objects' names.
     pub(crate) prefix: String,
     /// The step stops if nothing happens for this long.
     pub(crate) inactivity_timeout: Duration,
 }
 
 impl Load {
-    /// The name of an EventTopic.
+    /// The name of an object.
     pub(crate) fn name(&self, number: u32) -> String {
         format!("{}-{number:05}", self.prefix)
     }
 
-    /// The namespace of an EventTopic. The namespaces alternate, so that all receive writes at the same time.
+    /// The namespace of an object. The namespaces alternate, so that all receive writes at the same time.
     pub(crate) fn namespace_of(&self, number: u32) -> String {
         match self.namespaces {
             Some(namespaces) => format!("{}-{:03}", self.namespace, number % namespaces),
@@ -49,7 +51,7 @@ impl Load {
         }
     }
 
-    /// Writes to all topics and, if there is a target, waits until all topics have reached it.
+    /// Writes all objects and, if there is a target, waits until all have reached it.
     pub(crate) async fn run<F, W>(&self, client: Client, target: Option<Target>, write: F) -> Result<Report>
     where
         F: Fn(Writer, u32) -> W + Clone + Send + 'static,
@@ -57,7 +59,9 @@ impl Load {
     {
         let mut watch = match target {
             None => None,
-            Some(target) => Some(Watch::start(client.clone(), &self.namespace, target).await?),
+            Some(target) => Some(
+                Watch::start(client.clone(), &self.resource, &self.namespace, &self.prefix, target).await?,
+            ),
         };
         let start = crate::protocol::ready().await?;
         let mut writes = self.start_writers(client, write);
@@ -176,9 +180,18 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// A request builder for EventTopics in the namespace of this one.
+    /// A request builder for objects of the kind in the namespace of this one.
     pub(crate) fn request(&self, number: u32) -> Request {
-        Request::new(EventTopic::url_path(&(), Some(&self.load.namespace_of(number))))
+        let namespace = self.load.namespace_of(number);
+        Request::new(DynamicObject::url_path(&self.load.resource, Some(&namespace)))
+    }
+
+    /// Creates one object with the name of that number.
+    pub(crate) async fn create(&self, number: u32, manifest: &Value) -> Result<()> {
+        let name = self.load.name(number);
+        let request = self.request(number).create(&PostParams::default(), serde_json::to_vec(manifest)?)?;
+        self.client.request::<IgnoredAny>(request).await.with_context(|| format!("creating {name}"))?;
+        Ok(())
     }
 
     /// Patches one EventTopic, or a subresource of it.
@@ -215,11 +228,7 @@ fn manifest(name: &str) -> Value {
 
 /// Creates one EventTopic.
 pub(crate) async fn create(writer: Writer, number: u32) -> Result<()> {
-    let name = writer.load.name(number);
-    let text = serde_json::to_vec(&manifest(&name))?;
-    let request = writer.request(number).create(&PostParams::default(), text)?;
-    writer.client.request::<IgnoredAny>(request).await.with_context(|| format!("creating {name}"))?;
-    Ok(())
+    writer.create(number, &manifest(&writer.load.name(number))).await
 }
 
 /// Changes one configuration key of an EventTopic.

@@ -9,6 +9,7 @@
 //! - [`declaration`], [`apply`]: EventTopics as tenants declare them, sent to the API server.
 //! - [`review`]: the same as admission reviews, sent directly to the webhook.
 //! - [`baseline`]: the same number of requests to the API server and to Kafka without an operator, for comparison.
+//! - [`task`]: ScheduledTasks, and the Jobs and calls of their runs; CronJobs for comparison.
 //! - [`audit`]: the audit log on a database, without Kubernetes.
 //!
 //! Deliberately absent: measurements of other processes, and an assessment of the results.
@@ -22,6 +23,7 @@ mod declaration;
 mod load;
 mod protocol;
 mod review;
+mod task;
 mod watch;
 
 use std::io::Read;
@@ -30,7 +32,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use eventcenter::api::EventTopic;
 use kube::Client;
+use kube::core::ApiResource;
 
 use load::Load;
 use protocol::{Message, Report};
@@ -42,7 +46,7 @@ struct Arguments {
     #[command(subcommand)]
     step: Step,
 
-    /// Number of topics
+    /// Number of topics, tasks or CronJobs
     #[arg(long, global = true, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     count: u32,
 
@@ -50,7 +54,7 @@ struct Arguments {
     #[arg(long, global = true, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1024))]
     writers: u32,
 
-    /// The namespace of the EventTopics
+    /// The namespace of the objects
     #[arg(long, global = true, default_value = "bench")]
     namespace: String,
 
@@ -58,7 +62,7 @@ struct Arguments {
     #[arg(long, global = true, value_parser = clap::value_parser!(u32).range(1..=1000))]
     namespaces: Option<u32>,
 
-    /// Prefix of the names of the EventTopics
+    /// Prefix of the names of the objects
     #[arg(long, global = true, default_value = "t")]
     prefix: String,
 
@@ -106,6 +110,8 @@ enum Step {
         #[arg(long)]
         bootstrap: String,
     },
+    /// Create ScheduledTasks and observe their runs
+    Task(task::Arguments),
     /// Write and read the audit log in a database
     Audit(audit::Arguments),
     /// Count the Kafka topics with the prefix of the EventTopics
@@ -154,7 +160,12 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<()> {
+    let resource = match &arguments.step {
+        Step::Task(task) => task.resource(),
+        _ => ApiResource::erase::<EventTopic>(&()),
+    };
     let load = Load {
+        resource,
         count: arguments.count,
         writers: arguments.writers,
         namespace: arguments.namespace.clone(),
@@ -188,11 +199,12 @@ async fn kubernetes(step: Step, load: &Load) -> Result<Report> {
         Step::Delete(_) => load.run(client, Some(Target::Deleted), load::delete).await,
         Step::Apply { action } => apply::run(client, load, action).await,
         Step::Review { configuration } => review::run(client, load, &configuration).await,
+        Step::Task(task) => task.run(client, load).await,
         Step::OperatorWrites => load.run(client, None, baseline::operator_writes).await,
         Step::ChangeAndStatus => load.run(client, None, baseline::change_and_status).await,
         Step::Rest { seconds } => {
             let duration = Duration::from_secs(seconds);
-            watch::count_events(client, &load.namespace, load.count, duration).await
+            watch::count_events(client, &load.resource, &load.namespace, load.count, duration).await
         }
         Step::Kafka { .. } | Step::Count { .. } | Step::Audit(_) => {
             unreachable!("these steps do not use Kubernetes")

@@ -1,32 +1,26 @@
-//! A watch of all EventTopics of a namespace.
+//! A watch of all objects of one kind in a namespace.
 
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use eventcenter::api::EventTopic;
 use eventcenter::domain::condition::READY;
 use futures::{Stream, StreamExt};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::{ApiResource, Object};
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Api, Client, Resource};
+use kube::{Api, Client};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::protocol::{self, Report};
 
-/// The fields of an EventTopic that the watch needs.
-#[derive(Resource, Clone, Debug, Deserialize)]
-#[resource(inherit = EventTopic)]
-pub(crate) struct WatchedTopic {
-    metadata: ObjectMeta,
-    #[serde(default)]
-    status: Status,
-}
+/// The fields of an EventTopic or a ScheduledTask that the watch needs.
+pub(crate) type Watched = Object<IgnoredAny, Status>;
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Status {
+pub(crate) struct Status {
     observed_generation: i64,
     conditions: Vec<Condition>,
 }
@@ -38,25 +32,17 @@ struct Condition {
     status: String,
 }
 
-impl WatchedTopic {
-    fn name(&self) -> &str {
-        self.metadata.name.as_deref().unwrap_or_default()
-    }
-
-    /// Whether the topic is Ready with this or a later generation.
+impl Status {
+    /// Whether the object is Ready with this or a later generation.
     fn is_ready(&self, generation: i64) -> bool {
-        self.status.observed_generation >= generation
-            && self
-                .status
-                .conditions
-                .iter()
-                .any(|condition| condition.type_ == READY && condition.status == "True")
+        self.observed_generation >= generation
+            && self.conditions.iter().any(|condition| condition.type_ == READY && condition.status == "True")
     }
 }
 
-type Events = Pin<Box<dyn Stream<Item = Result<Event<WatchedTopic>, watcher::Error>> + Send>>;
+type Events = Pin<Box<dyn Stream<Item = Result<Event<Watched>, watcher::Error>> + Send>>;
 
-/// The state of an EventTopic for which a step waits.
+/// The state of an object for which a step waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     /// It is Ready with this or a later generation.
@@ -68,49 +54,62 @@ pub(crate) enum Target {
     Deleted,
 }
 
-/// Records when each EventTopic reaches a target.
+/// Records when each object reaches a target.
 pub(crate) struct Watch {
     events: Events,
     target: Target,
-    /// When each topic reached the target, by its name.
+    /// The prefix of the names of the objects; those of other steps change, too.
+    prefix: String,
+    /// When each object reached the target, by its name.
     reached: HashMap<String, Instant>,
 }
 
 impl Watch {
     /// Starts the watch. Returns after the initial list.
-    pub(crate) async fn start(client: Client, namespace: &str, target: Target) -> Result<Self> {
-        let topics = Api::<WatchedTopic>::namespaced(client, namespace);
-        let mut events: Events = Box::pin(watcher(topics, watcher::Config::default()));
+    pub(crate) async fn start(
+        client: Client,
+        resource: &ApiResource,
+        namespace: &str,
+        prefix: &str,
+        target: Target,
+    ) -> Result<Self> {
+        let objects = Api::<Watched>::namespaced_with(client, namespace, resource);
+        let mut events: Events = Box::pin(watcher(objects, watcher::Config::default()));
         while !matches!(
-            events.next().await.context("the watch ended")?.context("watching EventTopics")?,
+            events.next().await.context("the watch ended")?.context("watching the objects")?,
             Event::InitDone
         ) {}
-        Ok(Self { events, target, reached: HashMap::new() })
+        Ok(Self { events, target, prefix: format!("{prefix}-"), reached: HashMap::new() })
     }
 
     /// Waits for the next event.
     pub(crate) async fn next(&mut self) -> Result<()> {
-        match self.events.next().await.context("the watch ended")?.context("watching EventTopics")? {
-            Event::Apply(topic) | Event::InitApply(topic) => match self.target {
-                Target::Ready { generation } if topic.is_ready(generation) => self.record(&topic),
+        match self.events.next().await.context("the watch ended")?.context("watching the objects")? {
+            Event::Apply(object) | Event::InitApply(object) => match (self.target, &object.status) {
+                (Target::Ready { generation }, Some(status)) if status.is_ready(generation) => {
+                    self.record(&object);
+                }
                 _ => {}
             },
-            Event::Delete(topic) if self.target == Target::Deleted => self.record(&topic),
+            Event::Delete(object) if self.target == Target::Deleted => self.record(&object),
             Event::Delete(_) | Event::Init | Event::InitDone => {}
         }
         Ok(())
     }
 
-    fn record(&mut self, topic: &WatchedTopic) {
-        self.reached.entry(topic.name().to_owned()).or_insert_with(Instant::now);
+    fn record(&mut self, object: &Watched) {
+        let name = object.metadata.name.clone().unwrap_or_default();
+        if name.starts_with(&self.prefix) {
+            self.reached.entry(name).or_insert_with(Instant::now);
+        }
     }
 
-    /// The number of topics that reached the target.
+    /// The number of objects that reached the target.
     pub(crate) fn count(&self) -> u32 {
         u32::try_from(self.reached.len()).unwrap_or(u32::MAX)
     }
 
-    /// When a topic reached the target.
+    /// When an object reached the target.
     pub(crate) fn reached_at(&self, name: &str) -> Option<Instant> {
         self.reached.get(name).copied()
     }
@@ -119,11 +118,12 @@ impl Watch {
 /// Counts the events in a period in which none is expected.
 pub(crate) async fn count_events(
     client: Client,
+    resource: &ApiResource,
     namespace: &str,
     count: u32,
     duration: Duration,
 ) -> Result<Report> {
-    let mut watch = Watch::start(client, namespace, Target::Deleted).await?;
+    let mut watch = Watch::start(client, resource, namespace, "", Target::Deleted).await?;
     let start = protocol::ready().await?;
     let mut events = 0;
     let end = tokio::time::Instant::now() + duration;
@@ -140,19 +140,18 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn watched(status: serde_json::Value) -> WatchedTopic {
-        serde_json::from_value(json!({"metadata": {"name": "a"}, "status": status})).expect("a topic")
+    fn status(status: serde_json::Value) -> Status {
+        let object = json!({"metadata": {"name": "a"}, "spec": {"partitions": 3}, "status": status});
+        let object: Watched = serde_json::from_value(object).expect("a topic");
+        object.status.expect("a status")
     }
 
     #[test]
-    fn a_topic_is_ready_only_with_the_observed_generation() {
+    fn an_object_is_ready_only_with_the_observed_generation() {
         let ready = |status: &str| json!([{"type": "Stalled", "status": "True"}, {"type": "Ready", "status": status}]);
-        assert!(watched(json!({"observedGeneration": 2, "conditions": ready("True")})).is_ready(2));
-        assert!(!watched(json!({"observedGeneration": 1, "conditions": ready("True")})).is_ready(2));
-        assert!(!watched(json!({"observedGeneration": 2, "conditions": ready("False")})).is_ready(2));
-        assert!(!watched(json!({})).is_ready(1));
-        let without: WatchedTopic =
-            serde_json::from_value(json!({"metadata": {"name": "a"}})).expect("a topic");
-        assert!(!without.is_ready(1));
+        assert!(status(json!({"observedGeneration": 2, "conditions": ready("True")})).is_ready(2));
+        assert!(!status(json!({"observedGeneration": 1, "conditions": ready("True")})).is_ready(2));
+        assert!(!status(json!({"observedGeneration": 2, "conditions": ready("False")})).is_ready(2));
+        assert!(!status(json!({})).is_ready(1));
     }
 }

@@ -29,6 +29,14 @@ pub(crate) enum Figure {
     Tail,
     /// The rate in percent of the rate of the same requests without an operator.
     Share,
+    /// CPU time of the operator in percent of one processor.
+    CpuShare,
+    /// Seconds from when runs were due until the last Job was created.
+    LastJob,
+    /// 99th percentile of the lateness of runs, in milliseconds.
+    Lateness,
+    /// Runs that were executed more than once.
+    Repeated,
 }
 
 /// A bound for a figure, and the measured value.
@@ -85,6 +93,7 @@ impl Peer {
             Figure::Lost => return self.note.map(str::to_owned),
             Figure::Wall | Figure::Writes | Figure::Unrefused => None,
             Figure::Reviews | Figure::Median | Figure::Tail | Figure::Share => None,
+            Figure::CpuShare | Figure::LastJob | Figure::Lateness | Figure::Repeated => None,
         };
         value.map(|value| figure.show(value))
     }
@@ -106,6 +115,10 @@ impl Figure {
             Self::Median => "review p50",
             Self::Tail => "review p99",
             Self::Share => "share of the floor",
+            Self::CpuShare => "operator CPU of a core",
+            Self::LastJob => "last Job after",
+            Self::Lateness => "lateness p99",
+            Self::Repeated => "repeated",
         }
     }
 
@@ -118,11 +131,11 @@ impl Figure {
         let text = number(value);
         match self {
             Self::Rate | Self::Reviews => format!("{text}/s"),
-            Self::Median | Self::Tail => format!("{text} ms"),
-            Self::Cpu | Self::CpuAMinute | Self::Wall => format!("{text} s"),
+            Self::Median | Self::Tail | Self::Lateness => format!("{text} ms"),
+            Self::Cpu | Self::CpuAMinute | Self::Wall | Self::LastJob => format!("{text} s"),
             Self::Rss => format!("{text} MiB"),
-            Self::Share => format!("{text} %"),
-            Self::Writes | Self::Lost | Self::Unrefused => text,
+            Self::Share | Self::CpuShare => format!("{text} %"),
+            Self::Writes | Self::Lost | Self::Unrefused | Self::Repeated => text,
         }
     }
 }

@@ -1,9 +1,10 @@
 //! `bench`: benchmarks on the real parts, measured from outside.
 //!
-//! - `topics`, `admission`, `audit_log`: the benchmarks. `setup`, `stage`: their programs and environment. `generator`: the
+//! - `topics`, `admission`, `audit_log`, `tasks`: the benchmarks. `setup`, `stage`: their programs and environment. `generator`: the
 //!   load generator.
 //! - `product`: the steps of `topics` with all roles of the operator.
 //! - `platform`: the tenants of `admission`, and the installation of the webhook.
+//! - `task_report`: the result of `tasks`.
 //! - `sampler`: CPU and memory of every process; `audit`: the operator's writes; `review`: its admission reviews.
 //! - `row`: the measurements of a step. `goal`, `report`, `comparison`: the goals and the tables.
 
@@ -21,6 +22,8 @@ mod row;
 mod sampler;
 mod setup;
 mod stage;
+mod task_report;
+mod tasks;
 mod topics;
 
 use std::process::ExitCode;
@@ -44,6 +47,7 @@ enum Benchmark {
     Topics(topics::Arguments),
     Admission(admission::Arguments),
     Audit(audit_log::Arguments),
+    Tasks(tasks::Arguments),
 }
 
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
@@ -52,5 +56,6 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> 
         Benchmark::Topics(arguments) => topics::run(context, arguments),
         Benchmark::Admission(arguments) => admission::run(context, arguments),
         Benchmark::Audit(arguments) => audit_log::run(context, arguments),
+        Benchmark::Tasks(arguments) => tasks::run(context, arguments),
     }
 }

@@ -56,7 +56,7 @@ impl Reviews {
 
 impl Histogram {
     /// The sum of all series of that name with that label.
-    fn read(metrics: &str, name: &str, label: &str) -> Self {
+    pub(crate) fn read(metrics: &str, name: &str, label: &str) -> Self {
         let mut buckets: Vec<(f64, f64)> = Vec::new();
         let series = metrics.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix("_bucket{"));
         for line in series.filter(|line| line.contains(label)) {
@@ -70,7 +70,8 @@ impl Histogram {
         Self { buckets }
     }
 
-    fn since(&self, before: &Self) -> Self {
+    /// The difference to an earlier value.
+    pub(crate) fn since(&self, before: &Self) -> Self {
         let earlier = |bound: f64| {
             let found = before.buckets.iter().find(|(known, _)| known.total_cmp(&bound).is_eq());
             found.map_or(0.0, |(_, count)| *count)

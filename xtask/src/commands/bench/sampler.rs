@@ -14,10 +14,11 @@ use xtask::{
 };
 
 /// The processes and their names in tables, in the order of the columns.
-pub(crate) const PROCESSES: [(&str, &str); 9] = [
+pub(crate) const PROCESSES: [(&str, &str); 10] = [
     (OPERATOR, "operator"),
     (WEBHOOK, "webhook"),
     (API, "REST API"),
+    (RUNNER, "runner"),
     ("apiserver", "API server"),
     ("controlplane", "etcd"),
     ("kafka", "broker"),
@@ -34,6 +35,9 @@ pub(crate) const WEBHOOK: &str = "webhook";
 
 /// The REST API, if it runs apart.
 pub(crate) const API: &str = "api";
+
+/// The runner, if it runs apart.
+pub(crate) const RUNNER: &str = "runner";
 
 /// PostgreSQL, all processes together.
 pub(crate) const POSTGRES: &str = "postgresql";

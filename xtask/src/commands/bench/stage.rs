@@ -24,9 +24,9 @@ use xtask::{
 use super::{
     audit::{self, Audit, Writes},
     generator::{Generator, Outcome, Prepared},
-    review::Reviews,
+    review::{Histogram, Reviews},
     row::Row,
-    sampler::{API, GENERATOR, Measurement, OPERATOR, POSTGRES, Sampler, Step, WEBHOOK},
+    sampler::{API, GENERATOR, Measurement, OPERATOR, POSTGRES, RUNNER, Sampler, Step, WEBHOOK},
 };
 
 /// The operator and the load generator.
@@ -171,6 +171,37 @@ impl Stage {
         Ok(())
     }
 
+    /// Starts all roles with the database, and installs the webhook. With PostgreSQL the runner has a process of its own.
+    pub(crate) fn start_task_roles(&mut self, with_postgres: bool) -> Result<()> {
+        if with_postgres {
+            let postgres = Postgres::start(&self.environment.folder().join("postgres"))?;
+            let url = postgres.create_database("tasks")?;
+            self.options.variables.push(("EVENTCENTER_STORE".to_owned(), url));
+            self.postgres = Some(postgres);
+            let arguments = vec![format!("--roles={RUNNER}")];
+            let options = OperatorOptions { arguments, ..self.options.clone() };
+            let log = self.environment.folder().join("runner.log");
+            // The operator, which starts next, creates the tables.
+            self.start_all_roles()?;
+            self.apart.push((RUNNER, Operator::start(&options, &log)?));
+            return Ok(());
+        }
+        self.options.runner = true;
+        self.start_all_roles()
+    }
+
+    /// Runs the load generator without measuring, as a preparation.
+    pub(crate) fn prepare(&self, name: &str, arguments: &[&str]) -> Result<Outcome> {
+        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        let mut prepared = self.generator.prepare(&arguments)?;
+        self.console.run(name, |task| prepared.run(task))
+    }
+
+    /// A histogram among the metrics of all roles: all series of that name.
+    pub(crate) fn histogram(&self, name: &str) -> Histogram {
+        Histogram::read(&self.metrics(), name, "")
+    }
+
     fn log(&self) -> PathBuf {
         self.environment.folder().join("operator.log")
     }
@@ -277,10 +308,7 @@ impl Stage {
         let bootstrap = self.bootstrap();
         let mut command = vec!["count", "--bootstrap", &bootstrap];
         command.extend(arguments);
-        let command: Vec<String> = command.iter().map(ToString::to_string).collect();
-        let mut prepared = self.generator.prepare(&command)?;
-        let outcome = self.console.run("Counting the topics in Kafka", |task| prepared.run(task))?;
-        Ok(outcome.done)
+        Ok(self.prepare("Counting the topics in Kafka", &command)?.done)
     }
 
     /// The operator's writes since the last step.
