@@ -87,33 +87,6 @@ fn the_admission_benchmark_reviews_every_apply() {
 }
 
 #[test]
-fn the_tasks_benchmark_observes_every_run_once() {
-    let report = report("tasks");
-    let rows = report["steps"].as_array().expect("a list of steps");
-    let names: Vec<&str> = rows.iter().filter_map(|row| row["step"].as_str()).collect();
-    assert_eq!(
-        names.join(", "),
-        "create, containers at once, CronJobs, baseline, 5 Jobs each second, half of the calls, calls, idle",
-        "{report:#}"
-    );
-    // The speed depends on the machine and the build; the number of runs does not.
-    for row in rows {
-        assert_eq!(row["outcome"]["done"], row["outcome"]["count"], "{row:#}");
-    }
-    let goals = rows.iter().filter_map(|row| row["goals"].as_array()).flatten();
-    let exact: Vec<_> =
-        goals.filter(|goal| goal["what"] == "not done" || goal["what"] == "repeated").collect();
-    assert_eq!(exact.len(), 9, "{report:#}");
-    assert!(exact.iter().all(|goal| goal["reached"] == true), "{report:#}");
-    assert_eq!(
-        rows[2]["operatorWrites"]["create jobs"],
-        Value::Null,
-        "Kubernetes creates these Jobs: {report:#}"
-    );
-    assert_eq!(rows[1]["operatorWrites"]["create jobs"], rows[1]["outcome"]["count"], "{report:#}");
-}
-
-#[test]
 fn the_audit_benchmark_runs_on_both_databases() {
     let output = Command::new(program("xtask"))
         .args(["bench", "audit", "--quick", "--json", "--generator"])
