@@ -94,6 +94,7 @@ impl Definition {
         if let Some(action) = &spec.on_failure {
             check_failure_action(action, rules, &mut references)?;
         }
+        check_supported(spec, &timing)?;
         for reference in &references {
             if let Reference::Parameter(name) = reference
                 && !parameters.contains_key(name)
@@ -221,6 +222,26 @@ impl Target {
             Self::Event(target) => event::references(&format!("{field}.event"), target),
         }
     }
+}
+
+/// Refuses what the API has a place for and this version does not do: a task that never runs must not look as if it did.
+fn check_supported(spec: &ScheduledTaskSpec, timing: &Timing) -> Result<(), Refusal> {
+    let unsupported = |field: &str, instead: &str| {
+        Err(Refusal::at(Reason::NotSupported, field, format!("this version does not do that yet: {instead}")))
+    };
+    if matches!(timing, Timing::OnEvent(_)) {
+        return unsupported(
+            "spec.schedule.onEvent",
+            "trigger the task by the REST API when the event arrives",
+        );
+    }
+    if spec.on_failure.is_some() {
+        return unsupported(
+            "spec.onFailure",
+            "let another task follow this one with schedule.after and result Failed",
+        );
+    }
+    Ok(())
 }
 
 fn check_failure_action(
