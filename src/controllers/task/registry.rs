@@ -49,6 +49,8 @@ pub(in crate::controllers) struct Commands(pub(super) mpsc::UnboundedReceiver<Co
 #[derive(Debug, Default)]
 struct State {
     tasks: HashMap<Uuid, RegisteredTask>,
+    /// Tasks that were reconciled and are not active. A task that is in neither was not reconciled yet.
+    inactive: HashSet<Uuid>,
     board: Board,
     runs: HashMap<Uuid, RunsOfTask>,
     /// Namespace and name of tasks whose runs have changed since their status was written.
@@ -75,7 +77,11 @@ impl TaskRegistry {
     pub(super) fn set(&self, active: ActiveTask, object: ScheduledTask) {
         let active = Arc::new(active);
         let registered = RegisteredTask { active: Arc::clone(&active), object: Arc::new(object) };
-        let before = self.state.lock().tasks.insert(active.key.uid, registered);
+        let before = {
+            let mut state = self.state.lock();
+            state.inactive.remove(&active.key.uid);
+            state.tasks.insert(active.key.uid, registered)
+        };
         if before.is_none_or(|before| *before.active != *active) {
             self.send(Command::Set(active));
         }
@@ -83,15 +89,25 @@ impl TaskRegistry {
 
     /// Makes a task inactive. Its open runs continue.
     pub(super) fn deactivate(&self, task: Uuid) {
-        if self.state.lock().tasks.remove(&task).is_some() {
+        let mut state = self.state.lock();
+        state.inactive.insert(task);
+        let was_active = state.tasks.remove(&task).is_some();
+        drop(state);
+        if was_active {
             self.send(Command::Deactivate(task));
         }
+    }
+
+    /// Whether a task was reconciled and is not active.
+    pub(super) fn is_inactive(&self, task: Uuid) -> bool {
+        self.state.lock().inactive.contains(&task)
     }
 
     /// Forgets a deleted task.
     pub(super) fn delete(&self, task: Uuid) {
         let mut state = self.state.lock();
         state.tasks.remove(&task);
+        state.inactive.remove(&task);
         state.runs.remove(&task);
         state.board.forget_task(task);
         drop(state);

@@ -1,8 +1,11 @@
 //! Runs that users and other runs request.
 
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef as StoreRef;
+
 use super::Planner;
 use crate::domain::task::planning::{PlannedRuns, inactive};
-use crate::domain::task::{Executor, Run, RunState};
+use crate::domain::task::{Executor, Run, RunState, TaskKey};
 use crate::store;
 use crate::store::runs::{Advance, UnstartedEnd};
 
@@ -18,7 +21,10 @@ impl Planner<'_> {
         for run in requested {
             self.context.task_registry.mark_changed(&run.task);
             let Some(task) = self.tasks.get(&run.task.uid) else {
-                ends.push(skip(&run, inactive(&run.task.name).message(), now));
+                // A task that was not reconciled yet, such as after the start of a leader, becomes active in a moment.
+                if self.context.task_registry.is_inactive(run.task.uid) || self.is_deleted(&run.task) {
+                    ends.push(skip(&run, inactive(&run.task.name).message(), now));
+                }
                 continue;
             };
             let active = &task.active;
@@ -61,6 +67,16 @@ impl Planner<'_> {
             self.starter.enqueue(run, is_suspended);
         }
         Ok(())
+    }
+}
+
+impl Planner<'_> {
+    /// Whether a task does not exist any more.
+    fn is_deleted(&self, task: &TaskKey) -> bool {
+        let reference = StoreRef::new(&task.name).within(&task.namespace);
+        let tasks = &self.context.tasks;
+        let exists = |uid: Option<String>| uid.and_then(|uid| uid.parse().ok()) == Some(task.uid);
+        tasks.is_synced() && !tasks.objects.get(&reference).is_some_and(|object| exists(object.uid()))
     }
 }
 
