@@ -171,8 +171,8 @@ fn printed_definitions_are_accepted() -> Result<()> {
             &path,
         ])?;
         let names: BTreeSet<&str> = accepted.lines().filter_map(|line| line.split('/').nth(1)).collect();
-        let expected = ["changeapprovals", "eventtopics", "kafkaclusters", "tenants"]
-            .map(|kind| format!("{kind}.eventcenter.io"));
+        let expected: Vec<String> =
+            eventcenter::api::kinds().map(|kind| format!("{}.eventcenter.io", kind.plural)).collect();
         assert_eq!(names, expected.iter().map(String::as_str).collect(), "{accepted}");
     }
     let nowhere = run(&["crds", "--output-dir", "/nowhere/at/all"], &[])?;

@@ -42,6 +42,8 @@ pub(super) struct Planner<'c> {
     cursors: HashMap<Uuid, Cursor>,
     /// Open runs of tasks that are not active yet.
     unplaced: HashMap<Uuid, Vec<Run>>,
+    /// Deleted tasks whose open runs are to be cancelled.
+    deleted: Vec<Uuid>,
     starter: JobStarter,
 }
 
@@ -63,6 +65,7 @@ pub(super) async fn run(context: &Context, commands: Commands, starter: JobStart
         timers: BTreeSet::new(),
         cursors: HashMap::new(),
         unplaced: HashMap::new(),
+        deleted: Vec::new(),
     };
     loop {
         if let Err(error) = planner.load().await {
@@ -136,6 +139,7 @@ impl Planner<'_> {
     async fn advance(&mut self) -> Result<(), store::Error> {
         // Ends that were stored before a request count before it.
         let requested = self.runs.list_requested(PAGE).await?;
+        self.cancel_deleted().await?;
         self.report_ends().await?;
         self.plan_due().await?;
         self.plan_requested(requested).await?;
@@ -151,7 +155,7 @@ impl Planner<'_> {
             Command::Deactivate(task) => self.deactivate(task),
             Command::Delete(task) => {
                 self.deactivate(task);
-                self.unplaced.remove(&task);
+                self.deleted.push(task);
                 self.starter.delete_task(task);
             }
         }
@@ -219,6 +223,25 @@ impl Planner<'_> {
             if let Some(task) = self.tasks.get(&task) {
                 self.context.task_registry.mark_changed(&task.active.key);
             }
+        }
+        Ok(())
+    }
+
+    /// Cancels the open runs of deleted tasks. Those that were deleted while nobody led are found among the open runs.
+    async fn cancel_deleted(&mut self) -> Result<(), store::Error> {
+        let gone = self.unplaced.values().filter_map(|runs| runs.first());
+        let gone: Vec<Uuid> =
+            gone.map(|run| &run.task).filter(|task| self.is_deleted(task)).map(|task| task.uid).collect();
+        self.deleted.extend(gone);
+        let now = self.context.services.now();
+        while let Some(task) = self.deleted.last().copied() {
+            let mut open = self.context.task_registry.with_board(|board| board.open_runs_of(task));
+            open.extend(self.unplaced.get(&task).into_iter().flatten().map(|run| run.id));
+            for run in open {
+                self.runs.cancel(run, "the deletion of its task", now).await?;
+            }
+            self.unplaced.remove(&task);
+            self.deleted.pop();
         }
         Ok(())
     }

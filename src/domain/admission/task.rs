@@ -107,7 +107,7 @@ fn warnings(task: &ScheduledTask, definition: &Definition, catalog: &Catalog, no
             match (timetable.next_after(now), &timetable.schedule) {
                 (None, Schedule::At(at)) if *at <= now => {
                     warnings.push(
-                        "spec.schedule.at: the time has passed; a late run is made up for as catchUp says"
+                        "spec.schedule.at: the time has passed, so the task does not run: write a later one"
                             .into(),
                     );
                 }
@@ -222,7 +222,7 @@ mod tests {
             None,
             &format!("{{schedule: {{at: '2026-01-01T00:00:00Z'}}, {CALL}}}"),
             expect![
-                "warning: spec.schedule.at: the time has passed; a late run is made up for as catchUp says"
+                "warning: spec.schedule.at: the time has passed, so the task does not run: write a later one"
             ],
         );
         check(

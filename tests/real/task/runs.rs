@@ -133,3 +133,17 @@ async fn a_running_job_is_cancelled_and_its_log_is_kept() {
     assert_eq!(run.outcome.message.as_deref(), Some("cancelled by alice"));
     assert_eq!(t.log_of(&run, 1).await.as_deref(), Some("started\n"));
 }
+
+#[tokio::test]
+async fn the_runs_of_a_deleted_task_are_cancelled() {
+    let t = fixture("deleted-task").await;
+    t.schedule("slow", json!({"concurrency": {"policy": "Queue"}, "target": script("sleep 600")})).await;
+    for (id, expected) in [("1", RunState::Running), ("2", RunState::Queued)] {
+        t.task("slow").annotate("trigger", Some(id)).await;
+        t.wait_for_runs("slow", expected.as_str(), |runs| runs.iter().any(|run| run.state == expected)).await;
+    }
+    t.task("slow").delete_and_wait().await;
+    let runs = t.wait_for_ended("slow", RunState::Cancelled, 2).await;
+    let waiting = runs.iter().find(|run| run.started_at.is_none()).expect("one has not started");
+    assert_eq!(waiting.cancelled_by.as_deref(), Some("the deletion of its task"));
+}

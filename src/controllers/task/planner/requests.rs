@@ -72,7 +72,7 @@ impl Planner<'_> {
 
 impl Planner<'_> {
     /// Whether a task does not exist any more.
-    fn is_deleted(&self, task: &TaskKey) -> bool {
+    pub(super) fn is_deleted(&self, task: &TaskKey) -> bool {
         let reference = StoreRef::new(&task.name).within(&task.namespace);
         let tasks = &self.context.tasks;
         let exists = |uid: Option<String>| uid.and_then(|uid| uid.parse().ok()) == Some(task.uid);

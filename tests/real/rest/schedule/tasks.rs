@@ -35,8 +35,15 @@ fn a_task_is_created_changed_and_deleted_as_the_caller() {
     let writers = server.writers("crud");
     assert!(writers.iter().all(|writer| *writer == user_name), "{writers:?}");
 
-    let replacement = json!({"spec": spec("every: 1h"), "resourceVersion": task["resourceVersion"]});
-    let replaced = server.call(user, "PUT", &path, &replacement).data();
+    // The controllers write the status meanwhile.
+    let (replacement, replaced) = loop {
+        let version = server.get(user, &path).data()["resourceVersion"].clone();
+        let replacement = json!({"spec": spec("every: 1h"), "resourceVersion": version});
+        let answer = server.call(user, "PUT", &path, &replacement);
+        if answer.status != 409 {
+            break (replacement, answer.data());
+        }
+    };
     assert_eq!(
         (&replaced["spec"]["schedule"]["every"], replaced["spec"]["schedule"].get("cron")),
         (&json!("1h"), None)

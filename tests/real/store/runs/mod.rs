@@ -58,7 +58,7 @@ impl TestRuns {
 
     /// Makes all claims expire.
     async fn expire_claims(&self) -> Result<()> {
-        self.database.sql("UPDATE task_run SET lease_until = 0 WHERE state = 'Running'").await
+        self.database.sql("UPDATE task_run SET lease_until = 1 WHERE state = 'Running'").await
     }
 }
 
