@@ -103,7 +103,7 @@ reasons! {
         "The schedule of the task is suspended; it can be triggered by hand."
     RunSucceeded "RUN_SUCCEEDED" Steady http 200 rest 0 retry false
         "The last run of the task succeeded."
-    RunFailed "RUN_FAILED" Failed http 502 rest 50001 retry false
+    RunFailed "RUN_FAILED" Failed http 502 rest 50001 retry true
         "The last run of the task failed, timed out or was not started in time."
     QuotaNearlyReached "QUOTA_NEARLY_REACHED" Steady http 200 rest 0 retry false
         "The tenant uses at least four fifths of one of its quotas."

@@ -255,15 +255,19 @@ async fn everything_is_refused_before_the_webhook_has_read_everything() -> Resul
     let t = FaultFixture::new("early").await?;
     let port = xtask::port::free()?;
     t.parts.install_webhook(port)?;
-    // Without the right to read KafkaClusters the webhook never becomes ready.
-    let role = ["get", "clusterrole", "eventcenter-controllers", "-o", "json"];
-    let before: Value = serde_json::from_str(&t.stage.kubectl().run(&role)?)?;
-    let mut reduced = before.clone();
-    for rule in reduced["rules"].as_array_mut().expect("rules") {
-        let resources = rule["resources"].as_array_mut().expect("resources");
-        resources.retain(|resource| resource != "kafkaclusters");
+    // Without the right to read KafkaClusters the webhook never becomes ready. Several roles of the account have it.
+    let mut roles = Vec::new();
+    for name in ["eventcenter-controllers", "eventcenter-webhook", "eventcenter-runner"] {
+        let before: Value =
+            serde_json::from_str(&t.stage.kubectl().run(&["get", "clusterrole", name, "-o", "json"])?)?;
+        let mut reduced = before.clone();
+        for rule in reduced["rules"].as_array_mut().expect("rules") {
+            let resources = rule["resources"].as_array_mut().expect("resources");
+            resources.retain(|resource| resource != "kafkaclusters");
+        }
+        apply_role(&t, &reduced)?;
+        roles.push(before);
     }
-    apply_role(&t, &reduced)?;
     let webhook = t.parts.launch_webhook("a", port, &[])?;
     // The test uses kubectl, because kube-rs retries a response with status 503.
     let file = tempfile::NamedTempFile::new()?;
@@ -281,7 +285,9 @@ async fn everything_is_refused_before_the_webhook_has_read_everything() -> Resul
         "{refused}"
     );
     assert_eq!(webhook.get("/readyz").map(|(status, _)| status), Some(503));
-    apply_role(&t, &before)?;
+    for role in &roles {
+        apply_role(&t, role)?;
+    }
     wait_until_answered(&t).await;
     t.wait_for_readyz(&webhook, 200).await;
     Ok(())
