@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use eventcenter::api::{self, EventTopic, KafkaCluster, Tenant};
+use eventcenter::api::{self, EventTopic, KafkaCluster, ScheduledTask, TaskTemplate, Tenant};
 use kube::ResourceExt;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -110,6 +110,8 @@ fn the_examples_have_only_fields_of_their_types() {
                 ("eventcenter.io/v1alpha1", "EventTopic") => check::<EventTopic>(&document, &location),
                 ("eventcenter.io/v1alpha1", "Tenant") => check::<Tenant>(&document, &location),
                 ("eventcenter.io/v1alpha1", "KafkaCluster") => check::<KafkaCluster>(&document, &location),
+                ("eventcenter.io/v1alpha1", "ScheduledTask") => check::<ScheduledTask>(&document, &location),
+                ("eventcenter.io/v1alpha1", "TaskTemplate") => check::<TaskTemplate>(&document, &location),
                 (version, kind) if version.starts_with("eventcenter.io") => {
                     panic!("{location}: no kind {version} {kind}")
                 }

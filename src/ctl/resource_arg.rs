@@ -28,7 +28,7 @@ impl ResourceArg {
             _ => ("", ""),
         };
         if name.is_empty() || name.contains('/') {
-            bail!("no resource given: write KIND NAME or KIND/NAME, such as {} orders", kind_names());
+            bail!("no resource given: write KIND NAME or KIND/NAME, such as EventTopic orders");
         }
         Ok(Self { kind: parse_governed_kind(kind)?, name: name.to_owned() })
     }
