@@ -133,7 +133,7 @@ fn a_misspelt_field_in_an_example_is_detected() {
 }
 
 /// The resources of Kubernetes that the roles of the operator and of users name, by group.
-const KUBERNETES: [(&str, &str); 14] = [
+const KUBERNETES: [(&str, &str); 15] = [
     ("", "configmaps"),
     ("", "secrets"),
     ("", "serviceaccounts/token"),
@@ -141,6 +141,7 @@ const KUBERNETES: [(&str, &str); 14] = [
     ("admissionregistration.k8s.io", "validatingwebhookconfigurations"),
     ("apps", "controllerrevisions"),
     ("batch", "cronjobs"),
+    ("batch", "cronjobs/status"),
     ("batch", "jobs"),
     ("", "pods"),
     ("", "pods/log"),

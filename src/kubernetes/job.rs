@@ -3,8 +3,10 @@
 use std::fmt::Debug;
 
 use futures::{Stream, StreamExt};
-use k8s_openapi::api::batch::v1::Job;
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use kube::runtime::WatchStreamExt;
@@ -54,11 +56,37 @@ impl KubeClient {
             + DeserializeOwned
             + Debug,
     {
+        self.apply_with(object, &PatchParams::apply(FIELD_MANAGER).force()).await
+    }
+
+    /// Creates an object like [`Self::apply`], which can so remove a field later. Takes no field over if somebody else has
+    /// created an object of the same name meanwhile.
+    ///
+    /// # Errors
+    /// The API server refuses the object or does not answer, or another object exists.
+    pub async fn apply_new<K>(&self, object: &K) -> Result<K, WriteError>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Serialize
+            + Clone
+            + DeserializeOwned
+            + Debug,
+    {
+        self.apply_with(object, &PatchParams::apply(FIELD_MANAGER)).await
+    }
+
+    async fn apply_with<K>(&self, object: &K, parameters: &PatchParams) -> Result<K, WriteError>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Serialize
+            + Clone
+            + DeserializeOwned
+            + Debug,
+    {
         let namespace = object.namespace().unwrap_or_default();
         let objects = Api::<K>::namespaced(self.client.clone(), &namespace);
-        let parameters = PatchParams::apply(FIELD_MANAGER).force();
         let _permit = self.writers.acquire().await;
-        in_time(objects.patch(&object.name_any(), &parameters, &Patch::Apply(object)))
+        in_time(objects.patch(&object.name_any(), parameters, &Patch::Apply(object)))
             .await
             .map_err(rejected("applying an object"))
     }
@@ -121,6 +149,26 @@ impl KubeClient {
             .await
             .map(drop)
             .map_err(failed("starting a Job"))
+    }
+
+    /// Sets the last time that the controller of a CronJob considers: it makes up for no earlier one.
+    ///
+    /// # Errors
+    /// The CronJob no longer exists, or the API server does not answer.
+    pub async fn set_last_schedule_time(
+        &self,
+        cron_job: &CronJob,
+        time: Timestamp,
+    ) -> Result<(), WriteError> {
+        let namespace = cron_job.namespace().unwrap_or_default();
+        let cron_jobs = Api::<CronJob>::namespaced(self.client.clone(), &namespace);
+        // A new CronJob of the same name must not get it.
+        let patch = json!({"metadata": {"uid": cron_job.uid()}, "status": {"lastScheduleTime": Time(time)}});
+        let _permit = self.writers.acquire().await;
+        in_time(cron_jobs.patch_status(&cron_job.name_any(), &PatchParams::default(), &Patch::Merge(patch)))
+            .await
+            .map(drop)
+            .map_err(failed("setting the last time of a CronJob"))
     }
 
     /// The pods of a Job.

@@ -16,7 +16,8 @@ use super::job_end::{End, read_end};
 use super::job_starter::JobStarter;
 use crate::domain::task::job::scheduled_time;
 use crate::domain::task::observation::{JobProgress, is_of_cron_job, progress_of, run_of, task_of};
-use crate::domain::task::{Executor, NewRun, Outcome, Run, RunState, Timing, Work};
+use crate::domain::task::schedule::Schedule;
+use crate::domain::task::{Executor, NewRun, Outcome, Run, RunId, RunState, Timing, Work};
 use crate::error_chain::ErrorChain;
 use crate::store;
 use crate::store::runs::{FinishedAttempt, JobStart, ObservedEnd, ObservedRun, Then};
@@ -79,7 +80,7 @@ impl<'c> JobRecorder<'c> {
         let context = self.context;
         let (mut starts, mut ends, mut of_cron_jobs) = (Vec::new(), Vec::new(), Vec::new());
         for Observed { job, end } in observed {
-            if let Some((id, attempt)) = run_of(job) {
+            if let Some((id, attempt)) = self.verified_run(job).await? {
                 starts.push(JobStart { id, attempt, at: started_at(job, context), job: job.name_any() });
                 ends.extend(end.as_ref().map(|end| (job, id, attempt, end)));
             } else if is_of_cron_job(job) {
@@ -114,19 +115,28 @@ impl<'c> JobRecorder<'c> {
             }
         }
         for Observed { job, .. } in observed {
-            if let Some(task) = task_of(job).and_then(|task| context.task_registry.get(task)) {
+            if let Some(task) = context.task_registry.task_of_job(job) {
                 context.task_registry.mark_changed(&task.active.key);
             }
         }
         Ok(())
     }
 
+    /// The run and the attempt of a Job, if the run is one of the task that the Job names, in the namespace of the Job. Whoever
+    /// may create Jobs in a namespace can write any label and annotation, and so name a run of another tenant.
+    async fn verified_run(&self, job: &Job) -> Result<Option<(RunId, u32)>, store::Error> {
+        let Some((id, attempt)) = run_of(job) else { return Ok(None) };
+        let task = self.context.runs.task_of(id).await?;
+        let is_of_task = task
+            .is_some_and(|task| Some(task.uid) == task_of(job) && Some(task.namespace) == job.namespace());
+        Ok(is_of_task.then_some((id, attempt)))
+    }
+
     /// The run of a Job that Kubernetes' CronJob controller created, and the times before it that have no Job.
     fn observed_run(&self, job: &Job, end: Option<&End>) -> Option<ObservedRun> {
         let context = self.context;
         let time = scheduled_time(job)?;
-        let task = context.task_registry.get(task_of(job)?)?;
-        let active = task.active;
+        let active = context.task_registry.task_of_job(job)?.active;
         let run = NewRun { executor: Some(Executor::CronJob), ..active.occurrence(time) };
         let is_new = !context.task_registry.with_board(|board| board.contains(run.id));
         if end.is_none() && is_new {
@@ -147,12 +157,10 @@ impl<'c> JobRecorder<'c> {
 
     /// Records the times of a CronJob that have no Job: those between the last observed one and this one.
     async fn record_missed(&mut self, job: &Job) -> Result<(), store::Error> {
-        let (Some(time), Some(uid)) = (scheduled_time(job).filter(|_| is_of_cron_job(job)), task_of(job))
-        else {
-            return Ok(());
-        };
+        let Some(time) = scheduled_time(job).filter(|_| is_of_cron_job(job)) else { return Ok(()) };
         let context = self.context;
-        let Some(task) = context.task_registry.get(uid) else { return Ok(()) };
+        let Some(task) = context.task_registry.task_of_job(job) else { return Ok(()) };
+        let uid = task.active.key.uid;
         let before = self.last_times.get(&uid).copied();
         if before.is_some_and(|before| before >= time) {
             return Ok(());
@@ -167,6 +175,10 @@ impl<'c> JobRecorder<'c> {
             return Ok(());
         };
         let Timing::Time { timetable, .. } = &task.active.definition.timing else { return Ok(()) };
+        // Kubernetes counts an interval from the previous Job, and not from a fixed time.
+        if !matches!(timetable.schedule, Schedule::Cron(_)) {
+            return Ok(());
+        }
         let jobs = self.jobs.state();
         let has_job = |time: Timestamp| {
             jobs.iter()
@@ -216,11 +228,12 @@ impl<'c> JobRecorder<'c> {
         if let Err(error) = self.record_missed(job).await {
             tracing::warn!(error = %ErrorChain(&error), "recording missed times");
         }
-        let Some(uid) = task_of(job) else { return };
-        let Some(task) = self.context.task_registry.get(uid) else { return };
+        let Some(task) = self.context.task_registry.task_of_job(job) else { return };
+        let (uid, namespace) = (task.active.key.uid, job.namespace());
         let jobs = self.jobs.state();
+        let of_task = |job: &&Job| task_of(job) == Some(uid) && job.namespace() == namespace;
         let (mut succeeded, mut failed) = (Vec::new(), Vec::new());
-        for job in jobs.iter().filter_map(|job| job.0.as_ref().ok()).filter(|job| task_of(job) == Some(uid)) {
+        for job in jobs.iter().filter_map(|job| job.0.as_ref().ok()).filter(of_task) {
             match progress_of(job) {
                 JobProgress::Ended { ended, state: RunState::Succeeded, .. } => succeeded.push((ended, job)),
                 JobProgress::Ended { ended, .. } => failed.push((ended, job)),

@@ -17,10 +17,12 @@ use kube::runtime::reflector::{self, ObjectRef as StoreRef};
 use kube::runtime::watcher::Event;
 
 use super::super::context::Context;
+use super::super::queue::Watched;
 use super::job_end::{End, collect};
 use super::job_record::{JobRecorder, Observed};
 use super::job_starter::JobStarter;
-use crate::domain::task::observation::{JobProgress, progress_of, run_of, task_of};
+use crate::api::ScheduledTask;
+use crate::domain::task::observation::{JobProgress, is_of_cron_job, progress_of, run_of, task_of};
 use crate::domain::task::{Executor, Outcome, RunState};
 use crate::store::runs::Signal;
 
@@ -46,8 +48,19 @@ struct JobWatch<'c> {
     recorder: JobRecorder<'c>,
     seen: HashMap<String, Stage>,
     collecting: FuturesUnordered<BoxFuture<'c, Observed>>,
-    /// Jobs whose task is not active yet.
-    deferred: Vec<Job>,
+    /// Jobs whose task is not active yet, by uid.
+    deferred: HashMap<String, Job>,
+}
+
+/// Whether the run of a Job can be determined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attribution {
+    /// Now.
+    Possible,
+    /// When its task is active.
+    Later,
+    /// Never: it belongs to no task.
+    Impossible,
 }
 
 /// Observes Jobs until dropped.
@@ -63,7 +76,7 @@ pub(super) async fn follow(context: &Context, starter: JobStarter) {
         recorder: JobRecorder::new(context, jobs, starter),
         seen: HashMap::new(),
         collecting: FuturesUnordered::new(),
-        deferred: Vec::new(),
+        deferred: HashMap::new(),
     };
     let mut observed = Vec::new();
     loop {
@@ -82,7 +95,7 @@ pub(super) async fn follow(context: &Context, starter: JobStarter) {
             }
             () = changed.notified() => watch.end_cancelled().await,
             _ = ticks.tick() => {
-                for job in std::mem::take(&mut watch.deferred) {
+                for (_, job) in std::mem::take(&mut watch.deferred) {
                     watch.observe(job);
                 }
                 watch.end_cancelled().await;
@@ -120,32 +133,50 @@ impl JobWatch<'_> {
         if self.seen.get(&uid).is_some_and(|seen| *seen >= stage) {
             return;
         }
-        if !self.is_attributable(&job) {
-            self.deferred.push(job);
-            return;
+        match self.attribution(&job) {
+            Attribution::Possible => {}
+            Attribution::Later => {
+                self.deferred.insert(uid, job);
+                return;
+            }
+            Attribution::Impossible => return,
         }
         self.seen.insert(uid, stage);
         let context = self.context;
         self.collecting.push(async move { Observed { end: collect(context, &job).await, job } }.boxed());
     }
 
-    /// Whether the run of a Job is known: its annotations name it, or its task is active.
-    fn is_attributable(&mut self, job: &Job) -> bool {
+    /// Whether the run of a Job can be determined: its annotations name it, or its task is active.
+    fn attribution(&self, job: &Job) -> Attribution {
         if run_of(job).is_some() {
-            return true;
+            return Attribution::Possible;
         }
-        task_of(job).is_some_and(|task| self.context.task_registry.get(task).is_some())
+        let tasks = &self.context.tasks;
+        let is_of_task = |task: &Watched<ScheduledTask>| {
+            task.namespace() == job.namespace() && task.uid().and_then(|uid| uid.parse().ok()) == task_of(job)
+        };
+        if !is_of_cron_job(job) {
+            Attribution::Impossible
+        } else if self.context.task_registry.task_of_job(job).is_some() {
+            Attribution::Possible
+        } else if !tasks.is_synced() || tasks.objects.state().iter().any(|task| is_of_task(task)) {
+            Attribution::Later
+        } else {
+            Attribution::Impossible
+        }
     }
 
     /// A Job that is deleted before it ends has ended.
     fn observe_deletion(&mut self, job: Job) {
         let uid = job.uid().unwrap_or_default();
         self.recorder.forget(&uid);
-        if self.seen.remove(&uid) == Some(Stage::Ended) {
+        self.deferred.remove(&uid);
+        let is_stored = self.seen.remove(&uid) == Some(Stage::Ended);
+        if is_stored || self.attribution(&job) != Attribution::Possible {
             return;
         }
         // An ended Job may be deleted before its end was delivered.
-        if matches!(progress_of(&job), JobProgress::Ended { .. }) && self.is_attributable(&job) {
+        if matches!(progress_of(&job), JobProgress::Ended { .. }) {
             let context = self.context;
             self.collecting.push(async move { Observed { end: collect(context, &job).await, job } }.boxed());
             return;

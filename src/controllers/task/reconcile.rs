@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eventcenter_sdk::Reason;
+use eventcenter_sdk::name::TenantName;
+use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::core::object::HasSpec;
 use kube::runtime::reflector::ObjectRef as StoreRef;
 use uuid::Uuid;
 
 use super::super::approval::{
-    ApprovalDecision, ApprovalReport, Disposition, FactsLookup, GovernedReconciler, activate, decide,
-    prune_revisions, report_status,
+    ApprovalDecision, ApprovalReport, Disposition, FactsLookup, GovernedReconciler, Obstacle, activate,
+    decide, prune_revisions, report_status,
 };
 use super::super::context::Context;
 use super::super::effect::ToFailure;
@@ -19,17 +21,19 @@ use super::super::queue::Watched;
 use super::super::runtime::{Informer, ReconcileResult, Reconciled, Reconciler};
 use super::super::services::Services;
 use super::cron_job;
-use crate::api::{ScheduledTask, TRIGGER, WhenSuspended};
-use crate::domain::condition::{self};
+use crate::api::{EngineType, ScheduledTask, TRIGGER, WhenSuspended};
+use crate::domain::condition;
 use crate::domain::management::{ManagementMode, management_mode};
 use crate::domain::task::engine::{EngineChoice, choose};
 use crate::domain::task::planning::{ActiveTask, schedule_hash};
+use crate::domain::task::request::new_run;
 use crate::domain::task::status::{Outcome, build_status, describe_schedule};
 use crate::domain::task::validate::created;
 use crate::domain::task::work::Destination;
 use crate::domain::task::{Definition, Target, TaskKey, Trigger, validate};
 use crate::domain::topic::validate::suspended;
 use crate::domain::{Failure, ObjectRef, Refusal, backoff};
+use crate::error_chain::ErrorChain;
 
 /// Delay before a task is reconciled again that waits for an EventTopic.
 const TOPIC_RETRY: Duration = Duration::from_secs(5);
@@ -95,11 +99,7 @@ impl Reconciler for TaskReconciler {
                 Ok(reconciled)
             }
             Disposition::Hold(Some(obstacle)) => {
-                self.deactivate(task);
-                let outcome = match obstacle {
-                    super::super::approval::Obstacle::Refused(refusal) => Outcome::Refused(refusal),
-                    super::super::approval::Obstacle::Failed(failure) => Outcome::Failed(failure),
-                };
+                let outcome = self.hold(task, obstacle).await;
                 self.report(task, outcome, &report).await
             }
             Disposition::Hold(None) => Ok(Reconciled::requeue(Reason::Progressing, backoff::MIN_DELAY)),
@@ -117,20 +117,13 @@ impl GovernedReconciler for TaskReconciler {
     }
 }
 
-/// Why a task is not active.
-enum Inactive {
-    Refused(Refusal),
-    Failed(Failure),
-}
-
 impl TaskReconciler {
     /// Makes a task with its active spec active.
     async fn apply(&self, task: &ScheduledTask) -> Outcome {
         match management_mode(task) {
             Ok(ManagementMode::Managed) => {}
             Ok(ManagementMode::Paused) => {
-                self.deactivate(task);
-                return Outcome::Paused;
+                return self.stop(task, "the task is paused", Outcome::Paused).await;
             }
             Ok(ManagementMode::Unmanaged) => {
                 self.deactivate(task);
@@ -139,50 +132,62 @@ impl TaskReconciler {
             Err(refusal) => return Outcome::Refused(refusal),
         }
         match self.try_apply(task).await {
-            Ok(outcome) => outcome,
-            Err(inactive) => {
-                self.deactivate(task);
-                match inactive {
-                    Inactive::Refused(refusal) => Outcome::Refused(refusal),
-                    Inactive::Failed(failure) => Outcome::Failed(failure),
-                }
-            }
+            Ok(outcome) => match self.request_trigger(task).await {
+                Ok(()) => outcome,
+                Err(failure) => Outcome::Failed(failure),
+            },
+            Err(obstacle) => self.hold(task, obstacle).await,
         }
     }
 
-    async fn try_apply(&self, task: &ScheduledTask) -> Result<Outcome, Inactive> {
+    /// Stops a task that is refused. After a failure, what is active stays so until a retry succeeds.
+    async fn hold(&self, task: &ScheduledTask, obstacle: Obstacle) -> Outcome {
+        match obstacle {
+            Obstacle::Refused(refusal) => {
+                self.stop(task, &refusal.message(), Outcome::Refused(refusal.clone())).await
+            }
+            Obstacle::Failed(failure) => Outcome::Failed(failure),
+        }
+    }
+
+    /// Starts no further run of a task.
+    async fn stop(&self, task: &ScheduledTask, because: &str, outcome: Outcome) -> Outcome {
+        self.deactivate(task);
+        match cron_job::suspend(task, because, &self.0).await {
+            Ok(()) => outcome,
+            Err(error) => Outcome::Failed(error.to_failure()),
+        }
+    }
+
+    async fn try_apply(&self, task: &ScheduledTask) -> Result<Outcome, Obstacle> {
         let context = &*self.0;
         let (definition, tenant) = {
             let mut catalog = context.services.catalog.lock();
             catalog.tasks_mut().set_task(task, task.spec());
             let tenant = catalog.tenants().of_namespace(&task.namespace().unwrap_or_default()).cloned();
-            let tenant = tenant.map_err(Inactive::Refused)?;
+            let tenant = tenant.map_err(Obstacle::Refused)?;
             if tenant.suspended == Some(WhenSuspended::Stop) {
-                return Err(Inactive::Refused(suspended(&tenant)));
+                return Err(Obstacle::Refused(suspended(&tenant)));
             }
             let definition =
-                validate(task, task.spec(), catalog.task_neighbours()).map_err(Inactive::Refused)?;
+                validate(task, task.spec(), catalog.task_neighbours()).map_err(Obstacle::Refused)?;
             (definition, tenant)
         };
-        let destination = self.find_destination(task, &definition).map_err(Inactive::Refused)?;
+        let destination = self.find_destination(task, &definition).map_err(Obstacle::Refused)?;
         let choice = choose(task.spec(), &definition);
-        let cron_job = cron_job::sync(task, task.spec(), &definition, &choice, context)
-            .await
-            .map_err(|error| Inactive::Failed(error.to_failure()))?;
-        self.request_trigger(task, &definition, &tenant.name).await.map_err(Inactive::Failed)?;
+        let cron_job = Box::pin(cron_job::sync(task, &definition, &choice, context)).await?;
         let EngineChoice { engine, .. } = choice;
         let is_suspended = definition.is_suspended;
         let schedule = describe_schedule(task.spec());
         if let Some(key) = key_of(task, tenant.name.clone()) {
-            let since =
-                task.status.as_ref().and_then(|status| status.approved.as_ref()).map(|approved| approved.at);
+            let since = self.since(task, engine);
             let active = ActiveTask {
                 key,
                 definition,
                 engine,
                 destination,
                 schedule_hash: schedule_hash(task.spec()),
-                since: since.unwrap_or_else(|| created(task)),
+                since,
             };
             context.task_registry.set(active, task.clone());
         }
@@ -229,32 +234,29 @@ impl TaskReconciler {
         Ok(Some(found))
     }
 
+    /// From when on the occurrences of a task count that has no cursor: its activation or creation. Those before the CronJob was
+    /// replaced by another engine were the CronJob's.
+    fn since(&self, task: &ScheduledTask, engine: EngineType) -> Timestamp {
+        let status = task.status.as_ref();
+        let before = status.and_then(|status| status.engine.as_ref()).map(|engine| engine.engine);
+        if before == Some(EngineType::CronJob) && engine != EngineType::CronJob {
+            return self.0.services.now();
+        }
+        let approved = status.and_then(|status| status.approved.as_ref());
+        approved.map_or_else(|| created(task), |approved| approved.at)
+    }
+
     /// Requests a run for a new value of the trigger annotation. The id of the run is derived from the value, so a repeated
     /// request is none.
-    async fn request_trigger(
-        &self,
-        task: &ScheduledTask,
-        definition: &Definition,
-        tenant: &eventcenter_sdk::name::TenantName,
-    ) -> Result<(), Failure> {
+    async fn request_trigger(&self, task: &ScheduledTask) -> Result<(), Failure> {
         let Some(id) = task.annotations().get(TRIGGER) else { return Ok(()) };
         let handled = task.status.as_ref().and_then(|status| status.last_trigger.as_ref());
-        if handled == Some(id) {
-            return Ok(());
-        }
-        let Some(key) = key_of(task, tenant.clone()) else { return Ok(()) };
+        let registered = uid_of(task).and_then(|uid| self.0.task_registry.get(uid));
+        let Some(registered) = registered.filter(|_| handled != Some(id)) else { return Ok(()) };
         let now = self.0.services.now();
-        let active = ActiveTask {
-            key,
-            definition: definition.clone(),
-            engine: crate::api::EngineType::Job,
-            destination: None,
-            schedule_hash: String::new(),
-            since: now,
-        };
-        let run = active.requested(Trigger::Manual { id: id.clone() }, None, now);
+        let run = new_run(&registered.active.key, Trigger::Manual { id: id.clone() }, None, now);
         self.0.runs.insert(&[run], now).await.map(drop).map_err(|error| {
-            tracing::warn!(error = %crate::error_chain::ErrorChain(&error), "storing a triggered run");
+            tracing::warn!(error = %ErrorChain(&error), "storing a triggered run");
             Failure::retryable(Refusal::new(
                 Reason::StoreUnavailable,
                 "the database is unavailable, so the triggered run is not stored. Retrying automatically.",
@@ -302,6 +304,6 @@ fn uid_of(task: &impl kube::Resource) -> Option<Uuid> {
     task.meta().uid.as_ref()?.parse().ok()
 }
 
-fn key_of(task: &ScheduledTask, tenant: eventcenter_sdk::name::TenantName) -> Option<TaskKey> {
+fn key_of(task: &ScheduledTask, tenant: TenantName) -> Option<TaskKey> {
     Some(TaskKey { tenant, namespace: task.namespace()?, name: task.name_any(), uid: uid_of(task)? })
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -12,6 +13,7 @@ use uuid::Uuid;
 
 use crate::api::{LastRun, RunCounts, ScheduledTask};
 use crate::domain::task::board::Board;
+use crate::domain::task::observation::task_of;
 use crate::domain::task::planning::ActiveTask;
 use crate::domain::task::status::{RunFacts, last_run};
 use crate::domain::task::{Run, RunState, TaskKey};
@@ -117,6 +119,12 @@ impl TaskRegistry {
     /// An active task.
     pub(super) fn get(&self, task: Uuid) -> Option<RegisteredTask> {
         self.state.lock().tasks.get(&task).cloned()
+    }
+
+    /// The active task of a Job: the one that its label names, if it is in the namespace of the Job.
+    pub(super) fn task_of_job(&self, job: &Job) -> Option<RegisteredTask> {
+        let task = self.get(task_of(job)?)?;
+        (Some(&task.active.key.namespace) == job.metadata.namespace.as_ref()).then_some(task)
     }
 
     /// Runs a function on the open runs.

@@ -14,22 +14,8 @@ use crate::domain::callback::{check_header, check_header_name, parse_url};
 /// Everything but the unreserved characters of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Headers that the runner sets, or that belong to the connection.
-const RESERVED_HEADERS: &[&str] = &[
-    "connection",
-    "content-length",
-    "expect",
-    "host",
-    "idempotency-key",
-    "keep-alive",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "user-agent",
-];
+/// Headers that the runner sets, besides those of the connection.
+const RESERVED_HEADERS: &[&str] = &["eventcenter-attempt", "idempotency-key", "user-agent"];
 
 /// The header with the id of the run.
 pub const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
@@ -57,7 +43,10 @@ pub fn check(field: &str, target: &HttpTarget, rules: &TaskRules) -> Result<(), 
     rules.hosts.check_url(&field_of_url, &url)?;
     for header in &target.headers {
         if RESERVED_HEADERS.contains(&header.name.to_ascii_lowercase().as_str()) {
-            return invalid("headers", format!("{} is set by eventcenter: remove it", header.name));
+            return invalid(
+                "headers",
+                format!("the header {} is set by the operator: remove it", header.name),
+            );
         }
         let field = format!("{field}.headers");
         match &header.value {
@@ -251,7 +240,9 @@ mod tests {
         );
         refused(
             "{url: 'https://a/', headers: [{name: Host, value: b}]}",
-            expect!["InvalidResource: spec.target.http.headers: Host is set by eventcenter: remove it"],
+            expect![
+                "InvalidResource: spec.target.http.headers: the header Host is set by the operator: remove it"
+            ],
         );
         refused(
             "{url: 'https://a/', headers: [{name: x, value: \"a\\nb\"}]}",

@@ -102,6 +102,10 @@ impl ActiveTask {
         for due in &plan.runs {
             let trigger = Trigger::Schedule { time: due.scheduled };
             let id = RunId::of(self.key.uid, &trigger);
+            // It was requested before, by a backfill.
+            if board.contains(id) {
+                continue;
+            }
             let delay = jitter_of(&self.key.uid.to_string(), due.scheduled, *jitter);
             let due_at = due.scheduled.saturating_add(delay).unwrap_or(due.scheduled);
             let admission = board.admit(self.open_run(id, due.scheduled));
@@ -138,12 +142,6 @@ impl ActiveTask {
         Work::of(&self.definition, replaced, self.destination.clone()).to_json()
     }
 
-    /// A run that a user or another run requests.
-    #[must_use]
-    pub fn requested(&self, trigger: Trigger, chain: Option<Uuid>, now: Timestamp) -> NewRun {
-        new_run(&self.key, trigger, chain, now)
-    }
-
     /// An occurrence that is observed or ends without a start.
     #[must_use]
     pub fn occurrence(&self, time: Timestamp) -> NewRun {
@@ -151,7 +149,7 @@ impl ActiveTask {
             chain: chain_of(&self.key.namespace, time),
             scheduled_at: time,
             due_at: time,
-            ..self.requested(Trigger::Schedule { time }, None, time)
+            ..new_run(&self.key, Trigger::Schedule { time }, None, time)
         }
     }
 

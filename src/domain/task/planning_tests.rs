@@ -120,7 +120,7 @@ fn requested_runs_pass_the_same_gates() {
     let (mut board, mut planned) = (Board::default(), PlannedRuns::default());
     let now = "2026-06-01T00:00:00Z".parse().expect("a time");
     let mut admit = |id: &str, parameters: &[(&str, &str)]| {
-        let new = task.requested(Trigger::Manual { id: id.into() }, None, now);
+        let new = new_run(&task.key, Trigger::Manual { id: id.into() }, None, now);
         let run = Run {
             id: new.id,
             task: new.task,

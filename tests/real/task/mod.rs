@@ -2,6 +2,8 @@
 
 mod admission;
 mod chain;
+mod cron_jobs;
+mod forgery;
 mod jobs;
 mod runs;
 

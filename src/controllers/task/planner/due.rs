@@ -1,5 +1,6 @@
 //! Runs by time.
 
+use std::collections::HashSet;
 use std::num::NonZeroUsize;
 
 use jiff::Timestamp;
@@ -10,7 +11,7 @@ use crate::api::{EngineType, ScheduledTask};
 use crate::domain::ObjectRef;
 use crate::domain::task::planning::{ActiveTask, PlannedRuns};
 use crate::domain::task::schedule::plan_due;
-use crate::domain::task::{Executor, NewRun, Run, RunState, Timing};
+use crate::domain::task::{Executor, NewRun, Run, RunId, RunState, Timing};
 use crate::store;
 use crate::store::runs::{Cursor, CursorMove};
 
@@ -106,9 +107,15 @@ impl Planner<'_> {
         for id in &planned.replaced {
             self.runs.cancel(*id, "concurrency policy Replace", now).await?;
         }
+        let inserted: HashSet<RunId> = result.inserted.into_iter().collect();
         for run in planned.runs {
             self.context.task_registry.mark_changed(&run.task);
-            self.enqueue_job(run);
+            if inserted.contains(&run.id) {
+                self.enqueue_job(run);
+            } else {
+                // It has ended before, such as by a CronJob.
+                self.context.task_registry.with_board(|board| board.end(run.id));
+            }
         }
         for uid in due {
             if let Some(next) = self.tasks.get_mut(uid).and_then(|task| task.next.take()) {

@@ -11,6 +11,7 @@ use crate::api::ScheduledTask;
 use crate::domain::ObjectRef;
 use crate::domain::audit::{Action, Outcome as AuditOutcome};
 use crate::domain::task::planning::{FanIn, decide_fan_in};
+use crate::domain::task::request::new_run;
 use crate::domain::task::{NewRun, Run, RunState, Trigger};
 use crate::kubernetes::{EventRecord, EventType};
 use crate::store;
@@ -35,10 +36,13 @@ impl Planner<'_> {
             if !followers.is_empty() {
                 self.runs.insert(&followers, self.context.services.now()).await?;
             }
+            for UnreportedRun { run, .. } in &ended {
+                self.announce(run).await;
+            }
             let ids: Vec<_> = ended.iter().map(|ended| ended.run.id).collect();
             let reported = self.runs.mark_reported(&ids).await?;
             for UnreportedRun { run, .. } in ended.iter().filter(|ended| reported.contains(&ended.run.id)) {
-                self.report(run).await;
+                self.remove(run);
             }
             if is_last {
                 return Ok(());
@@ -46,7 +50,8 @@ impl Planner<'_> {
         }
     }
 
-    async fn report(&mut self, run: &Run) {
+    /// Removes a run that has ended from what is in memory, and counts it.
+    fn remove(&mut self, run: &Run) {
         let context = self.context;
         context.task_registry.with_board(|board| board.end(run.id));
         // Its task may become active after this.
@@ -57,6 +62,11 @@ impl Planner<'_> {
         self.starter.forget(run.id);
         context.task_metrics.observe_end(run);
         context.task_registry.mark_changed(&run.task);
+    }
+
+    /// Records the end of a run, and publishes an Event of a failure.
+    async fn announce(&self, run: &Run) {
+        let context = self.context;
         let reference = StoreRef::<_>::new(&run.task.name).within(&run.task.namespace);
         let Some(task) = context.tasks.objects.get(&reference) else { return };
         let Ok(task) = &task.0 else { return };
@@ -95,7 +105,7 @@ impl Planner<'_> {
         for (task, upstream) in downstream {
             let Some(active) = self.find(&task) else { continue };
             let trigger = Trigger::Upstream { chain: run.chain };
-            let new = active.requested(trigger, Some(run.chain), now);
+            let new = new_run(&active.key, trigger, Some(run.chain), now);
             match decide_fan_in(&upstream, &ended) {
                 FanIn::Wait => {}
                 FanIn::Run => runs.push(new),

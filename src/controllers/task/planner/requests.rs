@@ -1,11 +1,13 @@
 //! Runs that users and other runs request.
 
+use std::collections::HashSet;
+
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef as StoreRef;
 
 use super::Planner;
 use crate::domain::task::planning::{PlannedRuns, inactive};
-use crate::domain::task::{Executor, Run, RunState, TaskKey};
+use crate::domain::task::{Executor, Run, RunId, RunState, TaskKey};
 use crate::store;
 use crate::store::runs::{Advance, UnstartedEnd};
 
@@ -57,12 +59,15 @@ impl Planner<'_> {
                 }
             }
         }
-        self.runs.advance(&advances).await?;
+        let advanced: HashSet<RunId> = self.runs.advance(&advances).await?.into_iter().collect();
+        for cancelled in advances.iter().filter(|advance| !advanced.contains(&advance.id)) {
+            self.context.task_registry.with_board(|board| board.end(cancelled.id));
+        }
         self.end_unstarted(&ends).await?;
         for id in planned.replaced {
             self.runs.cancel(id, "concurrency policy Replace", now).await?;
         }
-        for run in started {
+        for run in started.into_iter().filter(|run| advanced.contains(&run.id)) {
             let is_suspended = run.state == RunState::Queued;
             self.starter.enqueue(run, is_suspended);
         }
