@@ -112,6 +112,10 @@ pub(super) struct Config {
     #[arg(long, env = "EVENTCENTER_TASK_STATUS_INTERVAL", value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub(super) task_status_interval: Duration,
 
+    /// EventTopic to which the events System.Job.* about the runs of ScheduledTasks are published. Default: none.
+    #[arg(long, env = "EVENTCENTER_TASK_EVENTS", value_name = "NAMESPACE/NAME", value_parser = namespaced_name)]
+    pub(super) task_events: Option<NamespacedName>,
+
     /// Maximum number of concurrent reconciles of topics.
     #[arg(long, env = "EVENTCENTER_CONCURRENCY", value_name = "NUMBER", default_value_t = 512, value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub(super) concurrency: u16,

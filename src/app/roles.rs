@@ -11,11 +11,11 @@ use uuid::Uuid;
 
 use super::audit::Audit;
 use super::clock::clock;
-use super::config::{Certificates, Config};
+use super::config::{Certificates, Config, NamespacedName};
 use super::health;
 use super::kinds::AdditionalKind;
 use crate::callback::{CallbackClient, CallbackOptions};
-use crate::controllers::{self, AllMetrics, Checkpoints, Options};
+use crate::controllers::{self, AllMetrics, Checkpoints, Options, TopicReference};
 use crate::domain::audit::{Action, Actor, Event, LogName, Outcome, Target, Via};
 use crate::kafka;
 use crate::kubernetes::{KubeClient, LeaseLost, LeaseSettings};
@@ -206,6 +206,10 @@ pub(super) async fn run_controllers(
         heartbeat: config.heartbeat_interval,
         settle_time: config.kafka_settle_time,
         task_status_interval: config.task_status_interval,
+        task_events: config
+            .task_events
+            .clone()
+            .map(|NamespacedName { namespace, name }| TopicReference { namespace, name }),
         concurrency: config.concurrency,
     };
     let ready = || {

@@ -53,6 +53,16 @@ impl Connections {
         }
     }
 
+    /// The metrics of all connections.
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// The settings of a cluster whose connection exists.
+    pub(super) fn settings(&self, cluster: &ClusterName) -> Option<Settings> {
+        Some(self.read().get(cluster)?.link.as_ref()?.1.clone())
+    }
+
     /// All available clusters.
     pub(super) fn list_available(&self) -> Vec<(ClusterName, Arc<Kafka>)> {
         let all = self.read();

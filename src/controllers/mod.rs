@@ -51,7 +51,7 @@ use tokio_util::sync::CancellationToken;
 pub use effect::EffectError;
 pub use kind_controller::KindController;
 pub use metrics::Metrics;
-pub use options::{Audit, Checkpoints, Options};
+pub use options::{Audit, Checkpoints, Options, TopicReference};
 pub use queue::Watched;
 pub use runtime::{Informer, InformerStreams, ReconcileResult, Reconciled, Reconciler};
 pub use services::Services;

@@ -17,8 +17,19 @@ pub struct Options {
     pub settle_time: Duration,
     /// Minimum time between two writes of a task's status because of its runs.
     pub task_status_interval: Duration,
+    /// The EventTopic to which events about the runs of tasks are published.
+    pub task_events: Option<TopicReference>,
     /// Maximum number of concurrent reconciles of topics, which bounds memory and the size of batches.
     pub concurrency: u16,
+}
+
+/// An EventTopic by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicReference {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
 }
 
 /// The audit log that the controllers write and sign.

@@ -25,8 +25,8 @@ pub use journal::{Journal, Options, Policy, RecordError, Recorder, WriteOutcome}
 pub use metrics::Metrics;
 pub use runs::{
     Advance, CancelOutcome, Claim, ClaimedRun, Cursor, CursorMove, Expired, ExpiryCursor, FinishedAttempt,
-    JobStart, ObservedEnd, ObservedRun, Planned, Renewal, RunCursor, RunFilter, RunPage, Runs, Signal,
-    Statistics, Subscription, Then, UnreportedRun, UnstartedEnd,
+    JobStart, NewRunEvent, ObservedEnd, ObservedRun, Planned, Renewal, RunCursor, RunEvent, RunFilter,
+    RunPage, Runs, Signal, Statistics, Subscription, Then, UnreportedRun, UnstartedEnd,
 };
 pub use url::{InvalidStoreUrl, StoreUrl};
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use eventcenter::api::{ChangeApproval, EventTopic, KafkaCluster, Tenant};
+use eventcenter::api::{ChangeApproval, EventTopic, KafkaCluster, ScheduledTask, TaskTemplate, Tenant};
 use eventcenter::domain::{condition, topic::status};
 use eventcenter_sdk::Reason;
 use serde::Serialize;
@@ -26,6 +26,10 @@ fn find_error(document: &Value) -> Option<String> {
         (Some("eventcenter.io/v1alpha1"), Some("ChangeApproval")) => {
             find_type_error::<ChangeApproval>(document)
         }
+        (Some("eventcenter.io/v1alpha1"), Some("ScheduledTask")) => {
+            find_type_error::<ScheduledTask>(document)
+        }
+        (Some("eventcenter.io/v1alpha1"), Some("TaskTemplate")) => find_type_error::<TaskTemplate>(document),
         (Some(group), kind) if group.starts_with("eventcenter.io/") => Some(format!("there is no {kind:?}")),
         (Some(_), Some(_)) => None,
         _ => Some("apiVersion and kind are missing".into()),

@@ -132,6 +132,8 @@ fn start_with_webhook() -> anyhow::Result<WithWebhook> {
     let mut arguments = options(&shared.operator_kubeconfig).arguments;
     // A test counts the reviews of its namespace.
     arguments.extend(["--log", "info,eventcenter::webhook=debug"].map(String::from));
+    // The topic is created by the test of the events; the others do not wait for it.
+    arguments.extend(["--task-events", "eventcenter-events/jobs"].map(String::from));
     let plan = Plan {
         repository: shared.repository().to_owned(),
         kafka_libs: shared.kafka_libs.clone(),

@@ -30,6 +30,9 @@ pub(in crate::controllers) struct TaskMetrics {
     duration: Family<TenantLabel, Histogram>,
     lateness: Histogram,
     waiting: Gauge,
+    failure_actions: Family<RunLabels, Counter>,
+    published_events: Counter,
+    waiting_events: Gauge,
 }
 
 impl TaskMetrics {
@@ -40,6 +43,9 @@ impl TaskMetrics {
             duration: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.05, 3.0, 12))),
             lateness: Histogram::new(exponential_buckets(0.005, 2.5, 12)),
             waiting: Gauge::default(),
+            failure_actions: Family::default(),
+            published_events: Counter::default(),
+            waiting_events: Gauge::default(),
         };
         registry.register(
             "task_runs",
@@ -63,6 +69,21 @@ impl TaskMetrics {
             "Runs that wait for others (concurrency, groups, limits of tenants)",
             metrics.waiting.clone(),
         );
+        registry.register(
+            "task_failure_actions",
+            "Ended failure actions of ScheduledTasks (spec.onFailure), by tenant and state",
+            metrics.failure_actions.clone(),
+        );
+        registry.register(
+            "task_events_published",
+            "Events about runs of ScheduledTasks that were published (--task-events)",
+            metrics.published_events.clone(),
+        );
+        registry.register(
+            "task_events_waiting",
+            "Approximate number of events about runs that are not published yet",
+            metrics.waiting_events.clone(),
+        );
         metrics
     }
 
@@ -75,6 +96,22 @@ impl TaskMetrics {
         if let Some(Ok(duration)) = duration.map(Duration::try_from) {
             self.duration.get_or_create(&TenantLabel { tenant }).observe(duration.as_secs_f64());
         }
+    }
+
+    /// Counts an ended failure action.
+    pub(super) fn observe_failure_action(&self, run: &Run) {
+        let labels = RunLabels { tenant: run.task.tenant.to_string(), state: run.state.as_str() };
+        self.failure_actions.get_or_create(&labels).inc();
+    }
+
+    /// Counts published events about runs.
+    pub(super) fn count_published_events(&self, events: usize) {
+        self.published_events.inc_by(u64::try_from(events).unwrap_or_default());
+    }
+
+    /// Sets the number of events about runs that are not published yet.
+    pub(super) fn set_waiting_events(&self, events: u64) {
+        self.waiting_events.set(i64::try_from(events).unwrap_or(i64::MAX));
     }
 
     /// Measures how late a Job was created.

@@ -4,13 +4,16 @@
 //! - `registry`: the active tasks and their open runs.
 //! - `planner`: which runs exist, and what follows from their ends.
 //! - `job_starter`: creates Jobs. `job_watch`, `job_end`, `job_record`: observe them, read their logs, store their ends.
+//! - `job_events`: publishes events about runs; `destination`: to which Kafka topic.
 //! - `cron_job`: applies the CronJobs of tasks; `cron_jobs`: those that exist.
 //!
 //! The runs of HTTP calls and events are executed by the role `runner`, which claims them in the store.
 
 mod cron_job;
 mod cron_jobs;
+mod destination;
 mod job_end;
+mod job_events;
 mod job_record;
 mod job_starter;
 mod job_watch;
@@ -28,6 +31,8 @@ pub(super) use template::TemplateReconciler;
 
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use super::context::Context;
 use job_starter::JobStarter;
 
@@ -37,8 +42,10 @@ const STATUS_TICK: Duration = Duration::from_millis(200);
 /// Plans and observes runs until dropped.
 pub(super) async fn run(context: &Context, commands: Commands) {
     let (starter, requests) = JobStarter::new();
+    let events = Notify::new();
     tokio::join!(
-        planner::run(context, commands, starter.clone()),
+        planner::run(context, commands, starter.clone(), &events),
+        job_events::publish(context, &events),
         job_starter::run(context, requests),
         job_watch::follow(context, starter),
         cron_job::follow(context),

@@ -6,12 +6,14 @@
 mod due;
 mod ends;
 mod requests;
+mod run_events;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::super::context::Context;
@@ -21,6 +23,7 @@ use crate::domain::task::planning::ActiveTask;
 use crate::domain::task::{Executor, Run, RunState};
 use crate::store;
 use crate::store::runs::{Cursor, Runs, Signal, Subscription, UnstartedEnd};
+use run_events::RunEvents;
 
 /// The planner looks at the clock and at the store at least this often: signals may be lost, and clocks may jump.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -45,6 +48,7 @@ pub(super) struct Planner<'c> {
     /// Deleted tasks whose open runs are to be cancelled.
     deleted: Vec<Uuid>,
     starter: JobStarter,
+    run_events: RunEvents<'c>,
 }
 
 struct PlannedTask {
@@ -53,13 +57,14 @@ struct PlannedTask {
 }
 
 /// Plans until dropped.
-pub(super) async fn run(context: &Context, commands: Commands, starter: JobStarter) {
+pub(super) async fn run(context: &Context, commands: Commands, starter: JobStarter, events: &Notify) {
     let Commands(mut commands) = commands;
     let runs = context.runs.clone();
     let mut changed = runs.subscribe(Signal::Changed);
     let mut planner = Planner {
         context,
         starter,
+        run_events: RunEvents::new(context, events),
         runs,
         tasks: HashMap::new(),
         timers: BTreeSet::new(),
@@ -98,7 +103,8 @@ impl Planner<'_> {
         loop {
             let page = self.runs.list_open(after, PAGE).await?;
             after = page.last().map(|run| run.id);
-            for run in page {
+            // Failure actions are the runners': nothing waits for them.
+            for run in page.into_iter().filter(|run| !run.trigger.is_failure()) {
                 open.entry(run.task.uid).or_default().push(run);
             }
             if after.is_none() {
@@ -140,6 +146,7 @@ impl Planner<'_> {
         // Ends that were stored before a request count before it.
         let requested = self.runs.list_requested(PAGE).await?;
         self.cancel_deleted().await?;
+        self.run_events.announce_starts().await?;
         self.report_ends().await?;
         self.plan_due().await?;
         self.plan_requested(requested).await?;

@@ -8,7 +8,6 @@ use eventcenter_sdk::name::TenantName;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::core::object::HasSpec;
-use kube::runtime::reflector::ObjectRef as StoreRef;
 use uuid::Uuid;
 
 use super::super::approval::{
@@ -21,7 +20,8 @@ use super::super::queue::Watched;
 use super::super::runtime::{Informer, ReconcileResult, Reconciled, Reconciler};
 use super::super::services::Services;
 use super::cron_job;
-use crate::api::{EngineType, ScheduledTask, TRIGGER, WhenSuspended};
+use super::destination::find_topic;
+use crate::api::{EngineType, EventTarget, ScheduledTask, TRIGGER, WhenSuspended};
 use crate::domain::condition;
 use crate::domain::management::{ManagementMode, management_mode};
 use crate::domain::task::engine::{EngineChoice, choose};
@@ -30,7 +30,7 @@ use crate::domain::task::request::new_run;
 use crate::domain::task::status::{Outcome, build_status, describe_schedule};
 use crate::domain::task::validate::created;
 use crate::domain::task::work::Destination;
-use crate::domain::task::{Definition, Target, TaskKey, Trigger, validate};
+use crate::domain::task::{Target, TaskKey, Trigger, validate};
 use crate::domain::topic::validate::suspended;
 use crate::domain::{Failure, ObjectRef, Refusal, backoff};
 use crate::error_chain::ErrorChain;
@@ -173,7 +173,13 @@ impl TaskReconciler {
                 validate(task, task.spec(), catalog.task_neighbours()).map_err(Obstacle::Refused)?;
             (definition, tenant)
         };
-        let destination = self.find_destination(task, &definition).map_err(Obstacle::Refused)?;
+        let find = |field, target| self.find_destination(task, field, target).map_err(Obstacle::Refused);
+        let destination = match &definition.target {
+            Target::Event(target) => Some(find("spec.target.event", target)?),
+            Target::Container(_) | Target::Http(_) => None,
+        };
+        let event = definition.on_failure.as_ref().and_then(|action| action.event.as_ref());
+        let failure_destination = event.map(|target| find("spec.onFailure.event", target)).transpose()?;
         let choice = choose(task.spec(), &definition);
         let cron_job = Box::pin(cron_job::sync(task, &definition, &choice, context)).await?;
         let EngineChoice { engine, .. } = choice;
@@ -186,6 +192,7 @@ impl TaskReconciler {
                 definition,
                 engine,
                 destination,
+                failure_destination,
                 schedule_hash: schedule_hash(task.spec()),
                 since,
             };
@@ -194,44 +201,37 @@ impl TaskReconciler {
         Ok(Outcome::Scheduled { engine: choice, cron_job, schedule, is_suspended })
     }
 
-    /// Where the events of a task are published.
+    /// Where the event in `field` of a task is published.
     fn find_destination(
         &self,
         task: &ScheduledTask,
-        definition: &Definition,
-    ) -> Result<Option<Destination>, Refusal> {
-        let Target::Event(target) = &definition.target else { return Ok(None) };
+        field: &str,
+        target: &EventTarget,
+    ) -> Result<Destination, Refusal> {
         let namespace = task.namespace().unwrap_or_default();
-        let topic = self.0.topics.objects.get(&StoreRef::new(&target.topic).within(&namespace));
-        let topic = topic.as_ref().and_then(|topic| topic.0.as_ref().ok());
-        let status = topic.and_then(|topic| topic.status.as_ref());
-        let found = status.and_then(|status| {
-            let (cluster, name) = (status.cluster.as_ref()?, status.topic_name.as_ref()?);
-            condition::find(&status.conditions, condition::READY).filter(|ready| ready.status == "True")?;
-            Some(Destination { cluster: cluster.parse().ok()?, topic: name.parse().ok()? })
-        });
-        let found = found.ok_or_else(|| {
+        let found = find_topic(&self.0, &namespace, &target.topic);
+        let (topic, found) = found.ok_or_else(|| {
             Refusal::at(
                 Reason::TopicNotFound,
-                "spec.target.event.topic",
+                format!("{field}.topic"),
                 format!(
                     "there is no EventTopic {} in namespace {namespace} that is Ready: create it",
                     target.topic
                 ),
             )
         })?;
-        let types = topic.map(|topic| &topic.spec.event_types[..]).unwrap_or_default();
+        let types = &topic.event_types;
         if !types.is_empty() && !types.iter().any(|declared| declared.name == target.event_type) {
             return Err(Refusal::at(
                 Reason::InvalidResource,
-                "spec.target.event.type",
+                format!("{field}.type"),
                 format!(
                     "EventTopic {} does not declare {}: add it there, or correct it",
                     target.topic, target.event_type
                 ),
             ));
         }
-        Ok(Some(found))
+        Ok(found)
     }
 
     /// From when on the occurrences of a task count that has no cursor: its activation or creation. Those before the CronJob was

@@ -14,7 +14,7 @@ use super::reference::{Reference, RunProperty};
 use super::retry::RetryPlan;
 use super::tenant_rules::TaskRules;
 use super::timing::{self, Timing};
-use super::{event, http, pod};
+use super::{event, failure_action, http, pod};
 use crate::api::{
     ConcurrencyPolicy, EventTarget, FailureAction, HttpTarget, ScheduledTaskSpec, TaskTarget,
     TaskTemplateSpec,
@@ -91,10 +91,11 @@ impl Definition {
         let parameters = merge_parameters(spec, template)?;
         let target = Target::read(field, declared, rules)?;
         let mut references = target.references(field)?;
+        let run_properties = references.iter().filter_map(Reference::run_property).collect();
         if let Some(action) = &spec.on_failure {
-            check_failure_action(action, rules, &mut references)?;
+            references.extend(failure_action::check(action, rules)?);
         }
-        check_supported(spec, &timing)?;
+        check_supported(&timing)?;
         for reference in &references {
             if let Reference::Parameter(name) = reference
                 && !parameters.contains_key(name)
@@ -129,13 +130,7 @@ impl Definition {
                 history.failed.unwrap_or(DEFAULT_HISTORY),
             ),
             on_failure: spec.on_failure.clone(),
-            run_properties: references
-                .iter()
-                .filter_map(|reference| match reference {
-                    Reference::Run(property) => Some(*property),
-                    _ => None,
-                })
-                .collect(),
+            run_properties,
             target,
         })
     }
@@ -216,16 +211,27 @@ impl Target {
     }
 
     fn references(&self, field: &str) -> Result<BTreeSet<Reference>, Refusal> {
-        match self {
-            Self::Container(template) => pod::references(&format!("{field}.container.template"), template),
-            Self::Http(target) => http::references(&format!("{field}.http"), target),
-            Self::Event(target) => event::references(&format!("{field}.event"), target),
+        let all = match self {
+            Self::Container(template) => pod::references(&format!("{field}.container.template"), template)?,
+            Self::Http(target) => http::references(&format!("{field}.http"), target)?,
+            Self::Event(target) => event::references(&format!("{field}.event"), target)?,
+        };
+        let is_of_failure = |reference: &&Reference| {
+            reference.run_property().is_some_and(|property| property.is_of_failure())
+        };
+        match all.iter().find(is_of_failure) {
+            None => Ok(all),
+            Some(reference) => Err(Refusal::at(
+                Reason::InvalidResource,
+                field,
+                format!("{reference} has a value in spec.onFailure only: remove it"),
+            )),
         }
     }
 }
 
 /// Refuses what the API has a place for and this version does not do: a task that never runs must not look as if it did.
-fn check_supported(spec: &ScheduledTaskSpec, timing: &Timing) -> Result<(), Refusal> {
+fn check_supported(timing: &Timing) -> Result<(), Refusal> {
     let unsupported = |field: &str, instead: &str| {
         Err(Refusal::at(Reason::NotSupported, field, format!("this version does not do that yet: {instead}")))
     };
@@ -234,28 +240,6 @@ fn check_supported(spec: &ScheduledTaskSpec, timing: &Timing) -> Result<(), Refu
             "spec.schedule.onEvent",
             "trigger the task by the REST API when the event arrives",
         );
-    }
-    if spec.on_failure.is_some() {
-        return unsupported(
-            "spec.onFailure",
-            "let another task follow this one with schedule.after and result Failed",
-        );
-    }
-    Ok(())
-}
-
-fn check_failure_action(
-    action: &FailureAction,
-    rules: &TaskRules,
-    references: &mut BTreeSet<Reference>,
-) -> Result<(), Refusal> {
-    if let Some(target) = &action.http {
-        http::check("spec.onFailure.http", target, rules)?;
-        references.extend(http::references("spec.onFailure.http", target)?);
-    }
-    if let Some(target) = &action.event {
-        event::check("spec.onFailure.event", target)?;
-        references.extend(event::references("spec.onFailure.event", target)?);
     }
     Ok(())
 }

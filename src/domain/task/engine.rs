@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::definition::{Definition, Target};
-use super::reference::RunProperty;
 use super::schedule::{CatchUpKind, DstPolicy, ON_TIME, Schedule};
 use super::timing::Timing;
 use crate::api::{ConcurrencyPolicy, EngineType, ScheduledTaskSpec};
@@ -62,10 +61,7 @@ fn choose_for_container(spec: &ScheduledTaskSpec, definition: &Definition) -> En
         ),
         needs(gate.tenant_limit.is_some(), "the tenant's tasks.concurrentRuns"),
         needs(definition.retry.has_backoff, "retry.backoff"),
-        needs(
-            definition.run_properties.iter().any(|property| *property != RunProperty::Message),
-            "references to the run",
-        ),
+        needs(!definition.run_properties.is_empty(), "references to the run"),
     ]
     .into_iter()
     .flatten()

@@ -11,6 +11,8 @@ use super::report::Report;
 use super::{Outcome, RunId, RunState};
 use crate::api::{ATTEMPT, RUN_ID, TASK_LABEL};
 
+/// Maximum size of the last line of a log in a message, in bytes.
+const MAX_LINE_BYTES: usize = 256;
 /// The longest message of an outcome, in bytes.
 const MAX_MESSAGE_BYTES: usize = 4 * 1024;
 
@@ -129,7 +131,13 @@ pub fn outcome_of(state: RunState, why: Option<&str>, pod: Option<&Pod>) -> Outc
         (None, RunState::Succeeded) => None,
         (None, _) => match (reason, ended) {
             (Some("OOMKilled"), _) => Some("the container exceeded its memory limit (OOMKilled)".into()),
-            (_, Some(ended)) => Some(format!("exit code {}", ended.exit_code)),
+            (_, Some(ended)) => {
+                let last_line = text
+                    .and_then(|text| text.lines().last())
+                    .map(|line| truncate(line.trim(), MAX_LINE_BYTES));
+                let because = last_line.map(|line| format!(": {line}")).unwrap_or_default();
+                Some(format!("exit code {}{because}", ended.exit_code))
+            }
             (_, None) => of_pod.or_else(|| why.map(ToOwned::to_owned)),
         },
     };
@@ -209,7 +217,7 @@ mod tests {
         let succeeded = pod(json!({"phase": "Succeeded", "startTime": "2026-01-01T00:00:09Z",
             "containerStatuses": [ended("a", 0, r#"{"items": 3, "errors": 1}"#)]}));
         let failed = pod(json!({"phase": "Failed", "startTime": "2026-01-01T00:00:01Z",
-            "containerStatuses": [ended("a", 0, ""), ended("b", 7, "boom")]}));
+            "containerStatuses": [ended("a", 0, ""), ended("b", 7, "line\nboom\n")]}));
         let outcome = outcome_of(RunState::Succeeded, None, Some(&succeeded));
         assert_eq!(
             (outcome.exit_code, outcome.items, outcome.errors, outcome.message),
@@ -218,7 +226,7 @@ mod tests {
         assert_eq!(decisive_pod(&[failed.clone(), succeeded]), Some(&failed));
         assert_eq!(decisive_container(&failed).map(|(name, _)| name), Some("b"));
         let outcome = outcome_of(RunState::Failed, Some("backoff"), Some(&failed));
-        assert_eq!((outcome.exit_code, outcome.message.as_deref()), (Some(7), Some("exit code 7")));
+        assert_eq!((outcome.exit_code, outcome.message.as_deref()), (Some(7), Some("exit code 7: boom")));
         assert_eq!(outcome_of(RunState::Failed, Some("backoff"), None).message.as_deref(), Some("backoff"));
     }
 

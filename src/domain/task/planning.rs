@@ -8,11 +8,13 @@ use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid};
 
 use super::board::{Admission, Board, OpenRun};
+use super::definition::DEFAULT_CALL_TIMEOUT;
+use super::failure_action::{FailedRun, RETRIES};
 use super::request::new_run;
 use super::schedule::{DuePlan, jitter_of};
 use super::work::Destination;
 use super::{Definition, Executor, NewRun, Run, RunId, RunState, TaskKey, Timing, Trigger, Work};
-use crate::api::{EngineType, ScheduledTaskSpec, Upstream, UpstreamResult};
+use crate::api::{EngineType, ScheduledTaskSpec, TaskTarget, Upstream, UpstreamResult};
 use crate::domain::Refusal;
 
 /// A task whose runs are planned.
@@ -26,6 +28,8 @@ pub struct ActiveTask {
     pub engine: EngineType,
     /// Where its events are published.
     pub destination: Option<Destination>,
+    /// Where the event of its failure action is published.
+    pub failure_destination: Option<Destination>,
     /// Distinguishes schedules: a cursor of another schedule does not count.
     pub schedule_hash: String,
     /// From when on its occurrences count.
@@ -134,6 +138,33 @@ impl ActiveTask {
         self.definition.check_parameters(&run.parameters)?;
         let admission = board.admit(self.open_run(run.id, run.scheduled_at));
         Ok(decide_state(admission, planned))
+    }
+
+    /// The action that follows from the end of a run: `None` if the run has not failed, or the task has no action.
+    #[must_use]
+    pub fn failure_action(&self, run: &Run, now: Timestamp) -> Option<NewRun> {
+        let has_failed = matches!(run.state, RunState::Failed | RunState::TimedOut);
+        let action = self.definition.on_failure.as_ref()?;
+        if !has_failed || run.trigger.is_failure() {
+            return None;
+        }
+        let mut parameters = self.definition.parameters.clone();
+        parameters.extend(run.parameters.clone());
+        let work = Work {
+            target: TaskTarget { container: None, http: action.http.clone(), event: action.event.clone() },
+            parameters,
+            timeout_ms: u64::try_from(DEFAULT_CALL_TIMEOUT.as_millis()).ok(),
+            retry: RETRIES,
+            shards: None,
+            destination: self.failure_destination.clone(),
+            failed_run: Some(FailedRun::of(run)),
+        };
+        Some(NewRun {
+            state: RunState::Ready,
+            executor: Some(Executor::Runner),
+            work: Some(work.to_json()),
+            ..new_run(&self.key, Trigger::Failure { of: run.id }, Some(run.chain), now)
+        })
     }
 
     /// What the executor of a run does, as JSON.

@@ -19,6 +19,7 @@ pub(super) fn active(spec: &str) -> ActiveTask {
         engine: super::super::engine::choose(&task.spec, &definition).engine,
         definition,
         destination: None,
+        failure_destination: None,
         schedule_hash: schedule_hash(&task.spec),
         since: "2026-01-01T00:00:00Z".parse().expect("a time"),
     }
@@ -151,4 +152,56 @@ fn requested_runs_pass_the_same_gates() {
         admit("3", &[("x", "y")]),
         Err("InvalidResource: parameters.x: the task has no such parameter: write one of a".into())
     );
+}
+
+fn ended(task: &ActiveTask, trigger: Trigger, state: RunState) -> Run {
+    let now = "2026-06-01T00:00:00Z".parse().expect("a time");
+    let new = new_run(&task.key, trigger, None, now);
+    Run {
+        id: new.id,
+        task: new.task,
+        trigger: new.trigger,
+        scheduled_at: now,
+        due_at: now,
+        state,
+        executor: Some(Executor::Runner),
+        chain: new.chain,
+        parameters: BTreeMap::from([("region".into(), "us".into())]),
+        work: None,
+        requested_by: None,
+        cancelled_by: None,
+        attempts: 3,
+        started_at: Some(now),
+        ended_at: Some(now),
+        outcome: super::super::Outcome { message: Some("no space left".into()), ..Default::default() },
+        executed_by: None,
+    }
+}
+
+#[test]
+fn a_failed_run_has_one_action_with_its_own_values() {
+    let task = active(
+        "{target: {http: {url: 'https://a/'}}, parameters: {region: eu}, \
+         onFailure: {http: {url: 'https://b/', body: '$(run.id) $(run.state) $(run.attempt) $(run.message) $(params.region)'}}}",
+    );
+    let now = "2026-06-01T00:01:00Z".parse().expect("a time");
+    let manual = || Trigger::Manual { id: "1".into() };
+    for state in [RunState::Succeeded, RunState::Cancelled, RunState::Missed, RunState::Skipped] {
+        assert_eq!(task.failure_action(&ended(&task, manual(), state), now), None, "{state}");
+    }
+    let failed = ended(&task, manual(), RunState::Failed);
+    let action = task.failure_action(&failed, now).expect("an action");
+    assert_eq!(action.trigger, Trigger::Failure { of: failed.id });
+    assert_eq!(
+        (action.chain, action.state, action.executor),
+        (failed.chain, RunState::Ready, Some(Executor::Runner))
+    );
+    let work = Work::parse(action.work.as_deref().expect("work")).expect("valid");
+    let of_action = ended(&task, action.trigger, RunState::Failed);
+    let values = work.values(&of_action, 1);
+    let body = work.target.http.as_ref().and_then(|target| target.body.clone()).expect("a body");
+    assert_eq!(values.render(&body, |value| value), format!("{} Failed 3 no space left us", failed.id));
+    assert_eq!(task.failure_action(&of_action, now), None, "no action of an action");
+    let without = active(&format!("{{{CALL}}}"));
+    assert_eq!(without.failure_action(&failed, now), None);
 }

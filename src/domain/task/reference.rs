@@ -7,6 +7,7 @@ use eventcenter_sdk::Reason;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::RunState;
 use crate::domain::Refusal;
 
 /// What a reference names.
@@ -33,6 +34,8 @@ pub enum RunProperty {
     Attempt,
     /// `run.trigger`, such as `Schedule`.
     Trigger,
+    /// `run.state`, such as `TimedOut`; in a failure action only.
+    State,
     /// `run.message`, in a failure action only.
     Message,
 }
@@ -48,8 +51,10 @@ impl Reference {
                 "scheduledTime" => Ok(Self::Run(RunProperty::ScheduledTime)),
                 "attempt" => Ok(Self::Run(RunProperty::Attempt)),
                 "trigger" => Ok(Self::Run(RunProperty::Trigger)),
+                "state" => Ok(Self::Run(RunProperty::State)),
                 "message" => Ok(Self::Run(RunProperty::Message)),
-                _ => Err("a run has id, scheduledTime, attempt, trigger and message".to_owned()),
+                _ => Err("a run has id, scheduledTime, attempt and trigger, and in spec.onFailure state and message"
+                    .to_owned()),
             },
             "task" => match name {
                 "name" => Ok(Self::TaskName),
@@ -61,6 +66,25 @@ impl Reference {
     }
 }
 
+impl Reference {
+    /// The property of the run that it names.
+    #[must_use]
+    pub fn run_property(&self) -> Option<RunProperty> {
+        match self {
+            Self::Run(property) => Some(*property),
+            Self::Parameter(_) | Self::TaskName | Self::TaskNamespace => None,
+        }
+    }
+}
+
+impl RunProperty {
+    /// Whether only runs that have failed have it.
+    #[must_use]
+    pub fn is_of_failure(self) -> bool {
+        matches!(self, Self::State | Self::Message)
+    }
+}
+
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = match self {
@@ -69,6 +93,7 @@ impl fmt::Display for Reference {
             Self::Run(RunProperty::ScheduledTime) => "run.scheduledTime",
             Self::Run(RunProperty::Attempt) => "run.attempt",
             Self::Run(RunProperty::Trigger) => "run.trigger",
+            Self::Run(RunProperty::State) => "run.state",
             Self::Run(RunProperty::Message) => "run.message",
             Self::TaskName => "task.name",
             Self::TaskNamespace => "task.namespace",
@@ -101,8 +126,8 @@ pub struct RunValues<'a> {
     pub attempt: u32,
     /// The kind of its trigger.
     pub trigger: &'a str,
-    /// What happened; for a failure action.
-    pub message: &'a str,
+    /// State and message of the run that has failed; in a failure action only.
+    pub failure: Option<(RunState, &'a str)>,
 }
 
 impl Values<'_> {
@@ -118,7 +143,8 @@ impl Values<'_> {
                     RunProperty::ScheduledTime => run.scheduled_at.to_string(),
                     RunProperty::Attempt => run.attempt.to_string(),
                     RunProperty::Trigger => run.trigger.to_owned(),
-                    RunProperty::Message => run.message.to_owned(),
+                    RunProperty::State => run.failure?.0.to_string(),
+                    RunProperty::Message => run.failure?.1.to_owned(),
                 }
             }
         })
@@ -256,7 +282,7 @@ mod tests {
         let refusal = references_of("spec.target.http.body", "$(run.name)").expect_err("unknown");
         assert_eq!(
             refusal.to_string(),
-            "InvalidResource: spec.target.http.body: $(run.name) is unknown: a run has id, scheduledTime, attempt, trigger and message"
+            "InvalidResource: spec.target.http.body: $(run.name) is unknown: a run has id, scheduledTime, attempt and trigger, and in spec.onFailure state and message"
         );
     }
 }

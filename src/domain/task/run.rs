@@ -110,9 +110,21 @@ pub enum Trigger {
         /// The number of the repetition, from 1.
         number: u32,
     },
+    /// The failure of a run: the action `spec.onFailure` of the task. It is no run of the task itself, so it counts neither for
+    /// its concurrency nor in its status.
+    Failure {
+        /// The failed run.
+        of: RunId,
+    },
 }
 
 impl Trigger {
+    /// Whether the run is a failure action of its task.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        matches!(self, Self::Failure { .. })
+    }
+
     /// What makes the trigger unique within its task.
     #[must_use]
     pub fn key(&self) -> String {
@@ -122,6 +134,7 @@ impl Trigger {
             Self::Upstream { chain } => format!("upstream/{chain}"),
             Self::Event { position } => format!("event/{position}"),
             Self::Rerun { of, number } => format!("rerun/{of}/{number}"),
+            Self::Failure { of } => format!("failure/{of}"),
         }
     }
 
@@ -134,6 +147,7 @@ impl Trigger {
             Self::Upstream { .. } => "Upstream",
             Self::Event { .. } => "Event",
             Self::Rerun { .. } => "Rerun",
+            Self::Failure { .. } => "Failure",
         }
     }
 }

@@ -233,5 +233,29 @@ mod tests {
                 "InvalidResource: spec.onFailure.http.url: only http and https URLs are called: write https://HOST/PATH"
             ],
         );
+        let with_body = |body: &str, action: &str| {
+            format!(
+                "{{target: {{http: {{url: 'https://a/', body: '{body}'}}}}, onFailure: {{http: {{url: 'https://a/', body: '{action}'}}}}}}"
+            )
+        };
+        check(
+            SHOP,
+            &with_body("$(run.id)", "$(run.id) $(run.state) $(run.message)"),
+            expect!["valid, with parameters {}"],
+        );
+        check(
+            SHOP,
+            &with_body("$(run.message)", ""),
+            expect![
+                "InvalidResource: spec.target: $(run.message) has a value in spec.onFailure only: remove it"
+            ],
+        );
+        check(
+            SHOP,
+            &with_body("", "$(params.region)"),
+            expect![
+                "InvalidResource: spec.parameters: $(params.region) has no value: add the parameter region"
+            ],
+        );
     }
 }

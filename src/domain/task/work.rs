@@ -7,6 +7,7 @@ use eventcenter_sdk::name::{ClusterName, TopicName};
 use serde::{Deserialize, Serialize};
 
 use super::definition::{Definition, Target};
+use super::failure_action::FailedRun;
 use super::reference::{RunValues, Values};
 use super::{RetryPlan, Run, TaskKey};
 use crate::api::{ContainerTarget, TaskTarget};
@@ -31,6 +32,9 @@ pub struct Work {
     /// Where an event is published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination: Option<Destination>,
+    /// The run whose failure the work is about; references to the run are its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_run: Option<FailedRun>,
 }
 
 /// Where an event is published.
@@ -70,6 +74,7 @@ impl Work {
             retry: definition.retry,
             shards: definition.shards.map(Into::into),
             destination,
+            failed_run: None,
         }
     }
 
@@ -97,17 +102,16 @@ impl Work {
     #[must_use]
     pub fn values<'a>(&'a self, run: &'a Run, attempt: u32) -> Values<'a> {
         let TaskKey { namespace, name, .. } = &run.task;
-        Values {
-            parameters: &self.parameters,
-            task: name,
-            namespace,
-            run: Some(RunValues {
+        let run = match &self.failed_run {
+            Some(failed) => failed.values(),
+            None => RunValues {
                 id: run.id,
                 scheduled_at: run.scheduled_at,
                 attempt,
                 trigger: run.trigger.kind(),
-                message: run.outcome.message.as_deref().unwrap_or_default(),
-            }),
-        }
+                failure: None,
+            },
+        };
+        Values { parameters: &self.parameters, task: name, namespace, run: Some(run) }
     }
 }

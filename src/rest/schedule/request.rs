@@ -115,6 +115,10 @@ pub(in crate::rest) async fn rerun(
         );
         return Err(ApiError::new(Reason::NotSupported, text));
     }
+    if run.trigger.is_failure() {
+        let text = "a failure action is not repeated: repeat the run that failed, which the trigger of this one names";
+        return Err(ApiError::new(Reason::NotSupported, text));
+    }
     let task = RequestedTask::load(&state, &run.task.namespace, &run.task.name).await?;
     if task.key != run.task {
         let text = format!("task {} of the run was deleted: trigger the one that exists", run.task.name);

@@ -26,7 +26,7 @@ use crate::rest::state::ApiState;
 use crate::store;
 
 /// The kinds of causes.
-const TRIGGERS: [&str; 5] = ["Schedule", "Manual", "Upstream", "Event", "Rerun"];
+const TRIGGERS: [&str; 6] = ["Schedule", "Manual", "Upstream", "Event", "Rerun", "Failure"];
 
 /// Where a page begins: after this run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -253,7 +253,7 @@ mod tests {
         );
         check(
             "trigger=manual",
-            expect![[r#"trigger: "manual" is none of Schedule, Manual, Upstream, Event, Rerun"#]],
+            expect![[r#"trigger: "manual" is none of Schedule, Manual, Upstream, Event, Rerun, Failure"#]],
         );
         check(
             "from=2026-01-01T00:00:00Z&to=2026-01-01T00:00:00Z",

@@ -73,6 +73,7 @@ fn runs_are_as_documented() {
             Trigger::Rerun { of, number: 1 },
             r#"{"type":"Rerun","of":"00000000-0000-0000-0000-000000000004","number":1}"#,
         ),
+        (Trigger::Failure { of }, r#"{"type":"Failure","of":"00000000-0000-0000-0000-000000000004"}"#),
     ] {
         let run = wire::run(run(trigger));
         assert_eq!(serde_json::to_string(&run.trigger).unwrap(), expected);

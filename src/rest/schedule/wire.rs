@@ -64,6 +64,7 @@ fn trigger(trigger: Trigger) -> RunTrigger {
         Trigger::Upstream { chain } => RunTrigger { chain: Some(chain), ..kind },
         Trigger::Event { position } => RunTrigger { position: Some(position), ..kind },
         Trigger::Rerun { of, number } => RunTrigger { of: Some(of.0), number: Some(number), ..kind },
+        Trigger::Failure { of } => RunTrigger { of: Some(of.0), ..kind },
     }
 }
 

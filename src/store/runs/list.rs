@@ -8,7 +8,6 @@ use uuid::Uuid;
 use super::Runs;
 use super::id::to_id_rows;
 use super::query::{self, RunCursor, RunFilter};
-use super::report::limit_argument;
 use super::row::{AttemptRow, RunRow, corrupt, run_columns, to_runs};
 use super::statement::{Statement, batch, same};
 use super::transaction::{Argument, fetch, to_json};
@@ -93,7 +92,7 @@ impl Runs {
     pub async fn list_open(&self, after: Option<RunId>, limit: usize) -> Result<Vec<Run>, Error> {
         // The nil id is that of no run.
         let after = after.map_or(Uuid::nil(), |run| run.0);
-        let arguments = [Argument::Id(after), limit_argument(limit)];
+        let arguments = [Argument::Id(after), Argument::limit(limit)];
         to_runs(fetch(&self.database, READING, SELECT_OPEN, &arguments).await?)
     }
 
@@ -102,7 +101,7 @@ impl Runs {
     /// # Errors
     /// The database is unavailable.
     pub async fn list_requested(&self, limit: usize) -> Result<Vec<Run>, Error> {
-        to_runs(fetch(&self.database, READING, SELECT_REQUESTED, &[limit_argument(limit)]).await?)
+        to_runs(fetch(&self.database, READING, SELECT_REQUESTED, &[Argument::limit(limit)]).await?)
     }
 
     /// Lists running runs of Jobs whose cancellation was requested, without their work. Their Jobs are to be deleted.
@@ -110,7 +109,7 @@ impl Runs {
     /// # Errors
     /// The database is unavailable.
     pub async fn list_cancelled_jobs(&self, limit: usize) -> Result<Vec<Run>, Error> {
-        to_runs(fetch(&self.database, READING, SELECT_CANCELLED_JOBS, &[limit_argument(limit)]).await?)
+        to_runs(fetch(&self.database, READING, SELECT_CANCELLED_JOBS, &[Argument::limit(limit)]).await?)
     }
 
     /// Reads the work of runs that are not reported; those without work are absent.

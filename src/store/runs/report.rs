@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::Runs;
 use super::id::{in_order, to_id_rows};
+use super::outbox::{NewRunEvent, insert_events};
 use super::row::{RunRow, narrow, run_columns, to_runs, to_time};
 use super::statement::{Statement, batch, same};
 use super::transaction::{Argument, Transaction, fetch};
@@ -49,7 +50,7 @@ const MOVE: Statement = batch!(
          WHERE id IN (SELECT id FROM batch) AND ended_at IS NOT NULL ORDER BY id ON CONFLICT (id) DO NOTHING RETURNING id"
     )
 );
-/// A wrong clock can make a run take a negative time or decades, whose sum would exceed a bigint; such a run counts as 0.
+/// Failure actions are no runs of their task. A wrong clock can make a run take a negative time or decades, whose sum would exceed a bigint; such a run counts as 0.
 const COUNT: Statement = batch!(
     [id uuid]
     "INSERT INTO task_statistics (task, succeeded, failed, timed_out, cancelled, missed, skipped, duration, last_started_at, \
@@ -60,7 +61,7 @@ const COUNT: Statement = batch!(
      CAST(COALESCE(SUM(CASE WHEN ended_at BETWEEN started_at AND started_at + 31536000000000 THEN ended_at - started_at ELSE 0 END) \
      FILTER (WHERE state = 'Succeeded'), 0) AS bigint), MAX(started_at), \
      MAX(ended_at) FILTER (WHERE state = 'Succeeded'), MAX(ended_at) FILTER (WHERE state IN ('Failed', 'TimedOut')) \
-     FROM task_run WHERE id IN (SELECT id FROM batch) GROUP BY task ORDER BY task \
+     FROM task_run WHERE id IN (SELECT id FROM batch) AND trigger_kind <> 'Failure' GROUP BY task ORDER BY task \
      ON CONFLICT (task) DO UPDATE SET succeeded = task_statistics.succeeded + excluded.succeeded, \
      failed = task_statistics.failed + excluded.failed, timed_out = task_statistics.timed_out + excluded.timed_out, \
      cancelled = task_statistics.cancelled + excluded.cancelled, missed = task_statistics.missed + excluded.missed, \
@@ -136,7 +137,7 @@ impl Runs {
     /// The database is unavailable.
     pub async fn list_unreported(&self, limit: usize) -> Result<Vec<UnreportedRun>, Error> {
         let rows: Vec<RunRow> =
-            fetch(&self.database, READING, SELECT_UNREPORTED, &[limit_argument(limit)]).await?;
+            fetch(&self.database, READING, SELECT_UNREPORTED, &[Argument::limit(limit)]).await?;
         let to_unreported = |row: RunRow| {
             let start_announced = row.start_announced;
             Ok(UnreportedRun { run: row.into_run()?, start_announced })
@@ -149,6 +150,18 @@ impl Runs {
     /// # Errors
     /// The database is unavailable.
     pub async fn mark_reported(&self, runs: &[RunId]) -> Result<Vec<RunId>, Error> {
+        self.mark_reported_with(runs, &[]).await
+    }
+
+    /// As [`Self::mark_reported`], and stores the events of the runs that this call moves, in the same transaction.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn mark_reported_with(
+        &self,
+        runs: &[RunId],
+        events: &[NewRunEvent],
+    ) -> Result<Vec<RunId>, Error> {
         if runs.is_empty() {
             return Ok(Vec::new());
         }
@@ -159,6 +172,7 @@ impl Runs {
         for statement in [COUNT, DELETE] {
             let _: Vec<(Uuid,)> = transaction.fetch_batch(statement, &rows).await?;
         }
+        insert_events(&mut transaction, events, &moved).await?;
         transaction.commit().await?;
         Ok(moved)
     }
@@ -169,21 +183,28 @@ impl Runs {
     /// # Errors
     /// The database is unavailable.
     pub async fn list_unannounced_starts(&self, limit: usize) -> Result<Vec<Run>, Error> {
-        to_runs(fetch(&self.database, READING, SELECT_STARTED, &[limit_argument(limit)]).await?)
+        to_runs(fetch(&self.database, READING, SELECT_STARTED, &[Argument::limit(limit)]).await?)
     }
 
-    /// Marks that the first start of runs was announced. Returns those that this call marked.
+    /// Marks that the first start of runs was announced, and stores their events in the same transaction. Returns the runs that
+    /// this call marked.
     ///
     /// # Errors
     /// The database is unavailable.
-    pub async fn mark_start_announced(&self, runs: &[RunId]) -> Result<Vec<RunId>, Error> {
+    pub async fn mark_start_announced(
+        &self,
+        runs: &[RunId],
+        events: &[NewRunEvent],
+    ) -> Result<Vec<RunId>, Error> {
         if runs.is_empty() {
             return Ok(Vec::new());
         }
         let mut transaction = Transaction::begin(&self.database, REPORTING).await?;
         let marked: Vec<(Uuid,)> = transaction.fetch_batch(MARK_STARTED, &to_id_rows(runs)).await?;
+        let marked = in_order(runs.iter().copied(), &marked);
+        insert_events(&mut transaction, events, &marked).await?;
         transaction.commit().await?;
-        Ok(in_order(runs.iter().copied(), &marked))
+        Ok(marked)
     }
 
     /// Reads the statistics of all tasks.
@@ -212,8 +233,4 @@ impl StatisticsRow {
             last_failure_at: self.last_failure_at.map(to_time).transpose()?,
         })
     }
-}
-
-pub(super) fn limit_argument(limit: usize) -> Argument<'static> {
-    Argument::Integer(i64::try_from(limit).unwrap_or(i64::MAX))
 }

@@ -5,7 +5,6 @@ use uuid::Uuid;
 
 use super::Runs;
 use super::id::IdRow;
-use super::report::limit_argument;
 use super::row::{to_micros, to_time};
 use super::statement::{Statement, batch, same};
 use super::transaction::{Argument, Transaction, fetch};
@@ -66,7 +65,7 @@ impl Runs {
             Argument::Integer(to_micros(before)),
             Argument::Integer(ended_at),
             Argument::Id(id),
-            limit_argument(limit),
+            Argument::limit(limit),
             Argument::Integer(i64::from(keep_last)),
         ];
         let examined: Vec<(i64, Uuid, bool)> =

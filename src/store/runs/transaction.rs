@@ -32,6 +32,13 @@ pub(super) enum Argument<'a> {
     Id(Uuid),
 }
 
+impl Argument<'_> {
+    /// The maximum number of rows.
+    pub(super) fn limit(rows: usize) -> Self {
+        Self::Integer(i64::try_from(rows).unwrap_or(i64::MAX))
+    }
+}
+
 /// The types that both drivers decode into `T`.
 pub(super) trait Row:
     for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin

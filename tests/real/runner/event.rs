@@ -20,7 +20,7 @@ fn event(s: &Runner, topic: &str) -> Task {
 }
 
 /// Reads a topic from its beginning: headers, key and value of each record.
-fn read(topic: &str) -> Result<String> {
+pub(crate) fn read(topic: &str) -> Result<String> {
     let environment = stage::environment();
     let mut tool = environment.libs().tool("org.apache.kafka.tools.consumer.ConsoleConsumer");
     tool.args(["--bootstrap-server", &environment.bootstrap, "--topic", topic, "--partition", "0"]);

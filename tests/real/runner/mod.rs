@@ -5,8 +5,8 @@
 mod call;
 mod claim;
 mod credential;
-mod event;
-mod server;
+pub(crate) mod event;
+pub(crate) mod server;
 mod task;
 
 use std::collections::BTreeMap;
@@ -118,6 +118,7 @@ impl Runner {
                 cluster: cluster.parse().expect("a name"),
                 topic: topic.parse().expect("a name"),
             }),
+            failed_run: None,
         };
         NewRun {
             id,

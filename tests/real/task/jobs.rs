@@ -97,7 +97,7 @@ async fn a_failed_attempt_is_retried_after_a_delay_and_the_task_stays_ready() {
     let run = t.wait_for_ended("flaky", RunState::Failed, 1).await.remove(0);
     assert_eq!(
         (run.attempts, run.outcome.exit_code, run.outcome.message.as_deref()),
-        (3, Some(3), Some("exit code 3"))
+        (3, Some(3), Some("exit code 3: attempt 3"))
     );
     for attempt in 1..=3 {
         assert_eq!(t.log_of(&run, attempt).await, Some(format!("attempt {attempt}\n")));

@@ -3,8 +3,10 @@
 mod admission;
 mod chain;
 mod cron_jobs;
+mod events;
 mod forgery;
 mod jobs;
+mod on_failure;
 mod runs;
 
 use eventcenter::api::{ScheduledTask, TaskTemplate};

@@ -105,7 +105,7 @@ impl Run {
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RunTrigger {
-    /// `Schedule`, `Manual`, `Upstream`, `Event` or `Rerun`.
+    /// `Schedule`, `Manual`, `Upstream`, `Event`, `Rerun` or `Failure`.
     #[serde(rename = "type")]
     pub kind: String,
     /// `Schedule`: the time of the occurrence.
@@ -124,7 +124,7 @@ pub struct RunTrigger {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(required = false, nullable = false))]
     pub position: Option<String>,
-    /// `Rerun`: the run that is repeated.
+    /// `Rerun`: the run that is repeated. `Failure`: the run that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(required = false, nullable = false))]
     pub of: Option<Uuid>,

@@ -32,6 +32,7 @@ impl Planner<'_> {
             let mut followers = Vec::new();
             for UnreportedRun { run, .. } in &ended {
                 followers.extend(self.follow(run).await?);
+                followers.extend(self.failure_action(run));
             }
             if !followers.is_empty() {
                 self.runs.insert(&followers, self.context.services.now()).await?;
@@ -40,7 +41,9 @@ impl Planner<'_> {
                 self.announce(run).await;
             }
             let ids: Vec<_> = ended.iter().map(|ended| ended.run.id).collect();
-            let reported = self.runs.mark_reported(&ids).await?;
+            let events = self.run_events.of_ends(&ended);
+            let reported = self.runs.mark_reported_with(&ids, &events).await?;
+            self.run_events.notify(&events);
             for UnreportedRun { run, .. } in ended.iter().filter(|ended| reported.contains(&ended.run.id)) {
                 self.remove(run);
             }
@@ -50,9 +53,18 @@ impl Planner<'_> {
         }
     }
 
+    /// The failure action of a run.
+    fn failure_action(&self, run: &Run) -> Option<NewRun> {
+        self.tasks.get(&run.task.uid)?.active.failure_action(run, self.context.services.now())
+    }
+
     /// Removes a run that has ended from what is in memory, and counts it.
     fn remove(&mut self, run: &Run) {
         let context = self.context;
+        if run.trigger.is_failure() {
+            context.task_metrics.observe_failure_action(run);
+            return;
+        }
         context.task_registry.with_board(|board| board.end(run.id));
         // Its task may become active after this.
         if let Some(open) = self.unplaced.get_mut(&run.task.uid) {
@@ -79,10 +91,13 @@ impl Planner<'_> {
         };
         let message = run.outcome.message.as_deref();
         let because = message.map(|message| format!(": {message}")).unwrap_or_default();
-        let what = format!("run {} of {} {}{because}", run.id, run.scheduled_at, run.state);
+        let what = match &run.trigger {
+            Trigger::Failure { of } => format!("failure action of run {of} {}{because}", run.state),
+            _ => format!("run {} of {} {}{because}", run.id, run.scheduled_at, run.state),
+        };
         context.services.enqueue_event(task, Action::EndRun, outcome, reason, what.clone()).await;
         if outcome == AuditOutcome::Failed {
-            let event = EventRecord { kind: EventType::Warning, reason: word(run.state), message: what };
+            let event = EventRecord { kind: EventType::Warning, reason: event_reason(run), message: what };
             context.services.kubernetes.publish_event(task, event);
         }
     }
@@ -91,7 +106,7 @@ impl Planner<'_> {
     async fn follow(&self, run: &Run) -> Result<Vec<NewRun>, store::Error> {
         // A time that was missed started no chain.
         let is_in_chain = run.started_at.is_some() || matches!(run.trigger, Trigger::Upstream { .. });
-        if !is_in_chain {
+        if !is_in_chain || run.trigger.is_failure() {
             return Ok(Vec::new());
         }
         let reference = ObjectRef::new::<ScheduledTask>(&run.task.namespace, &run.task.name);
@@ -135,7 +150,7 @@ impl Planner<'_> {
         let page = self.runs.list(&filter, None, MAX_CHAIN).await?;
         let mut ended = BTreeMap::new();
         // The newest first, so that a repeated run counts instead of the one that it repeats.
-        for other in page.runs.iter().filter(|other| other.state.is_final()) {
+        for other in page.runs.iter().filter(|other| other.state.is_final() && !other.trigger.is_failure()) {
             ended.entry(other.task.name.clone()).or_insert(other.state);
         }
         ended.insert(run.task.name.clone(), run.state);
@@ -143,8 +158,10 @@ impl Planner<'_> {
     }
 }
 
-fn word(state: RunState) -> &'static str {
-    match state {
+/// The reason of the Event about a run.
+fn event_reason(run: &Run) -> &'static str {
+    match run.state {
+        _ if run.trigger.is_failure() => "FailureActionFailed",
         RunState::Missed => "RunMissed",
         RunState::TimedOut => "RunTimedOut",
         _ => "RunFailed",

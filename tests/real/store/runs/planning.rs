@@ -186,7 +186,7 @@ async fn an_empty_batch_has_no_effect(database: TestDatabase) -> Result<()> {
     assert_eq!(test.runs.finish_attempt(&[]).await?, []);
     assert_eq!(test.runs.record(&[]).await?, []);
     assert_eq!(test.runs.mark_reported(&[]).await?, []);
-    assert_eq!(test.runs.mark_start_announced(&[]).await?, []);
+    assert_eq!(test.runs.mark_start_announced(&[], &[]).await?, []);
     assert_eq!(test.runs.renew("one", &[], super::LEASE).await?, []);
     assert!(test.runs.load_work(&[]).await?.is_empty());
     assert!(test.runs.load_cursors().await?.is_empty());

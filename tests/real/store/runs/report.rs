@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use eventcenter::domain::task::{NewRun, RunId, RunState, TaskKey};
-use eventcenter::store::FinishedAttempt;
+use eventcenter::domain::task::{NewRun, RunId, RunState, TaskKey, Trigger};
+use eventcenter::store::{FinishedAttempt, NewRunEvent};
 use jiff::Timestamp;
 
 use super::super::database::TestDatabase;
@@ -17,6 +17,8 @@ on_both! {
     statistics_are_sums,
     a_wrong_clock_does_not_stop_reports,
     starts_are_announced_once,
+    events_are_stored_once_with_what_they_are_about,
+    failure_actions_do_not_count,
     the_retention_keeps_the_newest_runs_and_those_in_use,
     the_retention_proceeds_in_batches,
 }
@@ -129,8 +131,8 @@ async fn starts_are_announced_once(database: TestDatabase) -> Result<()> {
     assert_eq!(test.runs.list_unannounced_starts(9).await?, []);
     let claimed = test.claim("one", 2).await?;
     assert_eq!(test.runs.list_unannounced_starts(9).await?.len(), 2);
-    assert_eq!(test.runs.mark_start_announced(&[ids[0]]).await?, [ids[0]]);
-    assert_eq!(test.runs.mark_start_announced(&[ids[0]]).await?, []);
+    assert_eq!(test.runs.mark_start_announced(&[ids[0]], &[]).await?, [ids[0]]);
+    assert_eq!(test.runs.mark_start_announced(&[ids[0]], &[]).await?, []);
     let starts = test.runs.list_unannounced_starts(9).await?;
     assert_eq!(starts.iter().map(|run| run.id).collect::<Vec<_>>(), [ids[1]]);
     let ends: Vec<_> = claimed.iter().map(|one| finished(one, "one", RunState::Succeeded)).collect();
@@ -141,6 +143,51 @@ async fn starts_are_announced_once(database: TestDatabase) -> Result<()> {
     ended.sort_by_key(|one| !one.start_announced);
     let announced: Vec<_> = ended.iter().map(|one| (one.run.id, one.start_announced)).collect();
     assert_eq!(announced, [(ids[0], true), (ids[1], false)]);
+    Ok(())
+}
+
+async fn events_are_stored_once_with_what_they_are_about(database: TestDatabase) -> Result<()> {
+    let test = TestRuns::create(database).await?;
+    let ids = test.ready(&task(1), 3).await?;
+    let claimed = test.claim("one", 2).await?;
+    let events = |name: &str, runs: &[RunId]| -> Vec<NewRunEvent> {
+        runs.iter().map(|run| NewRunEvent { run: *run, event: format!("{name} {run}") }).collect()
+    };
+    assert_eq!(test.runs.mark_start_announced(&[ids[0]], &events("start", &ids)).await?, [ids[0]]);
+    assert_eq!(test.runs.mark_start_announced(&ids[..2], &events("start", &ids)).await?, [ids[1]]);
+    let ends: Vec<_> = claimed.iter().map(|one| finished(one, "one", RunState::Succeeded)).collect();
+    test.runs.finish_attempt(&ends).await?;
+    // The third run has not ended.
+    for _ in 0..2 {
+        test.runs.mark_reported_with(&ids, &events("end", &ids)).await?;
+    }
+    let stored = test.runs.list_events(9).await?;
+    let texts: Vec<&str> = stored.iter().map(|one| one.event.as_str()).collect();
+    let expected: Vec<String> = [("start", 0), ("start", 1), ("end", 0), ("end", 1)]
+        .map(|(name, place)| format!("{name} {}", ids[place]))
+        .into();
+    assert_eq!(texts, expected);
+    assert_eq!(test.runs.estimate_events().await?, 4);
+    assert_eq!(test.runs.list_events(1).await?, stored[..1]);
+    test.runs.delete_events(&[stored[0].sequence, stored[2].sequence]).await?;
+    assert_eq!(test.runs.list_events(9).await?, [stored[1].clone(), stored[3].clone()]);
+    test.runs.delete_events(&[stored[1].sequence, stored[3].sequence]).await?;
+    assert_eq!((test.runs.list_events(9).await?.len(), test.runs.estimate_events().await?), (0, 0));
+    Ok(())
+}
+
+async fn failure_actions_do_not_count(database: TestDatabase) -> Result<()> {
+    let test = TestRuns::create(database).await?;
+    let failed = end(&test, &task(1), &[RunState::Failed]).await?;
+    let trigger = Trigger::Failure { of: failed[0] };
+    let action = NewRun { id: RunId::of(task(1).uid, &trigger), trigger, ..scheduled(&task(1), 9) };
+    let id = test.runs.insert(&[action], at(0)).await?;
+    let claimed = test.claim("one", 1).await?;
+    test.runs.finish_attempt(&[finished(&claimed[0], "one", RunState::Succeeded)]).await?;
+    assert_eq!(test.runs.mark_reported(&[failed[0], id[0]]).await?.len(), 2);
+    let statistics = test.runs.load_statistics().await?.remove(&task(1).uid).expect("a row");
+    assert_eq!((statistics.failed, statistics.succeeded, statistics.last_success_at), (1, 0, None));
+    assert_eq!(test.get(id[0]).await?.state, RunState::Succeeded);
     Ok(())
 }
 
