@@ -56,6 +56,20 @@ pub fn chain_of(namespace: &str, time: Timestamp) -> Uuid {
     Builder::from_custom_bytes(bytes).into_uuid()
 }
 
+/// What the runs have in common that follow from a run, and what distinguishes them from those of another run of the task: the
+/// chain, or for a repetition its id. So what follows a repeated run runs again.
+#[must_use]
+pub fn cause_of_followers(run: &Run) -> Uuid {
+    match &run.trigger {
+        Trigger::Rerun { .. } => run.id.0,
+        Trigger::Upstream { chain } => *chain,
+        Trigger::Schedule { .. }
+        | Trigger::Manual { .. }
+        | Trigger::Event { .. }
+        | Trigger::Failure { .. } => run.chain,
+    }
+}
+
 /// A run that was planned, and the runs that it replaces.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlannedRuns {

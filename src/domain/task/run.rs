@@ -95,7 +95,7 @@ pub enum Trigger {
     },
     /// The end of the runs that the task depends on.
     Upstream {
-        /// The chain that these runs belong to.
+        /// The chain that these runs belong to. After a repetition of a run of the chain, the repetition.
         chain: Uuid,
     },
     /// An event.

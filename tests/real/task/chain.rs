@@ -1,9 +1,10 @@
 //! Tasks that follow others.
 
-use eventcenter::domain::task::RunState;
+use eventcenter::domain::task::request::new_run;
+use eventcenter::domain::task::{NewRun, RunState, Trigger};
 use serde_json::{Value, json};
 
-use super::{fixture, now, script};
+use super::{fixture, now, run_log, script};
 
 fn after(upstream: Value, text: &str) -> Value {
     json!({"schedule": {"after": upstream}, "target": script(text)})
@@ -49,4 +50,36 @@ async fn tasks_of_one_time_belong_to_one_chain() {
     t.schedule("two", spec).await;
     t.wait_for_ended("sum", RunState::Succeeded, 1).await;
     assert_eq!(t.runs("sum").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_repeated_run_continues_its_chain_from_there() {
+    let t = fixture("chain-rerun").await;
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let marker = folder.path().join("repaired");
+    t.schedule("extract", json!({"target": script("true")})).await;
+    let load = format!("test -e {}", marker.display());
+    t.schedule("load", after(json!([{"task": "extract"}]), &load)).await;
+    t.schedule("report", after(json!([{"task": "load"}]), "true")).await;
+    t.schedule("mail", after(json!([{"task": "report"}, {"task": "extract"}]), "true")).await;
+    t.task("extract").annotate("trigger", Some("1")).await;
+    t.wait_for_ended("mail", RunState::Skipped, 1).await;
+    let failed = t.runs("load").await.remove(0);
+    assert_eq!(failed.state, RunState::Failed);
+
+    std::fs::write(&marker, "").expect("written");
+    // As the REST API requests it.
+    let trigger = Trigger::Rerun { of: failed.id, number: 1 };
+    let again = NewRun {
+        scheduled_at: failed.scheduled_at,
+        ..new_run(&failed.task, trigger, Some(failed.chain), now())
+    };
+    run_log().insert(&[again], now()).await.expect("inserted");
+    let mail = t.wait_for_ended("mail", RunState::Succeeded, 1).await;
+    assert_eq!(mail.len(), 2, "{}", super::print(&mail));
+    assert!(mail.iter().all(|run| run.chain == failed.chain));
+    for (name, number) in [("extract", 1), ("load", 2), ("report", 2)] {
+        let runs = t.runs(name).await;
+        assert_eq!(runs.len(), number, "{name}: {}", super::print(&runs));
+    }
 }

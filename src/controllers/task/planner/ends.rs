@@ -10,7 +10,7 @@ use super::{PAGE, Planner};
 use crate::api::ScheduledTask;
 use crate::domain::ObjectRef;
 use crate::domain::audit::{Action, Outcome as AuditOutcome};
-use crate::domain::task::planning::{FanIn, decide_fan_in};
+use crate::domain::task::planning::{FanIn, cause_of_followers, decide_fan_in};
 use crate::domain::task::request::new_run;
 use crate::domain::task::{NewRun, Run, RunState, Trigger};
 use crate::kubernetes::{EventRecord, EventType};
@@ -119,7 +119,7 @@ impl Planner<'_> {
         let mut runs = Vec::new();
         for (task, upstream) in downstream {
             let Some(active) = self.find(&task) else { continue };
-            let trigger = Trigger::Upstream { chain: run.chain };
+            let trigger = Trigger::Upstream { chain: cause_of_followers(run) };
             let new = new_run(&active.key, trigger, Some(run.chain), now);
             match decide_fan_in(&upstream, &ended) {
                 FanIn::Wait => {}
@@ -148,13 +148,16 @@ impl Planner<'_> {
             ..RunFilter::default()
         };
         let page = self.runs.list(&filter, None, MAX_CHAIN).await?;
-        let mut ended = BTreeMap::new();
-        // The newest first, so that a repeated run counts instead of the one that it repeats.
-        for other in page.runs.iter().filter(|other| other.state.is_final() && !other.trigger.is_failure()) {
-            ended.entry(other.task.name.clone()).or_insert(other.state);
+        let ended = page.runs.iter().filter(|other| other.state.is_final() && !other.trigger.is_failure());
+        let mut youngest: BTreeMap<&str, &Run> = BTreeMap::new();
+        // A repeated run counts instead of the one that it repeats, and has its scheduled time.
+        for other in ended.chain([run]) {
+            let of_task = youngest.entry(&other.task.name).or_insert(other);
+            if other.ended_at >= of_task.ended_at {
+                *of_task = other;
+            }
         }
-        ended.insert(run.task.name.clone(), run.state);
-        Ok(ended)
+        Ok(youngest.into_iter().map(|(task, run)| (task.to_owned(), run.state)).collect())
     }
 }
 
