@@ -8,9 +8,11 @@ use kube::ResourceExt;
 use super::super::context::Context;
 use crate::domain::task::mask::Mask;
 use crate::domain::task::observation::{
-    JobProgress, MAX_TAIL_BYTES, decisive_container, decisive_pod, outcome_of, progress_of, tail_of,
+    JobProgress, MAX_TAIL_BYTES, decisive_container, decisive_pod, earlier_failures, is_indexed,
+    is_of_cron_job, outcome_of, progress_of, tail_of, times_of,
 };
 use crate::domain::task::{Outcome, RunState, pod};
+use crate::store::runs::EarlierAttempt;
 
 /// Number of lines that are read of a log.
 const MAX_LINES: i64 = 2_000;
@@ -26,6 +28,10 @@ pub(super) struct End {
     pub(super) state: RunState,
     pub(super) outcome: Outcome,
     pub(super) pod: Option<String>,
+    /// When the attempt started that decides.
+    pub(super) started: Timestamp,
+    /// The failed pods before it.
+    pub(super) earlier: Vec<EarlierAttempt>,
 }
 
 /// Reads what the pods of an ended Job tell; `None` if it has not ended.
@@ -49,7 +55,23 @@ pub(super) async fn read_end(
             Vec::new()
         }
     };
-    let pod = decisive_pod(&pods);
+    let pod = decisive_pod(&pods, state);
+    let outcome = read_outcome(context, state, why, pod).await;
+    let mut earlier = Vec::new();
+    // Attempts of other Jobs are the operator's, each with a Job of its own.
+    if is_of_cron_job(job) || is_indexed(job) {
+        for pod in earlier_failures(&pods, pod) {
+            let (started_at, ended_at) = times_of(pod).unwrap_or((at, at));
+            let outcome = read_outcome(context, RunState::Failed, None, Some(pod)).await;
+            earlier.push(EarlierAttempt { started_at, at: ended_at, outcome, pod: pod.name_any() });
+        }
+    }
+    let started = pod.and_then(times_of).map_or(at, |(started, _)| started);
+    End { at, state, outcome, pod: pod.map(ResourceExt::name_any), started, earlier }
+}
+
+/// What a pod tells.
+async fn read_outcome(context: &Context, state: RunState, why: Option<&str>, pod: Option<&Pod>) -> Outcome {
     let mut outcome = outcome_of(state, why, pod);
     if let Some(pod) = pod {
         let mask = mask_of(context, pod).await;
@@ -59,7 +81,7 @@ pub(super) async fn read_end(
         });
         outcome.log_tail = read_log(context, pod, mask.as_ref()).await;
     }
-    End { at, state, outcome, pod: pod.map(ResourceExt::name_any) }
+    outcome
 }
 
 async fn read_log(context: &Context, pod: &Pod, mask: Option<&Mask>) -> Option<String> {

@@ -20,7 +20,7 @@ use crate::domain::task::schedule::Schedule;
 use crate::domain::task::{Executor, NewRun, Outcome, Run, RunId, RunState, Timing, Work};
 use crate::error_chain::ErrorChain;
 use crate::store;
-use crate::store::runs::{FinishedAttempt, JobStart, ObservedEnd, ObservedRun, Then};
+use crate::store::runs::{FinishedAttempt, JobEnd, JobStart, ObservedEnd, ObservedRun, Then};
 
 /// Delay before observations are stored again after an error.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -97,7 +97,7 @@ impl<'c> JobRecorder<'c> {
             if let (Then::Retry { due_at }, Some(run)) = (then, run) {
                 retried.insert(id, Run { due_at, attempts: attempt, state: RunState::Ready, ..run });
             }
-            finished.push(FinishedAttempt {
+            let attempt = FinishedAttempt {
                 id,
                 attempt,
                 at: end.at,
@@ -106,9 +106,14 @@ impl<'c> JobRecorder<'c> {
                 executed_by: end.pod.clone(),
                 runner: None,
                 then,
+            };
+            finished.push(JobEnd {
+                finished: attempt,
+                started_at: end.started,
+                earlier: end.earlier.clone(),
             });
         }
-        let changed = context.runs.finish_attempt(&finished).await?;
+        let changed = context.runs.finish_job(&finished).await?;
         for id in changed {
             if let Some(run) = retried.remove(&id) {
                 self.starter.enqueue(run, false);
@@ -150,6 +155,8 @@ impl<'c> JobRecorder<'c> {
                 state: end.state,
                 outcome: end.outcome.clone(),
                 pod: end.pod.clone(),
+                started_at: end.started,
+                earlier: end.earlier.clone(),
             }),
             run,
         })

@@ -184,7 +184,14 @@ impl JobWatch<'_> {
         let at = self.context.services.now();
         let outcome =
             Outcome { message: Some("its Job was deleted before it ended".into()), ..Outcome::default() };
-        let end = Some(End { at, state: RunState::Cancelled, outcome, pod: None });
+        let end = Some(End {
+            at,
+            state: RunState::Cancelled,
+            outcome,
+            pod: None,
+            started: at,
+            earlier: Vec::new(),
+        });
         self.collecting.push(async move { Observed { end, job } }.boxed());
     }
 

@@ -11,10 +11,15 @@ use super::report::Report;
 use super::{Outcome, RunId, RunState};
 use crate::api::{ATTEMPT, RUN_ID, TASK_LABEL};
 
+/// Number of failed pods of a Job that are stored as attempts before the decisive one.
+pub const MAX_EARLIER: usize = 20;
 /// Maximum size of the last line of a log in a message, in bytes.
 const MAX_LINE_BYTES: usize = 256;
 /// The longest message of an outcome, in bytes.
 const MAX_MESSAGE_BYTES: usize = 4 * 1024;
+
+/// The annotation of a pod with the index of its shard.
+const COMPLETION_INDEX: &str = "batch.kubernetes.io/job-completion-index";
 
 /// The longest stored end of a log, in bytes.
 pub const MAX_TAIL_BYTES: usize = 64 * 1024;
@@ -89,12 +94,38 @@ pub fn is_of_cron_job(job: &Job) -> bool {
     run_of(job).is_none() && scheduled_time(job).is_some()
 }
 
-/// The pod that tells most about an ended Job: the last one that failed, or else the last one.
+/// The pod that tells most about a Job that has ended in this state: the last one of that result, or else the last one.
 #[must_use]
-pub fn decisive_pod(pods: &[Pod]) -> Option<&Pod> {
+pub fn decisive_pod(pods: &[Pod], state: RunState) -> Option<&Pod> {
     let started = |pod: &&Pod| pod.status.as_ref().and_then(|status| status.start_time.clone());
-    let failed = |pod: &&Pod| phase(pod) == Some("Failed");
-    pods.iter().filter(failed).max_by_key(started).or_else(|| pods.iter().max_by_key(started))
+    let expected = if state == RunState::Succeeded { "Succeeded" } else { "Failed" };
+    let of_result = pods.iter().filter(|pod| phase(pod) == Some(expected));
+    of_result.max_by_key(started).or_else(|| pods.iter().max_by_key(started))
+}
+
+/// The pods of a Job that failed before the decisive one, the oldest first; at most the last [`MAX_EARLIER`].
+#[must_use]
+pub fn earlier_failures<'a>(pods: &'a [Pod], decisive: Option<&Pod>) -> Vec<&'a Pod> {
+    let is_decisive = |pod: &Pod| decisive.is_some_and(|decisive| decisive.metadata.uid == pod.metadata.uid);
+    let mut failed: Vec<&Pod> =
+        pods.iter().filter(|pod| phase(pod) == Some("Failed") && !is_decisive(pod)).collect();
+    failed.sort_by_key(|pod| pod.status.as_ref().and_then(|status| status.start_time.clone()));
+    failed.split_off(failed.len().saturating_sub(MAX_EARLIER))
+}
+
+/// Whether the pods of a Job are its shards.
+#[must_use]
+pub fn is_indexed(job: &Job) -> bool {
+    job.spec.as_ref().and_then(|spec| spec.completion_mode.as_deref()) == Some("Indexed")
+}
+
+/// When the decisive container of a pod started and ended.
+#[must_use]
+pub fn times_of(pod: &Pod) -> Option<(Timestamp, Timestamp)> {
+    let (_, ended) = decisive_container(pod)?;
+    let ended = ended?;
+    let end = ended.finished_at.as_ref()?.0;
+    Some((ended.started_at.as_ref().map_or(end, |start| start.0), end))
 }
 
 /// The container of a pod whose end decides: the first that failed, or else the first.
@@ -140,6 +171,12 @@ pub fn outcome_of(state: RunState, why: Option<&str>, pod: Option<&Pod>) -> Outc
             }
             (_, None) => of_pod.or_else(|| why.map(ToOwned::to_owned)),
         },
+    };
+    let shard =
+        pod.and_then(|pod| pod.annotations().get(COMPLETION_INDEX)).filter(|_| state != RunState::Succeeded);
+    let message = match shard {
+        Some(shard) => message.map(|message| format!("shard {shard}: {message}")),
+        None => message,
     };
     Outcome {
         exit_code: ended.map(|ended| ended.exit_code),
@@ -223,11 +260,44 @@ mod tests {
             (outcome.exit_code, outcome.items, outcome.errors, outcome.message),
             (Some(0), Some(3), Some(1), None)
         );
-        assert_eq!(decisive_pod(&[failed.clone(), succeeded]), Some(&failed));
+        let pods = [failed.clone(), succeeded.clone()];
+        assert_eq!(decisive_pod(&pods, RunState::Failed), Some(&failed));
+        assert_eq!(decisive_pod(&pods, RunState::Succeeded), Some(&succeeded));
+        assert_eq!(decisive_pod(&pods[1..], RunState::TimedOut), Some(&succeeded));
         assert_eq!(decisive_container(&failed).map(|(name, _)| name), Some("b"));
         let outcome = outcome_of(RunState::Failed, Some("backoff"), Some(&failed));
         assert_eq!((outcome.exit_code, outcome.message.as_deref()), (Some(7), Some("exit code 7: boom")));
         assert_eq!(outcome_of(RunState::Failed, Some("backoff"), None).message.as_deref(), Some("backoff"));
+    }
+
+    #[test]
+    fn failed_pods_are_attempts_before_the_decisive_one() {
+        let pod = |name: &str, phase: &str, start: &str, shard: Option<&str>| {
+            let mut pod = pod(json!({"phase": phase, "startTime": start, "containerStatuses": [
+                {"name": "a", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+                    "state": {"terminated": {"exitCode": 1, "startedAt": start, "finishedAt": "2026-01-01T00:00:09Z"}}},
+            ]}));
+            (pod.metadata.name, pod.metadata.uid) = (Some(name.into()), Some(name.into()));
+            pod.metadata.annotations =
+                shard.map(|shard| [(COMPLETION_INDEX.to_owned(), shard.to_owned())].into());
+            pod
+        };
+        let pods = [
+            pod("b", "Failed", "2026-01-01T00:00:02Z", Some("7")),
+            pod("c", "Succeeded", "2026-01-01T00:00:03Z", Some("7")),
+            pod("a", "Failed", "2026-01-01T00:00:01Z", None),
+        ];
+        let names = |decisive: Option<&Pod>| -> Vec<String> {
+            earlier_failures(&pods, decisive).iter().map(|pod| pod.name_any()).collect()
+        };
+        assert_eq!(names(Some(&pods[1])), ["a", "b"]);
+        assert_eq!(names(Some(&pods[0])), ["a"]);
+        let time = |text: &str| text.parse::<Timestamp>().expect("a time");
+        assert_eq!(times_of(&pods[0]), Some((time("2026-01-01T00:00:02Z"), time("2026-01-01T00:00:09Z"))));
+        let outcome = outcome_of(RunState::Failed, None, Some(&pods[0]));
+        assert_eq!(outcome.message.as_deref(), Some("shard 7: exit code 1"));
+        let many = vec![pod("x", "Failed", "2026-01-01T00:00:01Z", None); 30];
+        assert_eq!(earlier_failures(&many, None).len(), MAX_EARLIER);
     }
 
     #[test]

@@ -11,6 +11,7 @@
 mod attempt;
 mod claim;
 mod id;
+mod job_end;
 mod list;
 mod observed;
 mod outbox;
@@ -28,6 +29,7 @@ mod transition;
 use std::sync::Arc;
 
 pub use claim::{Claim, ClaimedRun, Renewal};
+pub use job_end::{EarlierAttempt, JobEnd};
 pub use list::RunPage;
 pub use observed::{ObservedEnd, ObservedRun};
 pub use outbox::{NewRunEvent, RunEvent};

@@ -3,16 +3,17 @@
 use jiff::Timestamp;
 
 use super::Runs;
+use super::job_end::{EarlierAttempt, JobEnd, finish_jobs};
 use super::plan::insert_runs;
 use super::signal::Signal;
 use super::transaction::Transaction;
-use super::transition::{FinishedAttempt, JobStart, Then, finish_attempts, start_jobs};
+use super::transition::{FinishedAttempt, JobStart, Then, start_jobs};
 use crate::domain::task::{NewRun, Outcome, RunId, RunState};
 use crate::store::Error;
 
 const RECORDING: &str = "recording the runs of CronJobs";
 
-/// A run that another system executes, as it was observed. It has one attempt.
+/// A run that another system executes, as it was observed. It has one Job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObservedRun {
     /// The run. Its state is ignored: it is `Running`, or that of the end.
@@ -36,6 +37,10 @@ pub struct ObservedEnd {
     pub outcome: Outcome,
     /// The name of the pod.
     pub pod: Option<String>,
+    /// When the attempt started that decides.
+    pub started_at: Timestamp,
+    /// The attempts before it, the oldest first.
+    pub earlier: Vec<EarlierAttempt>,
 }
 
 /// The number of the attempt of an observed run.
@@ -60,14 +65,14 @@ impl Runs {
             job: one.job.clone(),
         };
         let starts: Vec<JobStart> = observed.iter().map(to_start).collect();
-        let ends: Vec<FinishedAttempt> = observed.iter().filter_map(to_finished_attempt).collect();
+        let ends: Vec<JobEnd> = observed.iter().filter_map(to_job_end).collect();
         let mut transaction = Transaction::begin(&self.database, RECORDING).await?;
         // None of the runs is final, so the time is not used.
         insert_runs(&mut transaction, &runs.iter().collect::<Vec<_>>(), Timestamp::UNIX_EPOCH).await?;
         start_jobs(&mut transaction, &starts).await?;
         let ended = match ends.is_empty() {
             true => Vec::new(),
-            false => finish_attempts(&mut transaction, &ends).await?,
+            false => finish_jobs(&mut transaction, &ends).await?,
         };
         transaction.commit().await?;
         if !ended.is_empty() {
@@ -77,9 +82,9 @@ impl Runs {
     }
 }
 
-fn to_finished_attempt(observed: &ObservedRun) -> Option<FinishedAttempt> {
+fn to_job_end(observed: &ObservedRun) -> Option<JobEnd> {
     let end = observed.end.as_ref()?;
-    Some(FinishedAttempt {
+    let finished = FinishedAttempt {
         id: observed.run.id,
         attempt: ATTEMPT,
         at: end.at,
@@ -88,5 +93,6 @@ fn to_finished_attempt(observed: &ObservedRun) -> Option<FinishedAttempt> {
         executed_by: end.pod.clone(),
         runner: None,
         then: Then::End,
-    })
+    };
+    Some(JobEnd { finished, started_at: end.started_at, earlier: end.earlier.clone() })
 }

@@ -6,7 +6,7 @@ use k8s_openapi::api::batch::v1::{CronJob, Job};
 use kube::ResourceExt;
 use serde_json::json;
 
-use super::{fixture, script};
+use super::{fixture, run_log, script};
 use crate::support::{ObjectPath, has_condition, message, until};
 
 #[tokio::test]
@@ -109,7 +109,7 @@ async fn a_failed_attempt_is_retried_after_a_delay_and_the_task_stays_ready() {
     assert!(delays[0].as_secs() >= 1 && delays[1].as_secs() >= 2, "{delays:?}");
     let task = t.task("flaky").wait_for_condition("LastRunSucceeded=False").await;
     assert!(has_condition(&task, "Ready=True"), "{task:?}");
-    assert!(message(&task, "LastRunSucceeded").ends_with("failed: exit code 3"), "{task:?}");
+    assert!(message(&task, "LastRunSucceeded").ends_with("failed: exit code 3: attempt 3"), "{task:?}");
     t.task("flaky").wait_for_event("RunFailed", "exit code 3").await;
 }
 
@@ -129,6 +129,39 @@ async fn shards_know_their_index_and_one_that_fails_is_retried_alone() {
     let mut started: Vec<&str> = started.lines().collect();
     started.sort_unstable();
     assert_eq!(started, ["0/3", "1/3", "1/3", "2/3"]);
+    let run = t.runs("batch").await.remove(0);
+    let attempts = run_log().attempts(&run.task.tenant, run.id).await.expect("the run log");
+    let attempts: Vec<_> =
+        attempts.iter().map(|one| (one.number, one.state, one.outcome.message.as_deref())).collect();
+    assert_eq!(
+        attempts,
+        [(1, RunState::Failed, Some("shard 1: exit code 1")), (2, RunState::Succeeded, None)]
+    );
+}
+
+#[tokio::test]
+async fn each_pod_of_a_cron_job_is_an_attempt() {
+    let t = fixture("cron-job-attempts").await;
+    let spec = json!({
+        "schedule": {"cron": "@every 5s"},
+        "retry": {"limit": 1},
+        "target": script("echo this is $HOSTNAME; exit 4"),
+    });
+    let task = t.schedule("broken", spec).await;
+    let engine = task.status.and_then(|status| status.engine).expect("an engine");
+    assert_eq!(engine.engine, EngineType::CronJob);
+    let run = t.wait_for_ended("broken", RunState::Failed, 1).await;
+    let run = run.into_iter().find(|run| run.state == RunState::Failed).expect("waited for");
+    t.task("broken").delete().await;
+    assert_eq!(run.attempts, 2);
+    let attempts = run_log().attempts(&run.task.tenant, run.id).await.expect("the run log");
+    assert_eq!(attempts.len(), 2, "{attempts:#?}");
+    assert!(attempts[0].started_at < attempts[1].started_at, "{attempts:#?}");
+    for attempt in attempts {
+        assert_eq!((attempt.state, attempt.outcome.exit_code), (RunState::Failed, Some(4)));
+        let log = t.log_of(&run, attempt.number).await.unwrap_or_default();
+        assert!(log.starts_with("this is "), "{log}");
+    }
 }
 
 #[tokio::test]

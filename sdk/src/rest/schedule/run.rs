@@ -116,7 +116,7 @@ pub struct RunTrigger {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(required = false, nullable = false))]
     pub id: Option<String>,
-    /// `Upstream`: the chain of the runs that it follows.
+    /// `Upstream`: the chain of the runs that it follows; after a repetition of one of them, the repetition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(required = false, nullable = false))]
     pub chain: Option<Uuid>,

@@ -3,7 +3,8 @@
 use anyhow::Result;
 use eventcenter::domain::task::{Executor, NewRun, Outcome, RunId, RunState};
 use eventcenter::store::{
-    Advance, CancelOutcome, FinishedAttempt, JobStart, ObservedEnd, ObservedRun, Then, UnstartedEnd,
+    Advance, CancelOutcome, EarlierAttempt, FinishedAttempt, JobStart, ObservedEnd, ObservedRun, Then,
+    UnstartedEnd,
 };
 
 use super::super::database::TestDatabase;
@@ -192,7 +193,14 @@ async fn an_observed_run_never_returns_from_its_end(database: TestDatabase) -> R
         at: at(9),
         state,
         outcome: Outcome { exit_code: Some(0), log_tail: Some("bye".to_owned()), ..Outcome::default() },
-        pod: Some("pod-1".to_owned()),
+        pod: Some("pod-2".to_owned()),
+        started_at: at(6),
+        earlier: vec![EarlierAttempt {
+            started_at: at(2),
+            at: at(4),
+            outcome: Outcome { exit_code: Some(1), ..Outcome::default() },
+            pod: "pod-1".to_owned(),
+        }],
     };
     let still = std::slice::from_ref(&running);
     let ended = |state| ObservedRun { end: Some(end(state)), ..running.clone() };
@@ -210,7 +218,11 @@ async fn an_observed_run_never_returns_from_its_end(database: TestDatabase) -> R
     let run = test.get(id).await?;
     assert_eq!((run.state, run.started_at, run.ended_at), (RunState::Succeeded, Some(at(2)), Some(at(9))));
     assert_eq!(test.runs.list_open(None, 10).await?, []);
-    assert_eq!(test.runs.attempts(&tenant("acme"), id).await?.len(), 1);
+    let attempts = test.runs.attempts(&tenant("acme"), id).await?;
+    let attempts: Vec<_> =
+        attempts.iter().map(|one| (one.number, one.state, one.started_at, one.ended_at)).collect();
+    let expected = [(1, RunState::Failed, at(2), Some(at(4))), (2, RunState::Succeeded, at(6), Some(at(9)))];
+    assert_eq!((attempts.as_slice(), run.attempts), (expected.as_slice(), 2));
     // A run that has ended before it was observed.
     let late = ObservedRun { run: scheduled(&task(2), 1), ..ended(RunState::Failed) };
     let late = ObservedRun { run: NewRun { executor: Some(Executor::CronJob), ..late.run }, ..late };
