@@ -139,7 +139,7 @@ fn runs_and_logs_are_read() {
     assert!(err.contains(&format!("run {failed}: Failed after 1.5s (HTTP 500): done")), "{err}");
     check(server, &format!("logs logged -n {namespace} --run {failed} --attempt 2"), 2, "attempt 2 of run");
     check(server, &format!("logs other -n {namespace} --run {failed}"), 2, "is one of task logged");
-    check(server, &format!("runs -n {namespace} --state Lost"), 2, "is none of Requested, Queued");
+    check(server, &format!("runs -n {namespace} --state Lost"), 2, "\"Lost\" is unknown: write Requested, Queued");
     check(server, &format!("runs -n {namespace} --as alice"), 2, "--as alice applies to Kubernetes only");
     check(server, "runs -A --limit 1", 0, "SCHEDULED");
 }

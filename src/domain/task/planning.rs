@@ -216,7 +216,7 @@ fn matches(on: UpstreamResult, state: RunState) -> bool {
 pub fn inactive(task: &str) -> Refusal {
     Refusal::new(
         Reason::NotSupported,
-        format!("task {task} is not active, see its condition Ready: it runs once that is True"),
+        format!("task {task} is not Ready, and the condition says why: trigger it again when it is"),
     )
 }
 

@@ -79,7 +79,7 @@ impl Planner<'_> {
         };
         let message = run.outcome.message.as_deref();
         let because = message.map(|message| format!(": {message}")).unwrap_or_default();
-        let what = format!("run {} of {} {}{because}", run.id, run.scheduled_at, run.state);
+        let what = format!("run {} of {:.0} {}{because}", run.id, run.scheduled_at, run.state);
         context.services.enqueue_event(task, Action::EndRun, outcome, reason, what.clone()).await;
         if outcome == AuditOutcome::Failed {
             let event = EventRecord { kind: EventType::Warning, reason: word(run.state), message: what };
