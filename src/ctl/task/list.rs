@@ -53,15 +53,16 @@ pub(super) fn answer(arguments: &List) -> anyhow::Result<Answer> {
             print_warning(&format!("invalid scheduledtasks are left out: {}", plain(&invalid.join(", "))));
         }
         let now = time_arg::now().timestamp();
-        let text = output.render(&tasks, || render(&tasks, *output == OutputFormat::Wide, now))?;
+        let text = output.render(&tasks, || match (tasks.is_empty(), namespace) {
+            (true, Some(namespace)) => format!("there is no ScheduledTask in namespace {namespace}"),
+            (true, None) => "there is no ScheduledTask".into(),
+            (false, _) => render(&tasks, *output == OutputFormat::Wide, now),
+        })?;
         Ok(Answer { yes: true, text })
     })
 }
 
 fn render(tasks: &[ScheduledTask], is_wide: bool, now: Timestamp) -> String {
-    if tasks.is_empty() {
-        return "there is no task".into();
-    }
     if is_wide {
         let heads = [
             "NAMESPACE",
