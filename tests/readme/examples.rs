@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use eventcenter::api::{ChangeApproval, EventTopic, KafkaCluster, Tenant};
+use eventcenter::api::{ChangeApproval, EventTopic, KafkaCluster, ScheduledTask, TaskTemplate, Tenant};
 use eventcenter::domain::{condition, topic::status};
 use eventcenter_sdk::Reason;
 use serde::Serialize;
@@ -23,6 +23,10 @@ fn find_error(document: &Value) -> Option<String> {
         (Some("eventcenter.io/v1alpha1"), Some("EventTopic")) => find_type_error::<EventTopic>(document),
         (Some("eventcenter.io/v1alpha1"), Some("KafkaCluster")) => find_type_error::<KafkaCluster>(document),
         (Some("eventcenter.io/v1alpha1"), Some("Tenant")) => find_type_error::<Tenant>(document),
+        (Some("eventcenter.io/v1alpha1"), Some("ScheduledTask")) => {
+            find_type_error::<ScheduledTask>(document)
+        }
+        (Some("eventcenter.io/v1alpha1"), Some("TaskTemplate")) => find_type_error::<TaskTemplate>(document),
         (Some("eventcenter.io/v1alpha1"), Some("ChangeApproval")) => {
             find_type_error::<ChangeApproval>(document)
         }

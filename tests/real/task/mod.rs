@@ -3,6 +3,7 @@
 mod admission;
 mod chain;
 mod cron_jobs;
+mod examples;
 mod forgery;
 mod jobs;
 mod runs;
