@@ -24,7 +24,7 @@ pub(super) fn retry(demo: &Demo<'_>) -> Result<()> {
 
 pub(super) fn logs(demo: &Demo<'_>) -> Result<()> {
     demo.heading("Its log is stored: it is there when its pods are gone");
-    demo.run("kubectl delete jobs --all -n shop --cascade=foreground")?;
+    demo.run("kubectl delete jobs -l app.kubernetes.io/managed-by=eventcenter -n shop --cascade=foreground")?;
     demo.run("kubectl get jobs,pods -n shop")?;
     demo.run("eventctl task logs import-prices -n shop")?;
     demo.complete("The log of both attempts was read after their pods had been deleted.");
