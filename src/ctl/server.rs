@@ -27,14 +27,14 @@ pub(super) struct ServerArgs {
 }
 
 impl ServerArgs {
-    /// Whether a server is given.
+    /// Whether a server is given. An empty text is none, such as that of an unset variable of a script.
     pub(super) fn is_given(&self) -> bool {
-        self.server.is_some()
+        self.server.as_ref().is_some_and(|server| !server.trim().is_empty())
     }
 
     /// Finds the credentials: those given, or else those of the login to Kubernetes. Sends no request yet.
     pub(super) async fn open(&self, kubernetes: Login) -> anyhow::Result<RestSession> {
-        let Some(server) = self.server.clone() else {
+        let Some(server) = self.server.clone().filter(|_| self.is_given()) else {
             bail!("no server: give --server URL, or set EVENTCTL_SERVER");
         };
         let token = match (&self.token, &self.token_file) {

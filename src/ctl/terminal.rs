@@ -34,6 +34,9 @@ pub(super) fn age(since: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// Number of spaces between the columns of a table.
+pub(super) const GAP: usize = 3;
+
 /// A table with columns three spaces apart, as `kubectl` prints it.
 pub(super) fn table<const N: usize>(heads: [&str; N], rows: &[[String; N]]) -> String {
     painted_table(heads, rows, |_, _| None)
@@ -58,7 +61,7 @@ pub(super) fn painted_table<const N: usize>(
                 None => padded,
             }
         });
-        padded.collect::<Vec<_>>().join("   ").trim_end().to_owned()
+        padded.collect::<Vec<_>>().join(&" ".repeat(GAP)).trim_end().to_owned()
     };
     let rows = rows.iter().enumerate().map(|(at, row)| {
         line(std::array::from_fn(|column| row[column].as_str()), &|column| paint(at, column))

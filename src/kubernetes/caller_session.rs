@@ -100,7 +100,7 @@ impl CallerSession {
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
-        let request = requests::<K>(namespace).create(&post_params(), to_bytes(resource));
+        let request = strict(requests::<K>(namespace).create(&post_params(), to_bytes(resource)));
         self.send(format!("creating the {}", K::kind(&())), request).await
     }
 
@@ -117,7 +117,7 @@ impl CallerSession {
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
-        let request = requests::<K>(namespace).replace(name, &post_params(), to_bytes(resource));
+        let request = strict(requests::<K>(namespace).replace(name, &post_params(), to_bytes(resource)));
         self.send(format!("replacing the {}", K::kind(&())), request).await
     }
 
@@ -135,7 +135,7 @@ impl CallerSession {
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
-        let request = requests::<K>(namespace).patch(name, &params, &Patch::Merge(patch));
+        let request = strict(requests::<K>(namespace).patch(name, &params, &Patch::Merge(patch)));
         self.send(format!("changing the {}", K::kind(&())), request).await
     }
 
@@ -188,6 +188,19 @@ where
 
 fn post_params() -> PostParams {
     PostParams { dry_run: false, field_manager: Some(FIELD_MANAGER.into()) }
+}
+
+/// Has the API server refuse unknown and repeated fields, as kubectl does. By default it drops them, and a misspelt field would
+/// have no effect. kube's parameters of a creation cannot express it.
+fn strict(
+    request: Result<axum::http::Request<Vec<u8>>, RequestError>,
+) -> Result<axum::http::Request<Vec<u8>>, RequestError> {
+    let mut request = request?;
+    let separator = if request.uri().query().is_some() { '&' } else { '?' };
+    if let Ok(uri) = format!("{}{separator}fieldValidation=Strict", request.uri()).parse() {
+        *request.uri_mut() = uri;
+    }
+    Ok(request)
 }
 
 fn to_bytes(resource: &Value) -> Vec<u8> {

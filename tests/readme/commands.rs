@@ -156,9 +156,15 @@ fn kubectl(arguments: &[&str]) -> Result<(), String> {
     }
 }
 
+/// The sources of the demo's steps, in the order in which the demo shows them.
+fn demo_source() -> String {
+    let folder = "xtask/src/commands/demo";
+    ["topic", "task", "audit", "steps"].map(|module| read(&format!("{folder}/{module}.rs"))).concat()
+}
+
 /// The texts of the demo's steps, with `{}` as placeholders.
 fn demo_texts() -> Vec<String> {
-    let source = read("xtask/src/commands/demo/steps.rs");
+    let source = demo_source();
     // A text may continue in the next line.
     let mut pieces = source.split("\\\n");
     let first = pieces.next().unwrap_or_default().to_owned();
@@ -240,7 +246,7 @@ fn an_unknown_command_is_detected() {
 fn the_tour_is_the_demo() {
     let page = read("docs/tour.md");
     let tour = section(&page, "## The demo");
-    let source = read("xtask/src/commands/demo/steps.rs");
+    let source = demo_source();
     let steps = source.split("heading(\"").skip(1).map(|rest| rest.split('"').next().unwrap());
     let steps: Vec<&str> = steps.filter(|heading| *heading != "That was the demo").collect();
     let shown: Vec<&str> = tour.lines().filter_map(|line| line.strip_prefix("━━ ")).collect();

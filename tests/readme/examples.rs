@@ -23,13 +23,13 @@ fn find_error(document: &Value) -> Option<String> {
         (Some("eventcenter.io/v1alpha1"), Some("EventTopic")) => find_type_error::<EventTopic>(document),
         (Some("eventcenter.io/v1alpha1"), Some("KafkaCluster")) => find_type_error::<KafkaCluster>(document),
         (Some("eventcenter.io/v1alpha1"), Some("Tenant")) => find_type_error::<Tenant>(document),
-        (Some("eventcenter.io/v1alpha1"), Some("ChangeApproval")) => {
-            find_type_error::<ChangeApproval>(document)
-        }
         (Some("eventcenter.io/v1alpha1"), Some("ScheduledTask")) => {
             find_type_error::<ScheduledTask>(document)
         }
         (Some("eventcenter.io/v1alpha1"), Some("TaskTemplate")) => find_type_error::<TaskTemplate>(document),
+        (Some("eventcenter.io/v1alpha1"), Some("ChangeApproval")) => {
+            find_type_error::<ChangeApproval>(document)
+        }
         (Some(group), kind) if group.starts_with("eventcenter.io/") => Some(format!("there is no {kind:?}")),
         (Some(_), Some(_)) => None,
         _ => Some("apiVersion and kind are missing".into()),

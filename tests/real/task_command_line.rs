@@ -57,14 +57,24 @@ fn tasks_are_listed_described_and_suspended() {
     let described =
         check(server, &format!("describe shown -n {namespace}"), 0, "Every day at 02:30 in Europe/Berlin");
     assert!(
-        described.contains("The schedule is suspended") && described.contains("TASK (Europe/Berlin)"),
+        described.contains("The schedule is suspended")
+            && described.contains("none while the schedule is suspended"),
         "{described}"
     );
     check(server, &format!("resume shown -n {namespace}"), 0, "is resumed");
+    check(server, &format!("describe shown -n {namespace}"), 0, "TASK (Europe/Berlin)");
     let described = check(server, &format!("describe logged -n {namespace}"), 0, "Last runs:");
     assert!(described.contains("Every hour at minute 0"), "{described}");
-    check(server, &format!("describe missing -n {namespace}"), 2, "there is no ScheduledTask missing");
-    check(server, &format!("suspend missing -n {namespace}"), 2, "not found");
+    check(server, &format!("resume shown -n {namespace}"), 0, "is not suspended: nothing is changed");
+    for command in ["describe", "suspend", "next"] {
+        check(
+            server,
+            &format!("{command} missing -n {namespace}"),
+            2,
+            &format!("there is no ScheduledTask missing in namespace {namespace}"),
+        );
+    }
+    check(server, "list -n nowhere", 0, "there is no ScheduledTask in namespace nowhere");
 }
 
 #[test]
@@ -83,6 +93,10 @@ fn the_next_times_need_no_cluster() {
     let next = check(server, &line, 0, "Mon 2027-03-29 02:30:00 CEST");
     assert!(next.contains("2027-03-28 02:30 does not exist, because the clock is put forward"), "{next}");
     check(server, "next", 2, "required");
+    let misspelt = task_manifest.to_string().replace("timeZone", "timezone");
+    std::fs::write(manifest.path(), misspelt).expect("the file is written");
+    let unknown = "spec.schedule.timezone: there is no such field: correct its name, or remove it";
+    check(server, &line, 2, unknown);
 }
 
 #[test]
@@ -133,15 +147,25 @@ fn runs_and_logs_are_read() {
     let table = check(server, &format!("runs logged -n {namespace} --state Failed"), 0, &failed.to_string());
     assert!(table.starts_with("RUN ") && table.contains("Failed") && table.contains("1.5s"), "{table}");
     let (code, out, err) = task(server, &format!("logs logged -n {namespace} --run {failed}"));
-    assert_eq!((code, out.as_str(), err.as_str()), (0, LOG, "==> attempt 1: Failed (HTTP 500)\n"));
+    assert_eq!((code, out.as_str(), err.as_str()), (0, LOG, "==> attempt 1: Failed (HTTP 500): done\n"));
     let (code, out, err) = task(server, &format!("logs logged -n {namespace} --run {failed} --attempt 1 -f"));
     assert_eq!((code, out.as_str()), (0, LOG), "{err}");
     assert!(err.contains(&format!("run {failed}: Failed after 1.5s (HTTP 500): done")), "{err}");
     check(server, &format!("logs logged -n {namespace} --run {failed} --attempt 2"), 2, "attempt 2 of run");
     check(server, &format!("logs other -n {namespace} --run {failed}"), 2, "is one of task logged");
-    check(server, &format!("runs -n {namespace} --state Lost"), 2, "is none of Requested, Queued");
+    check(
+        server,
+        &format!("runs -n {namespace} --state Lost"),
+        2,
+        "\"Lost\" is unknown: write Requested, Queued",
+    );
     check(server, &format!("runs -n {namespace} --as alice"), 2, "--as alice applies to Kubernetes only");
     check(server, "runs -A --limit 1", 0, "SCHEDULED");
+    check(server, &format!("runs missing -n {namespace}"), 0, "there is no run of task missing in namespace");
+    for command in ["cancel 1234", "rerun 1234", "runs --chain 1234", "logs logged --run 1234"] {
+        check(server, command, 2, "write the id of a run, a UUID as `eventctl task runs` lists it");
+    }
+    check(server, &format!("runs -n {namespace} --server="), 2, "no server: give --server URL");
 }
 
 #[test]

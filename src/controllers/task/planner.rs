@@ -189,11 +189,12 @@ impl Planner<'_> {
     }
 
     fn place(&mut self, active: &ActiveTask, run: Run) {
-        let open = active.open_run(run.id, run.scheduled_at);
         let is_job = run.executor == Some(Executor::Job);
         self.context.task_registry.with_board(|board| match run.state {
-            RunState::Queued => board.restore_queued(open),
-            RunState::Ready | RunState::Running => board.restore_started(open),
+            RunState::Queued => board.restore_queued(active.waiting_run(run.id, run.scheduled_at)),
+            RunState::Ready | RunState::Running => {
+                board.restore_started(active.open_run(run.id, run.scheduled_at));
+            }
             _ => {}
         });
         match run.state {

@@ -8,6 +8,7 @@ use super::super::login::block_on;
 use super::super::output::Answer;
 use super::follow::wait_for_end;
 use super::job_log_client::JobLogArgs;
+use super::run_id::parse_run_id;
 
 const CANCEL_EXAMPLES: &str = "\
 Examples:
@@ -22,6 +23,7 @@ Exit codes: 0 the run is cancelled, or will be by its executor, 1 it had ended, 
 #[command(after_help = CANCEL_EXAMPLES)]
 pub(in super::super) struct Cancel {
     /// Id of the run, as `eventctl task runs` lists it.
+    #[arg(value_parser = parse_run_id)]
     run: Uuid,
     #[command(flatten)]
     client: JobLogArgs,
@@ -40,6 +42,7 @@ Exit codes: 0 the repetition is requested, or has succeeded (--wait), 1 it has n
 #[command(after_help = RERUN_EXAMPLES)]
 pub(in super::super) struct Rerun {
     /// Id of the run, as `eventctl task runs` lists it.
+    #[arg(value_parser = parse_run_id)]
     run: Uuid,
     /// Wait for the end of the repetition.
     #[arg(long, short)]

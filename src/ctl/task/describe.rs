@@ -11,12 +11,13 @@ use super::super::server::ServerArgs;
 use super::super::terminal::{age, plain};
 use super::super::time_arg;
 use super::job_log_client::JobLogClient;
-use super::next::{remarks, timetable};
+use super::next::{remarks, times_in_zone, timetable};
 use super::run_table::{RunLayout, duration};
 use super::runs::newest;
 use super::words::schedule_in_words;
-use crate::api::{ConcurrencyPolicy, ScheduledTask, ScheduledTaskSpec, ScheduledTaskStatus};
-use crate::domain::task::schedule::next_times;
+use crate::api::{
+    ConcurrencyPolicy, Engine, EngineType, ScheduledTask, ScheduledTaskSpec, ScheduledTaskStatus,
+};
 
 /// Number of times and runs that are shown.
 const SHOWN: usize = 5;
@@ -118,9 +119,7 @@ fn render(task: &ScheduledTask, runs: Option<&[Run]>, now: &Zoned) -> String {
     lines.add("Concurrency", concurrency(spec));
     match &status.engine {
         Some(engine) => {
-            let cron_job =
-                engine.cron_job.as_ref().map(|name| format!(" (CronJob {name})")).unwrap_or_default();
-            lines.add("Engine", format!("{:?}{cron_job}, because {}", engine.engine, engine.reason));
+            lines.add("Engine", describe_engine(engine));
         }
         None => lines.add("Engine", "not chosen yet"),
     }
@@ -128,8 +127,9 @@ fn render(task: &ScheduledTask, runs: Option<&[Run]>, now: &Zoned) -> String {
     add_times(&mut lines, task, now);
     if let Some(runs) = runs {
         lines.heading("Last runs");
-        let layout = RunLayout { zone: now.time_zone().clone(), is_wide: false, colored: false };
-        lines.indented(&layout.table(runs));
+        let zone = now.time_zone().clone();
+        let layout = RunLayout { zone, is_wide: false, colored: false, width: None };
+        lines.indented(&if runs.is_empty() { "none yet".into() } else { layout.table(runs) });
     }
     lines.0.join("\n")
 }
@@ -186,10 +186,22 @@ fn add_state(lines: &mut Lines, task: &ScheduledTask, status: &ScheduledTaskStat
 
 fn add_times(lines: &mut Lines, task: &ScheduledTask, now: &Zoned) {
     let Ok(timetable) = timetable(task) else { return };
-    let times = next_times(&timetable, now.timestamp(), SHOWN);
     lines.heading("Next times");
+    if task.spec.suspend {
+        return lines.indented("none while the schedule is suspended");
+    }
+    let times = times_in_zone(&timetable, now.timestamp(), SHOWN, now.time_zone());
     let remarks = remarks(&timetable, now.timestamp(), &times);
     lines.indented(&super::next::render(&times, &remarks, now.time_zone(), now.timestamp()));
+}
+
+fn describe_engine(engine: &Engine) -> String {
+    let cron_job = match (&engine.cron_job, engine.engine) {
+        (Some(name), EngineType::CronJob) => format!(" {name}"),
+        (Some(name), _) => format!(" (CronJob {name} is suspended)"),
+        (None, _) => String::new(),
+    };
+    format!("{:?}{cron_job}, because {}", engine.engine, engine.reason)
 }
 
 fn target(spec: &ScheduledTaskSpec) -> String {
@@ -274,5 +286,25 @@ mod tests {
             Last runs:
               RUN                                    TASK      SCHEDULED             STATE     TRIGGER    ATTEMPTS   DURATION   MESSAGE
               00000000-0000-0000-0000-000000000001   nightly   2026-11-21 09:00:00   Skipped   Schedule   0          -          a previous run has not ended"#]].assert_eq(&render(&task, Some(&runs), &now));
+    }
+
+    #[test]
+    fn a_suspended_schedule_has_no_next_times() {
+        let task =
+            task("{schedule: {every: 5m}, suspend: true, target: {http: {url: 'https://a.example/run'}}}");
+        let now: Zoned = "2026-03-27T13:00:00+01:00[Europe/Berlin]".parse().expect("a time");
+        let text = render(&task, Some(&[]), &now);
+        assert!(text.contains("Next times:\n  none while the schedule is suspended\n"), "{text}");
+        assert!(text.ends_with("Last runs:\n  none yet"), "{text}");
+    }
+
+    #[test]
+    fn a_cron_job_that_does_not_run_is_named_as_suspended() {
+        let engine = |engine| Engine { engine, reason: "x".into(), cron_job: Some("nightly".into()) };
+        assert_eq!(describe_engine(&engine(EngineType::CronJob)), "CronJob nightly, because x");
+        assert_eq!(
+            describe_engine(&engine(EngineType::Job)),
+            "Job (CronJob nightly is suspended), because x"
+        );
     }
 }

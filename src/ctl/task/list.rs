@@ -53,15 +53,16 @@ pub(super) fn answer(arguments: &List) -> anyhow::Result<Answer> {
             print_warning(&format!("invalid scheduledtasks are left out: {}", plain(&invalid.join(", "))));
         }
         let now = time_arg::now().timestamp();
-        let text = output.render(&tasks, || render(&tasks, *output == OutputFormat::Wide, now))?;
+        let text = output.render(&tasks, || match (tasks.is_empty(), namespace) {
+            (true, Some(namespace)) => format!("there is no ScheduledTask in namespace {namespace}"),
+            (true, None) => "there is no ScheduledTask".into(),
+            (false, _) => render(&tasks, *output == OutputFormat::Wide, now),
+        })?;
         Ok(Answer { yes: true, text })
     })
 }
 
 fn render(tasks: &[ScheduledTask], is_wide: bool, now: Timestamp) -> String {
-    if tasks.is_empty() {
-        return "there is no task".into();
-    }
     if is_wide {
         let heads = [
             "NAMESPACE",
@@ -73,32 +74,32 @@ fn render(tasks: &[ScheduledTask], is_wide: bool, now: Timestamp) -> String {
             "RESULT",
             "NEXT",
             "READY",
+            "REASON",
             "ENGINE",
             "SUCCEEDED",
             "FAILED",
-            "REASON",
         ];
         let rows: Vec<[String; 13]> = tasks
             .iter()
             .map(|task| {
-                let [namespace, name, schedule, suspended, active, last, result, next, ready] =
+                let [namespace, name, schedule, suspended, active, last, result, next, ready, reason] =
                     row(task, now);
                 let status = task.status.clone().unwrap_or_default();
                 let runs = status.runs.clone().unwrap_or_default();
                 let engine =
                     status.engine.as_ref().map_or_else(none, |engine| format!("{:?}", engine.engine));
-                let reason = ready_condition(task).map_or_else(none, |condition| condition.reason.clone());
                 let [succeeded, failed] = [runs.succeeded, runs.failed].map(|count| count.to_string());
                 [
-                    namespace, name, schedule, suspended, active, last, result, next, ready, engine,
-                    succeeded, failed, reason,
+                    namespace, name, schedule, suspended, active, last, result, next, ready, reason, engine,
+                    succeeded, failed,
                 ]
             })
             .collect();
         return table(heads, &rows);
     }
-    let heads = ["NAMESPACE", "NAME", "SCHEDULE", "SUSPENDED", "ACTIVE", "LAST", "RESULT", "NEXT", "READY"];
-    let rows: Vec<[String; 9]> = tasks.iter().map(|task| row(task, now)).collect();
+    let heads =
+        ["NAMESPACE", "NAME", "SCHEDULE", "SUSPENDED", "ACTIVE", "LAST", "RESULT", "NEXT", "READY", "REASON"];
+    let rows: Vec<[String; 10]> = tasks.iter().map(|task| row(task, now)).collect();
     table(heads, &rows)
 }
 
@@ -106,7 +107,7 @@ fn none() -> String {
     "-".into()
 }
 
-fn row(task: &ScheduledTask, now: Timestamp) -> [String; 9] {
+fn row(task: &ScheduledTask, now: Timestamp) -> [String; 10] {
     let status = task.status.clone().unwrap_or_default();
     let last = status.last.as_ref();
     [
@@ -119,6 +120,7 @@ fn row(task: &ScheduledTask, now: Timestamp) -> [String; 9] {
         last.map_or_else(none, |last| plain(&last.state)),
         status.next.map_or_else(none, |next| format!("in {}", age(now, next))),
         ready_condition(task).map_or_else(none, |condition| condition.status.clone()),
+        ready_condition(task).map_or_else(none, |condition| plain(&condition.reason)),
     ]
 }
 
@@ -149,13 +151,13 @@ mod tests {
         ];
         let now = "2026-11-21T12:00:00Z".parse().expect("a time");
         expect![[r#"
-            NAMESPACE   NAME      SCHEDULE    SUSPENDED   ACTIVE   LAST   RESULT   NEXT     READY
-            shop        nightly   0 3 * * *   false       -        -      -        -        -
-            shop        sync      every 30s   true        1        60s    Failed   in 20s   False"#]]
+            NAMESPACE   NAME      SCHEDULE    SUSPENDED   ACTIVE   LAST   RESULT   NEXT     READY   REASON
+            shop        nightly   0 3 * * *   false       -        -      -        -        -       -
+            shop        sync      every 30s   true        1        60s    Failed   in 20s   False   Suspended"#]]
         .assert_eq(&render(&tasks, false, now));
         expect![[r#"
-            NAMESPACE   NAME   SCHEDULE    SUSPENDED   ACTIVE   LAST   RESULT   NEXT     READY   ENGINE   SUCCEEDED   FAILED   REASON
-            shop        sync   every 30s   true        1        60s    Failed   in 20s   False   Runner   7           2        Suspended"#]]
+            NAMESPACE   NAME   SCHEDULE    SUSPENDED   ACTIVE   LAST   RESULT   NEXT     READY   REASON      ENGINE   SUCCEEDED   FAILED
+            shop        sync   every 30s   true        1        60s    Failed   in 20s   False   Suspended   Runner   7           2"#]]
         .assert_eq(&render(&tasks[1..], true, now));
     }
 }

@@ -12,7 +12,8 @@ use super::super::output::{Answer, print_note};
 use super::super::terminal::plain;
 use super::follow::poll;
 use super::job_log_client::{JobLogArgs, JobLogClient};
-use super::run_table::summary;
+use super::run_id::parse_run_id;
+use super::run_table::{attempt_result, summary};
 use super::runs::newest;
 
 const EXAMPLES: &str = "\
@@ -33,7 +34,7 @@ pub(in super::super) struct Logs {
     /// Name of the task.
     name: String,
     /// Id of a run of the task. Default: the last run that was started.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = parse_run_id)]
     run: Option<Uuid>,
     /// Number of an attempt, from 1. Default: all.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
@@ -119,7 +120,7 @@ impl Printer<'_> {
             (0, Some(number)) => {
                 bail!("attempt {number} of run {} has no log yet: its state is {}", run.id, run.state)
             }
-            (0, None) => bail!("run {} has no log yet: its state is {}; -f waits for it", run.id, run.state),
+            (0, None) => bail!("{}", no_log(run)),
             _ => Ok(()),
         }
     }
@@ -160,18 +161,89 @@ fn readable(log: &str) -> String {
 }
 
 fn headline(attempt: &Attempt) -> String {
-    let result = attempt.exit_code.map(|code| format!(" (exit code {code})"));
-    let result = result.or_else(|| attempt.http_status.map(|status| format!(" (HTTP {status})")));
-    format!("==> attempt {}: {}{}", attempt.number, attempt.state, result.unwrap_or_default())
+    format!("==> attempt {}: {}", attempt.number, attempt_result(attempt))
+}
+
+/// Why there is no log, and what to do.
+fn no_log(run: &Run) -> String {
+    let state = format!("run {} has no log yet: its state is {}", run.id, run.state);
+    let is_job = run.executor.as_deref().is_some_and(|executor| executor != "Runner");
+    match run.executed_by.as_deref().filter(|_| is_job && !run.has_ended()) {
+        Some(job) => {
+            let job = plain(job);
+            format!(
+                "{state}; -f waits for it, and kubectl logs -f job/{job} -n {} shows what it prints now",
+                run.namespace
+            )
+        }
+        None if run.has_ended() => {
+            let message = run.message.as_deref().map(|message| format!(": {}", plain(message)));
+            format!(
+                "run {} has no log: no attempt has started, its state is {}{}",
+                run.id,
+                run.state,
+                message.unwrap_or_default()
+            )
+        }
+        None => format!("{state}; -f waits for it"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::run_table::tests::run;
     use super::*;
+    use expect_test::{Expect, expect};
+    use serde_json::json;
 
     #[test]
     fn control_characters_of_a_log_are_replaced() {
         assert_eq!(readable("a\tb\u{1b}[2K\r\nc\n\nd"), "a\tb\u{fffd}[2K\nc\n\nd");
         assert_eq!(readable(""), "");
+    }
+
+    #[test]
+    fn a_missing_log_has_a_reason_and_a_remedy() {
+        let check = |values, expected: Expect| expected.assert_eq(&no_log(&run(values)));
+        check(
+            json!({"state": "Queued", "attempts": 0}),
+            expect![
+                "run 00000000-0000-0000-0000-000000000001 has no log yet: its state is Queued; -f waits for it"
+            ],
+        );
+        let running = json!({"state": "Running", "executor": "Job", "executedBy": "nightly-1"});
+        check(
+            running,
+            expect![
+                "run 00000000-0000-0000-0000-000000000001 has no log yet: its state is Running; -f waits for it, and kubectl logs -f job/nightly-1 -n shop shows what it prints now"
+            ],
+        );
+        let call = json!({"state": "Running", "executor": "Runner", "executedBy": "runner-1"});
+        check(
+            call,
+            expect![
+                "run 00000000-0000-0000-0000-000000000001 has no log yet: its state is Running; -f waits for it"
+            ],
+        );
+        let skipped = json!({"state": "Skipped", "attempts": 0, "message": "a previous run has not ended"});
+        check(
+            skipped,
+            expect![
+                "run 00000000-0000-0000-0000-000000000001 has no log: no attempt has started, its state is Skipped: a previous run has not ended"
+            ],
+        );
+    }
+
+    #[test]
+    fn the_end_of_an_attempt_has_its_message() {
+        let attempt = |values: serde_json::Value| {
+            let mut attempt = json!({"number": 1, "state": "Failed", "startedAt": "2026-11-21T08:00:00Z"});
+            json_patch::merge(&mut attempt, &values);
+            headline(&serde_json::from_value(attempt).expect("an attempt"))
+        };
+        let unresolved = attempt(json!({"message": "the host a.example:443 has no address"}));
+        assert_eq!(unresolved, "==> attempt 1: Failed: the host a.example:443 has no address");
+        let exited = attempt(json!({"exitCode": 1, "message": "exit code 1"}));
+        assert_eq!(exited, "==> attempt 1: Failed (exit code 1)");
     }
 }

@@ -16,6 +16,7 @@ mod list;
 mod logs;
 mod next;
 mod output_format;
+mod run_id;
 mod run_table;
 mod runs;
 mod suspend;

@@ -9,12 +9,14 @@ use jiff::{Timestamp, Zoned};
 use serde_json::json;
 
 use super::super::login::{LoginArgs, block_on};
+use super::super::manifest::Position;
 use super::super::output::{Answer, print_warning};
 use super::super::terminal::{age, table};
 use super::super::{file, manifest, time_arg};
 use super::output_format::OutputFormat;
 use super::words::describe_schedule;
 use crate::api::{ScheduledTask, ScheduledTaskSpec};
+use crate::domain::lint;
 use crate::domain::task::schedule::{
     ClockChangeKind, DstPolicy, Schedule, Timetable, clock_changes, next_times,
 };
@@ -69,8 +71,8 @@ pub(super) fn answer(arguments: &Next) -> anyhow::Result<Answer> {
         print_warning("the schedule is suspended: no run starts at these times until it is resumed");
     }
     let timetable = timetable(&task)?;
-    let times = next_times(&timetable, from, usize::from(arguments.count));
     let zone = now.time_zone();
+    let times = times_in_zone(&timetable, from, usize::from(arguments.count), zone);
     let value: Vec<_> = times
         .iter()
         .map(|time| json!({"time": time.timestamp(), "taskTime": time.to_string(), "userTime": time.with_time_zone(zone.clone()).to_string()}))
@@ -95,6 +97,18 @@ fn read_manifest(path: &std::path::Path, now: Timestamp) -> anyhow::Result<Sched
     let (Some(task), None) = (tasks.next(), tasks.next()) else {
         bail!("{}: write a file with exactly one ScheduledTask", file::name(path));
     };
+    // A misspelt field would be ignored, and the times would be those of another schedule.
+    let input = lint::Manifest { object: &task.object, repeated_keys: task.repeated_keys() };
+    let mistakes: Vec<String> = lint::check_definition(&input)
+        .into_iter()
+        .map(|mistake| {
+            let Position { line, column } = task.position(&mistake.field);
+            format!("{}:{line}:{column}: {}", file::name(path), mistake.message)
+        })
+        .collect();
+    if !mistakes.is_empty() {
+        bail!("{}", mistakes.join("\n"));
+    }
     let task: Result<ScheduledTask, _> = serde_json::from_value(task.object);
     let mut task = task.with_context(|| format!("{}: this is not a ScheduledTask", file::name(path)))?;
     task.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now));
@@ -110,6 +124,22 @@ pub(super) fn timetable(task: &ScheduledTask) -> anyhow::Result<Timetable> {
     match timing {
         Timing::Time { timetable, .. } => Ok(timetable),
         _ => bail!("the task does not run by time, but {}", describe_schedule(spec)),
+    }
+}
+
+/// The next times, in the zone of the cron expression. Other schedules have no zone: their times are in that of the user.
+pub(super) fn times_in_zone(
+    timetable: &Timetable,
+    after: Timestamp,
+    count: usize,
+    zone: &TimeZone,
+) -> Vec<Zoned> {
+    let times = next_times(timetable, after, count);
+    match &timetable.schedule {
+        Schedule::Cron(_) => times,
+        Schedule::Every(_) | Schedule::At(_) => {
+            times.iter().map(|time| time.with_time_zone(zone.clone())).collect()
+        }
     }
 }
 
@@ -176,8 +206,8 @@ mod tests {
         let text = match timetable(&task) {
             Ok(timetable) => {
                 let from: Timestamp = from.parse().expect("a time");
-                let times = next_times(&timetable, from, count);
                 let zone = TimeZone::get(zone).expect("a zone");
+                let times = times_in_zone(&timetable, from, count, &zone);
                 render(&times, &remarks(&timetable, from, &times), &zone, from)
             }
             Err(error) => error.to_string(),

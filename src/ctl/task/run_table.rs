@@ -1,13 +1,13 @@
 //! Runs as text.
 
-use eventcenter_sdk::rest::schedule::Run;
+use eventcenter_sdk::rest::schedule::{Attempt, Run};
 use jiff::tz::TimeZone;
 
-use super::super::terminal::{Color, Paint, painted_table, plain, truncated};
+use super::super::terminal::{self, Color, Paint, painted_table, plain, truncated};
 use super::super::time_arg;
 
-/// Maximum width of a message in a table.
-const MESSAGE_WIDTH: usize = 60;
+/// Width of a message in a table that is wider than the terminal.
+const MIN_MESSAGE_WIDTH: usize = 40;
 
 /// How runs are shown.
 #[derive(Clone, Debug)]
@@ -18,19 +18,21 @@ pub(super) struct RunLayout {
     pub(super) is_wide: bool,
     /// Whether states are coloured.
     pub(super) colored: bool,
+    /// Width of the terminal, to which messages are truncated; `None` if there is none.
+    pub(super) width: Option<usize>,
 }
 
 impl RunLayout {
     /// The layout for standard output.
     pub(super) fn of_output(is_wide: bool) -> Self {
         let zone = time_arg::now().time_zone().clone();
-        Self { zone, is_wide, colored: Color::Auto.is_on() }
+        Self { zone, is_wide, colored: Color::Auto.is_on(), width: terminal::width() }
     }
 
     /// A table of runs.
     pub(super) fn table(&self, runs: &[Run]) -> String {
         if runs.is_empty() {
-            return "no run matches".into();
+            return "no runs".into();
         }
         let colored = self.colored;
         let paint = |row: usize, column: usize, at: usize| {
@@ -56,7 +58,7 @@ impl RunLayout {
             return painted_table(heads, &rows, |row, column| paint(row, column, 3));
         }
         let heads = ["RUN", "TASK", "SCHEDULED", "STATE", "TRIGGER", "ATTEMPTS", "DURATION", "MESSAGE"];
-        let rows: Vec<[String; 8]> = runs
+        let mut rows: Vec<[String; 8]> = runs
             .iter()
             .map(|run| {
                 [
@@ -67,10 +69,11 @@ impl RunLayout {
                     run.trigger.kind.clone(),
                     run.attempts.to_string(),
                     run.duration_ms.map_or_else(|| "-".into(), duration),
-                    message(run, MESSAGE_WIDTH),
+                    self.message(run),
                 ]
             })
             .collect();
+        self.truncate_messages(heads, &mut rows);
         painted_table(heads, &rows, |row, column| paint(row, column, 3))
     }
 
@@ -90,28 +93,72 @@ impl RunLayout {
             number(run.errors),
             text(&run.requested_by),
             text(&run.executed_by),
-            message(run, usize::MAX),
+            self.message(run),
         ]
+    }
+
+    /// What happened. A run that waits for its next attempt has the message of the previous one.
+    fn message(&self, run: &Run) -> String {
+        let message = plain(run.message.as_deref().unwrap_or_default());
+        if run.state != "Ready" || run.attempts == 0 {
+            return message;
+        }
+        let next = run.due_at.to_zoned(self.zone.clone());
+        format!("next attempt at {}, after: {message}", next.strftime("%H:%M:%S"))
+    }
+
+    /// Truncates the last column to the width of the terminal.
+    fn truncate_messages<const N: usize>(&self, heads: [&str; N], rows: &mut [[String; N]]) {
+        let Some(width) = self.width else { return };
+        let width_of = |column: usize| {
+            let cells = rows.iter().map(|row| row[column].chars().count());
+            cells.chain([heads[column].len()]).max().unwrap_or_default()
+        };
+        let others: usize = (0..N - 1).map(|column| width_of(column) + terminal::GAP).sum();
+        let width = width.saturating_sub(others).max(MIN_MESSAGE_WIDTH);
+        for row in rows {
+            row[N - 1] = truncated(&row[N - 1], width);
+        }
     }
 }
 
-fn message(run: &Run, width: usize) -> String {
-    truncated(&plain(run.message.as_deref().unwrap_or_default()), width)
+/// The exit code or the HTTP status.
+fn result(run: &Run) -> Option<String> {
+    code(run.exit_code, run.http_status)
 }
 
-/// The exit code or the HTTP status.
-pub(super) fn result(run: &Run) -> Option<String> {
-    let exit = run.exit_code.map(|code| format!("exit code {code}"));
-    exit.or_else(|| run.http_status.map(|status| format!("HTTP {status}")))
+fn code(exit_code: Option<i32>, http_status: Option<u16>) -> Option<String> {
+    let exit = exit_code.map(|code| format!("exit code {code}"));
+    exit.or_else(|| http_status.map(|status| format!("HTTP {status}")))
 }
 
 /// One sentence about a run.
 pub(super) fn summary(run: &Run) -> String {
     let mut parts = vec![run.state.clone()];
     parts.extend(run.duration_ms.map(|millis| format!("after {}", duration(millis))));
-    parts.extend(result(run).map(|result| format!("({result})")));
-    let message = run.message.as_deref().map(|message| format!(": {}", plain(message)));
-    format!("run {}: {}{}", run.id, parts.join(" "), message.unwrap_or_default())
+    let counts = [(run.items, "item"), (run.errors, "error")];
+    let counts = counts.iter().filter_map(|(count, noun)| match (*count)? {
+        1 => Some(format!("1 {noun}")),
+        count => Some(format!("{count} {noun}s")),
+    });
+    let details: Vec<String> = result(run).into_iter().chain(counts).collect();
+    if !details.is_empty() {
+        parts.push(format!("({})", details.join(", ")));
+    }
+    format!("run {}: {}{}", run.id, parts.join(" "), further(run.message.as_deref(), result(run).as_deref()))
+}
+
+/// How an attempt ended.
+pub(super) fn attempt_result(attempt: &Attempt) -> String {
+    let code = code(attempt.exit_code, attempt.http_status);
+    let shown = code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default();
+    format!("{}{shown}{}", attempt.state, further(attempt.message.as_deref(), code.as_deref()))
+}
+
+/// A message, unless it only repeats the exit code or the HTTP status.
+fn further(message: Option<&str>, code: Option<&str>) -> String {
+    let message = message.filter(|message| Some(*message) != code);
+    message.map(|message| format!(": {}", plain(message))).unwrap_or_default()
 }
 
 /// A duration with its two largest units, such as `1m30s` or `250ms`.
@@ -168,20 +215,26 @@ pub(super) mod tests {
                 json!({"state": "Skipped", "attempts": 0, "message": "a previous run has not ended (concurrency policy Forbid), and more"}),
             ),
         ];
-        let layout = RunLayout { zone: TimeZone::UTC, is_wide: false, colored: false };
+        let layout = RunLayout { zone: TimeZone::UTC, is_wide: false, colored: false, width: None };
         expect![[r#"
             RUN                                    TASK      SCHEDULED             STATE       TRIGGER    ATTEMPTS   DURATION   MESSAGE
             00000000-0000-0000-0000-000000000001   nightly   2026-11-21 08:00:00   Succeeded   Schedule   1          1m30s      1,204 rows
             00000000-0000-0000-0000-000000000001   nightly   2026-11-21 08:00:00   Failed      Manual     3          250ms      cannot� connect
-            00000000-0000-0000-0000-000000000001   nightly   2026-11-21 08:00:00   Skipped     Schedule   0          -          a previous run has not ended (concurrency policy Forbid), a…"#]]
+            00000000-0000-0000-0000-000000000001   nightly   2026-11-21 08:00:00   Skipped     Schedule   0          -          a previous run has not ended (concurrency policy Forbid), and more"#]]
         .assert_eq(&layout.table(&runs));
+        let narrow = RunLayout { width: Some(165), ..layout.clone() }.table(&runs[2..]);
+        let last = narrow.lines().last().expect("a row");
+        assert!(last.ends_with('…') && last.chars().count() == 165, "{narrow}");
+        let retried = run(json!({"state": "Ready", "attempts": 1, "message": "HTTP 503"}));
+        let retried = layout.table(&[retried]);
+        assert!(retried.ends_with("next attempt at 08:00:00, after: HTTP 503"), "{retried}");
         let wide = RunLayout { is_wide: true, ..layout }.table(&runs[1..2]);
         expect![[r#"
             RUN                                    TASK           SCHEDULED             STATE    TRIGGER   ATTEMPTS   DURATION   RESULT        ITEMS   ERRORS   BY      EXECUTED-BY   MESSAGE
             00000000-0000-0000-0000-000000000001   shop/nightly   2026-11-21 08:00:00   Failed   Manual    3          250ms      exit code 2   7       1        alice   nightly-1     cannot� connect"#]]
         .assert_eq(&wide);
         expect![
-            "run 00000000-0000-0000-0000-000000000001: Failed after 250ms (exit code 2): cannot� connect"
+            "run 00000000-0000-0000-0000-000000000001: Failed after 250ms (exit code 2, 7 items, 1 error): cannot� connect"
         ]
         .assert_eq(&summary(&runs[1]));
     }

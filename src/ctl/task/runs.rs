@@ -11,6 +11,7 @@ use super::super::output::{Answer, print_warning};
 use super::super::time_arg;
 use super::job_log_client::{JobLogArgs, JobLogClient};
 use super::output_format::OutputFormat;
+use super::run_id::parse_run_id;
 use super::run_table::RunLayout;
 
 const EXAMPLES: &str = "\
@@ -43,7 +44,7 @@ pub(in super::super) struct Runs {
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
     /// Runs that follow from one another: the chain of a run.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = parse_run_id)]
     chain: Option<Uuid>,
     /// Maximum number of runs.
     #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
@@ -57,19 +58,37 @@ pub(in super::super) struct Runs {
 
 pub(super) fn answer(arguments: &Runs) -> anyhow::Result<Answer> {
     let limit = arguments.limit as usize;
-    let (runs, has_more) = block_on(async {
+    let (filter, (runs, has_more)) = block_on(async {
         let namespace = match arguments.all_namespaces {
             true => None,
             false => Some(arguments.client.namespace().await?),
         };
         let filter = filter(arguments, namespace, &time_arg::now())?;
-        newest(&arguments.client.open().await?, &filter, limit).await
+        let newest = newest(&arguments.client.open().await?, &filter, limit).await?;
+        Ok((filter, newest))
     })?;
     if has_more {
         print_warning(&format!("older runs are not listed: --limit NUMBER lists more than {limit}"));
     }
     let layout = RunLayout::of_output(arguments.output == OutputFormat::Wide);
-    Ok(Answer { yes: true, text: arguments.output.render(&runs, || layout.table(&runs))? })
+    let table = || if runs.is_empty() { describe_none(&filter) } else { layout.table(&runs) };
+    Ok(Answer { yes: true, text: arguments.output.render(&runs, table)? })
+}
+
+/// That no run matches, and what was searched.
+fn describe_none(filter: &RunFilter) -> String {
+    let RunFilter { namespace, task, state, trigger, from, to, chain } = filter;
+    let has_conditions =
+        state.is_some() || trigger.is_some() || from.is_some() || to.is_some() || chain.is_some();
+    let of = task.as_ref().map(|task| format!(" of task {task}")).unwrap_or_default();
+    let place = match namespace {
+        Some(namespace) => format!(" in namespace {namespace}"),
+        None => " in any namespace of which you may list runs".into(),
+    };
+    match has_conditions {
+        true => format!("no run{of}{place} matches"),
+        false => format!("there is no run{of}{place}"),
+    }
 }
 
 fn filter(arguments: &Runs, namespace: Option<String>, now: &Zoned) -> anyhow::Result<RunFilter> {
@@ -105,5 +124,26 @@ pub(super) async fn newest(
             Some(next) if runs.len() < limit => cursor = Some(next),
             next => return Ok((runs, next.is_some())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_list_names_what_was_searched() {
+        let filter = RunFilter {
+            namespace: Some("shop".into()),
+            task: Some("nightly".into()),
+            ..RunFilter::default()
+        };
+        assert_eq!(describe_none(&filter), "there is no run of task nightly in namespace shop");
+        let failed = RunFilter { state: Some("Failed".into()), ..filter };
+        assert_eq!(describe_none(&failed), "no run of task nightly in namespace shop matches");
+        assert_eq!(
+            describe_none(&RunFilter::default()),
+            "there is no run in any namespace of which you may list runs"
+        );
     }
 }

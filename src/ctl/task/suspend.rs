@@ -1,5 +1,6 @@
 //! `eventctl task suspend` and `resume`.
 
+use anyhow::bail;
 use clap::Args;
 
 use super::super::login::{LoginArgs, block_on};
@@ -50,12 +51,20 @@ fn set_suspend(login: &LoginArgs, name: &str, suspend: bool) -> anyhow::Result<A
     block_on(async {
         let session = login.open().await?;
         let namespace = login.namespace_in(&session);
-        let patch = serde_json::json!({"spec": {"suspend": suspend}});
-        session.merge_patch::<ScheduledTask>(&namespace, name, &patch).await?;
-        let done = if suspend { "suspended" } else { "resumed" };
-        Ok(Answer {
-            yes: true,
-            text: format!("the schedule of task {name} in namespace {namespace} is {done}"),
-        })
+        let Some(task) = session.get_resource::<ScheduledTask>(&namespace, name).await? else {
+            bail!("there is no ScheduledTask {name} in namespace {namespace}");
+        };
+        let schedule = format!("the schedule of task {name} in namespace {namespace}");
+        let is_suspended = task["spec"]["suspend"].as_bool().unwrap_or(false);
+        let text = match (is_suspended, suspend) {
+            (true, true) => format!("{schedule} is suspended already"),
+            (false, false) => format!("{schedule} is not suspended: nothing is changed"),
+            (_, suspend) => {
+                let patch = serde_json::json!({"spec": {"suspend": suspend}});
+                session.merge_patch::<ScheduledTask>(&namespace, name, &patch).await?;
+                format!("{schedule} is {}", if suspend { "suspended" } else { "resumed" })
+            }
+        };
+        Ok(Answer { yes: true, text })
     })
 }

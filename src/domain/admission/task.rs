@@ -113,7 +113,7 @@ fn warnings(task: &ScheduledTask, definition: &Definition, catalog: &Catalog, no
                 }
                 (None, _) => warnings.push("spec.schedule: the task is never due from now on".into()),
                 (Some(_), Schedule::Every(rate)) if is_container && rate.period().as_secs() < 30 => {
-                    warnings.push("spec.schedule.every: a pod for each run costs seconds; use http or event for shorter intervals".into());
+                    warnings.push("spec.schedule.every: a pod takes seconds to start: for intervals below 30s use the target http or event".into());
                 }
                 _ => {}
             }
@@ -208,7 +208,7 @@ mod tests {
             None,
             "{template: later}",
             expect![
-                "warning: spec.template: there is no TaskTemplate later in namespace shop that is active: create it"
+                "warning: spec.template: there is no TaskTemplate later in namespace shop that is active: correct the name, or create it"
             ],
         );
         check(
@@ -242,7 +242,7 @@ mod tests {
             None,
             "{schedule: {every: 1s}, target: {container: {template: {spec: {containers: [{name: a, image: x}]}}}}}",
             expect![
-                "warning: spec.schedule.every: a pod for each run costs seconds; use http or event for shorter intervals"
+                "warning: spec.schedule.every: a pod takes seconds to start: for intervals below 30s use the target http or event"
             ],
         );
     }

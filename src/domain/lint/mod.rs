@@ -8,9 +8,11 @@
 //! The valid parts of a resource with mistakes are used, so that one mistake does not cause others.
 
 mod cel;
+mod change;
 mod field_path;
 mod metadata;
 mod shape;
+mod task;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -20,8 +22,10 @@ use kube::ResourceExt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use change::change_of;
 pub use field_path::{FieldPath, Segment};
 use shape::Shape;
+use task::Tasks;
 
 use super::admission::{self, Change, Verdict};
 use super::age::age;
@@ -29,7 +33,7 @@ use super::cluster::Clusters;
 use super::event_type::TypeId;
 use super::registration::{self, DeclaredSchema, Revision, plan_registration};
 use super::tenant::Tenants;
-use super::{Catalog, ObjectRef, Refusal};
+use super::{Catalog, Refusal};
 use crate::api::{
     self, EventTopic, GROUP, KafkaCluster, KafkaClusterSpec, SCHEMA_LABEL, ScheduledTask, TaskTemplate,
     Tenant,
@@ -129,7 +133,7 @@ pub fn lint(manifests: &[Manifest<'_>], before: &[Manifest<'_>]) -> Vec<Report> 
         catalog.upsert(topic);
         verdicts.push((*manifest, verdict));
     }
-    verdicts.extend(judge_tasks(&folder, &old, &mut catalog));
+    verdicts.extend(folder.declared_tasks().judge(old.declared_tasks(), &mut catalog));
     for (manifest, verdict) in verdicts {
         folder.add(manifest, verdict);
     }
@@ -140,30 +144,11 @@ pub fn lint(manifests: &[Manifest<'_>], before: &[Manifest<'_>]) -> Vec<Report> 
     folder.diagnostics.into_iter().map(report).collect()
 }
 
-/// The verdicts on templates and tasks. A folder is applied in any order, so all of them are in the catalog first.
-fn judge_tasks(folder: &Folder, old: &Folder, catalog: &mut Catalog) -> Vec<(usize, Verdict)> {
-    for (_, template) in &folder.templates {
-        catalog.tasks_mut().set_template(&ObjectRef::of(template), &template.spec);
-    }
-    for (_, task) in &folder.tasks {
-        catalog.tasks_mut().set_task(task, &task.spec);
-    }
-    let templates = folder.templates.iter().map(|(manifest, template)| {
-        (*manifest, admission::task_template(&change_of(&old.templates, template), catalog))
-    });
-    let tasks = folder
-        .tasks
-        .iter()
-        .map(|(manifest, task)| (*manifest, admission::task(&change_of(&old.tasks, task), catalog)));
-    templates.chain(tasks).collect()
-}
-
-/// The change from the resource of the same name before, if there was one.
-fn change_of<'a, K: kube::Resource<DynamicType = ()>>(before: &'a [(usize, K)], new: &'a K) -> Change<'a, K> {
-    match before.iter().map(|(_, old)| old).find(|old| ObjectRef::of(*old) == ObjectRef::of(new)) {
-        Some(old) => Change::Update { old, new },
-        None => Change::Create(new),
-    }
+/// Checks one manifest by its definition only, as the API server does before it calls the webhook: unknown fields, types,
+/// values, and rules about a single object.
+#[must_use]
+pub fn check_definition(manifest: &Manifest<'_>) -> Vec<Diagnostic> {
+    Definitions::compile().check(manifest, None)
 }
 
 /// Texts of ConfigMaps, by namespace, name and key.
@@ -307,6 +292,10 @@ impl Folder {
                 }
             }
         }
+    }
+
+    fn declared_tasks(&self) -> Tasks<'_> {
+        Tasks { tasks: &self.tasks, templates: &self.templates }
     }
 
     fn clusters(&self) -> Vec<KafkaCluster> {

@@ -5,8 +5,9 @@
 //! Kubernetes' own: the API server, asked to be strict, refuses unknown fields; lists may be sets or maps; numbers may
 //! stand for text; and rules in CEL are evaluated with all defaults in place.
 
-use jsonschema::Validator;
+use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::paths::LocationSegment;
+use jsonschema::{JsonType, ValidationError, Validator};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::Value;
 
@@ -50,7 +51,7 @@ impl Shape {
                         LocationSegment::Index(index) => field.index(index),
                     },
                 );
-            let message = format!("{field}: {error}");
+            let message = format!("{field}: {}", describe(&error));
             wrong.push((field, message));
         }
         let old = old.map(|old| with_defaults(&self.schema, old));
@@ -62,6 +63,31 @@ impl Shape {
         wrong.extend(outcome.violations);
         wrong
     }
+}
+
+/// What is wrong with a value, with the remedy where the validator names none.
+fn describe(error: &ValidationError<'_>) -> String {
+    let value = error.instance();
+    match error.kind() {
+        ValidationErrorKind::Enum { options } => {
+            let options: Vec<String> = options.as_array().into_iter().flatten().map(plain).collect();
+            format!("{value} is not supported: write one of {}", options.join(", "))
+        }
+        ValidationErrorKind::Type { kind: TypeKind::Single(JsonType::String) }
+            if value.is_number() || value.is_boolean() =>
+        {
+            format!("{value} is not text: write \"{value}\"")
+        }
+        ValidationErrorKind::Type { kind: TypeKind::Single(JsonType::Integer) } => {
+            format!("{value} is not a whole number: write one, without quotes")
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// A value without the quotes of a text.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// Bounds are floating-point numbers in a definition. Messages are to say 1 and not 1.0.

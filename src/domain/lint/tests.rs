@@ -102,6 +102,50 @@ fn rules_are_kept_in_the_order_of_the_files() {
 }
 
 #[test]
+fn a_task_is_checked_by_itself_when_its_tenant_is_not_among_the_manifests() {
+    let task = |name: &str, spec: &str| {
+        resource("ScheduledTask", &format!("{{name: {name}, namespace: shop}}"), spec)
+    };
+    let call = "target: {http: {url: 'https://a/'}}";
+    check(
+        "",
+        &[
+            task("cron", &format!("{{schedule: {{cron: '0 25 * * *'}}, {call}}}")),
+            task("first", &format!("{{schedule: {{after: [{{task: second}}]}}, {call}}}")),
+            task("second", &format!("{{schedule: {{after: [{{task: first}}]}}, {call}}}")),
+            // Whether the tenant may call it is unknown.
+            task("loopback", "{target: {http: {url: 'http://127.0.0.1/'}}}"),
+        ]
+        .concat(),
+        expect![[r#"
+            1 ScheduledTask shop/cron: refused: TenantNotFound: namespace shop belongs to no tenant: ask the platform's administrator to add it to spec.namespaces of a Tenant that is Ready
+            refused: InvalidResource: spec.schedule.cron: hour "25": 25 is above the maximum 23: write hours from 0 to 23, such as "30 8-18 * * *"
+            2 ScheduledTask shop/first: refused: TenantNotFound: namespace shop belongs to no tenant: ask the platform's administrator to add it to spec.namespaces of a Tenant that is Ready
+            refused: InvalidResource: spec.schedule.after: the tasks would wait for one another: first after second after first; remove one of these dependencies
+            3 ScheduledTask shop/second: refused: TenantNotFound: namespace shop belongs to no tenant: ask the platform's administrator to add it to spec.namespaces of a Tenant that is Ready
+            refused: InvalidResource: spec.schedule.after: the tasks would wait for one another: second after first after second; remove one of these dependencies
+            4 ScheduledTask shop/loopback: refused: TenantNotFound: namespace shop belongs to no tenant: ask the platform's administrator to add it to spec.namespaces of a Tenant that is Ready"#]],
+    );
+}
+
+/// The validator's own messages name neither all values nor a remedy.
+#[test]
+fn values_of_the_wrong_type_have_a_remedy() {
+    let task = "{target: {http: {method: get, url: 'https://a/', expectedStatus: [200]}}, concurrency: {policy: Wait}, \
+                retry: {limit: many}}";
+    check(
+        "",
+        &[TENANT, &resource("ScheduledTask", "{name: a, namespace: shop}", task)].concat(),
+        expect![[r#"
+        1 Tenant shop: allowed
+        2 ScheduledTask shop/a: refused: InvalidResource: spec.concurrency.policy: "Wait" is not supported: write one of Allow, Forbid, Replace, Queue
+        refused: InvalidResource: spec.retry.limit: "many" is not a whole number: write one, without quotes
+        refused: InvalidResource: spec.target.http.expectedStatus[0]: 200 is not text: write "200"
+        refused: InvalidResource: spec.target.http.method: "get" is not supported: write one of GET, HEAD, POST, PUT, PATCH, DELETE"#]],
+    );
+}
+
+#[test]
 fn unknown_fields_are_reported() {
     check(
         "",
@@ -110,7 +154,7 @@ fn unknown_fields_are_reported() {
             1 Tenant shop: allowed
             2 EventTopic shop/orders: refused: InvalidResource: spec.partitons: there is no such field: correct its name, or remove it
             refused: InvalidResource: spec.retention.tme: there is no such field: correct its name, or remove it
-            refused: InvalidResource: spec.partitions: "three" is not of type "integer""#]],
+            refused: InvalidResource: spec.partitions: "three" is not a whole number: write one, without quotes"#]],
     );
     check(
         "",
@@ -211,7 +255,7 @@ fn metadata_is_checked_for_every_kind() {
             refused: InvalidResource: metadata.labels.a: 1 is not text: write "1"
             refused: InvalidResource: spec: "specHash" is a required property
             refused: InvalidResource: spec: "target" is a required property
-            refused: InvalidResource: spec.decision: "Maybe" is not one of "Approve" or "Reject""#]],
+            refused: InvalidResource: spec.decision: "Maybe" is not supported: write one of Approve, Reject"#]],
     );
     check(
         "",

@@ -35,11 +35,11 @@ fn runner(reason: &str) -> EngineChoice {
 fn choose_for_container(spec: &ScheduledTaskSpec, definition: &Definition) -> EngineChoice {
     let job = |reason: String, has_cron_job| EngineChoice { engine: EngineType::Job, reason, has_cron_job };
     let Timing::Time { timetable, jitter, catch_up } = &definition.timing else {
-        return job("the schedule has no times".into(), false);
+        return job("the task does not run by time".into(), false);
     };
     let is_cron = spec.schedule.as_ref().is_some_and(|schedule| schedule.cron.is_some());
     if !is_cron {
-        return job("a CronJob has a cron expression only".into(), false);
+        return job("a CronJob runs by a cron expression only".into(), false);
     }
     let dst = match &timetable.schedule {
         Schedule::Cron(cron) => cron.dst(),
@@ -141,10 +141,13 @@ mod tests {
                 "Job, has a CronJob: a CronJob cannot do: concurrency.policy Queue, concurrency.group, retry.backoff"
             ],
         );
-        check("schedule: {every: 1m}", expect!["Job: a CronJob has a cron expression only"]);
-        check("schedule: {at: '2026-01-01T00:00:00Z'}", expect!["Job: a CronJob has a cron expression only"]);
-        check("schedule: {after: [{task: other}]}", expect!["Job: the schedule has no times"]);
-        check("suspend: false", expect!["Job: the schedule has no times"]);
+        check("schedule: {every: 1m}", expect!["Job: a CronJob runs by a cron expression only"]);
+        check(
+            "schedule: {at: '2026-01-01T00:00:00Z'}",
+            expect!["Job: a CronJob runs by a cron expression only"],
+        );
+        check("schedule: {after: [{task: other}]}", expect!["Job: the task does not run by time"]);
+        check("suspend: false", expect!["Job: the task does not run by time"]);
         super::tests::check(
             "{schedule: {cron: '@daily'}, target: {container: {template: {spec: {containers: [{name: a, image: x, args: ['$(run.id)']}]}}}}}",
             expect!["Job, has a CronJob: a CronJob cannot do: references to the run"],

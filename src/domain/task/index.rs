@@ -106,7 +106,7 @@ impl TaskIndex {
             Refusal::at(
                 Reason::TemplateNotFound,
                 "spec.template",
-                format!("there is no TaskTemplate {name} in namespace {namespace} that is active: create it"),
+                format!("there is no TaskTemplate {name} in namespace {namespace} that is active: correct the name, or create it"),
             )
         })
     }

@@ -14,7 +14,7 @@ use super::request::new_run;
 use super::schedule::{DuePlan, jitter_of};
 use super::work::Destination;
 use super::{Definition, Executor, NewRun, Run, RunId, RunState, TaskKey, Timing, Trigger, Work};
-use crate::api::{EngineType, ScheduledTaskSpec, TaskTarget, Upstream, UpstreamResult};
+use crate::api::{ConcurrencyPolicy, EngineType, ScheduledTaskSpec, TaskTarget, Upstream, UpstreamResult};
 use crate::domain::Refusal;
 
 /// A task whose runs are planned.
@@ -102,6 +102,17 @@ impl ActiveTask {
         }
     }
 
+    /// A run as the board needs it that waits for others, whatever the policy of its task is.
+    #[must_use]
+    pub fn waiting_run(&self, id: RunId, scheduled_at: Timestamp) -> OpenRun {
+        let mut open = self.open_run(id, scheduled_at);
+        if matches!(open.gate.policy, ConcurrencyPolicy::Forbid | ConcurrencyPolicy::Replace) {
+            open.gate.policy = ConcurrencyPolicy::Queue;
+            open.gate.task_limit = Some(1);
+        }
+        open
+    }
+
     /// The runs of due and missed occurrences.
     pub fn plan_occurrences(&self, plan: &DuePlan, board: &mut Board, planned: &mut PlannedRuns) {
         let Timing::Time { jitter, .. } = &self.definition.timing else { return };
@@ -150,7 +161,12 @@ impl ActiveTask {
         planned: &mut PlannedRuns,
     ) -> Result<(RunState, Option<String>), Refusal> {
         self.definition.check_parameters(&run.parameters)?;
-        let admission = board.admit(self.open_run(run.id, run.scheduled_at));
+        // Whoever makes up for times, or repeats a run, wants each of them: they wait instead of being skipped.
+        let open = match run.trigger {
+            Trigger::Schedule { .. } | Trigger::Rerun { .. } => self.waiting_run(run.id, run.scheduled_at),
+            _ => self.open_run(run.id, run.scheduled_at),
+        };
+        let admission = board.admit(open);
         Ok(decide_state(admission, planned))
     }
 
@@ -261,7 +277,7 @@ fn matches(on: UpstreamResult, state: RunState) -> bool {
 pub fn inactive(task: &str) -> Refusal {
     Refusal::new(
         Reason::NotSupported,
-        format!("task {task} is not active, see its condition Ready: it runs once that is True"),
+        format!("task {task} is not Ready, and the condition says why: trigger it again when it is"),
     )
 }
 

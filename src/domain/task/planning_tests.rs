@@ -205,3 +205,31 @@ fn a_failed_run_has_one_action_with_its_own_values() {
     let without = active(&format!("{{{CALL}}}"));
     assert_eq!(without.failure_action(&failed, now), None);
 }
+
+#[test]
+fn runs_of_a_backfill_and_repetitions_wait_and_triggers_follow_the_policy() {
+    let admit = |policy: &str, trigger: Trigger| {
+        let task = active(&format!("{{{CALL}, concurrency: {{policy: {policy}}}}}"));
+        let (mut board, mut planned) = (Board::default(), PlannedRuns::default());
+        let other = ended(&task, Trigger::Manual { id: "other".into() }, RunState::Requested);
+        task.admit_requested(&Run { parameters: BTreeMap::new(), ..other }, &mut board, &mut planned)
+            .expect("admitted");
+        let run = Run { parameters: BTreeMap::new(), ..ended(&task, trigger, RunState::Requested) };
+        task.admit_requested(&run, &mut board, &mut planned).expect("admitted").0
+    };
+    let time = "2026-06-01T00:00:00Z".parse().expect("a time");
+    let occurrence = || Trigger::Schedule { time };
+    let rerun = || Trigger::Rerun { of: RunId(Uuid::nil()), number: 1 };
+    let manual = || Trigger::Manual { id: "1".into() };
+    for (policy, trigger, expected) in [
+        ("Forbid", occurrence(), RunState::Queued),
+        ("Forbid", rerun(), RunState::Queued),
+        ("Forbid", manual(), RunState::Skipped),
+        ("Replace", occurrence(), RunState::Queued),
+        ("Replace", manual(), RunState::Ready),
+        ("Allow", occurrence(), RunState::Ready),
+        ("Queue", manual(), RunState::Queued),
+    ] {
+        assert_eq!(admit(policy, trigger.clone()), expected, "{policy} {trigger:?}");
+    }
+}

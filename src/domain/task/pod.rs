@@ -71,7 +71,7 @@ pub fn check_template(field: &str, template: &PodTemplateSpec, rules: &TaskRules
         return invalid("containers", "is empty: declare a container");
     }
     if !matches!(spec.restart_policy.as_deref(), None | Some("Never" | "OnFailure")) {
-        return invalid("restartPolicy", "a task ends: write Never or OnFailure");
+        return invalid("restartPolicy", "the pods of a task end: write Never or OnFailure");
     }
     if spec.ephemeral_containers.as_ref().is_some_and(|containers| !containers.is_empty()) {
         return invalid("ephemeralContainers", "a template cannot have any: remove them");
@@ -335,7 +335,7 @@ mod tests {
             (
                 "restartPolicy: Always",
                 expect![
-                    "InvalidResource: spec.target.container.template.spec.restartPolicy: a task ends: write Never or OnFailure"
+                    "InvalidResource: spec.target.container.template.spec.restartPolicy: the pods of a task end: write Never or OnFailure"
                 ],
             ),
         ] {

@@ -35,7 +35,7 @@ macro_rules! words {
             fn from_str(word: &str) -> Result<Self, String> {
                 match word {
                     $(stringify!($variant) => Ok(Self::$variant),)+
-                    _ => Err(format!("{word:?} is none of {}", [$(stringify!($variant)),+].join(", "))),
+                    _ => Err(format!("{word:?} is unknown: write {}", [$(stringify!($variant)),+].join(", "))),
                 }
             }
         }

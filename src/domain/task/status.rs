@@ -148,8 +148,8 @@ pub fn build_status(
 fn set_last_run(conditions: &mut Conditions<'_>, last: Option<&LastRun>) {
     let Some(last) = last else { return };
     let message = |what: &str| match &last.message {
-        Some(message) => format!("the run of {} {what}: {message}", last.scheduled),
-        None => format!("the run of {} {what}", last.scheduled),
+        Some(message) => format!("the run of {:.0} {what}: {message}", last.scheduled),
+        None => format!("the run of {:.0} {what}", last.scheduled),
     };
     match last.state.parse() {
         Ok(RunState::Succeeded) => {

@@ -132,7 +132,7 @@ mod tests {
             SHOP,
             "{template: none}",
             expect![
-                "TemplateNotFound: spec.template: there is no TaskTemplate none in namespace shop that is active: create it"
+                "TemplateNotFound: spec.template: there is no TaskTemplate none in namespace shop that is active: correct the name, or create it"
             ],
         );
     }

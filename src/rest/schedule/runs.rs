@@ -217,7 +217,10 @@ fn read_triggers(filter: &RunFilter) -> Result<Vec<String>, ApiError> {
     let words = filter.trigger.iter().flat_map(|triggers| triggers.split(','));
     let read = |word: &str| match TRIGGERS.contains(&word) {
         true => Ok(word.to_owned()),
-        false => Err(invalid_parameter("trigger", &format!("{word:?} is none of {}", TRIGGERS.join(", ")))),
+        false => Err(invalid_parameter(
+            "trigger",
+            &format!("{word:?} is no cause: write one of {}", TRIGGERS.join(", ")),
+        )),
     };
     words.map(read).collect()
 }
@@ -248,12 +251,14 @@ mod tests {
         check(
             "state=Failed,",
             expect![[
-                r#"state: "" is none of Requested, Queued, Ready, Running, Succeeded, Failed, TimedOut, Cancelled, Missed, Skipped"#
+                r#"state: "" is unknown: write Requested, Queued, Ready, Running, Succeeded, Failed, TimedOut, Cancelled, Missed, Skipped"#
             ]],
         );
         check(
             "trigger=manual",
-            expect![[r#"trigger: "manual" is none of Schedule, Manual, Upstream, Event, Rerun, Failure"#]],
+            expect![[
+                r#"trigger: "manual" is no cause: write one of Schedule, Manual, Upstream, Event, Rerun, Failure"#
+            ]],
         );
         check(
             "from=2026-01-01T00:00:00Z&to=2026-01-01T00:00:00Z",

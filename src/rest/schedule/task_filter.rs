@@ -24,7 +24,10 @@ pub(super) fn read(query: &mut QueryParameters) -> Result<TaskFilter, ApiError> 
     let engine = query.text("engine")?;
     let words = ENGINES.map(|engine| format!("{engine:?}"));
     if let Some(engine) = engine.as_ref().filter(|engine| !words.contains(engine)) {
-        return Err(invalid_parameter("engine", &format!("{engine:?} is none of {}", words.join(", "))));
+        return Err(invalid_parameter(
+            "engine",
+            &format!("{engine:?} is no engine: write one of {}", words.join(", ")),
+        ));
     }
     let last_state: Option<RunState> = query.value("lastState")?;
     Ok(TaskFilter {
@@ -91,12 +94,12 @@ mod tests {
         check("engine=CronJob", expect!["hourly"]);
         check("lastState=Failed&engine=Runner", expect!["nightly"]);
         check("lastState=Succeeded", expect![""]);
-        check("engine=Cron", expect![[r#"engine: "Cron" is none of CronJob, Job, Runner"#]]);
+        check("engine=Cron", expect![[r#"engine: "Cron" is no engine: write one of CronJob, Job, Runner"#]]);
         check("suspended=yes", expect![[r#"suspended: write true or false, not "yes""#]]);
         check(
             "lastState=Done",
             expect![[
-                r#"lastState: "Done" is none of Requested, Queued, Ready, Running, Succeeded, Failed, TimedOut, Cancelled, Missed, Skipped"#
+                r#"lastState: "Done" is unknown: write Requested, Queued, Ready, Running, Succeeded, Failed, TimedOut, Cancelled, Missed, Skipped"#
             ]],
         );
     }

@@ -4,6 +4,7 @@ mod admission;
 mod chain;
 mod cron_jobs;
 mod events;
+mod examples;
 mod forgery;
 mod jobs;
 mod on_failure;

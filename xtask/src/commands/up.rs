@@ -175,7 +175,7 @@ fn next_steps(context: &Context, state: &State) -> String {
     let mut text = format!("What to do next:\n  . {}\n", display_path(&context.folder.env()));
     let mut step =
         |command: &str, description: &str| text.push_str(&format!("  {command:<58} # {description}\n"));
-    step("kubectl get ectenant,eckafka,etopic -A", "the resources");
+    step("kubectl get ectenant,eckafka,etopic,stask -A", "the resources");
     step("kafka-topics --bootstrap-server $KAFKA_BOOTSTRAP --list", "the Kafka topics");
     match &state.plan.operator {
         Some(_) => step(&context.command("logs operator -f"), "what the operator does"),

@@ -93,7 +93,7 @@ impl Planner<'_> {
         let because = message.map(|message| format!(": {message}")).unwrap_or_default();
         let what = match &run.trigger {
             Trigger::Failure { of } => format!("failure action of run {of} {}{because}", run.state),
-            _ => format!("run {} of {} {}{because}", run.id, run.scheduled_at, run.state),
+            _ => format!("run {} of {:.0} {}{because}", run.id, run.scheduled_at, run.state),
         };
         context.services.enqueue_event(task, Action::EndRun, outcome, reason, what.clone()).await;
         if outcome == AuditOutcome::Failed {

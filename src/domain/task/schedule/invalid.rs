@@ -135,8 +135,8 @@ pub enum InvalidCron {
     ContainsZone,
     /// The number of fields is not five.
     #[error(
-        "the number of fields is {found}, not 5: write minute, hour, day of month, month and day of week, \
-         such as \"30 2 * * *\""
+        "the number of fields is {found}, not 5: write minute, hour, day of month, month and day of week, without seconds \
+         and years, such as \"30 2 * * *\""
     )]
     FieldCount {
         /// The number of fields.

@@ -85,6 +85,8 @@ fn a_refusal_comes_back_with_its_reason() {
     // The definition.
     let none = manifest(server, "refused", &json!({}));
     check(User::Developer, &none, invalid, "set either target or template");
+    let misspelt = manifest(server, "refused", &spec("cron: '@daily', timezone: Europe/Berlin"));
+    check(User::Developer, &misspelt, invalid, "unknown field \\\"spec.schedule.timezone\\\"");
     // RBAC: the caller's rights count, and not those of the operator.
     let valid = manifest(server, "refused", &spec("cron: '@daily'"));
     for user in [User::Outsider, User::Lister, User::Banker, User::Auditor] {

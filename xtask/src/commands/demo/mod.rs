@@ -1,8 +1,11 @@
-//! `demo`: shows the product with a real Kubernetes and a real Kafka. Each step is one function in [`steps`].
+//! `demo`: shows the product with a real Kubernetes and a real Kafka. Each step is one function, and [`steps`] calls them.
 
+mod audit;
 mod manifest;
 mod stage;
 mod steps;
+mod task;
+mod topic;
 
 use std::process::ExitCode;
 
@@ -11,10 +14,10 @@ use anyhow::{Result, bail};
 use self::stage::Demo;
 use super::{Context, Place, up};
 
-/// Watch EventTopics become Kafka topics, on a real Kubernetes API server and a real Kafka broker.
+/// Watch topics, approvals, tasks and the audit log, on a real Kubernetes API server and a real Kafka broker.
 ///
-/// Starts the environment, or uses the running one, applies examples/quickstart/ and shows the results. Prints every command
-/// as you would type it. The environment keeps running.
+/// Starts the environment, or uses the running one, applies examples/ and shows the results. Prints every command as you would
+/// type it, and at the end a summary. The environment keeps running.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Stop everything at the end
@@ -47,7 +50,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> 
     if !fresh {
         println!("Using the environment that is up already.");
     }
-    let demo = Demo { context, state, folder: context.folder.path().join("demo") };
+    let demo = Demo::new(context, state);
     let result = steps::all(&demo, &examples);
     if arguments.down {
         super::down::run(context)?;

@@ -1,15 +1,19 @@
 //! The environment of all steps, and commands whose transcript is printed.
 
 use std::{
+    cell::RefCell,
     path::{Path, PathBuf},
     process::{Command, Output},
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use xtask::{interrupt, process, supervisor::State};
 
 use super::super::Context;
+
+/// Maximum time until something happens that takes seconds.
+pub(super) const SOON: Duration = Duration::from_secs(60);
 
 /// The demo and its environment.
 pub(super) struct Demo<'a> {
@@ -17,9 +21,19 @@ pub(super) struct Demo<'a> {
     pub(super) state: State,
     /// The folder of the demo's copies of the manifests.
     pub(super) folder: PathBuf,
+    /// Environment variables that steps have set.
+    exported: RefCell<Vec<(String, String)>>,
+    /// What the demo has shown so far, one sentence each.
+    pub(super) completed: RefCell<Vec<String>>,
 }
 
-impl Demo<'_> {
+impl<'a> Demo<'a> {
+    /// No step has run yet.
+    pub(super) fn new(context: &'a Context, state: State) -> Self {
+        let folder = context.folder.path().join("demo");
+        Self { context, state, folder, exported: RefCell::default(), completed: RefCell::default() }
+    }
+
     pub(super) fn heading(&self, text: &str) {
         println!("\n━━ {text}\n");
     }
@@ -43,12 +57,29 @@ impl Demo<'_> {
         let mut shell = process::child_command("sh");
         shell.args(["-c", line]).current_dir(&self.context.repository);
         shell.envs(self.state.variables.iter().map(|(key, value)| (key, value)));
+        shell.envs(self.exported.borrow().iter().map(|(key, value)| (key, value)));
         let path = std::env::var_os("PATH").unwrap_or_default();
         let folders = std::iter::once(self.context.folder.tools()).chain(std::env::split_paths(&path));
         if let Ok(path) = std::env::join_paths(folders) {
             shell.env("PATH", path);
         }
         shell
+    }
+
+    /// Prints and executes `export NAME=$(COMMAND)`, for the commands that follow.
+    pub(super) fn export(&self, line: &str) -> Result<()> {
+        println!("$ {line}");
+        let assignment = line.strip_prefix("export ").and_then(|line| line.strip_suffix(')'));
+        let (name, command) =
+            assignment.and_then(|line| line.split_once("=$(")).context("write export NAME=$(COMMAND)")?;
+        let value = self.query(command)?.trim().to_owned();
+        self.exported.borrow_mut().push((name.to_owned(), value));
+        Ok(())
+    }
+
+    /// Adds a sentence to the summary.
+    pub(super) fn complete(&self, sentence: &str) {
+        self.completed.borrow_mut().push(sentence.to_owned());
     }
 
     /// Runs a command without printing it. Returns its output.
@@ -59,12 +90,11 @@ impl Demo<'_> {
     pub(super) fn transcript(&self, line: &str) -> Result<Output> {
         println!("$ {line}");
         let task = self.context.console.quiet_task(line);
-        let output = process::output(self.shell(line));
+        // Both outputs in the order in which a terminal would show them.
+        let output = process::output(self.shell(&format!("exec 2>&1; {line}")));
         task.finish();
         let output = output?;
-        for text in [&output.stdout, &output.stderr] {
-            print!("{}", String::from_utf8_lossy(text));
-        }
+        print!("{}", String::from_utf8_lossy(&output.stdout));
         Ok(output)
     }
 
