@@ -17,6 +17,7 @@ use super::kinds::AdditionalKind;
 use crate::callback::{CallbackClient, CallbackOptions};
 use crate::controllers::{self, AllMetrics, Checkpoints, Options};
 use crate::domain::audit::{Action, Actor, Event, LogName, Outcome, Target, Via};
+use crate::domain::task::retention::RunRetention;
 use crate::kafka;
 use crate::kubernetes::{KubeClient, LeaseLost, LeaseSettings};
 use crate::rest;
@@ -206,6 +207,10 @@ pub(super) async fn run_controllers(
         heartbeat: config.heartbeat_interval,
         settle_time: config.kafka_settle_time,
         task_status_interval: config.task_status_interval,
+        run_retention: RunRetention {
+            age: config.run_retention.0,
+            keep_last: config.run_retention_keep_last,
+        },
         concurrency: config.concurrency,
     };
     let ready = || {

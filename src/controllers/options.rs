@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use eventcenter_sdk::name::{ClusterName, TopicName};
 
+use crate::domain::task::retention::RunRetention;
 use crate::store;
 
 /// The options of the controllers.
@@ -17,6 +18,8 @@ pub struct Options {
     pub settle_time: Duration,
     /// Minimum time between two writes of a task's status because of its runs.
     pub task_status_interval: Duration,
+    /// How long the ended runs of tasks are kept.
+    pub run_retention: RunRetention,
     /// Maximum number of concurrent reconciles of topics, which bounds memory and the size of batches.
     pub concurrency: u16,
 }

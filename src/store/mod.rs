@@ -24,9 +24,9 @@ pub use error::Error;
 pub use journal::{Journal, Options, Policy, RecordError, Recorder, WriteOutcome};
 pub use metrics::Metrics;
 pub use runs::{
-    Advance, CancelOutcome, Claim, ClaimedRun, Cursor, CursorMove, Expired, ExpiryCursor, FinishedAttempt,
-    JobStart, ObservedEnd, ObservedRun, Planned, Renewal, RunCursor, RunFilter, RunPage, Runs, Signal,
-    Statistics, Subscription, Then, UnreportedRun, UnstartedEnd,
+    Advance, CancelOutcome, Claim, ClaimedRun, Cursor, CursorMove, ExpiringPage, ExpiryCursor,
+    FinishedAttempt, JobStart, ObservedEnd, ObservedRun, Planned, Renewal, RunCursor, RunFilter, RunPage,
+    Runs, Signal, Statistics, Subscription, Then, UnreportedRun, UnstartedEnd,
 };
 pub use url::{InvalidStoreUrl, StoreUrl};
 

@@ -30,6 +30,7 @@ pub(in crate::controllers) struct TaskMetrics {
     duration: Family<TenantLabel, Histogram>,
     lateness: Histogram,
     waiting: Gauge,
+    expired: Counter,
 }
 
 impl TaskMetrics {
@@ -40,6 +41,7 @@ impl TaskMetrics {
             duration: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.05, 3.0, 12))),
             lateness: Histogram::new(exponential_buckets(0.005, 2.5, 12)),
             waiting: Gauge::default(),
+            expired: Counter::default(),
         };
         registry.register(
             "task_runs",
@@ -63,6 +65,11 @@ impl TaskMetrics {
             "Runs that wait for others (concurrency, groups, limits of tenants)",
             metrics.waiting.clone(),
         );
+        registry.register(
+            "task_runs_expired",
+            "Runs that the retention has deleted from the run log",
+            metrics.expired.clone(),
+        );
         metrics
     }
 
@@ -81,6 +88,11 @@ impl TaskMetrics {
     pub(super) fn observe_start(&self, run: &Run, now: Timestamp) {
         let late = Duration::try_from(now.duration_since(run.due_at)).unwrap_or_default();
         self.lateness.observe(late.as_secs_f64());
+    }
+
+    /// Counts runs that the retention has deleted.
+    pub(super) fn count_expired(&self, runs: usize) {
+        self.expired.inc_by(u64::try_from(runs).unwrap_or(u64::MAX));
     }
 
     /// Sets the number of waiting runs.

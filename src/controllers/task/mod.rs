@@ -4,6 +4,7 @@
 //! - `registry`: the active tasks and their open runs.
 //! - `planner`: which runs exist, and what follows from their ends.
 //! - `job_starter`: creates Jobs. `job_watch`, `job_end`, `job_record`: observe them, read their logs, store their ends.
+//! - `retention`: deletes expired runs.
 //! - `cron_job`: applies the CronJobs of tasks; `cron_jobs`: those that exist.
 //!
 //! The runs of HTTP calls and events are executed by the role `runner`, which claims them in the store.
@@ -18,6 +19,7 @@ mod metrics;
 mod planner;
 mod reconcile;
 mod registry;
+mod retention;
 mod template;
 
 pub(super) use cron_jobs::CronJobs;
@@ -43,6 +45,7 @@ pub(super) async fn run(context: &Context, commands: Commands) {
         job_watch::follow(context, starter),
         cron_job::follow(context),
         write_statuses(context),
+        retention::run(context),
     );
 }
 

@@ -7,6 +7,7 @@ mod check;
 mod kills;
 mod leaders;
 mod outages;
+mod retention;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
