@@ -165,7 +165,6 @@ impl Planner<'_> {
         if let Some(PlannedTask { next: Some(next), .. }) = self.tasks.remove(&task) {
             self.timers.remove(&(next, task));
         }
-        self.context.task_registry.set_next(task, None);
     }
 
     /// Places the open runs of a task on the board, and plans its next time.

@@ -189,7 +189,7 @@ impl TaskReconciler {
                 schedule_hash: schedule_hash(task.spec()),
                 since,
             };
-            context.task_registry.set(active, task.clone());
+            context.task_registry.set(active, task.clone(), context.services.now());
         }
         Ok(Outcome::Scheduled { engine: choice, cron_job, schedule, is_suspended })
     }

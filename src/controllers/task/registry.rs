@@ -75,16 +75,23 @@ impl TaskRegistry {
         (Self { commands, state: Mutex::default() }, Commands(receiver))
     }
 
-    /// Makes a task active. The planner hears of it if its definition is another one.
-    pub(super) fn set(&self, active: ActiveTask, object: ScheduledTask) {
+    /// Makes a task active. The planner hears of it if its definition is another one. The first status of a definition shows when
+    /// the task is due next without waiting for the planner.
+    pub(super) fn set(&self, active: ActiveTask, object: ScheduledTask, now: Timestamp) {
         let active = Arc::new(active);
+        let uid = active.key.uid;
         let registered = RegisteredTask { active: Arc::clone(&active), object: Arc::new(object) };
-        let before = {
+        let is_changed = {
             let mut state = self.state.lock();
-            state.inactive.remove(&active.key.uid);
-            state.tasks.insert(active.key.uid, registered)
+            state.inactive.remove(&uid);
+            let before = state.tasks.insert(uid, registered);
+            let is_changed = before.is_none_or(|before| *before.active != *active);
+            if is_changed {
+                state.runs.entry(uid).or_default().next = active.definition.next_after(now);
+            }
+            is_changed
         };
-        if before.is_none_or(|before| *before.active != *active) {
+        if is_changed {
             self.send(Command::Set(active));
         }
     }
@@ -93,6 +100,9 @@ impl TaskRegistry {
     pub(super) fn deactivate(&self, task: Uuid) {
         let mut state = self.state.lock();
         state.inactive.insert(task);
+        if let Some(runs) = state.runs.get_mut(&task) {
+            runs.next = None;
+        }
         let was_active = state.tasks.remove(&task).is_some();
         drop(state);
         if was_active {

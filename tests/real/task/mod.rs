@@ -6,6 +6,7 @@ mod cron_jobs;
 mod forgery;
 mod jobs;
 mod runs;
+mod status;
 
 use eventcenter::api::{ScheduledTask, TaskTemplate};
 use eventcenter::domain::task::{Run, RunState};
