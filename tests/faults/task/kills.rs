@@ -12,8 +12,8 @@ use super::TaskFixture;
 use crate::crash::Random;
 
 /// Number of tasks that call the server every second.
-const HTTP_TASKS: usize = 40;
-/// Number of tasks that start a process every two seconds.
+const HTTP_TASKS: usize = 196;
+/// Number of tasks that start a process every second: as many as two processors bear beside the others.
 const CONTAINER_TASKS: usize = 4;
 /// How often a process is killed.
 const KILLS: usize = 20;
@@ -36,7 +36,7 @@ async fn each_occurrence_runs_once_though_operators_are_killed() -> Result<()> {
     for (name, roles) in PROCESSES {
         processes.push(Some(s.start(name, roles, true)?));
     }
-    s.declare(HTTP_TASKS, CONTAINER_TASKS).await;
+    s.declare_every(HTTP_TASKS, CONTAINER_TASKS, 1).await;
     s.wait_for_calls(HTTP_TASKS).await;
     for _ in 0..KILLS {
         s.wait_for_calls(random.below(MAX_CALLS)).await;
