@@ -1,7 +1,7 @@
 //! ScheduledTasks: observe, plan, apply, report.
 //!
 //! - `reconcile` makes a task active: approval, rules, engine, CronJob, status. `template`: the same for TaskTemplates.
-//! - `registry`: the active tasks and their open runs.
+//! - `registry`: the active tasks and their open runs. `due_statuses`: whose statuses are to be written.
 //! - `planner`: which runs exist, and what follows from their ends.
 //! - `job_starter`: creates Jobs. `job_watch`, `job_end`, `job_record`: observe them, read their logs, store their ends.
 //! - `retention`: deletes expired runs.
@@ -11,6 +11,7 @@
 
 mod cron_job;
 mod cron_jobs;
+mod due_statuses;
 mod job_end;
 mod job_record;
 mod job_starter;
@@ -36,6 +37,9 @@ use job_starter::JobStarter;
 /// How often tasks are looked for whose status is to be written.
 const STATUS_TICK: Duration = Duration::from_millis(200);
 
+/// Number of tasks that are taken at once: 50 writes a second leave the API server to the Jobs, however many tasks run.
+const STATUSES_PER_TICK: usize = 10;
+
 /// Plans and observes runs until dropped.
 pub(super) async fn run(context: &Context, commands: Commands) {
     let (starter, requests) = JobStarter::new();
@@ -55,7 +59,8 @@ async fn write_statuses(context: &Context) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        for (namespace, name) in context.task_registry.take_changed(context.options.task_status_interval) {
+        let interval = context.options.task_status_interval;
+        for (namespace, name) in context.task_registry.take_changed(interval, STATUSES_PER_TICK) {
             context.tasks.queue.enqueue(Some(&namespace), &name);
         }
     }

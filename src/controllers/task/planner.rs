@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::super::context::Context;
@@ -24,6 +25,11 @@ use crate::store::runs::{Cursor, Runs, Signal, Subscription, UnstartedEnd};
 
 /// The planner looks at the clock and at the store at least this often: signals may be lost, and clocks may jump.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The pause after a round is as long as the round, within these bounds: what is due or ends meanwhile shares transactions, and the
+/// planner takes at most half of a connection. After a time without rounds there is none.
+const MIN_PAUSE: Duration = Duration::from_millis(10);
+const MAX_PAUSE: Duration = Duration::from_millis(100);
 
 /// Delay before the store is read again after an error.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -75,12 +81,14 @@ pub(super) async fn run(context: &Context, commands: Commands, starter: JobStart
         }
         let error = loop {
             planner.wait(&mut commands, &mut changed).await;
+            let begin = Instant::now();
             while let Ok(command) = commands.try_recv() {
                 planner.apply(command);
             }
             if let Err(error) = planner.advance().await {
                 break error;
             }
+            tokio::time::sleep(begin.elapsed().clamp(MIN_PAUSE, MAX_PAUSE)).await;
         };
         tracing::warn!(error = %crate::error_chain::ErrorChain(&error), "planning runs failed; reading the open runs again");
         tokio::time::sleep(RETRY_DELAY).await;
