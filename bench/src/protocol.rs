@@ -41,6 +41,10 @@ pub(crate) struct Report {
     pub(crate) answer_seconds: Option<Latency>,
     /// The number of unexpected watch events.
     pub(crate) events: u32,
+    /// The number of runs that were looked up in the run log when their calls arrived.
+    pub(crate) looked_up: u32,
+    /// The number of those that the run log did not have.
+    pub(crate) unstored: u32,
     /// The separately measured parts of a step.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) cases: Vec<Case>,

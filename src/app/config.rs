@@ -13,7 +13,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use api::Api;
-pub(super) use audit::{Audit, AuditPolicy};
+pub(super) use audit::{Audit, AuditPolicy, Retention};
 pub(super) use runner::Runner;
 pub(super) use value::NamespacedName;
 use value::{duration, namespaced_name, seconds};
@@ -115,6 +115,14 @@ pub(super) struct Config {
     /// EventTopic to which the events System.Job.* about the runs of ScheduledTasks are published. Default: none.
     #[arg(long, env = "EVENTCENTER_TASK_EVENTS", value_name = "NAMESPACE/NAME", value_parser = namespaced_name)]
     pub(super) task_events: Option<NamespacedName>,
+
+    /// Retention of the ended runs of tasks, with their logs: a duration, or unlimited.
+    #[arg(long, env = "EVENTCENTER_RUN_RETENTION", value_name = "TIME", default_value = "90d")]
+    pub(super) run_retention: Retention,
+
+    /// Number of the newest runs of each task that are kept for longer, until the task has been deleted for that time.
+    #[arg(long, env = "EVENTCENTER_RUN_RETENTION_KEEP_LAST", value_name = "NUMBER", default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub(super) run_retention_keep_last: u32,
 
     /// Maximum number of concurrent reconciles of topics.
     #[arg(long, env = "EVENTCENTER_CONCURRENCY", value_name = "NUMBER", default_value_t = 512, value_parser = clap::value_parser!(u16).range(1..=4096))]
@@ -221,6 +229,8 @@ mod tests {
             &["--api-rate-limit", "0"],
             &["--runner-concurrency", "0"],
             &["--runner-lease", "1s"],
+            &["--run-retention", "never"],
+            &["--run-retention-keep-last", "-1"],
             &["--unknown"],
         ] {
             let all = ["eventcenter", "run"].iter().chain(arguments);
@@ -271,5 +281,7 @@ mod tests {
         assert_eq!(audit.audit_spool_size, 1 << 20);
         assert_eq!(audit.audit_retention.0, Some(Duration::from_hours(90 * 24)));
         assert_eq!(run(&[]).audit.audit_retention.0, None);
+        assert_eq!(run(&[]).run_retention.0, Some(Duration::from_hours(90 * 24)));
+        assert_eq!(run(&["--run-retention", "unlimited"]).run_retention.0, None);
     }
 }

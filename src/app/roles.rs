@@ -17,6 +17,7 @@ use super::kinds::AdditionalKind;
 use crate::callback::{CallbackClient, CallbackOptions};
 use crate::controllers::{self, AllMetrics, Checkpoints, Options, TopicReference};
 use crate::domain::audit::{Action, Actor, Event, LogName, Outcome, Target, Via};
+use crate::domain::task::retention::RunRetention;
 use crate::kafka;
 use crate::kubernetes::{KubeClient, LeaseLost, LeaseSettings};
 use crate::rest;
@@ -210,6 +211,10 @@ pub(super) async fn run_controllers(
             .task_events
             .clone()
             .map(|NamespacedName { namespace, name }| TopicReference { namespace, name }),
+        run_retention: RunRetention {
+            age: config.run_retention.0,
+            keep_last: config.run_retention_keep_last,
+        },
         concurrency: config.concurrency,
     };
     let ready = || {

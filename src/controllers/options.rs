@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use eventcenter_sdk::name::{ClusterName, TopicName};
 
+use crate::domain::task::retention::RunRetention;
 use crate::store;
 
 /// The options of the controllers.
@@ -19,6 +20,8 @@ pub struct Options {
     pub task_status_interval: Duration,
     /// The EventTopic to which events about the runs of tasks are published.
     pub task_events: Option<TopicReference>,
+    /// How long the ended runs of tasks are kept.
+    pub run_retention: RunRetention,
     /// Maximum number of concurrent reconciles of topics, which bounds memory and the size of batches.
     pub concurrency: u16,
 }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use futures::channel::mpsc;
 use kube::ResourceExt;
@@ -15,6 +16,9 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::metrics::Metrics;
+
+/// How long a reconcile waits for the watch to deliver the status that the last one wrote.
+const MAX_WATCH_DELAY: Duration = Duration::from_secs(1);
 
 /// A watched object; one that cannot be deserialized does not stop the watch.
 pub type Watched<K> = DeserializeGuard<K>;
@@ -67,9 +71,17 @@ struct ExpectedStatus {
     /// The previous status, until the watch has delivered the new one: it may still deliver other writes of the
     /// operator, such as the finalizer, with the previous status.
     before: Option<Fingerprint>,
+    /// When the API server accepted it.
+    written: Option<Instant>,
 }
 
 impl ExpectedStatus {
+    /// Whether the watch has yet to deliver a status that was written a moment ago.
+    fn is_awaited(&self, now: Instant) -> bool {
+        let is_recent = |written| now.duration_since(written) < MAX_WATCH_DELAY;
+        self.before.is_some() && self.written.is_some_and(is_recent)
+    }
+
     /// Whether another client wrote the delivered status. Once the watch has delivered the new status, the previous one
     /// also counts as written by another client.
     fn is_contradicted(&mut self, shown: Fingerprint) -> bool {
@@ -182,8 +194,25 @@ where
         before: Fingerprint,
     ) {
         if let Some(version) = self.state.lock().seen.get_mut(&key(object)) {
-            version.expected = Some(ExpectedStatus { status, before: Some(before) });
+            version.expected = Some(ExpectedStatus { status, before: Some(before), written: None });
         }
+    }
+
+    /// The API server has accepted the expected status.
+    pub(super) fn confirm_status(&self, object: &impl kube::Resource) {
+        let mut state = self.state.lock();
+        let expected = state.seen.get_mut(&key(object)).and_then(|version| version.expected.as_mut());
+        if let Some(expected) = expected {
+            expected.written = Some(Instant::now());
+        }
+    }
+
+    /// Whether the watched version of an object is older than the status that the last reconcile wrote. A reconcile of it would write
+    /// that status again, and publish its Event again.
+    pub(super) fn is_outdated(&self, object: &impl kube::Resource) -> bool {
+        let state = self.state.lock();
+        let expected = state.seen.get(&key(object)).and_then(|version| version.expected);
+        expected.is_some_and(|expected| expected.is_awaited(Instant::now()))
     }
 
     /// Measures the time from the change of a spec until it is active, once.
@@ -222,10 +251,24 @@ mod tests {
     #[test]
     fn the_previous_status_is_expected_until_the_new_one_is_delivered() {
         let [none, ready, other] = [1, 2, 3].map(Fingerprint);
-        let mut expected = ExpectedStatus { status: ready, before: Some(none) };
+        let mut expected = ExpectedStatus { status: ready, before: Some(none), written: None };
         assert!(!expected.is_contradicted(none), "the finalizer, delivered late");
         assert!(expected.is_contradicted(other));
         assert!(!expected.is_contradicted(ready));
         assert!(expected.is_contradicted(none), "another client removed the status");
+    }
+
+    #[test]
+    fn a_status_is_awaited_from_its_write_until_its_delivery() {
+        let (begin, [none, ready]) = (Instant::now(), [1, 2].map(Fingerprint));
+        let mut expected = ExpectedStatus { status: ready, before: Some(none), written: None };
+        assert!(!expected.is_awaited(begin), "the write may have failed");
+        expected.written = Some(begin);
+        assert!(expected.is_awaited(begin));
+        assert!(!expected.is_contradicted(none));
+        assert!(expected.is_awaited(begin), "an older write, delivered late");
+        assert!(!expected.is_awaited(begin + MAX_WATCH_DELAY), "the watch may be interrupted");
+        assert!(!expected.is_contradicted(ready));
+        assert!(!expected.is_awaited(begin));
     }
 }

@@ -26,6 +26,9 @@ use super::services::Services;
 use crate::domain::{Failure, backoff};
 use crate::kubernetes::WriteError;
 
+/// Delay before an object is reconciled whose own status the watch has yet to deliver.
+const WATCH_DELAY: Duration = Duration::from_millis(20);
+
 /// The watched objects of a kind, and its queue.
 #[derive(Clone)]
 pub struct Informer<K: kube::Resource<DynamicType = ()> + Clone + 'static> {
@@ -238,6 +241,9 @@ async fn reconcile<R: Reconciler>(
     reconciler: Arc<R>,
 ) -> Result<Action, Infallible> {
     let informer = reconciler.informer();
+    if informer.queue.is_outdated(&*object) {
+        return Ok(Action::requeue(WATCH_DELAY));
+    }
     informer.queue.begin(&object);
     let running = reconciler.services().metrics.start_reconcile(informer.queue.kind());
     let result = match &object.0 {

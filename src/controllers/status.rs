@@ -27,6 +27,7 @@ where
         return Ok(false);
     }
     services.kubernetes.write_status(resource, before, status).await?;
+    queue.confirm_status(resource);
     if let Some(event) = transition(before, status) {
         tracing::info!(reason = event.reason, "{}", event.message);
         services.kubernetes.publish_event(resource, event);

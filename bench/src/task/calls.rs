@@ -7,6 +7,9 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use eventcenter::domain::task::{RunId, RunState};
+use eventcenter::store::{Runs, Store, StoreUrl};
+use eventcenter_sdk::name::TenantName;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::HeaderMap;
@@ -29,9 +32,12 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
 /// After the last expected call, how long the step waits for repeated calls.
 const WAIT_FOR_REPEATED: Duration = Duration::from_secs(2);
 
+/// Of this many calls, the run of one is looked up in the run log when the call arrives.
+const CALLS_PER_LOOKUP: usize = 100;
+
 /// The received calls.
 #[derive(Debug, Default)]
-struct Received {
+pub(super) struct Received {
     /// The ids of the runs.
     keys: HashSet<String>,
     /// From when a run was scheduled until its first call was received.
@@ -40,10 +46,16 @@ struct Received {
     repeated: u32,
     /// When the last call was received.
     last: Option<Instant>,
+    /// The number of runs that were looked up, and of those that the run log did not have as running.
+    looked_up: u32,
+    unstored: u32,
+    /// Where runs are looked up.
+    log: Option<(Runs, TenantName)>,
 }
 
 impl Received {
-    fn record(&mut self, headers: &HeaderMap, now: Timestamp) {
+    /// Records a call. Returns the id of its run if that is to be looked up.
+    fn record(&mut self, headers: &HeaderMap, now: Timestamp) -> Option<RunId> {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         self.last = Some(Instant::now());
         if !self.keys.insert(header(KEY).unwrap_or_default().to_owned()) {
@@ -51,6 +63,8 @@ impl Received {
         } else if let Some(scheduled) = header(SCHEDULED).and_then(|time| time.parse::<Timestamp>().ok()) {
             self.late.push(Duration::try_from(now.duration_since(scheduled)).unwrap_or_default());
         }
+        let is_looked_up = self.keys.len() % CALLS_PER_LOOKUP == 1;
+        is_looked_up.then(|| header(KEY).and_then(|key| key.parse().ok()).map(RunId)).flatten()
     }
 
     /// The number of runs that were called.
@@ -60,9 +74,10 @@ impl Received {
 }
 
 /// Receives the calls of all runs. The latency is the time from when a run was scheduled until its call was received.
-pub(super) async fn receive(load: &Load, schedule: Schedule, port: u16) -> Result<Report> {
+pub(super) async fn receive(load: &Load, schedule: Schedule, port: u16, store: &StoreUrl) -> Result<Report> {
     let listener = TcpListener::bind(("127.0.0.1", port)).await.context("listening for calls")?;
-    let received = Rc::new(RefCell::new(Received::default()));
+    let log = (Store::open(store)?.runs(), load.namespace.parse()?);
+    let received = Rc::new(RefCell::new(Received { log: Some(log), ..Received::default() }));
     let server = LocalSet::new();
     server.spawn_local(accept(listener, Rc::clone(&received)));
     server.run_until(wait(load, schedule, &received)).await
@@ -91,12 +106,15 @@ async fn wait(load: &Load, schedule: Schedule, received: &RefCell<Received>) -> 
         count,
         done: received.count(),
         events: received.repeated,
+        looked_up: received.looked_up,
+        unstored: received.unstored,
         latency_seconds: Latency::of(received.late),
         ..Report::default()
     })
 }
 
-async fn accept(listener: TcpListener, received: Rc<RefCell<Received>>) {
+/// Answers calls until dropped.
+pub(super) async fn accept(listener: TcpListener, received: Rc<RefCell<Received>>) {
     while let Ok((stream, _)) = listener.accept().await {
         let received = Rc::clone(&received);
         tokio::task::spawn_local(async move {
@@ -109,12 +127,25 @@ async fn accept(listener: TcpListener, received: Rc<RefCell<Received>>) {
 
 async fn answer(
     request: Request<Incoming>,
-    received: &RefCell<Received>,
+    received: &Rc<RefCell<Received>>,
 ) -> Result<Response<Empty<Bytes>>, Infallible> {
-    received.borrow_mut().record(request.headers(), Timestamp::now());
+    let looked_up = received.borrow_mut().record(request.headers(), Timestamp::now());
+    if let Some(run) = looked_up {
+        tokio::task::spawn_local(look_up(run, Rc::clone(received)));
+    }
     // Otherwise the connection could not be used again.
     let _ = request.into_body().collect().await;
     Ok(Response::new(Empty::new()))
+}
+
+/// Looks a run up whose call has arrived: its attempt must be in the run log already.
+async fn look_up(id: RunId, received: Rc<RefCell<Received>>) {
+    let Some((runs, tenant)) = received.borrow().log.clone() else { return };
+    let run = runs.get(&tenant, id).await;
+    let is_stored = matches!(run, Ok(Some(run)) if run.state == RunState::Running || run.state.is_final());
+    let mut received = received.borrow_mut();
+    received.looked_up += 1;
+    received.unstored += u32::from(!is_stored);
 }
 
 #[cfg(test)]
@@ -129,7 +160,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(KEY, key.parse().expect("a value"));
             headers.insert(SCHEDULED, "2026-12-01T08:05:00Z".parse().expect("a value"));
-            received.record(&headers, now);
+            let _ = received.record(&headers, now);
         }
         assert_eq!((received.count(), received.repeated), (2, 1));
         assert_eq!(received.late, [Duration::from_millis(250); 2]);

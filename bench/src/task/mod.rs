@@ -3,7 +3,7 @@
 //! - [`manifest`]: the tasks, and the CronJobs for comparison.
 //! - [`schedule`]: when they are due.
 //! - [`jobs`]: when each Job of their runs was created.
-//! - [`calls`]: when each HTTP call of their runs was received.
+//! - [`calls`]: when each HTTP call of their runs was received. [`plain`]: the same number of calls without the product.
 //!
 //! A step that observes runs starts before the first of them is due. The tasks were created by an earlier step, so that their
 //! creation is measured separately.
@@ -11,6 +11,7 @@
 mod calls;
 mod jobs;
 mod manifest;
+mod plain;
 mod schedule;
 
 use std::time::Duration;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Subcommand;
 use eventcenter::api::ScheduledTask;
+use eventcenter::store::StoreUrl;
 use k8s_openapi::api::batch::v1::CronJob;
 use kube::Client;
 use kube::core::ApiResource;
@@ -65,6 +67,15 @@ enum Step {
         /// The port of the receiver
         #[arg(long)]
         port: u16,
+        /// The database with the run log, in which some of the runs are looked up when their calls arrive
+        #[arg(long, value_name = "URL", env = "EVENTCENTER_STORE")]
+        store: StoreUrl,
+    },
+    /// Make calls whose rows are committed one by one
+    PlainCalls {
+        /// The database
+        #[arg(long, value_name = "URL", env = "EVENTCENTER_STORE")]
+        store: StoreUrl,
     },
     /// Watch the existing tasks and count the events
     Rest {
@@ -104,7 +115,8 @@ impl Arguments {
                 load.run(client, None, create).await
             }
             Step::Jobs { schedule } => jobs::observe(client, load, schedule).await,
-            Step::Calls { schedule, port } => calls::receive(load, schedule, port).await,
+            Step::Calls { schedule, port, store } => calls::receive(load, schedule, port, &store).await,
+            Step::PlainCalls { store } => plain::call(load, &store).await,
             Step::Rest { seconds } => {
                 let duration = Duration::from_secs(seconds);
                 watch::count_events(client, &load.resource, &load.namespace, load.count, duration).await

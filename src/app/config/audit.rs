@@ -91,7 +91,7 @@ impl From<&str> for Url {
     }
 }
 
-/// Retention of audit records; `None` is unlimited.
+/// A retention; `None` is unlimited.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::app) struct Retention(pub(in crate::app) Option<Duration>);
 

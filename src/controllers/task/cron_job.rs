@@ -30,8 +30,17 @@ pub(super) async fn follow(context: &Context) {
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
         match event {
-            Ok(Event::Apply(cron_job) | Event::Delete(cron_job)) => enqueue_owner(context, &cron_job),
-            Ok(Event::Init | Event::InitApply(_)) => {}
+            Ok(Event::Apply(cron_job)) => {
+                if context.cron_jobs.remember(&cron_job) {
+                    enqueue_owner(context, &cron_job);
+                }
+            }
+            Ok(Event::Delete(cron_job)) => {
+                context.cron_jobs.forget(&cron_job);
+                enqueue_owner(context, &cron_job);
+            }
+            Ok(Event::Init) => {}
+            Ok(Event::InitApply(cron_job)) => drop(context.cron_jobs.remember(&cron_job)),
             // What was deleted meanwhile is created again.
             Ok(Event::InitDone) => {
                 for task in context.tasks.objects.state() {
@@ -99,7 +108,9 @@ async fn create(
         Some(_) => Ok(Synced::Foreign),
         None => {
             let create = kubernetes.apply_new(wanted);
-            context.services.effect(task, Action::ApplyCronJob, describe(&name), create).await?;
+            let created =
+                context.services.effect(task, Action::ApplyCronJob, describe(&name), create).await?;
+            context.cron_jobs.remember(&created);
             Ok(Synced::Applied)
         }
     }
@@ -120,7 +131,8 @@ async fn apply(
         }
         services.kubernetes.apply(wanted).await
     };
-    services.effect(task, Action::ApplyCronJob, describe(&name), change).await?;
+    let changed = services.effect(task, Action::ApplyCronJob, describe(&name), change).await?;
+    context.cron_jobs.remember(&changed);
     Ok(Synced::Applied)
 }
 
@@ -148,7 +160,9 @@ pub(super) async fn suspend(
     };
     let what = format!("CronJob {}: suspend, because {because}", existing.name_any());
     let apply = context.services.kubernetes.apply(&suspended);
-    context.services.effect(task, Action::ApplyCronJob, what, apply).await.map(drop)
+    let suspended = context.services.effect(task, Action::ApplyCronJob, what, apply).await?;
+    context.cron_jobs.remember(&suspended);
+    Ok(())
 }
 
 /// Deletes the CronJob of a task, if there is one.

@@ -4,11 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use kube::ResourceExt;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{ObjectRef as StoreRef, Store};
+use kube::{Resource, ResourceExt};
 use uuid::Uuid;
 
 use super::super::context::Context;
@@ -16,6 +17,7 @@ use super::job_end::{End, read_end};
 use super::job_starter::JobStarter;
 use crate::domain::task::job::scheduled_time;
 use crate::domain::task::observation::{JobProgress, is_of_cron_job, progress_of, run_of, task_of};
+use crate::domain::task::planning::ActiveTask;
 use crate::domain::task::schedule::Schedule;
 use crate::domain::task::{Executor, NewRun, Outcome, Run, RunId, RunState, Timing, Work};
 use crate::error_chain::ErrorChain;
@@ -27,6 +29,9 @@ const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// Number of missed times of a CronJob that are recorded at once.
 const MAX_MISSED: usize = 100;
+
+/// Number of Jobs that are deleted at once.
+const MAX_CONCURRENT_DELETIONS: usize = 8;
 
 /// A Job, and its end if it has ended.
 #[derive(Debug)]
@@ -70,10 +75,14 @@ impl<'c> JobRecorder<'c> {
             tracing::warn!(error = %ErrorChain(&error), "waiting for the database to store the ends of Jobs");
             tokio::time::sleep(RETRY_DELAY).await;
         }
-        for one in observed.iter().filter(|one| one.end.is_some()) {
-            self.recorded.insert(one.job.uid().unwrap_or_default());
-            self.prune(&one.job).await;
+        let ended: Vec<&Job> = observed.iter().filter(|one| one.end.is_some()).map(|one| &one.job).collect();
+        for job in &ended {
+            self.recorded.insert(job.uid().unwrap_or_default());
+            if let Err(error) = self.record_missed(job).await {
+                tracing::warn!(error = %ErrorChain(&error), "recording missed times");
+            }
         }
+        self.prune(&ended).await;
     }
 
     async fn try_store(&mut self, observed: &[Observed]) -> Result<(), store::Error> {
@@ -173,14 +182,7 @@ impl<'c> JobRecorder<'c> {
             return Ok(());
         }
         self.last_times.insert(uid, time);
-        let Some(before) = before.or(task
-            .object
-            .status
-            .as_ref()
-            .and_then(|status| status.last.as_ref().map(|last| last.scheduled)))
-        else {
-            return Ok(());
-        };
+        let Some(before) = before.or(task.last_scheduled) else { return Ok(()) };
         let Timing::Time { timetable, .. } = &task.active.definition.timing else { return Ok(()) };
         // Kubernetes counts an interval from the previous Job, and not from a fixed time.
         if !matches!(timetable.schedule, Schedule::Cron(_)) {
@@ -230,37 +232,66 @@ impl<'c> JobRecorder<'c> {
         }
     }
 
-    /// Deletes the ended Jobs of a task that exceed its history. Their runs are stored.
-    async fn prune(&mut self, job: &Job) {
-        if let Err(error) = self.record_missed(job).await {
-            tracing::warn!(error = %ErrorChain(&error), "recording missed times");
-        }
-        let Some(task) = self.context.task_registry.task_of_job(job) else { return };
-        let (uid, namespace) = (task.active.key.uid, job.namespace());
-        let jobs = self.jobs.state();
-        let of_task = |job: &&Job| task_of(job) == Some(uid) && job.namespace() == namespace;
-        let (mut succeeded, mut failed) = (Vec::new(), Vec::new());
-        for job in jobs.iter().filter_map(|job| job.0.as_ref().ok()).filter(of_task) {
+    /// Deletes the ended Jobs that exceed the history of the tasks of these Jobs.
+    async fn prune(&self, ended: &[&Job]) {
+        let tasks = ended.iter().filter_map(|job| self.context.task_registry.task_of_job(job));
+        let tasks: HashMap<Uuid, Arc<ActiveTask>> =
+            tasks.map(|task| (task.active.key.uid, task.active)).collect();
+        let mut of_tasks: HashMap<Uuid, EndedJobs> = HashMap::new();
+        for guard in self.jobs.state() {
+            let Ok(job) = &guard.0 else { continue };
+            let Some(task) = task_of(job).and_then(|task| tasks.get(&task)) else { continue };
+            if Some(&task.key.namespace) != job.metadata.namespace.as_ref() {
+                continue;
+            }
+            let jobs = of_tasks.entry(task.key.uid).or_default();
             match progress_of(job) {
-                JobProgress::Ended { ended, state: RunState::Succeeded, .. } => succeeded.push((ended, job)),
-                JobProgress::Ended { ended, .. } => failed.push((ended, job)),
+                JobProgress::Ended { ended, state: RunState::Succeeded, .. } => {
+                    jobs.succeeded.push((ended, guard));
+                }
+                JobProgress::Ended { ended, .. } => jobs.failed.push((ended, guard)),
                 JobProgress::Waiting | JobProgress::Running(_) => {}
             }
         }
-        let (keep_succeeded, keep_failed) = task.active.definition.history;
-        for (mut ended, keep) in [(succeeded, keep_succeeded), (failed, keep_failed)] {
-            ended.sort_by_key(|(ended, _)| std::cmp::Reverse(*ended));
-            for (_, job) in ended.into_iter().skip(usize::try_from(keep).unwrap_or(0)) {
-                let is_creating = run_of(job).is_some_and(|(id, _)| self.starter.is_creating(id));
-                if is_creating || !self.recorded.contains(&job.uid().unwrap_or_default()) {
-                    continue;
-                }
+        let excess = of_tasks.into_iter().flat_map(|(task, EndedJobs { succeeded, failed })| {
+            let (keep_succeeded, keep_failed) = tasks[&task].definition.history;
+            exceeding(succeeded, keep_succeeded).chain(exceeding(failed, keep_failed))
+        });
+        let deleted: Vec<_> = excess.filter(|job| self.may_be_deleted(job)).collect();
+        futures::stream::iter(deleted)
+            .for_each_concurrent(MAX_CONCURRENT_DELETIONS, async |job| {
+                let Ok(job) = &job.0 else { return };
                 if let Err(error) = self.context.services.kubernetes.delete_owned(job).await {
                     tracing::warn!(job = job.name_any(), %error, "deleting an ended Job");
                 }
-            }
-        }
+            })
+            .await;
     }
+
+    /// Whether the run of an ended Job is stored, so that the Job is neither needed nor created again.
+    fn may_be_deleted(&self, job: &DeserializeGuard<Job>) -> bool {
+        let run = job.0.as_ref().ok().and_then(run_of);
+        let is_creating = run.is_some_and(|(id, _)| self.starter.is_creating(id));
+        !is_creating
+            && job.meta().deletion_timestamp.is_none()
+            && self.recorded.contains(&job.uid().unwrap_or_default())
+    }
+}
+
+/// The ended Jobs of a task, and when they ended.
+#[derive(Default)]
+struct EndedJobs {
+    succeeded: Vec<(Timestamp, Arc<DeserializeGuard<Job>>)>,
+    failed: Vec<(Timestamp, Arc<DeserializeGuard<Job>>)>,
+}
+
+/// The oldest Jobs beyond a number of the newest ones.
+fn exceeding(
+    mut jobs: Vec<(Timestamp, Arc<DeserializeGuard<Job>>)>,
+    keep: i32,
+) -> impl Iterator<Item = Arc<DeserializeGuard<Job>>> {
+    jobs.sort_by_key(|(ended, _)| std::cmp::Reverse(*ended));
+    jobs.into_iter().skip(usize::try_from(keep).unwrap_or(0)).map(|(_, job)| job)
 }
 
 /// Whether a failed attempt is followed by another one, with its run.

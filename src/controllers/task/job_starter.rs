@@ -257,8 +257,8 @@ async fn create_job(
 ) -> Result<(), CreateError> {
     let attempt = run.attempts + 1;
     let Some(work) = &run.work else { return Ok(()) };
-    let task = context.task_registry.get(run.task.uid).ok_or(CreateError::Inactive)?;
-    let built = Work::parse(work).and_then(|work| build_job(&task.object, run, &work, attempt, is_suspended));
+    context.task_registry.get(run.task.uid).ok_or(CreateError::Inactive)?;
+    let built = Work::parse(work).and_then(|work| build_job(run, &work, attempt, is_suspended));
     let job = match built {
         Ok(job) => job,
         Err(error) => {

@@ -33,6 +33,7 @@ pub(in crate::controllers) struct TaskMetrics {
     failure_actions: Family<RunLabels, Counter>,
     published_events: Counter,
     waiting_events: Gauge,
+    expired: Counter,
 }
 
 impl TaskMetrics {
@@ -46,6 +47,7 @@ impl TaskMetrics {
             failure_actions: Family::default(),
             published_events: Counter::default(),
             waiting_events: Gauge::default(),
+            expired: Counter::default(),
         };
         registry.register(
             "task_runs",
@@ -84,6 +86,11 @@ impl TaskMetrics {
             "Approximate number of events about runs that are not published yet",
             metrics.waiting_events.clone(),
         );
+        registry.register(
+            "task_runs_expired",
+            "Runs that the retention has deleted from the run log",
+            metrics.expired.clone(),
+        );
         metrics
     }
 
@@ -118,6 +125,11 @@ impl TaskMetrics {
     pub(super) fn observe_start(&self, run: &Run, now: Timestamp) {
         let late = Duration::try_from(now.duration_since(run.due_at)).unwrap_or_default();
         self.lateness.observe(late.as_secs_f64());
+    }
+
+    /// Counts runs that the retention has deleted.
+    pub(super) fn count_expired(&self, runs: usize) {
+        self.expired.inc_by(u64::try_from(runs).unwrap_or(u64::MAX));
     }
 
     /// Sets the number of waiting runs.

@@ -1,10 +1,11 @@
 //! ScheduledTasks: observe, plan, apply, report.
 //!
 //! - `reconcile` makes a task active: approval, rules, engine, CronJob, status. `template`: the same for TaskTemplates.
-//! - `registry`: the active tasks and their open runs.
+//! - `registry`: the active tasks and their open runs. `due_statuses`: whose statuses are to be written.
 //! - `planner`: which runs exist, and what follows from their ends.
 //! - `job_starter`: creates Jobs. `job_watch`, `job_end`, `job_record`: observe them, read their logs, store their ends.
 //! - `job_events`: publishes events about runs; `destination`: to which Kafka topic.
+//! - `retention`: deletes expired runs.
 //! - `cron_job`: applies the CronJobs of tasks; `cron_jobs`: those that exist.
 //!
 //! The runs of HTTP calls and events are executed by the role `runner`, which claims them in the store.
@@ -12,6 +13,7 @@
 mod cron_job;
 mod cron_jobs;
 mod destination;
+mod due_statuses;
 mod job_end;
 mod job_events;
 mod job_record;
@@ -21,6 +23,7 @@ mod metrics;
 mod planner;
 mod reconcile;
 mod registry;
+mod retention;
 mod template;
 
 pub(super) use cron_jobs::CronJobs;
@@ -39,6 +42,9 @@ use job_starter::JobStarter;
 /// How often tasks are looked for whose status is to be written.
 const STATUS_TICK: Duration = Duration::from_millis(200);
 
+/// Number of tasks that are taken at once: 50 writes a second leave the API server to the Jobs, however many tasks run.
+const STATUSES_PER_TICK: usize = 10;
+
 /// Plans and observes runs until dropped.
 pub(super) async fn run(context: &Context, commands: Commands) {
     let (starter, requests) = JobStarter::new();
@@ -50,6 +56,7 @@ pub(super) async fn run(context: &Context, commands: Commands) {
         job_watch::follow(context, starter),
         cron_job::follow(context),
         write_statuses(context),
+        retention::run(context),
     );
 }
 
@@ -59,7 +66,8 @@ async fn write_statuses(context: &Context) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        for (namespace, name) in context.task_registry.take_changed(context.options.task_status_interval) {
+        let interval = context.options.task_status_interval;
+        for (namespace, name) in context.task_registry.take_changed(interval, STATUSES_PER_TICK) {
             context.tasks.queue.enqueue(Some(&namespace), &name);
         }
     }

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::super::context::Context;
@@ -27,6 +28,11 @@ use run_events::RunEvents;
 
 /// The planner looks at the clock and at the store at least this often: signals may be lost, and clocks may jump.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The pause after a round is as long as the round, within these bounds: what is due or ends meanwhile shares transactions, and the
+/// planner takes at most half of a connection. After a time without rounds there is none.
+const MIN_PAUSE: Duration = Duration::from_millis(10);
+const MAX_PAUSE: Duration = Duration::from_millis(100);
 
 /// Delay before the store is read again after an error.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -80,12 +86,14 @@ pub(super) async fn run(context: &Context, commands: Commands, starter: JobStart
         }
         let error = loop {
             planner.wait(&mut commands, &mut changed).await;
+            let begin = Instant::now();
             while let Ok(command) = commands.try_recv() {
                 planner.apply(command);
             }
             if let Err(error) = planner.advance().await {
                 break error;
             }
+            tokio::time::sleep(begin.elapsed().clamp(MIN_PAUSE, MAX_PAUSE)).await;
         };
         tracing::warn!(error = %crate::error_chain::ErrorChain(&error), "planning runs failed; reading the open runs again");
         tokio::time::sleep(RETRY_DELAY).await;
@@ -172,7 +180,6 @@ impl Planner<'_> {
         if let Some(PlannedTask { next: Some(next), .. }) = self.tasks.remove(&task) {
             self.timers.remove(&(next, task));
         }
-        self.context.task_registry.set_next(task, None);
     }
 
     /// Places the open runs of a task on the board, and plans its next time.

@@ -196,7 +196,9 @@ impl TaskReconciler {
                 schedule_hash: schedule_hash(task.spec()),
                 since,
             };
-            context.task_registry.set(active, task.clone());
+            let last = task.status.as_ref().and_then(|status| status.last.as_ref());
+            let last_scheduled = last.map(|last| last.scheduled);
+            context.task_registry.set(active, last_scheduled, context.services.now());
         }
         Ok(Outcome::Scheduled { engine: choice, cron_job, schedule, is_suspended })
     }

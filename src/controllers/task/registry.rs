@@ -11,7 +11,8 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::api::{LastRun, RunCounts, ScheduledTask};
+use super::due_statuses::DueStatuses;
+use crate::api::{LastRun, RunCounts};
 use crate::domain::task::board::Board;
 use crate::domain::task::observation::task_of;
 use crate::domain::task::planning::ActiveTask;
@@ -30,12 +31,12 @@ pub(super) enum Command {
     Delete(Uuid),
 }
 
-/// A task with its object, as Jobs need it.
+/// An active task. There may be tens of thousands, so this is no copy of the object.
 #[derive(Clone, Debug)]
 pub(super) struct RegisteredTask {
     pub(super) active: Arc<ActiveTask>,
-    /// The object with its active spec.
-    pub(super) object: Arc<ScheduledTask>,
+    /// The scheduled time of the last run in the status, when the task was reconciled last.
+    pub(super) last_scheduled: Option<Timestamp>,
 }
 
 /// The active tasks.
@@ -55,10 +56,7 @@ struct State {
     inactive: HashSet<Uuid>,
     board: Board,
     runs: HashMap<Uuid, RunsOfTask>,
-    /// Namespace and name of tasks whose runs have changed since their status was written.
-    changed: HashSet<(String, String)>,
-    /// When the status of tasks was written last, within the interval.
-    taken: HashMap<(String, String), Instant>,
+    statuses: DueStatuses,
 }
 
 /// What is known about the runs of a task.
@@ -75,16 +73,23 @@ impl TaskRegistry {
         (Self { commands, state: Mutex::default() }, Commands(receiver))
     }
 
-    /// Makes a task active. The planner hears of it if its definition is another one.
-    pub(super) fn set(&self, active: ActiveTask, object: ScheduledTask) {
+    /// Makes a task active. The planner hears of it if its definition is another one. The first status of a definition shows when
+    /// the task is due next without waiting for the planner.
+    pub(super) fn set(&self, active: ActiveTask, last_scheduled: Option<Timestamp>, now: Timestamp) {
         let active = Arc::new(active);
-        let registered = RegisteredTask { active: Arc::clone(&active), object: Arc::new(object) };
-        let before = {
+        let uid = active.key.uid;
+        let registered = RegisteredTask { active: Arc::clone(&active), last_scheduled };
+        let is_changed = {
             let mut state = self.state.lock();
-            state.inactive.remove(&active.key.uid);
-            state.tasks.insert(active.key.uid, registered)
+            state.inactive.remove(&uid);
+            let before = state.tasks.insert(uid, registered);
+            let is_changed = before.is_none_or(|before| *before.active != *active);
+            if is_changed {
+                state.runs.entry(uid).or_default().next = active.definition.next_after(now);
+            }
+            is_changed
         };
-        if before.is_none_or(|before| *before.active != *active) {
+        if is_changed {
             self.send(Command::Set(active));
         }
     }
@@ -93,6 +98,9 @@ impl TaskRegistry {
     pub(super) fn deactivate(&self, task: Uuid) {
         let mut state = self.state.lock();
         state.inactive.insert(task);
+        if let Some(runs) = state.runs.get_mut(&task) {
+            runs.next = None;
+        }
         let was_active = state.tasks.remove(&task).is_some();
         drop(state);
         if was_active {
@@ -186,22 +194,13 @@ impl TaskRegistry {
 
     /// Notes that the runs of a task have changed since its status was written.
     pub(super) fn mark_changed(&self, task: &TaskKey) {
-        let mut state = self.state.lock();
-        state.changed.insert((task.namespace.clone(), task.name.clone()));
+        let task = (task.namespace.clone(), task.name.clone());
+        self.state.lock().statuses.mark(task, Instant::now());
     }
 
-    /// Takes the tasks whose status is to be written: those that have changed, and were not taken within `interval`.
-    pub(super) fn take_changed(&self, interval: Duration) -> Vec<(String, String)> {
-        let mut state = self.state.lock();
-        let now = Instant::now();
-        state.taken.retain(|_, taken| now.duration_since(*taken) < interval);
-        let State { changed, taken, .. } = &mut *state;
-        let due: Vec<_> = changed.iter().filter(|task| !taken.contains_key(*task)).cloned().collect();
-        for task in &due {
-            changed.remove(task);
-            taken.insert(task.clone(), now);
-        }
-        due
+    /// Takes the tasks whose status is to be written: at most a number of those that have changed, and were not taken within `interval`.
+    pub(super) fn take_changed(&self, interval: Duration, limit: usize) -> Vec<(String, String)> {
+        self.state.lock().statuses.take(Instant::now(), interval, limit)
     }
 
     fn send(&self, command: Command) {

@@ -13,7 +13,7 @@ use super::definition::{Definition, Target};
 use super::engine::starting_deadline;
 use super::reference::Values;
 use super::work::Work;
-use super::{Run, pod};
+use super::{Run, TaskKey, pod};
 use crate::api::{
     ATTEMPT, ConcurrencyPolicy, RUN_ID, SUSPENDED_BECAUSE, ScheduledTask, ScheduledTaskSpec, TASK_LABEL,
 };
@@ -63,6 +63,29 @@ fn shorten(name: &str, max: usize) -> String {
     format!("{}-{hash}", kept.trim_end_matches('-'))
 }
 
+/// The task that owns an object.
+struct Owner<'a> {
+    namespace: &'a str,
+    name: &'a str,
+    uid: String,
+}
+
+impl<'a> Owner<'a> {
+    fn of_object(task: &'a ScheduledTask) -> Self {
+        let metadata = &task.metadata;
+        Self {
+            namespace: metadata.namespace.as_deref().unwrap_or_default(),
+            name: metadata.name.as_deref().unwrap_or_default(),
+            uid: metadata.uid.clone().unwrap_or_default(),
+        }
+    }
+
+    fn of_run(run: &'a Run) -> Self {
+        let TaskKey { namespace, name, uid, .. } = &run.task;
+        Self { namespace, name, uid: uid.to_string() }
+    }
+}
+
 /// The CronJob of a task. `suspended_because` says why another engine executes the runs.
 #[must_use]
 pub fn build_cron_job(
@@ -72,23 +95,24 @@ pub fn build_cron_job(
     suspended_because: Option<&str>,
 ) -> CronJob {
     let schedule = spec.schedule.clone().unwrap_or_default();
+    let owner = Owner::of_object(task);
     let values = Values {
         parameters: &definition.parameters,
-        task: &task.name_any(),
-        namespace: &task.namespace().unwrap_or_default(),
+        task: owner.name,
+        namespace: owner.namespace,
         run: None,
     };
     let template = match &definition.target {
-        Target::Container(template) => complete_template(task, template, &values),
+        Target::Container(template) => complete_template(&owner, template, &values),
         Target::Http(_) | Target::Event(_) => PodTemplateSpec::default(),
     };
     let annotations = suspended_because.map(|reason| (SUSPENDED_BECAUSE.to_owned(), reason.to_owned()));
     let limit = i32::try_from(definition.retry.limit).unwrap_or(i32::MAX);
     CronJob {
         metadata: ObjectMeta {
-            name: Some(cron_job_name(&task.name_any())),
+            name: Some(cron_job_name(owner.name)),
             annotations: annotations.map(|annotation| BTreeMap::from([annotation])),
-            ..metadata(task)
+            ..metadata(&owner)
         },
         spec: Some(CronJobSpec {
             schedule: schedule.cron.unwrap_or_default(),
@@ -107,7 +131,7 @@ pub fn build_cron_job(
             successful_jobs_history_limit: Some(KEPT_BY_KUBERNETES),
             failed_jobs_history_limit: Some(KEPT_BY_KUBERNETES),
             job_template: JobTemplateSpec {
-                metadata: Some(ObjectMeta { labels: Some(labels(task)), ..ObjectMeta::default() }),
+                metadata: Some(ObjectMeta { labels: Some(labels(&owner)), ..ObjectMeta::default() }),
                 spec: Some(job_spec(
                     definition.shards.map(Into::into),
                     Some(limit),
@@ -124,16 +148,11 @@ pub fn build_cron_job(
 ///
 /// # Errors
 /// The stored work has no pod template.
-pub fn build_job(
-    task: &ScheduledTask,
-    run: &Run,
-    work: &Work,
-    attempt: u32,
-    is_suspended: bool,
-) -> Result<Job, serde_json::Error> {
+pub fn build_job(run: &Run, work: &Work, attempt: u32, is_suspended: bool) -> Result<Job, serde_json::Error> {
     let template = work.target.container.as_ref().map(|container| container.template.clone());
     let template: PodTemplateSpec = serde_json::from_value(template.unwrap_or_default())?;
-    let mut template = complete_template(task, &template, &work.values(run, attempt));
+    let owner = Owner::of_run(run);
+    let mut template = complete_template(&owner, &template, &work.values(run, attempt));
     let variables = [
         ("EVENTCENTER_RUN_ID", run.id.to_string()),
         ("EVENTCENTER_SCHEDULED_TIME", run.scheduled_at.to_string()),
@@ -158,22 +177,22 @@ pub fn build_job(
         metadata: ObjectMeta {
             name: Some(job_name(run, attempt)),
             annotations: Some(annotations),
-            ..metadata(task)
+            ..metadata(&owner)
         },
         spec: Some(spec),
         status: None,
     })
 }
 
-fn metadata(task: &ScheduledTask) -> ObjectMeta {
+fn metadata(owner: &Owner<'_>) -> ObjectMeta {
     ObjectMeta {
-        namespace: task.namespace(),
-        labels: Some(labels(task)),
+        namespace: Some(owner.namespace.to_owned()),
+        labels: Some(labels(owner)),
         owner_references: Some(vec![OwnerReference {
             api_version: ScheduledTask::api_version(&()).into_owned(),
             kind: ScheduledTask::kind(&()).into_owned(),
-            name: task.name_any(),
-            uid: task.uid().unwrap_or_default(),
+            name: owner.name.to_owned(),
+            uid: owner.uid.clone(),
             controller: Some(true),
             block_owner_deletion: Some(false),
         }]),
@@ -181,10 +200,10 @@ fn metadata(task: &ScheduledTask) -> ObjectMeta {
     }
 }
 
-fn labels(task: &ScheduledTask) -> BTreeMap<String, String> {
+fn labels(owner: &Owner<'_>) -> BTreeMap<String, String> {
     BTreeMap::from([
         ("app.kubernetes.io/managed-by".to_owned(), "eventcenter".to_owned()),
-        (TASK_LABEL.to_owned(), task.uid().unwrap_or_default()),
+        (TASK_LABEL.to_owned(), owner.uid.clone()),
     ])
 }
 
@@ -222,13 +241,9 @@ fn job_spec(
     }
 }
 
-fn complete_template(
-    task: &ScheduledTask,
-    template: &PodTemplateSpec,
-    values: &Values<'_>,
-) -> PodTemplateSpec {
+fn complete_template(owner: &Owner<'_>, template: &PodTemplateSpec, values: &Values<'_>) -> PodTemplateSpec {
     let mut template = template.clone();
-    template.metadata.get_or_insert_default().labels.get_or_insert_default().extend(labels(task));
+    template.metadata.get_or_insert_default().labels.get_or_insert_default().extend(labels(owner));
     if let Some(spec) = &mut template.spec {
         pod::replace_texts(spec, |text| values.render(text, |value| value));
         spec.restart_policy.get_or_insert_with(|| "Never".into());

@@ -3,7 +3,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::domain::task::testing::{definition, task};
-use crate::domain::task::{Executor, Outcome, RunId, RunState, TaskKey, Trigger};
+use crate::domain::task::{Executor, Outcome, RunId, RunState, Trigger};
 
 const POD: &str = "target: {container: {template: {metadata: {labels: {app: x}}, spec: {containers: [{name: a, image: x, args: ['$(params.region)', '$(run.id)'], env: [{name: SHARD_TOTAL, value: forged}]}]}}}}";
 
@@ -117,7 +117,7 @@ fn a_job_has_its_run_and_its_shards() {
         task(&format!("{{shards: 3, timeout: 90s, retry: {{limit: 2}}, parameters: {{region: eu}}, {POD}}}"));
     let work = Work::of(&definition(&task), &BTreeMap::from([("region".into(), "us".into())]), None);
     let work = Work::parse(&work.to_json()).expect("stored work");
-    let job = build_job(&task, &run("nightly"), &work, 1, true).expect("a Job");
+    let job = build_job(&run("nightly"), &work, 1, true).expect("a Job");
     expect![[r#"
         apiVersion: batch/v1
         kind: Job
@@ -182,7 +182,7 @@ fn a_job_has_its_run_and_its_shards() {
 fn an_attempt_without_shards_is_not_retried_by_kubernetes() {
     let task = task(&format!("{{timeout: 90s, retry: {{limit: 2}}, parameters: {{region: eu}}, {POD}}}"));
     let work = Work::of(&definition(&task), &BTreeMap::new(), None);
-    let spec = build_job(&task, &run("nightly"), &work, 2, false).expect("a Job").spec.expect("a spec");
+    let spec = build_job(&run("nightly"), &work, 2, false).expect("a Job").spec.expect("a spec");
     assert_eq!(
         (spec.backoff_limit, spec.active_deadline_seconds, spec.suspend),
         (Some(0), Some(90), Some(false))

@@ -15,6 +15,7 @@
 //! | [`index`] | dependencies and templates of all tasks |
 //! | [`board`] | which open runs may start |
 //! | [`request`], [`backfill`] | runs that users request |
+//! | [`retention`] | how long ended runs are kept |
 
 pub mod attempt;
 pub mod backfill;
@@ -37,6 +38,7 @@ pub mod pod;
 pub mod reference;
 pub mod report;
 pub mod request;
+pub mod retention;
 pub mod retry;
 pub mod rights;
 pub mod run;

@@ -36,7 +36,7 @@ pub use outbox::{NewRunEvent, RunEvent};
 pub use plan::{Cursor, CursorMove, Planned};
 pub use query::{RunCursor, RunFilter};
 pub use report::{Statistics, UnreportedRun};
-pub use retention::{Expired, ExpiryCursor};
+pub use retention::{ExpiringPage, ExpiryCursor};
 pub(super) use signal::Signals;
 pub use signal::{Signal, Subscription};
 pub use transition::{Advance, CancelOutcome, FinishedAttempt, JobStart, Then, UnstartedEnd};

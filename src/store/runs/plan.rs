@@ -31,14 +31,6 @@ const MOVE_CURSORS: Statement = batch!(
      WHERE task_cursor.task = batch.task AND task_cursor.at = batch.from_at AND task_cursor.schedule_hash = batch.from_hash \
      RETURNING task_cursor.task"
 );
-const DELETE_CURSORS: Statement = batch!(
-    [task uuid]
-    "DELETE FROM task_cursor WHERE task IN (SELECT task FROM batch) RETURNING task"
-);
-const DELETE_STATISTICS: Statement = batch!(
-    [task uuid]
-    "DELETE FROM task_statistics WHERE task IN (SELECT task FROM batch) RETURNING task"
-);
 const INSERT_RUNS: Statement = batch!(
     [id uuid, tenant text, namespace text, task_name text, task uuid, trigger_kind text, trigger_json text, scheduled_at int,
      due_at int, state text, executor text, chain uuid, parameters text, work text, requested_by text, message text, ended_at int]
@@ -91,11 +83,6 @@ struct MoveRow<'a> {
     schedule_hash: &'a str,
     from_at: Option<i64>,
     from_hash: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct TaskRow {
-    task: String,
 }
 
 #[derive(Serialize)]
@@ -179,19 +166,6 @@ impl Runs {
         transaction.commit().await?;
         self.signal_inserted(&runs);
         Ok(inserted)
-    }
-
-    /// Deletes cursors and statistics of tasks that are deleted. Their runs stay.
-    ///
-    /// # Errors
-    /// The database is unavailable.
-    pub async fn delete_tasks(&self, tasks: &[Uuid]) -> Result<(), Error> {
-        let rows: Vec<TaskRow> = tasks.iter().map(|task| TaskRow { task: to_hex(*task) }).collect();
-        let mut transaction = Transaction::begin(&self.database, "deleting the cursors of tasks").await?;
-        for statement in [DELETE_CURSORS, DELETE_STATISTICS] {
-            let _: Vec<(Uuid,)> = transaction.fetch_batch(statement, &rows).await?;
-        }
-        transaction.commit().await
     }
 
     fn signal_inserted(&self, runs: &[&NewRun]) {

@@ -12,9 +12,9 @@ use super::TaskFixture;
 use crate::crash::Random;
 
 /// Number of tasks that call the server every second.
-const HTTP_TASKS: usize = 40;
-/// Number of tasks that start a process every two seconds.
-const CONTAINER_TASKS: usize = 4;
+const HTTP_TASKS: usize = 198;
+/// Number of tasks that start a process every second. Further ones are not done in time by two processors that have other work, too.
+const CONTAINER_TASKS: usize = 2;
 /// How often a process is killed.
 const KILLS: usize = 20;
 /// A process is killed after fewer further calls than this: at any moment from its start until some seconds later.
@@ -36,7 +36,7 @@ async fn each_occurrence_runs_once_though_operators_are_killed() -> Result<()> {
     for (name, roles) in PROCESSES {
         processes.push(Some(s.start(name, roles, true)?));
     }
-    s.declare(HTTP_TASKS, CONTAINER_TASKS).await;
+    s.declare_every(HTTP_TASKS, CONTAINER_TASKS, 1).await;
     s.wait_for_calls(HTTP_TASKS).await;
     for _ in 0..KILLS {
         s.wait_for_calls(random.below(MAX_CALLS)).await;

@@ -7,6 +7,7 @@ mod check;
 mod kills;
 mod leaders;
 mod outages;
+mod retention;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use eventcenter::api::ScheduledTask;
 use eventcenter::domain::task::{Run, RunId, RunState};
 use eventcenter::store::{RunFilter, Runs, Store, StoreUrl};
 use eventcenter_sdk::name::TenantName;
+use futures::StreamExt;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use parking_lot::Mutex;
@@ -38,6 +40,9 @@ fn now() -> Timestamp {
 
 /// How long ended work may take to be stored: many runs are made up for after an outage.
 const MAX_SETTLING: Duration = Duration::from_secs(120);
+
+/// Number of tasks that are declared at once.
+const MAX_DECLARING: usize = 8;
 
 /// Number of runs that are read at once.
 const PAGE: usize = 1000;
@@ -112,19 +117,28 @@ impl TaskFixture {
         self.t.resource(name)
     }
 
-    /// Declares tasks that call the server every second, and tasks whose process appends a line every two seconds. All of them make
-    /// up for every occurrence. The first attempt of each run of the last container task fails.
+    /// Declares tasks that call the server every second, and tasks whose process appends a line every two seconds.
     async fn declare(&mut self, http: usize, container: usize) {
+        self.declare_every(http, container, 2).await;
+    }
+
+    /// Declares tasks that call the server every second, and tasks whose process appends a line in this interval. All of them make up
+    /// for every occurrence. The first attempt of each run of the last container task fails.
+    async fn declare_every(&mut self, http: usize, container: usize, seconds: u64) {
         let url = self.server.url("/$(task.name)/$(run.scheduledTime)");
         let call = json!({"http": {"method": "POST", "url": url}});
-        for number in 0..http {
-            self.declare_one(format!("call-{number}"), Kind::Http, 1, &call).await;
-        }
-        for number in 1..=container {
+        let calls = (0..http).map(|number| (format!("call-{number}"), Kind::Http, 1, call.clone()));
+        let processes = (1..=container).map(|number| {
             let end = if number == container { "[ $EVENTCENTER_ATTEMPT != 1 ]" } else { "true" };
-            let pod = self.process(end);
-            self.declare_one(format!("process-{number}"), Kind::Container, 2, &pod).await;
-        }
+            (format!("process-{number}"), Kind::Container, seconds, self.process(end))
+        });
+        let all: Vec<_> = calls.chain(processes).collect();
+        let declared = futures::stream::iter(all).map(|(name, kind, seconds, target)| {
+            let this = &*self;
+            async move { this.declare_one(name, kind, seconds, &target).await }
+        });
+        let declared: Vec<Declared> = declared.buffer_unordered(MAX_DECLARING).collect().await;
+        self.tasks.extend(declared);
     }
 
     /// A target whose process appends a line to the file, and ends with this command.
@@ -136,7 +150,7 @@ impl TaskFixture {
         ]}}}})
     }
 
-    async fn declare_one(&mut self, name: String, kind: Kind, seconds: u64, target: &Value) {
+    async fn declare_one(&self, name: String, kind: Kind, seconds: u64, target: &Value) -> Declared {
         let spec = json!({
             "schedule": {"every": format!("{seconds}s"), "catchUp": "All"},
             "concurrency": {"policy": "Allow"},
@@ -150,7 +164,7 @@ impl TaskFixture {
         let task = task.get().await;
         let uid = task.uid().expect("a uid").parse().expect("a UUID");
         let created = task.creation_timestamp().expect("a time").0;
-        self.tasks.push(Declared { name, kind, uid, created, period: Duration::from_secs(seconds) });
+        Declared { name, kind, uid, created, period: Duration::from_secs(seconds) }
     }
 
     /// Waits until the server has received this many further calls.

@@ -9,6 +9,7 @@ mod forgery;
 mod jobs;
 mod on_failure;
 mod runs;
+mod status;
 
 use eventcenter::api::{ScheduledTask, TaskTemplate};
 use eventcenter::domain::task::{Run, RunState};

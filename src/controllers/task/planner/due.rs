@@ -40,7 +40,9 @@ impl Planner<'_> {
         }
         let shown = match active.engine {
             EngineType::CronJob => active.definition.next_after(self.context.services.now()),
-            _ => due.filter(|due| *due != Timestamp::MIN),
+            // What the registry has computed is shown until the cursor is stored.
+            _ if due == Some(Timestamp::MIN) => return,
+            _ => due,
         };
         if self.context.task_registry.set_next(uid, shown) {
             self.context.task_registry.mark_changed(&active.key);

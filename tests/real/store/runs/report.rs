@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use eventcenter::domain::task::{NewRun, RunId, RunState, TaskKey, Trigger};
-use eventcenter::store::{FinishedAttempt, NewRunEvent};
+use eventcenter::store::{Cursor, CursorMove, FinishedAttempt, NewRunEvent};
 use jiff::Timestamp;
 
 use super::super::database::TestDatabase;
@@ -21,6 +21,8 @@ on_both! {
     failure_actions_do_not_count,
     the_retention_keeps_the_newest_runs_and_those_in_use,
     the_retention_proceeds_in_batches,
+    a_deleted_task_is_marked_until_its_rows_are_deleted,
+    only_reported_runs_are_deleted,
 }
 
 /// Ends runs of a task, one each second, in these states.
@@ -195,10 +197,12 @@ async fn failure_actions_do_not_count(database: TestDatabase) -> Result<()> {
 async fn expire(test: &TestRuns, before: Timestamp, keep_last: u32, limit: usize) -> Result<(usize, usize)> {
     let (mut deleted, mut batches, mut from) = (0, 0, None);
     loop {
-        let expired = test.runs.expire(before, keep_last, from, limit).await?;
-        deleted += expired.deleted;
+        let page = test.runs.list_expiring(before, keep_last, from, limit).await?;
+        let expired: Vec<RunId> =
+            page.runs.iter().filter(|run| !run.is_among_newest).map(|run| run.id).collect();
+        deleted += test.runs.delete_reported(&expired).await?;
         batches += 1;
-        from = expired.next;
+        from = page.next;
         if from.is_none() {
             return Ok((deleted, batches));
         }
@@ -237,5 +241,46 @@ async fn the_retention_proceeds_in_batches(database: TestDatabase) -> Result<()>
     // Kept runs do not stop the batches.
     assert_eq!(expire(&test, at(9000), 25, 10).await?, (0, 3));
     assert_eq!(expire(&test, at(9000), 3, 10).await?, (22, 3));
+    Ok(())
+}
+
+async fn a_deleted_task_is_marked_until_its_rows_are_deleted(database: TestDatabase) -> Result<()> {
+    let test = TestRuns::create(database).await?;
+    let (one, two) = (task(1).uid, task(2).uid);
+    let ids = end(&test, &task(1), &[RunState::Succeeded]).await?;
+    test.runs.mark_reported(&ids).await?;
+    let cursor = Cursor { task: two, at: at(1), schedule_hash: "hash".to_owned() };
+    test.runs.plan(&[CursorMove { from: None, to: cursor }], &[], at(0)).await?;
+    let mut tasks = test.runs.list_tasks().await?;
+    tasks.sort_unstable();
+    assert_eq!(tasks, [one, two], "those with statistics, and with a cursor");
+    test.runs.mark_deleted(&[one, two], at(100)).await?;
+    test.runs.mark_deleted(&[two], at(200)).await?;
+    assert_eq!(
+        test.runs.load_deletions().await?,
+        [(one, at(100)), (two, at(100))].into(),
+        "the first time counts"
+    );
+    test.runs.unmark_deleted(&[two]).await?;
+    assert_eq!(test.runs.load_deletions().await?, [(one, at(100))].into());
+    test.runs.delete_tasks(&[one]).await?;
+    assert_eq!(test.runs.list_tasks().await?, [two]);
+    assert!(test.runs.load_deletions().await?.is_empty());
+    assert!(test.runs.get(&tenant("acme"), ids[0]).await?.is_some(), "its run has not expired");
+    for empty in [test.runs.delete_tasks(&[]).await, test.runs.unmark_deleted(&[]).await] {
+        empty?;
+    }
+    Ok(())
+}
+
+async fn only_reported_runs_are_deleted(database: TestDatabase) -> Result<()> {
+    let test = TestRuns::create(database).await?;
+    let unreported = end(&test, &task(1), &[RunState::Succeeded]).await?;
+    assert_eq!(test.runs.delete_reported(&unreported).await?, 0);
+    assert_eq!(test.runs.attempts(&tenant("acme"), unreported[0]).await?.len(), 1, "its attempt stays");
+    test.runs.mark_reported(&unreported).await?;
+    assert_eq!(test.runs.delete_reported(&unreported).await?, 1);
+    assert_eq!(test.runs.delete_reported(&unreported).await?, 0, "it can be repeated");
+    assert_eq!(test.runs.attempts(&tenant("acme"), unreported[0]).await?.len(), 0);
     Ok(())
 }

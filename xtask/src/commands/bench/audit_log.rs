@@ -193,7 +193,12 @@ impl Stage {
             _ => (None, "SQLite".to_owned()),
         };
         let log = folder.path().join("generator.log");
-        let generator = Generator { program: program.to_owned(), kubeconfig: "/nowhere".into(), log };
+        let generator = Generator {
+            program: program.to_owned(),
+            kubeconfig: "/nowhere".into(),
+            log,
+            variables: Vec::new(),
+        };
         Ok(Self { postgres, name, generator, console, folder })
     }
 

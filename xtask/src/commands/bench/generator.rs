@@ -19,6 +19,8 @@ pub(crate) struct Generator {
     pub(crate) program: PathBuf,
     pub(crate) kubeconfig: PathBuf,
     pub(crate) log: PathBuf,
+    /// Environment variables, such as the address of the database.
+    pub(crate) variables: Vec<(String, String)>,
 }
 
 /// A load generator that is ready to begin. Dropping it ends it.
@@ -49,6 +51,11 @@ pub(crate) struct Outcome {
     pub(crate) latency_seconds: Option<Latency>,
     pub(crate) answer_seconds: Option<Latency>,
     pub(crate) events: u32,
+    /// Runs that were looked up in the run log when their calls arrived, and how many of them it did not have.
+    #[serde(default)]
+    pub(crate) looked_up: u32,
+    #[serde(default)]
+    pub(crate) unstored: u32,
     /// The parts of a step that are measured separately.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) cases: Vec<Case>,
@@ -76,7 +83,7 @@ impl Generator {
     /// Starts it. Returns when it waits for the signal to begin.
     pub(crate) fn prepare(&self, arguments: &[String]) -> Result<Prepared> {
         let mut command = process::child_command(&self.program);
-        command.args(arguments).env("KUBECONFIG", &self.kubeconfig);
+        command.args(arguments).env("KUBECONFIG", &self.kubeconfig).envs(self.variables.iter().cloned());
         let log = std::fs::File::options().create(true).append(true).open(&self.log)?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
         let line = process::describe(&command);
@@ -166,8 +173,12 @@ mod tests {
     #[test]
     fn the_error_of_an_early_end_has_the_last_lines_of_the_log() {
         let folder = tempfile::tempdir().expect("a folder");
-        let generator =
-            Generator { program: "sh".into(), kubeconfig: "/nowhere".into(), log: folder.path().join("log") };
+        let generator = Generator {
+            program: "sh".into(),
+            kubeconfig: "/nowhere".into(),
+            log: folder.path().join("log"),
+            variables: Vec::new(),
+        };
         let arguments = ["-c".to_owned(), "echo it went wrong >&2; exit 3".to_owned()];
         let error = generator.prepare(&arguments).err().expect("the program ended").to_string();
         assert!(error.contains("it went wrong") && error.contains('3'), "{error}");

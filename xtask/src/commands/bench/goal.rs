@@ -37,6 +37,8 @@ pub(crate) enum Figure {
     Lateness,
     /// Runs that were executed more than once.
     Repeated,
+    /// Runs that were not in the run log when they were executed.
+    Unstored,
 }
 
 /// A bound for a figure, and the measured value.
@@ -46,6 +48,8 @@ pub(crate) struct Goal {
     /// The minimum of a rate, or the maximum of any other figure.
     pub(crate) limit: f64,
     pub(crate) measured: f64,
+    /// The same figure of the baseline, in the same run.
+    pub(crate) baseline: Option<f64>,
 }
 
 /// The peer's figures for a step: Strimzi's Topic Operator 1.2.0, measured in another run on such a machine.
@@ -93,7 +97,8 @@ impl Peer {
             Figure::Lost => return self.note.map(str::to_owned),
             Figure::Wall | Figure::Writes | Figure::Unrefused => None,
             Figure::Reviews | Figure::Median | Figure::Tail | Figure::Share => None,
-            Figure::CpuShare | Figure::LastJob | Figure::Lateness | Figure::Repeated => None,
+            Figure::CpuShare | Figure::LastJob | Figure::Lateness => None,
+            Figure::Repeated | Figure::Unstored => None,
         };
         value.map(|value| figure.show(value))
     }
@@ -119,6 +124,7 @@ impl Figure {
             Self::LastJob => "last Job after",
             Self::Lateness => "lateness p99",
             Self::Repeated => "repeated",
+            Self::Unstored => "not in the run log",
         }
     }
 
@@ -135,14 +141,14 @@ impl Figure {
             Self::Cpu | Self::CpuAMinute | Self::Wall | Self::LastJob => format!("{text} s"),
             Self::Rss => format!("{text} MiB"),
             Self::Share | Self::CpuShare => format!("{text} %"),
-            Self::Writes | Self::Lost | Self::Unrefused | Self::Repeated => text,
+            Self::Writes | Self::Lost | Self::Unrefused | Self::Repeated | Self::Unstored => text,
         }
     }
 }
 
 impl Goal {
     pub(crate) fn new(figure: Figure, limit: f64, measured: f64) -> Self {
-        Self { figure, limit, measured }
+        Self { figure, limit, measured, baseline: None }
     }
 
     /// Whether it is reached.
@@ -159,6 +165,11 @@ impl Goal {
     /// The measured value as text.
     pub(crate) fn value(&self) -> String {
         self.figure.show(self.measured)
+    }
+
+    /// The value of the baseline as text.
+    pub(crate) fn baseline(&self) -> String {
+        self.baseline.map_or("–".into(), |value| self.figure.show(value))
     }
 }
 

@@ -96,6 +96,9 @@ pub(crate) fn goals<'a>(rows: impl IntoIterator<Item = &'a Row> + Clone) -> Stri
         ("REACHED", Align::Left),
         ("ESTIMATE WITHOUT OTHERS", Align::Right),
     ];
+    let with_baseline =
+        rows.clone().into_iter().flat_map(|row| &row.goals).any(|goal| goal.baseline.is_some());
+    columns.extend(with_baseline.then_some(("BASELINE", Align::Right)));
     let with_peer = rows.clone().into_iter().any(|row| row.peer.is_some());
     columns.extend(with_peer.then_some(("PEER", Align::Right)));
     let mut table = Table::new(&columns);
@@ -109,8 +112,11 @@ pub(crate) fn goals<'a>(rows: impl IntoIterator<Item = &'a Row> + Clone) -> Stri
                 _ => String::new(),
             };
             let (bound, value) = (goal.bound(), goal.value());
-            let cells = [name, goal.figure.name(), &bound, &value, reached, &alone, &peer];
-            table.row(&cells[..columns.len()]);
+            let baseline = goal.baseline();
+            let mut cells = vec![name, goal.figure.name(), &bound, &value, reached, &alone];
+            cells.extend(with_baseline.then_some(baseline.as_str()));
+            cells.extend(with_peer.then_some(peer.as_str()));
+            table.row(&cells);
         }
     }
     table.to_string()
@@ -204,6 +210,7 @@ impl Serialize for Goal {
             "goal": self.bound(),
             "measured": round(self.measured),
             "reached": self.reached(),
+            "baseline": self.baseline.map(round),
         })
         .serialize(serializer)
     }

@@ -84,6 +84,7 @@ impl Stage {
             program: programs.generator.clone(),
             kubeconfig: environment.kubeconfig().to_owned(),
             log: folder.join("generator.log"),
+            variables: Vec::new(),
         };
         let options = OperatorOptions::new(&programs.operator, environment.operator_kubeconfig());
         let audit = Audit::at_end(data.join("audit.log"))?;
@@ -176,7 +177,8 @@ impl Stage {
         if with_postgres {
             let postgres = Postgres::start(&self.environment.folder().join("postgres"))?;
             let url = postgres.create_database("tasks")?;
-            self.options.variables.push(("EVENTCENTER_STORE".to_owned(), url));
+            self.options.variables.push(("EVENTCENTER_STORE".to_owned(), url.clone()));
+            self.generator.variables.push(("EVENTCENTER_STORE".to_owned(), url));
             self.postgres = Some(postgres);
             let arguments = vec![format!("--roles={RUNNER}")];
             let options = OperatorOptions { arguments, ..self.options.clone() };
@@ -187,7 +189,11 @@ impl Stage {
             return Ok(());
         }
         self.options.runner = true;
-        self.start_all_roles()
+        self.start_all_roles()?;
+        let data = self.operator.as_ref().context("the operator runs")?.data();
+        let url = format!("sqlite:{}", data.join("eventcenter.db").display());
+        self.generator.variables.push(("EVENTCENTER_STORE".to_owned(), url));
+        Ok(())
     }
 
     /// Runs the load generator without measuring, as a preparation.

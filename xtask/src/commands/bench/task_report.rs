@@ -81,6 +81,7 @@ impl Report {
             ("STEP", Align::Left),
             ("COUNT", Align::Right),
             ("REPEATED", Align::Right),
+            ("IN THE RUN LOG", Align::Right),
             ("WALL", Align::Right),
             ("RATE", Align::Right),
             ("P50", Align::Right),
@@ -99,6 +100,7 @@ impl Report {
                 true => outcome.count.to_string(),
                 false => format!("{} of {}!", outcome.done, outcome.count),
             };
+            let stored = format!("{} of {}", outcome.looked_up - outcome.unstored, outcome.looked_up);
             let is_load = outcome.latency_seconds.is_some();
             let created = outcome.answer_seconds.is_none() && outcome.written_seconds > 0.0;
             let of_load = |is_shown: bool, text: String| if is_shown { text } else { "–".to_owned() };
@@ -106,8 +108,9 @@ impl Report {
                 &row.name,
                 &count,
                 &of_load(is_load, outcome.events.to_string()),
+                &of_load(outcome.looked_up > 0, stored),
                 &format!("{:.2} s", outcome.wall_seconds),
-                &of_load(is_load, format!("{:.0}/s", row.rate())),
+                &of_load(is_load || outcome.answer_seconds.is_some(), format!("{:.0}/s", row.rate())),
                 &latency(|latency| latency.p50),
                 &latency(|latency| latency.p99),
                 &latency(|latency| latency.max),

@@ -26,9 +26,9 @@ use super::{
 
 /// Create ScheduledTasks and measure when their runs start, beside the CronJobs of Kubernetes.
 ///
-/// All roles run, with a database. First tasks are created; then containers are due in the same second, as tasks and as
-/// CronJobs; then Jobs and HTTP calls are due each second; finally many tasks are idle. Takes about 12 minutes with the
-/// defaults, and 3 with --quick, because a CronJob is due at a full minute.
+/// All roles run, with a database. First tasks are created, and CronJobs; then containers are due in the same second, as tasks and
+/// as these CronJobs; then Jobs and HTTP calls are due each second, after as many calls without the product; finally many tasks are
+/// idle. Takes about 12 minutes with the defaults, and 3 with --quick, because a CronJob is due at a full minute.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Number of tasks to create
@@ -47,8 +47,9 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=600))]
     job_seconds: u32,
 
-    /// Number of HTTP calls that are due each second; a step before has half of them
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    /// Number of HTTP calls that are due each second; a step before has half of them. More than the goal, which a rate could not
+    /// reach otherwise
+    #[arg(long, default_value_t = 1100, value_parser = clap::value_parser!(u32).range(2..=10_000))]
     calls: u32,
 
     /// Number of seconds in which they are due
@@ -122,6 +123,9 @@ const RUNNER_LATENESS: &str = "eventcenter_runner_lateness_seconds";
 
 /// How long the API server may take to notice that the webhook was installed.
 const MAX_DELAY: Duration = Duration::from_secs(60);
+
+/// The baseline of calls makes at most this many.
+const MAX_PLAIN_CALLS: u32 = 100_000;
 
 /// A quarter of the goal for the creation of tasks each second, so that a busy machine has time to prepare a step.
 const PREPARED_A_SECOND: u32 = 20;
@@ -199,14 +203,23 @@ impl Run<'_> {
     fn run(mut self) -> Result<Vec<TaskRow>> {
         self.start()?;
         let size = self.size;
-        let created = self.create_tasks()?;
-        let at_once = self.containers()?;
-        let cron_jobs = self.cron_jobs()?;
-        let jobs = self.repeated_jobs()?;
-        let half = self.calls("half of the calls", "half", size.calls / 2)?;
-        let calls = self.calls("calls", "call", size.calls)?;
+        let mut created = self.create_tasks()?;
+        let mut at_once = self.containers()?;
+        let (created_cron_jobs, cron_jobs) = self.cron_jobs()?;
+        let mut jobs = self.repeated_jobs()?;
+        let plain = self.plain_calls()?;
+        let mut half = self.calls("half of the calls", "half", size.calls / 2)?;
+        let mut calls = self.calls("calls", "call", size.calls)?;
         let idle = self.idle()?;
-        Ok(vec![created, at_once, cron_jobs, jobs, half, calls, idle])
+        compare(&mut created, Figure::Rate, created_cron_jobs.row.rate());
+        compare(&mut at_once, Figure::LastJob, cron_jobs.row.outcome.written_seconds);
+        compare(&mut jobs, Figure::Lateness, late(&cron_jobs.row));
+        if let Some(plain) = &plain {
+            compare(&mut half, Figure::Lateness, late(&plain.row));
+            compare(&mut calls, Figure::Rate, plain.row.rate());
+        }
+        let rows = [created, created_cron_jobs, at_once, cron_jobs, jobs];
+        Ok(rows.into_iter().chain(plain).chain([half, calls, idle]).collect())
     }
 
     /// Starts the roles. Returns when the API server calls the webhook.
@@ -260,16 +273,32 @@ impl Run<'_> {
         Ok(task)
     }
 
-    /// The same number of CronJobs, which the operator does not know.
-    fn cron_jobs(&mut self) -> Result<TaskRow> {
+    /// The same number of CronJobs, which the operator does not know: their creation, and their Jobs.
+    fn cron_jobs(&mut self) -> Result<(TaskRow, TaskRow)> {
         let count = self.size.containers;
         let due = Due::after(count)?.at_full_minute();
         let (number, seconds) = (count.to_string(), due.seconds.to_string());
-        let arguments = ["task", "cron-jobs", "--prefix", "cron", "--count", &number, "--due", &seconds];
-        self.stage.prepare("creating CronJobs", &arguments)?;
+        let writers = self.size.writers.to_string();
+        let cron_jobs = ["task", "cron-jobs", "--prefix", "cron", "--count", &number, "--due", &seconds];
+        let created = self
+            .stage
+            .step("create CronJobs, baseline", &[&cron_jobs[..], &["--writers", &writers]].concat())?;
         let mut task = self.observe_jobs("CronJobs, baseline", "cron", count, &due, 1)?;
         task.own_p99 = None;
-        Ok(task)
+        Ok((TaskRow::new(created), task))
+    }
+
+    /// As many calls as in the last step, whose rows are committed one by one; `None` without PostgreSQL.
+    fn plain_calls(&mut self) -> Result<Option<TaskRow>> {
+        if self.store == Store::Sqlite {
+            return Ok(None);
+        }
+        let count = (self.size.calls * self.size.call_seconds).min(MAX_PLAIN_CALLS).to_string();
+        let writers = self.size.writers.to_string();
+        let arguments = ["task", "plain-calls", "--count", &count, "--writers", &writers];
+        let mut row = self.stage.step("plain calls, baseline", &arguments)?;
+        row.whole = row.during.clone();
+        Ok(Some(TaskRow::new(row)))
     }
 
     /// Jobs that are due each second.
@@ -298,7 +327,8 @@ impl Run<'_> {
             true => vec![lateness(row, 200.0)],
             false => vec![Goal::new(Figure::Rate, 1000.0, row.rate()), memory(row)],
         };
-        row.goals.extend([lost(row), repeated(row)]);
+        let unstored = Goal::new(Figure::Unstored, 0.0, f64::from(row.outcome.unstored));
+        row.goals.extend([lost(row), repeated(row), unstored]);
         Ok(task)
     }
 
@@ -408,8 +438,19 @@ fn repeated(row: &Row) -> Goal {
 }
 
 fn lateness(row: &Row, limit: f64) -> Goal {
-    let p99 = row.outcome.latency_seconds.map_or(f64::INFINITY, |latency| latency.p99);
-    Goal::new(Figure::Lateness, limit, p99 * 1000.0)
+    Goal::new(Figure::Lateness, limit, late(row))
+}
+
+/// The 99th percentile of the lateness in milliseconds.
+fn late(row: &Row) -> f64 {
+    1000.0 * row.outcome.latency_seconds.map_or(f64::INFINITY, |latency| latency.p99)
+}
+
+/// Sets the value of the baseline of a goal.
+fn compare(task: &mut TaskRow, figure: Figure, baseline: f64) {
+    for goal in task.row.goals.iter_mut().filter(|goal| goal.figure == figure) {
+        goal.baseline = Some(baseline);
+    }
 }
 
 #[cfg(test)]
@@ -428,7 +469,7 @@ mod tests {
         let default = size(&[]).expect("valid arguments");
         assert_eq!(
             (default.tasks, default.containers, default.calls, default.idle),
-            (1000, 500, 1000, 10_000)
+            (1000, 500, 1100, 10_000)
         );
         let given = size(&["--tasks", "50", "--containers", "20", "--jobs=3"]).expect("valid arguments");
         assert_eq!((given.tasks, given.containers, given.jobs), (50, 20, 3));

@@ -1,0 +1,5 @@
+-- When the leader noticed that a task was deleted. From then on the retention counts for all of its rows.
+CREATE TABLE task_deletion (
+    task       BLOB    PRIMARY KEY,
+    deleted_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
