@@ -35,6 +35,10 @@ const DELETE_CURSORS: Statement = batch!(
     [task uuid]
     "DELETE FROM task_cursor WHERE task IN (SELECT task FROM batch) RETURNING task"
 );
+const DELETE_POSITIONS: Statement = batch!(
+    [task uuid]
+    "DELETE FROM task_event_position WHERE task IN (SELECT task FROM batch) RETURNING task"
+);
 const DELETE_STATISTICS: Statement = batch!(
     [task uuid]
     "DELETE FROM task_statistics WHERE task IN (SELECT task FROM batch) RETURNING task"
@@ -181,20 +185,20 @@ impl Runs {
         Ok(inserted)
     }
 
-    /// Deletes cursors and statistics of tasks that are deleted. Their runs stay.
+    /// Deletes cursors, positions in topics and statistics of tasks that are deleted. Their runs stay.
     ///
     /// # Errors
     /// The database is unavailable.
     pub async fn delete_tasks(&self, tasks: &[Uuid]) -> Result<(), Error> {
         let rows: Vec<TaskRow> = tasks.iter().map(|task| TaskRow { task: to_hex(*task) }).collect();
         let mut transaction = Transaction::begin(&self.database, "deleting the cursors of tasks").await?;
-        for statement in [DELETE_CURSORS, DELETE_STATISTICS] {
+        for statement in [DELETE_CURSORS, DELETE_POSITIONS, DELETE_STATISTICS] {
             let _: Vec<(Uuid,)> = transaction.fetch_batch(statement, &rows).await?;
         }
         transaction.commit().await
     }
 
-    fn signal_inserted(&self, runs: &[&NewRun]) {
+    pub(super) fn signal_inserted(&self, runs: &[&NewRun]) {
         let has = |state, executor| runs.iter().any(|run| run.state == state && run.executor == executor);
         if has(RunState::Ready, Some(Executor::Runner)) {
             self.signals.send(Signal::Claimable);

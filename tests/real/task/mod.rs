@@ -6,6 +6,7 @@ mod cron_jobs;
 mod events;
 mod forgery;
 mod jobs;
+mod on_event;
 mod on_failure;
 mod runs;
 
