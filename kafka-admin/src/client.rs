@@ -14,7 +14,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{oneshot, watch};
 
 use crate::error::{ErrorCode, NewClientError, RequestError};
-use crate::handle::{ClientHandle, Event, EventKind};
+use crate::handle::{ClientHandle, ClientKind, Event, EventKind};
 use crate::options::{AdminOptions, Request};
 
 /// The longest wait of one poll, in milliseconds. The thread is also woken for every event and when the client closes.
@@ -98,7 +98,7 @@ impl AdminClient {
         properties: &[(String, String)],
         observer: impl Fn(ClientEvent) + Send + Sync + 'static,
     ) -> Result<Self, NewClientError> {
-        let handle = Arc::new(ClientHandle::new(properties)?);
+        let handle = Arc::new(ClientHandle::new(ClientKind::Producer, properties)?);
         let shared = Arc::new(Shared {
             pending: Mutex::default(),
             next_number: AtomicUsize::new(1),
@@ -282,7 +282,7 @@ impl Shared {
                     }
                 }
             }
-            EventKind::Other => {
+            EventKind::Fetch | EventKind::Other => {
                 let pending = self.pending.lock().remove(&event.request_number());
                 if let Some(PendingRequest { request, complete }) = pending {
                     let response = event.error().map_or(Ok(event), Err);

@@ -34,6 +34,10 @@ impl ErrorCode {
     pub const SSL: Self = Self(-181);
     /// librdkafka: SASL authentication failed.
     pub const AUTHENTICATION: Self = Self(-169);
+    /// librdkafka: there is no such offset in the partition, and `auto.offset.reset` is `error`.
+    pub const AUTO_OFFSET_RESET: Self = Self(-140);
+    /// There is no such offset in the partition.
+    pub const OFFSET_OUT_OF_RANGE: Self = Self(1);
     /// librdkafka: the request waited too long in the client's own queue.
     pub const TIMED_OUT_QUEUE: Self = Self(-166);
     /// The topic does not exist, or the caller may not describe it.

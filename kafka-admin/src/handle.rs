@@ -6,6 +6,31 @@ use std::ptr::NonNull;
 use crate::error::{ErrorCode, NewClientError};
 use crate::sys::{self, ErrorText, rd};
 
+/// What a client is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ClientKind {
+    /// Requests, and producing.
+    Producer,
+    /// Consuming.
+    Consumer,
+}
+
+impl ClientKind {
+    fn native(self) -> rd::rd_kafka_type_t {
+        match self {
+            Self::Producer => rd::rd_kafka_type_t::RD_KAFKA_PRODUCER,
+            Self::Consumer => rd::rd_kafka_type_t::RD_KAFKA_CONSUMER,
+        }
+    }
+
+    fn events(self) -> c_int {
+        match self {
+            Self::Producer => rd::RD_KAFKA_EVENT_ERROR | rd::RD_KAFKA_EVENT_DR,
+            Self::Consumer => rd::RD_KAFKA_EVENT_ERROR | rd::RD_KAFKA_EVENT_FETCH,
+        }
+    }
+}
+
 /// A configuration under construction.
 struct Conf(NonNull<rd::rd_kafka_conf_t>);
 
@@ -38,22 +63,14 @@ impl Conf {
         }
     }
 
-    fn into_client(self) -> Result<NativeClient, NewClientError> {
+    fn into_client(self, kind: ClientKind) -> Result<NativeClient, NewClientError> {
         // SAFETY: `self` owns the configuration.
-        unsafe {
-            rd::rd_kafka_conf_set_events(self.0.as_ptr(), rd::RD_KAFKA_EVENT_ERROR | rd::RD_KAFKA_EVENT_DR)
-        };
+        unsafe { rd::rd_kafka_conf_set_events(self.0.as_ptr(), kind.events()) };
         let mut text = ErrorText::new();
         // SAFETY: `self` owns the configuration, and the buffer has the passed length. On success the client takes ownership
         // of the configuration, and `self` is forgotten below.
-        let client = unsafe {
-            rd::rd_kafka_new(
-                rd::rd_kafka_type_t::RD_KAFKA_PRODUCER,
-                self.0.as_ptr(),
-                text.as_mut_ptr(),
-                text.len(),
-            )
-        };
+        let client =
+            unsafe { rd::rd_kafka_new(kind.native(), self.0.as_ptr(), text.as_mut_ptr(), text.len()) };
         match NonNull::new(client) {
             Some(client) => {
                 std::mem::forget(self);
@@ -105,8 +122,8 @@ unsafe impl Send for ClientHandle {}
 unsafe impl Sync for ClientHandle {}
 
 impl ClientHandle {
-    /// Creates a producer client, which connects on its own threads, and forwards all of its events to one queue.
-    pub(crate) fn new(properties: &[(String, String)]) -> Result<Self, NewClientError> {
+    /// Creates a client, which connects on its own threads, and forwards all of its events to one queue.
+    pub(crate) fn new(kind: ClientKind, properties: &[(String, String)]) -> Result<Self, NewClientError> {
         let mut conf = Conf::new()?;
         // librdkafka caches every described or listed topic for this long, and each refresh (every 5 min) requests all
         // cached topics. No response here comes from the cache, so a short age is enough. The caller may override it.
@@ -118,15 +135,17 @@ impl ClientHandle {
         // The longest time until the client reconnects to a broker that is back; the default of 10 s exceeds the timeout of
         // some requests.
         conf.set("reconnect.backoff.max.ms", "3000")?;
-        // The caller waits for the delivery of a message and retries it.
-        conf.set("message.timeout.ms", "20000")?;
+        if kind == ClientKind::Producer {
+            // The caller waits for the delivery of a message and retries it.
+            conf.set("message.timeout.ms", "20000")?;
+        }
         for (name, value) in properties {
             conf.set(name, value)?;
         }
         // Describing a missing topic must never create it.
         conf.set("allow.auto.create.topics", "false")?;
         conf.set("log.queue", "true")?;
-        let client = conf.into_client()?;
+        let client = conf.into_client(kind)?;
 
         // SAFETY: the client is alive.
         let queue = unsafe { rd::rd_kafka_queue_new(client.0.as_ptr()) };
@@ -175,6 +194,8 @@ pub(crate) enum EventKind {
     Log,
     /// Delivery reports: messages that were delivered or have failed for good.
     Delivery,
+    /// A consumed message.
+    Fetch,
     Other,
 }
 
@@ -199,6 +220,7 @@ impl Event {
             rd::RD_KAFKA_EVENT_ERROR => EventKind::Error,
             rd::RD_KAFKA_EVENT_LOG => EventKind::Log,
             rd::RD_KAFKA_EVENT_DR => EventKind::Delivery,
+            rd::RD_KAFKA_EVENT_FETCH => EventKind::Fetch,
             _ => EventKind::Other,
         }
     }

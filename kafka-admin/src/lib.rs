@@ -6,7 +6,8 @@
 //! # Map
 //! - [`AdminClient`] (`client`): its creation and closing, the polling thread, the path of a request.
 //! - `topic`, `config`, `describe`, `acl`: the requests by subject, with the decoding of their responses.
-//! - `produce`: producing messages.
+//! - `produce`: producing messages. `offset`: the first and last offsets of partitions.
+//! - [`Consumer`] (`consumer`): reading partitions from given offsets, without a consumer group.
 //! - `input`: validation of input; `options`: timeouts; `error`: the errors of each level.
 //! - `handle`: owners of librdkafka's long-lived objects; `sys`: corrected bindings.
 //!
@@ -45,10 +46,12 @@
 mod acl;
 mod client;
 mod config;
+mod consumer;
 mod describe;
 mod error;
 mod handle;
 mod input;
+mod offset;
 mod options;
 mod produce;
 mod sys;
@@ -60,8 +63,10 @@ pub use acl::{
 };
 pub use client::{AdminClient, ClientEvent};
 pub use config::{ConfigEntries, ConfigEntry, ConfigSource, TopicConfigAlteration};
+pub use consumer::{Consumer, Polled, Record};
 pub use describe::{Broker, ClusterDescription, TopicDescription};
 pub use error::{BrokerError, ErrorCode, ItemResults, NewClientError, RequestError};
 pub use input::MAX_TOPICS_PER_REQUEST;
+pub use offset::OffsetSpec;
 pub use produce::Message;
 pub use topic::NewTopic;

@@ -124,8 +124,8 @@ pub struct ScheduledTaskSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<TaskSchedule>,
 
-    /// Whether the schedule is suspended. Runs that have started continue, and the task can be triggered by hand. Times that
-    /// pass meanwhile are not made up for. Defaults to false.
+    /// Whether the schedule is suspended. Runs that have started continue, and the task can be triggered by hand. Times and events
+    /// that pass meanwhile are not made up for. Defaults to false.
     #[serde(default)]
     pub suspend: bool,
 
@@ -145,7 +145,7 @@ pub struct ScheduledTaskSpec {
     #[x_kube(validation = Rule::new("self.all(k, k.matches('^[a-zA-Z_][a-zA-Z0-9_]{0,62}$') && self[k].size() <= 4096)").message("spec.parameters: a name has at most 63 letters, digits and '_', a value at most 4096 characters"))]
     pub parameters: BTreeMap<String, String>,
 
-    /// How runs of the task behave that would overlap. Defaults to `Forbid`.
+    /// How runs of the task behave that would overlap. Defaults to `Forbid`, and to `Queue` for a task that runs on events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<Concurrency>,
 
@@ -189,9 +189,10 @@ pub struct ScheduledTaskSpec {
         .field_path(".limit"),
 )]
 pub struct Concurrency {
-    /// What happens when a run is due while another one has not ended. Defaults to `Forbid`.
-    #[serde(default)]
-    pub policy: ConcurrencyPolicy,
+    /// What happens when a run is due while another one has not ended. Defaults to `Forbid`, and to `Queue` for a task that runs on
+    /// events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<ConcurrencyPolicy>,
     /// Name of a group of tasks in the namespace that share a limit. Defaults to none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
@@ -203,13 +204,13 @@ pub struct Concurrency {
     pub limit: Option<i32>,
 }
 
-/// What happens when a run is due while another one of the task has not ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// What happens when a run is due while another one of the task has not ended. Defaults to `Forbid`, and to `Queue` for a task that runs
+/// on events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ConcurrencyPolicy {
     /// Both run.
     Allow,
     /// The new run is skipped.
-    #[default]
     Forbid,
     /// The running one is cancelled.
     Replace,

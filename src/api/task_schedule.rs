@@ -61,7 +61,8 @@ pub struct TaskSchedule {
     )]
     pub after: Vec<Upstream>,
 
-    /// Events that the task runs for, once for each event.
+    /// Events that the task runs for, once for each event from the moment on when the task is Ready. The target may contain
+    /// `$(event.id)`, `$(event.type)`, `$(event.source)`, `$(event.subject)`, `$(event.time)` and `$(event.data)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_event: Option<EventTrigger>,
 
@@ -142,10 +143,11 @@ pub enum UpstreamResult {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EventTrigger {
-    /// Name of the EventTopic, in the namespace of the task.
+    /// Name of the EventTopic, in the namespace of the task. Whoever writes the task must be allowed to read its events (verb `get`
+    /// on `eventtopics/events`).
     #[schemars(length(min = 1, max = 253))]
     pub topic: String,
-    /// Event types that the task runs for. Defaults to all.
+    /// Event types that the task runs for, which the topic must declare if it declares any. Defaults to all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 64),

@@ -30,7 +30,8 @@ pub struct TaskTarget {
 pub struct ContainerTarget {
     /// The pod template, as in a Kubernetes Job. `restartPolicy` defaults to `Never`. `command`, `args` and values of `env` of
     /// its containers may contain `$(params.NAME)`, `$(run.id)`, `$(run.scheduledTime)`, `$(run.attempt)`, `$(run.trigger)`,
-    /// `$(task.name)` and `$(task.namespace)`.
+    /// `$(task.name)` and `$(task.namespace)`; values of `env` also `$(event.id)`, `$(event.type)`, `$(event.source)`,
+    /// `$(event.subject)`, `$(event.time)` and `$(event.data)` of a task that runs on events.
     #[schemars(schema_with = "pod_template")]
     pub template: Value,
 }
@@ -69,7 +70,8 @@ pub struct HttpTarget {
     )]
     pub headers: Vec<HttpHeader>,
 
-    /// The body; may contain the same references. In a JSON body their values are escaped. Defaults to none.
+    /// The body; may contain the same references. In a JSON body their values are escaped, except for `$(event.data)` outside of
+    /// quotes, which is JSON itself. Defaults to none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 65536))]
     pub body: Option<String>,
@@ -198,7 +200,8 @@ pub struct EventTarget {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub key: Option<String>,
-    /// Data of the event. Its strings may contain references. Defaults to an empty object.
+    /// Data of the event. Its strings may contain references; one that is `$(event.data)` becomes the data of the event that the
+    /// task runs for. Defaults to an empty object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "event_data")]
     pub data: Option<Value>,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+pub use eventcenter_kafka_admin::OffsetSpec;
 use eventcenter_kafka_admin::RequestError;
 use eventcenter_sdk::name::{ClusterName, TopicName};
 
@@ -145,6 +146,23 @@ impl Kafka {
             Err(error) if error.is_unknown_topic() => Ok(()),
             result => result,
         }
+    }
+
+    /// The first or last offset of each of the first `partitions` partitions of a topic. The last one is the offset after the last
+    /// record that readers of committed records see.
+    ///
+    /// # Errors
+    /// Kafka does not respond, does not authorize the operator to describe the topic, or has no such topic or partition.
+    pub async fn list_offsets(
+        &self,
+        topic: &TopicName,
+        partitions: std::ops::Range<i32>,
+        spec: OffsetSpec,
+    ) -> Result<Vec<i64>, Error> {
+        let partitions: Vec<_> = partitions.map(|partition| (topic.to_string(), partition)).collect();
+        let request = self.connection.client.list_offsets(&partitions, spec, REQUEST_TIMEOUT);
+        let offsets = self.connection.send_batch("ListOffsets", partitions.len(), request).await;
+        offsets.into_iter().collect()
     }
 
     /// The ACLs of a topic and of some consumer groups.

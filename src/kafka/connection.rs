@@ -87,7 +87,8 @@ impl Connection {
     }
 }
 
-fn log_event(cluster: &ClusterName, event: ClientEvent) {
+/// Logs what a client says about its connections.
+pub(super) fn log_event(cluster: &ClusterName, event: ClientEvent) {
     match event {
         ClientEvent::Log { level, facility, message } if level <= 4 => {
             tracing::warn!(%cluster, facility, "{message}");

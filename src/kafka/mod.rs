@@ -9,12 +9,14 @@
 //! is idempotent.
 //!
 //! Modules, from the leaves: `settings`, `error`, `metrics`; `properties` (parses settings), `batch`; `connection` (the
-//! client with metrics and logs); `topics`, `acls` (the requests); `client` ([`Kafka`]). `producer` ([`Producer`]) publishes the events of tasks.
+//! client with metrics and logs); `topics`, `acls` (the requests); `client` ([`Kafka`]). `producer` ([`Producer`]) publishes the events of
+//! tasks, and `consumer` ([`Consumer`]) reads the events that tasks run for.
 
 mod acls;
 mod batch;
 mod client;
 mod connection;
+mod consumer;
 mod error;
 mod metrics;
 mod producer;
@@ -23,7 +25,8 @@ mod settings;
 mod topics;
 
 pub use acls::{AclIndex, AclScope};
-pub use client::{ClusterDescription, Kafka};
+pub use client::{ClusterDescription, Kafka, OffsetSpec};
+pub use consumer::{Assignment, Batch, Consumer, ConsumerRecord, PartitionFailure};
 pub use error::Error;
 pub use metrics::Metrics;
 pub use producer::{Producer, ProducerRecord};

@@ -24,10 +24,10 @@ pub use error::Error;
 pub use journal::{Journal, Options, Policy, RecordError, Recorder, WriteOutcome};
 pub use metrics::Metrics;
 pub use runs::{
-    Advance, CancelOutcome, Claim, ClaimedRun, Cursor, CursorMove, EarlierAttempt, ExpiringPage,
-    ExpiryCursor, FinishedAttempt, JobEnd, JobStart, NewRunEvent, ObservedEnd, ObservedRun, Planned, Renewal,
-    RunCursor, RunEvent, RunFilter, RunPage, Runs, Signal, Statistics, Subscription, Then, UnreportedRun,
-    UnstartedEnd,
+    Advance, CancelOutcome, Claim, ClaimedRun, Cursor, CursorMove, EarlierAttempt, EventPosition,
+    ExpiringPage, ExpiryCursor, FinishedAttempt, JobEnd, JobStart, NewRunEvent, ObservedEnd, ObservedRun,
+    Planned, PositionMove, PositionTopic, Renewal, RunCursor, RunEvent, RunFilter, RunPage, Runs, Signal,
+    Statistics, Subscription, Then, UnreportedRun, UnstartedEnd,
 };
 pub use url::{InvalidStoreUrl, StoreUrl};
 

@@ -12,8 +12,8 @@ use super::context::ReviewContext;
 use super::request::User;
 use crate::api::{EventTopic, ScheduledTask, TaskTemplate};
 use crate::domain::admission::Change;
-use crate::domain::task::rights::{Right, rights_of};
-use crate::domain::{Catalog, Refusal};
+use crate::domain::task::rights::{Right, right_of_schedule, rights_of};
+use crate::domain::{Catalog, ObjectRef, Refusal};
 use crate::kubernetes::{UserInfo, WriteError};
 
 /// The rights that a change needs, in a namespace.
@@ -36,6 +36,7 @@ pub(super) fn of_task(change: &Change<'_, ScheduledTask>, catalog: &Catalog) -> 
     }
     let namespace = new.namespace().unwrap_or_default();
     let mut rights = rights_of(new.spec.target.as_ref(), new.spec.on_failure.as_ref());
+    rights.extend(right_of_schedule(new.spec.schedule.as_ref()));
     if let Ok(Some(template)) = catalog.tasks().template_of(&namespace, &new.spec) {
         let of_template = rights_of(Some(&template.target), None);
         rights.extend(
@@ -48,8 +49,8 @@ pub(super) fn of_task(change: &Change<'_, ScheduledTask>, catalog: &Catalog) -> 
     NeededRights { namespace, rights }
 }
 
-/// The rights that a change of a template needs.
-pub(super) fn of_template(change: &Change<'_, TaskTemplate>) -> NeededRights {
+/// The rights that a change of a template needs: also to read the events for which tasks run that use it, since its target gets them.
+pub(super) fn of_template(change: &Change<'_, TaskTemplate>, catalog: &Catalog) -> NeededRights {
     let (old, new) = match *change {
         Change::Create(new) => (None, new),
         Change::Update { old, new } => (Some(old), new),
@@ -58,7 +59,9 @@ pub(super) fn of_template(change: &Change<'_, TaskTemplate>) -> NeededRights {
     if old.is_some_and(|old| old.spec == new.spec) {
         return NeededRights::default();
     }
-    let rights = rights_of(Some(&new.spec.target), None);
+    let mut rights = rights_of(Some(&new.spec.target), None);
+    let topics = catalog.tasks().event_topics_of_users(&ObjectRef::of(new));
+    rights.extend(topics.into_iter().map(|topic| ("spec.target", Right::Consume(topic))));
     NeededRights { namespace: new.namespace().unwrap_or_default(), rights }
 }
 
@@ -107,6 +110,9 @@ async fn is_allowed(
             kubernetes
                 .is_allowed_subresource_in::<ServiceAccount>(info, "create", "token", namespace, name)
                 .await
+        }
+        Right::Consume(name) => {
+            kubernetes.is_allowed_subresource_in::<EventTopic>(info, "get", "events", namespace, name).await
         }
         Right::Publish(name) => {
             kubernetes

@@ -8,6 +8,7 @@
 
 mod acls;
 mod connection;
+mod consumer;
 mod produce;
 mod support;
 mod topics;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use eventcenter_sdk::name::ClusterName;
 use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -23,6 +24,17 @@ struct TenantLabel {
     tenant: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClusterLabel {
+    cluster: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RecordLabels {
+    cluster: String,
+    kind: &'static str,
+}
+
 /// Metrics of tasks. The names of tasks are no labels: there may be tens of thousands.
 #[derive(Clone, Debug)]
 pub(in crate::controllers) struct TaskMetrics {
@@ -34,6 +46,9 @@ pub(in crate::controllers) struct TaskMetrics {
     published_events: Counter,
     waiting_events: Gauge,
     expired: Counter,
+    records: Family<RecordLabels, Counter>,
+    event_runs: Family<ClusterLabel, Counter>,
+    event_lag: Family<ClusterLabel, Gauge>,
 }
 
 impl TaskMetrics {
@@ -48,7 +63,25 @@ impl TaskMetrics {
             published_events: Counter::default(),
             waiting_events: Gauge::default(),
             expired: Counter::default(),
+            records: Family::default(),
+            event_runs: Family::default(),
+            event_lag: Family::default(),
         };
+        registry.register(
+            "task_event_records",
+            "Kafka records that were read for tasks, by KafkaCluster and kind (event, or other if it is no CloudEvent)",
+            metrics.records.clone(),
+        );
+        registry.register(
+            "task_event_runs",
+            "Runs of tasks for events, by KafkaCluster",
+            metrics.event_runs.clone(),
+        );
+        registry.register(
+            "task_event_lag",
+            "Kafka records that are not planned yet for the task that is behind the most, by KafkaCluster",
+            metrics.event_lag.clone(),
+        );
         registry.register(
             "task_runs",
             "Ended runs of ScheduledTasks, by tenant and state",
@@ -130,6 +163,27 @@ impl TaskMetrics {
     /// Counts runs that the retention has deleted.
     pub(super) fn count_expired(&self, runs: usize) {
         self.expired.inc_by(u64::try_from(runs).unwrap_or(u64::MAX));
+    }
+
+    /// Counts a record that was read.
+    pub(super) fn count_record(&self, cluster: &ClusterName, is_event: bool) {
+        let kind = if is_event { "event" } else { "other" };
+        self.records.get_or_create(&RecordLabels { cluster: cluster.to_string(), kind }).inc();
+    }
+
+    /// Counts runs for events.
+    pub(super) fn count_event_runs(&self, cluster: &ClusterName, runs: usize) {
+        let labels = ClusterLabel { cluster: cluster.to_string() };
+        self.event_runs.get_or_create(&labels).inc_by(u64::try_from(runs).unwrap_or(u64::MAX));
+    }
+
+    /// Sets the number of records that are not planned yet; `None` if no task reads events of the cluster.
+    pub(super) fn set_event_lag(&self, cluster: &ClusterName, lag: Option<i64>) {
+        let labels = ClusterLabel { cluster: cluster.to_string() };
+        match lag {
+            Some(lag) => drop(self.event_lag.get_or_create(&labels).set(lag)),
+            None => drop(self.event_lag.remove(&labels)),
+        }
     }
 
     /// Sets the number of waiting runs.

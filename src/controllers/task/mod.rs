@@ -3,6 +3,7 @@
 //! - `reconcile` makes a task active: approval, rules, engine, CronJob, status. `template`: the same for TaskTemplates.
 //! - `registry`: the active tasks and their open runs. `due_statuses`: whose statuses are to be written.
 //! - `planner`: which runs exist, and what follows from their ends.
+//! - `event_trigger`: reads the events that tasks run for, and requests their runs.
 //! - `job_starter`: creates Jobs. `job_watch`, `job_end`, `job_record`: observe them, read their logs, store their ends.
 //! - `job_events`: publishes events about runs; `destination`: to which Kafka topic.
 //! - `retention`: deletes expired runs.
@@ -14,6 +15,7 @@ mod cron_job;
 mod cron_jobs;
 mod destination;
 mod due_statuses;
+mod event_trigger;
 mod job_end;
 mod job_events;
 mod job_record;
@@ -55,6 +57,7 @@ pub(super) async fn run(context: &Context, commands: Commands) {
         job_starter::run(context, requests),
         job_watch::follow(context, starter),
         cron_job::follow(context),
+        event_trigger::run(context),
         write_statuses(context),
         retention::run(context),
     );

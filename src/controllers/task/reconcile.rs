@@ -21,16 +21,18 @@ use super::super::runtime::{Informer, ReconcileResult, Reconciled, Reconciler};
 use super::super::services::Services;
 use super::cron_job;
 use super::destination::find_topic;
+use super::event_trigger::begin_positions;
 use crate::api::{EngineType, EventTarget, ScheduledTask, TRIGGER, WhenSuspended};
 use crate::domain::condition;
 use crate::domain::management::{ManagementMode, management_mode};
 use crate::domain::task::engine::{EngineChoice, choose};
+use crate::domain::task::event_trigger::EventSource;
 use crate::domain::task::planning::{ActiveTask, schedule_hash};
 use crate::domain::task::request::new_run;
 use crate::domain::task::status::{Outcome, build_status, describe_schedule};
 use crate::domain::task::validate::created;
 use crate::domain::task::work::Destination;
-use crate::domain::task::{Target, TaskKey, Trigger, validate};
+use crate::domain::task::{Definition, Target, TaskKey, Timing, Trigger, validate};
 use crate::domain::topic::validate::suspended;
 use crate::domain::{Failure, ObjectRef, Refusal, backoff};
 use crate::error_chain::ErrorChain;
@@ -180,6 +182,7 @@ impl TaskReconciler {
         };
         let event = definition.on_failure.as_ref().and_then(|action| action.event.as_ref());
         let failure_destination = event.map(|target| find("spec.onFailure.event", target)).transpose()?;
+        let source = self.find_source(task, &definition).map_err(Obstacle::Refused)?;
         let choice = choose(task.spec(), &definition);
         let cron_job = Box::pin(cron_job::sync(task, &definition, &choice, context)).await?;
         let EngineChoice { engine, .. } = choice;
@@ -193,12 +196,19 @@ impl TaskReconciler {
                 engine,
                 destination,
                 failure_destination,
+                source,
                 schedule_hash: schedule_hash(task.spec()),
                 since,
             };
+            begin_positions(&active, context).await.map_err(Obstacle::Failed)?;
+            let failure =
+                active.event_source().and_then(|source| context.task_registry.event_failure(source));
             let last = task.status.as_ref().and_then(|status| status.last.as_ref());
             let last_scheduled = last.map(|last| last.scheduled);
             context.task_registry.set(active, last_scheduled, context.services.now());
+            if let Some(refusal) = failure {
+                return Err(Obstacle::Failed(Failure::retryable(refusal)));
+            }
         }
         Ok(Outcome::Scheduled { engine: choice, cron_job, schedule, is_suspended })
     }
@@ -210,27 +220,48 @@ impl TaskReconciler {
         field: &str,
         target: &EventTarget,
     ) -> Result<Destination, Refusal> {
+        let types = std::slice::from_ref(&target.event_type);
+        self.find_declared(task, field, "type", &target.topic, types)
+    }
+
+    /// Where the events are read that a task runs for.
+    fn find_source(
+        &self,
+        task: &ScheduledTask,
+        definition: &Definition,
+    ) -> Result<Option<EventSource>, Refusal> {
+        let Timing::OnEvent(trigger) = &definition.timing else { return Ok(None) };
+        let (field, types) = ("spec.schedule.onEvent", &trigger.types);
+        let Destination { cluster, topic } =
+            self.find_declared(task, field, "types", &trigger.topic, types)?;
+        Ok(Some(EventSource { cluster, topic }))
+    }
+
+    /// The Kafka topic of an EventTopic that a task names, with event types that the EventTopic has to declare if it declares any.
+    /// `parent` and `types_field` are the fields.
+    fn find_declared(
+        &self,
+        task: &ScheduledTask,
+        parent: &str,
+        types_field: &str,
+        name: &str,
+        types: &[String],
+    ) -> Result<Destination, Refusal> {
         let namespace = task.namespace().unwrap_or_default();
-        let found = find_topic(&self.0, &namespace, &target.topic);
-        let (topic, found) = found.ok_or_else(|| {
+        let (topic, found) = find_topic(&self.0, &namespace, name).ok_or_else(|| {
             Refusal::at(
                 Reason::TopicNotFound,
-                format!("{field}.topic"),
-                format!(
-                    "there is no EventTopic {} in namespace {namespace} that is Ready: create it",
-                    target.topic
-                ),
+                format!("{parent}.topic"),
+                format!("there is no EventTopic {name} in namespace {namespace} that is Ready: create it"),
             )
         })?;
-        let types = &topic.event_types;
-        if !types.is_empty() && !types.iter().any(|declared| declared.name == target.event_type) {
+        let declared = &topic.event_types;
+        let undeclared = types.iter().find(|one| !declared.iter().any(|declared| declared.name == **one));
+        if let Some(undeclared) = undeclared.filter(|_| !declared.is_empty()) {
             return Err(Refusal::at(
                 Reason::InvalidResource,
-                format!("{field}.type"),
-                format!(
-                    "EventTopic {} does not declare {}: add it there, or correct it",
-                    target.topic, target.event_type
-                ),
+                format!("{parent}.{types_field}"),
+                format!("EventTopic {name} does not declare {undeclared}: add it there, or correct it"),
             ));
         }
         Ok(found)

@@ -4,16 +4,19 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use eventcenter_sdk::name::ClusterName;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::due_statuses::DueStatuses;
 use crate::api::{LastRun, RunCounts};
+use crate::domain::Refusal;
 use crate::domain::task::board::Board;
+use crate::domain::task::event_trigger::EventSource;
 use crate::domain::task::observation::task_of;
 use crate::domain::task::planning::ActiveTask;
 use crate::domain::task::status::{RunFacts, last_run};
@@ -44,6 +47,8 @@ pub(super) struct RegisteredTask {
 pub(in crate::controllers) struct TaskRegistry {
     commands: mpsc::UnboundedSender<Command>,
     state: Mutex<State>,
+    /// Wakes whoever reads events: another task reads some.
+    event_tasks_changed: Notify,
 }
 
 /// The receiver of the commands, which the planner takes.
@@ -57,6 +62,10 @@ struct State {
     board: Board,
     runs: HashMap<Uuid, RunsOfTask>,
     statuses: DueStatuses,
+    /// The active tasks for which events are read.
+    event_tasks: HashMap<Uuid, Arc<ActiveTask>>,
+    /// Why the events of a source cannot be read.
+    event_failures: HashMap<EventSource, Refusal>,
 }
 
 /// What is known about the runs of a task.
@@ -70,7 +79,7 @@ struct RunsOfTask {
 impl TaskRegistry {
     pub(in crate::controllers) fn new() -> (Self, Commands) {
         let (commands, receiver) = mpsc::unbounded_channel();
-        (Self { commands, state: Mutex::default() }, Commands(receiver))
+        (Self { commands, state: Mutex::default(), event_tasks_changed: Notify::new() }, Commands(receiver))
     }
 
     /// Makes a task active. The planner hears of it if its definition is another one. The first status of a definition shows when
@@ -82,6 +91,10 @@ impl TaskRegistry {
         let is_changed = {
             let mut state = self.state.lock();
             state.inactive.remove(&uid);
+            match active.event_source() {
+                Some(_) => drop(state.event_tasks.insert(uid, Arc::clone(&active))),
+                None => drop(state.event_tasks.remove(&uid)),
+            }
             let before = state.tasks.insert(uid, registered);
             let is_changed = before.is_none_or(|before| *before.active != *active);
             if is_changed {
@@ -90,6 +103,7 @@ impl TaskRegistry {
             is_changed
         };
         if is_changed {
+            self.event_tasks_changed.notify_one();
             self.send(Command::Set(active));
         }
     }
@@ -102,6 +116,7 @@ impl TaskRegistry {
             runs.next = None;
         }
         let was_active = state.tasks.remove(&task).is_some();
+        state.event_tasks.remove(&task);
         drop(state);
         if was_active {
             self.send(Command::Deactivate(task));
@@ -117,6 +132,7 @@ impl TaskRegistry {
     pub(super) fn delete(&self, task: Uuid) {
         let mut state = self.state.lock();
         state.tasks.remove(&task);
+        state.event_tasks.remove(&task);
         state.inactive.remove(&task);
         state.runs.remove(&task);
         state.board.forget_task(task);
@@ -127,6 +143,46 @@ impl TaskRegistry {
     /// An active task.
     pub(super) fn get(&self, task: Uuid) -> Option<RegisteredTask> {
         self.state.lock().tasks.get(&task).cloned()
+    }
+
+    /// The KafkaClusters of which tasks read events.
+    pub(super) fn event_clusters(&self) -> HashSet<ClusterName> {
+        let state = self.state.lock();
+        let sources = state.event_tasks.values().filter_map(|task| task.event_source());
+        sources.map(|source| source.cluster.clone()).collect()
+    }
+
+    /// The tasks that read events of a KafkaCluster.
+    pub(super) fn event_tasks(&self, cluster: &ClusterName) -> HashMap<Uuid, Arc<ActiveTask>> {
+        let reads = |task: &ActiveTask| task.event_source().is_some_and(|source| source.cluster == *cluster);
+        let state = self.state.lock();
+        let tasks = state.event_tasks.iter().filter(|(_, task)| reads(task));
+        tasks.map(|(uid, task)| (*uid, Arc::clone(task))).collect()
+    }
+
+    /// Waits until a task may have begun to read events.
+    pub(super) async fn event_tasks_changed(&self) {
+        self.event_tasks_changed.notified().await;
+    }
+
+    /// Sets why the events of a source cannot be read, `None` if they can. The statuses of its tasks tell it.
+    pub(super) fn set_event_failure(&self, source: &EventSource, failure: Option<Refusal>) {
+        let mut state = self.state.lock();
+        let before = match &failure {
+            Some(failure) => state.event_failures.insert(source.clone(), failure.clone()),
+            None => state.event_failures.remove(source),
+        };
+        if before != failure {
+            let tasks = state.event_tasks.values().filter(|task| task.event_source() == Some(source));
+            let tasks: Vec<_> =
+                tasks.map(|task| (task.key.namespace.clone(), task.key.name.clone())).collect();
+            tasks.into_iter().for_each(|task| state.statuses.mark(task, Instant::now()));
+        }
+    }
+
+    /// Why the events of a source cannot be read.
+    pub(super) fn event_failure(&self, source: &EventSource) -> Option<Refusal> {
+        self.state.lock().event_failures.get(source).cloned()
     }
 
     /// The active task of a Job: the one that its label names, if it is in the namespace of the Job.

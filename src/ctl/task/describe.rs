@@ -222,7 +222,9 @@ fn target(spec: &ScheduledTaskSpec) -> String {
 
 fn concurrency(spec: &ScheduledTaskSpec) -> String {
     let concurrency = spec.concurrency.clone().unwrap_or_default();
-    let policy = match concurrency.policy {
+    let runs_on_event = spec.schedule.as_ref().is_some_and(|schedule| schedule.on_event.is_some());
+    let default = if runs_on_event { ConcurrencyPolicy::Queue } else { ConcurrencyPolicy::Forbid };
+    let policy = match concurrency.policy.unwrap_or(default) {
         ConcurrencyPolicy::Allow => "runs may overlap",
         ConcurrencyPolicy::Forbid => "a run that would overlap is skipped",
         ConcurrencyPolicy::Replace => "a run cancels the previous one",

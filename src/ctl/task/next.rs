@@ -123,7 +123,12 @@ pub(super) fn timetable(task: &ScheduledTask) -> anyhow::Result<Timetable> {
         read_timing(spec.schedule.as_ref(), created).map_err(|refusal| anyhow::anyhow!(refusal.message()))?;
     match timing {
         Timing::Time { timetable, .. } => Ok(timetable),
-        _ => bail!("the task does not run by time, but {}", describe_schedule(spec)),
+        Timing::OnEvent(_) => {
+            bail!("the task has no times: it runs {}, so nobody knows when", describe_schedule(spec))
+        }
+        Timing::Manual | Timing::After(_) => {
+            bail!("the task does not run by time, but {}", describe_schedule(spec))
+        }
     }
 }
 
@@ -258,6 +263,13 @@ mod tests {
             1,
             "UTC",
             expect!["the task has no further time"],
+        );
+        check(
+            "{onEvent: {topic: orders, types: [Order.Created.v1]}}",
+            "2026-01-01T00:00:00Z",
+            1,
+            "UTC",
+            expect!["the task has no times: it runs on event orders: Order.Created.v1, so nobody knows when"],
         );
         check(
             "{after: [{task: a}]}",

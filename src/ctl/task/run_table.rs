@@ -85,7 +85,7 @@ impl RunLayout {
             plain(&format!("{}/{}", run.namespace, run.task)),
             time_arg::format(run.scheduled_at, &self.zone),
             run.state.clone(),
-            run.trigger.kind.clone(),
+            trigger(run),
             run.attempts.to_string(),
             run.duration_ms.map_or_else(|| "-".into(), duration),
             result(run).unwrap_or_else(|| "-".into()),
@@ -119,6 +119,14 @@ impl RunLayout {
         for row in rows {
             row[N - 1] = truncated(&row[N - 1], width);
         }
+    }
+}
+
+/// The cause of a run, with the place of its event.
+fn trigger(run: &Run) -> String {
+    match &run.trigger.position {
+        Some(position) => plain(&format!("{} {position}", run.trigger.kind)),
+        None => run.trigger.kind.clone(),
     }
 }
 
@@ -233,6 +241,8 @@ pub(super) mod tests {
             RUN                                    TASK           SCHEDULED             STATE    TRIGGER   ATTEMPTS   DURATION   RESULT        ITEMS   ERRORS   BY      EXECUTED-BY   MESSAGE
             00000000-0000-0000-0000-000000000001   shop/nightly   2026-11-21 08:00:00   Failed   Manual    3          250ms      exit code 2   7       1        alice   nightly-1     cannot� connect"#]]
         .assert_eq(&wide);
+        let of_event = run(json!({"trigger": {"type": "Event", "position": "shop.orders/3/42"}}));
+        assert_eq!(trigger(&of_event), "Event shop.orders/3/42");
         expect![
             "run 00000000-0000-0000-0000-000000000001: Failed after 250ms (exit code 2, 7 items, 1 error): cannot� connect"
         ]

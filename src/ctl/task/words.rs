@@ -23,7 +23,10 @@ pub(super) fn describe_schedule(spec: &ScheduledTaskSpec) -> String {
         return format!("after {}", tasks.join(", "));
     }
     match &schedule.on_event {
-        Some(trigger) => format!("on events of {}", trigger.topic),
+        Some(trigger) => match trigger.types.as_slice() {
+            [] => format!("on event {}", trigger.topic),
+            types => format!("on event {}: {}", trigger.topic, types.join(", ")),
+        },
         None => "by hand".into(),
     }
 }
@@ -191,7 +194,7 @@ mod tests {
         );
         check(
             "schedule: {onEvent: {topic: orders, types: [Order.Created.v1]}},",
-            expect!["on events of orders | For each event Order.Created.v1 of topic orders."],
+            expect!["on event orders: Order.Created.v1 | For each event Order.Created.v1 of topic orders."],
         );
     }
 

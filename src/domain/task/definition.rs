@@ -10,11 +10,11 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 
 use super::board::Gate;
 use super::duration::parse_duration;
-use super::reference::{Reference, RunProperty};
+use super::reference::{EventProperty, Reference, RunProperty};
 use super::retry::RetryPlan;
 use super::tenant_rules::TaskRules;
 use super::timing::{self, Timing};
-use super::{event, failure_action, http, pod};
+use super::{event, event_trigger, failure_action, http, pod};
 use crate::api::{
     ConcurrencyPolicy, EventTarget, FailureAction, HttpTarget, ScheduledTaskSpec, TaskTarget,
     TaskTemplateSpec,
@@ -52,6 +52,8 @@ pub struct Definition {
     pub on_failure: Option<FailureAction>,
     /// The properties of a run that the target contains.
     pub run_properties: BTreeSet<RunProperty>,
+    /// The properties of an event that the target contains.
+    pub event_properties: BTreeSet<EventProperty>,
 }
 
 /// What a task does.
@@ -95,7 +97,11 @@ impl Definition {
         if let Some(action) = &spec.on_failure {
             references.extend(failure_action::check(action, rules)?);
         }
-        check_supported(&timing)?;
+        let event_target = match &target {
+            Target::Event(event) => Some(event),
+            Target::Container(_) | Target::Http(_) => None,
+        };
+        event_trigger::check(spec, &timing, event_target, &references)?;
         for reference in &references {
             if let Reference::Parameter(name) = reference
                 && !parameters.contains_key(name)
@@ -118,10 +124,9 @@ impl Definition {
         let timeout = spec.timeout.as_deref().map(|text| parse_duration("spec.timeout", text)).transpose()?;
         let history = spec.history.clone().unwrap_or_default();
         Ok(Self {
-            timing,
             is_suspended: spec.suspend,
             parameters,
-            gate: gate(spec, rules),
+            gate: gate(spec, &timing, rules),
             retry: RetryPlan::read(spec.retry.as_ref())?,
             timeout: timeout.or((!is_container).then_some(DEFAULT_CALL_TIMEOUT)),
             shards: spec.shards.and_then(|shards| NonZeroU32::new(u32::try_from(shards).ok()?)),
@@ -131,7 +136,9 @@ impl Definition {
             ),
             on_failure: spec.on_failure.clone(),
             run_properties,
+            event_properties: references.iter().filter_map(Reference::event_property).collect(),
             target,
+            timing,
         })
     }
 
@@ -230,20 +237,6 @@ impl Target {
     }
 }
 
-/// Refuses what the API has a place for and this version does not do: a task that never runs must not look as if it did.
-fn check_supported(timing: &Timing) -> Result<(), Refusal> {
-    let unsupported = |field: &str, instead: &str| {
-        Err(Refusal::at(Reason::NotSupported, field, format!("this version does not do that yet: {instead}")))
-    };
-    if matches!(timing, Timing::OnEvent(_)) {
-        return unsupported(
-            "spec.schedule.onEvent",
-            "trigger the task by the REST API when the event arrives",
-        );
-    }
-    Ok(())
-}
-
 /// The parameters of a task: those of its template with their defaults, replaced by its own.
 fn merge_parameters(
     spec: &ScheduledTaskSpec,
@@ -276,17 +269,22 @@ fn merge_parameters(
     Ok(merged)
 }
 
-fn gate(spec: &ScheduledTaskSpec, rules: &TaskRules) -> Gate {
+fn gate(spec: &ScheduledTaskSpec, timing: &Timing, rules: &TaskRules) -> Gate {
     let concurrency = spec.concurrency.clone().unwrap_or_default();
+    let policy = concurrency.policy.unwrap_or(match timing {
+        // Once for each event, also while another run has not ended.
+        Timing::OnEvent(_) => ConcurrencyPolicy::Queue,
+        Timing::Manual | Timing::Time { .. } | Timing::After(_) => ConcurrencyPolicy::Forbid,
+    });
     let limit = concurrency.limit.and_then(|limit| usize::try_from(limit).ok());
-    let task_limit = match (&concurrency.group, concurrency.policy) {
+    let task_limit = match (&concurrency.group, policy) {
         (None, ConcurrencyPolicy::Queue) => Some(limit.unwrap_or(1)),
         (None, ConcurrencyPolicy::Allow) => limit,
         (Some(_), ConcurrencyPolicy::Queue) => Some(1),
         _ => None,
     };
     Gate {
-        policy: concurrency.policy,
+        policy,
         task_limit,
         group: concurrency.group.map(|group| (group, limit.unwrap_or(1))),
         tenant_limit: rules.concurrent_runs,

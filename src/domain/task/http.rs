@@ -171,17 +171,11 @@ pub fn render(target: &HttpTarget, values: &Values<'_>) -> Call {
         None => true,
     };
     let body = target.body.as_deref().unwrap_or_default();
-    let body = values.render(body, |value| if is_json { escape_json(&value) } else { value });
+    let body = if is_json { values.render_json_text(body) } else { values.render(body, |value| value) };
     if !body.is_empty() && declared_type.is_none() {
         headers.push((CONTENT_TYPE.into(), HeaderValue::Text("application/json".into())));
     }
     Call { method: target.method.as_str(), url: values.render(&target.url, encode), headers, body }
-}
-
-/// A text as it is between the quotes of a JSON string.
-fn escape_json(text: &str) -> String {
-    let quoted = serde_json::Value::from(text).to_string();
-    quoted[1..quoted.len() - 1].to_owned()
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ pub struct TaskIndex {
 struct References {
     upstream: Vec<Upstream>,
     template: Option<String>,
+    /// The EventTopic whose events it runs for.
+    event_topic: Option<String>,
     age: (Timestamp, String),
 }
 
@@ -30,8 +32,13 @@ fn upstream_of(spec: &ScheduledTaskSpec) -> Vec<Upstream> {
 impl TaskIndex {
     /// Adds or replaces a task, with the spec that is executed.
     pub fn set_task(&mut self, task: &ScheduledTask, spec: &ScheduledTaskSpec) {
-        let references =
-            References { upstream: upstream_of(spec), template: spec.template.clone(), age: age(task) };
+        let trigger = spec.schedule.as_ref().and_then(|schedule| schedule.on_event.as_ref());
+        let references = References {
+            upstream: upstream_of(spec),
+            template: spec.template.clone(),
+            event_topic: trigger.map(|trigger| trigger.topic.clone()),
+            age: age(task),
+        };
         self.tasks.insert(ObjectRef::of(task), references);
     }
 
@@ -74,6 +81,14 @@ impl TaskIndex {
             .filter(|(_, references)| uses(references))
             .map(|(task, _)| task.clone())
             .collect()
+    }
+
+    /// The EventTopics for whose events the tasks run that use a template.
+    #[must_use]
+    pub fn event_topics_of_users(&self, template: &ObjectRef) -> BTreeSet<String> {
+        let uses = |references: &References| references.template.as_deref() == Some(&*template.name);
+        let users = self.in_namespace(&template.namespace).filter(|(_, references)| uses(references));
+        users.filter_map(|(_, references)| references.event_topic.clone()).collect()
     }
 
     /// The tasks that follow a task.
@@ -206,6 +221,25 @@ mod tests {
         expect!["InvalidResource: spec.schedule.after: the tasks would wait for one another: extract after report after load after extract; remove one of these dependencies"].assert_eq(&refusal.to_string());
         let refusal = index.check_cycle(&reference("extract"), &spec(&["extract"])).expect_err("a cycle");
         expect!["InvalidResource: spec.schedule.after: the tasks would wait for one another: extract after extract; remove one of these dependencies"].assert_eq(&refusal.to_string());
+    }
+
+    #[test]
+    fn the_events_that_a_template_gets_are_those_of_its_tasks() {
+        let mut index = TaskIndex::default();
+        for (name, spec) in [
+            ("a", "{schedule: {onEvent: {topic: orders}}, template: t}"),
+            ("b", "{schedule: {onEvent: {topic: users}}, template: other}"),
+            ("c", "{schedule: {every: 1m}, template: t}"),
+        ] {
+            let task = task(&format!("{{metadata: {{name: {name}}}, {}", &spec[1..]));
+            index.set_task(&task, &task.spec);
+        }
+        let topics = |name: &str| {
+            let template = ObjectRef::new::<TaskTemplate>("shop", name);
+            index.event_topics_of_users(&template).into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(topics("t"), ["orders"]);
+        assert!(topics("none").is_empty());
     }
 
     #[test]

@@ -245,7 +245,7 @@ fn complete_template(owner: &Owner<'_>, template: &PodTemplateSpec, values: &Val
     let mut template = template.clone();
     template.metadata.get_or_insert_default().labels.get_or_insert_default().extend(labels(owner));
     if let Some(spec) = &mut template.spec {
-        pod::replace_texts(spec, |text| values.render(text, |value| value));
+        pod::replace_texts(spec, |text| values.render(text, |value| pod::escape(&value)));
         spec.restart_policy.get_or_insert_with(|| "Never".into());
         for container in &mut spec.containers {
             // A failure without a message has the end of the log.

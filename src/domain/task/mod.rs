@@ -5,6 +5,7 @@
 //! | [`schedule`] | when a task is due |
 //! | [`definition`] | a task as it is executed, parsed and checked |
 //! | [`pod`], [`http`], [`event`] | the three targets |
+//! | [`event_trigger`], [`event_plan`] | tasks that run for events, and their runs |
 //! | [`engine`], [`job`] | who executes the runs; CronJobs and Jobs |
 //! | [`work`] | what is stored with a run for its executor |
 //! | [`attempt`] | what follows from the result of an attempt |
@@ -24,6 +25,8 @@ pub mod definition;
 mod duration;
 pub mod engine;
 pub mod event;
+pub mod event_plan;
+pub mod event_trigger;
 pub mod failure_action;
 mod governed;
 pub mod http;

@@ -9,7 +9,9 @@ use uuid::{Builder, Uuid};
 
 use super::board::{Admission, Board, OpenRun};
 use super::definition::DEFAULT_CALL_TIMEOUT;
+use super::event_trigger::EventSource;
 use super::failure_action::{FailedRun, RETRIES};
+use super::reference::{EventProperty, Reference};
 use super::request::new_run;
 use super::schedule::{DuePlan, jitter_of};
 use super::work::Destination;
@@ -30,6 +32,8 @@ pub struct ActiveTask {
     pub destination: Option<Destination>,
     /// Where the event of its failure action is published.
     pub failure_destination: Option<Destination>,
+    /// Where the events are read that it runs for.
+    pub source: Option<EventSource>,
     /// Distinguishes schedules: a cursor of another schedule does not count.
     pub schedule_hash: String,
     /// From when on its occurrences count.
@@ -87,6 +91,14 @@ impl ActiveTask {
             EngineType::CronJob | EngineType::Job => Executor::Job,
             EngineType::Runner => Executor::Runner,
         }
+    }
+
+    /// Where events are to be read for the task; `None` if it does not run for events, or is suspended.
+    #[must_use]
+    pub fn event_source(&self) -> Option<&EventSource> {
+        let runs_for_events =
+            matches!(self.definition.timing, Timing::OnEvent(_)) && !self.definition.is_suspended;
+        self.source.as_ref().filter(|_| runs_for_events)
     }
 
     /// The run as the board needs it.
@@ -153,14 +165,14 @@ impl ActiveTask {
     /// What happens with a requested run: `Queued`, `Ready` or `Skipped` with the reason.
     ///
     /// # Errors
-    /// The parameters are not those of the task.
+    /// The parameters are not those of the task, or the target contains properties of an event and the run has none.
     pub fn admit_requested(
         &self,
         run: &Run,
         board: &mut Board,
         planned: &mut PlannedRuns,
     ) -> Result<(RunState, Option<String>), Refusal> {
-        self.definition.check_parameters(&run.parameters)?;
+        self.check_parameters(run)?;
         // Whoever makes up for times, or repeats a run, wants each of them: they wait instead of being skipped.
         let open = match run.trigger {
             Trigger::Schedule { .. } | Trigger::Rerun { .. } => self.waiting_run(run.id, run.scheduled_at),
@@ -168,6 +180,28 @@ impl ActiveTask {
         };
         let admission = board.admit(open);
         Ok(decide_state(admission, planned))
+    }
+
+    fn check_parameters(&self, run: &Run) -> Result<(), Refusal> {
+        // Only the operator sets properties of an event; a repetition has those of the run that it repeats.
+        let of_event = matches!(run.trigger, Trigger::Event { .. } | Trigger::Rerun { .. });
+        let mut replaced = run.parameters.clone();
+        replaced.retain(|name, _| !(of_event && EventProperty::is_parameter(name)));
+        self.definition.check_parameters(&replaced)?;
+        let missing = self
+            .definition
+            .event_properties
+            .iter()
+            .find(|property| !(of_event && run.parameters.contains_key(property.parameter())));
+        missing.map_or(Ok(()), |property| {
+            Err(Refusal::new(
+                Reason::InvalidResource,
+                format!(
+                    "the target contains {}, and this run is for no event: publish an event, or repeat a run that was for one",
+                    Reference::Event(*property)
+                ),
+            ))
+        })
     }
 
     /// The action that follows from the end of a run: `None` if the run has not failed, or the task has no action.
@@ -283,4 +317,4 @@ pub fn inactive(task: &str) -> Refusal {
 
 #[cfg(test)]
 #[path = "planning_tests.rs"]
-mod tests;
+pub(super) mod tests;

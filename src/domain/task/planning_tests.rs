@@ -6,7 +6,7 @@ use super::*;
 use crate::domain::task::schedule::plan_due;
 use crate::domain::task::testing::{definition, task};
 
-pub(super) fn active(spec: &str) -> ActiveTask {
+pub(in crate::domain::task) fn active(spec: &str) -> ActiveTask {
     let task = task(spec);
     let definition = definition(&task);
     ActiveTask {
@@ -20,6 +20,7 @@ pub(super) fn active(spec: &str) -> ActiveTask {
         definition,
         destination: None,
         failure_destination: None,
+        source: None,
         schedule_hash: schedule_hash(&task.spec),
         since: "2026-01-01T00:00:00Z".parse().expect("a time"),
     }

@@ -186,13 +186,32 @@ pub fn replace_texts(spec: &mut PodSpec, replace: impl Fn(&str) -> String) {
 /// The references in a pod template.
 ///
 /// # Errors
-/// A reference names a property that does not exist.
+/// A reference names a property that does not exist, or one of an event outside of `env`.
 pub fn references(field: &str, template: &PodTemplateSpec) -> Result<BTreeSet<Reference>, Refusal> {
     let mut all = BTreeSet::new();
     for (path, text) in template.spec.iter().flat_map(texts) {
-        all.extend(references_of(&format!("{field}.spec.{path}"), text)?);
+        let field = format!("{field}.spec.{path}");
+        let references = references_of(&field, text)?;
+        let of_event = references.iter().find(|reference| matches!(reference, Reference::Event(_)));
+        if let Some(reference) = of_event.filter(|_| !path.contains(".env[")) {
+            return Err(Refusal::at(
+                Reason::Forbidden,
+                field,
+                format!(
+                    "{reference} is allowed in values of env only, because a shell would execute what others write into an event: \
+                     declare a variable with it, and use that"
+                ),
+            ));
+        }
+        all.extend(references);
     }
     Ok(all)
+}
+
+/// A value as Kubernetes leaves it: `$(NAME)` in `command`, `args` and `env` would be a variable of the container, such as a Secret.
+#[must_use]
+pub fn escape(value: &str) -> String {
+    value.replace('$', "$$")
 }
 
 /// The Secrets whose values a pod can print: those of its environment and its volumes.
@@ -350,6 +369,18 @@ mod tests {
         )
         .expect("a template");
         assert_eq!(secrets(&template).into_iter().collect::<Vec<_>>(), ["a", "b", "d", "e"]);
+    }
+
+    #[test]
+    fn an_event_is_in_the_environment_only() {
+        let print = |container: &str| {
+            let template = format!("{{spec: {{containers: [{{name: c, image: x, {container}}}]}}}}");
+            let template: PodTemplateSpec = serde_yaml::from_str(&template).expect("a template");
+            references("t", &template).map_or_else(|refusal| refusal.to_string(), |all| format!("{all:?}"))
+        };
+        expect!["{Event(Id)}"].assert_eq(&print("env: [{name: E, value: '$(event.id)'}]"));
+        expect!["Forbidden: t.spec.containers[0].args[1]: $(event.id) is allowed in values of env only, because a shell would execute what others write into an event: declare a variable with it, and use that"].assert_eq(&print("args: ['-c', 'echo $(event.id)']"));
+        assert_eq!(escape("a$(SECRET)$"), "a$$(SECRET)$$");
     }
 
     #[test]

@@ -21,6 +21,46 @@ pub enum Reference {
     TaskName,
     /// `task.namespace`
     TaskNamespace,
+    /// A property of the event that the run is for.
+    Event(EventProperty),
+}
+
+/// A property of an event. Runs have their values as parameters whose names contain a dot, so that no parameter of a task has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EventProperty {
+    /// `event.id`
+    Id,
+    /// `event.type`
+    Type,
+    /// `event.source`
+    Source,
+    /// `event.subject`; empty if the event has none.
+    Subject,
+    /// `event.time`, RFC 3339.
+    Time,
+    /// `event.data`, JSON.
+    Data,
+}
+
+impl EventProperty {
+    /// The name of the parameter that has the value.
+    #[must_use]
+    pub const fn parameter(self) -> &'static str {
+        match self {
+            Self::Id => "event.id",
+            Self::Type => "event.type",
+            Self::Source => "event.source",
+            Self::Subject => "event.subject",
+            Self::Time => "event.time",
+            Self::Data => "event.data",
+        }
+    }
+
+    /// Whether a parameter has a property of an event.
+    #[must_use]
+    pub fn is_parameter(name: &str) -> bool {
+        name.starts_with("event.")
+    }
 }
 
 /// A property of a run.
@@ -61,6 +101,15 @@ impl Reference {
                 "namespace" => Ok(Self::TaskNamespace),
                 _ => Err("a task has name and namespace".to_owned()),
             },
+            "event" => match name {
+                "id" => Ok(Self::Event(EventProperty::Id)),
+                "type" => Ok(Self::Event(EventProperty::Type)),
+                "source" => Ok(Self::Event(EventProperty::Source)),
+                "subject" => Ok(Self::Event(EventProperty::Subject)),
+                "time" => Ok(Self::Event(EventProperty::Time)),
+                "data" => Ok(Self::Event(EventProperty::Data)),
+                _ => Err("an event has id, type, source, subject, time and data".to_owned()),
+            },
             _ => return None,
         })
     }
@@ -72,7 +121,16 @@ impl Reference {
     pub fn run_property(&self) -> Option<RunProperty> {
         match self {
             Self::Run(property) => Some(*property),
-            Self::Parameter(_) | Self::TaskName | Self::TaskNamespace => None,
+            Self::Parameter(_) | Self::TaskName | Self::TaskNamespace | Self::Event(_) => None,
+        }
+    }
+
+    /// The property of an event that it names, if it names one.
+    #[must_use]
+    pub fn event_property(&self) -> Option<EventProperty> {
+        match self {
+            Self::Event(property) => Some(*property),
+            Self::Parameter(_) | Self::Run(_) | Self::TaskName | Self::TaskNamespace => None,
         }
     }
 }
@@ -97,6 +155,7 @@ impl fmt::Display for Reference {
             Self::Run(RunProperty::Message) => "run.message",
             Self::TaskName => "task.name",
             Self::TaskNamespace => "task.namespace",
+            Self::Event(property) => property.parameter(),
         };
         write!(f, "$({name})")
     }
@@ -134,6 +193,7 @@ impl Values<'_> {
     fn value_of(&self, reference: &Reference) -> Option<String> {
         Some(match reference {
             Reference::Parameter(name) => self.parameters.get(name)?.clone(),
+            Reference::Event(property) => self.parameters.get(property.parameter())?.clone(),
             Reference::TaskName => self.task.to_owned(),
             Reference::TaskNamespace => self.namespace.to_owned(),
             Reference::Run(property) => {
@@ -169,13 +229,71 @@ impl Values<'_> {
         rendered
     }
 
-    /// Replaces the references of all strings in a JSON value. Keys stay.
+    /// Replaces the references of a text that is JSON. Their values are escaped as they are between the quotes of a string, except
+    /// for the data of an event outside of quotes, which is JSON itself.
+    #[must_use]
+    pub fn render_json_text(&self, text: &str) -> String {
+        let mut rendered = String::with_capacity(text.len());
+        let mut quotes = Quotes::default();
+        for part in parts(text) {
+            match part {
+                Part::Text(text) => {
+                    quotes.read(text);
+                    rendered.push_str(text);
+                }
+                Part::Reference(text, reference) => {
+                    let is_json = reference == Ok(Reference::Event(EventProperty::Data)) && !quotes.is_inside;
+                    match reference.ok().and_then(|reference| self.value_of(&reference)) {
+                        Some(value) if is_json => rendered.push_str(&value),
+                        Some(value) => rendered.push_str(&escape_json(&value)),
+                        None => rendered.push_str(text),
+                    }
+                }
+            }
+        }
+        rendered
+    }
+
+    /// Replaces the references of all strings in a JSON value. Keys stay. A string that is `$(event.data)` becomes the data itself.
     pub fn render_json(&self, value: &mut Value) {
+        let data = Reference::Event(EventProperty::Data);
+        if value.as_str().is_some_and(|text| text == data.to_string())
+            && let Some(Ok(data)) = self.value_of(&data).map(|data| serde_json::from_str(&data))
+        {
+            *value = data;
+            return;
+        }
         match value {
             Value::String(text) => *text = self.render(text, |value| value),
             Value::Array(items) => items.iter_mut().for_each(|item| self.render_json(item)),
             Value::Object(members) => members.values_mut().for_each(|member| self.render_json(member)),
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+}
+
+/// A text as it is between the quotes of a JSON string.
+fn escape_json(text: &str) -> String {
+    let quoted = Value::from(text).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
+}
+
+/// Whether a place in a JSON text is inside of a string.
+#[derive(Default)]
+struct Quotes {
+    is_inside: bool,
+    is_escaped: bool,
+}
+
+impl Quotes {
+    fn read(&mut self, text: &str) {
+        for c in text.chars() {
+            match c {
+                _ if self.is_escaped => self.is_escaped = false,
+                '\\' if self.is_inside => self.is_escaped = true,
+                '"' => self.is_inside = !self.is_inside,
+                _ => {}
+            }
         }
     }
 }
@@ -269,6 +387,25 @@ mod tests {
         let mut value = serde_json::json!({"$(params.n)": ["$(params.n)", 1, {"a": "x$(params.n)"}]});
         values(&parameters).render_json(&mut value);
         assert_eq!(value, serde_json::json!({"$(params.n)": ["\"}", 1, {"a": "x\"}"}]}));
+    }
+
+    #[test]
+    fn the_data_of_an_event_is_json_outside_of_quotes() {
+        let of = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let parameters =
+            BTreeMap::from([of("event.data", r#"{"a":"b"}"#), of("event.id", r#"4"2"#), of("n", r#"{"x"}"#)]);
+        for (text, expected) in [
+            (r#"{"e": $(event.data), "i": "$(event.id)"}"#, r#"{"e": {"a":"b"}, "i": "4\"2"}"#),
+            (r#"{"e": "$(event.data)"}"#, r#"{"e": "{\"a\":\"b\"}"}"#),
+            (r#"{"q\"": $(event.data)}"#, r#"{"q\"": {"a":"b"}}"#),
+            ("$(event.data)", r#"{"a":"b"}"#),
+            ("$(params.n) $(event.none)", r#"{\"x\"} $(event.none)"#),
+        ] {
+            assert_eq!(values(&parameters).render_json_text(text), expected, "{text}");
+        }
+        let mut value = serde_json::json!({"e": "$(event.data)", "t": "-$(event.data)"});
+        values(&parameters).render_json(&mut value);
+        assert_eq!(value, serde_json::json!({"e": {"a": "b"}, "t": r#"-{"a":"b"}"#}));
     }
 
     #[test]

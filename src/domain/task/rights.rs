@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::http;
-use crate::api::{FailureAction, HttpTarget, TaskTarget};
+use crate::api::{FailureAction, HttpTarget, TaskSchedule, TaskTarget};
 
 /// A right in the namespace of a task.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,6 +16,8 @@ pub enum Right {
     CreateToken(String),
     /// To publish events to an EventTopic (verb `create` on `eventtopics/events`).
     Publish(String),
+    /// To read the events of an EventTopic (verb `get` on `eventtopics/events`).
+    Consume(String),
 }
 
 impl Right {
@@ -27,6 +29,7 @@ impl Right {
             Self::ReadSecret(name) => format!("get secrets/{name}"),
             Self::CreateToken(name) => format!("create serviceaccounts/{name} --subresource=token"),
             Self::Publish(name) => format!("create eventtopics.eventcenter.io/{name} --subresource=events"),
+            Self::Consume(name) => format!("get eventtopics.eventcenter.io/{name} --subresource=events"),
         }
     }
 }
@@ -54,6 +57,13 @@ pub fn rights_of(
     all
 }
 
+/// The right that a schedule needs, with the field that needs it.
+#[must_use]
+pub fn right_of_schedule(schedule: Option<&TaskSchedule>) -> Option<(&'static str, Right)> {
+    let trigger = schedule?.on_event.as_ref()?;
+    Some(("spec.schedule.onEvent.topic", Right::Consume(trigger.topic.clone())))
+}
+
 fn of_http(field: &'static str, target: &HttpTarget, all: &mut BTreeSet<(&'static str, Right)>) {
     all.extend(http::secrets(target).map(|key| (field, Right::ReadSecret(key.name.clone()))));
     let token = target.service_account_token.as_ref();
@@ -77,6 +87,14 @@ mod tests {
                 .collect::<Vec<_>>()
                 .join("\n")
         };
+        let spec = task("{schedule: {onEvent: {topic: orders}}, template: t}").spec;
+        let (field, right) = right_of_schedule(spec.schedule.as_ref()).expect("a right");
+        expect!["spec.schedule.onEvent.topic: get eventtopics.eventcenter.io/orders --subresource=events"]
+            .assert_eq(&format!("{field}: {}", right.describe()));
+        assert_eq!(
+            right_of_schedule(task("{schedule: {every: 1m}, template: t}").spec.schedule.as_ref()),
+            None
+        );
         expect!["spec.target.container: create jobs.batch"]
             .assert_eq(&print("{target: {container: {template: {spec: {}}}}}"));
         expect![[r#"

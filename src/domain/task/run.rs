@@ -102,6 +102,9 @@ pub enum Trigger {
     Event {
         /// The Kafka topic, partition and offset, such as `shop.orders/3/42`.
         position: String,
+        /// Kafka's id of the topic: one that is created again has the same positions.
+        #[serde(default)]
+        topic_id: String,
     },
     /// A failed run that a user runs again.
     Rerun {
@@ -132,7 +135,7 @@ impl Trigger {
             Self::Schedule { time } => format!("schedule/{}", time.as_microsecond()),
             Self::Manual { id } => format!("manual/{id}"),
             Self::Upstream { chain } => format!("upstream/{chain}"),
-            Self::Event { position } => format!("event/{position}"),
+            Self::Event { position, topic_id } => format!("event/{topic_id}/{position}"),
             Self::Rerun { of, number } => format!("rerun/{of}/{number}"),
             Self::Failure { of } => format!("failure/{of}"),
         }

@@ -85,7 +85,10 @@ pub fn describe_schedule(spec: &ScheduledTaskSpec) -> String {
         return format!("at {at}");
     }
     if let Some(trigger) = &schedule.on_event {
-        return format!("on event of {}", trigger.topic);
+        return match trigger.types.as_slice() {
+            [] => format!("on event {}", trigger.topic),
+            types => format!("on event {}: {}", trigger.topic, types.join(", ")),
+        };
     }
     let tasks: Vec<&str> = schedule.after.iter().map(|upstream| upstream.task.as_str()).collect();
     format!("after {}", tasks.join(", "))
@@ -291,7 +294,8 @@ mod tests {
             ("{every: 30s}", "every 30s"),
             ("{at: '2026-01-01T00:00:00Z'}", "at 2026-01-01T00:00:00Z"),
             ("{after: [{task: a}, {task: b}]}", "after a, b"),
-            ("{onEvent: {topic: orders}}", "on event of orders"),
+            ("{onEvent: {topic: orders}}", "on event orders"),
+            ("{onEvent: {topic: orders, types: [A.B.v1, A.C.v1]}}", "on event orders: A.B.v1, A.C.v1"),
         ] {
             let task = task(&format!("{{schedule: {schedule}, template: t}}"));
             assert_eq!(describe_schedule(&task.spec), expected);

@@ -68,7 +68,10 @@ fn runs_are_as_documented() {
             Trigger::Upstream { chain: of.0 },
             r#"{"type":"Upstream","chain":"00000000-0000-0000-0000-000000000004"}"#,
         ),
-        (Trigger::Event { position: "t/0/1".into() }, r#"{"type":"Event","position":"t/0/1"}"#),
+        (
+            Trigger::Event { position: "t/0/1".into(), topic_id: "i".into() },
+            r#"{"type":"Event","position":"t/0/1"}"#,
+        ),
         (
             Trigger::Rerun { of, number: 1 },
             r#"{"type":"Rerun","of":"00000000-0000-0000-0000-000000000004","number":1}"#,

@@ -1,9 +1,12 @@
 //! Runs and tasks as the API answers them.
 
+use std::collections::BTreeMap;
+
 use eventcenter_sdk::rest::schedule::{Attempt, Run, RunTrigger, Task, TaskId};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::domain::task::reference::EventProperty;
 use crate::domain::task::{self as domain, Executor, Trigger};
 use crate::domain::tenant::Tenants;
 
@@ -22,7 +25,7 @@ pub(super) fn run(run: domain::Run) -> Run {
         state: run.state.to_string(),
         executor: run.executor.map(|executor| Executor::as_str(executor).to_owned()),
         chain: run.chain,
-        parameters: run.parameters,
+        parameters: shown(run.parameters),
         requested_by: run.requested_by,
         cancelled_by: run.cancelled_by,
         attempts: run.attempts,
@@ -36,6 +39,13 @@ pub(super) fn run(run: domain::Run) -> Run {
         errors: outcome.errors,
         executed_by: run.executed_by,
     }
+}
+
+/// The parameters of a run as everybody sees them who may read runs: without the data of its event, which whoever may read events
+/// may read.
+fn shown(mut parameters: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    parameters.remove(EventProperty::Data.parameter());
+    parameters
 }
 
 /// An attempt.
@@ -62,7 +72,7 @@ fn trigger(trigger: Trigger) -> RunTrigger {
         Trigger::Schedule { time } => RunTrigger { time: Some(time), ..kind },
         Trigger::Manual { id } => RunTrigger { id: Some(id), ..kind },
         Trigger::Upstream { chain } => RunTrigger { chain: Some(chain), ..kind },
-        Trigger::Event { position } => RunTrigger { position: Some(position), ..kind },
+        Trigger::Event { position, .. } => RunTrigger { position: Some(position), ..kind },
         Trigger::Rerun { of, number } => RunTrigger { of: Some(of.0), number: Some(number), ..kind },
         Trigger::Failure { of } => RunTrigger { of: Some(of.0), ..kind },
     }

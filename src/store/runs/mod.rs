@@ -10,6 +10,7 @@
 
 mod attempt;
 mod claim;
+mod event_position;
 mod id;
 mod job_end;
 mod list;
@@ -29,6 +30,7 @@ mod transition;
 use std::sync::Arc;
 
 pub use claim::{Claim, ClaimedRun, Renewal};
+pub use event_position::{EventPosition, PositionMove, PositionTopic};
 pub use job_end::{EarlierAttempt, JobEnd};
 pub use list::RunPage;
 pub use observed::{ObservedEnd, ObservedRun};

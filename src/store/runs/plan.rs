@@ -168,7 +168,7 @@ impl Runs {
         Ok(inserted)
     }
 
-    fn signal_inserted(&self, runs: &[&NewRun]) {
+    pub(super) fn signal_inserted(&self, runs: &[&NewRun]) {
         let has = |state, executor| runs.iter().any(|run| run.state == state && run.executor == executor);
         if has(RunState::Ready, Some(Executor::Runner)) {
             self.signals.send(Signal::Claimable);

@@ -37,7 +37,9 @@ const DELETE_RUNS: Statement = batch!(
     [id uuid]
     "DELETE FROM task_run_history WHERE id IN (SELECT id FROM batch) RETURNING id"
 );
-const SELECT_TASKS: Statement = same!("SELECT task FROM task_cursor UNION SELECT task FROM task_statistics");
+const SELECT_TASKS: Statement = same!(
+    "SELECT task FROM task_cursor UNION SELECT task FROM task_statistics UNION SELECT task FROM task_event_position"
+);
 const SELECT_DELETIONS: Statement = same!("SELECT task, deleted_at FROM task_deletion");
 const INSERT_DELETIONS: Statement = batch!(
     [task uuid, deleted_at int]
@@ -51,6 +53,10 @@ const DELETE_DELETIONS: Statement = batch!(
 const DELETE_CURSORS: Statement = batch!(
     [task uuid]
     "DELETE FROM task_cursor WHERE task IN (SELECT task FROM batch) RETURNING task"
+);
+const DELETE_POSITIONS: Statement = batch!(
+    [task uuid]
+    "DELETE FROM task_event_position WHERE task IN (SELECT task FROM batch) RETURNING task"
 );
 const DELETE_STATISTICS: Statement = batch!(
     [task uuid]
@@ -184,7 +190,12 @@ impl Runs {
     /// # Errors
     /// The database is unavailable.
     pub async fn delete_tasks(&self, tasks: &[Uuid]) -> Result<(), Error> {
-        self.delete_rows(tasks, DELETING, &[DELETE_CURSORS, DELETE_STATISTICS, DELETE_DELETIONS]).await
+        self.delete_rows(
+            tasks,
+            DELETING,
+            &[DELETE_CURSORS, DELETE_POSITIONS, DELETE_STATISTICS, DELETE_DELETIONS],
+        )
+        .await
     }
 
     async fn delete_rows(

@@ -14,7 +14,8 @@ impl Admit for TaskTemplate {
     }
 
     async fn inspect(change: &Change<'_, Self>, user: &User, context: &ReviewContext) -> Verdict {
-        let needed = task_rights::of_template(change);
+        let needed = context.cache.read(|snapshot| task_rights::of_template(change, &snapshot.catalog));
+        let needed = needed.unwrap_or_default();
         Verdict { refusals: task_rights::check(&needed, user, context).await, warnings: Vec::new() }
     }
 }

@@ -4,6 +4,7 @@
 
 mod calls;
 mod check;
+mod event;
 mod kills;
 mod leaders;
 mod outages;

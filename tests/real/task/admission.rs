@@ -80,6 +80,24 @@ async fn whoever_writes_a_task_must_be_allowed_to_do_what_it_does() {
         let template = t.template("deputy").manifest(json!({"target": target}));
         assert_refused(&mallory.create(&template, "").await, Reason::Forbidden, right);
     }
+    let reader = json!({"schedule": {"onEvent": {"topic": "orders"}}, "target": {"http": {"url": "https://example.com/"}}});
+    let response = mallory.create(&t.task("deputy").manifest(reader), "").await;
+    assert_refused(
+        &response,
+        Reason::Forbidden,
+        "get eventtopics.eventcenter.io/orders --subresource=events",
+    );
+    // So does a change of the template whose target gets the events.
+    t.template("shared").apply(json!({"target": {"http": {"url": "https://example.com/"}}})).await;
+    let follow = json!({"schedule": {"onEvent": {"topic": "orders"}}, "template": "shared"});
+    t.task("follow").apply(follow).await;
+    let change = json!({"target": {"http": {"url": "https://example.com/$(event.data)"}}});
+    let manifest = t.template("shared").manifest(change);
+    let refused = until(async || {
+        let response = format!("{:?}", mallory.write(&manifest, WriteMethod::DryRun).await);
+        if response.contains("get eventtopics.eventcenter.io/orders") { Ok(()) } else { Err(response) }
+    });
+    refused.await.unwrap_or_else(|last| t.fail("the change should be refused", &last));
     // The same task is fine without what mallory may not do, and for somebody who may.
     let harmless = json!({"target": {"http": {"url": "https://example.com/"}}});
     let response = mallory.create(&t.task("harmless").manifest(harmless), "").await;

@@ -7,6 +7,7 @@ mod events;
 mod examples;
 mod forgery;
 mod jobs;
+mod on_event;
 mod on_failure;
 mod runs;
 mod status;

@@ -2,9 +2,11 @@
 //!
 //! - [`planning`]: cursors and insertions. [`transition`]: changes of state and their guards. [`claim`]: runners.
 //! - [`report`]: the outbox, statistics and the retention. [`reading`]: lists, filters and the isolation of tenants.
+//! - [`event`]: positions in topics.
 //! - `signal`: wake-ups, also of other processes.
 
 mod claim;
+mod event;
 mod planning;
 mod reading;
 mod report;

@@ -1,0 +1,91 @@
+//! Tasks that run for events while the controllers are killed.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use eventcenter::domain::task::{RunState, Trigger};
+use eventcenter_kafka_admin::Message;
+use eventcenter_sdk::{Envelope, EventId, KafkaRecord};
+use serde_json::json;
+
+use super::TaskFixture;
+use crate::crash::Random;
+
+/// Number of events between two kills.
+const EVENTS: usize = 60;
+/// How often the controllers are killed.
+const KILLS: usize = 8;
+/// The types of the events.
+const TYPES: [&str; 2] = ["Order.Created.v1", "Order.Paid.v1"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_event_runs_once_though_controllers_are_killed() -> Result<()> {
+    let mut random = Random::from_environment()?;
+    println!("to repeat this run: EVENTCENTER_SEED={}", random.0);
+    let s = TaskFixture::new("task-events").await?;
+    let mut controllers = s.start("controllers", "controllers", true)?;
+    let _runner = s.start("runner", "runner", true)?;
+    s.t.topic("orders").apply_and_wait(json!({"partitions": 3})).await;
+    for (name, types) in [("all", &[][..]), ("created", &TYPES[..1])] {
+        let url = s.server.url("/$(task.name)/$(event.id)");
+        let spec = json!({
+            "schedule": {"onEvent": {"topic": "orders", "types": types}},
+            "concurrency": {"policy": "Allow"},
+            "target": {"http": {"url": url}},
+        });
+        s.task(name).apply(spec).await;
+        s.task(name).wait_for_condition("Ready=True").await;
+    }
+    let mut number = 0;
+    for _ in 0..KILLS {
+        let until = number + EVENTS;
+        let kill_at = number + random.below(EVENTS);
+        while number < until {
+            publish(&s, number).await?;
+            number += 1;
+            if number == kill_at {
+                controllers.kill()?;
+                controllers = s.start("controllers", "controllers", false)?;
+            }
+        }
+        // The next kill is at any moment until all of these runs have ended.
+        let calls = random.below(number + number / 2);
+        s.t.eventually("the server is called", async || match s.server.count() {
+            received if received >= calls => Ok(()),
+            received => Err(format!("{received} of {calls} calls")),
+        })
+        .await;
+    }
+    let ids = |step: usize| (0..number).step_by(step).map(|number| format!("e{number}")).collect::<Vec<_>>();
+    for (name, step) in [("all", 1), ("created", 2)] {
+        let expected = ids(step);
+        s.t.eventually_within(super::MAX_SETTLING, "each event has a run that has ended", async || {
+            let runs = s.runs_of(name).await.map_err(|error| error.to_string())?;
+            match runs.iter().filter(|run| run.state == RunState::Succeeded).count() {
+                ended if ended >= expected.len() => Ok(()),
+                ended => Err(format!("{ended} of {} runs of {name} have succeeded", expected.len())),
+            }
+        })
+        .await;
+        let runs = s.runs_of(name).await?;
+        let positions = runs.iter().filter(|run| matches!(run.trigger, Trigger::Event { .. })).count();
+        assert_eq!((runs.len(), positions), (expected.len(), expected.len()), "{name}");
+        let mut calls: BTreeMap<String, usize> = BTreeMap::new();
+        for call in s.server.all().into_iter().filter(|call| call.task == name) {
+            *calls.entry(call.scheduled).or_default() += 1;
+        }
+        let expected: BTreeMap<String, usize> = expected.into_iter().map(|id| (id, 1)).collect();
+        assert_eq!(calls, expected, "{name}");
+    }
+    Ok(())
+}
+
+async fn publish(s: &TaskFixture, number: usize) -> Result<()> {
+    let id = format!("e{number}");
+    let time = "2026-01-31T12:00:00Z".parse()?;
+    let event = Envelope::new(EventId::parse(&id)?, TYPES[number % 2], "shop", time, json!({}))?;
+    let KafkaRecord { headers, value } = event.into();
+    let topic = s.t.kafka_name("orders");
+    let message = Message { topic: &topic, key: id.as_bytes(), headers: &headers, value: &value };
+    Ok(s.t.stage.kafka.client.produce_message(message).await?)
+}
