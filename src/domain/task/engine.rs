@@ -45,9 +45,13 @@ fn choose_for_container(spec: &ScheduledTaskSpec, definition: &Definition) -> En
         Schedule::Cron(cron) => cron.dst(),
         Schedule::Every(_) | Schedule::At(_) => DstPolicy::AsClock,
     };
+    // Kubernetes names the Jobs of a CronJob by the minute of their scheduled times.
+    let is_shorter_than_a_minute =
+        matches!(&timetable.schedule, Schedule::Every(rate) if rate.period() < Duration::from_mins(1));
     let gate = &definition.gate;
     let needs = |is_needed: bool, what: &str| is_needed.then(|| what.to_owned());
     let needed: Vec<String> = [
+        needs(is_shorter_than_a_minute, "an interval of less than a minute"),
         needs(dst == DstPolicy::Once, "schedule.dst Once"),
         needs(!jitter.is_zero(), "schedule.jitter"),
         needs(catch_up.kind == CatchUpKind::All, "schedule.catchUp All"),
@@ -140,6 +144,10 @@ mod tests {
             expect![
                 "Job, has a CronJob: a CronJob cannot do: concurrency.policy Queue, concurrency.group, retry.backoff"
             ],
+        );
+        check(
+            "schedule: {cron: '@every 59s'}",
+            expect!["Job, has a CronJob: a CronJob cannot do: an interval of less than a minute"],
         );
         check("schedule: {every: 1m}", expect!["Job: a CronJob runs by a cron expression only"]);
         check(

@@ -42,6 +42,11 @@ async fn the_examples_are_ready_and_run() {
             .map(|entry| format!("examples/tasks/{}", entry.expect("a file").file_name().to_string_lossy()))
             .collect();
     files.sort();
+    // A task runs for the events of this topic.
+    let topics = resources(&t, &read("examples/quickstart/topics/orders.yaml"));
+    for topic in &topics {
+        t.apply(topic).await;
+    }
     let all: Vec<Value> = files.iter().flat_map(|file| resources(&t, &read(file))).collect();
     for resource in &all {
         t.apply(resource).await;

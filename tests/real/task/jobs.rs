@@ -12,11 +12,11 @@ use crate::support::{ObjectPath, has_condition, message, until};
 #[tokio::test]
 async fn a_plain_cron_task_is_a_cron_job_whose_runs_are_logged() {
     let t = fixture("cron-job").await;
-    // Kubernetes' controller accepts an interval as well, which is shorter than a minute.
-    let spec = json!({"schedule": {"cron": "@every 2s"}, "target": script("echo processed; exit 0")});
+    let spec = json!({"schedule": {"cron": "@every 1m"}, "target": script("echo processed; exit 0")});
     let task = t.schedule("report", spec).await;
     let engine = task.status.as_ref().and_then(|status| status.engine.clone()).expect("an engine");
     assert_eq!((engine.engine, engine.cron_job.as_deref()), (EngineType::CronJob, Some("report")));
+    t.make_due("report").await;
     let runs = t.wait_for_ended("report", RunState::Succeeded, 1).await;
     assert_eq!(runs[0].executor, Some(Executor::CronJob));
     let ended = runs.iter().rfind(|run| run.state == RunState::Succeeded).expect("waited for");
@@ -29,7 +29,7 @@ async fn a_plain_cron_task_is_a_cron_job_whose_runs_are_logged() {
     let restored = until(async || {
         let cron_job: CronJob = t.kube.get(&path).await.ok_or("there is none")?;
         let schedule = cron_job.spec.expect("a spec").schedule;
-        if schedule == "@every 2s" { Ok(()) } else { Err(schedule) }
+        if schedule == "@every 1m" { Ok(()) } else { Err(schedule) }
     });
     restored.await.expect("the schedule is restored");
 }
@@ -64,13 +64,14 @@ async fn the_operator_makes_the_jobs_of_other_schedules_once_each() {
 #[tokio::test]
 async fn a_schedule_that_a_cron_job_cannot_do_has_a_suspended_one() {
     let t = fixture("suspended-cron-job").await;
-    let spec = json!({"schedule": {"cron": "@every 1s", "catchUp": "All"}, "target": script("true")});
+    let spec = json!({"schedule": {"cron": "@hourly", "catchUp": "All"}, "target": script("true")});
     t.schedule("once", spec).await;
     let path = ObjectPath::of_kind::<CronJob>(Some(&t.namespace), "once");
     let cron_job: CronJob = t.kube.get(&path).await.expect("a CronJob");
     assert_eq!(cron_job.spec.as_ref().and_then(|spec| spec.suspend), Some(true));
     let because = &cron_job.annotations()["eventcenter.io/suspended-because"];
     assert_eq!(because, "eventcenter creates the Jobs, because a CronJob cannot do: schedule.catchUp All");
+    t.task("once").annotate("trigger", Some("1")).await;
     t.wait_for_ended("once", RunState::Succeeded, 1).await;
     // The other way: the CronJob takes over.
     t.task("once").patch_spec(json!({"schedule": {"catchUp": "Latest"}})).await;
@@ -143,13 +144,14 @@ async fn shards_know_their_index_and_one_that_fails_is_retried_alone() {
 async fn each_pod_of_a_cron_job_is_an_attempt() {
     let t = fixture("cron-job-attempts").await;
     let spec = json!({
-        "schedule": {"cron": "@every 5s"},
+        "schedule": {"cron": "@every 1m"},
         "retry": {"limit": 1},
         "target": script("echo this is $HOSTNAME; exit 4"),
     });
     let task = t.schedule("broken", spec).await;
     let engine = task.status.and_then(|status| status.engine).expect("an engine");
     assert_eq!(engine.engine, EngineType::CronJob);
+    t.make_due("broken").await;
     let run = t.wait_for_ended("broken", RunState::Failed, 1).await;
     let run = run.into_iter().find(|run| run.state == RunState::Failed).expect("waited for");
     t.task("broken").delete().await;
@@ -203,9 +205,11 @@ async fn a_long_run_times_out_and_a_deleted_job_is_a_cancelled_run() {
 async fn a_name_that_is_too_long_for_a_cron_job_is_shortened() {
     let t = fixture("long").await;
     let name = format!("{}.{}", "a".repeat(60), "b".repeat(60));
-    let task = t.schedule(&name, json!({"schedule": {"cron": "@every 1s"}, "target": script("true")})).await;
+    let task = t.schedule(&name, json!({"schedule": {"cron": "@every 1m"}, "target": script("true")})).await;
     let cron_job = task.status.and_then(|status| status.engine).and_then(|engine| engine.cron_job);
-    assert_eq!(cron_job.map(|name| name.len()), Some(52));
+    let cron_job = cron_job.expect("a CronJob");
+    assert_eq!(cron_job.len(), 52);
+    t.make_due(&cron_job).await;
     t.wait_for_ended(&name, RunState::Succeeded, 1).await;
     t.task(&name).annotate("trigger", Some("by-hand")).await;
     t.wait_for_runs(&name, "one by hand", |runs| {

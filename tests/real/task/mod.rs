@@ -15,10 +15,11 @@ mod status;
 use eventcenter::api::{ScheduledTask, TaskTemplate};
 use eventcenter::domain::task::{Run, RunState};
 use eventcenter::store::{RunFilter, Runs, Store, StoreUrl};
+use k8s_openapi::api::batch::v1::CronJob;
 use serde_json::{Value, json};
 
 use crate::stage;
-use crate::support::{Fixture, ResourceHandle, until};
+use crate::support::{Fixture, ObjectPath, ResourceHandle, until};
 
 /// A namespace with its tenant, on the API server that calls the webhook.
 async fn fixture(name: &str) -> Fixture {
@@ -60,6 +61,13 @@ impl Fixture {
     async fn schedule(&self, name: &str, spec: Value) -> ScheduledTask {
         self.task(name).apply(spec).await;
         self.task(name).wait_for_condition("Ready=True").await
+    }
+
+    /// Makes a CronJob with an interval of a minute due now.
+    async fn make_due(&self, cron_job: &str) {
+        let path = ObjectPath::of_kind::<CronJob>(Some(&self.namespace), cron_job);
+        let before = now() - jiff::SignedDuration::from_secs(90);
+        self.kube.merge_status(&path, &json!({"status": {"lastScheduleTime": before}})).await;
     }
 
     /// The runs of a task, the newest first.
