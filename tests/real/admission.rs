@@ -5,7 +5,7 @@ use crate::stage;
 use kube::api::PatchParams;
 use serde_json::{Value, json};
 
-use crate::support::{Fixture, ObjectPath, cluster_scoped, message, yaml};
+use crate::support::{Fixture, ObjectPath, cluster_scoped, message, until, yaml};
 
 /// A violation of a rule.
 struct Case {
@@ -321,13 +321,23 @@ fn warnings(t: &Fixture, object: &Value) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// Deletes an object that is in use, and returns the refusal. The webhook may receive its users with a delay, so this polls with
+/// dry runs first.
+async fn refused_deletion(t: &Fixture, kind: &str, name: &str) -> String {
+    let delete = |more: &str| t.kubectl(&["delete", kind, name, "--wait=false", more]);
+    let is_refused = until(async || match delete("--dry-run=server") {
+        Err(_) => Ok(()),
+        Ok(output) => Err(output),
+    });
+    is_refused.await.expect("the webhook refuses the request");
+    delete("--dry-run=none").expect_err("the webhook refuses the request")
+}
+
 #[tokio::test]
 async fn a_tenant_with_topics_cannot_be_deleted() {
     let t = Fixture::on(stage::with_webhook(), "needed").await;
     t.topic("orders").apply_and_wait("{}").await;
-    let error = t
-        .kubectl(&["delete", "tenant", &t.namespace, "--wait=false"])
-        .expect_err("the webhook refuses the request");
+    let error = refused_deletion(&t, "tenant", &t.namespace).await;
     let message = format!(
         "ResourceInUse: tenant {ns} still has EventTopics: {ns}/orders. Delete them first, or give their namespaces to another \
          tenant",
@@ -335,8 +345,7 @@ async fn a_tenant_with_topics_cannot_be_deleted() {
     );
     assert!(error.contains(&message), "{error}");
     t.topic("orders").delete_and_wait().await;
-    let deleted =
-        crate::support::until(async || t.kubectl(&["delete", "tenant", &t.namespace, "--wait=false"]));
+    let deleted = until(async || t.kubectl(&["delete", "tenant", &t.namespace, "--wait=false"]));
     deleted.await.expect("no topic uses it any more");
 }
 
@@ -359,16 +368,13 @@ async fn a_cluster_with_topics_cannot_be_deleted() {
     let t = Fixture::on(stage::with_webhook(), "needed").await;
     let cluster = t.create_cluster(json!({"bootstrapServers": [t.stage.kafka.bootstrap()]})).await;
     t.topic("orders").apply_and_wait(&format!("cluster: {cluster}")).await;
-    let error = t
-        .kubectl(&["delete", "kafkacluster", &cluster, "--wait=false"])
-        .expect_err("the webhook refuses the request");
+    let error = refused_deletion(&t, "kafkacluster", &cluster).await;
     assert!(
         error.contains(&format!("EventTopics live in KafkaCluster {cluster}: {}/orders", t.namespace)),
         "{error}"
     );
     t.topic("orders").delete_and_wait().await;
-    let deleted =
-        crate::support::until(async || t.kubectl(&["delete", "kafkacluster", &cluster, "--wait=false"]));
+    let deleted = until(async || t.kubectl(&["delete", "kafkacluster", &cluster, "--wait=false"]));
     deleted.await.expect("no topic uses it any more");
 }
 

@@ -107,14 +107,15 @@ impl ResourceHandle<EventTopic> {
     }
 
     /// Asserts that the API server refuses a spec with a message that contains the text. The webhook may receive a change of the
-    /// tenant with a delay, so this polls with dry runs first.
+    /// tenant or of a topic with a delay, so this polls with dry runs first.
     pub(crate) async fn assert_rejected(&self, spec: &str, text: &str) {
         let object = self.manifest(spec);
         let refused = until(async || match self.kube.try_apply_with(&object, &dry_run()).await {
-            Err(_) => Ok(()),
+            Err(error) if error.to_string().contains(text) => Ok(()),
+            Err(error) => Err(error.to_string()),
             Ok(_) => Err("the spec is accepted".to_owned()),
         });
-        // If it was never refused, the next call fails the test.
+        // If it was never refused with that, the next call fails the test.
         drop(refused.await);
         let message = match self.kube.try_apply(&object).await {
             Err(Error::Api(status)) => status.message.clone(),
