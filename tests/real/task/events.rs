@@ -2,36 +2,55 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use eventcenter::domain::task::RunState;
+use eventcenter_kafka_admin::{Consumer, OffsetSpec, Polled};
+use eventcenter_sdk::{Envelope, kafka_headers};
 use serde_json::{Value, json};
 use tokio::task::block_in_place;
-use xtask::process;
 
 use super::{fixture, script};
 use crate::stage;
-use crate::support::until;
+use crate::support::{Fixture, until};
 
 /// The name of the Kafka topic of the example.
 const TOPIC: &str = "eventcenter.jobs";
 
-/// All values of the topic that are about a namespace, by the types of their events, in the order of each partition.
-fn read(namespace: &str) -> Vec<(String, Value)> {
-    let environment = stage::environment();
-    let mut tool = environment.libs().tool("org.apache.kafka.tools.consumer.ConsoleConsumer");
-    tool.args(["--bootstrap-server", &environment.bootstrap, "--topic", TOPIC]);
-    tool.args(["--from-beginning", "--timeout-ms", "3000"]);
-    for property in ["print.headers=true", "headers.separator=,"] {
-        tool.args(["--formatter-property", property]);
-    }
-    let records = process::run(tool).unwrap_or_default();
-    let parse = |line: &str| {
-        let (headers, value) = line.split_once('\t')?;
-        let of_type = headers.split(',').find_map(|header| header.strip_prefix("ce_type:"))?;
-        let value: Value = serde_json::from_str(value).ok()?;
-        (value["namespace"] == namespace).then(|| (of_type.to_owned(), value))
-    };
-    records.lines().filter_map(parse).collect()
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The events in the topic that are about a namespace, as type and data, in the order of each partition. Other tests publish events
+/// meanwhile, so this reads what is there now.
+async fn read(t: &Fixture) -> Vec<(String, Value)> {
+    let kafka = &t.stage.kafka;
+    let Some(topic) = kafka.topic(TOPIC).await else { return Vec::new() };
+    let partitions: Vec<_> = (0..topic.partitions).map(|partition| (TOPIC.to_owned(), partition)).collect();
+    let ends = kafka.client.list_offsets(&partitions, OffsetSpec::Latest, REQUEST_TIMEOUT).await;
+    let ends = ends.expect("the ends of the partitions").into_iter();
+    let mut remaining: i64 = ends.map(|end| end.expect("an offset")).sum();
+    let properties = [("bootstrap.servers".to_owned(), kafka.bootstrap().to_owned())];
+    block_in_place(|| {
+        let mut consumer = Consumer::new(&properties).expect("a consumer");
+        for (topic, partition) in &partitions {
+            consumer.start(topic, *partition, 0).expect("a topic");
+        }
+        let mut events = Vec::new();
+        while remaining > 0 {
+            for polled in consumer.poll(Duration::from_millis(200), 1000) {
+                let Polled::Record(record) = polled else { continue };
+                remaining -= 1;
+                let headers = record.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
+                let event = kafka_headers::read(headers, record.value.as_deref()).expect("a CloudEvent");
+                let event = Envelope::try_from(event).expect("an event");
+                let of_type = event.event_type().to_owned();
+                let data = event.into_data();
+                if data["namespace"] == t.namespace {
+                    events.push((of_type, data));
+                }
+            }
+        }
+        events
+    })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -49,7 +68,7 @@ async fn starts_and_ends_are_published_in_order_also_those_before_the_topic() {
     let kubectl = stage::with_webhook().kubectl();
     block_in_place(|| kubectl.run(&["apply", "-f", &manifests.display().to_string()])).expect("applied");
     let published = until(async || {
-        let events = block_in_place(|| read(&t.namespace));
+        let events = read(&t).await;
         if events.len() >= 4 { Ok(events) } else { Err(format!("{events:#?}")) }
     });
     let published = published.await.unwrap_or_else(|last| t.fail("four events should be published", &last));
