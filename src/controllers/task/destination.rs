@@ -1,13 +1,16 @@
-//! Where events are published.
+//! The Kafka topics of the EventTopics to which events are published, and from which they are read.
 
 use kube::runtime::reflector::ObjectRef as StoreRef;
 
 use super::super::context::Context;
 use crate::api::EventTopicSpec;
-use crate::domain::condition;
 use crate::domain::task::work::Destination;
+use crate::domain::topic::Identity;
+use crate::domain::topic::identity::identity;
+use crate::domain::{ObjectRef, condition};
 
-/// An EventTopic that is Ready, and its Kafka topic.
+/// An EventTopic that is Ready, and the Kafka topic that it owns. Users may be able to write its status, so that names nothing: the
+/// Kafka topic is the one that the spec and the tenant determine.
 pub(super) fn find_topic(
     context: &Context,
     namespace: &str,
@@ -17,7 +20,9 @@ pub(super) fn find_topic(
     let topic = topic.0.as_ref().ok()?;
     let status = topic.status.as_ref()?;
     condition::find(&status.conditions, condition::READY).filter(|ready| ready.status == "True")?;
-    let cluster = status.cluster.as_ref()?.parse().ok()?;
-    let destination = Destination { cluster, topic: status.topic_name.as_ref()?.parse().ok()? };
-    Some((topic.spec.clone(), destination))
+    let catalog = context.services.catalog.lock();
+    let identity = identity(topic, catalog.tenants(), catalog.clusters()).ok()?;
+    catalog.claims().owner(&identity).filter(|owner| **owner == ObjectRef::of(topic))?;
+    let Identity { cluster, topic: in_kafka } = identity;
+    Some((topic.spec.clone(), Destination { cluster, topic: in_kafka }))
 }

@@ -15,8 +15,6 @@ use tokio::sync::Notify;
 use super::super::context::Context;
 use super::super::options::TopicReference;
 use super::destination::find_topic;
-use crate::domain::Refusal;
-use crate::domain::task::permission::check_destination;
 use crate::domain::task::work::Destination;
 use crate::error_chain::ErrorChain;
 use crate::kafka::{self, Producer, ProducerRecord, Settings};
@@ -37,8 +35,6 @@ const RETRY_DELAY: Duration = Duration::from_secs(2);
 enum PublishError {
     #[error("there is no EventTopic {} in namespace {} that is Ready", .0.name, .0.namespace)]
     TopicNotFound(TopicReference),
-    #[error("{0}")]
-    Refused(Refusal),
     #[error("KafkaCluster {0} is not connected yet")]
     NotConnected(ClusterName),
     #[error(transparent)]
@@ -94,7 +90,9 @@ impl Publisher<'_> {
         if events.is_empty() {
             return Ok(0);
         }
-        let destination = self.find_destination()?;
+        let TopicReference { namespace, name } = self.topic;
+        let (_, destination) = find_topic(self.context, namespace, name)
+            .ok_or_else(|| PublishError::TopicNotFound(self.topic.clone()))?;
         let producer = self.producer(&destination.cluster)?;
         // The client enqueues the records in this order, and keeps the order of each key.
         let results = join_all(events.iter().map(|event| send(producer, &destination, event))).await;
@@ -106,17 +104,6 @@ impl Publisher<'_> {
             Some(error) => Err(error.into()),
             None => Ok(events.len()),
         }
-    }
-
-    /// The Kafka topic, which has to be one of the tenant of the EventTopic: its status alone is not trusted.
-    fn find_destination(&self) -> Result<Destination, PublishError> {
-        let TopicReference { namespace, name } = self.topic;
-        let (_, destination) = find_topic(self.context, namespace, name)
-            .ok_or_else(|| PublishError::TopicNotFound(self.topic.clone()))?;
-        let catalog = self.context.services.catalog.lock();
-        let tenant = catalog.tenants().of_namespace(namespace).map_err(PublishError::Refused)?;
-        check_destination(tenant, catalog.clusters(), &destination).map_err(PublishError::Refused)?;
-        Ok(destination)
     }
 
     /// The producer of a cluster with its current settings.

@@ -131,7 +131,7 @@ impl TaskReconciler {
                 self.deactivate(task);
                 return Outcome::Unmanaged;
             }
-            Err(refusal) => return Outcome::Refused(refusal),
+            Err(refusal) => return self.hold(task, Obstacle::Refused(refusal)).await,
         }
         match self.try_apply(task).await {
             Ok(outcome) => match self.request_trigger(task).await {

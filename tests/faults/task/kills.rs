@@ -23,6 +23,9 @@ const MAX_CALLS: usize = 2 * HTTP_TASKS;
 /// Number of tasks with a run that ends while nobody leads.
 const BLOCKED_TASKS: usize = 8;
 
+/// Number of tasks whose run ends while nobody leads, and that are followed.
+const FOLLOWED_TASKS: usize = 20;
+
 /// The processes: their names and roles.
 const PROCESSES: [(&str, &str); 3] =
     [("controllers", "controllers"), ("runner-a", "runner"), ("runner-b", "runner")];
@@ -107,5 +110,40 @@ async fn a_run_that_ends_while_nobody_leads_is_retried_once_and_blocks_no_other(
     }
     let lines = s.lines()?;
     assert!(lines.len() == 4 * BLOCKED_TASKS && lines.values().all(|count| *count == 1), "{lines:#?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_follows_a_run_that_ended_while_nobody_led_happens_once() -> Result<()> {
+    let s = TaskFixture::new("task-followed").await?;
+    let controllers = s.start("controllers", "controllers", true)?;
+    let call = |path: &str| json!({"http": {"url": s.server.url(path)}});
+    let failing =
+        json!({"target": {"http": {"url": "http://127.0.0.1:1/"}}, "onFailure": call("/alert/$(run.id)")});
+    let numbers = 0..FOLLOWED_TASKS;
+    for number in numbers.clone() {
+        let (name, follower) = (format!("failing-{number}"), format!("follower-{number}"));
+        let after = json!({"after": [{"task": name, "result": "Failed"}]});
+        s.task(&name).apply(&failing).await;
+        s.task(&follower).apply(json!({"schedule": after, "target": call("/follower/$(run.id)")})).await;
+        s.task(&name).wait_for_condition("Ready=True").await;
+        s.task(&follower).wait_for_condition("Ready=True").await;
+        s.task(&name).annotate("trigger", Some("1")).await;
+    }
+    for number in numbers.clone() {
+        s.wait_for_states(&format!("failing-{number}"), &[RunState::Ready]).await;
+    }
+    controllers.kill()?;
+    let _runner = s.start("runner", "runner", true)?;
+    for number in numbers.clone() {
+        s.wait_for_states(&format!("failing-{number}"), &[RunState::Failed]).await;
+    }
+    // Not all tasks are active when the first ends are processed.
+    let _controllers = s.start("controllers", "controllers", true)?;
+    for number in numbers {
+        s.wait_for_states(&format!("follower-{number}"), &[RunState::Succeeded]).await;
+        s.wait_for_states(&format!("failing-{number}"), &[RunState::Failed, RunState::Succeeded]).await;
+    }
+    s.wait_until_reported().await;
     Ok(())
 }

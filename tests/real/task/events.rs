@@ -20,14 +20,15 @@ const TOPIC: &str = "eventcenter.jobs";
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The events in the topic that are about a namespace, as type and data, in the order of each partition. Other tests publish events
-/// meanwhile, so this reads what is there now.
-async fn read(t: &Fixture) -> Vec<(String, Value)> {
+/// meanwhile, so this reads what is there now. An error means that Kafka has just created the topic.
+async fn read(t: &Fixture) -> Result<Vec<(String, Value)>, String> {
     let kafka = &t.stage.kafka;
-    let Some(topic) = kafka.topic(TOPIC).await else { return Vec::new() };
+    let topic = kafka.topic(TOPIC).await.ok_or("there is no topic")?;
     let partitions: Vec<_> = (0..topic.partitions).map(|partition| (TOPIC.to_owned(), partition)).collect();
     let ends = kafka.client.list_offsets(&partitions, OffsetSpec::Latest, REQUEST_TIMEOUT).await;
-    let ends = ends.expect("the ends of the partitions").into_iter();
-    let mut remaining: i64 = ends.map(|end| end.expect("an offset")).sum();
+    let ends = ends.map_err(|error| error.to_string())?.into_iter();
+    let ends: Vec<i64> = ends.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+    let mut remaining: i64 = ends.iter().sum();
     let properties = [("bootstrap.servers".to_owned(), kafka.bootstrap().to_owned())];
     block_in_place(|| {
         let mut consumer = Consumer::new(&properties).expect("a consumer");
@@ -49,7 +50,7 @@ async fn read(t: &Fixture) -> Vec<(String, Value)> {
                 }
             }
         }
-        events
+        Ok(events)
     })
 }
 
@@ -68,7 +69,7 @@ async fn starts_and_ends_are_published_in_order_also_those_before_the_topic() {
     let kubectl = stage::with_webhook().kubectl();
     block_in_place(|| kubectl.run(&["apply", "-f", &manifests.display().to_string()])).expect("applied");
     let published = until(async || {
-        let events = read(&t).await;
+        let events = read(&t).await?;
         if events.len() >= 4 { Ok(events) } else { Err(format!("{events:#?}")) }
     });
     let published = published.await.unwrap_or_else(|last| t.fail("four events should be published", &last));

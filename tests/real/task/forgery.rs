@@ -76,3 +76,20 @@ async fn a_task_takes_over_no_cron_job() {
     t.task("backup").delete_and_wait().await;
     assert!(t.kube.get::<CronJob>(&path).await.is_some(), "the CronJob of somebody else stays");
 }
+
+/// Whoever may write the status of an EventTopic reads no other topic by it. Here are no policies, which refuse such a status.
+#[tokio::test]
+async fn a_task_reads_no_topic_that_only_the_status_names() {
+    let (victim, attacker) = (Fixture::new("victim-topic").await, Fixture::new("attacker-topic").await);
+    victim.topic("secrets").apply_and_wait("partitions: 1").await;
+    attacker.topic("own").apply_and_wait("partitions: 1").await;
+    // The operator does not correct the status of a paused resource.
+    attacker.topic("own").annotate("paused", Some("true")).await;
+    attacker.topic("own").wait_for_condition("Ready=True Paused").await;
+    attacker.topic("own").patch_status(json!({"topicName": victim.kafka_name("secrets")})).await;
+    let spec = json!({"schedule": {"onEvent": {"topic": "own"}}, "target": script("true")});
+    attacker.task("reader").apply(spec).await;
+    attacker.task("reader").wait_for_condition("Ready=False TopicNotFound").await;
+    attacker.topic("own").patch_status(json!({"topicName": attacker.kafka_name("own")})).await;
+    attacker.task("reader").wait_for_condition("Ready=True").await;
+}

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use eventcenter_sdk::Reason;
 use kube::runtime::reflector::ObjectRef as StoreRef;
-use uuid::Uuid;
 
 use super::{PAGE, Planner};
 use crate::api::ScheduledTask;
@@ -21,14 +20,16 @@ use crate::store::runs::{RunFilter, UnreportedRun};
 const MAX_CHAIN: usize = 1000;
 
 impl Planner<'_> {
-    /// Reports the runs that have ended, then marks them: each report can be made again.
+    /// Reports the runs that have ended, then marks them: each report can be made again. What follows an end depends on its task and
+    /// those that follow it, so it waits until these are reconciled, such as after the start of a leader.
     pub(super) async fn report_ends(&mut self) -> Result<(), store::Error> {
         loop {
-            let ended = self.runs.list_unreported(PAGE).await?;
+            let mut ended = self.runs.list_unreported(PAGE).await?;
+            let is_last = ended.len() < PAGE;
+            ended.retain(|UnreportedRun { run, .. }| self.is_reportable(run));
             if ended.is_empty() {
                 return Ok(());
             }
-            let is_last = ended.len() < PAGE;
             let mut followers = Vec::new();
             for UnreportedRun { run, .. } in &ended {
                 followers.extend(self.follow(run).await?);
@@ -51,6 +52,13 @@ impl Planner<'_> {
                 return Ok(());
             }
         }
+    }
+
+    /// Whether it is known what follows the end of a run.
+    fn is_reportable(&self, run: &Run) -> bool {
+        let task = ObjectRef::new::<ScheduledTask>(&run.task.namespace, &run.task.name);
+        let downstream = self.context.services.catalog.lock().tasks().downstream_of(&task);
+        self.is_reconciled(&task) && downstream.iter().all(|(task, _)| self.is_reconciled(task))
     }
 
     /// The failure action of a run.
@@ -133,10 +141,7 @@ impl Planner<'_> {
     }
 
     fn find(&self, task: &ObjectRef) -> Option<std::sync::Arc<crate::domain::task::planning::ActiveTask>> {
-        let reference = StoreRef::new(&task.name).within(&task.namespace);
-        let object = self.context.tasks.objects.get(&reference)?;
-        let uid: Uuid = object.0.as_ref().ok()?.metadata.uid.as_ref()?.parse().ok()?;
-        self.tasks.get(&uid).map(|task| std::sync::Arc::clone(&task.active))
+        self.tasks.get(&self.uid_of(task)?).map(|task| std::sync::Arc::clone(&task.active))
     }
 
     /// The ended runs of a chain by task: of several of one task, such as a repeated one, the youngest.

@@ -4,8 +4,11 @@ use std::collections::HashSet;
 
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef as StoreRef;
+use uuid::Uuid;
 
 use super::Planner;
+use crate::api::ScheduledTask;
+use crate::domain::ObjectRef;
 use crate::domain::task::planning::{PlannedRuns, inactive};
 use crate::domain::task::{Executor, Run, RunId, RunState, TaskKey};
 use crate::store;
@@ -23,8 +26,8 @@ impl Planner<'_> {
         for run in requested {
             self.context.task_registry.mark_changed(&run.task);
             let Some(task) = self.tasks.get(&run.task.uid) else {
-                // A task that was not reconciled yet, such as after the start of a leader, becomes active in a moment.
-                if self.context.task_registry.is_inactive(run.task.uid) || self.is_deleted(&run.task) {
+                let task = ObjectRef::new::<ScheduledTask>(&run.task.namespace, &run.task.name);
+                if self.is_deleted(&run.task) || self.is_reconciled(&task) {
                     ends.push(skip(&run, inactive(&run.task.name).message(), now));
                 }
                 continue;
@@ -76,6 +79,22 @@ impl Planner<'_> {
 }
 
 impl Planner<'_> {
+    /// Whether a task is active, or was reconciled and is not. After the start of a leader, tasks become so in a moment. One that does
+    /// not exist, or that cannot be deserialized, is never reconciled, and counts as well.
+    pub(super) fn is_reconciled(&self, task: &ObjectRef) -> bool {
+        match self.uid_of(task) {
+            Some(uid) => self.tasks.contains_key(&uid) || self.context.task_registry.is_inactive(uid),
+            None => self.context.tasks.is_synced(),
+        }
+    }
+
+    /// The uid of a task that exists.
+    pub(super) fn uid_of(&self, task: &ObjectRef) -> Option<Uuid> {
+        let reference = StoreRef::new(&task.name).within(&task.namespace);
+        let object = self.context.tasks.objects.get(&reference)?;
+        object.0.as_ref().ok()?.metadata.uid.as_ref()?.parse().ok()
+    }
+
     /// Whether a task does not exist any more.
     pub(super) fn is_deleted(&self, task: &TaskKey) -> bool {
         let reference = StoreRef::new(&task.name).within(&task.namespace);
