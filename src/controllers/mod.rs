@@ -155,8 +155,12 @@ pub async fn run(
     let (listed, controllers): (Vec<_>, Vec<_>) = kinds
         .into_iter()
         .map(|kind| {
-            let ready = match kind.governed {
-                Some(_) => wait_for_catalog(Arc::clone(&context)).boxed(),
+            let context = Arc::clone(&context);
+            let ready = match &kind.governed {
+                Some((kind, _)) if *kind == Kind::of::<ScheduledTask>() => {
+                    wait_for_references(context).boxed()
+                }
+                Some(_) => wait_for_catalog(context).boxed(),
                 None => std::future::ready(()).boxed(),
             };
             (kind.listed, (kind.run)(ready, stop.clone()))
@@ -187,6 +191,16 @@ pub async fn run(
         _ = controllers => {}
         () = background => {}
     }
+}
+
+/// Waits until what a ScheduledTask refers to has been listed as well: a task whose topic is unknown would be refused, and runs that were
+/// requested for it skipped.
+async fn wait_for_references(context: Arc<Context>) {
+    tokio::join!(
+        wait_for_catalog(Arc::clone(&context)),
+        context.topics.wait_until_synced(),
+        context.templates.wait_until_synced()
+    );
 }
 
 /// Waits until tenants, clusters and decisions have been listed: which rules apply to a resource, what it stands for in Kafka,

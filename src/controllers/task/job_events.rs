@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use super::super::context::Context;
 use super::super::options::TopicReference;
-use super::destination::find_topic;
+use super::destination::{TopicError, find_topic};
 use crate::domain::task::work::Destination;
 use crate::error_chain::ErrorChain;
 use crate::kafka::{self, Producer, ProducerRecord, Settings};
@@ -33,8 +33,8 @@ const RETRY_DELAY: Duration = Duration::from_secs(2);
 /// Why events are not published.
 #[derive(Debug, thiserror::Error)]
 enum PublishError {
-    #[error("there is no EventTopic {} in namespace {} that is Ready", .0.name, .0.namespace)]
-    TopicNotFound(TopicReference),
+    #[error(transparent)]
+    Topic(#[from] TopicError),
     #[error("KafkaCluster {0} is not connected yet")]
     NotConnected(ClusterName),
     #[error(transparent)]
@@ -91,8 +91,7 @@ impl Publisher<'_> {
             return Ok(0);
         }
         let TopicReference { namespace, name } = self.topic;
-        let (_, destination) = find_topic(self.context, namespace, name)
-            .ok_or_else(|| PublishError::TopicNotFound(self.topic.clone()))?;
+        let (_, destination) = find_topic(self.context, namespace, name)?;
         let producer = self.producer(&destination.cluster)?;
         // The client enqueues the records in this order, and keeps the order of each key.
         let results = join_all(events.iter().map(|event| send(producer, &destination, event))).await;

@@ -8,6 +8,7 @@ use eventcenter_sdk::name::TenantName;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::core::object::HasSpec;
+use kube::runtime::reflector::ObjectRef as StoreRef;
 use uuid::Uuid;
 
 use super::super::approval::{
@@ -20,7 +21,7 @@ use super::super::queue::Watched;
 use super::super::runtime::{Informer, ReconcileResult, Reconciled, Reconciler};
 use super::super::services::Services;
 use super::cron_job;
-use super::destination::find_topic;
+use super::destination::{TopicError, find_topic};
 use super::event_trigger::begin_positions;
 use crate::api::{EngineType, EventTarget, ScheduledTask, TRIGGER, WhenSuspended};
 use crate::domain::condition;
@@ -32,7 +33,7 @@ use crate::domain::task::request::new_run;
 use crate::domain::task::status::{Outcome, build_status, describe_schedule};
 use crate::domain::task::validate::created;
 use crate::domain::task::work::Destination;
-use crate::domain::task::{Definition, Target, TaskKey, Timing, Trigger, validate};
+use crate::domain::task::{Definition, Target, TaskIndex, TaskKey, Timing, Trigger, validate};
 use crate::domain::topic::validate::suspended;
 use crate::domain::{Failure, ObjectRef, Refusal, backoff};
 use crate::error_chain::ErrorChain;
@@ -171,18 +172,23 @@ impl TaskReconciler {
             if tenant.suspended == Some(WhenSuspended::Stop) {
                 return Err(Obstacle::Refused(suspended(&tenant)));
             }
-            let definition =
-                validate(task, task.spec(), catalog.task_neighbours()).map_err(Obstacle::Refused)?;
+            let definition = match validate(task, task.spec(), catalog.task_neighbours()) {
+                Ok(definition) => definition,
+                Err(refusal) if self.awaits_template(task, catalog.tasks()) => {
+                    return Err(Obstacle::Failed(Failure::retryable(refusal)));
+                }
+                Err(refusal) => return Err(Obstacle::Refused(refusal)),
+            };
             (definition, tenant)
         };
-        let find = |field, target| self.find_destination(task, field, target).map_err(Obstacle::Refused);
+        let find = |field, target| self.find_destination(task, field, target);
         let destination = match &definition.target {
             Target::Event(target) => Some(find("spec.target.event", target)?),
             Target::Container(_) | Target::Http(_) => None,
         };
         let event = definition.on_failure.as_ref().and_then(|action| action.event.as_ref());
         let failure_destination = event.map(|target| find("spec.onFailure.event", target)).transpose()?;
-        let source = self.find_source(task, &definition).map_err(Obstacle::Refused)?;
+        let source = self.find_source(task, &definition)?;
         let choice = choose(task.spec(), &definition);
         let cron_job = Box::pin(cron_job::sync(task, &definition, &choice, context)).await?;
         let EngineChoice { engine, .. } = choice;
@@ -213,13 +219,24 @@ impl TaskReconciler {
         Ok(Outcome::Scheduled { engine: choice, cron_job, schedule, is_suspended })
     }
 
+    /// Whether the template of a task exists, and is not reconciled yet: so it is after the start of a leader. The template enqueues the task.
+    fn awaits_template(&self, task: &ScheduledTask, tasks: &TaskIndex) -> bool {
+        let (Some(name), Some(namespace)) = (&task.spec().template, task.namespace()) else { return false };
+        let template = self.0.templates.objects.get(&StoreRef::new(name).within(&namespace));
+        template
+            .as_ref()
+            .and_then(|template| template.0.as_ref().ok())
+            .filter(|template| template.metadata.deletion_timestamp.is_none())
+            .is_some_and(|template| !tasks.has_template(&ObjectRef::of(template)))
+    }
+
     /// Where the event in `field` of a task is published.
     fn find_destination(
         &self,
         task: &ScheduledTask,
         field: &str,
         target: &EventTarget,
-    ) -> Result<Destination, Refusal> {
+    ) -> Result<Destination, Obstacle> {
         let types = std::slice::from_ref(&target.event_type);
         self.find_declared(task, field, "type", &target.topic, types)
     }
@@ -229,7 +246,7 @@ impl TaskReconciler {
         &self,
         task: &ScheduledTask,
         definition: &Definition,
-    ) -> Result<Option<EventSource>, Refusal> {
+    ) -> Result<Option<EventSource>, Obstacle> {
         let Timing::OnEvent(trigger) = &definition.timing else { return Ok(None) };
         let (field, types) = ("spec.schedule.onEvent", &trigger.types);
         let Destination { cluster, topic } =
@@ -246,23 +263,24 @@ impl TaskReconciler {
         types_field: &str,
         name: &str,
         types: &[String],
-    ) -> Result<Destination, Refusal> {
+    ) -> Result<Destination, Obstacle> {
         let namespace = task.namespace().unwrap_or_default();
-        let (topic, found) = find_topic(&self.0, &namespace, name).ok_or_else(|| {
-            Refusal::at(
-                Reason::TopicNotFound,
-                format!("{parent}.topic"),
-                format!("there is no EventTopic {name} in namespace {namespace} that is Ready: create it"),
-            )
+        let refuse = |message| Refusal::at(Reason::TopicNotFound, format!("{parent}.topic"), message);
+        let (topic, found) = find_topic(&self.0, &namespace, name).map_err(|error| match error {
+            TopicError::NotFound { .. } => Obstacle::Refused(refuse(format!("{error}: create it"))),
+            // What is active stays so: runs that were requested are not skipped while Kafka is away.
+            TopicError::NotReady { .. } => {
+                Obstacle::Failed(Failure::retryable(refuse(format!("{error}. Retrying automatically."))))
+            }
         })?;
         let declared = &topic.event_types;
         let undeclared = types.iter().find(|one| !declared.iter().any(|declared| declared.name == **one));
         if let Some(undeclared) = undeclared.filter(|_| !declared.is_empty()) {
-            return Err(Refusal::at(
+            return Err(Obstacle::Refused(Refusal::at(
                 Reason::InvalidResource,
                 format!("{parent}.{types_field}"),
                 format!("EventTopic {name} does not declare {undeclared}: add it there, or correct it"),
-            ));
+            )));
         }
         Ok(found)
     }
@@ -323,10 +341,14 @@ impl TaskReconciler {
             context.tasks.queue.observe_active(task);
         }
         let retry = match &outcome {
+            Outcome::Refused(refusal) | Outcome::Failed(Failure { refusal, .. })
+                if refusal.reason == Reason::TopicNotFound =>
+            {
+                Some(TOPIC_RETRY)
+            }
             Outcome::Failed(_) => {
                 Some(backoff::delay(condition::failing_since(&reported.status.conditions), now))
             }
-            Outcome::Refused(refusal) if refusal.reason == Reason::TopicNotFound => Some(TOPIC_RETRY),
             _ => None,
         };
         Ok(Reconciled { reason, requeue_after: report.requeue_before_expiry(retry, now) })

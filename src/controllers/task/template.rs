@@ -34,7 +34,8 @@ impl Reconciler for TemplateReconciler {
 
     fn object_deleted(&self, template: &Watched<TaskTemplate>) {
         self.0.services.approvals.forget(template);
-        self.remove(&ObjectRef::of(template));
+        let affected = self.0.services.catalog.lock().tasks_mut().remove_template(&ObjectRef::of(template));
+        self.0.enqueue_tasks(affected);
     }
 
     fn objects_listed(&self) {
@@ -62,7 +63,7 @@ impl Reconciler for TemplateReconciler {
             Disposition::Hold(Some(Obstacle::Refused(refusal))) => Failure::stalled(refusal),
             Disposition::Hold(None) => return Ok(Reconciled::until_change(Reason::Progressing)),
         };
-        self.remove(&ObjectRef::of(template));
+        self.refuse(&ObjectRef::of(template));
         self.report(template, &report, Err(failure)).await
     }
 
@@ -89,13 +90,13 @@ impl TemplateReconciler {
                     self.0.services.catalog.lock().tasks_mut().set_template(&reference, &template.spec);
                 self.0.enqueue_tasks(affected);
             }
-            Err(_) => self.remove(&reference),
+            Err(_) => self.refuse(&reference),
         }
         self.report(template, report, valid.map_err(Failure::stalled)).await
     }
 
-    fn remove(&self, template: &ObjectRef) {
-        let affected = self.0.services.catalog.lock().tasks_mut().remove_template(template);
+    fn refuse(&self, template: &ObjectRef) {
+        let affected = self.0.services.catalog.lock().tasks_mut().refuse_template(template);
         self.0.enqueue_tasks(affected);
     }
 

@@ -13,7 +13,8 @@ use crate::domain::{ObjectRef, Refusal};
 #[derive(Debug, Default)]
 pub struct TaskIndex {
     tasks: BTreeMap<ObjectRef, References>,
-    templates: BTreeMap<ObjectRef, TaskTemplateSpec>,
+    /// `None` for a template that is refused.
+    templates: BTreeMap<ObjectRef, Option<TaskTemplateSpec>>,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -54,8 +55,16 @@ impl TaskIndex {
 
     /// Adds or replaces a template, with the spec that is used. Returns the tasks that use it, if it has changed.
     pub fn set_template(&mut self, template: &ObjectRef, spec: &TaskTemplateSpec) -> Vec<ObjectRef> {
-        match self.templates.insert(template.clone(), spec.clone()) {
-            Some(before) if before == *spec => Vec::new(),
+        match self.templates.insert(template.clone(), Some(spec.clone())) {
+            Some(Some(before)) if before == *spec => Vec::new(),
+            _ => self.users_of(template),
+        }
+    }
+
+    /// Sets that tasks cannot use a template that exists. Returns those that want to.
+    pub fn refuse_template(&mut self, template: &ObjectRef) -> Vec<ObjectRef> {
+        match self.templates.insert(template.clone(), None) {
+            Some(None) => Vec::new(),
             _ => self.users_of(template),
         }
     }
@@ -63,9 +72,15 @@ impl TaskIndex {
     /// Removes a template. Returns the tasks that use it.
     pub fn remove_template(&mut self, template: &ObjectRef) -> Vec<ObjectRef> {
         match self.templates.remove(template) {
-            Some(_) => self.users_of(template),
-            None => Vec::new(),
+            Some(Some(_)) => self.users_of(template),
+            Some(None) | None => Vec::new(),
         }
+    }
+
+    /// Whether it is decided if tasks can use a template.
+    #[must_use]
+    pub fn has_template(&self, template: &ObjectRef) -> bool {
+        self.templates.contains_key(template)
     }
 
     /// Keeps these templates only.
@@ -117,7 +132,7 @@ impl TaskIndex {
     ) -> Result<Option<&TaskTemplateSpec>, Refusal> {
         let Some(name) = spec.template.as_deref() else { return Ok(None) };
         let template = self.templates.get(&ObjectRef::new::<TaskTemplate>(namespace, name));
-        template.map(Some).ok_or_else(|| {
+        template.and_then(Option::as_ref).map(Some).ok_or_else(|| {
             Refusal::at(
                 Reason::TemplateNotFound,
                 "spec.template",

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use eventcenter::domain::task::{RunState, Trigger};
+use eventcenter::api::TaskTemplate;
+use eventcenter::domain::task::{Run, RunState, Trigger};
 use eventcenter_kafka_admin::Message;
 use eventcenter_sdk::{Envelope, EventId, KafkaRecord};
 use serde_json::json;
@@ -26,13 +27,18 @@ async fn each_event_runs_once_though_controllers_are_killed() -> Result<()> {
     let mut controllers = s.start("controllers", "controllers", true)?;
     let _runner = s.start("runner", "runner", true)?;
     s.t.topic("orders").apply_and_wait(json!({"partitions": 3})).await;
-    for (name, types) in [("all", &[][..]), ("created", &TYPES[..1])] {
-        let url = s.server.url("/$(task.name)/$(event.id)");
-        let spec = json!({
+    let target = json!({"http": {"url": s.server.url("/$(task.name)/$(event.id)")}});
+    let template = s.t.resource::<TaskTemplate>("call");
+    template.apply(json!({"target": target})).await;
+    for (name, types, is_templated) in [("all", &[][..], false), ("created", &TYPES[..1], true)] {
+        let mut spec = json!({
             "schedule": {"onEvent": {"topic": "orders", "types": types}},
             "concurrency": {"policy": "Allow"},
-            "target": {"http": {"url": url}},
         });
+        match is_templated {
+            true => spec["template"] = json!("call"),
+            false => spec["target"] = target.clone(),
+        }
         s.task(name).apply(spec).await;
         s.task(name).wait_for_condition("Ready=True").await;
     }
@@ -52,7 +58,14 @@ async fn each_event_runs_once_though_controllers_are_killed() -> Result<()> {
         let calls = random.below(number + number / 2);
         s.t.eventually("the server is called", async || match s.server.count() {
             received if received >= calls => Ok(()),
-            received => Err(format!("{received} of {calls} calls")),
+            received => {
+                let mut runs = Vec::new();
+                for name in ["all", "created"] {
+                    let of_task = s.runs_of(name).await.map_err(|error| error.to_string())?;
+                    runs.push(format!("{name} has the runs {}", describe(&of_task)));
+                }
+                Err(format!("{received} of {calls} calls after {number} events; {}", runs.join("; ")))
+            }
         })
         .await;
     }
@@ -63,7 +76,7 @@ async fn each_event_runs_once_though_controllers_are_killed() -> Result<()> {
             let runs = s.runs_of(name).await.map_err(|error| error.to_string())?;
             match runs.iter().filter(|run| run.state == RunState::Succeeded).count() {
                 ended if ended >= expected.len() => Ok(()),
-                ended => Err(format!("{ended} of {} runs of {name} have succeeded", expected.len())),
+                _ => Err(format!("of {} events {name} has the runs {}", expected.len(), describe(&runs))),
             }
         })
         .await;
@@ -78,6 +91,29 @@ async fn each_event_runs_once_though_controllers_are_killed() -> Result<()> {
         assert_eq!(calls, expected, "{name}");
     }
     Ok(())
+}
+
+/// The numbers of runs by state, and the offsets by partition.
+fn describe(runs: &[Run]) -> String {
+    let mut states: BTreeMap<String, usize> = BTreeMap::new();
+    let mut offsets: BTreeMap<i32, Vec<i64>> = BTreeMap::new();
+    for run in runs {
+        *states.entry(format!("{:?}", run.state)).or_default() += 1;
+        let Trigger::Event { position, .. } = &run.trigger else { continue };
+        let mut parts = position.rsplit('/');
+        let (offset, partition) = (parts.next(), parts.next());
+        if let (Some(Ok(offset)), Some(Ok(partition))) = (offset.map(str::parse), partition.map(str::parse)) {
+            offsets.entry(partition).or_default().push(offset);
+        }
+    }
+    let ranges = offsets.into_iter().map(|(partition, mut offsets)| {
+        offsets.sort_unstable();
+        let ranges = offsets.chunk_by(|a, b| a + 1 == *b);
+        let ranges: Vec<String> =
+            ranges.map(|range| format!("{}-{}", range[0], range[range.len() - 1])).collect();
+        format!("{partition}: {}", ranges.join(" "))
+    });
+    format!("{states:?}, of the offsets {}", ranges.collect::<Vec<_>>().join(", "))
 }
 
 async fn publish(s: &TaskFixture, number: usize) -> Result<()> {

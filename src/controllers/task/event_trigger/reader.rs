@@ -22,7 +22,7 @@ use crate::domain::task::event_trigger::EventSource;
 use crate::domain::task::planning::ActiveTask;
 use crate::error_chain::ErrorChain;
 use crate::kafka::{
-    self, Assignment, Consumer, ConsumerRecord, Kafka, OffsetSpec, PartitionFailure, Settings,
+    self, Assignment, Batch, Consumer, ConsumerRecord, Kafka, OffsetSpec, PartitionFailure, Settings,
 };
 use crate::store::{self, EventPosition, PositionMove, PositionTopic};
 
@@ -44,6 +44,9 @@ const COUNT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often positions without runs are stored, and the lag is measured.
 const STORE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The offset of a partition whose reading has to be started again.
+const UNKNOWN_OFFSET: i64 = -1;
 
 /// A partition.
 type Partition = (TopicName, i32);
@@ -141,12 +144,22 @@ impl Reader<'_> {
         let assignments = self.assign();
         let Some((consumer, _)) = &mut self.consumer else { return Ok(()) };
         let batch = consumer.poll(assignments, POLL_TIMEOUT, RECORDS).await?;
-        for failure in batch.failures {
-            self.handle_failure(failure, &kafka).await?;
+        let handled = self.handle_batch(batch, &kafka).await;
+        if handled.is_err() {
+            // What was received is lost with the error, and the consumer would continue after it.
+            self.reading.values_mut().for_each(|offset| *offset = UNKNOWN_OFFSET);
         }
-        self.plan_records(batch.records).await?;
+        handled?;
         self.store_positions().await?;
         self.forgive();
+        Ok(())
+    }
+
+    async fn handle_batch(&mut self, batch: Batch, kafka: &Kafka) -> Result<(), RoundError> {
+        self.plan_records(batch.records).await?;
+        for failure in batch.failures {
+            self.handle_failure(failure, kafka).await?;
+        }
         Ok(())
     }
 
