@@ -376,6 +376,21 @@ impl Stage {
         Ok(())
     }
 
+    /// Waits until the operator has ended the work that earlier steps have left behind, such as the deletion of Jobs, at most `limit`.
+    pub(crate) fn settle_operator(&self, limit: Duration) -> Result<()> {
+        let interval = self.quiet * 5;
+        let sampler = self.sampler(None);
+        let begun = Instant::now();
+        while begun.elapsed() < limit {
+            let step = sampler.begin(None)?;
+            self.sleep(interval)?;
+            if step.so_far()?.cost(OPERATOR).cpu < interval / 50 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Sleeps, unless an interrupt comes.
     pub(crate) fn sleep(&self, time: Duration) -> Result<()> {
         let end = Instant::now() + time;

@@ -136,6 +136,9 @@ const PREPARATION: u64 = 20;
 /// A step that observes runs starts this long before the first is due.
 const LEAD: Duration = Duration::from_secs(2);
 
+/// How long the operator may delete the Jobs of earlier steps before the step with idle tasks.
+const MAX_CLEANUP: Duration = Duration::from_secs(300);
+
 /// The goals of the product.
 const MAX_RSS: f64 = 80.0;
 
@@ -342,8 +345,8 @@ impl Run<'_> {
                 ["task", "create", "idle", "--prefix", "idle", "--count", &count, "--writers", &writers];
             let created = self.stage.prepare("creating idle tasks", &arguments)?;
             ensure!(created.done == more, "only {} of {more} idle tasks are Ready", created.done);
-            self.stage.sleep(LEAD)?;
         }
+        self.stage.settle_operator(MAX_CLEANUP)?;
         let (count, seconds) = (idle.max(tasks).to_string(), idle_seconds.to_string());
         let mut row = self.stage.step("idle", &["task", "rest", "--count", &count, "--seconds", &seconds])?;
         row.whole = row.during.clone();
