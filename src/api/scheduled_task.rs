@@ -273,10 +273,10 @@ pub struct History {
 pub struct FailureAction {
     /// Calls an HTTP server. `$(run.message)` is the message of the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub http: Option<HttpTarget>,
+    pub http: Option<Box<HttpTarget>>,
     /// Publishes an event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub event: Option<EventTarget>,
+    pub event: Option<Box<EventTarget>>,
 }
 
 /// Observed state of a ScheduledTask.

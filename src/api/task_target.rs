@@ -18,10 +18,10 @@ pub struct TaskTarget {
     pub container: Option<ContainerTarget>,
     /// Calls an HTTP server, without a pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub http: Option<HttpTarget>,
+    pub http: Option<Box<HttpTarget>>,
     /// Publishes an event, without a pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub event: Option<EventTarget>,
+    pub event: Option<Box<EventTarget>>,
 }
 
 /// A pod that a task runs.

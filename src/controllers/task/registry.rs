@@ -68,12 +68,23 @@ struct State {
     event_failures: HashMap<EventSource, Refusal>,
 }
 
-/// What is known about the runs of a task.
+/// What is known about the runs of a task. Of tens of thousands of tasks, most wait for their next run.
 #[derive(Clone, Debug, Default)]
 struct RunsOfTask {
+    ended: Option<Box<EndedRuns>>,
+    next: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct EndedRuns {
     statistics: Statistics,
     last: Option<LastRun>,
-    next: Option<Timestamp>,
+}
+
+impl RunsOfTask {
+    fn ended_mut(&mut self) -> &mut EndedRuns {
+        self.ended.get_or_insert_default()
+    }
 }
 
 impl TaskRegistry {
@@ -200,7 +211,7 @@ impl TaskRegistry {
     pub(super) fn load_statistics(&self, all: HashMap<Uuid, Statistics>) {
         let mut state = self.state.lock();
         for (task, statistics) in all {
-            state.runs.entry(task).or_default().statistics = statistics;
+            state.runs.entry(task).or_default().ended_mut().statistics = statistics;
         }
     }
 
@@ -214,8 +225,8 @@ impl TaskRegistry {
     /// Counts a run that has ended.
     pub(super) fn count_end(&self, run: &Run) {
         let mut state = self.state.lock();
-        let runs = state.runs.entry(run.task.uid).or_default();
-        let statistics = &mut runs.statistics;
+        let ended = state.runs.entry(run.task.uid).or_default().ended_mut();
+        let statistics = &mut ended.statistics;
         match run.state {
             RunState::Succeeded => {
                 statistics.succeeded += 1;
@@ -231,19 +242,20 @@ impl TaskRegistry {
             RunState::Skipped => statistics.skipped += 1,
             RunState::Requested | RunState::Queued | RunState::Ready | RunState::Running => {}
         }
-        set_last(runs, last_run(run));
+        set_last(ended, last_run(run));
     }
 
     /// What the status of a task shows.
     pub(super) fn facts(&self, task: Uuid) -> RunFacts {
         let state = self.state.lock();
-        let runs = state.runs.get(&task).cloned().unwrap_or_default();
+        let RunsOfTask { ended, next } = state.runs.get(&task).cloned().unwrap_or_default();
+        let EndedRuns { statistics, last } = ended.map(|ended| *ended).unwrap_or_default();
         RunFacts {
-            last: runs.last,
-            next: runs.next,
+            last,
+            next,
             open: state.board.open_of(task),
             place: state.board.place_of(task),
-            counts: counts(&runs.statistics),
+            counts: counts(&statistics),
             last_trigger: None,
         }
     }
@@ -266,9 +278,9 @@ impl TaskRegistry {
 }
 
 /// An older run never replaces a younger one.
-fn set_last(runs: &mut RunsOfTask, last: LastRun) {
-    if runs.last.as_ref().is_none_or(|before| before.scheduled <= last.scheduled) {
-        runs.last = Some(last);
+fn set_last(ended: &mut EndedRuns, last: LastRun) {
+    if ended.last.as_ref().is_none_or(|before| before.scheduled <= last.scheduled) {
+        ended.last = Some(last);
     }
 }
 

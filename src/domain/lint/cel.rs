@@ -4,13 +4,13 @@
 //! `oldSelf` is evaluated for changes only. The functions are those of CEL itself: a rule that uses one of Kubernetes'
 //! own libraries cannot be evaluated, and the tests refuse it.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use cel::{Context, Program};
 use serde_json::Value;
 
 use super::field_path::FieldPath;
+use crate::domain::cel_value::to_cel;
 
 /// The rules of one node of a schema and of the nodes below it. Nodes without rules are omitted.
 #[derive(Debug, Default)]
@@ -152,23 +152,5 @@ impl Outcome {
     fn cannot_evaluate(&mut self, field: &FieldPath, expression: &str, why: &str) {
         let message = format!("{field}: the rule {expression} cannot be evaluated here: {why}");
         self.unevaluated.push((field.clone(), message));
-    }
-}
-
-fn to_cel(value: &Value) -> cel::Value {
-    match value {
-        Value::Null => cel::Value::Null,
-        Value::Bool(value) => cel::Value::Bool(*value),
-        Value::Number(number) => match number.as_i64() {
-            Some(number) => cel::Value::Int(number),
-            None => cel::Value::Float(number.as_f64().unwrap_or(f64::NAN)),
-        },
-        Value::String(text) => cel::Value::String(Arc::new(text.clone())),
-        Value::Array(items) => cel::Value::List(Arc::new(items.iter().map(to_cel).collect())),
-        Value::Object(fields) => {
-            let fields: HashMap<String, cel::Value> =
-                fields.iter().map(|(key, value)| (key.clone(), to_cel(value))).collect();
-            fields.into()
-        }
     }
 }

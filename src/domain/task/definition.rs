@@ -62,9 +62,9 @@ pub enum Target {
     /// Runs a pod.
     Container(Box<PodTemplateSpec>),
     /// Calls an HTTP server.
-    Http(HttpTarget),
+    Http(Box<HttpTarget>),
     /// Publishes an event.
-    Event(EventTarget),
+    Event(Box<EventTarget>),
 }
 
 impl Definition {
@@ -98,7 +98,7 @@ impl Definition {
             references.extend(failure_action::check(action, rules)?);
         }
         let event_target = match &target {
-            Target::Event(event) => Some(event),
+            Target::Event(event) => Some(&**event),
             Target::Container(_) | Target::Http(_) => None,
         };
         event_trigger::check(spec, &timing, event_target, &references)?;

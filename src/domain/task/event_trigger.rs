@@ -54,7 +54,7 @@ pub fn check(
         ));
     };
     let of_target = event_target.map(|event| ("spec.target.event", event));
-    let of_failure = spec.on_failure.as_ref().and_then(|action| action.event.as_ref());
+    let of_failure = spec.on_failure.as_ref().and_then(|action| action.event.as_deref());
     let of_failure = of_failure.map(|event| ("spec.onFailure.event", event));
     let is_own = |event: &EventTarget| event.topic == trigger.topic && matches(trigger, &event.event_type);
     match of_target.into_iter().chain(of_failure).find(|(_, event)| is_own(event)) {
