@@ -95,7 +95,7 @@ impl TestProgram {
     fn threads(&self) -> Option<usize> {
         match self.name.as_str() {
             "real" => Some(4),
-            "faults" => Some(2),
+            "faults" => Some(3),
             _ => None,
         }
     }
