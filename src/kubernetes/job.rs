@@ -175,7 +175,7 @@ impl KubeClient {
     ///
     /// # Errors
     /// The API server does not answer.
-    pub async fn list_pods_of_job(&self, job: &Job) -> Result<Vec<Pod>, WriteError> {
+    pub async fn list_pods_of_job(&self, job: &impl Resource) -> Result<Vec<Pod>, WriteError> {
         let pods = Api::<Pod>::namespaced(self.client.clone(), &job.namespace().unwrap_or_default());
         let selector = format!("batch.kubernetes.io/controller-uid={}", job.uid().unwrap_or_default());
         let listed = in_time(pods.list(&ListParams::default().labels(&selector))).await;

@@ -1,14 +1,13 @@
 //! The end of a Job, as its pod and its log tell it.
 
 use jiff::Timestamp;
-use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec, Secret};
 use kube::ResourceExt;
 
 use super::super::context::Context;
 use crate::domain::task::mask::Mask;
 use crate::domain::task::observation::{
-    JobProgress, MAX_TAIL_BYTES, decisive_container, decisive_pod, earlier_failures, is_indexed,
+    JobProgress, MAX_TAIL_BYTES, ObservedJob, decisive_container, decisive_pod, earlier_failures, is_indexed,
     is_of_cron_job, outcome_of, progress_of, tail_of, times_of,
 };
 use crate::domain::task::{Outcome, RunState, pod};
@@ -35,7 +34,7 @@ pub(super) struct End {
 }
 
 /// Reads what the pods of an ended Job tell; `None` if it has not ended.
-pub(super) async fn collect(context: &Context, job: &Job) -> Option<End> {
+pub(super) async fn collect(context: &Context, job: &ObservedJob) -> Option<End> {
     let JobProgress::Ended { ended, state, message, .. } = progress_of(job) else { return None };
     Some(read_end(context, job, state, ended, message.as_deref()).await)
 }
@@ -43,7 +42,7 @@ pub(super) async fn collect(context: &Context, job: &Job) -> Option<End> {
 /// Reads what the pods of a Job tell that ends in this state.
 pub(super) async fn read_end(
     context: &Context,
-    job: &Job,
+    job: &ObservedJob,
     state: RunState,
     at: Timestamp,
     why: Option<&str>,

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use jiff::Timestamp;
-use k8s_openapi::api::batch::v1::Job;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{ObjectRef as StoreRef, Store};
 use kube::{Resource, ResourceExt};
@@ -16,7 +15,9 @@ use super::super::context::Context;
 use super::job_end::{End, read_end};
 use super::job_starter::JobStarter;
 use crate::domain::task::job::scheduled_time;
-use crate::domain::task::observation::{JobProgress, is_of_cron_job, progress_of, run_of, task_of};
+use crate::domain::task::observation::{
+    JobProgress, ObservedJob, is_of_cron_job, progress_of, run_of, task_of,
+};
 use crate::domain::task::planning::ActiveTask;
 use crate::domain::task::schedule::Schedule;
 use crate::domain::task::{Executor, NewRun, Outcome, Run, RunId, RunState, Timing, Work};
@@ -36,14 +37,14 @@ const MAX_CONCURRENT_DELETIONS: usize = 8;
 /// A Job, and its end if it has ended.
 #[derive(Debug)]
 pub(super) struct Observed {
-    pub(super) job: Job,
+    pub(super) job: ObservedJob,
     pub(super) end: Option<End>,
 }
 
 /// Stores what was observed.
 pub(super) struct JobRecorder<'c> {
     context: &'c Context,
-    jobs: Store<DeserializeGuard<Job>>,
+    jobs: Store<DeserializeGuard<ObservedJob>>,
     starter: JobStarter,
     /// The ended Jobs whose ends are stored, by uid.
     recorded: HashSet<String>,
@@ -52,15 +53,19 @@ pub(super) struct JobRecorder<'c> {
 }
 
 impl<'c> JobRecorder<'c> {
-    pub(super) fn new(context: &'c Context, jobs: Store<DeserializeGuard<Job>>, starter: JobStarter) -> Self {
+    pub(super) fn new(
+        context: &'c Context,
+        jobs: Store<DeserializeGuard<ObservedJob>>,
+        starter: JobStarter,
+    ) -> Self {
         Self { context, jobs, starter, recorded: HashSet::new(), last_times: HashMap::new() }
     }
 
     /// The Job of this name.
     pub(super) fn find(
         &self,
-        reference: &StoreRef<DeserializeGuard<Job>>,
-    ) -> Option<Arc<DeserializeGuard<Job>>> {
+        reference: &StoreRef<DeserializeGuard<ObservedJob>>,
+    ) -> Option<Arc<DeserializeGuard<ObservedJob>>> {
         self.jobs.get(reference)
     }
 
@@ -75,7 +80,8 @@ impl<'c> JobRecorder<'c> {
             tracing::warn!(error = %ErrorChain(&error), "waiting for the database to store the ends of Jobs");
             tokio::time::sleep(RETRY_DELAY).await;
         }
-        let ended: Vec<&Job> = observed.iter().filter(|one| one.end.is_some()).map(|one| &one.job).collect();
+        let ended: Vec<&ObservedJob> =
+            observed.iter().filter(|one| one.end.is_some()).map(|one| &one.job).collect();
         for job in &ended {
             self.recorded.insert(job.uid().unwrap_or_default());
             if let Err(error) = self.record_missed(job).await {
@@ -138,7 +144,7 @@ impl<'c> JobRecorder<'c> {
 
     /// The run and the attempt of a Job, if the run is one of the task that the Job names, in the namespace of the Job. Whoever
     /// may create Jobs in a namespace can write any label and annotation, and so name a run of another tenant.
-    async fn verified_run(&self, job: &Job) -> Result<Option<(RunId, u32)>, store::Error> {
+    async fn verified_run(&self, job: &ObservedJob) -> Result<Option<(RunId, u32)>, store::Error> {
         let Some((id, attempt)) = run_of(job) else { return Ok(None) };
         let task = self.context.runs.task_of(id).await?;
         let is_of_task = task
@@ -147,7 +153,7 @@ impl<'c> JobRecorder<'c> {
     }
 
     /// The run of a Job that Kubernetes' CronJob controller created, and the times before it that have no Job.
-    fn observed_run(&self, job: &Job, end: Option<&End>) -> Option<ObservedRun> {
+    fn observed_run(&self, job: &ObservedJob, end: Option<&End>) -> Option<ObservedRun> {
         let context = self.context;
         let time = scheduled_time(job)?;
         let active = context.task_registry.task_of_job(job)?.active;
@@ -172,7 +178,7 @@ impl<'c> JobRecorder<'c> {
     }
 
     /// Records the times of a CronJob that have no Job: those between the last observed one and this one.
-    async fn record_missed(&mut self, job: &Job) -> Result<(), store::Error> {
+    async fn record_missed(&mut self, job: &ObservedJob) -> Result<(), store::Error> {
         let Some(time) = scheduled_time(job).filter(|_| is_of_cron_job(job)) else { return Ok(()) };
         let context = self.context;
         let Some(task) = context.task_registry.task_of_job(job) else { return Ok(()) };
@@ -222,7 +228,7 @@ impl<'c> JobRecorder<'c> {
     }
 
     /// Ends a cancelled run: reads its log, stores the end, and deletes the Job.
-    pub(super) async fn end_cancelled(&self, run: &Run, job: &Job) {
+    pub(super) async fn end_cancelled(&self, run: &Run, job: &ObservedJob) {
         let by = run.cancelled_by.as_deref().unwrap_or_default();
         let end = read_end(self.context, job, RunState::Cancelled, self.context.services.now(), None).await;
         let outcome = Outcome { message: Some(format!("cancelled by {by}")), ..end.outcome };
@@ -233,7 +239,7 @@ impl<'c> JobRecorder<'c> {
     }
 
     /// Deletes the ended Jobs that exceed the history of the tasks of these Jobs.
-    async fn prune(&self, ended: &[&Job]) {
+    async fn prune(&self, ended: &[&ObservedJob]) {
         let tasks = ended.iter().filter_map(|job| self.context.task_registry.task_of_job(job));
         let tasks: HashMap<Uuid, Arc<ActiveTask>> =
             tasks.map(|task| (task.active.key.uid, task.active)).collect();
@@ -269,7 +275,7 @@ impl<'c> JobRecorder<'c> {
     }
 
     /// Whether the run of an ended Job is stored, so that the Job is neither needed nor created again.
-    fn may_be_deleted(&self, job: &DeserializeGuard<Job>) -> bool {
+    fn may_be_deleted(&self, job: &DeserializeGuard<ObservedJob>) -> bool {
         let run = job.0.as_ref().ok().and_then(run_of);
         let is_creating = run.is_some_and(|(id, _)| self.starter.is_creating(id));
         !is_creating
@@ -281,15 +287,15 @@ impl<'c> JobRecorder<'c> {
 /// The ended Jobs of a task, and when they ended.
 #[derive(Default)]
 struct EndedJobs {
-    succeeded: Vec<(Timestamp, Arc<DeserializeGuard<Job>>)>,
-    failed: Vec<(Timestamp, Arc<DeserializeGuard<Job>>)>,
+    succeeded: Vec<(Timestamp, Arc<DeserializeGuard<ObservedJob>>)>,
+    failed: Vec<(Timestamp, Arc<DeserializeGuard<ObservedJob>>)>,
 }
 
 /// The oldest Jobs beyond a number of the newest ones.
 fn exceeding(
-    mut jobs: Vec<(Timestamp, Arc<DeserializeGuard<Job>>)>,
+    mut jobs: Vec<(Timestamp, Arc<DeserializeGuard<ObservedJob>>)>,
     keep: i32,
-) -> impl Iterator<Item = Arc<DeserializeGuard<Job>>> {
+) -> impl Iterator<Item = Arc<DeserializeGuard<ObservedJob>>> {
     jobs.sort_by_key(|(ended, _)| std::cmp::Reverse(*ended));
     jobs.into_iter().skip(usize::try_from(keep).unwrap_or(0)).map(|(_, job)| job)
 }
@@ -297,7 +303,7 @@ fn exceeding(
 /// Whether a failed attempt is followed by another one, with its run.
 async fn decide(
     context: &Context,
-    job: &Job,
+    job: &ObservedJob,
     attempt: u32,
     end: &End,
 ) -> Result<(Then, Option<Run>), store::Error> {
@@ -319,7 +325,7 @@ async fn decide(
     Ok((then, Some(run)))
 }
 
-fn started_at(job: &Job, context: &Context) -> Timestamp {
+fn started_at(job: &ObservedJob, context: &Context) -> Timestamp {
     match progress_of(job) {
         JobProgress::Running(started) | JobProgress::Ended { started, .. } => started,
         JobProgress::Waiting => context.services.now(),

@@ -9,7 +9,6 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
-use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt;
 use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;
@@ -22,7 +21,9 @@ use super::job_end::{End, collect};
 use super::job_record::{JobRecorder, Observed};
 use super::job_starter::JobStarter;
 use crate::api::ScheduledTask;
-use crate::domain::task::observation::{JobProgress, is_of_cron_job, progress_of, run_of, task_of};
+use crate::domain::task::observation::{
+    JobProgress, ObservedJob, is_of_cron_job, progress_of, run_of, task_of,
+};
 use crate::domain::task::{Executor, Outcome, RunState};
 use crate::store::runs::Signal;
 
@@ -49,7 +50,7 @@ struct JobWatch<'c> {
     seen: HashMap<String, Stage>,
     collecting: FuturesUnordered<BoxFuture<'c, Observed>>,
     /// Jobs whose task is not active yet, by uid.
-    deferred: HashMap<String, Job>,
+    deferred: HashMap<String, ObservedJob>,
 }
 
 /// Whether the run of a Job can be determined.
@@ -66,7 +67,7 @@ enum Attribution {
 /// Observes Jobs until dropped.
 pub(super) async fn follow(context: &Context, starter: JobStarter) {
     let (jobs, writer) = reflector::store();
-    let events = context.services.kubernetes.watch_of_tasks::<Job>().reflect(writer);
+    let events = context.services.kubernetes.watch_of_tasks::<ObservedJob>().reflect(writer);
     let mut events = std::pin::pin!(events);
     let mut changed = context.runs.subscribe(Signal::Changed);
     let mut ticks = tokio::time::interval(POLL_INTERVAL);
@@ -105,7 +106,7 @@ pub(super) async fn follow(context: &Context, starter: JobStarter) {
 }
 
 impl JobWatch<'_> {
-    async fn handle(&mut self, event: Event<DeserializeGuard<Job>>) {
+    async fn handle(&mut self, event: Event<DeserializeGuard<ObservedJob>>) {
         match event {
             Event::Apply(guard) | Event::InitApply(guard) => {
                 if let Ok(job) = guard.0 {
@@ -123,7 +124,7 @@ impl JobWatch<'_> {
     }
 
     /// Observes a Job, unless it says nothing new.
-    fn observe(&mut self, job: Job) {
+    fn observe(&mut self, job: ObservedJob) {
         let stage = match progress_of(&job) {
             JobProgress::Waiting => return,
             JobProgress::Running(_) => Stage::Running,
@@ -147,7 +148,7 @@ impl JobWatch<'_> {
     }
 
     /// Whether the run of a Job can be determined: its annotations name it, or its task is active.
-    fn attribution(&self, job: &Job) -> Attribution {
+    fn attribution(&self, job: &ObservedJob) -> Attribution {
         if run_of(job).is_some() {
             return Attribution::Possible;
         }
@@ -167,7 +168,7 @@ impl JobWatch<'_> {
     }
 
     /// A Job that is deleted before it ends has ended.
-    fn observe_deletion(&mut self, job: Job) {
+    fn observe_deletion(&mut self, job: ObservedJob) {
         let uid = job.uid().unwrap_or_default();
         self.recorder.forget(&uid);
         self.deferred.remove(&uid);

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use eventcenter_sdk::name::ClusterName;
 use jiff::Timestamp;
-use k8s_openapi::api::batch::v1::Job;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
@@ -17,7 +16,7 @@ use crate::api::{LastRun, RunCounts};
 use crate::domain::Refusal;
 use crate::domain::task::board::Board;
 use crate::domain::task::event_trigger::EventSource;
-use crate::domain::task::observation::task_of;
+use crate::domain::task::observation::{ObservedJob, task_of};
 use crate::domain::task::planning::ActiveTask;
 use crate::domain::task::status::{RunFacts, last_run};
 use crate::domain::task::{Run, RunState, TaskKey};
@@ -197,7 +196,7 @@ impl TaskRegistry {
     }
 
     /// The active task of a Job: the one that its label names, if it is in the namespace of the Job.
-    pub(super) fn task_of_job(&self, job: &Job) -> Option<RegisteredTask> {
+    pub(super) fn task_of_job(&self, job: &ObservedJob) -> Option<RegisteredTask> {
         let task = self.get(task_of(job)?)?;
         (Some(&task.active.key.namespace) == job.metadata.namespace.as_ref()).then_some(task)
     }

@@ -277,7 +277,7 @@ fn add_variable(spec: &mut PodSpec, variable: EnvVar) {
 
 /// The time that a Job is planned for, as its creator wrote it.
 #[must_use]
-pub fn scheduled_time(job: &Job) -> Option<Timestamp> {
+pub fn scheduled_time(job: &impl kube::Resource) -> Option<Timestamp> {
     let annotations = job.annotations();
     annotations.get(SCHEDULED_TIME).or_else(|| annotations.get(CRON_JOB_TIME))?.parse().ok()
 }

@@ -1,9 +1,11 @@
 //! What the Jobs and pods of a task say about its runs.
 
 use jiff::Timestamp;
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{Job, JobStatus};
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
-use kube::ResourceExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{Resource, ResourceExt};
+use serde::Deserialize;
 use uuid::Uuid;
 
 use super::job::scheduled_time;
@@ -23,6 +25,26 @@ const COMPLETION_INDEX: &str = "batch.kubernetes.io/job-completion-index";
 
 /// The longest stored end of a log, in bytes.
 pub const MAX_TAIL_BYTES: usize = 64 * 1024;
+
+/// What the operator reads of a Job: the watch keeps thousands of them in memory, and most of a Job is its pod template.
+#[derive(Resource, Clone, Debug, Default, Deserialize)]
+#[resource(inherit = Job)]
+pub struct ObservedJob {
+    /// Its metadata.
+    pub metadata: ObjectMeta,
+    /// Its spec.
+    pub spec: Option<ObservedJobSpec>,
+    /// Its status.
+    pub status: Option<JobStatus>,
+}
+
+/// The spec of an [`ObservedJob`].
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObservedJobSpec {
+    /// `Indexed` if its pods are shards.
+    pub completion_mode: Option<String>,
+}
 
 /// How far a Job is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +68,7 @@ pub enum JobProgress {
 
 /// How far a Job is.
 #[must_use]
-pub fn progress_of(job: &Job) -> JobProgress {
+pub fn progress_of(job: &ObservedJob) -> JobProgress {
     let Some(status) = &job.status else { return JobProgress::Waiting };
     let created = job.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
     let started = status.start_time.as_ref().map(|time| time.0);
@@ -77,20 +99,20 @@ pub fn progress_of(job: &Job) -> JobProgress {
 
 /// The run and the attempt of a Job that the operator created.
 #[must_use]
-pub fn run_of(job: &Job) -> Option<(RunId, u32)> {
+pub fn run_of(job: &ObservedJob) -> Option<(RunId, u32)> {
     let annotations = job.annotations();
     Some((RunId(annotations.get(RUN_ID)?.parse().ok()?), annotations.get(ATTEMPT)?.parse().ok()?))
 }
 
 /// The uid of the task of a Job.
 #[must_use]
-pub fn task_of(job: &Job) -> Option<Uuid> {
+pub fn task_of(job: &ObservedJob) -> Option<Uuid> {
     job.labels().get(TASK_LABEL)?.parse().ok()
 }
 
 /// Whether Kubernetes' CronJob controller created a Job.
 #[must_use]
-pub fn is_of_cron_job(job: &Job) -> bool {
+pub fn is_of_cron_job(job: &ObservedJob) -> bool {
     run_of(job).is_none() && scheduled_time(job).is_some()
 }
 
@@ -115,7 +137,7 @@ pub fn earlier_failures<'a>(pods: &'a [Pod], decisive: Option<&Pod>) -> Vec<&'a 
 
 /// Whether the pods of a Job are its shards.
 #[must_use]
-pub fn is_indexed(job: &Job) -> bool {
+pub fn is_indexed(job: &ObservedJob) -> bool {
     job.spec.as_ref().and_then(|spec| spec.completion_mode.as_deref()) == Some("Indexed")
 }
 
@@ -212,7 +234,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn job(status: serde_json::Value) -> Job {
+    fn job(status: serde_json::Value) -> ObservedJob {
         serde_json::from_value(
             json!({"metadata": {"name": "a", "creationTimestamp": "2026-01-01T00:00:00Z"}, "status": status}),
         )
