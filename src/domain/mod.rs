@@ -14,6 +14,7 @@ pub mod catalog;
 mod cel_value;
 pub mod cluster;
 pub mod condition;
+pub mod delivery;
 pub mod event_filter;
 pub mod event_type;
 pub mod lint;

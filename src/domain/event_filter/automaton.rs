@@ -26,7 +26,7 @@ struct State {
 /// Patterns of event types, matched at once: each segment of a type is read once, whatever the number of patterns.
 ///
 /// It is a nondeterministic automaton over segments, a trie of the patterns. At most 2^n states are active after n segments, one for each
-/// choice of literal or `*`, and [`super::pattern::MAX_SEGMENTS`] bounds n. A deterministic one could have exponentially many states.
+/// choice of literal or `*`, and a pattern has at most 8 segments. A deterministic one could have exponentially many states.
 #[derive(Clone, Debug)]
 pub struct TypeAutomaton {
     symbols: HashMap<Box<str>, Symbol>,
