@@ -40,7 +40,7 @@ fn now() -> Timestamp {
 }
 
 /// How long ended work may take to be stored: many runs are made up for after an outage.
-const MAX_SETTLING: Duration = Duration::from_secs(300);
+const MAX_SETTLING: Duration = Duration::from_secs(600);
 
 /// Number of tasks that are declared at once.
 const MAX_DECLARING: usize = 8;
