@@ -21,7 +21,7 @@ use super::super::context::Context;
 use super::job_starter::JobStarter;
 use super::registry::{Command, Commands};
 use crate::domain::task::planning::ActiveTask;
-use crate::domain::task::{Executor, Run, RunState};
+use crate::domain::task::{Executor, Run, RunState, TaskKey};
 use crate::store;
 use crate::store::runs::{Cursor, Runs, Signal, Subscription, UnstartedEnd};
 use run_events::RunEvents;
@@ -51,6 +51,10 @@ pub(super) struct Planner<'c> {
     cursors: HashMap<Uuid, Cursor>,
     /// Open runs of tasks that are not active yet.
     unplaced: HashMap<Uuid, Vec<Run>>,
+    /// The tasks whose requested runs wait until it is decided whether they are active.
+    undecided: HashMap<Uuid, TaskKey>,
+    /// The tasks whose ended runs wait until it is known what follows them.
+    unreportable: HashMap<Uuid, TaskKey>,
     /// Deleted tasks whose open runs are to be cancelled.
     deleted: Vec<Uuid>,
     starter: JobStarter,
@@ -76,6 +80,8 @@ pub(super) async fn run(context: &Context, commands: Commands, starter: JobStart
         timers: BTreeSet::new(),
         cursors: HashMap::new(),
         unplaced: HashMap::new(),
+        undecided: HashMap::new(),
+        unreportable: HashMap::new(),
         deleted: Vec::new(),
     };
     loop {
@@ -152,7 +158,7 @@ impl Planner<'_> {
     /// One round.
     async fn advance(&mut self) -> Result<(), store::Error> {
         // Ends that were stored before a request count before it.
-        let requested = self.runs.list_requested(PAGE).await?;
+        let requested = self.list_requested().await?;
         self.cancel_deleted().await?;
         self.run_events.announce_starts().await?;
         self.report_ends().await?;

@@ -115,7 +115,7 @@ impl Runs {
     /// # Errors
     /// The database is unavailable.
     pub async fn load_event_positions(&self, tasks: &[Uuid]) -> Result<Vec<EventPosition>, Error> {
-        let ids = to_json(&to_ids(tasks));
+        let ids = to_json(&IdRow::all(tasks));
         let rows: Vec<(Uuid, String, i64, String, i64)> =
             fetch(&self.database, READING, SELECT, &[Argument::Text(&ids)]).await?;
         let to_position = |(task, name, partition, id, next_offset)| {
@@ -164,7 +164,7 @@ impl Runs {
     /// The database is unavailable.
     pub async fn delete_event_positions(&self, tasks: &[Uuid]) -> Result<(), Error> {
         let mut transaction = Transaction::begin(&self.database, CHANGING).await?;
-        let _: Vec<(Uuid,)> = transaction.fetch_batch(DELETE, &to_ids(tasks)).await?;
+        let _: Vec<(Uuid,)> = transaction.fetch_batch(DELETE, &IdRow::all(tasks)).await?;
         transaction.commit().await
     }
 
@@ -199,8 +199,4 @@ impl Runs {
         self.signal_inserted(&runs);
         Ok(Some(inserted))
     }
-}
-
-fn to_ids(tasks: &[Uuid]) -> Vec<IdRow> {
-    tasks.iter().map(|task| IdRow::of(*task)).collect()
 }

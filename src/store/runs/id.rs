@@ -17,6 +17,10 @@ impl IdRow {
     pub(super) fn of(id: Uuid) -> Self {
         Self { id: to_hex(id) }
     }
+
+    pub(super) fn all(ids: &[Uuid]) -> Vec<Self> {
+        ids.iter().map(|id| Self::of(*id)).collect()
+    }
 }
 
 /// An id as text of a batch.

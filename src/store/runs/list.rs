@@ -6,7 +6,7 @@ use eventcenter_sdk::name::TenantName;
 use uuid::Uuid;
 
 use super::Runs;
-use super::id::to_id_rows;
+use super::id::{IdRow, to_id_rows};
 use super::query::{self, RunCursor, RunFilter};
 use super::row::{AttemptRow, RunRow, corrupt, run_columns, to_runs};
 use super::statement::{Statement, batch, same};
@@ -25,10 +25,14 @@ const SELECT_OPEN: Statement = same!(
     run_columns!(),
     " FROM task_run WHERE ended_at IS NULL AND id > $1 ORDER BY id LIMIT $2"
 );
-const SELECT_REQUESTED: Statement = same!(
-    "SELECT ",
-    run_columns!(),
-    " FROM task_run WHERE state = 'Requested' ORDER BY scheduled_at LIMIT $1"
+const SELECT_REQUESTED: Statement = batch!(
+    [id uuid]
+    concat!(
+        "SELECT ",
+        run_columns!(),
+        " FROM task_run WHERE state = 'Requested' AND task NOT IN (SELECT id FROM batch) \
+         ORDER BY scheduled_at LIMIT $2"
+    )
 );
 const SELECT_CANCELLED_JOBS: Statement = same!(
     "SELECT ",
@@ -96,12 +100,14 @@ impl Runs {
         to_runs(fetch(&self.database, READING, SELECT_OPEN, &arguments).await?)
     }
 
-    /// Lists runs in the state `Requested`, by scheduled time, without their work.
+    /// Lists runs in the state `Requested`, except those of some tasks, by scheduled time, without their work.
     ///
     /// # Errors
     /// The database is unavailable.
-    pub async fn list_requested(&self, limit: usize) -> Result<Vec<Run>, Error> {
-        to_runs(fetch(&self.database, READING, SELECT_REQUESTED, &[Argument::limit(limit)]).await?)
+    pub async fn list_requested(&self, except: &[Uuid], limit: usize) -> Result<Vec<Run>, Error> {
+        let except = to_json(&IdRow::all(except));
+        let arguments = [Argument::Text(&except), Argument::limit(limit)];
+        to_runs(fetch(&self.database, READING, SELECT_REQUESTED, &arguments).await?)
     }
 
     /// Lists running runs of Jobs whose cancellation was requested, without their work. Their Jobs are to be deleted.

@@ -9,11 +9,11 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::Runs;
-use super::id::{in_order, to_id_rows};
+use super::id::{IdRow, in_order, to_id_rows};
 use super::outbox::{NewRunEvent, insert_events};
 use super::row::{RunRow, narrow, run_columns, to_runs, to_time};
 use super::statement::{Statement, batch, same};
-use super::transaction::{Argument, Transaction, fetch};
+use super::transaction::{Argument, Transaction, fetch, to_json};
 use crate::domain::task::{Run, RunId};
 use crate::store::Error;
 
@@ -21,10 +21,14 @@ const READING: &str = "reading unreported runs";
 const REPORTING: &str = "marking runs as reported";
 const READING_STATISTICS: &str = "reading the statistics of tasks";
 
-const SELECT_UNREPORTED: Statement = same!(
-    "SELECT ",
-    run_columns!(),
-    ", start_announced FROM task_run WHERE ended_at IS NOT NULL ORDER BY ended_at, id LIMIT $1"
+const SELECT_UNREPORTED: Statement = batch!(
+    [id uuid]
+    concat!(
+        "SELECT ",
+        run_columns!(),
+        ", start_announced FROM task_run WHERE ended_at IS NOT NULL AND task NOT IN (SELECT id FROM batch) \
+         ORDER BY ended_at, id LIMIT $2"
+    )
 );
 const SELECT_STARTED: Statement = same!(
     "SELECT ",
@@ -131,13 +135,14 @@ struct StatisticsRow {
 }
 
 impl Runs {
-    /// Lists ended runs that were not reported, in the order in which they ended, without their work.
+    /// Lists ended runs that were not reported, except those of some tasks, in the order in which they ended, without their work.
     ///
     /// # Errors
     /// The database is unavailable.
-    pub async fn list_unreported(&self, limit: usize) -> Result<Vec<UnreportedRun>, Error> {
-        let rows: Vec<RunRow> =
-            fetch(&self.database, READING, SELECT_UNREPORTED, &[Argument::limit(limit)]).await?;
+    pub async fn list_unreported(&self, except: &[Uuid], limit: usize) -> Result<Vec<UnreportedRun>, Error> {
+        let except = to_json(&IdRow::all(except));
+        let arguments = [Argument::Text(&except), Argument::limit(limit)];
+        let rows: Vec<RunRow> = fetch(&self.database, READING, SELECT_UNREPORTED, &arguments).await?;
         let to_unreported = |row: RunRow| {
             let start_announced = row.start_announced;
             Ok(UnreportedRun { run: row.into_run()?, start_announced })

@@ -9,6 +9,7 @@ mod kills;
 mod leaders;
 mod outages;
 mod retention;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -209,7 +210,8 @@ impl TaskFixture {
         self.t
             .eventually_within(MAX_SETTLING, "all runs have ended and are reported", async || {
                 let open = self.runs.list_open(None, PAGE).await.map_err(|error| error.to_string())?;
-                let unreported = self.runs.list_unreported(PAGE).await.map_err(|error| error.to_string())?;
+                let unreported =
+                    self.runs.list_unreported(&[], PAGE).await.map_err(|error| error.to_string())?;
                 match open.is_empty() && unreported.is_empty() {
                     true => Ok(()),
                     false => {

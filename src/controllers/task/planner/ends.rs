@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use eventcenter_sdk::Reason;
 use kube::runtime::reflector::ObjectRef as StoreRef;
+use uuid::Uuid;
 
 use super::{PAGE, Planner};
 use crate::api::ScheduledTask;
@@ -11,7 +12,7 @@ use crate::domain::ObjectRef;
 use crate::domain::audit::{Action, Outcome as AuditOutcome};
 use crate::domain::task::planning::{FanIn, cause_of_followers, decide_fan_in};
 use crate::domain::task::request::new_run;
-use crate::domain::task::{NewRun, Run, RunState, Trigger};
+use crate::domain::task::{NewRun, Run, RunState, TaskKey, Trigger};
 use crate::kubernetes::{EventRecord, EventType};
 use crate::store;
 use crate::store::runs::{RunFilter, UnreportedRun};
@@ -21,13 +22,19 @@ const MAX_CHAIN: usize = 1000;
 
 impl Planner<'_> {
     /// Reports the runs that have ended, then marks them: each report can be made again. What follows an end depends on its task and
-    /// those that follow it, so it waits until these are reconciled, such as after the start of a leader.
+    /// those that follow it, so it waits until these are reconciled, such as after the start of a leader, and does not delay others.
     pub(super) async fn report_ends(&mut self) -> Result<(), store::Error> {
+        let mut unreportable = std::mem::take(&mut self.unreportable);
+        unreportable.retain(|_, task| !self.is_reportable(task));
+        self.unreportable = unreportable;
         loop {
-            let mut ended = self.runs.list_unreported(PAGE).await?;
-            let is_last = ended.len() < PAGE;
-            ended.retain(|UnreportedRun { run, .. }| self.is_reportable(run));
-            if ended.is_empty() {
+            let except: Vec<Uuid> = self.unreportable.keys().copied().collect();
+            let listed = self.runs.list_unreported(&except, PAGE).await?;
+            let is_last = listed.len() < PAGE;
+            let (ended, waiting): (Vec<_>, Vec<_>) =
+                listed.into_iter().partition(|ended| self.is_reportable(&ended.run.task));
+            self.unreportable.extend(waiting.into_iter().map(|ended| (ended.run.task.uid, ended.run.task)));
+            if ended.is_empty() && is_last {
                 return Ok(());
             }
             let mut followers = Vec::new();
@@ -54,9 +61,9 @@ impl Planner<'_> {
         }
     }
 
-    /// Whether it is known what follows the end of a run.
-    fn is_reportable(&self, run: &Run) -> bool {
-        let task = ObjectRef::new::<ScheduledTask>(&run.task.namespace, &run.task.name);
+    /// Whether it is known what follows the ends of a task's runs.
+    fn is_reportable(&self, task: &TaskKey) -> bool {
+        let task = ObjectRef::new::<ScheduledTask>(&task.namespace, &task.name);
         let downstream = self.context.services.catalog.lock().tasks().downstream_of(&task);
         self.is_reconciled(&task) && downstream.iter().all(|(task, _)| self.is_reconciled(task))
     }

@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef as StoreRef;
 use uuid::Uuid;
 
-use super::Planner;
+use super::{PAGE, Planner};
 use crate::api::ScheduledTask;
 use crate::domain::ObjectRef;
 use crate::domain::task::planning::{PlannedRuns, inactive};
@@ -15,6 +15,15 @@ use crate::store;
 use crate::store::runs::{Advance, UnstartedEnd};
 
 impl Planner<'_> {
+    /// Reads requested runs. Those of tasks that are not decided yet stay in the store, and do not delay those of others.
+    pub(super) async fn list_requested(&mut self) -> Result<Vec<Run>, store::Error> {
+        let mut undecided = std::mem::take(&mut self.undecided);
+        undecided.retain(|_, task| !self.is_decided(task));
+        self.undecided = undecided;
+        let except: Vec<Uuid> = self.undecided.keys().copied().collect();
+        self.runs.list_requested(&except, PAGE).await
+    }
+
     /// Plans requested runs.
     pub(super) async fn plan_requested(&mut self, requested: Vec<Run>) -> Result<(), store::Error> {
         if requested.is_empty() {
@@ -26,9 +35,9 @@ impl Planner<'_> {
         for run in requested {
             self.context.task_registry.mark_changed(&run.task);
             let Some(task) = self.tasks.get(&run.task.uid) else {
-                let task = ObjectRef::new::<ScheduledTask>(&run.task.namespace, &run.task.name);
-                if self.is_deleted(&run.task) || self.is_reconciled(&task) {
-                    ends.push(skip(&run, inactive(&run.task.name).message(), now));
+                match self.is_decided(&run.task) {
+                    true => ends.push(skip(&run, inactive(&run.task.name).message(), now)),
+                    false => drop(self.undecided.insert(run.task.uid, run.task)),
                 }
                 continue;
             };
@@ -79,6 +88,12 @@ impl Planner<'_> {
 }
 
 impl Planner<'_> {
+    /// Whether it is known if a task runs: it is deleted or reconciled.
+    fn is_decided(&self, task: &TaskKey) -> bool {
+        self.is_deleted(task)
+            || self.is_reconciled(&ObjectRef::new::<ScheduledTask>(&task.namespace, &task.name))
+    }
+
     /// Whether a task is active, or was reconciled and is not. After the start of a leader, tasks become so in a moment. One that does
     /// not exist, or that cannot be deserialized, is never reconciled, and counts as well.
     pub(super) fn is_reconciled(&self, task: &ObjectRef) -> bool {

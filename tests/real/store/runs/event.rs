@@ -86,7 +86,7 @@ async fn a_position_moves_with_the_runs_before_it(database: TestDatabase) -> Res
     assert_eq!(inserted, Some(runs.iter().map(|run| run.id).collect()));
     changed.notified().await;
     assert_eq!(positions(&test, &[1, 2]).await?, ["1 main/orders a 0 7", "2 main/orders a 0 7"]);
-    assert_eq!(test.runs.list_requested(10).await?.len(), 3);
+    assert_eq!(test.runs.list_requested(&[], 10).await?.len(), 3);
     // A run that exists is none again.
     let inserted = test.runs.plan_events(&[moved(1, 0, 7, 8)], &runs[..1], at(0)).await?;
     assert_eq!(inserted, Some(Vec::new()));

@@ -52,7 +52,8 @@ async fn a_run_is_read_back_unchanged(database: TestDatabase) -> Result<()> {
     assert_eq!((run.work.as_deref(), run.requested_by.as_deref()), (None, Some("alice")));
     assert_eq!((run.attempts, run.started_at, run.ended_at), (0, None, None));
     assert_eq!(run.outcome.message.as_deref(), Some("requested"));
-    assert_eq!(test.runs.list_requested(10).await?, [run]);
+    assert_eq!(test.runs.list_requested(&[task(1).uid], 10).await?, [], "those of the task are left out");
+    assert_eq!(test.runs.list_requested(&[task(2).uid], 10).await?, [run]);
     Ok(())
 }
 
@@ -137,7 +138,7 @@ async fn a_run_that_is_final_at_first_is_ended(database: TestDatabase) -> Result
     let run = test.get(skipped.id).await?;
     assert_eq!((run.state, run.ended_at, run.started_at), (RunState::Skipped, Some(at(7)), None));
     assert_eq!(test.runs.list_open(None, 10).await?, []);
-    assert_eq!(test.runs.list_unreported(10).await?[0].run.outcome.message.as_deref(), Some("busy"));
+    assert_eq!(test.runs.list_unreported(&[], 10).await?[0].run.outcome.message.as_deref(), Some("busy"));
     Ok(())
 }
 
@@ -207,7 +208,7 @@ async fn many_processes_insert_a_run_once_while_it_is_reported(database: TestDat
         );
         assert_eq!((reported?.len(), first?.len(), other?.len()), (1, 0, 0), "{second}");
     }
-    assert_eq!(test.runs.list_unreported(100).await?, []);
+    assert_eq!(test.runs.list_unreported(&[], 100).await?, []);
     assert_eq!(test.runs.load_statistics().await?[&Uuid::from_u128(1)].missed, 40);
     Ok(())
 }

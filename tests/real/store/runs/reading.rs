@@ -62,7 +62,8 @@ async fn varied(test: &TestRuns) -> Result<Vec<Run>> {
         .map(|(number, one)| finished(one, "one", state(number)))
         .collect();
     test.runs.finish_attempt(&ends).await?;
-    let ended: Vec<RunId> = test.runs.list_unreported(50).await?.into_iter().map(|one| one.run.id).collect();
+    let ended: Vec<RunId> =
+        test.runs.list_unreported(&[], 50).await?.into_iter().map(|one| one.run.id).collect();
     test.runs.mark_reported(&ended).await?;
     let mut all = Vec::new();
     for run in &new {

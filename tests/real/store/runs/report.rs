@@ -46,19 +46,21 @@ async fn a_run_is_reported_once(database: TestDatabase) -> Result<()> {
     let test = TestRuns::create(database).await?;
     let ids = end(&test, &task(1), &[RunState::Succeeded; 3]).await?;
     let open = test.runs.insert(&[scheduled(&task(1), 50)], at(0)).await?[0];
-    let unreported = test.runs.list_unreported(2).await?;
+    let unreported = test.runs.list_unreported(&[], 2).await?;
     assert_eq!(
         unreported.iter().map(|one| one.run.id).collect::<Vec<_>>(),
         ids[..2],
         "in the order of their ends"
     );
+    assert_eq!(test.runs.list_unreported(&[task(1).uid], 9).await?, [], "those of the task are left out");
+    assert_eq!(test.runs.list_unreported(&[task(2).uid], 9).await?.len(), 3);
     let before = test.get(ids[0]).await?;
     let mut moved = test.runs.mark_reported(&[ids[0], ids[1], open]).await?;
     moved.sort_by_key(|id| ids.iter().position(|one| one == id));
     assert_eq!(moved, ids[..2], "an open run is not reported");
     assert_eq!(test.runs.mark_reported(&ids).await?, [ids[2]]);
     assert_eq!(test.runs.mark_reported(&ids).await?, []);
-    assert_eq!(test.runs.list_unreported(9).await?, []);
+    assert_eq!(test.runs.list_unreported(&[], 9).await?, []);
     assert_eq!(test.state(open).await?, RunState::Ready);
     // The run is unchanged except for its work.
     let after = test.get(ids[0]).await?;
@@ -141,7 +143,7 @@ async fn starts_are_announced_once(database: TestDatabase) -> Result<()> {
     test.runs.finish_attempt(&ends).await?;
     assert_eq!(test.runs.list_unannounced_starts(9).await?, []);
     // The end of a run tells whether its start is still to be announced.
-    let mut ended = test.runs.list_unreported(9).await?;
+    let mut ended = test.runs.list_unreported(&[], 9).await?;
     ended.sort_by_key(|one| !one.start_announced);
     let announced: Vec<_> = ended.iter().map(|one| (one.run.id, one.start_announced)).collect();
     assert_eq!(announced, [(ids[0], true), (ids[1], false)]);
@@ -229,7 +231,7 @@ async fn the_retention_keeps_the_newest_runs_and_those_in_use(database: TestData
     assert_eq!(test.runs.attempts(&tenant("acme"), often[5]).await?.len(), 1);
     assert_eq!(expire(&test, at(1006), 0, 100).await?.0, 3, "those that ended before");
     assert_eq!(expire(&test, at(9000), 0, 100).await?.0, 1);
-    assert_eq!(test.runs.list_unreported(9).await?.len(), 1);
+    assert_eq!(test.runs.list_unreported(&[], 9).await?.len(), 1);
     assert_eq!(test.runs.load_statistics().await?[&task(1).uid].succeeded, 6, "sums are kept");
     Ok(())
 }
