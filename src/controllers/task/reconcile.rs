@@ -219,7 +219,7 @@ impl TaskReconciler {
         Ok(Outcome::Scheduled { engine: choice, cron_job, schedule, is_suspended })
     }
 
-    /// Whether the template of a task exists, and is not reconciled yet: so it is after the start of a leader. The template enqueues the task.
+    /// Whether the template of a task exists and is not reconciled yet, such as after the start of a leader. Its reconcile enqueues the task.
     fn awaits_template(&self, task: &ScheduledTask, tasks: &TaskIndex) -> bool {
         let (Some(name), Some(namespace)) = (&task.spec().template, task.namespace()) else { return false };
         let template = self.0.templates.objects.get(&StoreRef::new(name).within(&namespace));
@@ -267,7 +267,9 @@ impl TaskReconciler {
         let namespace = task.namespace().unwrap_or_default();
         let refuse = |message| Refusal::at(Reason::TopicNotFound, format!("{parent}.topic"), message);
         let (topic, found) = find_topic(&self.0, &namespace, name).map_err(|error| match error {
-            TopicError::NotFound { .. } => Obstacle::Refused(refuse(format!("{error}: create it"))),
+            TopicError::Missing { .. } | TopicError::Unowned { .. } => {
+                Obstacle::Refused(refuse(error.to_string()))
+            }
             // What is active stays so: runs that were requested are not skipped while Kafka is away.
             TopicError::NotReady { .. } => {
                 Obstacle::Failed(Failure::retryable(refuse(format!("{error}. Retrying automatically."))))

@@ -67,7 +67,8 @@ struct State {
     event_failures: HashMap<EventSource, Refusal>,
 }
 
-/// What is known about the runs of a task. Of tens of thousands of tasks, most wait for their next run.
+/// The runs of a task, for its status. Most of tens of thousands of tasks wait for their first run, so what has ended takes memory only
+/// if there is some.
 #[derive(Clone, Debug, Default)]
 struct RunsOfTask {
     ended: Option<Box<EndedRuns>>,

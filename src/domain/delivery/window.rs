@@ -92,8 +92,7 @@ impl<E> DeliveryWindow<E> {
     /// The event of a delivery.
     #[must_use]
     pub fn event(&self, delivery: &Delivery) -> Option<&E> {
-        let index = usize::try_from(delivery.number.checked_sub(self.first)?).ok()?;
-        self.entries.get(index)?.event.as_ref()
+        self.entries.get(self.index(delivery.number)?)?.event.as_ref()
     }
 
     /// Ends a delivery. Returns its event. The next event of its key may be delivered.
@@ -144,8 +143,12 @@ impl<E> DeliveryWindow<E> {
         self.in_flight
     }
 
+    fn index(&self, number: u64) -> Option<usize> {
+        usize::try_from(number.checked_sub(self.first)?).ok()
+    }
+
     fn entry_mut(&mut self, number: u64) -> Option<&mut Entry<E>> {
-        let index = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        let index = self.index(number)?;
         self.entries.get_mut(index)
     }
 }

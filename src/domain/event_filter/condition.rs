@@ -12,7 +12,7 @@ const MAX_CONDITIONS: usize = 64;
 /// Maximum depth of conditions inside others.
 const MAX_DEPTH: usize = 8;
 
-/// The dialects, in the order in which messages list them.
+/// The dialects, as messages list them.
 const DIALECTS: &str = "types, exact, prefix, suffix, all, any, not or cel";
 
 /// A condition on events.
@@ -21,7 +21,7 @@ const DIALECTS: &str = "types, exact, prefix, suffix, all, any, not or cel";
 /// - `types`: a list of [`TypePattern`]s, of which one matches.
 /// - `exact`, `prefix`, `suffix`: attributes and their values, or how these begin or end. A missing attribute has no value.
 /// - `all`, `any`: lists of conditions, of which each or one holds. `not`: a condition that does not hold.
-/// - `cel`: an [`Expression`] that is true.
+/// - `cel`: an [`Expression`] that is true. One that has no value, such as for a key that the data does not have, does not hold.
 ///
 /// All but `types` and `cel` are as in the CloudEvents Subscriptions API 1.0-wip, section 3.2.4, and in the `filters` of Knative's Triggers.
 #[derive(Debug)]
@@ -255,11 +255,11 @@ fn type_of(event: &CloudEvent) -> &str {
 }
 
 fn object<'v>(field: &str, value: &'v Value) -> Result<&'v Map<String, Value>, Refusal> {
-    value.as_object().ok_or_else(|| refuse(field, "must be an object"))
+    value.as_object().ok_or_else(|| refuse(field, "must be an object: write it as {name: value}"))
 }
 
 fn list<'v>(field: &str, value: &'v Value) -> Result<&'v [Value], Refusal> {
-    let items = value.as_array().ok_or_else(|| refuse(field, "must be a list"))?;
+    let items = value.as_array().ok_or_else(|| refuse(field, "must be a list: write it as [item]"))?;
     match items.is_empty() {
         true => Err(refuse(field, "is empty: add an item, or remove it")),
         false => Ok(items),
@@ -353,7 +353,7 @@ mod tests {
                 "InvalidResource: spec.filter: is empty: set types, exact, prefix, suffix, all, any, not or cel, or remove it"
             ],
         );
-        check("[]", expect!["InvalidResource: spec.filter: must be an object"]);
+        check("[]", expect!["InvalidResource: spec.filter: must be an object: write it as {name: value}"]);
         check("{all: []}", expect!["InvalidResource: spec.filter.all: is empty: add an item, or remove it"]);
         check(
             "{exact: {}}",

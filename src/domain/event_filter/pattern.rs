@@ -33,12 +33,6 @@ pub(super) enum Segment<'p> {
 }
 
 impl TypePattern {
-    /// The pattern that matches all types.
-    #[must_use]
-    pub fn all() -> Self {
-        Self(">".to_owned())
-    }
-
     /// Parses the pattern in a field.
     ///
     /// # Errors

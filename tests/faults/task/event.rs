@@ -30,15 +30,14 @@ async fn each_event_runs_once_though_controllers_are_killed() -> Result<()> {
     let target = json!({"http": {"url": s.server.url("/$(task.name)/$(event.id)")}});
     let template = s.t.resource::<TaskTemplate>("call");
     template.apply(json!({"target": target})).await;
-    for (name, types, is_templated) in [("all", &[][..], false), ("created", &TYPES[..1], true)] {
+    for (name, types, field, value) in
+        [("all", &[][..], "target", target), ("created", &TYPES[..1], "template", json!("call"))]
+    {
         let mut spec = json!({
             "schedule": {"onEvent": {"topic": "orders", "types": types}},
             "concurrency": {"policy": "Allow"},
         });
-        match is_templated {
-            true => spec["template"] = json!("call"),
-            false => spec["target"] = target.clone(),
-        }
+        spec[field] = value;
         s.task(name).apply(spec).await;
         s.task(name).wait_for_condition("Ready=True").await;
     }
